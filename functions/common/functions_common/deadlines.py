@@ -1,0 +1,54 @@
+"""One deadline over all that a request does: no remote call outlives its caller's patience."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class DeadlineExceededError(Exception):
+    """There is no time left to begin another remote call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    moment: float
+    """On the monotonic clock, in seconds."""
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        return cls(time.monotonic() + seconds)
+
+    @property
+    def remaining(self) -> float:
+        return max(0.0, self.moment - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        return self.remaining == 0.0
+
+    def timeout(self, most: float) -> float:
+        """Seconds that one remote call may take."""
+        remaining = self.remaining
+        if remaining == 0.0:
+            raise DeadlineExceededError
+        return min(most, remaining)
+
+    def tries(self, first_pause: float, longest_pause: float) -> Iterator[int]:
+        """Count tries from 1; before each further one, sleep with full jitter, longer every time.
+
+        Ends when the deadline passes, or would during the pause. The first try is always given.
+        """
+        ceiling, count = first_pause, 1
+        while True:
+            yield count
+            pause = random.uniform(0, ceiling)  # noqa: S311 - jitter, nothing secret
+            if pause >= self.remaining:
+                return
+            time.sleep(pause)
+            ceiling, count = min(2 * ceiling, longest_pause), count + 1

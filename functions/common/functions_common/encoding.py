@@ -1,0 +1,25 @@
+"""Identifiers that people read aloud: Crockford's base 32 (no I, L, O, U)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+LENGTH = 26
+_BITS = 5 * LENGTH
+
+
+def random_id() -> str:
+    """26 characters, 130 random bits."""
+    return _encode(secrets.randbits(_BITS))
+
+
+def digest_id(*parts: str) -> str:
+    """26 characters of the SHA-256 of the parts; the parts cannot run into each other."""
+    framed = b"".join(b"%d:%b" % (len(part.encode()), part.encode()) for part in parts)
+    return _encode(int.from_bytes(hashlib.sha256(framed).digest()) >> (256 - _BITS))
+
+
+def _encode(number: int) -> str:
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(_BITS - 5, -1, -5))

@@ -1,0 +1,127 @@
+"""Firestore, one connection a process, with errors that say whether anything was written.
+
+    StoreError
+    ├── ConflictError         nothing was written: another writer came first; read and decide again
+    ├── StoreUnavailableError nothing was written: Firestore is out of reach, or refuses us
+    └── OutcomeUnknownError   it may have been written: read again, and decide again
+
+The client library's own retries are off everywhere: it would send a commit again for a minute,
+and a second sending that fails its precondition looks like a conflict with somebody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from google.api_core import exceptions as google_errors
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import firestore
+
+from functions_common import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from functions_common.deadlines import Deadline
+    from functions_common.settings import FirestoreSettings
+
+CALL_SECONDS = 3.0
+"""The longest that one call may take; a request's deadline may cut it shorter."""
+
+
+class StoreError(Exception):
+    """See the tree above."""
+
+
+class ConflictError(StoreError):
+    pass
+
+
+class StoreUnavailableError(StoreError):
+    pass
+
+
+class OutcomeUnknownError(StoreError):
+    pass
+
+
+_CONFLICTS = (
+    google_errors.Aborted,
+    google_errors.AlreadyExists,
+    google_errors.FailedPrecondition,
+    google_errors.NotFound,
+)
+_REFUSALS = (
+    google_errors.Unauthenticated,
+    google_errors.PermissionDenied,
+    google_errors.ResourceExhausted,
+)
+
+
+class Connection:
+    """Makes the client on first use, in the process that uses it: a channel survives no fork."""
+
+    def __init__(self, settings: FirestoreSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._client: firestore.Client | None = None
+
+    @property
+    def client(self) -> firestore.Client:
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = self._connect()
+        return self._client
+
+    def _connect(self) -> firestore.Client:
+        try:
+            return firestore.Client(
+                project=self._settings.project, database=self._settings.database
+            )
+        except (GoogleAuthError, OSError) as error:
+            raise _unavailable(error) from error
+
+
+def call_options(deadline: Deadline) -> dict[str, Any]:
+    """For every call of the client: one try, within the deadline."""
+    return {"retry": None, "timeout": deadline.timeout(CALL_SECONDS)}
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn the client's errors of a read into ours."""
+    try:
+        yield
+    except (google_errors.GoogleAPICallError, GoogleAuthError) as error:
+        raise _unavailable(error) from error
+
+
+@contextmanager
+def committing() -> Iterator[None]:
+    """Turn the client's errors of a commit into ours."""
+    try:
+        yield
+    except _CONFLICTS as error:
+        raise ConflictError(str(error)) from error
+    except (*_REFUSALS, GoogleAuthError) as error:
+        raise _unavailable(error) from error
+    except google_errors.GoogleAPICallError as error:
+        logs.event(
+            "Firestore commit with unknown outcome",
+            severity=logging.WARNING,
+            error=_short(error),
+        )
+        raise OutcomeUnknownError(str(error)) from error
+
+
+def _unavailable(error: Exception) -> StoreUnavailableError:
+    logs.event("Firestore unavailable", severity=logging.WARNING, error=_short(error))
+    return StoreUnavailableError(str(error))
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]

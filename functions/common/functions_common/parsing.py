@@ -1,0 +1,175 @@
+"""Requests become typed values here, or are refused naming the field.
+
+Two stages, two statuses. Shape first (names and JSON types, by msgspec): 400. Then values
+(bounds, patterns, decimals): 422, with every wrong field listed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from functions_common.problems import (
+    InvalidField,
+    InvalidValueError,
+    MalformedRequestError,
+    UnsupportedMediaTypeError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from werkzeug.wrappers import Request
+
+T = TypeVar("T")
+
+Number = int | Decimal
+"""A JSON number as it was written. Whether a fraction is acceptable is a question of value."""
+
+MAX_BODY = 64 * 1024
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_RESERVED_ID = re.compile(r"\.{1,2}|__.*__")  # Firestore keeps these document names for itself
+_CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+_PLACE = re.compile(r" - at `\$(.*)`$")
+_MEMBER = re.compile(r"(?:missing required|unknown) field `([^`]*)`")
+
+
+def is_id(text: str) -> bool:
+    return bool(_ID.fullmatch(text)) and not _RESERVED_ID.fullmatch(text)
+
+
+def loads(text: bytes | str) -> Any:  # noqa: ANN401 - JSON is anything
+    """Parse JSON, keeping decimals exact. Raises ``ValueError`` for what RFC 8259 leaves open.
+
+    Duplicate keys, NaN and Infinity are refused; so is nesting too deep to be meant.
+    """
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_members,
+            parse_float=Decimal,
+            parse_constant=_not_a_number,
+        )
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:128]!r} appears twice in one object")
+    return members
+
+
+def _not_a_number(constant: str) -> None:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def shaped(value: object, shape: type[T]) -> T:
+    """The parsed JSON as a msgspec type; raises ``msgspec.ValidationError``."""
+    return msgspec.convert(value, shape, builtin_types=(Decimal,))
+
+
+def body(request: Request, shape: type[T]) -> T:
+    """The request's JSON body in the given shape (a msgspec Struct)."""
+    if request.mimetype != "application/json":
+        detail = "The body must be JSON, sent as application/json"
+        raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Type"))
+    try:
+        value = loads(request.get_data(cache=False))
+    except ValueError as error:  # includes bytes that are not UTF-8
+        detail = f"The body is not valid JSON: {error}"
+        raise MalformedRequestError(InvalidField(detail, pointer="#")) from error
+    try:
+        return shaped(value, shape)
+    except msgspec.ValidationError as error:
+        raise MalformedRequestError(_misshapen(str(error))) from error
+
+
+def _misshapen(message: str) -> InvalidField:
+    place = _PLACE.search(message)
+    path = re.sub(r"\[(\d+)\]", r".\1", place[1]) if place else ""
+    member = _MEMBER.search(message)
+    pointer = "#" + path.replace(".", "/") + (f"/{member[1]}" if member else "")
+    detail = (message[: place.start()] if place else message).replace("`", "")
+    return InvalidField(f"{pointer}: {detail}", pointer=pointer)
+
+
+class Checks:
+    """Collects what is wrong with a request's values, then refuses them all at once."""
+
+    def __init__(self) -> None:
+        self._errors: list[InvalidField] = []
+
+    def require(self, condition: object, detail: str, **place: str) -> bool:
+        """Note the detail against the place (pointer, parameter or header) unless it holds."""
+        if not condition:
+            where = next(iter(place.values()))
+            self._errors.append(InvalidField(f"{where}: {detail}", **place))
+        return bool(condition)
+
+    def identifier(self, text: str, **place: str) -> str:
+        detail = "must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..' or '__…__'"
+        self.require(is_id(text), detail, **place)
+        return text
+
+    def integer(self, number: Number, least: int, most: int, **place: str) -> int:
+        """A whole number within bounds; ``least`` stands in for one that is not."""
+        whole = isinstance(number, int) and least <= number <= most
+        self.require(whole, f"must be a whole number from {least:,} to {most:,}", **place)
+        return int(number) if whole else least
+
+    def text(self, text: str, most: int, **place: str) -> str:
+        """One line for people: 1 to ``most`` characters of valid Unicode, no control characters."""
+        detail = f"must be 1 to {most} characters, without control characters"
+        fine = 1 <= len(text) <= most and not _CONTROL_OR_SURROGATE.search(text)
+        self.require(fine, detail, **place)
+        return text
+
+    def done(self) -> None:
+        if self._errors:
+            raise InvalidValueError(*self._errors)
+
+
+def query(request: Request, *allowed: str) -> Mapping[str, str]:
+    """The query parameters, each once; an unknown name is refused, since it is a typing error."""
+    for name, values in request.args.lists():
+        if name not in allowed:
+            known = ", ".join(allowed) or "none"
+            detail = f"{name[:128]}: there is no such parameter here (known: {known})"
+            raise MalformedRequestError(InvalidField(detail, parameter=name[:128]))
+        if len(values) > 1:
+            detail = f"{name}: given more than once"
+            raise MalformedRequestError(InvalidField(detail, parameter=name))
+    return request.args.to_dict()
+
+
+def query_integer(args: Mapping[str, str], name: str, default: int, most: int) -> int:
+    """A parameter from 1 to ``most``."""
+    text = args.get(name)
+    if text is None:
+        return default
+    checks = Checks()
+    number: Number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else Decimal("NaN")
+    value = checks.integer(number, 1, most, parameter=name)
+    checks.done()
+    return value
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The header's value, as it was sent; None without one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None:
+        checks = Checks()
+        detail = "must be 1 to 255 printable ASCII characters"
+        checks.require(_IDEMPOTENCY_KEY.fullmatch(key), detail, header="Idempotency-Key")
+        checks.done()
+    return key

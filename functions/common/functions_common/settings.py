@@ -1,0 +1,99 @@
+"""Settings: environment variables, typed, and checked once, when the server starts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What a Google Cloud project or a Firestore database may be called, kept wide for emulators.
+_RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}|\(default\)")
+_ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9A-Fa-f:]+\]")
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
+
+
+class SettingsError(Exception):
+    """A setting is missing or malformed. The message names it."""
+
+
+class Environment:
+    """Reads variables; an empty one counts as not set. Remembers the names that were asked for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.names: set[str] = set()
+
+    def optional(self, name: str) -> str | None:
+        self.names.add(name)
+        return self._variables.get(name, "").strip() or None
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self.optional(name) or default
+        if value is None:
+            raise SettingsError(f"{name} is not set")
+        return value
+
+    def matching(self, name: str, pattern: re.Pattern[str], default: str | None = None) -> str:
+        value = self.text(name, default)
+        if not pattern.fullmatch(value):
+            raise SettingsError(f"{name} is {value!r}: it must match {pattern.pattern}")
+        return value
+
+    def resource_name(self, name: str, default: str | None = None) -> str:
+        return self.matching(name, _RESOURCE_NAME, default)
+
+    def host_and_port(self, name: str) -> str | None:
+        return self.matching(name, _HOST_AND_PORT) if self.optional(name) else None
+
+    def integer(self, name: str, default: int, *, least: int, most: int) -> int:
+        value = self.text(name, str(default))
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+            raise SettingsError(f"{name} is {value!r}: not a whole number from {least} to {most}")
+        return int(value)
+
+    def http_url(self, name: str) -> str:
+        """The address of a service, without a trailing slash."""
+        value = self.text(name)
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or parts.query or parts.fragment:
+            raise SettingsError(f"{name} is {value!r}: not an http(s) URL of a service")
+        return value.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class FirestoreSettings:
+    project: str
+    database: str
+    emulator_host: str | None
+
+    @classmethod
+    def load(cls, env: Environment) -> FirestoreSettings:
+        return cls(
+            project=env.resource_name("GOOGLE_CLOUD_PROJECT"),
+            database=env.resource_name("FIRESTORE_DATABASE", "(default)"),
+            emulator_host=env.host_and_port("FIRESTORE_EMULATOR_HOST"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    host: str
+    port: int
+    concurrency: int
+    """Requests answered at once: the server's threads, and Knative's containerConcurrency."""
+
+    @classmethod
+    def load(cls, env: Environment) -> ServerSettings:
+        return cls(
+            host=env.matching("HOST", _ADDRESS, "0.0.0.0"),
+            port=env.integer("PORT", 8080, least=1, most=65535),
+            concurrency=env.integer("CONCURRENCY", 64, least=1, most=1000),
+        )

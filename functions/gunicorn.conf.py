@@ -1,0 +1,46 @@
+"""The server of both functions, here and in the image: ``FUNCTION=order gunicorn -c THIS_FILE``.
+
+The framework's own server cannot be set up for Knative: it keeps idle connections 2 s, where
+queue-proxy reuses them for 90 s, and the request that meets a closed one is answered 502.
+"""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+FUNCTION = os.environ.get("FUNCTION", "")
+sys.path[:0] = [str(HERE / "common"), str(HERE / FUNCTION)]
+
+from functions_common import logs  # noqa: E402 - found through the path above
+from functions_common.settings import SettingsError  # noqa: E402
+
+if FUNCTION not in ("order", "inventory"):
+    logs.fatal(f"Cannot start: FUNCTION is {FUNCTION!r}: not order or inventory")
+    sys.exit(1)
+try:
+    settings = importlib.import_module(f"{FUNCTION}_function.settings")
+    server = settings.Settings.load(os.environ).server
+except SettingsError as error:
+    logs.fatal(f"Cannot start: {error}")
+    sys.exit(1)
+
+wsgi_app = f"functions_common.wsgi:create_app({FUNCTION!r}, {str(HERE / FUNCTION / 'main.py')!r})"
+bind = f"{server.host}:{server.port}"
+
+# One worker: Knative scales by pods, and the group commit of inventory wants all of a pod's
+# requests in one process. Loaded after the fork, since gRPC channels do not survive one.
+workers = 1
+worker_class = "gthread"
+threads = server.concurrency
+preload_app = False
+
+timeout = 0  # Knative's timeoutSeconds is the limit
+graceful_timeout = 20  # above the longest request deadline, under the pod's grace period
+keepalive = 100  # above queue-proxy's 90 s
+
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+control_socket_disable = True  # two servers on one machine would share it
+limit_request_line = 8190
+logconfig_dict = logs.configuration()

@@ -1,0 +1,1 @@
+"""inventory: the catalogue and the stock. It answers what is available, reserves and releases."""

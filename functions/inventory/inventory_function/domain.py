@@ -1,0 +1,204 @@
+"""Stock, and the rules by which it moves. Nothing here knows of HTTP or Firestore.
+
+Every unit of a product is in one of three places: available, reserved or shipped. Adjustments
+bring units in and take them out; reservations move them between the places.
+
+    StockError                       why a request for stock was refused
+    ├── UnknownProductsError         no such product, or a retired one
+    ├── InsufficientStockError       every line that does not fit
+    ├── NegativeStockError           an adjustment would take more than is available
+    ├── ReservationReleasedError     it was released; it can never be held again
+    ├── ReservationMismatchError     it exists, with other lines
+    └── IdempotencyKeyReusedError    the key belongs to another adjustment
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+MAX_LINES = 100
+MAX_QUANTITY = 1_000_000
+MAX_PRICE = 10**12
+"""In minor units."""
+
+Key = tuple[str, ...]
+"""Path of a document: ``("products", "P001")``."""
+
+
+class StockError(Exception):
+    """See the tree above."""
+
+
+class UnknownProductsError(StockError):
+    def __init__(self, product_ids: Iterable[str]) -> None:
+        self.product_ids = tuple(product_ids)
+        super().__init__(f"Not on sale: {', '.join(self.product_ids)}")
+
+
+class InsufficientStockError(StockError):
+    def __init__(self, lines: Iterable[ShortLine]) -> None:
+        self.lines = tuple(lines)
+        short = (f"{s.product_id} ({s.available} of {s.requested})" for s in self.lines)
+        super().__init__(f"Not enough in stock: {', '.join(short)}")
+
+
+class NegativeStockError(StockError):
+    def __init__(self, product: Product, delta: int) -> None:
+        super().__init__(
+            f"{product.product_id} has {product.available} available: {delta:+} would leave less"
+            " than nothing"
+        )
+
+
+class ReservationReleasedError(StockError):
+    def __init__(self, reservation_id: str) -> None:
+        super().__init__(f"The reservation {reservation_id} was released")
+
+
+class ReservationMismatchError(StockError):
+    def __init__(self, reservation_id: str) -> None:
+        super().__init__(f"The reservation {reservation_id} exists with other lines")
+
+
+class IdempotencyKeyReusedError(StockError):
+    def __init__(self) -> None:
+        super().__init__("The Idempotency-Key was used for another adjustment of this product")
+
+
+@dataclass(frozen=True, slots=True)
+class ShortLine:
+    product_id: str
+    requested: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    product_id: str
+    name: str
+    price: int
+    currency: str
+    active: bool = True
+    available: int = 0
+    reserved: int = 0
+    shipped: int = 0
+    updated_at: datetime | None = None
+    """When the stored document last changed; None for one that is not stored yet."""
+
+    @property
+    def key(self) -> Key:
+        return product_key(self.product_id)
+
+    def on_sale(self, currency: str) -> bool:
+        return self.active and self.currency == currency
+
+    def fits(self, quantity: int) -> bool:
+        return quantity <= self.available
+
+    def reserve(self, quantity: int) -> Product:
+        return replace(self, available=self.available - quantity, reserved=self.reserved + quantity)
+
+    def give_back(self, quantity: int) -> Product:
+        return self.reserve(-quantity)
+
+    def ship(self, quantity: int) -> Product:
+        return replace(self, reserved=self.reserved - quantity, shipped=self.shipped + quantity)
+
+    def adjust(self, delta: int) -> Product:
+        if self.available + delta < 0:
+            raise NegativeStockError(self, delta)
+        return replace(self, available=self.available + delta)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Line:
+    product_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class PricedLine:
+    """A line with the name and price that it was reserved at; later changes do not touch it."""
+
+    product_id: str
+    quantity: int
+    unit_price: int
+    name: str
+
+
+class ReservationStatus(StrEnum):
+    HELD = "held"
+    CONFIRMED = "confirmed"
+    RELEASED = "released"
+    CONSUMED = "consumed"
+
+    @property
+    def live(self) -> bool:
+        """Its units are counted as reserved."""
+        return self in (ReservationStatus.HELD, ReservationStatus.CONFIRMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    reservation_id: str
+    status: ReservationStatus
+    currency: str
+    lines: tuple[PricedLine, ...] = ()
+    nonce: str = ""
+    """Of the request that created it: so a retried commit recognises its own work."""
+
+    @property
+    def key(self) -> Key:
+        return reservation_key(self.reservation_id)
+
+    def holds(self, lines: tuple[Line, ...]) -> bool:
+        return lines == tuple(Line(line.product_id, line.quantity) for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    adjustment_id: str
+    product_id: str
+    delta: int
+    reason: str
+    reference: str | None
+    created_at: datetime
+    available: int
+    """What this adjustment left available."""
+    nonce: str
+
+    @property
+    def key(self) -> Key:
+        return adjustment_key(self.product_id, self.adjustment_id)
+
+    def same_request(self, delta: int, reason: str, reference: str | None) -> bool:
+        return (self.delta, self.reason, self.reference) == (delta, reason, reference)
+
+
+Entity = Product | Reservation | Adjustment
+
+
+def product_key(product_id: str) -> Key:
+    return ("products", product_id)
+
+
+def reservation_key(reservation_id: str) -> Key:
+    return ("reservations", reservation_id)
+
+
+def adjustment_key(product_id: str, adjustment_id: str) -> Key:
+    return ("products", product_id, "adjustments", adjustment_id)
+
+
+def merge(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """One line a product, sorted, so that equal orders look equal."""
+    quantities: dict[str, int] = {}
+    for line in lines:
+        quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
+    return tuple(sorted(Line(*item) for item in quantities.items()))

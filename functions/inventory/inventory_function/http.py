@@ -1,0 +1,185 @@
+"""inventory over HTTP: parse, call one use case, map the answer."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import NotFound
+
+from functions_common import paging, parsing, web
+from functions_common.firestore import Connection
+from functions_common.parsing import Checks
+from functions_common.problems import InvalidField, MalformedRequestError, Problem
+from inventory_function import domain, wire
+from inventory_function.service import Inventory
+from inventory_function.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inventory_function.domain import Reservation
+    from inventory_function.settings import Settings
+
+
+def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
+    """The composition root; tests pass an inventory on a store of their own."""
+    if inventory is None:
+        store = Store(Connection(settings.firestore))
+        inventory = Inventory(store, settings.currency, settings.request_deadline_seconds)
+    app = web.create_app("inventory", PROBLEMS)
+    _Api(inventory).route(app)
+    return app
+
+
+class _Api:
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+
+    def route(self, app: Flask) -> None:
+        app.get("/products")(self.list_products)
+        app.get("/products/<product_id>")(self.show_product)
+        app.put("/products/<product_id>")(self.put_product)
+        app.get("/products/<product_id>/availability")(self.show_availability)
+        app.get("/products/<product_id>/adjustments")(self.list_adjustments)
+        app.post("/products/<product_id>/adjustments")(self.adjust_product)
+        app.put("/reservations/<reservation_id>")(self.put_reservation)
+        app.get("/reservations/<reservation_id>")(self.show_reservation)
+        app.post("/reservations:confirm")(self.confirm)
+        app.post("/reservations:release")(self.release)
+        app.post("/reservations:consume")(self.consume)
+
+    def list_products(self) -> Response:
+        args = parsing.query(request, "limit", "cursor")
+        limit = paging.limit(args)
+        after = paging.decode_cursor(args, paging.place_of_id)
+        found = self._inventory.products(after, limit + 1)
+        page, cursor = paging.cut(found, limit, lambda product: [product.product_id])
+        body = {"products": [*map(wire.product_answer, page)], "next_cursor": cursor}
+        return web.answer(body)
+
+    def show_product(self, product_id: str) -> Response:
+        return web.answer(wire.product_answer(self._inventory.product(_named(product_id))))
+
+    def put_product(self, product_id: str) -> Response:
+        _check_id(product_id, "product_id")
+        body = parsing.body(request, wire.ProductBody)
+        name, price = body.checked(self._inventory.currency)
+        product, new = self._inventory.put_product(product_id, name, price, active=body.active)
+        return web.answer(wire.product_answer(product), _created_if(new))
+
+    def show_availability(self, product_id: str) -> Response:
+        args = parsing.query(request, "quantity")
+        quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
+        product = self._inventory.product(_named(product_id))
+        body = {
+            "product_id": product.product_id,
+            "requested": quantity,
+            "available": product.on_sale(self._inventory.currency) and product.fits(quantity),
+            "available_quantity": product.available,
+        }
+        return web.answer(body)
+
+    def list_adjustments(self, product_id: str) -> Response:
+        args = parsing.query(request, "limit", "cursor")
+        limit = paging.limit(args)
+        after = paging.decode_cursor(args, paging.place_in_time)
+        found = self._inventory.adjustments(_named(product_id), after, limit + 1)
+        page, cursor = paging.cut(
+            found, limit, lambda made: [made.created_at.isoformat(), made.adjustment_id]
+        )
+        body = {"adjustments": [*map(wire.adjustment_answer, page)], "next_cursor": cursor}
+        return web.answer(body)
+
+    def adjust_product(self, product_id: str) -> Response:
+        key = _required_idempotency_key()
+        body = parsing.body(request, wire.AdjustmentBody)
+        adjustment, new = self._inventory.adjust(
+            _named(product_id), key, body.checked(), body.reason, body.reference
+        )
+        headers = {} if new else {"Idempotent-Replayed": "true"}
+        return web.answer(wire.adjustment_answer(adjustment), HTTPStatus.CREATED, headers)
+
+    def put_reservation(self, reservation_id: str) -> Response:
+        _check_id(reservation_id, "reservation_id")
+        lines = parsing.body(request, wire.ReservationBody).checked()
+        reservation, new = self._inventory.reserve(reservation_id, lines)
+        return web.answer(wire.reservation_answer(reservation), _created_if(new))
+
+    def show_reservation(self, reservation_id: str) -> Response:
+        found = self._inventory.reservation(_named(reservation_id))
+        if found is None:
+            raise NotFound
+        return web.answer(wire.reservation_answer(found))
+
+    def confirm(self) -> Response:
+        return _for_ids(self._inventory.confirm)
+
+    def release(self) -> Response:
+        return _for_ids(self._inventory.release)
+
+    def consume(self) -> Response:
+        return _for_ids(self._inventory.consume)
+
+
+def _for_ids(use_case: Callable[[tuple[str, ...]], list[Reservation]]) -> Response:
+    reservations = use_case(parsing.body(request, wire.IdsBody).checked())
+    return web.answer({"reservations": [*map(wire.reservation_answer, reservations)]})
+
+
+def _named(identifier: str) -> str:
+    """An id in an address; what cannot be one names nothing."""
+    if not parsing.is_id(identifier):
+        raise NotFound
+    return identifier
+
+
+def _check_id(identifier: str, parameter: str) -> None:
+    """An id in an address where something is to be created under it."""
+    checks = Checks()
+    checks.identifier(identifier, parameter=parameter)
+    checks.done()
+
+
+def _created_if(new: bool) -> HTTPStatus:  # noqa: FBT001
+    return HTTPStatus.CREATED if new else HTTPStatus.OK
+
+
+def _required_idempotency_key() -> str:
+    key = parsing.idempotency_key(request)
+    if key is None:
+        detail = "Idempotency-Key: is required here, so that a retry does not adjust twice"
+        raise MalformedRequestError(InvalidField(detail, header="Idempotency-Key"))
+    return key
+
+
+def _insufficient_stock(error: domain.InsufficientStockError) -> Problem:
+    lines = [
+        {
+            "product_id": line.product_id,
+            "requested": line.requested,
+            "available_quantity": line.available,
+        }
+        for line in error.lines
+    ]
+    return Problem(HTTPStatus.CONFLICT, str(error), "insufficient-stock", {"lines": lines})
+
+
+def _unknown_products(error: domain.UnknownProductsError) -> Problem:
+    extensions = {"product_ids": list(error.product_ids)}
+    return Problem(HTTPStatus.NOT_FOUND, str(error), "unknown-product", extensions)
+
+
+PROBLEMS: web.ProblemTable = {
+    domain.UnknownProductsError: _unknown_products,
+    domain.InsufficientStockError: _insufficient_stock,
+    domain.NegativeStockError: web.problem(HTTPStatus.CONFLICT, "insufficient-stock"),
+    domain.ReservationReleasedError: web.problem(HTTPStatus.GONE, "reservation-released"),
+    domain.ReservationMismatchError: web.problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "reservation-mismatch"
+    ),
+    domain.IdempotencyKeyReusedError: web.problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
+    ),
+}

@@ -1,0 +1,298 @@
+"""What can be done to stock: each operation names what it must read, then decides on that alone.
+
+Operations are decided one after the other against one ``Stock``, so a group of them behaves as
+if each had its own transaction (see group_commit). A refusal leaves the stock as it was. An
+operation may be decided again, on stock read anew, after a commit whose outcome is not known:
+its ids and its nonce were chosen before the first try, so it recognises what it did itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+
+from inventory_function.domain import (
+    Adjustment,
+    IdempotencyKeyReusedError,
+    InsufficientStockError,
+    PricedLine,
+    Product,
+    Reservation,
+    ReservationMismatchError,
+    ReservationReleasedError,
+    ReservationStatus,
+    ShortLine,
+    UnknownProductsError,
+    adjustment_key,
+    product_key,
+    reservation_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from inventory_function.domain import Entity, Key, Line
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Stock:
+    """Documents as they were read, and the changes decided since."""
+
+    def __init__(self) -> None:
+        self._entities: dict[Key, Entity | None] = {}
+        self._versions: dict[Key, datetime | None] = {}
+        self._changed: dict[Key, Entity] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._entities
+
+    def add(self, key: Key, entity: Entity | None, version: datetime | None) -> None:
+        """Take in a document as read; both are None where there is none."""
+        self._entities[key] = entity
+        self._versions[key] = version
+
+    def put(self, entity: Entity) -> None:
+        self._entities[entity.key] = self._changed[entity.key] = entity
+
+    def changes(self) -> Iterator[tuple[Entity, datetime | None]]:
+        """Every changed entity, with the version that it replaces (None: it must not exist)."""
+        for key, entity in self._changed.items():
+            yield entity, self._versions[key]
+
+    def product(self, product_id: str) -> Product | None:
+        return cast("Product | None", self._entities[product_key(product_id)])
+
+    def known_product(self, product_id: str) -> Product:
+        product = self.product(product_id)
+        if product is None:
+            raise UnknownProductsError([product_id])
+        return product
+
+    def reservation(self, reservation_id: str) -> Reservation | None:
+        return cast("Reservation | None", self._entities[reservation_key(reservation_id)])
+
+    def adjustment(self, product_id: str, adjustment_id: str) -> Adjustment | None:
+        return cast("Adjustment | None", self._entities[adjustment_key(product_id, adjustment_id)])
+
+
+class Operation(Protocol[T_co]):
+    def needs(self, stock: Stock) -> Iterable[Key]:
+        """What must be in the stock before ``decide``; asked again when more has been read."""
+
+    def decide(self, stock: Stock) -> T_co:
+        """Change the stock and answer, or raise a ``StockError`` and leave it as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """All lines or none. A reservation that is there already decides before stock does.
+
+    The answer tells whether this very request created it.
+    """
+
+    reservation_id: str
+    lines: tuple[Line, ...]
+    currency: str
+    nonce: str
+
+    def needs(self, stock: Stock) -> Iterable[Key]:  # noqa: ARG002
+        yield reservation_key(self.reservation_id)
+        for line in self.lines:
+            yield product_key(line.product_id)
+
+    def decide(self, stock: Stock) -> tuple[Reservation, bool]:
+        if found := stock.reservation(self.reservation_id):
+            return self._again(found), found.nonce == self.nonce
+        products = self._products(stock)
+        short = [
+            ShortLine(line.product_id, line.quantity, product.available)
+            for line, product in zip(self.lines, products, strict=True)
+            if not product.fits(line.quantity)
+        ]
+        if short:
+            raise InsufficientStockError(short)
+        reservation = self._reservation(products)
+        for line, product in zip(self.lines, products, strict=True):
+            stock.put(product.reserve(line.quantity))
+        stock.put(reservation)
+        return reservation, True
+
+    def _again(self, found: Reservation) -> Reservation:
+        if found.status is ReservationStatus.RELEASED:
+            raise ReservationReleasedError(self.reservation_id)
+        if not found.holds(self.lines):
+            raise ReservationMismatchError(self.reservation_id)
+        return found
+
+    def _products(self, stock: Stock) -> list[Product]:
+        found = [(line.product_id, stock.product(line.product_id)) for line in self.lines]
+        on_sale = [product for _, product in found if product and product.on_sale(self.currency)]
+        if len(on_sale) < len(found):
+            sold = {product.product_id for product in on_sale}
+            raise UnknownProductsError(wanted for wanted, _ in found if wanted not in sold)
+        return on_sale
+
+    def _reservation(self, products: list[Product]) -> Reservation:
+        return Reservation(
+            self.reservation_id,
+            ReservationStatus.HELD,
+            self.currency,
+            tuple(
+                PricedLine(line.product_id, line.quantity, product.price, product.name)
+                for line, product in zip(self.lines, products, strict=True)
+            ),
+            self.nonce,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give the units back. An id that is not known is marked, so that a late ``Reserve`` fails.
+
+    Answers every reservation as it is afterwards; a consumed one stays consumed.
+    """
+
+    reservation_ids: tuple[str, ...]
+    currency: str
+
+    def needs(self, stock: Stock) -> Iterable[Key]:
+        return _needs_of_live(self.reservation_ids, stock)
+
+    def decide(self, stock: Stock) -> list[Reservation]:
+        return [self._release(stock, reservation_id) for reservation_id in self.reservation_ids]
+
+    def _release(self, stock: Stock, reservation_id: str) -> Reservation:
+        found = stock.reservation(reservation_id)
+        if found and not found.status.live:
+            return found
+        if found:
+            for line in found.lines:
+                stock.put(stock.known_product(line.product_id).give_back(line.quantity))
+            released = replace(found, status=ReservationStatus.RELEASED)
+        else:
+            released = Reservation(reservation_id, ReservationStatus.RELEASED, self.currency)
+        stock.put(released)
+        return released
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """The order exists: held becomes confirmed. Nothing else changes; unknown ids are left out."""
+
+    reservation_ids: tuple[str, ...]
+
+    def needs(self, stock: Stock) -> Iterable[Key]:  # noqa: ARG002
+        return map(reservation_key, self.reservation_ids)
+
+    def decide(self, stock: Stock) -> list[Reservation]:
+        answer = []
+        for found in filter(None, map(stock.reservation, self.reservation_ids)):
+            confirmed = found
+            if found.status is ReservationStatus.HELD:
+                confirmed = replace(found, status=ReservationStatus.CONFIRMED)
+                stock.put(confirmed)
+            answer.append(confirmed)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Consume:
+    """The goods have left: reserved becomes shipped. Unknown ids are left out of the answer."""
+
+    reservation_ids: tuple[str, ...]
+
+    def needs(self, stock: Stock) -> Iterable[Key]:
+        return _needs_of_live(self.reservation_ids, stock)
+
+    def decide(self, stock: Stock) -> list[Reservation]:
+        answer = []
+        for found in filter(None, map(stock.reservation, self.reservation_ids)):
+            consumed = found
+            if found.status.live:
+                for line in found.lines:
+                    stock.put(stock.known_product(line.product_id).ship(line.quantity))
+                consumed = replace(found, status=ReservationStatus.CONSUMED)
+                stock.put(consumed)
+            answer.append(consumed)
+        return answer
+
+
+def _needs_of_live(reservation_ids: tuple[str, ...], stock: Stock) -> Iterator[Key]:
+    """Reservations first; once they are read, the products whose units they hold."""
+    for reservation_id in reservation_ids:
+        key = reservation_key(reservation_id)
+        yield key
+        if key in stock and (found := stock.reservation(reservation_id)) and found.status.live:
+            for line in found.lines:
+                yield product_key(line.product_id)
+
+
+@dataclass(frozen=True, slots=True)
+class PutProduct:
+    """Create a product, or change what the catalogue says of it. Stock is not touched."""
+
+    product_id: str
+    name: str
+    price: int
+    currency: str
+    active: bool
+
+    def needs(self, stock: Stock) -> Iterable[Key]:  # noqa: ARG002
+        yield product_key(self.product_id)
+
+    def decide(self, stock: Stock) -> bool:
+        """True where the product is new."""
+        found = stock.product(self.product_id)
+        blank = Product(self.product_id, self.name, self.price, self.currency)
+        wanted = replace(
+            found or blank,
+            name=self.name,
+            price=self.price,
+            currency=self.currency,
+            active=self.active,
+        )
+        if wanted != found:
+            stock.put(wanted)
+        return found is None
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """Bring units in, or take available ones out, once for each key.
+
+    The answer tells whether this very request made the adjustment.
+    """
+
+    product_id: str
+    adjustment_id: str
+    delta: int
+    reason: str
+    reference: str | None
+    now: datetime
+    nonce: str
+
+    def needs(self, stock: Stock) -> Iterable[Key]:  # noqa: ARG002
+        yield product_key(self.product_id)
+        yield adjustment_key(self.product_id, self.adjustment_id)
+
+    def decide(self, stock: Stock) -> tuple[Adjustment, bool]:
+        if found := stock.adjustment(self.product_id, self.adjustment_id):
+            if not found.same_request(self.delta, self.reason, self.reference):
+                raise IdempotencyKeyReusedError
+            return found, found.nonce == self.nonce
+        product = stock.known_product(self.product_id).adjust(self.delta)
+        adjustment = Adjustment(
+            self.adjustment_id,
+            self.product_id,
+            self.delta,
+            self.reason,
+            self.reference,
+            self.now,
+            product.available,
+            self.nonce,
+        )
+        stock.put(product)
+        stock.put(adjustment)
+        return adjustment, True

@@ -1,0 +1,111 @@
+"""The use cases of inventory."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from functions_common.deadlines import Deadline
+from functions_common.encoding import digest_id
+from inventory_function.domain import (
+    Product,
+    Reservation,
+    UnknownProductsError,
+    merge,
+    product_key,
+    reservation_key,
+)
+from inventory_function.group_commit import GroupCommit
+from inventory_function.operations import Adjust, Confirm, Consume, PutProduct, Release, Reserve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Protocol
+
+    from inventory_function.domain import Adjustment, Entity, Key, Line
+    from inventory_function.group_commit import StockStore
+
+    class Store(StockStore, Protocol):
+        def get(self, key: Key, deadline: Deadline) -> Entity | None: ...
+
+        def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]: ...
+
+        def adjustments(
+            self,
+            product_id: str,
+            after: tuple[datetime, str] | None,
+            limit: int,
+            deadline: Deadline,
+        ) -> list[Adjustment]: ...
+
+
+class Inventory:
+    def __init__(self, store: Store, currency: str, deadline_seconds: float) -> None:
+        self._store = store
+        self._group = GroupCommit(store)
+        self.currency = currency
+        self._deadline_seconds = deadline_seconds
+
+    def product(self, product_id: str) -> Product:
+        found = self._store.get(product_key(product_id), self._deadline())
+        if not isinstance(found, Product):
+            raise UnknownProductsError([product_id])
+        return found
+
+    def products(self, after: str | None, limit: int) -> list[Product]:
+        return self._store.products(after, limit, self._deadline())
+
+    def put_product(
+        self, product_id: str, name: str, price: int, *, active: bool
+    ) -> tuple[Product, bool]:
+        """The product as it is stored now, and whether it is new."""
+        operation = PutProduct(product_id, name, price, self.currency, active)
+        new = self._group.run(operation, self._deadline())
+        return self.product(product_id), new
+
+    def adjust(
+        self, product_id: str, idempotency_key: str, delta: int, reason: str, reference: str | None
+    ) -> tuple[Adjustment, bool]:
+        """The adjustment that the key stands for, and whether it was made just now."""
+        operation = Adjust(
+            product_id,
+            digest_id(idempotency_key),
+            delta,
+            reason,
+            reference,
+            datetime.now(UTC),
+            _nonce(),
+        )
+        return self._group.run(operation, self._deadline())
+
+    def adjustments(
+        self, product_id: str, after: tuple[datetime, str] | None, limit: int
+    ) -> list[Adjustment]:
+        self.product(product_id)
+        return self._store.adjustments(product_id, after, limit, self._deadline())
+
+    def reserve(self, reservation_id: str, lines: Iterable[Line]) -> tuple[Reservation, bool]:
+        """The reservation as it is stored, and whether it was made just now."""
+        operation = Reserve(reservation_id, merge(lines), self.currency, _nonce())
+        return self._group.run(operation, self._deadline())
+
+    def reservation(self, reservation_id: str) -> Reservation | None:
+        found = self._store.get(reservation_key(reservation_id), self._deadline())
+        return found if isinstance(found, Reservation) else None
+
+    def release(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
+        return self._group.run(Release(reservation_ids, self.currency), self._deadline())
+
+    def confirm(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
+        return self._group.run(Confirm(reservation_ids), self._deadline())
+
+    def consume(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
+        return self._group.run(Consume(reservation_ids), self._deadline())
+
+    def _deadline(self) -> Deadline:
+        return Deadline.after(self._deadline_seconds)
+
+
+def _nonce() -> str:
+    return secrets.token_hex(8)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from functions_common.settings import Environment, FirestoreSettings, ServerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    server: ServerSettings
+    firestore: FirestoreSettings
+    currency: str
+    """ISO 4217, of every price in this deployment."""
+    request_deadline_seconds: int
+
+    @classmethod
+    def load(cls, variables: Mapping[str, str]) -> Settings:
+        return cls.read(Environment(variables))
+
+    @classmethod
+    def read(cls, env: Environment) -> Settings:
+        return cls(
+            server=ServerSettings.load(env),
+            firestore=FirestoreSettings.load(env),
+            currency=env.matching("CURRENCY", _CURRENCY, "USD"),
+            request_deadline_seconds=env.integer("REQUEST_DEADLINE_SECONDS", 5, least=1, most=60),
+        )

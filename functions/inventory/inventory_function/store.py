@@ -1,0 +1,149 @@
+"""Stock in Firestore.
+
+products/{product_id}                             name, price, currency, active, and the units
+products/{product_id}/adjustments/{adjustment_id} what brought units in or took them out
+reservations/{reservation_id}                     what an attempt at an order holds
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.cloud.firestore import Query
+
+from functions_common.firestore import call_options, committing, reading
+from inventory_function.domain import (
+    Adjustment,
+    PricedLine,
+    Product,
+    Reservation,
+    ReservationStatus,
+    adjustment_key,
+    product_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from datetime import datetime
+
+    from google.cloud.firestore import Client, DocumentReference, DocumentSnapshot
+
+    from functions_common.deadlines import Deadline
+    from functions_common.firestore import Connection
+    from inventory_function.domain import Entity, Key
+
+
+class Store:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def _client(self) -> Client:
+        return self._connection.client
+
+    def read(
+        self, keys: Collection[Key], deadline: Deadline
+    ) -> Iterator[tuple[Key, Entity | None, datetime | None]]:
+        references = [self._reference(key) for key in keys]
+        with reading():
+            for found in self._client.get_all(references, **call_options(deadline)):
+                key = tuple(found.reference.path.split("/"))
+                if found.exists:
+                    yield key, _to_entity(key, found), found.update_time
+                else:
+                    yield key, None, None
+
+    def commit(self, changes: Iterable[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
+        client = self._client
+        batch = client.batch()
+        for entity, version in changes:
+            reference = self._reference(entity.key)
+            if version is None:
+                batch.create(reference, _to_document(entity))
+            else:
+                option = client.write_option(last_update_time=version)
+                batch.update(reference, _to_document(entity), option=option)
+        with committing():
+            batch.commit(**call_options(deadline))
+
+    def get(self, key: Key, deadline: Deadline) -> Entity | None:
+        ((_, entity, _),) = self.read([key], deadline)
+        return entity
+
+    def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
+        """By id, beginning after the one given."""
+        query = self._client.collection("products").order_by("__name__").limit(limit)
+        if after is not None:
+            query = query.start_after({"__name__": self._reference(product_key(after))})
+        return [_to_product(found) for found in self._stream(query, deadline)]
+
+    def adjustments(
+        self,
+        product_id: str,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        deadline: Deadline,
+    ) -> list[Adjustment]:
+        """Newest first, beginning after the one given by its time and id."""
+        collection = self._reference(product_key(product_id)).collection("adjustments")
+        query = (
+            collection.order_by("created_at", direction=Query.DESCENDING)
+            .order_by("__name__", direction=Query.DESCENDING)
+            .limit(limit)
+        )
+        if after is not None:
+            reference = self._reference(adjustment_key(product_id, after[1]))
+            query = query.start_after({"created_at": after[0], "__name__": reference})
+        return [_to_adjustment(found) for found in self._stream(query, deadline)]
+
+    def _stream(self, query: Query, deadline: Deadline) -> list[DocumentSnapshot[Any]]:
+        with reading():
+            return list(query.stream(**call_options(deadline)))
+
+    def _reference(self, key: Key) -> DocumentReference:
+        return self._client.document(*key)
+
+
+def _to_product(found: DocumentSnapshot[Any]) -> Product:
+    return Product(product_id=found.id, updated_at=found.update_time, **_fields(found))
+
+
+def _to_reservation(found: DocumentSnapshot[Any]) -> Reservation:
+    fields = _fields(found)
+    lines = tuple(PricedLine(**line) for line in fields.pop("lines"))
+    status = ReservationStatus(fields.pop("status"))
+    return Reservation(found.id, status, lines=lines, **fields)
+
+
+def _to_adjustment(found: DocumentSnapshot[Any]) -> Adjustment:
+    product = found.reference.parent.parent
+    return Adjustment(adjustment_id=found.id, product_id=product.id, **_fields(found))
+
+
+def _fields(found: DocumentSnapshot[Any]) -> dict[str, Any]:
+    return found.to_dict() or {}
+
+
+_READERS: dict[str, Callable[[DocumentSnapshot[Any]], Entity]] = {
+    "products": _to_product,
+    "reservations": _to_reservation,
+    "adjustments": _to_adjustment,
+}
+
+
+def _to_entity(key: Key, found: DocumentSnapshot[Any]) -> Entity:
+    return _READERS[key[-2]](found)
+
+
+def _to_document(entity: Entity) -> dict[str, Any]:
+    if isinstance(entity, Product):
+        return _without(entity, "product_id", "updated_at")
+    if isinstance(entity, Adjustment):
+        return _without(entity, "product_id", "adjustment_id")
+    fields = _without(entity, "reservation_id", "lines", "status")
+    lines = [_without(line) for line in entity.lines]
+    return {**fields, "lines": lines, "status": entity.status.value}
+
+
+def _without(entity: Entity | PricedLine, *names: str) -> dict[str, Any]:
+    return {name: getattr(entity, name) for name in entity.__slots__ if name not in names}

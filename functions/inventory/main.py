@@ -1,0 +1,16 @@
+"""Entry point of the inventory function."""
+
+import os
+
+import flask
+import functions_framework
+
+from inventory_function.http import create_app
+from inventory_function.settings import Settings
+
+app = create_app(Settings.load(os.environ))
+
+
+@functions_framework.http
+def inventory(request: flask.Request) -> flask.Response:
+    return flask.Response.from_app(app, request.environ)

@@ -1,0 +1,1 @@
+"""order: the customer's API. It creates, shows, lists and cancels orders."""

@@ -1,0 +1,138 @@
+"""order over HTTP: parse, call one use case, map the answer."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import NotFound
+
+from functions_common import paging, parsing, problems, web
+from functions_common.firestore import Connection
+from functions_common.parsing import Checks
+from functions_common.problems import Problem
+from order_function import domain, wire
+from order_function.domain import OrderNotFoundError, Status
+from order_function.inventory_client import InventoryClient, InventoryUnavailableError
+from order_function.service import Orders, UnresolvedError
+from order_function.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from order_function.settings import Settings
+
+REPLAYED = {"Idempotent-Replayed": "true"}
+
+
+def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
+    """The composition root; tests pass orders on a store and an inventory of their own."""
+    if orders is None:
+        orders = Orders(
+            Store(Connection(settings.firestore)),
+            InventoryClient(settings.inventory_service_url, settings.server.concurrency),
+            settings.request_deadline_seconds,
+        )
+    app = web.create_app("order", PROBLEMS)
+    _Api(orders).route(app)
+    return app
+
+
+class _Api:
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+
+    def route(self, app: Flask) -> None:
+        app.post("/orders")(self.place_order)
+        app.get("/orders")(self.list_orders)
+        app.get("/orders/<order_id>")(self.show_order)
+        app.post("/orders/<order_id>/cancel")(self.cancel_order)
+        app.get("/products")(self.list_products)
+        app.get("/products/<product_id>")(self.show_product)
+
+    def place_order(self) -> Response:
+        key = parsing.idempotency_key(request)
+        body = parsing.body(request, wire.OrderBody)
+        placed = self._orders.place(body.customer_id, body.checked(), key)
+        headers = {"Location": f"/orders/{placed.order.order_id}"}
+        if placed.replayed:
+            headers |= REPLAYED
+        return web.answer(wire.order_answer(placed.order), HTTPStatus.CREATED, headers)
+
+    def list_orders(self) -> Response:
+        args = parsing.query(request, "customer_id", "status", "limit", "cursor")
+        checks = Checks()
+        customer_id = checks.identifier(args.get("customer_id", ""), parameter="customer_id")
+        status = _status(args, checks)
+        checks.done()
+        limit = paging.limit(args)
+        after = paging.decode_cursor(args, paging.place_in_time)
+        found = self._orders.of_customer(customer_id, status, after, limit + 1)
+        page, cursor = paging.cut(
+            found, limit, lambda order: [order.created_at.isoformat(), order.order_id]
+        )
+        return web.answer({"orders": [*map(wire.order_answer, page)], "next_cursor": cursor})
+
+    def show_order(self, order_id: str) -> Response:
+        return web.answer(wire.order_answer(self._orders.get(_named(order_id))))
+
+    def cancel_order(self, order_id: str) -> Response:
+        order = self._orders.cancel(_named(order_id))
+        done = order.status is Status.CANCELLED
+        return web.answer(wire.order_answer(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED)
+
+    def list_products(self) -> Response:
+        return self._catalogue("/products", dict(parsing.query(request, "limit", "cursor")))
+
+    def show_product(self, product_id: str) -> Response:
+        if not parsing.is_id(product_id):
+            raise NotFound
+        return self._catalogue(f"/products/{product_id}", {})
+
+    def _catalogue(self, path: str, query: dict[str, str]) -> Response:
+        status, body = self._orders.catalogue(path, query)
+        fine = status == HTTPStatus.OK
+        content_type = "application/json" if fine else problems.CONTENT_TYPE
+        return Response(body, status, content_type=content_type)
+
+
+def _named(order_id: str) -> str:
+    if not domain.is_order_id(order_id):
+        raise OrderNotFoundError(order_id[:128])
+    return order_id
+
+
+def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
+    text = args.get("status")
+    known = [status.value for status in Status]
+    fine = text is None or text in known
+    checks.require(fine, f"must be one of {', '.join(known)}", parameter="status")
+    return Status(text) if text and fine else None
+
+
+def _rejected(error: domain.OrderRejectedError) -> Problem:
+    extensions = dict(error.rejection.extensions)
+    if error.order_id is not None:
+        extensions["order_id"] = error.order_id
+    headers = REPLAYED if error.replayed else {}
+    kind, detail = error.rejection.kind, error.rejection.detail
+    return Problem(HTTPStatus.CONFLICT, detail, kind, extensions, headers)
+
+
+def _unresolved(error: UnresolvedError) -> Problem:
+    return problems.unavailable(str(error), order_id=error.order_id)
+
+
+PROBLEMS: web.ProblemTable = {
+    domain.OrderNotFoundError: web.problem(HTTPStatus.NOT_FOUND, "unknown-order"),
+    domain.OrderRejectedError: _rejected,
+    domain.NotCancellableError: web.problem(HTTPStatus.CONFLICT, "not-cancellable"),
+    domain.IdempotencyKeyReusedError: web.problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
+    ),
+    InventoryUnavailableError: lambda _: problems.unavailable(
+        "Stock cannot be reached just now; try again."
+    ),
+    UnresolvedError: _unresolved,
+}

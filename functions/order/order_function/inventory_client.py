@@ -1,0 +1,224 @@
+"""inventory, as order sees it: over HTTP, under a deadline, with errors that say what is known.
+
+InventoryError
+├── InventoryRefusedError      short, or not on sale: nothing was reserved
+├── ReservationReleasedError   this reservation was released; it can never be held again
+└── InventoryUnavailableError  no usable answer by the deadline; `carried_out` may be unknown
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
+
+from functions_common import logs, money, parsing, trace
+from functions_common.deadlines import DeadlineExceededError
+from order_function.domain import Item, Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from functions_common.deadlines import Deadline
+    from order_function.domain import Line
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 2.0
+LONGEST_READ = 7.0
+"""Seconds; above inventory's own deadline and a cold start together."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds, before the next try."""
+
+_AWAY = frozenset(
+    (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+)
+_CATALOGUE_ANSWERS = frozenset(
+    (
+        HTTPStatus.OK,
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    )
+)
+_KIND = "urn:problem-type:"
+_REFUSALS = (
+    (HTTPStatus.NOT_FOUND, f"{_KIND}unknown-product"),
+    (HTTPStatus.CONFLICT, f"{_KIND}insufficient-stock"),
+)
+
+
+class InventoryError(Exception):
+    """See the tree above."""
+
+
+class InventoryRefusedError(InventoryError):
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(rejection.detail)
+        self.rejection = rejection
+
+
+class ReservationReleasedError(InventoryError):
+    pass
+
+
+class InventoryUnavailableError(InventoryError):
+    def __init__(self, reason: str, *, carried_out: bool | None) -> None:
+        """``carried_out`` is False where no request can have reached inventory, else None."""
+        super().__init__(reason)
+        self.carried_out = carried_out
+
+
+class _Item(msgspec.Struct):
+    product_id: str
+    quantity: int
+    unit_price: parsing.Number
+    name: str
+
+
+class _Reservation(msgspec.Struct):
+    reservation_id: str
+    status: str
+    currency: str
+    items: list[_Item]
+
+
+class _Reservations(msgspec.Struct):
+    reservations: list[_Reservation]
+
+
+class _ShortLine(msgspec.Struct):
+    product_id: str
+    requested: int
+    available_quantity: int
+
+
+class _Problem(msgspec.Struct, omit_defaults=True):
+    type: str
+    detail: str
+    lines: list[_ShortLine] = []
+    product_ids: list[str] = []
+
+    def rejection(self) -> Rejection:
+        extensions = msgspec.to_builtins(self)
+        kind, detail = extensions.pop("type"), extensions.pop("detail")
+        return Rejection(kind.removeprefix(_KIND), detail, extensions)
+
+
+class InventoryClient:
+    def __init__(self, url: str, connections: int) -> None:
+        self._url = url
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy stands between the functions
+        self._session.mount("http", HTTPAdapter(pool_maxsize=connections))
+
+    def reserve(
+        self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
+    ) -> tuple[tuple[Item, ...], str]:
+        """Hold every line, or none; the items as they were priced, and their currency."""
+        items = [{"product_id": line.product_id, "quantity": line.quantity} for line in lines]
+        answer = self._call("PUT", f"/reservations/{reservation_id}", deadline, {"items": items})
+        if answer.status_code in (HTTPStatus.OK, HTTPStatus.CREATED):
+            return _items(_read(answer, _Reservation))
+        problem = _read(answer, _Problem)
+        if answer.status_code == HTTPStatus.GONE:
+            raise ReservationReleasedError(problem.detail)
+        if (answer.status_code, problem.type) in _REFUSALS:
+            raise InventoryRefusedError(problem.rejection())
+        raise _unusable(answer, problem.detail)
+
+    def release(self, reservation_id: str, deadline: Deadline) -> None:
+        """Give back what the reservation holds; one that is not known can never be held then."""
+        body = {"ids": [reservation_id]}
+        answer = self._call("POST", "/reservations:release", deadline, body)
+        if answer.status_code != HTTPStatus.OK:
+            raise _unusable(answer, "the release was refused")
+        _read(answer, _Reservations)
+
+    def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
+        """Status and body of a read of the catalogue, to be passed through."""
+        answer = self._call("GET", path, deadline, query=query)
+        if answer.status_code not in _CATALOGUE_ANSWERS:
+            raise _unusable(answer, "not an answer of the catalogue")
+        return answer.status_code, answer.content
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline,
+        body: dict[str, Any] | None = None,
+        query: dict[str, str] | None = None,
+    ) -> requests.Response:
+        """Try until there is an answer: everything that order asks of inventory is idempotent."""
+        reason = "no time left"
+        carried_out: bool | None = False
+        for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
+            try:
+                answer = self._session.request(
+                    method,
+                    self._url + path,
+                    params=query,
+                    data=None if body is None else msgspec.json.encode(body),
+                    headers=_headers(),
+                    timeout=(deadline.timeout(CONNECT_SECONDS), deadline.timeout(LONGEST_READ)),
+                    allow_redirects=False,
+                )
+            except DeadlineExceededError:
+                break
+            except requests.RequestException as error:
+                reason = f"{type(error).__name__}: {error}"[:300]
+                carried_out = None if _was_sent(error) else carried_out
+            else:
+                if answer.status_code not in _AWAY:
+                    return answer
+                reason, carried_out = f"answered {answer.status_code}", None
+        logs.event("inventory unavailable", severity=logging.WARNING, reason=reason)
+        raise InventoryUnavailableError(reason, carried_out=carried_out)
+
+
+def _headers() -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    if (context := trace.current()) is not None:
+        headers["traceparent"] = context.traceparent
+    return headers
+
+
+def _was_sent(error: requests.RequestException) -> bool:
+    """Whether the request may have reached inventory; not where there was no connection."""
+    if isinstance(error, requests.ConnectTimeout):
+        return False
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    return not isinstance(cause, NewConnectionError)
+
+
+def _read(answer: requests.Response, shape: type[T]) -> T:
+    """The answer's body; a gateway's own page, say, is not one that inventory gave."""
+    try:
+        return parsing.shaped(parsing.loads(answer.content), shape)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise _unusable(answer, str(error)) from error
+
+
+def _unusable(answer: requests.Response, reason: str) -> InventoryUnavailableError:
+    logs.event(
+        "inventory gave an answer that is no use",
+        severity=logging.ERROR,
+        status=answer.status_code,
+        reason=reason[:300],
+    )
+    return InventoryUnavailableError(reason, carried_out=None)
+
+
+def _items(reservation: _Reservation) -> tuple[tuple[Item, ...], str]:
+    currency = reservation.currency
+    items = tuple(
+        Item(item.product_id, item.quantity, money.to_minor(item.unit_price, currency), item.name)
+        for item in reservation.items
+    )
+    return items, currency

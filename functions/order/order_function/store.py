@@ -1,0 +1,102 @@
+"""Orders in Firestore, ``orders/{order_id}``. The document decides whether an order exists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.cloud.firestore import FieldFilter, Query
+
+from functions_common.firestore import call_options, committing, reading
+from order_function.domain import Item, Line, Order, Rejection, Status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from google.cloud.firestore import DocumentReference, DocumentSnapshot
+
+    from functions_common.deadlines import Deadline
+    from functions_common.firestore import Connection
+
+COLLECTION = "orders"
+
+
+class Store:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
+        """The order, and the version that a change of it must name."""
+        with reading():
+            found = self._reference(order_id).get(**call_options(deadline))
+        if not found.exists:
+            return None
+        return _to_order(found), found.update_time
+
+    def create(self, order: Order, deadline: Deadline) -> None:
+        """ConflictError where the order is there already."""
+        reference, document = self._reference(order.order_id), _to_document(order)
+        with committing():
+            reference.create(document, **call_options(deadline))
+
+    def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
+        """ConflictError where the order is no longer of that version."""
+        option = self._connection.client.write_option(last_update_time=version)
+        reference, document = self._reference(order.order_id), _to_document(order)
+        with committing():
+            reference.update(document, option=option, **call_options(deadline))
+
+    def of_customer(
+        self,
+        customer_id: str,
+        status: Status | None,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        deadline: Deadline,
+    ) -> list[Order]:
+        """Newest first, beginning after the one given by its time and id."""
+        query = self._connection.client.collection(COLLECTION).where(
+            filter=FieldFilter("customer_id", "==", customer_id)
+        )
+        if status is not None:
+            query = query.where(filter=FieldFilter("status", "==", status.value))
+        query = (
+            query.order_by("created_at", direction=Query.DESCENDING)
+            .order_by("__name__", direction=Query.DESCENDING)
+            .limit(limit)
+        )
+        if after is not None:
+            place = {"created_at": after[0], "__name__": self._reference(after[1])}
+            query = query.start_after(place)
+        with reading():
+            return [_to_order(found) for found in query.stream(**call_options(deadline))]
+
+    def _reference(self, order_id: str) -> DocumentReference:
+        return self._connection.client.document(COLLECTION, order_id)
+
+
+def _to_order(found: DocumentSnapshot[Any]) -> Order:
+    fields: dict[str, Any] = found.to_dict() or {}
+    rejection = fields.pop("rejection")
+    return Order(
+        order_id=found.id,
+        status=Status(fields.pop("status")),
+        lines=tuple(Line(**line) for line in fields.pop("lines")),
+        items=tuple(Item(**item) for item in fields.pop("items")),
+        rejection=Rejection(**rejection) if rejection else None,
+        **fields,
+    )
+
+
+def _to_document(order: Order) -> dict[str, Any]:
+    fields = {name: getattr(order, name) for name in order.__slots__ if name != "order_id"}
+    return {
+        **fields,
+        "status": order.status.value,
+        "lines": [_fields(line) for line in order.lines],
+        "items": [_fields(item) for item in order.items],
+        "rejection": _fields(order.rejection) if order.rejection else None,
+    }
+
+
+def _fields(value: Line | Item | Rejection) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
