@@ -1,9 +1,13 @@
-"""Identifiers that people read aloud: Crockford's base 32 (no I, L, O, U)."""
+"""Identifiers in Crockford's base 32 (no I, L, O, U), and times in RFC 3339."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 26
@@ -19,6 +23,11 @@ def digest_id(*parts: str) -> str:
     """26 characters of the SHA-256 of the parts; the parts cannot run into each other."""
     framed = b"".join(b"%d:%b" % (len(part.encode()), part.encode()) for part in parts)
     return _encode(int.from_bytes(hashlib.sha256(framed).digest()) >> (256 - _BITS))
+
+
+def timestamp(moment: datetime) -> str:
+    """``2025-11-23T19:11:48.658182+00:00``."""
+    return moment.isoformat(timespec="microseconds")
 
 
 def _encode(number: int) -> str:

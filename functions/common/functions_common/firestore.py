@@ -1,9 +1,4 @@
-"""Firestore, one connection a process, with errors that say whether anything was written.
-
-    StoreError
-    ├── ConflictError         nothing was written: another writer came first; read and decide again
-    ├── StoreUnavailableError nothing was written: Firestore is out of reach, or refuses us
-    └── OutcomeUnknownError   it may have been written: read again, and decide again
+"""Firestore: one connection a process, and the client's errors turned into ours.
 
 The client library's own retries are off everywhere: it would send a commit again for a minute,
 and a second sending that fails its precondition looks like a conflict with somebody else.
@@ -21,6 +16,11 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import firestore
 
 from functions_common import logs
+from functions_common.store_errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    StoreUnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,22 +30,6 @@ if TYPE_CHECKING:
 
 CALL_SECONDS = 3.0
 """The longest that one call may take; a request's deadline may cut it shorter."""
-
-
-class StoreError(Exception):
-    """See the tree above."""
-
-
-class ConflictError(StoreError):
-    pass
-
-
-class StoreUnavailableError(StoreError):
-    pass
-
-
-class OutcomeUnknownError(StoreError):
-    pass
 
 
 _CONFLICTS = (

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from functions_common.problems import (
     InvalidField,
@@ -83,8 +84,11 @@ def body(request: Request, shape: type[T]) -> T:
     if request.mimetype != "application/json":
         detail = "The body must be JSON, sent as application/json"
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Type"))
+    data = request.get_data(cache=False)
+    if len(data) > MAX_BODY:  # sent in chunks; of a length, it was refused before
+        raise RequestEntityTooLarge
     try:
-        value = loads(request.get_data(cache=False))
+        value = loads(data)
     except ValueError as error:  # includes bytes that are not UTF-8
         detail = f"The body is not valid JSON: {error}"
         raise MalformedRequestError(InvalidField(detail, pointer="#")) from error

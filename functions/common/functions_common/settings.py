@@ -73,6 +73,7 @@ class FirestoreSettings:
     project: str
     database: str
     emulator_host: str | None
+    """host:port. The client library reads the variable by itself; here it is only checked."""
 
     @classmethod
     def load(cls, env: Environment) -> FirestoreSettings:

@@ -12,8 +12,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from functions_common import logs, parsing, problems, trace
 from functions_common.deadlines import DeadlineExceededError
-from functions_common.firestore import StoreError
 from functions_common.problems import Problem
+from functions_common.store_errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 def create_app(name: str, problem_table: ProblemTable) -> Flask:
     """An app without routes but ``GET /health``, whose every answer is JSON, errors included."""
     app = Flask(name, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY
+    app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1  # parsing refuses one too long
     app.url_map.merge_slashes = False  # a redirect would answer in HTML
     app.before_request(_begin)
     app.after_request(_finish)

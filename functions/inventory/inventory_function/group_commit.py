@@ -15,11 +15,11 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from functions_common import logs
 from functions_common.deadlines import Deadline, DeadlineExceededError
-from functions_common.firestore import (
+from functions_common.store_errors import (
     ConflictError,
     OutcomeUnknownError,
     StoreError,
@@ -29,11 +29,8 @@ from inventory_function.domain import StockError
 from inventory_function.operations import Stock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
-
-    from inventory_function.domain import Entity, Key
     from inventory_function.operations import Operation
+    from inventory_function.ports import StockStore
 
 T = TypeVar("T")
 
@@ -42,18 +39,6 @@ MAX_GROUP = 100
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 """Seconds, before the next try after a conflict with another process."""
-
-
-class StockStore(Protocol):
-    """Reads and commits of Firestore; raises the errors of functions_common.firestore."""
-
-    def read(
-        self, keys: Collection[Key], deadline: Deadline
-    ) -> Iterable[tuple[Key, Entity | None, datetime | None]]:
-        """Every document at one moment, with its version; both None where there is none."""
-
-    def commit(self, changes: Iterable[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
-        """All changes or none; ConflictError where a document is not of the version given."""
 
 
 @dataclass(slots=True, eq=False)

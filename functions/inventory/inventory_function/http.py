@@ -9,6 +9,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import NotFound
 
 from functions_common import paging, parsing, web
+from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
 from functions_common.parsing import Checks
 from functions_common.problems import InvalidField, MalformedRequestError, Problem
@@ -87,7 +88,7 @@ class _Api:
         after = paging.decode_cursor(args, paging.place_in_time)
         found = self._inventory.adjustments(_named(product_id), after, limit + 1)
         page, cursor = paging.cut(
-            found, limit, lambda made: [made.created_at.isoformat(), made.adjustment_id]
+            found, limit, lambda made: [timestamp(made.created_at), made.adjustment_id]
         )
         body = {"adjustments": [*map(wire.adjustment_answer, page)], "next_cursor": cursor}
         return web.answer(body)

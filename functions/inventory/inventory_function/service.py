@@ -21,27 +21,13 @@ from inventory_function.operations import Adjust, Confirm, Consume, PutProduct, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Protocol
 
-    from inventory_function.domain import Adjustment, Entity, Key, Line
-    from inventory_function.group_commit import StockStore
-
-    class Store(StockStore, Protocol):
-        def get(self, key: Key, deadline: Deadline) -> Entity | None: ...
-
-        def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]: ...
-
-        def adjustments(
-            self,
-            product_id: str,
-            after: tuple[datetime, str] | None,
-            limit: int,
-            deadline: Deadline,
-        ) -> list[Adjustment]: ...
+    from inventory_function.domain import Adjustment, Line
+    from inventory_function.ports import CatalogueStore
 
 
 class Inventory:
-    def __init__(self, store: Store, currency: str, deadline_seconds: float) -> None:
+    def __init__(self, store: CatalogueStore, currency: str, deadline_seconds: float) -> None:
         self._store = store
         self._group = GroupCommit(store)
         self.currency = currency

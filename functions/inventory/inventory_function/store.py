@@ -71,7 +71,6 @@ class Store:
         return entity
 
     def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
-        """By id, beginning after the one given."""
         query = self._client.collection("products").order_by("__name__").limit(limit)
         if after is not None:
             query = query.start_after({"__name__": self._reference(product_key(after))})
@@ -84,7 +83,6 @@ class Store:
         limit: int,
         deadline: Deadline,
     ) -> list[Adjustment]:
-        """Newest first, beginning after the one given by its time and id."""
         collection = self._reference(product_key(product_id)).collection("adjustments")
         query = (
             collection.order_by("created_at", direction=Query.DESCENDING)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from functions_common import money
+from functions_common.encoding import timestamp
 from functions_common.parsing import Checks, Number
 from inventory_function.domain import (
     MAX_LINES,
@@ -124,7 +125,7 @@ def product_answer(product: Product) -> dict[str, Any]:
         "active": product.active,
         "available_quantity": product.available,
         "reserved_quantity": product.reserved,
-        "last_updated": product.updated_at.isoformat() if product.updated_at else None,
+        "last_updated": timestamp(product.updated_at) if product.updated_at else None,
     }
 
 
@@ -153,7 +154,7 @@ def adjustment_answer(adjustment: Adjustment) -> dict[str, Any]:
         "reason": adjustment.reason,
         "reference": adjustment.reference,
         "available_quantity": adjustment.available,
-        "created_at": adjustment.created_at.isoformat(),
+        "created_at": timestamp(adjustment.created_at),
     }
 
 

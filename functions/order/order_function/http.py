@@ -9,12 +9,14 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import NotFound
 
 from functions_common import paging, parsing, problems, web
+from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
 from functions_common.parsing import Checks
 from functions_common.problems import Problem
 from order_function import domain, wire
 from order_function.domain import OrderNotFoundError, Status
-from order_function.inventory_client import InventoryClient, InventoryUnavailableError
+from order_function.inventory_client import InventoryClient
+from order_function.ports import InventoryUnavailableError
 from order_function.service import Orders, UnresolvedError
 from order_function.store import Store
 
@@ -70,7 +72,7 @@ class _Api:
         after = paging.decode_cursor(args, paging.place_in_time)
         found = self._orders.of_customer(customer_id, status, after, limit + 1)
         page, cursor = paging.cut(
-            found, limit, lambda order: [order.created_at.isoformat(), order.order_id]
+            found, limit, lambda order: [timestamp(order.created_at), order.order_id]
         )
         return web.answer({"orders": [*map(wire.order_answer, page)], "next_cursor": cursor})
 

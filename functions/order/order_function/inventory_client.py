@@ -1,10 +1,4 @@
-"""inventory, as order sees it: over HTTP, under a deadline, with errors that say what is known.
-
-InventoryError
-├── InventoryRefusedError      short, or not on sale: nothing was reserved
-├── ReservationReleasedError   this reservation was released; it can never be held again
-└── InventoryUnavailableError  no usable answer by the deadline; `carried_out` may be unknown
-"""
+"""inventory, as order reaches it: over HTTP, under one deadline, trying again where it helps."""
 
 from __future__ import annotations
 
@@ -20,6 +14,11 @@ from urllib3.exceptions import NewConnectionError
 from functions_common import logs, money, parsing, trace
 from functions_common.deadlines import DeadlineExceededError
 from order_function.domain import Item, Rejection
+from order_function.ports import (
+    InventoryRefusedError,
+    InventoryUnavailableError,
+    ReservationReleasedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,27 +50,6 @@ _REFUSALS = (
     (HTTPStatus.NOT_FOUND, f"{_KIND}unknown-product"),
     (HTTPStatus.CONFLICT, f"{_KIND}insufficient-stock"),
 )
-
-
-class InventoryError(Exception):
-    """See the tree above."""
-
-
-class InventoryRefusedError(InventoryError):
-    def __init__(self, rejection: Rejection) -> None:
-        super().__init__(rejection.detail)
-        self.rejection = rejection
-
-
-class ReservationReleasedError(InventoryError):
-    pass
-
-
-class InventoryUnavailableError(InventoryError):
-    def __init__(self, reason: str, *, carried_out: bool | None) -> None:
-        """``carried_out`` is False where no request can have reached inventory, else None."""
-        super().__init__(reason)
-        self.carried_out = carried_out
 
 
 class _Item(msgspec.Struct):
@@ -120,7 +98,6 @@ class InventoryClient:
     def reserve(
         self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
     ) -> tuple[tuple[Item, ...], str]:
-        """Hold every line, or none; the items as they were priced, and their currency."""
         items = [{"product_id": line.product_id, "quantity": line.quantity} for line in lines]
         answer = self._call("PUT", f"/reservations/{reservation_id}", deadline, {"items": items})
         if answer.status_code in (HTTPStatus.OK, HTTPStatus.CREATED):
@@ -133,7 +110,6 @@ class InventoryClient:
         raise _unusable(answer, problem.detail)
 
     def release(self, reservation_id: str, deadline: Deadline) -> None:
-        """Give back what the reservation holds; one that is not known can never be held then."""
         body = {"ids": [reservation_id]}
         answer = self._call("POST", "/reservations:release", deadline, body)
         if answer.status_code != HTTPStatus.OK:
@@ -141,7 +117,6 @@ class InventoryClient:
         _read(answer, _Reservations)
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
-        """Status and body of a read of the catalogue, to be passed through."""
         answer = self._call("GET", path, deadline, query=query)
         if answer.status_code not in _CATALOGUE_ANSWERS:
             raise _unusable(answer, "not an answer of the catalogue")

@@ -12,10 +12,10 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from functions_common.deadlines import Deadline, DeadlineExceededError
-from functions_common.firestore import (
+from functions_common.store_errors import (
     ConflictError,
     OutcomeUnknownError,
     StoreError,
@@ -30,7 +30,7 @@ from order_function.domain import (
     Rejection,
     Status,
 )
-from order_function.inventory_client import (
+from order_function.ports import (
     InventoryRefusedError,
     InventoryUnavailableError,
     ReservationReleasedError,
@@ -39,34 +39,11 @@ from order_function.inventory_client import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from order_function.domain import Item, Line
+    from order_function.domain import Line
+    from order_function.ports import Inventory, OrderStore
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds, before a write of unknown outcome is looked at again."""
-
-
-class OrderStore(Protocol):
-    def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None: ...
-    def create(self, order: Order, deadline: Deadline) -> None: ...
-    def replace(self, order: Order, version: datetime, deadline: Deadline) -> None: ...
-    def of_customer(
-        self,
-        customer_id: str,
-        status: Status | None,
-        after: tuple[datetime, str] | None,
-        limit: int,
-        deadline: Deadline,
-    ) -> list[Order]: ...
-
-
-class Inventory(Protocol):
-    def reserve(
-        self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
-    ) -> tuple[tuple[Item, ...], str]: ...
-    def release(self, reservation_id: str, deadline: Deadline) -> None: ...
-    def catalogue(
-        self, path: str, query: dict[str, str], deadline: Deadline
-    ) -> tuple[int, bytes]: ...
 
 
 class UnresolvedError(Exception):

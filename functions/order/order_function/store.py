@@ -25,7 +25,6 @@ class Store:
         self._connection = connection
 
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
-        """The order, and the version that a change of it must name."""
         with reading():
             found = self._reference(order_id).get(**call_options(deadline))
         if not found.exists:
@@ -33,13 +32,11 @@ class Store:
         return _to_order(found), found.update_time
 
     def create(self, order: Order, deadline: Deadline) -> None:
-        """ConflictError where the order is there already."""
         reference, document = self._reference(order.order_id), _to_document(order)
         with committing():
             reference.create(document, **call_options(deadline))
 
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
-        """ConflictError where the order is no longer of that version."""
         option = self._connection.client.write_option(last_update_time=version)
         reference, document = self._reference(order.order_id), _to_document(order)
         with committing():
@@ -53,7 +50,6 @@ class Store:
         limit: int,
         deadline: Deadline,
     ) -> list[Order]:
-        """Newest first, beginning after the one given by its time and id."""
         query = self._connection.client.collection(COLLECTION).where(
             filter=FieldFilter("customer_id", "==", customer_id)
         )

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from functions_common import money
+from functions_common.encoding import timestamp
 from functions_common.parsing import Checks, Number
 from functions_common.problems import InvalidField, MalformedRequestError
 from order_function.domain import MAX_LINES, MAX_QUANTITY, Line, Order, merge
@@ -78,7 +79,7 @@ def order_answer(order: Order) -> dict[str, Any]:
     if order.currency is not None:
         total = money.to_wire(order.total_price, order.currency)
         answer |= {"total_price": total, "currency": order.currency}
-    return {**answer, "created_at": order.created_at.isoformat(timespec="microseconds")}
+    return {**answer, "created_at": timestamp(order.created_at)}
 
 
 def _items(order: Order) -> list[dict[str, Any]]:

@@ -1,0 +1,38 @@
+"""What the use cases need from outside; errors are those of functions_common.store_errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+    from functions_common.deadlines import Deadline
+    from inventory_function.domain import Adjustment, Entity, Key, Product
+
+
+class StockStore(Protocol):
+    def read(
+        self, keys: Collection[Key], deadline: Deadline
+    ) -> Iterable[tuple[Key, Entity | None, datetime | None]]:
+        """Every document at one moment, with its version; both None where there is none."""
+
+    def commit(self, changes: Iterable[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
+        """All changes or none; ConflictError where a document is not of the version given."""
+
+
+class CatalogueStore(StockStore, Protocol):
+    def get(self, key: Key, deadline: Deadline) -> Entity | None: ...
+
+    def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
+        """By id, beginning after the one given."""
+
+    def adjustments(
+        self,
+        product_id: str,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        deadline: Deadline,
+    ) -> list[Adjustment]:
+        """Newest first, beginning after the one given by its time and id."""

@@ -1,0 +1,166 @@
+"""`make run`: everything on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from firestore_emulator import launcher
+from local import catalogue, stack
+from local.processes import LocalError, Process, answers, is_free
+from local.stack import HOST, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LOGS = ROOT / ".run"
+
+GUIDE = """
+  order      {order}
+  inventory  {inventory}
+  emulator   {emulator}
+  logs       {logs}
+
+Try it:
+
+  curl -i {order}/orders \\
+    -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s)" \\
+    -d '{{"customer_id":"C123","product_id":"P001","quantity":2}}'
+  curl '{order}/orders?customer_id=C123'
+  curl {inventory}/products/P001
+  curl -X POST {order}/orders/ORD.../cancel
+
+Ctrl-C ends everything.
+"""
+
+
+class EndedBySignal(Exception):  # noqa: N818 - not an error
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    order: int
+    inventory: int
+    emulator: int
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str]) -> Ports:
+        """From ORDER_PORT, INVENTORY_PORT and EMULATOR_PORT."""
+        return cls(
+            _port(environ, "ORDER_PORT", 8080),
+            _port(environ, "INVENTORY_PORT", 8081),
+            _port(environ, "EMULATOR_PORT", 8085),
+        )
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**16):
+        raise LocalError(f"{name} is {text!r}: not a port")
+    return int(text)
+
+
+def _check_free(names: dict[str, int]) -> None:
+    for name, port in names.items():
+        if not is_free(port):
+            raise LocalError(f"Port {port} is taken. Free it, or choose another: make run {name}=…")
+
+
+def run(environ: Mapping[str, str]) -> None:
+    ports = Ports.load(environ)
+    start_emulator = launcher.command(environ, HOST, ports.emulator)
+    names = {"ORDER_PORT": ports.order, "INVENTORY_PORT": ports.inventory}
+    if start_emulator is not None:
+        names["EMULATOR_PORT"] = ports.emulator
+    _check_free(names)
+    for old in LOGS.glob("*.log"):
+        old.unlink()
+    with _children() as children:
+        address = environ.get("FIRESTORE_EMULATOR_HOST") or f"{HOST}:{ports.emulator}"
+        if start_emulator is None:
+            launcher.check_answers(address)
+        else:
+            _say("Starting the Firestore emulator")
+            emulator = Process("emulator", start_emulator, {}, LOGS / "emulator.log")
+            children.append(emulator)
+            emulator.start()
+            emulator.wait_until(answers(f"http://{address}/"))
+        _run_functions(children, ports, address, environ)
+
+
+def _run_functions(
+    children: list[Process], ports: Ports, address: str, environ: Mapping[str, str]
+) -> None:
+    order, inventory = f"http://{HOST}:{ports.order}", f"http://{HOST}:{ports.inventory}"
+    settings = {
+        "GOOGLE_CLOUD_PROJECT": environ.get("GOOGLE_CLOUD_PROJECT") or "demo",
+        "FIRESTORE_EMULATOR_HOST": address,
+        "INVENTORY_SERVICE_URL": inventory,
+    }
+    functions = [
+        stack.function("inventory", ports.inventory, settings, LOGS),
+        stack.function("order", ports.order, settings, LOGS),
+    ]
+    children.extend(functions)
+    _say("Starting inventory and order")
+    stack.start(functions, [ports.inventory, ports.order])
+    _say("Seeding the catalogue")
+    catalogue.seed(inventory)
+    _say(GUIDE.format(order=order, inventory=inventory, emulator=address, logs=LOGS))
+    _watch(children)
+
+
+def _watch(children: list[Process]) -> None:
+    """Until a signal comes, or a child dies."""
+    while True:
+        time.sleep(0.2)
+        for child in children:
+            if not child.alive:
+                raise LocalError(child.obituary())
+
+
+@contextmanager
+def _children() -> Iterator[list[Process]]:
+    """Processes that are ended, the last one first, whatever happens."""
+    children: list[Process] = []
+    try:
+        yield children
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave any behind
+        for child in reversed(children):
+            child.stop()
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _end(*_: object) -> None:
+    raise EndedBySignal
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - a command that people watch
+
+
+def main() -> int:
+    for number in _SIGNALS:
+        signal.signal(number, _end)
+    try:
+        run(os.environ)
+    except EndedBySignal:
+        _say("\nEnded; no process is left.")
+    except (LocalError, launcher.LauncherError) as error:
+        _say(f"\n{error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

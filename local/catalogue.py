@@ -1,0 +1,48 @@
+"""A small catalogue to try things with, entered as an operator would: over inventory's API."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import requests
+
+TIMEOUT = 30
+
+
+class Entry(NamedTuple):
+    product_id: str
+    name: str
+    price: str
+    """As a JSON number, digit by digit."""
+    stock: int
+
+
+CATALOGUE = (
+    Entry("P001", "Laptop", "999.99", 50),
+    Entry("P002", "Mouse", "24.90", 200),
+    Entry("P003", "Keyboard", "79.00", 120),
+    Entry("P004", "Monitor", "349.50", 30),
+    Entry("P005", "Headphones", "129.95", 75),
+    Entry("P006", "Console, launch day", "499.00", 10),
+)
+
+
+def seed(inventory_url: str) -> None:
+    """Enter the catalogue. Once for each product: what is there keeps its name, price and stock."""
+    with requests.Session() as session:
+        for entry in CATALOGUE:
+            _enter(session, f"{inventory_url}/products/{entry.product_id}", entry)
+
+
+def _enter(session: requests.Session, url: str, entry: Entry) -> None:
+    if session.get(url, timeout=TIMEOUT).status_code == requests.codes.not_found:
+        body = f'{{"name":"{entry.name}","price":{entry.price}}}'
+        headers = {"Content-Type": "application/json"}
+        session.put(url, data=body, headers=headers, timeout=TIMEOUT).raise_for_status()
+    # The key makes the opening stock arrive once, however often this runs.
+    session.post(
+        f"{url}/adjustments",
+        json={"delta": entry.stock, "reason": "opening stock"},
+        headers={"Idempotency-Key": "opening-stock"},
+        timeout=TIMEOUT,
+    ).raise_for_status()

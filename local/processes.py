@@ -1,0 +1,116 @@
+"""Child processes that never outlive their parent's interest in them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+START_SECONDS = 60.0
+STOP_SECONDS = 25.0
+"""Above the functions' graceful_timeout, so that they may finish what they are answering."""
+
+
+class LocalError(Exception):
+    """Something that the user can mend; the message says what."""
+
+
+@dataclass(slots=True)
+class Process:
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    """Everything that the process prints."""
+    _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """In a session of its own: Ctrl-C reaches this process, which ends the others in turn."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(  # noqa: S603 - our own commands
+                self.command,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def wait_until(self, ready: Callable[[], bool]) -> None:
+        """Until ready, or dead, or too late; the latter two raise ``LocalError``."""
+        late = time.monotonic() + START_SECONDS
+        while not ready():
+            if not self.alive:
+                raise LocalError(self.obituary())
+            if time.monotonic() > late:
+                raise LocalError(f"{self.name} did not answer within {START_SECONDS:.0f} s")
+            time.sleep(0.05)
+
+    def obituary(self) -> str:
+        code = self._child.poll() if self._child else None
+        lines = self.log.read_text(errors="replace").splitlines()[-10:]
+        said = "".join(f"\n    {line}" for line in lines)
+        return f"{self.name} ended by itself (exit code {code}); its last words:{said}"
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the process and all that it has started."""
+        if self._child is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._child.pid, number)
+
+    def stop(self) -> None:
+        """Ask it to end, wait, and insist where it does not."""
+        if self._child is None:
+            return
+        self.signal(signal.SIGTERM)
+        try:
+            self._child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """At once, as a node that fails does."""
+        if self._child is not None:
+            self.signal(signal.SIGKILL)
+            self._child.wait()
+            self._child = None
+
+
+def answers(url: str) -> Callable[[], bool]:
+    """Whether the address answers 200."""
+
+    def ready() -> bool:
+        try:
+            return requests.get(url, timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    return ready
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,26 @@
+"""How each part of the system is started; `make run` and the tests start them the same way."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from local.processes import Process, answers
+
+ROOT = Path(__file__).resolve().parents[1]
+HOST = "127.0.0.1"
+
+
+def function(name: str, port: int, environment: dict[str, str], logs: Path) -> Process:
+    """Order or inventory, under the same server and settings as in its image."""
+    server = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "functions/gunicorn.conf.py")]
+    own = {"FUNCTION": name, "HOST": HOST, "PORT": str(port)}
+    return Process(name, server, {**environment, **own}, logs / f"{name}-{port}.log")
+
+
+def start(processes: list[Process], ports: list[int]) -> None:
+    """Start functions together, and wait until all answer."""
+    for process in processes:
+        process.start()
+    for process, port in zip(processes, ports, strict=True):
+        process.wait_until(answers(f"http://{HOST}:{port}/health"))

@@ -1,0 +1,31 @@
+"""What speaks to Firestore runs on the embedded emulator and, where it is found, the official one.
+
+FIRESTORE_EMULATOR_HOST names another, which then is the only one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from firestore_emulator import launcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EMULATORS = ["given"] if os.environ.get("FIRESTORE_EMULATOR_HOST") else ["embedded", "official"]
+
+
+@pytest.fixture(scope="session", params=EMULATORS)
+def emulator(request: pytest.FixtureRequest) -> Iterator[str]:
+    """host:port of an emulator."""
+    environ = {**os.environ, "EMULATOR": request.param}
+    try:
+        launcher.choose(environ)
+    except launcher.EmulatorNotFoundError as error:
+        pytest.skip(str(error))
+    with launcher.emulator(environ) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIRESTORE_EMULATOR_HOST", address)  # for clients in this process
+        yield address

@@ -1,0 +1,126 @@
+"""The wire between the functions: order's client speaks, inventory's app answers.
+
+The same suite runs against the fake that order's unit tests use, so the fake cannot drift.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from flask import Flask
+from requests.adapters import BaseAdapter, HTTPAdapter
+from support.apps import inventory_app
+from support.builders import soon, stocked
+from support.fakes import FakeInventory
+from urllib3 import HTTPResponse
+from werkzeug.test import Client
+
+from order_function.domain import Line
+from order_function.inventory_client import InventoryClient
+from order_function.ports import (
+    InventoryRefusedError,
+    InventoryUnavailableError,
+    ReservationReleasedError,
+)
+
+if TYPE_CHECKING:
+    from order_function.ports import Inventory
+
+TWO_LINES = (Line("P001", 2), Line("P002", 1))
+
+
+class WsgiAdapter(BaseAdapter):
+    """Carries requests' calls into a WSGI app in this process."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__()
+        self._client = Client(app)
+
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401
+        answer = self._client.open(
+            request.path_url, method=request.method, data=request.body, headers=request.headers
+        )
+        raw = HTTPResponse(
+            body=BytesIO(answer.data),
+            headers=dict(answer.headers),
+            status=answer.status_code,
+            preload_content=False,
+        )
+        return HTTPAdapter().build_response(request, raw)
+
+    def close(self) -> None:
+        pass
+
+
+def client_of(app: Flask) -> InventoryClient:
+    client = InventoryClient("http://inventory", connections=1)
+    client._session.mount("http://", WsgiAdapter(app))  # noqa: SLF001 - the seam is requests' own
+    return client
+
+
+@pytest.fixture(params=["inventory", "fake"])
+def inventory(request: pytest.FixtureRequest) -> Inventory:
+    if request.param == "fake":
+        return FakeInventory(P001=5, P002=3)
+    return client_of(inventory_app(stocked(P001=5, P002=3)))
+
+
+def test_reserving_answers_names_and_prices(inventory: Inventory) -> None:
+    items, currency = inventory.reserve("R", TWO_LINES, soon())
+    assert currency == "USD"
+    assert [(i.product_id, i.quantity, i.unit_price, i.name) for i in items] == [
+        ("P001", 2, 99_999, "Laptop"),
+        ("P002", 1, 99_999, "Laptop"),
+    ]
+
+
+def test_reserving_again_is_the_same_answer_and_takes_nothing(inventory: Inventory) -> None:
+    first = inventory.reserve("R", (Line("P001", 5),), soon())
+    assert inventory.reserve("R", (Line("P001", 5),), soon()) == first
+
+
+def test_short_lines_are_listed(inventory: Inventory) -> None:
+    with pytest.raises(InventoryRefusedError) as refused:
+        inventory.reserve("R", (Line("P001", 6), Line("P002", 3)), soon())
+    assert refused.value.rejection.kind == "insufficient-stock"
+    assert refused.value.rejection.extensions == {
+        "lines": [{"product_id": "P001", "requested": 6, "available_quantity": 5}]
+    }
+    inventory.reserve("R2", (Line("P002", 3),), soon())
+
+
+def test_unknown_products_are_listed(inventory: Inventory) -> None:
+    with pytest.raises(InventoryRefusedError) as refused:
+        inventory.reserve("R", (Line("P001", 1), Line("P999", 1)), soon())
+    assert refused.value.rejection.kind == "unknown-product"
+    assert refused.value.rejection.extensions == {"product_ids": ["P999"]}
+
+
+def test_what_was_released_is_available_and_cannot_be_held_again(inventory: Inventory) -> None:
+    inventory.reserve("R", (Line("P001", 5),), soon())
+    inventory.release("R", soon())
+    inventory.release("R", soon())
+    with pytest.raises(ReservationReleasedError):
+        inventory.reserve("R", (Line("P001", 5),), soon())
+    inventory.reserve("R2", (Line("P001", 5),), soon())
+
+
+def test_releasing_first_keeps_a_late_reservation_out(inventory: Inventory) -> None:
+    inventory.release("late", soon())
+    with pytest.raises(ReservationReleasedError):
+        inventory.reserve("late", (Line("P001", 1),), soon())
+
+
+def test_the_catalogue(inventory: Inventory) -> None:
+    status, body = inventory.catalogue("/products", {}, soon())
+    assert (status, b'"products"' in body) == (200, True)
+    assert inventory.catalogue("/products/P999", {}, soon())[0] == 404
+
+
+def test_a_gateways_404_is_not_an_unknown_product() -> None:
+    with pytest.raises(InventoryUnavailableError) as unavailable:
+        client_of(Flask("gateway")).reserve("R", TWO_LINES, soon())
+    assert unavailable.value.carried_out is None

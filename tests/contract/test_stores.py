@@ -1,0 +1,205 @@
+"""The stores in memory that unit tests use, and those in Firestore: one suite for both."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from support.builders import product, soon
+from support.fakes import MemoryOrders, MemoryStock
+
+from functions_common.firestore import Connection
+from functions_common.settings import FirestoreSettings
+from functions_common.store_errors import ConflictError
+from inventory_function import store as inventory_store
+from inventory_function.domain import (
+    Adjustment,
+    Entity,
+    PricedLine,
+    Product,
+    Reservation,
+    ReservationStatus,
+)
+from order_function import store as order_store
+from order_function.domain import Attempt, Item, Line, Order, Rejection, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inventory_function.ports import CatalogueStore
+    from order_function.ports import OrderStore
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+@pytest.fixture
+def connection(emulator: str) -> Iterator[Connection]:
+    connection = Connection(
+        FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
+    )
+    yield connection
+    connection.client.close()
+
+
+RESERVATION = Reservation(
+    "ORD1.0.F",
+    ReservationStatus.HELD,
+    "USD",
+    (PricedLine("P001", 2, 99_999, "Laptop"), PricedLine("P002", 1, 2_490, "Mouse")),
+    "nonce",
+)
+
+
+def adjustment(adjustment_id: str, created_at: datetime = NOW) -> Adjustment:
+    return Adjustment(adjustment_id, "P001", 5, "delivery", None, created_at, 5, "nonce")
+
+
+def version(stock: CatalogueStore, entity: Entity) -> datetime:
+    ((_, found, update_time),) = stock.read([entity.key], soon())
+    assert found is not None
+    assert update_time is not None
+    return update_time
+
+
+class StockStoreContract:
+    @pytest.mark.parametrize("entity", [product(available=7), RESERVATION, adjustment("A1")])
+    def test_what_is_stored_comes_back_as_it_was(
+        self, stock: CatalogueStore, entity: Entity
+    ) -> None:
+        stock.commit([(entity, None)], soon())
+        found = stock.get(entity.key, soon())
+        if isinstance(found, Product):
+            assert found.updated_at == version(stock, entity)
+            found = replace(found, updated_at=None)
+        assert found == entity
+
+    def test_reading_tells_what_is_not_there(self, stock: CatalogueStore) -> None:
+        stock.commit([(product("P001"), None)], soon())
+        keys = [("products", "P001"), ("products", "P002"), ("reservations", "R")]
+        found = {
+            key: (entity is None, update_time is None)
+            for key, entity, update_time in stock.read(keys, soon())
+        }
+        assert found == {keys[0]: (False, False), keys[1]: (True, True), keys[2]: (True, True)}
+
+    def test_a_commit_is_all_or_nothing(self, stock: CatalogueStore) -> None:
+        stock.commit([(product("P001"), None)], soon())
+        with pytest.raises(ConflictError):
+            stock.commit([(product("P002"), None), (product("P001"), None)], soon())
+        assert stock.get(("products", "P002"), soon()) is None
+
+    def test_a_change_must_name_the_version_it_replaces(self, stock: CatalogueStore) -> None:
+        stock.commit([(product(available=1), None)], soon())
+        read = version(stock, product())
+        stock.commit([(product(available=2), read)], soon())
+        with pytest.raises(ConflictError):
+            stock.commit([(product(available=3), read)], soon())
+        stock.commit([(product(available=4), version(stock, product()))], soon())
+        found = stock.get(("products", "P001"), soon())
+        assert isinstance(found, Product)
+        assert found.available == 4
+
+    def test_changing_what_is_not_there_is_a_conflict(self, stock: CatalogueStore) -> None:
+        with pytest.raises(ConflictError):
+            stock.commit([(product(), NOW)], soon())
+
+    def test_products_by_id_in_pages(self, stock: CatalogueStore) -> None:
+        for name in ("P3", "P1", "P2"):
+            stock.commit([(product(name), None)], soon())
+        assert [p.product_id for p in stock.products(None, 2, soon())] == ["P1", "P2"]
+        assert [p.product_id for p in stock.products("P2", 2, soon())] == ["P3"]
+
+    def test_adjustments_newest_first_in_pages(self, stock: CatalogueStore) -> None:
+        later = NOW + timedelta(seconds=1)
+        made = [adjustment("A", later), adjustment("C"), adjustment("B")]
+        stock.commit([(each, None) for each in made], soon())
+        first = stock.adjustments("P001", None, 2, soon())
+        assert first == made[:2]
+        assert stock.adjustments("P001", (NOW, "C"), 2, soon()) == made[2:]
+        assert stock.adjustments("P002", None, 2, soon()) == []
+
+
+class TestStockInMemory(StockStoreContract):
+    @pytest.fixture
+    def stock(self) -> CatalogueStore:
+        return MemoryStock()
+
+
+class TestStockInFirestore(StockStoreContract):
+    @pytest.fixture
+    def stock(self, connection: Connection) -> CatalogueStore:
+        return inventory_store.Store(connection)
+
+
+def order(customer_id: str = "C1", created_at: datetime = NOW) -> Order:
+    attempt = Attempt.begin(customer_id, [Line("P001", 2)], None)
+    return Order.confirmed(attempt, (Item("P001", 2, 99_999, "Laptop"),), "USD", created_at)
+
+
+REJECTION = Rejection("insufficient-stock", "Short", {"lines": [{"product_id": "P001"}]})
+
+
+class OrderStoreContract:
+    @pytest.mark.parametrize(
+        "stored",
+        [order(), Order.rejected(Attempt.begin("C1", [Line("P001", 2)], "key"), REJECTION, NOW)],
+        ids=["confirmed", "rejected"],
+    )
+    def test_an_order_comes_back_as_it_was(self, orders: OrderStore, stored: Order) -> None:
+        orders.create(stored, soon())
+        found = orders.get(stored.order_id, soon())
+        assert found is not None
+        assert found[0] == stored
+
+    def test_an_order_that_is_not_there(self, orders: OrderStore) -> None:
+        assert orders.get("ORD" + "0" * 26, soon()) is None
+
+    def test_an_order_is_created_once(self, orders: OrderStore) -> None:
+        stored = order()
+        orders.create(stored, soon())
+        with pytest.raises(ConflictError):
+            orders.create(stored, soon())
+
+    def test_an_order_is_replaced_under_the_version_read(self, orders: OrderStore) -> None:
+        stored = order()
+        orders.create(stored, soon())
+        found = orders.get(stored.order_id, soon())
+        assert found is not None
+        cancelling = stored.cancel()
+        orders.replace(cancelling, found[1], soon())
+        with pytest.raises(ConflictError):
+            orders.replace(stored, found[1], soon())
+        now = orders.get(stored.order_id, soon())
+        assert now is not None
+        assert now[0] == cancelling
+
+    def test_a_customers_orders_newest_first_in_pages(self, orders: OrderStore) -> None:
+        mine = [order(created_at=NOW + timedelta(seconds=n)) for n in range(3)]
+        for each in [*mine, order("C2")]:
+            orders.create(each, soon())
+        first = orders.of_customer("C1", None, None, 2, soon())
+        assert first == mine[:0:-1]
+        place = (first[-1].created_at, first[-1].order_id)
+        assert orders.of_customer("C1", None, place, 2, soon()) == mine[:1]
+
+    def test_a_customers_orders_of_one_status(self, orders: OrderStore) -> None:
+        kept, cancelled = order(), order().cancel()
+        for each in (kept, cancelled):
+            orders.create(each, soon())
+        assert orders.of_customer("C1", Status.CONFIRMED, None, 9, soon()) == [kept]
+        assert orders.of_customer("C1", Status.CANCELLING, None, 9, soon()) == [cancelled]
+
+
+class TestOrdersInMemory(OrderStoreContract):
+    @pytest.fixture
+    def orders(self) -> OrderStore:
+        return MemoryOrders()
+
+
+class TestOrdersInFirestore(OrderStoreContract):
+    @pytest.fixture
+    def orders(self, connection: Connection) -> OrderStore:
+        return order_store.Store(connection)

@@ -1,0 +1,1 @@
+"""What tests share: fakes held to the contract suite, and real processes."""

@@ -1,0 +1,27 @@
+"""The functions' Flask apps on stores in memory, without a server."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from functions_common.settings import FirestoreSettings, ServerSettings
+from inventory_function.http import create_app as create_inventory_app
+from inventory_function.service import Inventory
+from inventory_function.settings import Settings as InventorySettings
+from order_function.http import create_app as create_order_app
+from order_function.service import Orders
+from order_function.settings import Settings as OrderSettings
+from support.fakes import FakeInventory, MemoryOrders, MemoryStock
+
+_SERVER = ServerSettings("127.0.0.1", 8080, 4)
+_FIRESTORE = FirestoreSettings("test", "(default)", None)
+
+
+def inventory_app(store: MemoryStock, currency: str = "USD", deadline_seconds: float = 5) -> Flask:
+    settings = InventorySettings(_SERVER, _FIRESTORE, currency, 5)
+    return create_inventory_app(settings, Inventory(store, currency, deadline_seconds))
+
+
+def order_app(store: MemoryOrders, inventory: FakeInventory) -> Flask:
+    settings = OrderSettings(_SERVER, _FIRESTORE, "http://inventory", 5)
+    return create_order_app(settings, Orders(store, inventory, 5))

@@ -1,0 +1,244 @@
+"""Requests that must be refused by name and change nothing, for both functions.
+
+Each is sent to the app alone in tests/unit, and through the real server in tests/integration.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+JSON = {"Content-Type": "application/json"}
+LONG = "x" * 10_000
+
+
+@dataclass(frozen=True)
+class BadRequest:
+    name: str
+    method: str
+    path: str
+    status: int
+    named: str | None = None
+    """The pointer, parameter or header that the problem must name."""
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=lambda: dict(JSON))
+
+
+def _post(
+    name: str, path: str, body: object, status: int, named: str | None, method: str = "POST"
+) -> BadRequest:
+    return BadRequest(name, method, path, status, named, json.dumps(body).encode())
+
+
+def _raw(name: str, body: bytes, status: int = 400, named: str = "#") -> BadRequest:
+    return BadRequest(name, "POST", "/orders", status, named, body)
+
+
+def _order(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:  # noqa: ANN401
+    body = {"customer_id": "C1", "product_id": "P001", "quantity": 1} | changes
+    wanted = {key: value for key, value in body.items() if value is not ...}
+    return _post(name, "/orders", wanted, status, named)
+
+
+def _items(name: str, items: object, status: int, named: str) -> BadRequest:
+    return _post(name, "/orders", {"customer_id": "C1", "items": items}, status, named)
+
+
+_ONE = {"product_id": "P001", "quantity": 1}
+_GOOD = json.dumps({"customer_id": "C1", **_ONE}).encode()
+
+ORDER = [
+    _raw("no body", b""),
+    _raw("not JSON", b"{"),
+    _raw("two values", b"{} {}"),
+    _raw("not UTF-8", b'{"customer_id":"\xff"}'),
+    _raw("NaN", b'{"customer_id":"C1","product_id":"P001","quantity":NaN}'),
+    _raw("the same key twice", b'{"customer_id":"C1","customer_id":"C2"}'),
+    _raw("nested too deeply", b"[" * 60_000),
+    _raw("a number of 5,000 digits", b'{"customer_id":"C1","quantity":' + b"9" * 5000 + b"}"),
+    _raw("a list", b"[]"),
+    _raw("null", b"null"),
+    _raw("a string", b'"order"'),
+    _order("no customer", 400, "#/customer_id", customer_id=...),
+    _order("a number as customer", 400, "#/customer_id", customer_id=5),
+    _order("null as customer", 400, "#/customer_id", customer_id=None),
+    _order("empty customer", 422, "#/customer_id", customer_id=""),
+    _order("customer with a slash", 422, "#/customer_id", customer_id="a/b"),
+    _order("customer of 10 kB", 422, "#/customer_id", customer_id=LONG),
+    _order("customer with a line break", 422, "#/customer_id", customer_id="C1\n"),
+    _order("half a surrogate pair", 422, "#/customer_id", customer_id="\ud800"),
+    _order("no product", 400, "#/product_id", product_id=...),
+    _order("no quantity", 400, "#/quantity", quantity=...),
+    _order("product with a slash", 422, "#/product_id", product_id="../orders"),
+    _order("product of 10 kB", 422, "#/product_id", product_id=LONG),
+    _order("a name that Firestore reserves", 422, "#/product_id", product_id="__x__"),
+    _order("two dots", 422, "#/product_id", product_id=".."),
+    _order("quantity 0", 422, "#/quantity", quantity=0),
+    _order("quantity -1", 422, "#/quantity", quantity=-1),
+    _order("quantity 1.5", 422, "#/quantity", quantity=1.5),
+    _order("quantity 10^12", 422, "#/quantity", quantity=10**12),
+    _raw(
+        "quantity 1e400",
+        b'{"customer_id":"C1","product_id":"P001","quantity":1e400}',
+        422,
+        "#/quantity",
+    ),
+    _order("quantity as text", 400, "#/quantity", quantity="2"),
+    _order("quantity true", 400, "#/quantity", quantity=True),
+    _order("quantity null", 400, "#/quantity", quantity=None),
+    _order("an unknown field", 400, "#/qty", qty=1),
+    _order("both forms", 400, "#", items=[_ONE]),
+    _items("no items", [], 422, "#/items"),
+    _items("101 items", [_ONE] * 101, 422, "#/items"),
+    _items("1,000 items", [_ONE] * 1000, 422, "#/items"),
+    _items("items not a list", {"P001": 1}, 400, "#/items"),
+    _items("an item not an object", ["P001"], 400, "#/items/0"),
+    _items("an unknown field in an item", [_ONE | {"price": 1}], 400, "#/items/0/price"),
+    _items("a field missing in an item", [_ONE, {"quantity": 1}], 400, "#/items/1/product_id"),
+    _items("a bad quantity in an item", [_ONE, _ONE | {"quantity": 0}], 422, "#/items/1/quantity"),
+    _items("too many in all", [_ONE | {"quantity": 600_000}] * 2, 422, "#/items"),
+    BadRequest("a form", "POST", "/orders", 415, "Content-Type", _GOOD, {}),
+    BadRequest(
+        "text", "POST", "/orders", 415, "Content-Type", _GOOD, {"Content-Type": "text/plain"}
+    ),
+    BadRequest(
+        "an empty key",
+        "POST",
+        "/orders",
+        422,
+        "Idempotency-Key",
+        _GOOD,
+        JSON | {"Idempotency-Key": ""},
+    ),
+    BadRequest(
+        "a key of 10 kB",
+        "POST",
+        "/orders",
+        422,
+        "Idempotency-Key",
+        _GOOD,
+        JSON | {"Idempotency-Key": "k" * 5000},
+    ),
+    BadRequest("a body of 5 MB", "POST", "/orders", 413, None, b" " * 5_000_000),
+    BadRequest("wrong method", "DELETE", "/orders", 405),
+    BadRequest("wrong method on an order", "PUT", "/orders/ORD1", 405),
+    BadRequest("wrong path", "GET", "/order", 404),
+    BadRequest("a trailing slash", "GET", "/orders/", 404),
+    BadRequest("a double slash", "GET", "/orders//cancel", 404),
+    BadRequest("an id that is none", "GET", "/orders/42", 404),
+    BadRequest("an id with a slash", "GET", "/orders/ORD%2F1", 404),
+    BadRequest("an id that is not UTF-8", "GET", "/orders/%ff%00", 404),
+    BadRequest("cancelling what is none", "POST", "/orders/42/cancel", 404),
+    BadRequest("a list without a customer", "GET", "/orders", 422, "customer_id"),
+    BadRequest("a customer that is none", "GET", "/orders?customer_id=a/b", 422, "customer_id"),
+    BadRequest("two customers", "GET", "/orders?customer_id=a&customer_id=b", 400, "customer_id"),
+    BadRequest("an unknown parameter", "GET", "/orders?customer_id=C1&page=2", 400, "page"),
+    BadRequest("a status that is none", "GET", "/orders?customer_id=C1&status=x", 422, "status"),
+    BadRequest("limit 0", "GET", "/orders?customer_id=C1&limit=0", 422, "limit"),
+    BadRequest("limit 201", "GET", "/orders?customer_id=C1&limit=201", 422, "limit"),
+    BadRequest("limit x", "GET", "/orders?customer_id=C1&limit=x", 422, "limit"),
+    BadRequest("a cursor that is none", "GET", "/orders?customer_id=C1&cursor=x", 422, "cursor"),
+    BadRequest(
+        "another list's cursor", "GET", "/orders?customer_id=C1&cursor=WyJQMDAxIl0", 422, "cursor"
+    ),
+    BadRequest("a product that cannot be", "GET", "/products/__x__", 404),
+]
+
+
+def _product(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:  # noqa: ANN401
+    body = {"name": "Laptop", "price": 1} | changes
+    return _post(name, "/products/P001", body, status, named, "PUT")
+
+
+def _adjustment(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:  # noqa: ANN401
+    body = json.dumps({"delta": 1, "reason": "x"} | changes).encode()
+    path, headers = "/products/P001/adjustments", JSON | {"Idempotency-Key": "bad"}
+    return BadRequest(name, "POST", path, status, named, body, headers)
+
+
+def _reservation(name: str, items: object, status: int, named: str) -> BadRequest:
+    return _post(name, "/reservations/R", {"items": items}, status, named, "PUT")
+
+
+def _ids(name: str, ids: object, status: int, named: str) -> BadRequest:
+    return _post(name, "/reservations:release", {"ids": ids}, status, named)
+
+
+INVENTORY = [
+    _product("a price with three decimals", 422, "#/price", price=9.999),
+    _product("a price below zero", 422, "#/price", price=-1),
+    _product("a price beyond bounds", 422, "#/price", price=10**11),
+    _product("a price as text", 400, "#/price", price="9.99"),
+    _product("no name", 422, "#/name", name=""),
+    _product("a name of 10 kB", 422, "#/name", name=LONG),
+    _product("a name with a line break", 422, "#/name", name="a\nb"),
+    _product("a name of half a character", 422, "#/name", name="\udfff"),
+    _product("stock in the catalogue", 400, "#/available_quantity", available_quantity=5),
+    _product("active as a number", 400, "#/active", active=1),
+    BadRequest(
+        "a price of a million digits",
+        "PUT",
+        "/products/P001",
+        422,
+        "#/price",
+        b'{"name":"x","price":1e-999999}',
+    ),
+    _post(
+        "a reserved name", "/products/__x__", {"name": "x", "price": 1}, 422, "product_id", "PUT"
+    ),
+    _adjustment("delta 0", 422, "#/delta", delta=0),
+    _adjustment("delta 1.5", 422, "#/delta", delta=1.5),
+    _adjustment("delta beyond bounds", 422, "#/delta", delta=-(10**12)),
+    _adjustment("no reason", 422, "#/reason", reason=""),
+    _adjustment("a reference as a number", 400, "#/reference", reference=7),
+    _post(
+        "no key", "/products/P001/adjustments", {"delta": 1, "reason": "x"}, 400, "Idempotency-Key"
+    ),
+    _reservation("no items", [], 422, "#/items"),
+    _reservation("1,000 items", [_ONE] * 1000, 422, "#/items"),
+    _reservation("quantity 0", [_ONE | {"quantity": 0}], 422, "#/items/0/quantity"),
+    _reservation("quantity 1.5", [_ONE | {"quantity": 1.5}], 422, "#/items/0/quantity"),
+    _reservation("an unknown field", [_ONE | {"price": 1}], 400, "#/items/0/price"),
+    _reservation("too many in all", [_ONE | {"quantity": 600_000}] * 2, 422, "#/items"),
+    _post(
+        "an id too long",
+        f"/reservations/{'r' * 129}",
+        {"items": [_ONE]},
+        422,
+        "reservation_id",
+        "PUT",
+    ),
+    _ids("no ids", [], 422, "#/ids"),
+    _ids("ids not a list", "R", 400, "#/ids"),
+    _ids("an id that cannot be", ["R", "a/b"], 422, "#/ids/1"),
+    _ids("101 ids", [f"R{n}" for n in range(101)], 422, "#/ids"),
+    BadRequest("a body of 5 MB", "PUT", "/products/P001", 413, None, b" " * 5_000_000),
+    BadRequest("wrong method", "DELETE", "/products/P001", 405),
+    BadRequest("an unknown verb", "POST", "/reservations:sell", 404),
+    BadRequest("quantity 0", "GET", "/products/P001/availability?quantity=0", 422, "quantity"),
+    BadRequest("a cursor that is none", "GET", "/products?cursor=x", 422, "cursor"),
+    BadRequest(
+        "a cursor beyond time",
+        "GET",
+        "/products/P001/adjustments?cursor=WyIxMjM0NSJd",
+        422,
+        "cursor",
+    ),
+]
+
+
+def check(bad: BadRequest, status: int, content_type: str | None, body: bytes) -> None:
+    """What every refusal has in common."""
+    assert status == bad.status, body
+    assert content_type == "application/problem+json"
+    problem = json.loads(body)
+    assert {"type", "title", "status", "detail", "instance"} <= problem.keys()
+    assert problem["status"] == status
+    if bad.named is not None:
+        places = [
+            error.get("pointer") or error.get("parameter") or error.get("header")
+            for error in problem["errors"]
+        ]
+        assert bad.named in places
+        assert all(error["detail"] for error in problem["errors"])

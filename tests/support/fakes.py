@@ -1,0 +1,243 @@
+"""Stores in memory, and an inventory without HTTP, for unit tests.
+
+They keep the promises of what they stand for, errors included: tests/contract runs one suite
+against each fake and the real thing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from functions_common.store_errors import ConflictError, OutcomeUnknownError, StoreUnavailableError
+from inventory_function.domain import Adjustment, Entity, Key, Product
+from order_function.domain import Item, Line, Order, Rejection, Status
+from order_function.ports import (
+    InventoryRefusedError,
+    InventoryUnavailableError,
+    ReservationReleasedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from functions_common.deadlines import Deadline
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Faults:
+    """What goes wrong next, in order: one of the words below for each call, '' for nothing.
+
+    - conflict: another writer came first
+    - away: not carried out, and known not to be
+    - lost: carried out, and the answer lost
+    - dropped: never arrived, and the caller cannot know
+    """
+
+    def __init__(self) -> None:
+        self.coming: deque[str] = deque()
+
+    def around(self, call: Callable[[], None]) -> None:
+        fault = self.coming.popleft() if self.coming else ""
+        if fault == "conflict":
+            raise ConflictError(fault)
+        if fault == "away":
+            raise StoreUnavailableError(fault)
+        if fault in ("", "lost"):
+            call()
+        if fault in ("lost", "dropped"):
+            raise OutcomeUnknownError(fault)
+
+
+class _Versions:
+    """Strictly rising update times."""
+
+    def __init__(self) -> None:
+        self._last = EPOCH
+
+    def next(self) -> datetime:
+        self._last += timedelta(microseconds=1)
+        return self._last
+
+
+class MemoryStock:
+    """inventory's store."""
+
+    def __init__(self) -> None:
+        self.documents: dict[Key, tuple[Entity, datetime]] = {}
+        self.faults = Faults()
+        self.commits = 0
+        self._versions = _Versions()
+        self._lock = threading.Lock()
+
+    def read(
+        self,
+        keys: Collection[Key],
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[tuple[Key, Entity | None, datetime | None]]:
+        with self._lock:
+            return [(key, *self.documents.get(key, (None, None))) for key in keys]
+
+    def commit(
+        self,
+        changes: Iterable[tuple[Entity, datetime | None]],
+        deadline: Deadline,  # noqa: ARG002
+    ) -> None:
+        with self._lock:
+            self.faults.around(lambda: self._commit(list(changes)))
+
+    def _commit(self, changes: list[tuple[Entity, datetime | None]]) -> None:
+        for entity, version in changes:
+            if self.documents.get(entity.key, (None, None))[1] != version:
+                raise ConflictError(entity.key)
+        self.commits += 1
+        now = self._versions.next()
+        for entity, _ in changes:
+            stored = replace(entity, updated_at=now) if isinstance(entity, Product) else entity
+            self.documents[entity.key] = (stored, now)
+
+    def get(self, key: Key, deadline: Deadline) -> Entity | None:
+        return self.read([key], deadline)[0][1]
+
+    def products(
+        self,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[Product]:
+        found = (entity for entity, _ in self.documents.values() if isinstance(entity, Product))
+        later = (product for product in found if after is None or product.product_id > after)
+        return sorted(later, key=lambda product: product.product_id)[:limit]
+
+    def adjustments(
+        self,
+        product_id: str,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[Adjustment]:
+        def place(made: Adjustment) -> tuple[datetime, str]:
+            return made.created_at, made.adjustment_id
+
+        found = (entity for entity, _ in self.documents.values() if isinstance(entity, Adjustment))
+        mine = (made for made in found if made.product_id == product_id)
+        earlier = (made for made in mine if after is None or place(made) < after)
+        return sorted(earlier, key=place, reverse=True)[:limit]
+
+
+class MemoryOrders:
+    """order's store."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, tuple[Order, datetime]] = {}
+        self.faults = Faults()
+        self._versions = _Versions()
+
+    def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:  # noqa: ARG002
+        return self.documents.get(order_id)
+
+    def create(self, order: Order, deadline: Deadline) -> None:  # noqa: ARG002
+        self.faults.around(lambda: self._write(order, None))
+
+    def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:  # noqa: ARG002
+        self.faults.around(lambda: self._write(order, version))
+
+    def _write(self, order: Order, version: datetime | None) -> None:
+        if self.documents.get(order.order_id, (None, None))[1] != version:
+            raise ConflictError(order.order_id)
+        self.documents[order.order_id] = (order, self._versions.next())
+
+    def of_customer(
+        self,
+        customer_id: str,
+        status: Status | None,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[Order]:
+        def place(order: Order) -> tuple[datetime, str]:
+            return order.created_at, order.order_id
+
+        found = (order for order, _ in self.documents.values() if order.customer_id == customer_id)
+        of_status = (order for order in found if status in (None, order.status))
+        earlier = (order for order in of_status if after is None or place(order) < after)
+        return sorted(earlier, key=place, reverse=True)[:limit]
+
+
+class FakeInventory:
+    """inventory, as order's client shows it."""
+
+    def __init__(self, **stock: int) -> None:
+        self.available = stock
+        self.reservations: dict[str, tuple[Line, ...] | None] = {}
+        """What each holds; None for a released one."""
+        self.away: deque[bool | None] = deque()
+        """The next calls fail; True: carried out all the same, None: it cannot be known."""
+
+    def reserve(
+        self,
+        reservation_id: str,
+        lines: Iterable[Line],
+        deadline: Deadline,  # noqa: ARG002
+    ) -> tuple[tuple[Item, ...], str]:
+        lines = tuple(lines)
+        if self.away:
+            self._fail(lambda: self._hold(reservation_id, lines))
+        self._hold(reservation_id, lines)
+        items = (Item(line.product_id, line.quantity, 99_999, "Laptop") for line in lines)
+        return tuple(items), "USD"
+
+    def release(self, reservation_id: str, deadline: Deadline) -> None:  # noqa: ARG002
+        if self.away:
+            self._fail(lambda: self._give_back(reservation_id))
+        self._give_back(reservation_id)
+
+    def catalogue(
+        self,
+        path: str,
+        query: dict[str, str],  # noqa: ARG002
+        deadline: Deadline,  # noqa: ARG002
+    ) -> tuple[int, bytes]:
+        if self.away:
+            self._fail(lambda: None)
+        return (404, b"{}") if path.startswith("/products/") else (200, b'{"products":[]}')
+
+    def _fail(self, call: Callable[[], object]) -> None:
+        carried_out = self.away.popleft()
+        if carried_out:
+            call()
+        raise InventoryUnavailableError("away", carried_out=None if carried_out else carried_out)
+
+    def _hold(self, reservation_id: str, lines: tuple[Line, ...]) -> None:
+        if reservation_id in self.reservations:
+            if self.reservations[reservation_id] is None:
+                raise ReservationReleasedError(reservation_id)
+            return
+        unknown = [line.product_id for line in lines if line.product_id not in self.available]
+        if unknown:
+            extensions = {"product_ids": unknown}
+            raise InventoryRefusedError(Rejection("unknown-product", "Not on sale", extensions))
+        short = [
+            {
+                "product_id": line.product_id,
+                "requested": line.quantity,
+                "available_quantity": self.available[line.product_id],
+            }
+            for line in lines
+            if line.quantity > self.available[line.product_id]
+        ]
+        if short:
+            extensions = {"lines": short}
+            raise InventoryRefusedError(Rejection("insufficient-stock", "Short", extensions))
+        for line in lines:
+            self.available[line.product_id] -= line.quantity
+        self.reservations[reservation_id] = lines
+
+    def _give_back(self, reservation_id: str) -> None:
+        for line in self.reservations.get(reservation_id) or ():
+            self.available[line.product_id] += line.quantity
+        self.reservations[reservation_id] = None

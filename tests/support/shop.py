@@ -1,0 +1,122 @@
+"""The functions as real processes on a real emulator, and a customer who talks to them."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import requests
+from local import stack
+
+from firestore_emulator.launcher import free_port
+from functions_common.firestore import Connection
+from functions_common.settings import FirestoreSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from local.processes import Process
+
+T = TypeVar("T")
+TIMEOUT = 30
+
+
+class Shop:
+    """Pairs of an order and an inventory process, all on one database of their own."""
+
+    def __init__(self, emulator: str, logs: Path, pairs: int = 1) -> None:
+        self.project = f"test-{uuid.uuid4().hex[:12]}"
+        self.emulator = emulator
+        self.orders: list[str] = []
+        self.inventories: list[str] = []
+        self._processes: dict[str, Process] = {}
+        self._logs = logs
+        self._pairs = pairs
+
+    def __enter__(self) -> Self:
+        for _ in range(self._pairs):
+            inventory = self._prepare("inventory", {})
+            self.inventories.append(inventory)
+            self.orders.append(self._prepare("order", {"INVENTORY_SERVICE_URL": inventory}))
+        self.start(*self._processes)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes.values():
+            process.stop()
+
+    def _prepare(self, name: str, settings: dict[str, str]) -> str:
+        port = free_port()
+        own = {"GOOGLE_CLOUD_PROJECT": self.project, "FIRESTORE_EMULATOR_HOST": self.emulator}
+        url = f"http://{stack.HOST}:{port}"
+        self._processes[url] = stack.function(name, port, {**own, **settings}, self._logs)
+        return url
+
+    def start(self, *urls: str) -> None:
+        ports = [int(url.rpartition(":")[2]) for url in urls]
+        stack.start([self._processes[url] for url in urls], ports)
+
+    def kill(self, url: str) -> None:
+        self._processes[url].kill()
+
+    def place(
+        self, product_id: str, quantity: int = 1, *, n: int = 0, key: str | None = None
+    ) -> requests.Response:
+        """An order of customer C123, over the n-th order process."""
+        return requests.post(
+            f"{self.orders[n % len(self.orders)]}/orders",
+            json={"customer_id": "C123", "product_id": product_id, "quantity": quantity},
+            headers={} if key is None else {"Idempotency-Key": key},
+            timeout=TIMEOUT,
+        )
+
+    def cancel(self, order_id: str) -> requests.Response:
+        return requests.post(f"{self.orders[0]}/orders/{order_id}/cancel", timeout=TIMEOUT)
+
+    def show(self, path: str, n: int = 0) -> Any:  # noqa: ANN401
+        """What order answers at the path."""
+        answer = requests.get(f"{self.orders[n]}{path}", timeout=TIMEOUT)
+        answer.raise_for_status()
+        return answer.json()
+
+    def stock(self, product_id: str, n: int = 0) -> tuple[int, int]:
+        """Available and reserved, as inventory tells."""
+        answer = requests.get(f"{self.inventories[n]}/products/{product_id}", timeout=TIMEOUT)
+        product = answer.json()
+        return product["available_quantity"], product["reserved_quantity"]
+
+    def offer(self, product_id: str, stock: int, price: float = 999.99) -> None:
+        url = f"{self.inventories[0]}/products/{product_id}"
+        body = {"name": "Laptop", "price": price}
+        requests.put(url, json=body, timeout=TIMEOUT).raise_for_status()
+        requests.post(
+            f"{url}/adjustments",
+            json={"delta": stock, "reason": "opening stock"},
+            headers={"Idempotency-Key": "opening-stock"},
+            timeout=TIMEOUT,
+        ).raise_for_status()
+
+    def documents(self) -> dict[str, Any]:
+        """Everything in the database, by path."""
+        client = Connection(FirestoreSettings(self.project, "(default)", self.emulator)).client
+        groups = ("orders", "products", "reservations", "adjustments")
+        found = (document for group in groups for document in client.collection_group(group).get())
+        documents = {document.reference.path: document.to_dict() for document in found}
+        client.close()
+        return documents
+
+
+def at_once(call: Callable[[int], T], times: int) -> list[T]:
+    """Every call in a thread of its own."""
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(call, range(times)))
+
+
+def count(answers: Iterable[requests.Response]) -> dict[int, int]:
+    """How many answers of each status."""
+    statuses: dict[int, int] = {}
+    for answer in answers:
+        statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
+    return statuses

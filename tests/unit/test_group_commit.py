@@ -1,0 +1,165 @@
+"""Many requests in one commit: each gets its own answer, and nothing is done twice."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from support.builders import adjust, release, reserve, soon, stocked, units
+from support.fakes import MemoryStock
+
+from functions_common.deadlines import Deadline
+from functions_common.store_errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from inventory_function.domain import InsufficientStockError, StockError
+from inventory_function.group_commit import GroupCommit
+from inventory_function.operations import Operation, Stock
+
+
+def outcome(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except StockError as refusal:
+        return type(refusal).__name__
+    return "ok"
+
+
+class Gate:
+    """Holds the store's commits back, so that requests pile up behind the first."""
+
+    def __init__(self, store: MemoryStock) -> None:
+        self.reached = threading.Event()
+        self.open = threading.Event()
+        carry_out = store.commit
+
+        def commit(*args: object) -> None:
+            self.reached.set()
+            assert self.open.wait(10)
+            carry_out(*args)  # type: ignore[arg-type]
+
+        store.commit = commit  # type: ignore[method-assign]
+
+
+def queued(group: GroupCommit) -> int:
+    return len(group._waiting)  # noqa: SLF001 - there is no other way to know that they wait
+
+
+def pile_up(
+    pool: ThreadPoolExecutor, group: GroupCommit, operations: list[Operation[object]]
+) -> list[Future[str]]:
+    futures = []
+    for n, operation in enumerate(operations, start=1):
+        futures.append(pool.submit(outcome, lambda op=operation: group.run(op, soon())))  # type: ignore[misc]
+        while queued(group) < n:
+            pass
+    return futures
+
+
+def test_alone_a_request_is_one_commit() -> None:
+    store = stocked(P001=5)
+    before = store.commits
+    GroupCommit(store).run(reserve("R", P001=2), soon())
+    assert store.commits == before + 1
+    assert units(store, "P001") == (3, 2, 0)
+
+
+def test_those_that_wait_share_the_next_commit_and_are_decided_in_turn() -> None:
+    store = stocked(P001=10)
+    group, before = GroupCommit(store), store.commits
+    gate = Gate(store)
+    with ThreadPoolExecutor(20) as pool:
+        first = pool.submit(group.run, reserve("R0", P001=1), soon())
+        assert gate.reached.wait(10)
+        others = pile_up(pool, group, [reserve(f"R{n}", P001=1) for n in range(1, 15)])
+        gate.open.set()
+        first.result()
+        assert [other.result() for other in others] == ["ok"] * 9 + ["InsufficientStockError"] * 5
+    assert store.commits == before + 2
+    assert units(store, "P001") == (0, 10, 0)
+
+
+def test_one_that_is_refused_fails_nobody_else() -> None:
+    store = stocked(P001=3)
+    group = GroupCommit(store)
+    gate = Gate(store)
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(group.run, adjust("P001", 1), soon())
+        assert gate.reached.wait(10)
+        operations = [reserve("big", P001=9), reserve("fits", P001=4), release("fits")]
+        others = pile_up(pool, group, operations)  # type: ignore[arg-type]
+        gate.open.set()
+        first.result()
+        assert [other.result() for other in others] == ["InsufficientStockError", "ok", "ok"]
+    assert units(store, "P001") == (4, 0, 0)
+
+
+@pytest.mark.parametrize("fault", ["conflict", "away", "lost", "dropped"])
+def test_a_commit_that_goes_wrong_once_is_decided_again_and_done_once(fault: str) -> None:
+    store = stocked(P001=5)
+    store.faults.coming.append(fault)
+    reservation, new = GroupCommit(store).run(reserve("R", P001=2), soon())
+    assert new
+    assert reservation.reservation_id == "R"
+    assert units(store, "P001") == (3, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("faults", "error"),
+    [
+        (["away"] * 100, StoreUnavailableError),
+        (["dropped"] + ["away"] * 100, OutcomeUnknownError),
+    ],
+)
+def test_at_the_deadline_it_is_told_whether_anything_may_have_happened(
+    faults: list[str], error: type[StoreError]
+) -> None:
+    store = stocked(P001=5)
+    store.faults.coming.extend(faults)
+    with pytest.raises(error):
+        GroupCommit(store).run(reserve("R", P001=2), Deadline.after(0.2))
+
+
+def test_one_that_still_waits_at_its_deadline_is_not_carried_out() -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    gate = Gate(store)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(group.run, reserve("R1", P001=1), soon())
+        assert gate.reached.wait(10)
+        with pytest.raises(StoreUnavailableError):
+            group.run(reserve("R2", P001=1), Deadline.after(0.05))
+        gate.open.set()
+        first.result()
+    assert units(store, "P001") == (4, 1, 0)
+
+
+def test_an_error_of_our_own_reaches_its_request_and_the_next_one_leads() -> None:
+    class Broken:
+        def needs(self, stock: Stock) -> list[tuple[str, ...]]:  # noqa: ARG002
+            return []
+
+        def decide(self, stock: Stock) -> None:  # noqa: ARG002
+            raise ZeroDivisionError
+
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    with pytest.raises(ZeroDivisionError):
+        group.run(Broken(), soon())
+    group.run(reserve("R", P001=1), soon())
+    assert units(store, "P001") == (4, 1, 0)
+
+
+def test_many_threads_and_two_processes_sell_what_there_is() -> None:
+    store = stocked(P001=40)
+    groups = [GroupCommit(store), GroupCommit(store)]  # as two processes on one store
+
+    def buy(n: int) -> bool:
+        try:
+            groups[n % 2].run(reserve(f"R{n}", P001=1), soon())
+        except InsufficientStockError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(32) as pool:
+        sold = sum(pool.map(buy, range(100)))
+    assert sold == 40
+    assert units(store, "P001") == (0, 40, 0)

@@ -1,0 +1,127 @@
+"""order's client when inventory misbehaves: what it retries, and what it says is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter
+from support.builders import soon
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
+
+from functions_common import trace
+from functions_common.deadlines import Deadline
+from order_function.domain import Line
+from order_function.inventory_client import InventoryClient
+from order_function.ports import InventoryUnavailableError
+
+LINES = (Line("P001", 1),)
+HELD = (
+    b'{"reservation_id":"R","status":"held","currency":"USD",'
+    b'"items":[{"product_id":"P001","quantity":1,"unit_price":999.99,"name":"Laptop"}]}'
+)
+
+_pool = HTTPConnectionPool("inventory")
+REFUSED = requests.ConnectionError(
+    MaxRetryError(_pool, "/", NewConnectionError(_pool, "refused"))  # type: ignore[arg-type]
+)
+CUT_OFF = requests.ConnectionError(ProtocolError("Connection aborted."))
+
+
+class Scripted(BaseAdapter):
+    """Gives these answers in turn; the last one again and again."""
+
+    def __init__(self, *script: tuple[int, bytes] | Exception) -> None:
+        super().__init__()
+        self._script = list(script)
+        self.requests: list[requests.PreparedRequest] = []
+        self.timeouts: list[tuple[float, float]] = []
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401
+        self.requests.append(request)
+        self.timeouts.append(options["timeout"])
+        scripted = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        if isinstance(scripted, Exception):
+            raise scripted
+        answer = requests.Response()
+        answer.status_code, answer._content = scripted  # noqa: SLF001 - has no constructor for it
+        answer.url = request.url or ""
+        return answer
+
+    def close(self) -> None:
+        pass
+
+
+def client_of(adapter: Scripted) -> InventoryClient:
+    client = InventoryClient("http://inventory", connections=1)
+    client._session.mount("http://", adapter)  # noqa: SLF001 - the seam is requests' own
+    return client
+
+
+@pytest.mark.parametrize(
+    "trouble", [REFUSED, CUT_OFF, requests.ReadTimeout(), (502, b""), (503, b"{}"), (504, b"")]
+)
+def test_a_passing_trouble_is_tried_again(trouble: tuple[int, bytes] | Exception) -> None:
+    adapter = Scripted(trouble, (201, HELD))
+    items, _ = client_of(adapter).reserve("R", LINES, soon())
+    assert items[0].unit_price == 99_999
+    assert [request.method for request in adapter.requests] == ["PUT", "PUT"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "carried_out"),
+    [
+        (REFUSED, False),
+        (requests.ConnectTimeout(), False),
+        (CUT_OFF, None),
+        (requests.ReadTimeout(), None),
+        ((503, b"{}"), None),
+    ],
+)
+def test_at_the_deadline_it_says_what_is_known(
+    trouble: tuple[int, bytes] | Exception, *, carried_out: bool | None
+) -> None:
+    adapter = Scripted(trouble)
+    with pytest.raises(InventoryUnavailableError) as unavailable:
+        client_of(adapter).reserve("R", LINES, Deadline.after(0.3))
+    assert unavailable.value.carried_out is carried_out
+    assert all(read <= 0.3 for _, read in adapter.timeouts)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, b"<html>"),
+        (200, b"{}"),
+        (201, HELD.replace(b"999.99", b'"a lot"')),
+        (404, b"<html>nothing here</html>"),
+        (404, b'{"type":"about:blank","detail":"no such path"}'),
+        (409, b'{"type":"about:blank","detail":"no"}'),
+        (401, b'{"type":"about:blank","detail":"no"}'),
+        (500, b"Internal Server Error"),
+        (302, b""),
+    ],
+)
+def test_an_answer_that_inventory_never_gives_is_not_taken_for_one(
+    answer: tuple[int, bytes],
+) -> None:
+    adapter = Scripted(answer)
+    with pytest.raises(InventoryUnavailableError) as unavailable:
+        client_of(adapter).reserve("R", LINES, soon())
+    assert unavailable.value.carried_out is None
+    assert len(adapter.requests) == 1
+
+
+def test_the_trace_goes_with_the_call() -> None:
+    adapter = Scripted((201, HELD))
+    context = trace.begin(None)
+    client_of(adapter).reserve("R", LINES, soon())
+    assert adapter.requests[0].headers["traceparent"] == context.traceparent
+
+
+def test_the_catalogue_passes_on_only_what_a_catalogue_answers() -> None:
+    client = client_of(Scripted((500, b"")))
+    with pytest.raises(InventoryUnavailableError):
+        client.catalogue("/products", {}, soon())

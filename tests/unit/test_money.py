@@ -1,0 +1,31 @@
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions_common.money import to_minor, to_wire
+
+CURRENCIES = ("JPY", "USD", "KWD", "CLF")
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "wire"),
+    [(99_999, "USD", "999.99"), (500, "JPY", "500"), (1_001, "KWD", "1.001"), (0, "EUR", "0.00")],
+)
+def test_minor_units_and_decimals(minor: int, currency: str, wire: str) -> None:
+    assert str(to_wire(minor, currency)) == wire
+    assert to_minor(Decimal(wire), currency) == minor
+
+
+@given(st.integers(0, 10**15), st.sampled_from(CURRENCIES))
+def test_nothing_is_lost_on_the_way(minor: int, currency: str) -> None:
+    assert to_minor(to_wire(minor, currency), currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"), [("9.999", "USD"), ("0.5", "JPY"), ("1e-30", "USD")]
+)
+def test_more_decimals_than_the_currency_has(amount: str, currency: str) -> None:
+    with pytest.raises(ValueError, match=f"{currency} has"):
+        to_minor(Decimal(amount), currency)

@@ -1,0 +1,208 @@
+"""The protocol, step by step: what is written, what is told, and what is left behind."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from support.fakes import FakeInventory, MemoryOrders
+
+from order_function.domain import (
+    Attempt,
+    IdempotencyKeyReusedError,
+    Line,
+    NotCancellableError,
+    Order,
+    OrderNotFoundError,
+    OrderRejectedError,
+    Status,
+    is_order_id,
+)
+from order_function.ports import InventoryUnavailableError
+from order_function.service import Orders, UnresolvedError
+
+TWO = (Line("P001", 2),)
+
+
+class Shop:
+    def __init__(self, deadline_seconds: float = 5.0, **stock: int) -> None:
+        self.store = MemoryOrders()
+        self.inventory = FakeInventory(**stock)
+        self.orders = Orders(self.store, self.inventory, deadline_seconds)
+
+    @property
+    def held(self) -> dict[str, int]:
+        """Units in each reservation that has not been released."""
+        reservations = self.inventory.reservations.items()
+        return {name: sum(line.quantity for line in held) for name, held in reservations if held}
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop(P001=5, P002=1)
+
+
+def test_an_order_is_confirmed_with_the_prices_it_was_reserved_at(shop: Shop) -> None:
+    placed = shop.orders.place("C1", TWO, None)
+    assert not placed.replayed
+    assert is_order_id(placed.order.order_id)
+    assert placed.order.status is Status.CONFIRMED
+    assert placed.order.total_price == 2 * 99_999
+    assert shop.held == {placed.order.reservation_id: 2}
+
+
+def test_without_a_key_two_equal_requests_are_two_orders(shop: Shop) -> None:
+    first, second = (shop.orders.place("C1", TWO, None).order for _ in range(2))
+    assert first.order_id != second.order_id
+    assert shop.inventory.available["P001"] == 1
+
+
+def test_the_same_key_is_the_same_order(shop: Shop) -> None:
+    first = shop.orders.place("C1", TWO, "key")
+    again = shop.orders.place("C1", TWO, "key")
+    assert again.order == first.order
+    assert (first.replayed, again.replayed) == (False, True)
+    assert shop.held == {first.order.reservation_id: 2}
+
+
+def test_a_key_belongs_to_its_customer(shop: Shop) -> None:
+    mine, theirs = (shop.orders.place(who, TWO, "key").order for who in ("C1", "C2"))
+    assert mine.order_id != theirs.order_id
+
+
+def test_lines_in_another_order_are_the_same_body(shop: Shop) -> None:
+    first = shop.orders.place("C1", [Line("P001", 1), Line("P002", 1), Line("P001", 1)], "key")
+    again = shop.orders.place("C1", [Line("P002", 1), Line("P001", 2)], "key")
+    assert again.order == first.order
+
+
+def test_another_body_under_the_same_key_is_refused_and_keeps_no_stock(shop: Shop) -> None:
+    first = shop.orders.place("C1", TWO, "key").order
+    with pytest.raises(IdempotencyKeyReusedError):
+        shop.orders.place("C1", [Line("P001", 3)], "key")
+    assert shop.held == {first.reservation_id: 2}
+    assert shop.inventory.available["P001"] == 3
+
+
+def test_a_refusal_without_a_key_writes_nothing(shop: Shop) -> None:
+    with pytest.raises(OrderRejectedError) as refused:
+        shop.orders.place("C1", [Line("P001", 6)], None)
+    assert refused.value.order_id is None
+    assert refused.value.rejection.extensions["lines"][0]["available_quantity"] == 5
+    assert not shop.store.documents
+
+
+def test_a_refusal_under_a_key_is_final_even_when_stock_arrives(shop: Shop) -> None:
+    with pytest.raises(OrderRejectedError) as refused:
+        shop.orders.place("C1", [Line("P001", 6)], "key")
+    shop.inventory.available["P001"] = 100
+    with pytest.raises(OrderRejectedError) as again:
+        shop.orders.place("C1", [Line("P001", 6)], "key")
+    assert (refused.value.replayed, again.value.replayed) == (False, True)
+    assert again.value.rejection == refused.value.rejection
+    assert shop.inventory.available["P001"] == 100
+    assert not shop.held
+
+
+def test_a_product_that_is_not_sold_is_a_refusal(shop: Shop) -> None:
+    with pytest.raises(OrderRejectedError) as refused:
+        shop.orders.place("C1", [Line("P999", 1)], None)
+    assert refused.value.rejection.kind == "unknown-product"
+
+
+@pytest.mark.parametrize("fault", ["lost", "dropped"])
+def test_a_create_of_unknown_outcome_is_looked_at_again(shop: Shop, fault: str) -> None:
+    shop.store.faults.coming.append(fault)
+    placed = shop.orders.place("C1", TWO, "key")
+    assert not placed.replayed, "it finds its own write"
+    assert len(shop.store.documents) == 1
+    assert shop.held == {placed.order.reservation_id: 2}
+
+
+def test_a_create_that_stays_unknown_says_which_order_to_look_for() -> None:
+    shop = Shop(deadline_seconds=0.2, P001=5)
+    shop.store.faults.coming.extend(["dropped"] * 100)
+    with pytest.raises(UnresolvedError) as unresolved:
+        shop.orders.place("C1", TWO, "key")
+    shop.store.faults.coming.clear()
+    assert shop.orders.place("C1", TWO, "key").order.order_id == unresolved.value.order_id
+
+
+def test_a_crash_between_reservation_and_order_is_mended_by_the_retry(shop: Shop) -> None:
+    crashed = Attempt.begin("C1", TWO, "key")
+    shop.inventory._hold(crashed.reservation_id, crashed.lines)  # noqa: SLF001
+    placed = shop.orders.place("C1", TWO, "key")
+    assert placed.order.reservation_id == crashed.reservation_id
+    assert shop.inventory.available["P001"] == 3
+
+
+def test_inventory_that_no_request_reached_leaves_no_order_to_look_for(shop: Shop) -> None:
+    shop.inventory.away.append(False)
+    with pytest.raises(InventoryUnavailableError):
+        shop.orders.place("C1", TWO, "key")
+    assert not shop.store.documents
+
+
+@pytest.mark.parametrize("carried_out", [True, None])
+def test_inventory_that_may_have_reserved_leaves_an_order_to_look_for(
+    shop: Shop, *, carried_out: bool | None
+) -> None:
+    shop.inventory.away.append(carried_out)
+    with pytest.raises(UnresolvedError) as unresolved:
+        shop.orders.place("C1", TWO, "key")
+    again = shop.orders.place("C1", TWO, "key")
+    assert again.order.order_id == unresolved.value.order_id
+    assert shop.inventory.available["P001"] == 3
+
+
+def test_cancelling_gives_the_stock_back_once(shop: Shop) -> None:
+    order = shop.orders.place("C1", TWO, None).order
+    assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
+    assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
+    assert shop.inventory.available["P001"] == 5
+    assert not shop.held
+
+
+def test_a_cancelled_order_is_replayed_as_it_is_and_takes_no_stock(shop: Shop) -> None:
+    order = shop.orders.place("C1", TWO, "key").order
+    shop.orders.cancel(order.order_id)
+    again = shop.orders.place("C1", TWO, "key")
+    assert (again.replayed, again.order.status) == (True, Status.CANCELLED)
+    assert shop.inventory.available["P001"] == 5
+
+
+def test_cancelling_while_inventory_is_away_is_finished_later(shop: Shop) -> None:
+    order = shop.orders.place("C1", TWO, None).order
+    shop.inventory.away.append(None)
+    assert shop.orders.cancel(order.order_id).status is Status.CANCELLING
+    assert shop.inventory.available["P001"] == 3
+    assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
+    assert shop.inventory.available["P001"] == 5
+
+
+@pytest.mark.parametrize("faults", [["conflict"], ["lost"], ["dropped"], ["", "lost"]])
+def test_cancelling_survives_writes_that_go_wrong(shop: Shop, faults: list[str]) -> None:
+    order = shop.orders.place("C1", TWO, None).order
+    shop.store.faults.coming.extend(faults)
+    assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
+    assert shop.inventory.available["P001"] == 5
+
+
+def test_what_was_rejected_cannot_be_cancelled(shop: Shop) -> None:
+    with pytest.raises(OrderRejectedError) as refused:
+        shop.orders.place("C1", [Line("P001", 6)], "key")
+    assert refused.value.order_id is not None
+    with pytest.raises(NotCancellableError):
+        shop.orders.cancel(refused.value.order_id)
+
+
+@pytest.mark.parametrize("status", [Status.FULFILLING, Status.FULFILLED])
+def test_what_has_left_cannot_be_cancelled(status: Status) -> None:
+    order = Order.confirmed(Attempt.begin("C1", TWO, None), (), "USD", datetime.now(UTC))
+    with pytest.raises(NotCancellableError):
+        replace(order, status=status).cancel()
+
+
+def test_an_order_that_is_not_there(shop: Shop) -> None:
+    for use_case in (shop.orders.get, shop.orders.cancel):
+        with pytest.raises(OrderNotFoundError):
+            use_case("ORD" + "0" * 26)

@@ -1,0 +1,85 @@
+"""Settings are typed and named, and the table in docs/settings.md is the truth about them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import inventory_function.settings
+import order_function.settings
+from functions_common.settings import Environment, SettingsError
+
+ROOT = Path(__file__).parents[2]
+REQUIRED = {"GOOGLE_CLOUD_PROJECT": "demo", "INVENTORY_SERVICE_URL": "http://inventory.shop/"}
+FUNCTIONS = {
+    "order": order_function.settings.Settings,
+    "inventory": inventory_function.settings.Settings,
+}
+
+
+def test_defaults() -> None:
+    order = order_function.settings.Settings.load(REQUIRED)
+    assert order.inventory_service_url == "http://inventory.shop"
+    assert order.firestore.database == "(default)"
+    assert order.firestore.emulator_host is None
+    assert (order.server.host, order.server.port) == ("0.0.0.0", 8080)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GOOGLE_CLOUD_PROJECT", ""),
+        ("GOOGLE_CLOUD_PROJECT", "a/b"),
+        ("FIRESTORE_DATABASE", "a b"),
+        ("FIRESTORE_EMULATOR_HOST", "http://localhost:8085"),
+        ("HOST", "localhost;rm"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "8080.5"),
+        ("CONCURRENCY", "-1"),
+        ("REQUEST_DEADLINE_SECONDS", "soon"),
+        ("INVENTORY_SERVICE_URL", ""),
+        ("INVENTORY_SERVICE_URL", "inventory"),
+        ("INVENTORY_SERVICE_URL", "ftp://inventory"),
+        ("INVENTORY_SERVICE_URL", "http://"),
+        ("INVENTORY_SERVICE_URL", "http://inventory:port"),
+        ("INVENTORY_SERVICE_URL", "http://inventory/?a=b"),
+    ],
+)
+def test_a_missing_or_malformed_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is "):
+        order_function.settings.Settings.load(REQUIRED | {name: value})
+
+
+@pytest.mark.parametrize("currency", ["usd", "US", "DOLLAR"])
+def test_a_currency_is_three_capitals(currency: str) -> None:
+    with pytest.raises(SettingsError, match=r"^CURRENCY is "):
+        inventory_function.settings.Settings.load(REQUIRED | {"CURRENCY": currency})
+
+
+def documented() -> dict[str, set[str]]:
+    """The functions that docs/settings.md names for each variable."""
+    text = (ROOT / "docs/settings.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ([a-z, ]+) \|", text, re.MULTILINE)
+    return {name: {each.strip() for each in used_by.split(",")} for name, used_by in rows}
+
+
+def test_every_setting_is_in_the_table_and_nothing_else() -> None:
+    read: dict[str, set[str]] = {}
+    for function, settings in FUNCTIONS.items():
+        environment = Environment(REQUIRED)
+        settings.read(environment)
+        for name in environment.names:
+            read.setdefault(name, set()).add(function)
+    in_table = {name: used & FUNCTIONS.keys() for name, used in documented().items()}
+    assert {name: used for name, used in in_table.items() if used} == read
+
+
+def test_no_variable_is_read_behind_the_settings_back() -> None:
+    """Only the entries hand the environment over; FUNCTION alone is the server's own."""
+    sources = [
+        path for path in (ROOT / "functions").rglob("*.py") if "os.environ" in path.read_text()
+    ]
+    assert {path.name for path in sources} == {"main.py", "gunicorn.conf.py"}
+    server = (ROOT / "functions/gunicorn.conf.py").read_text()
+    assert re.findall(r'environ.*?"([A-Z_]+)"', server) == ["FUNCTION"]
