@@ -19,9 +19,14 @@ EMULATORS = ["given"] if os.environ.get("FIRESTORE_EMULATOR_HOST") else ["embedd
 
 
 @pytest.fixture(scope="session", params=EMULATORS)
-def emulator(request: pytest.FixtureRequest) -> Iterator[str]:
+def which(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def emulator(which: str) -> Iterator[str]:
     """host:port of an emulator."""
-    environ = {**os.environ, "EMULATOR": request.param}
+    environ = {**os.environ, "EMULATOR": which}
     try:
         launcher.choose(environ)
     except launcher.EmulatorNotFoundError as error:

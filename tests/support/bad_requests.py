@@ -35,7 +35,7 @@ def _raw(name: str, body: bytes, status: int = 400, named: str = "#") -> BadRequ
     return BadRequest(name, "POST", "/orders", status, named, body)
 
 
-def _order(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:  # noqa: ANN401
+def _order(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:
     body = {"customer_id": "C1", "product_id": "P001", "quantity": 1} | changes
     wanted = {key: value for key, value in body.items() if value is not ...}
     return _post(name, "/orders", wanted, status, named)
@@ -146,12 +146,12 @@ ORDER = [
 ]
 
 
-def _product(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:  # noqa: ANN401
+def _product(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:
     body = {"name": "Laptop", "price": 1} | changes
     return _post(name, "/products/P001", body, status, named, "PUT")
 
 
-def _adjustment(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:  # noqa: ANN401
+def _adjustment(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:
     body = json.dumps({"delta": 1, "reason": "x"} | changes).encode()
     path, headers = "/products/P001/adjustments", JSON | {"Idempotency-Key": "bad"}
     return BadRequest(name, "POST", path, status, named, body, headers)

@@ -219,8 +219,8 @@ class FakeInventory:
             return
         unknown = [line.product_id for line in lines if line.product_id not in self.available]
         if unknown:
-            extensions = {"product_ids": unknown}
-            raise InventoryRefusedError(Rejection("unknown-product", "Not on sale", extensions))
+            rejection = Rejection("unknown-product", "Not on sale", {"product_ids": unknown})
+            raise InventoryRefusedError(rejection)
         short = [
             {
                 "product_id": line.product_id,
@@ -231,8 +231,8 @@ class FakeInventory:
             if line.quantity > self.available[line.product_id]
         ]
         if short:
-            extensions = {"lines": short}
-            raise InventoryRefusedError(Rejection("insufficient-stock", "Short", extensions))
+            rejection = Rejection("insufficient-stock", "Short", {"lines": short})
+            raise InventoryRefusedError(rejection)
         for line in lines:
             self.available[line.product_id] -= line.quantity
         self.reservations[reservation_id] = lines

@@ -75,7 +75,7 @@ class Shop:
     def cancel(self, order_id: str) -> requests.Response:
         return requests.post(f"{self.orders[0]}/orders/{order_id}/cancel", timeout=TIMEOUT)
 
-    def show(self, path: str, n: int = 0) -> Any:  # noqa: ANN401
+    def show(self, path: str, n: int = 0) -> Any:
         """What order answers at the path."""
         answer = requests.get(f"{self.orders[n]}{path}", timeout=TIMEOUT)
         answer.raise_for_status()

@@ -1,0 +1,36 @@
+import time
+from collections.abc import Callable
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+MICROSECONDS = 1_000_000
+_NANOS_PER_MICROSECOND = 1000
+
+
+def wall_clock() -> int:
+    return time.time_ns() // _NANOS_PER_MICROSECOND
+
+
+class Clock:
+    """One database's time: every commit is after all commits and all reads before it."""
+
+    def __init__(self, now: Callable[[], int] = wall_clock) -> None:
+        self._now = now
+        self._last = 0
+
+    def commit_time(self) -> Timestamp:
+        self._last = max(self._now(), self._last + 1)
+        return timestamp(self._last)
+
+    def read_time(self) -> Timestamp:
+        self._last = max(self._now(), self._last)
+        return timestamp(self._last)
+
+
+def timestamp(microseconds: int) -> Timestamp:
+    seconds, rest = divmod(microseconds, MICROSECONDS)
+    return Timestamp(seconds=seconds, nanos=rest * _NANOS_PER_MICROSECOND)
+
+
+def in_microseconds(time: Timestamp) -> int:
+    return time.seconds * MICROSECONDS + time.nanos // _NANOS_PER_MICROSECOND

@@ -1,0 +1,71 @@
+"""One public port for both protocols: gRPC is piped to its server, the rest is HTTP/1.1."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, cast
+
+_HTTP2_PREFACE = b"PRI * HTTP/2.0"
+_END_OF_HEAD = b"\r\n\r\n"
+_MAX_HEAD_BYTES = 64 * 1024
+
+Answer: TypeAlias = Callable[[bytes], bytes]
+
+
+class Pipe(asyncio.Protocol):
+    """What comes in on its own transport goes out on the other, no faster than that takes it."""
+
+    def __init__(self, other: asyncio.Transport) -> None:
+        self._other = other
+
+    def data_received(self, data: bytes) -> None:
+        self._other.write(data)
+
+    def pause_writing(self) -> None:
+        self._other.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._other.resume_reading()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._other.close()
+
+
+# Opens a connection to the gRPC server, with the protocol that the factory makes.
+Connect: TypeAlias = Callable[
+    [Callable[[], Pipe]], Awaitable[tuple[asyncio.Transport, asyncio.Protocol]]
+]
+
+
+class Front(asyncio.Protocol):
+    """A new connection, until its first bytes tell what it speaks."""
+
+    def __init__(self, connect: Connect, answer: Answer) -> None:
+        self._connect = connect
+        self._answer = answer
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if self._received.startswith(_HTTP2_PREFACE):
+            self._transport.pause_reading()
+            self._piping = asyncio.create_task(self._pipe())
+        elif _END_OF_HEAD in self._received:
+            self._transport.write(self._answer(self._received))
+            self._transport.close()
+        elif len(self._received) > _MAX_HEAD_BYTES:
+            self._transport.close()
+
+    async def _pipe(self) -> None:
+        try:
+            server, _ = await self._connect(lambda: Pipe(self._transport))
+        except OSError:  # it is ending
+            self._transport.close()
+            return
+        server.write(self._received)
+        self._transport.set_protocol(Pipe(server))
+        if self._transport.is_closing():  # the client has gone meanwhile
+            server.close()
+        self._transport.resume_reading()

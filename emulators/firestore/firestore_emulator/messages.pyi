@@ -1,0 +1,254 @@
+from google.protobuf.internal.containers import (
+    MessageMap,
+    RepeatedCompositeFieldContainer,
+    RepeatedScalarFieldContainer,
+)
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.wrappers_pb2 import Int32Value
+from google.rpc.status_pb2 import Status
+
+class _Message(Message):
+    def __init__(self, **fields: object) -> None: ...
+
+class _LatLng(_Message):
+    latitude: float
+    longitude: float
+
+class ArrayValue(_Message):
+    values: RepeatedCompositeFieldContainer[Value]
+
+class BatchGetDocumentsRequest(_Message):
+    database: str
+    documents: RepeatedScalarFieldContainer[str]
+    mask: DocumentMask
+    transaction: bytes
+    new_transaction: Message
+    read_time: Timestamp
+    request_options: Message
+
+class BatchGetDocumentsResponse(_Message):
+    found: Document
+    missing: str
+    transaction: bytes
+    read_time: Timestamp
+
+class BatchWriteRequest(_Message):
+    database: str
+    writes: RepeatedCompositeFieldContainer[Write]
+    request_options: Message
+
+class BatchWriteResponse(_Message):
+    write_results: RepeatedCompositeFieldContainer[WriteResult]
+    status: RepeatedCompositeFieldContainer[Status]
+
+class CommitRequest(_Message):
+    database: str
+    writes: RepeatedCompositeFieldContainer[Write]
+    transaction: bytes
+    request_options: Message
+
+class CommitResponse(_Message):
+    write_results: RepeatedCompositeFieldContainer[WriteResult]
+    commit_time: Timestamp
+
+class CreateDocumentRequest(_Message):
+    parent: str
+    collection_id: str
+    document_id: str
+    document: Document
+    mask: DocumentMask
+    request_options: Message
+
+class Cursor(_Message):
+    values: RepeatedCompositeFieldContainer[Value]
+    before: bool
+
+class DeleteDocumentRequest(_Message):
+    name: str
+    current_document: Precondition
+    request_options: Message
+
+class Document(_Message):
+    name: str
+    fields: MessageMap[str, Value]
+    create_time: Timestamp
+    update_time: Timestamp
+
+class DocumentMask(_Message):
+    field_paths: RepeatedScalarFieldContainer[str]
+
+class DocumentTransform(_Message):
+    class FieldTransform(_Message):
+        ServerValue: EnumTypeWrapper
+        REQUEST_TIME: int
+        field_path: str
+        set_to_server_value: int
+        increment: Value
+        maximum: Value
+        minimum: Value
+        append_missing_elements: ArrayValue
+        remove_all_from_array: ArrayValue
+
+    document: str
+    field_transforms: RepeatedCompositeFieldContainer[DocumentTransform.FieldTransform]
+
+class GetDocumentRequest(_Message):
+    name: str
+    mask: DocumentMask
+    transaction: bytes
+    read_time: Timestamp
+    request_options: Message
+
+class ListCollectionIdsRequest(_Message):
+    parent: str
+    page_size: int
+    page_token: str
+    read_time: Timestamp
+    request_options: Message
+
+class ListCollectionIdsResponse(_Message):
+    collection_ids: RepeatedScalarFieldContainer[str]
+    next_page_token: str
+
+class ListDocumentsRequest(_Message):
+    parent: str
+    collection_id: str
+    page_size: int
+    page_token: str
+    order_by: str
+    mask: DocumentMask
+    transaction: bytes
+    read_time: Timestamp
+    show_missing: bool
+    request_options: Message
+
+class ListDocumentsResponse(_Message):
+    documents: RepeatedCompositeFieldContainer[Document]
+    next_page_token: str
+
+class MapValue(_Message):
+    fields: MessageMap[str, Value]
+
+class Precondition(_Message):
+    exists: bool
+    update_time: Timestamp
+
+class RunQueryRequest(_Message):
+    parent: str
+    structured_query: StructuredQuery
+    transaction: bytes
+    new_transaction: Message
+    read_time: Timestamp
+    explain_options: Message
+    request_options: Message
+
+class RunQueryResponse(_Message):
+    transaction: bytes
+    document: Document
+    read_time: Timestamp
+    skipped_results: int
+    done: bool
+    explain_metrics: Message
+
+class StructuredQuery(_Message):
+    Direction: EnumTypeWrapper
+    ASCENDING: int
+    DESCENDING: int
+    class CollectionSelector(_Message):
+        collection_id: str
+        all_descendants: bool
+
+    class Filter(_Message):
+        composite_filter: StructuredQuery.CompositeFilter
+        field_filter: StructuredQuery.FieldFilter
+        unary_filter: StructuredQuery.UnaryFilter
+
+    class CompositeFilter(_Message):
+        Operator: EnumTypeWrapper
+        AND: int
+        OR: int
+        op: int
+        filters: RepeatedCompositeFieldContainer[StructuredQuery.Filter]
+
+    class FieldFilter(_Message):
+        Operator: EnumTypeWrapper
+        LESS_THAN: int
+        LESS_THAN_OR_EQUAL: int
+        GREATER_THAN: int
+        GREATER_THAN_OR_EQUAL: int
+        EQUAL: int
+        NOT_EQUAL: int
+        ARRAY_CONTAINS: int
+        IN: int
+        ARRAY_CONTAINS_ANY: int
+        NOT_IN: int
+        field: StructuredQuery.FieldReference
+        op: int
+        value: Value
+
+    class UnaryFilter(_Message):
+        Operator: EnumTypeWrapper
+        IS_NAN: int
+        IS_NULL: int
+        IS_NOT_NAN: int
+        IS_NOT_NULL: int
+        op: int
+        field: StructuredQuery.FieldReference
+
+    class Order(_Message):
+        field: StructuredQuery.FieldReference
+        direction: int
+
+    class FieldReference(_Message):
+        field_path: str
+
+    class Projection(_Message):
+        fields: RepeatedCompositeFieldContainer[StructuredQuery.FieldReference]
+
+    select: StructuredQuery.Projection
+    from_: RepeatedCompositeFieldContainer[StructuredQuery.CollectionSelector]
+    where: StructuredQuery.Filter
+    order_by: RepeatedCompositeFieldContainer[StructuredQuery.Order]
+    start_at: Cursor
+    end_at: Cursor
+    offset: int
+    limit: Int32Value
+    find_nearest: Message
+
+class UpdateDocumentRequest(_Message):
+    document: Document
+    update_mask: DocumentMask
+    mask: DocumentMask
+    current_document: Precondition
+    request_options: Message
+
+class Value(_Message):
+    null_value: int
+    boolean_value: bool
+    integer_value: int
+    double_value: float
+    timestamp_value: Timestamp
+    string_value: str
+    bytes_value: bytes
+    reference_value: str
+    geo_point_value: _LatLng
+    array_value: ArrayValue
+    map_value: MapValue
+    field_reference_value: str
+    variable_reference_value: str
+    function_value: Message
+    pipeline_value: Message
+
+class Write(_Message):
+    update: Document
+    delete: str
+    transform: DocumentTransform
+    update_mask: DocumentMask
+    update_transforms: RepeatedCompositeFieldContainer[DocumentTransform.FieldTransform]
+    current_document: Precondition
+
+class WriteResult(_Message):
+    update_time: Timestamp
+    transform_results: RepeatedCompositeFieldContainer[Value]

@@ -1,0 +1,180 @@
+"""StructuredQuery: compiled once, then run on one database."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from firestore_emulator import field_paths, fields, filters
+from firestore_emulator.database import Database
+from firestore_emulator.errors import InvalidArgumentError, NotThereYetError
+from firestore_emulator.field_paths import NAME, FieldPath
+from firestore_emulator.filters import Condition
+from firestore_emulator.messages import Cursor, Document, StructuredQuery
+from firestore_emulator.names import Parent, check_id
+from firestore_emulator.values import SortKey, sort_key
+
+
+class Order(NamedTuple):
+    path: FieldPath
+    descending: bool
+
+
+class Row(NamedTuple):
+    position: tuple[SortKey, ...]  # one key for every order
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    collection_id: str  # empty: of any id
+    all_descendants: bool
+
+    def documents(self, database: Database, parent: Parent) -> Iterator[Document]:
+        for path in self._paths(database, parent):
+            yield from database.collection(path)
+
+    def _paths(self, database: Database, parent: Parent) -> Iterable[str]:
+        if self.collection_id and not self.all_descendants:
+            return [parent.collection(self.collection_id)]
+        return [path for path in database.collection_paths(parent.path) if self._has(path, parent)]
+
+    def _has(self, path: str, parent: Parent) -> bool:
+        above, _, collection_id = path.rpartition("/")
+        of_depth = self.all_descendants or above == parent.path
+        return of_depth and self.collection_id in {"", collection_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A cursor: the values of the first orders, and which side of them is within."""
+
+    keys: tuple[SortKey, ...]
+    before: bool
+
+    def is_before(self, position: Sequence[SortKey], orders: Sequence[Order]) -> bool:
+        for key, own, order in zip(position, self.keys, orders, strict=False):
+            if key != own:
+                return (key < own) == order.descending
+        return self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    selector: Selector
+    where: Condition
+    orders: tuple[Order, ...]
+    start: Bound | None
+    end: Bound | None
+    offset: int
+    limit: int | None
+    projection: tuple[FieldPath, ...] | None
+
+    @classmethod
+    def compile(cls, query: StructuredQuery) -> Self:
+        if query.HasField("find_nearest"):
+            raise NotThereYetError("StructuredQuery.find_nearest")
+        where = filters.compile_where(query)
+        explicit = _explicit_orders(query)
+        return cls(
+            selector=_selector(query),
+            where=where,
+            orders=_with_implicit(explicit, filters.inequality_paths(where)),
+            start=_bound(query.start_at, explicit) if query.HasField("start_at") else None,
+            end=_bound(query.end_at, explicit) if query.HasField("end_at") else None,
+            offset=_not_negative("offset", query.offset),
+            limit=_not_negative("limit", query.limit.value) if query.HasField("limit") else None,
+            projection=_projection(query),
+        )
+
+    def run(self, database: Database, parent: Parent) -> list[Document]:
+        rows = [row for row in self._rows(database, parent) if self._within_bounds(row)]
+        for index, order in reversed(list(enumerate(self.orders))):
+            rows.sort(key=lambda row: row.position[index], reverse=order.descending)
+        end = None if self.limit is None else self.offset + self.limit
+        return [fields.project(row.document, self.projection) for row in rows[self.offset : end]]
+
+    def _rows(self, database: Database, parent: Parent) -> Iterator[Row]:
+        for document in self.selector.documents(database, parent):
+            if self.where.matches(document):
+                position = self._position(document)
+                if position is not None:
+                    yield Row(position, document)
+
+    def _position(self, document: Document) -> tuple[SortKey, ...] | None:
+        """None where a field of an order is absent: such a document is no result."""
+        keys = []
+        for order in self.orders:
+            value = fields.of_document(document, order.path)
+            if value is None:
+                return None
+            keys.append(sort_key(value))
+        return tuple(keys)
+
+    def _within_bounds(self, row: Row) -> bool:
+        if self.start and not self.start.is_before(row.position, self.orders):
+            return False
+        return not (self.end and self.end.is_before(row.position, self.orders))
+
+
+def _selector(query: StructuredQuery) -> Selector:
+    selectors = query.from_
+    if len(selectors) > 1:
+        raise InvalidArgumentError(
+            "StructuredQuery.from cannot have more than one collection selector."
+        )
+    if not selectors:
+        return Selector("", all_descendants=False)
+    if selectors[0].collection_id:
+        check_id(selectors[0].collection_id)
+    return Selector(selectors[0].collection_id, selectors[0].all_descendants)
+
+
+def _explicit_orders(query: StructuredQuery) -> list[Order]:
+    orders: list[Order] = []
+    for order in query.order_by:
+        path = field_paths.parse(order.field.field_path)
+        if any(earlier.path == path for earlier in orders):
+            raise InvalidArgumentError(
+                f"order by clause cannot contain duplicate fields {order.field.field_path}"
+            )
+        if orders and orders[-1].path == NAME:
+            raise InvalidArgumentError("order by clause cannot contain more fields after the key")
+        orders.append(Order(path, _is_descending(order)))
+    return orders
+
+
+def _is_descending(order: StructuredQuery.Order) -> bool:
+    if order.direction not in StructuredQuery.Direction.values():
+        raise InvalidArgumentError("Unrecognized ordering.")
+    return order.direction == StructuredQuery.DESCENDING
+
+
+def _with_implicit(explicit: list[Order], inequalities: set[FieldPath]) -> tuple[Order, ...]:
+    """After its own orders: the fields of inequalities, and the name last."""
+    descending = bool(explicit) and explicit[-1].descending
+    ordered = {order.path for order in explicit}
+    implicit = [Order(path, descending) for path in sorted(inequalities - ordered - {NAME})]
+    if NAME in ordered:
+        return tuple(explicit)
+    return (*explicit, *implicit, Order(NAME, descending))
+
+
+def _bound(cursor: Cursor, explicit: list[Order]) -> Bound:
+    if len(cursor.values) > len(explicit):
+        raise InvalidArgumentError("Cursor has too many values.")
+    for value, order in zip(cursor.values, explicit, strict=False):
+        if order.path == NAME:
+            filters.check_name(value)
+    return Bound(tuple(map(sort_key, cursor.values)), cursor.before)
+
+
+def _not_negative(name: str, number: int) -> int:
+    if number < 0:
+        raise InvalidArgumentError(f"{name} is negative")
+    return number
+
+
+def _projection(query: StructuredQuery) -> tuple[FieldPath, ...] | None:
+    if not query.select.fields:
+        return None
+    return tuple(field_paths.parse(field.field_path) for field in query.select.fields)

@@ -1,0 +1,102 @@
+"""From bytes on a gRPC stream to a method of the service and back.
+
+Requests are parsed here and not by grpc, which would answer a malformed one with UNKNOWN.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import NoReturn, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from firestore_emulator import messages
+from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotThereYetError
+from firestore_emulator.service import Service
+from firestore_emulator.status import code_of
+
+SERVICE = "google.firestore.v1.Firestore"
+
+Request = TypeVar("Request", bound=Message)
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+
+_LONGEST_DETAILS = 500  # beyond some kilobytes of them, grpc answers RESOURCE_EXHAUSTED instead
+_NOT_THERE_YET = frozenset({"transaction", "new_transaction", "read_time", "explain_options"})
+
+
+class Methods(grpc.GenericRpcHandler):
+    """Finds the handler of a method, for those that are not there yet as well."""
+
+    def __init__(self, service: Service) -> None:
+        self._handlers = {
+            f"/{SERVICE}/{name}": handler for name, handler in _handlers(service).items()
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        method = handler_call_details.method
+        return self._handlers.get(method) or _absent(method.rpartition("/")[2])
+
+
+def _handlers(service: Service) -> dict[str, Handler]:
+    return {
+        "GetDocument": _unary(messages.GetDocumentRequest, service.get_document),
+        "ListDocuments": _unary(messages.ListDocumentsRequest, service.list_documents),
+        "CreateDocument": _unary(messages.CreateDocumentRequest, service.create_document),
+        "UpdateDocument": _unary(messages.UpdateDocumentRequest, service.update_document),
+        "DeleteDocument": _unary(messages.DeleteDocumentRequest, service.delete_document),
+        "BatchGetDocuments": _streamed(
+            messages.BatchGetDocumentsRequest, service.batch_get_documents
+        ),
+        "Commit": _unary(messages.CommitRequest, service.commit),
+        "BatchWrite": _unary(messages.BatchWriteRequest, service.batch_write),
+        "RunQuery": _streamed(messages.RunQueryRequest, service.run_query),
+        "ListCollectionIds": _unary(messages.ListCollectionIdsRequest, service.list_collection_ids),
+    }
+
+
+def _unary(kind: type[Request], method: Callable[[Request], Message]) -> Handler:
+    async def call(data: bytes, context: Context) -> bytes:
+        try:
+            return method(_parsed(kind, data)).SerializeToString()
+        except EmulatorError as error:
+            await _refuse(context, error)
+
+    return grpc.unary_unary_rpc_method_handler(call)
+
+
+def _streamed(kind: type[Request], method: Callable[[Request], Iterable[Message]]) -> Handler:
+    """The method's responses are complete before the first is sent: of one moment."""
+
+    async def call(data: bytes, context: Context) -> AsyncIterator[bytes]:
+        try:
+            responses = method(_parsed(kind, data))
+        except EmulatorError as error:
+            await _refuse(context, error)
+        for response in responses:
+            yield response.SerializeToString()
+
+    return grpc.unary_stream_rpc_method_handler(call)
+
+
+def _absent(name: str) -> Handler:
+    """Of streams both ways, which fits every kind of method."""
+
+    async def call(_: AsyncIterator[bytes], context: Context) -> None:
+        await _refuse(context, NotThereYetError(name))
+
+    return grpc.stream_stream_rpc_method_handler(call)
+
+
+async def _refuse(context: Context, error: EmulatorError) -> NoReturn:
+    await context.abort(code_of(error), str(error)[:_LONGEST_DETAILS])
+
+
+def _parsed(kind: type[Request], data: bytes) -> Request:
+    try:
+        request = kind.FromString(data)
+    except DecodeError as error:
+        raise InvalidArgumentError(f"The request is no {kind.DESCRIPTOR.name}.") from error
+    for field, _ in request.ListFields():
+        if field.name in _NOT_THERE_YET:
+            raise NotThereYetError(f"{kind.DESCRIPTOR.name}.{field.name}")
+    return request

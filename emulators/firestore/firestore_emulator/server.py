@@ -1,0 +1,55 @@
+"""The running emulator: the gRPC server on a private socket, the front on the public port."""
+
+import asyncio
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import grpc
+
+from firestore_emulator import admin
+from firestore_emulator.addresses import address_of
+from firestore_emulator.database import Databases
+from firestore_emulator.front import Connect, Front
+from firestore_emulator.rpc import Methods
+from firestore_emulator.service import Service
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a request of the service may have 10 MiB
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", -1),
+)
+_LONGEST_SOCKET_PATH = 100  # the systems allow 104 or 108 bytes
+
+
+async def serve(host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serves until SIGTERM or SIGINT. A port that cannot be had raises OSError."""
+    databases = Databases()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    with tempfile.TemporaryDirectory(prefix="firestore-emulator-") as directory:
+        grpc_server = grpc.aio.server(options=_OPTIONS)
+        grpc_server.add_generic_rpc_handlers((Methods(Service(databases)),))
+        connect = _bind(grpc_server, Path(directory) / "grpc.sock")
+        answer = partial(admin.answer, databases)
+        front = await loop.create_server(lambda: Front(connect, answer), host, port)
+        await grpc_server.start()
+        ready(address_of(*front.sockets[0].getsockname()[:2]))
+        await stop.wait()
+        front.close()
+        await grpc_server.stop(grace=None)
+
+
+def _bind(server: grpc.aio.Server, path: Path) -> Connect:
+    """To a unix domain socket, or to loopback where that cannot be."""
+    loop = asyncio.get_running_loop()
+    if hasattr(socket, "AF_UNIX") and len(bytes(path)) <= _LONGEST_SOCKET_PATH:
+        server.add_insecure_port(f"unix:{path}")
+        return lambda factory: loop.create_unix_connection(factory, str(path))
+    port = server.add_insecure_port("127.0.0.1:0")
+    return lambda factory: loop.create_connection(factory, "127.0.0.1", port)

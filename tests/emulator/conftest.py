@@ -1,0 +1,40 @@
+"""The same contract for the embedded emulator and, where it is found, the official one."""
+
+import uuid
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import firestore
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+
+
+@pytest.fixture
+def project() -> str:
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def client(emulator: str, project: str) -> Iterator[firestore.Client]:  # noqa: ARG001
+    made = firestore.Client(project=project, credentials=AnonymousCredentials())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def channel(emulator: str) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(emulator) as opened:
+        yield opened
+
+
+@pytest.fixture
+def gapic(channel: grpc.Channel) -> FirestoreClient:
+    """The generated client, for requests that the hand-written one does not make."""
+    return FirestoreClient(transport=FirestoreGrpcTransport(channel=channel))
+
+
+@pytest.fixture
+def database(project: str) -> str:
+    return f"projects/{project}/databases/(default)"

@@ -1,0 +1,226 @@
+"""The process and its launcher."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from firestore_emulator import official
+from firestore_emulator.launcher import (
+    EmulatorNotReadyError,
+    answers,
+    command,
+    emulator,
+    free_port,
+)
+
+ENVIRON = {key: os.environ[key] for key in os.environ if key != "FIRESTORE_EMULATOR_HOST"}
+EMBEDDED = {**ENVIRON, "EMULATOR": "embedded"}
+
+
+def start(port: int, **environ: str) -> subprocess.Popen[str]:
+    argv = command(EMBEDDED, "127.0.0.1", port)
+    assert argv is not None
+    return subprocess.Popen(
+        argv,
+        env={**EMBEDDED, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+def announced(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("Firestore emulator on 127.0.0.1:")
+    return line.split()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_announces_itself_and_ends_quietly(number: signal.Signals, tmp_path: Path) -> None:
+    with start(0, TMPDIR=str(tmp_path)) as process:
+        address = announced(process)
+        assert answers(address)
+        process.send_signal(number)
+        assert process.communicate(timeout=10) == ("", "")
+    assert process.returncode == 0
+    assert not answers(address)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_ends_while_a_connection_is_open() -> None:
+    with start(0) as process:
+        host, _, port = announced(process).rpartition(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+            )
+            assert connection.recv(9)
+            process.terminate()
+            assert process.communicate(timeout=10) == ("", "")
+    assert process.returncode == 0
+
+
+def test_it_works_where_the_temporary_directory_is_too_deep_for_a_socket(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    with emulator({**EMBEDDED, "TMPDIR": str(deep)}) as address:
+        from google.cloud import firestore  # noqa: PLC0415
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FIRESTORE_EMULATOR_HOST", address)
+            client = firestore.Client(project="deep")
+            assert client.document("c/d").set({}).update_time is not None
+            client.close()
+
+
+def test_a_taken_port_is_told_in_one_line(taken_port: int) -> None:
+    with start(taken_port) as process:
+        output, error = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert output == ""
+    assert error.startswith(f"Cannot listen on 127.0.0.1:{taken_port}: ")
+    assert error.count("\n") == 1
+
+
+def test_a_malformed_address_is_a_usage_error() -> None:
+    argv = [*(command(EMBEDDED, "127.0.0.1", 0) or [])[:-1], "--host-port=nonsense"]
+    done = subprocess.run(argv, env=EMBEDDED, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--host-port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_launcher_leaves_no_process() -> None:
+    with emulator(EMBEDDED) as address:
+        assert answers(address)
+        port = address.rpartition(":")[2]
+        assert f"--host-port=127.0.0.1:{port}" in running()
+    assert f"--host-port=127.0.0.1:{port}" not in running()
+
+
+def test_the_launcher_leaves_no_process_behind_an_error() -> None:
+    seen = []
+
+    def interrupted() -> None:
+        with emulator(EMBEDDED) as address:
+            seen.append(address)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert f"--host-port={seen[0]}" not in running()
+
+
+def test_the_launcher_tells_why_it_did_not_start(taken_port: int) -> None:
+    with (
+        pytest.raises(EmulatorNotReadyError, match=f"Cannot listen on 127.0.0.1:{taken_port}"),
+        emulator(EMBEDDED, port=taken_port),
+    ):
+        pass
+
+
+def test_a_named_one_is_used_and_left_running() -> None:
+    with emulator(EMBEDDED) as address:
+        with emulator({"FIRESTORE_EMULATOR_HOST": address, "EMULATOR": "official"}) as named:
+            assert named == address
+        assert answers(address)
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{port}", "nonsense"])
+def test_a_named_one_must_answer(form: str) -> None:
+    address = form.format(port=free_port())
+    with (
+        pytest.raises(EmulatorNotReadyError, match=address),
+        emulator({"FIRESTORE_EMULATOR_HOST": address}),
+    ):
+        pass
+
+
+def test_another_one_on_the_port_is_not_taken_for_the_new_one() -> None:
+    with emulator(EMBEDDED) as address:
+        port = int(address.rpartition(":")[2])
+        with (
+            pytest.raises(EmulatorNotReadyError, match=f"Another emulator runs on {address}"),
+            emulator(EMBEDDED, port=port),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\nHello", b"220 mail", b""])
+def test_something_else_on_the_port_is_no_emulator(answer: bytes) -> None:
+    def serve_one(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+        serving = pool.submit(serve_one, server)
+        assert not answers(f"127.0.0.1:{server.getsockname()[1]}")
+        serving.result()
+
+
+def test_the_official_one_ends_too() -> None:
+    environ = {**ENVIRON, "EMULATOR": "official"}
+    try:
+        official.find(environ, official.SDK_ROOTS)
+    except official.OfficialNotFoundError as error:
+        pytest.skip(str(error))
+    with emulator(environ) as address:
+        port = address.rpartition(":")[2]
+        assert f"--port={port}" in running()
+    assert f"--port={port}" not in running()
+
+
+def test_the_launcher_as_a_command_becomes_the_emulator() -> None:
+    package_root = str(Path(official.__file__).parent.parent)
+    with subprocess.Popen(
+        [sys.executable, "-m", "firestore_emulator.launcher", "--host-port=127.0.0.1:0"],
+        env={**EMBEDDED, "PYTHONPATH": package_root},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tempfile.gettempdir(),
+    ) as process:
+        assert answers(announced(process))
+        process.terminate()
+        assert process.communicate(timeout=10) == ("", "")
+
+
+def test_the_command_refuses_in_one_line() -> None:
+    package_root = str(Path(official.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-m", "firestore_emulator.launcher"],
+        env={**ENVIRON, "EMULATOR": "another", "PYTHONPATH": package_root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == 'EMULATOR is "another"; it can be embedded or official.\n'
+
+
+def running() -> str:
+    """The command lines of every process."""
+    return subprocess.run(
+        ["ps", "-A", "-ww", "-o", "args="],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout

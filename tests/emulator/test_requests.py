@@ -1,0 +1,236 @@
+"""Requests that google-cloud-firestore's own classes do not make."""
+
+import grpc
+import pytest
+from google.api_core.exceptions import (
+    AlreadyExists,
+    FailedPrecondition,
+    GoogleAPICallError,
+    InvalidArgument,
+    MethodNotImplemented,
+    NotFound,
+)
+from google.cloud.firestore_v1 import types
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.protobuf.timestamp_pb2 import Timestamp
+
+AS_OWNER = [("authorization", "Bearer owner")]
+
+
+def number(n: int) -> types.Value:
+    return types.Value(integer_value=n)
+
+
+def write(name: str, **fields: int) -> types.Write:
+    return types.Write(
+        update={"name": name, "fields": {key: number(fields[key]) for key in fields}}
+    )
+
+
+def test_one_document_at_a_time(gapic: FirestoreClient, database: str) -> None:
+    root = f"{database}/documents"
+    created = gapic.create_document(
+        request={
+            "parent": root,
+            "collection_id": "c",
+            "document_id": "d",
+            "document": {"fields": {"a": number(1), "b": number(2)}},
+        }
+    )
+    assert created.name == f"{root}/c/d"
+    with pytest.raises(AlreadyExists):
+        gapic.create_document(
+            request={"parent": root, "collection_id": "c", "document_id": "d", "document": {}}
+        )
+    updated = gapic.update_document(
+        request={
+            "document": {"name": created.name, "fields": {"a": number(5)}},
+            "update_mask": {"field_paths": ["a"]},
+            "mask": {"field_paths": ["a"]},
+            "current_document": {"update_time": created.update_time},
+        }
+    )
+    assert updated.fields == {"a": number(5)}
+    assert updated.create_time == created.create_time
+    assert updated.update_time > created.update_time
+    found = gapic.get_document(request={"name": created.name, "mask": {"field_paths": ["b"]}})
+    assert found.fields == {"b": number(2)}
+    with pytest.raises(FailedPrecondition):
+        gapic.delete_document(
+            request={
+                "name": created.name,
+                "current_document": {"update_time": created.update_time},
+            }
+        )
+    gapic.delete_document(request={"name": created.name})
+    with pytest.raises(NotFound):
+        gapic.get_document(request={"name": created.name})
+
+
+def test_list_documents_by_pages(gapic: FirestoreClient, database: str) -> None:
+    root = f"{database}/documents"
+    names = [f"{root}/c/{i}" for i in range(5)]
+    gapic.commit(request={"database": database, "writes": [write(name, n=1) for name in names]})
+    pages = gapic.list_documents(
+        request={"parent": root, "collection_id": "c", "page_size": 2, "mask": {}}
+    ).pages
+    assert [[found.name for found in page.documents] for page in pages] == [
+        names[:2],
+        names[2:4],
+        names[4:],
+    ]
+
+
+def test_list_collection_ids_by_pages(gapic: FirestoreClient, database: str) -> None:
+    root = f"{database}/documents"
+    writes = [write(f"{root}/{collection}/d") for collection in ("b", "a", "c")]
+    gapic.commit(request={"database": database, "writes": writes})
+    pages = gapic.list_collection_ids(
+        request={"parent": root, "page_size": 2}, metadata=AS_OWNER
+    ).pages
+    assert [list(page.collection_ids) for page in pages] == [["a", "b"], ["c"]]
+
+
+def test_batch_write_reports_each_write(gapic: FirestoreClient, database: str) -> None:
+    root = f"{database}/documents"
+    response = gapic.batch_write(
+        request={
+            "database": database,
+            "writes": [
+                write(f"{root}/c/a", n=1),
+                types.Write(
+                    update={"name": f"{root}/c/missing"}, current_document={"exists": True}
+                ),
+                write(f"{root}/c/b", n=1),
+            ],
+        },
+        metadata=AS_OWNER,
+    )
+    assert [status.code for status in response.status] == [0, 5, 0]
+    assert gapic.get_document(request={"name": f"{root}/c/b"}).fields == {"n": number(1)}
+
+
+def test_batch_write_refuses_a_document_twice(gapic: FirestoreClient, database: str) -> None:
+    name = f"{database}/documents/c/a"
+    with pytest.raises(InvalidArgument, match="more than once"):
+        gapic.batch_write(
+            request={"database": database, "writes": [write(name), write(name)]},
+            metadata=AS_OWNER,
+        )
+    with pytest.raises(NotFound):
+        gapic.get_document(request={"name": name})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nonsense",
+        "{root}",
+        "{root}/c",
+        "{root}/c/d/e",
+        "{root}/c//e/f",
+        "{root}/c/..",
+        "{root}/c/__x__",
+        "projects/p/elsewhere",
+    ],
+)
+def test_malformed_names(
+    gapic: FirestoreClient, channel: grpc.Channel, database: str, name: str
+) -> None:
+    name = name.format(root=f"{database}/documents")
+    with pytest.raises(InvalidArgument):
+        gapic.commit(request={"database": database, "writes": [write(name)]})
+    with pytest.raises(InvalidArgument):
+        list(gapic.batch_get_documents(request={"database": database, "documents": [name]}))
+    get = channel.unary_unary("/google.firestore.v1.Firestore/GetDocument")
+    with pytest.raises(grpc.RpcError) as raised:
+        get(types.GetDocumentRequest.serialize(types.GetDocumentRequest(name=name)))
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("mask", ["", "a..b", "a-b", "`a", "__x__"])
+def test_malformed_field_paths(gapic: FirestoreClient, database: str, mask: str) -> None:
+    changed = write(f"{database}/documents/c/d", a=1)
+    changed.update_mask = types.DocumentMask(field_paths=[mask])
+    with pytest.raises(InvalidArgument):
+        gapic.commit(request={"database": database, "writes": [changed]})
+
+
+def test_an_empty_commit_or_read_is_fine(gapic: FirestoreClient, database: str) -> None:
+    assert not gapic.commit(request={"database": database}).write_results
+    assert not list(gapic.batch_get_documents(request={"database": database}))
+
+
+def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, which: str) -> None:
+    if which != "embedded":
+        pytest.skip("the official emulator has it")
+    root, now = f"{database}/documents", Timestamp(seconds=1)
+    calls = {
+        "BeginTransaction": lambda: gapic.begin_transaction(request={"database": database}),
+        "Rollback": lambda: gapic.rollback(request={"database": database, "transaction": b"t"}),
+        "PartitionQuery": lambda: gapic.partition_query(request={"parent": root}),
+        "RunAggregationQuery": lambda: gapic.run_aggregation_query(request={"parent": root}),
+        "ExecutePipeline": lambda: gapic.execute_pipeline(request={"database": database}),
+        "Listen": lambda: list(gapic.listen(iter([types.ListenRequest(database=database)]))),
+        "Write": lambda: list(gapic.write(iter([types.WriteRequest(database=database)]))),
+        "CommitRequest.transaction": lambda: gapic.commit(
+            request={"database": database, "transaction": b"t"}
+        ),
+        "BatchGetDocumentsRequest.new_transaction": lambda: gapic.batch_get_documents(
+            request={"database": database, "new_transaction": {}}
+        ),
+        "RunQueryRequest.read_time": lambda: gapic.run_query(
+            request={"parent": root, "structured_query": {}, "read_time": now}
+        ),
+        "RunQueryRequest.explain_options": lambda: gapic.run_query(
+            request={"parent": root, "structured_query": {}, "explain_options": {}}
+        ),
+        "StructuredQuery.find_nearest": lambda: gapic.run_query(
+            request={"parent": root, "structured_query": {"find_nearest": {}}}
+        ),
+        "ListDocuments.order_by": lambda: gapic.list_documents(
+            request={"parent": root, "collection_id": "c", "order_by": "a"}
+        ),
+    }
+    for name, call in calls.items():
+        with pytest.raises(MethodNotImplemented, match=f"{name} is not in this emulator yet"):
+            call()
+
+
+def test_an_unknown_method(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary("/google.firestore.v1.Firestore/Nonsense")(b"")
+    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "Nonsense" in raised.value.details()
+
+
+def test_bytes_that_are_no_message(channel: grpc.Channel, which: str) -> None:
+    if which != "embedded":
+        pytest.skip("the official emulator answers INTERNAL or cancels")
+    for call in (
+        channel.unary_unary("/google.firestore.v1.Firestore/Commit"),
+        lambda data: list(channel.unary_stream("/google.firestore.v1.Firestore/RunQuery")(data)),
+    ):
+        with pytest.raises(grpc.RpcError) as raised:
+            call(b"\xff\xff\xff")
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_refusal_of_a_huge_name_stays_a_refusal(
+    gapic: FirestoreClient, database: str, which: str
+) -> None:
+    if which == "official":
+        pytest.skip("the official emulator resets the stream")
+    name = f"{database}/documents/c/" + "\U0001f600" * 100_000
+    with pytest.raises(InvalidArgument):
+        gapic.commit(request={"database": database, "writes": [write(name)]})
+    with pytest.raises(InvalidArgument):
+        gapic.commit(request={"database": database, "writes": [write(f"{name}/lacks-an-id")]})
+
+
+def test_another_databases_document(gapic: FirestoreClient, database: str, which: str) -> None:
+    if which == "official":
+        pytest.skip("the service refuses it, the official emulator writes there")
+    elsewhere = "projects/elsewhere/databases/(default)/documents/c/d"
+    with pytest.raises(GoogleAPICallError, match="is not in database"):
+        gapic.commit(request={"database": database, "writes": [write(elsewhere)]})
