@@ -43,6 +43,26 @@ class EndedBySignal(Exception):  # noqa: N818 - not an error
     pass
 
 
+class Signals:
+    """Notes that the user wants an end; ``check`` raises it, where that leaves nothing behind.
+
+    An exception straight out of the handler could hit between a child's start and our taking
+    note of it.
+    """
+
+    def __init__(self) -> None:
+        self._seen = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def _note(self, *_: object) -> None:
+        self._seen = True
+
+    def check(self) -> None:
+        if self._seen:
+            raise EndedBySignal
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     order: int
@@ -72,30 +92,34 @@ def _check_free(names: dict[str, int]) -> None:
             raise LocalError(f"Port {port} is taken. Free it, or choose another: make run {name}=…")
 
 
-def run(environ: Mapping[str, str]) -> None:
+def run(environ: Mapping[str, str], signals: Signals) -> None:
     ports = Ports.load(environ)
     start_emulator = launcher.command(environ, HOST, ports.emulator)
     names = {"ORDER_PORT": ports.order, "INVENTORY_PORT": ports.inventory}
     if start_emulator is not None:
         names["EMULATOR_PORT"] = ports.emulator
     _check_free(names)
-    for old in LOGS.glob("*.log"):
-        old.unlink()
     with _children() as children:
         address = environ.get("FIRESTORE_EMULATOR_HOST") or f"{HOST}:{ports.emulator}"
         if start_emulator is None:
             launcher.check_answers(address)
         else:
             _say("Starting the Firestore emulator")
-            emulator = Process("emulator", start_emulator, {}, LOGS / "emulator.log")
+            log = LOGS / f"emulator-{ports.emulator}.log"
+            emulator = Process("emulator", start_emulator, {}, log)
             children.append(emulator)
+            log.unlink(missing_ok=True)
             emulator.start()
-            emulator.wait_until(answers(f"http://{address}/"))
-        _run_functions(children, ports, address, environ)
+            emulator.wait_until(answers(f"http://{address}/"), signals.check)
+        _run_functions(children, ports, address, environ, signals)
 
 
 def _run_functions(
-    children: list[Process], ports: Ports, address: str, environ: Mapping[str, str]
+    children: list[Process],
+    ports: Ports,
+    address: str,
+    environ: Mapping[str, str],
+    signals: Signals,
 ) -> None:
     order, inventory = f"http://{HOST}:{ports.order}", f"http://{HOST}:{ports.inventory}"
     settings = {
@@ -108,18 +132,21 @@ def _run_functions(
         stack.function("order", ports.order, settings, LOGS),
     ]
     children.extend(functions)
+    for function in functions:
+        function.log.unlink(missing_ok=True)
     _say("Starting inventory and order")
-    stack.start(functions, [ports.inventory, ports.order])
+    stack.start(functions, [ports.inventory, ports.order], signals.check)
     _say("Seeding the catalogue")
     catalogue.seed(inventory)
     _say(GUIDE.format(order=order, inventory=inventory, emulator=address, logs=LOGS))
-    _watch(children)
+    _watch(children, signals)
 
 
-def _watch(children: list[Process]) -> None:
+def _watch(children: list[Process], signals: Signals) -> None:
     """Until a signal comes, or a child dies."""
     while True:
         time.sleep(0.2)
+        signals.check()
         for child in children:
             if not child.alive:
                 raise LocalError(child.obituary())
@@ -132,17 +159,8 @@ def _children() -> Iterator[list[Process]]:
     try:
         yield children
     finally:
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave any behind
         for child in reversed(children):
             child.stop()
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def _end(*_: object) -> None:
-    raise EndedBySignal
 
 
 def _say(text: str) -> None:
@@ -150,10 +168,9 @@ def _say(text: str) -> None:
 
 
 def main() -> int:
-    for number in _SIGNALS:
-        signal.signal(number, _end)
+    signals = Signals()
     try:
-        run(os.environ)
+        run(os.environ, signals)
     except EndedBySignal:
         _say("\nEnded; no process is left.")
     except (LocalError, launcher.LauncherError) as error:

@@ -52,10 +52,14 @@ class Process:
     def alive(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
-    def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Until ready, or dead, or too late; the latter two raise ``LocalError``."""
+    def wait_until(self, ready: Callable[[], bool], check: Callable[[], None]) -> None:
+        """Until ready, or dead, or too late; the latter two raise ``LocalError``.
+
+        ``check`` is called again and again, and may raise to give up.
+        """
         late = time.monotonic() + START_SECONDS
         while not ready():
+            check()
             if not self.alive:
                 raise LocalError(self.obituary())
             if time.monotonic() > late:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.processes import Process, answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
@@ -18,9 +22,11 @@ def function(name: str, port: int, environment: dict[str, str], logs: Path) -> P
     return Process(name, server, {**environment, **own}, logs / f"{name}-{port}.log")
 
 
-def start(processes: list[Process], ports: list[int]) -> None:
-    """Start functions together, and wait until all answer."""
+def start(
+    processes: list[Process], ports: list[int], check: Callable[[], None] = lambda: None
+) -> None:
+    """Start functions together, and wait until all answer; see ``Process.wait_until``."""
     for process in processes:
         process.start()
     for process, port in zip(processes, ports, strict=True):
-        process.wait_until(answers(f"http://{HOST}:{port}/health"))
+        process.wait_until(answers(f"http://{HOST}:{port}/health"), check)

@@ -39,7 +39,7 @@ class WsgiAdapter(BaseAdapter):
         super().__init__()
         self._client = Client(app)
 
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
         answer = self._client.open(
             request.path_url, method=request.method, data=request.body, headers=request.headers
         )

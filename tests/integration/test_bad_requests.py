@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -28,7 +29,7 @@ def test_every_bad_request_is_refused_and_changes_nothing(shop: Shop, function: 
 
 
 def test_a_body_without_a_length_is_bounded_too(shop: Shop) -> None:
-    def chunks() -> object:
+    def chunks() -> Iterator[bytes]:
         for _ in range(100):
             yield b" " * 10_000
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from support.builders import adjust, release, reserve, soon, stocked, units
@@ -26,17 +27,17 @@ def outcome(call: Callable[[], object]) -> str:
 class Gate:
     """Holds the store's commits back, so that requests pile up behind the first."""
 
-    def __init__(self, store: MemoryStock) -> None:
+    def __init__(self, store: MemoryStock, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached = threading.Event()
         self.open = threading.Event()
         carry_out = store.commit
 
-        def commit(*args: object) -> None:
+        def commit(*args: Any) -> None:
             self.reached.set()
             assert self.open.wait(10)
-            carry_out(*args)  # type: ignore[arg-type]
+            carry_out(*args)
 
-        store.commit = commit  # type: ignore[method-assign]
+        monkeypatch.setattr(store, "commit", commit)
 
 
 def queued(group: GroupCommit) -> int:
@@ -62,10 +63,12 @@ def test_alone_a_request_is_one_commit() -> None:
     assert units(store, "P001") == (3, 2, 0)
 
 
-def test_those_that_wait_share_the_next_commit_and_are_decided_in_turn() -> None:
+def test_those_that_wait_share_the_next_commit_and_are_decided_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     store = stocked(P001=10)
     group, before = GroupCommit(store), store.commits
-    gate = Gate(store)
+    gate = Gate(store, monkeypatch)
     with ThreadPoolExecutor(20) as pool:
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
         assert gate.reached.wait(10)
@@ -77,10 +80,10 @@ def test_those_that_wait_share_the_next_commit_and_are_decided_in_turn() -> None
     assert units(store, "P001") == (0, 10, 0)
 
 
-def test_one_that_is_refused_fails_nobody_else() -> None:
+def test_one_that_is_refused_fails_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=3)
     group = GroupCommit(store)
-    gate = Gate(store)
+    gate = Gate(store, monkeypatch)
     with ThreadPoolExecutor(5) as pool:
         first = pool.submit(group.run, adjust("P001", 1), soon())
         assert gate.reached.wait(10)
@@ -118,10 +121,12 @@ def test_at_the_deadline_it_is_told_whether_anything_may_have_happened(
         GroupCommit(store).run(reserve("R", P001=2), Deadline.after(0.2))
 
 
-def test_one_that_still_waits_at_its_deadline_is_not_carried_out() -> None:
+def test_one_that_still_waits_at_its_deadline_is_not_carried_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     store = stocked(P001=5)
     group = GroupCommit(store)
-    gate = Gate(store)
+    gate = Gate(store, monkeypatch)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(group.run, reserve("R1", P001=1), soon())
         assert gate.reached.wait(10)

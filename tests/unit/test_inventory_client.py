@@ -39,7 +39,7 @@ class Scripted(BaseAdapter):
         self.requests: list[requests.PreparedRequest] = []
         self.timeouts: list[tuple[float, float]] = []
 
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         self.requests.append(request)
         self.timeouts.append(options["timeout"])
         scripted = self._script.pop(0) if len(self._script) > 1 else self._script[0]

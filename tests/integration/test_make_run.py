@@ -1,0 +1,170 @@
+"""`make run`, as README tells it: it starts, its curl lines work, and it leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Self
+
+import pytest
+import requests
+from local.processes import is_free
+from local.stack import ROOT
+
+from firestore_emulator.launcher import free_port
+
+CODE = os.pathsep.join([str(ROOT), str(ROOT / "emulators/firestore")])
+PORTS = ("ORDER_PORT", "INVENTORY_PORT", "EMULATOR_PORT")
+
+
+class Run:
+    """One `make run`, on ports of its own; ended with the block at the latest."""
+
+    def __init__(self, **changes: str) -> None:
+        self.ports = {name: free_port() for name in PORTS}
+        ports = {name: str(port) for name, port in self.ports.items()}
+        own = {"EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": "", "PYTHONPATH": CODE}
+        environment = {**os.environ, **own, **ports, **changes}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "local"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.said = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.returncode is None:
+            self.end()
+
+    def wait_until_it_says(self, text: str) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+            if text in line:
+                return
+        raise AssertionError(self.said)
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait until it has ended, here or by itself; its exit code."""
+        said, _ = self.process.communicate(timeout=60)
+        self.said += said
+        return self.process.returncode
+
+    def ports_in_use(self) -> list[int]:
+        return [port for port in self.ports.values() if not is_free(port)]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Run]:
+    with Run() as run:
+        run.wait_until_it_says("Ctrl-C ends everything")
+        yield run
+
+
+def curls() -> list[str]:
+    """The commands of README that need no id put in by hand."""
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+    joined = shell.replace("\\\n", " ")
+    return [line for line in joined.splitlines() if line.startswith("curl") and "…" not in line]
+
+
+@pytest.mark.parametrize("command", curls())
+def test_readmes_curl_lines_work(running: Run, command: str) -> None:
+    here = command.replace(":8080", f":{running.ports['ORDER_PORT']}")
+    here = here.replace(":8081", f":{running.ports['INVENTORY_PORT']}")
+    answer = subprocess.run(
+        ["bash", "-c", f"{here.replace('curl ', 'curl -sS --fail-with-body ', 1)}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    body = answer.stdout.splitlines()[-1]
+    assert json.loads(body)
+    if "-i" in command:
+        assert answer.stdout.startswith("HTTP/1.1 201")
+
+
+def test_the_catalogue_is_seeded(running: Run) -> None:
+    url = f"http://127.0.0.1:{running.ports['INVENTORY_PORT']}/products"
+    products = {
+        each["product_id"]: each for each in requests.get(url, timeout=30).json()["products"]
+    }
+    assert len(products) >= 5
+    assert products["P001"]["name"] == "Laptop"
+    assert products["P001"]["price"] == 999.99
+    stock = products["P001"]
+    assert stock["available_quantity"] + stock["reserved_quantity"] == 50
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_everything(number: signal.Signals) -> None:
+    with Run() as run:
+        run.wait_until_it_says("Ctrl-C ends everything")
+        assert len(run.ports_in_use()) == 3
+        assert run.end(number) == 0
+        assert "Ended; no process is left." in run.said
+        assert run.ports_in_use() == []
+
+
+def test_a_signal_while_it_starts_ends_everything() -> None:
+    with Run() as run:
+        run.wait_until_it_says("Starting inventory and order")
+        assert run.end() == 0
+        assert run.ports_in_use() == []
+
+
+def test_a_child_that_dies_ends_the_rest_and_is_named() -> None:
+    with Run() as run:
+        run.wait_until_it_says("Ctrl-C ends everything")
+        os.kill(child_on(run.ports["EMULATOR_PORT"]), signal.SIGKILL)
+        assert run.ended() == 1
+        assert "emulator ended by itself (exit code -9)" in run.said
+        assert run.ports_in_use() == []
+
+
+def child_on(port: int) -> int:
+    found = subprocess.run(
+        ["ps", "-eww", "-o", "pid=,args="], check=True, capture_output=True, text=True
+    ).stdout
+    lines = [line for line in found.splitlines() if f"--host-port=127.0.0.1:{port}" in line]
+    return int(lines[0].split()[0])
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_a_taken_port_is_named(running: Run, name: str) -> None:
+    port = str(running.ports[name])
+    with Run(**{name: port}) as run:
+        assert run.ended() == 1
+        assert f"Port {port} is taken. Free it, or choose another: make run {name}=" in run.said
+        assert running.process.poll() is None
+
+
+@pytest.mark.parametrize("value", ["http", "0", "70000"])
+def test_a_port_that_is_none_is_named(value: str) -> None:
+    with Run(ORDER_PORT=value) as run:
+        assert run.ended() == 1
+        assert f"ORDER_PORT is '{value}': not a port" in run.said
+
+
+def test_a_function_that_cannot_start_says_why() -> None:
+    with Run(CURRENCY="dollars") as run:
+        assert run.ended() == 1
+        assert "inventory ended by itself (exit code 1)" in run.said
+        assert "Cannot start: CURRENCY is 'dollars'" in run.said
+        assert run.ports_in_use() == []
