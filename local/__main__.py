@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sys
 import time
@@ -26,6 +27,8 @@ GUIDE = """
   emulator   {emulator}
   logs       {logs}
 
+  The operator's token, for catalogue and stock: {operator}
+
 Try it:
 
   curl -i {order}/orders \\
@@ -34,6 +37,10 @@ Try it:
   curl '{order}/orders?customer_id=C123'
   curl {inventory}/products/P001
   curl -X POST {order}/orders/ORD.../cancel
+  curl {inventory}/products/P001/adjustments \\
+    -H 'Authorization: Bearer {operator}' \\
+    -H 'Content-Type: application/json' -H 'Idempotency-Key: delivery-1' \\
+    -d '{{"delta":10,"reason":"delivery"}}'
 
 Ctrl-C ends everything.
 """
@@ -126,7 +133,10 @@ def _run_functions(
         "GOOGLE_CLOUD_PROJECT": environ.get("GOOGLE_CLOUD_PROJECT") or "demo",
         "FIRESTORE_EMULATOR_HOST": address,
         "INVENTORY_SERVICE_URL": inventory,
+        "ORDER_TOKENS": environ.get("ORDER_TOKENS") or secrets.token_urlsafe(),
+        "OPERATOR_TOKENS": environ.get("OPERATOR_TOKENS") or secrets.token_urlsafe(),
     }
+    operator = settings["OPERATOR_TOKENS"].partition(",")[0]
     functions = [
         stack.function("inventory", ports.inventory, settings, LOGS),
         stack.function("order", ports.order, settings, LOGS),
@@ -137,8 +147,9 @@ def _run_functions(
     _say("Starting inventory and order")
     stack.start(functions, [ports.inventory, ports.order], signals.check)
     _say("Seeding the catalogue")
-    catalogue.seed(inventory)
-    _say(GUIDE.format(order=order, inventory=inventory, emulator=address, logs=LOGS))
+    catalogue.seed(inventory, operator)
+    addresses = {"order": order, "inventory": inventory, "emulator": address}
+    _say(GUIDE.format(**addresses, logs=LOGS, operator=operator))
     _watch(children, signals)
 
 

@@ -27,9 +27,10 @@ CATALOGUE = (
 )
 
 
-def seed(inventory_url: str) -> None:
+def seed(inventory_url: str, operator_token: str) -> None:
     """Enter the catalogue. Once for each product: what is there keeps its name, price and stock."""
     with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {operator_token}"
         for entry in CATALOGUE:
             _enter(session, f"{inventory_url}/products/{entry.product_id}", entry)
 

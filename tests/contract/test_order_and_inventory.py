@@ -12,7 +12,7 @@ import pytest
 import requests
 from flask import Flask
 from requests.adapters import BaseAdapter, HTTPAdapter
-from support.apps import inventory_app
+from support.apps import ORDER, inventory_app
 from support.builders import soon, stocked
 from support.fakes import FakeInventory
 from urllib3 import HTTPResponse
@@ -56,7 +56,7 @@ class WsgiAdapter(BaseAdapter):
 
 
 def client_of(app: Flask) -> InventoryClient:
-    client = InventoryClient("http://inventory", connections=1)
+    client = InventoryClient("http://inventory", ORDER, connections=1)
     client._session.mount("http://", WsgiAdapter(app))  # noqa: SLF001 - the seam is requests' own
     return client
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from support import bad_requests
+from support.apps import signed
 from support.shop import TIMEOUT, Shop
 
 
@@ -19,8 +20,9 @@ def test_every_bad_request_is_refused_and_changes_nothing(shop: Shop, function: 
     assert before
     url = {"order": shop.orders, "inventory": shop.inventories}[function][0]
     for bad in {"order": bad_requests.ORDER, "inventory": bad_requests.INVENTORY}[function]:
+        headers = signed(bad.path) | bad.headers
         answer = requests.request(
-            bad.method, url + bad.path, data=bad.body, headers=bad.headers, timeout=TIMEOUT
+            bad.method, url + bad.path, data=bad.body, headers=headers, timeout=TIMEOUT
         )
         bad_requests.check(bad, answer.status_code, answer.headers["Content-Type"], answer.content)
         if bad.status == 405:

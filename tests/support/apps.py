@@ -13,15 +13,31 @@ from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
 from support.fakes import FakeInventory, MemoryOrders, MemoryStock
 
+ORDER = "token-of-the-order-function"
+OPERATOR = "token-of-an-operator"
+
 _SERVER = ServerSettings("127.0.0.1", 8080, 4)
 _FIRESTORE = FirestoreSettings("test", "(default)", None)
 
 
-def inventory_app(store: MemoryStock, currency: str = "USD", deadline_seconds: float = 5) -> Flask:
-    settings = InventorySettings(_SERVER, _FIRESTORE, currency, 5)
+def signed(path: str) -> dict[str, str]:
+    """What the caller of a path of inventory's shows."""
+    token = ORDER if path.startswith("/reservations") else OPERATOR
+    return {"Authorization": f"Bearer {token}"}
+
+
+def inventory_app(
+    store: MemoryStock,
+    currency: str = "USD",
+    deadline_seconds: float = 5,
+    order_tokens: tuple[str, ...] = (ORDER,),
+) -> Flask:
+    settings = InventorySettings(
+        _SERVER, _FIRESTORE, currency, 5, order_tokens=order_tokens, operator_tokens=(OPERATOR,)
+    )
     return create_inventory_app(settings, Inventory(store, currency, deadline_seconds))
 
 
 def order_app(store: MemoryOrders, inventory: FakeInventory) -> Flask:
-    settings = OrderSettings(_SERVER, _FIRESTORE, "http://inventory", 5)
+    settings = OrderSettings(_SERVER, _FIRESTORE, "http://inventory", 5, token=ORDER)
     return create_order_app(settings, Orders(store, inventory, 5))

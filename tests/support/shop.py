@@ -12,6 +12,7 @@ from local import stack
 from firestore_emulator.launcher import free_port
 from functions_common.firestore import Connection
 from functions_common.settings import FirestoreSettings
+from support.apps import OPERATOR, ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,7 +50,12 @@ class Shop:
 
     def _prepare(self, name: str, settings: dict[str, str]) -> str:
         port = free_port()
-        own = {"GOOGLE_CLOUD_PROJECT": self.project, "FIRESTORE_EMULATOR_HOST": self.emulator}
+        own = {
+            "GOOGLE_CLOUD_PROJECT": self.project,
+            "FIRESTORE_EMULATOR_HOST": self.emulator,
+            "ORDER_TOKENS": ORDER,
+            "OPERATOR_TOKENS": OPERATOR,
+        }
         url = f"http://{stack.HOST}:{port}"
         self._processes[url] = stack.function(name, port, {**own, **settings}, self._logs)
         return url
@@ -90,11 +96,12 @@ class Shop:
     def offer(self, product_id: str, stock: int, price: float = 999.99) -> None:
         url = f"{self.inventories[0]}/products/{product_id}"
         body = {"name": "Laptop", "price": price}
-        requests.put(url, json=body, timeout=TIMEOUT).raise_for_status()
+        headers = {"Authorization": f"Bearer {OPERATOR}"}
+        requests.put(url, json=body, headers=headers, timeout=TIMEOUT).raise_for_status()
         requests.post(
             f"{url}/adjustments",
             json={"delta": stock, "reason": "opening stock"},
-            headers={"Idempotency-Key": "opening-stock"},
+            headers={**headers, "Idempotency-Key": "opening-stock"},
             timeout=TIMEOUT,
         ).raise_for_status()
 

@@ -5,14 +5,15 @@ import copy
 import pytest
 from flask.testing import FlaskClient
 from support import bad_requests
-from support.apps import inventory_app, order_app
+from support.apps import inventory_app, order_app, signed
 from support.bad_requests import BadRequest
 from support.builders import stocked
 from support.fakes import FakeInventory, MemoryOrders
 
 
 def send(client: FlaskClient, bad: BadRequest) -> None:
-    answer = client.open(bad.path, method=bad.method, data=bad.body, headers=bad.headers)
+    headers = signed(bad.path) | bad.headers
+    answer = client.open(bad.path, method=bad.method, data=bad.body, headers=headers)
     bad_requests.check(bad, answer.status_code, answer.content_type, answer.data)
     if bad.status == 405:
         assert answer.headers["Allow"]

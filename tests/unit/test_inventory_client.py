@@ -55,7 +55,7 @@ class Scripted(BaseAdapter):
 
 
 def client_of(adapter: Scripted) -> InventoryClient:
-    client = InventoryClient("http://inventory", connections=1)
+    client = InventoryClient("http://inventory", "token-of-order", connections=1)
     client._session.mount("http://", adapter)  # noqa: SLF001 - the seam is requests' own
     return client
 
@@ -114,11 +114,12 @@ def test_an_answer_that_inventory_never_gives_is_not_taken_for_one(
     assert len(adapter.requests) == 1
 
 
-def test_the_trace_goes_with_the_call() -> None:
+def test_token_and_trace_go_with_the_call() -> None:
     adapter = Scripted((201, HELD))
     context = trace.begin(None)
     client_of(adapter).reserve("R", LINES, soon())
     assert adapter.requests[0].headers["traceparent"] == context.traceparent
+    assert adapter.requests[0].headers["Authorization"] == "Bearer token-of-order"
 
 
 def test_the_catalogue_passes_on_only_what_a_catalogue_answers() -> None:

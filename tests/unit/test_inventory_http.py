@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
-from support.apps import inventory_app
+from flask import Flask
+from flask.testing import FlaskClient
+from support.apps import inventory_app, signed
 from support.builders import stocked
 from support.fakes import MemoryStock
 
@@ -15,9 +17,22 @@ def store() -> MemoryStock:
     return stocked(P001=50, P002=0)
 
 
+class SignedClient(FlaskClient):
+    """Shows the right token on every path, unless a test shows another."""
+
+    def open(self, path: Any, **options: Any) -> Any:  # type: ignore[override]
+        headers = signed(path) | options.pop("headers", {})
+        return super().open(path, headers=headers, **options)
+
+
+def signed_client(app: Flask) -> Any:
+    app.test_client_class = SignedClient
+    return app.test_client()
+
+
 @pytest.fixture
 def client(store: MemoryStock) -> Any:
-    return inventory_app(store).test_client()
+    return signed_client(inventory_app(store))
 
 
 def items(**quantities: int) -> dict[str, list[dict[str, object]]]:
@@ -163,7 +178,7 @@ def test_what_is_not_there(client: Any) -> None:
 
 
 def test_the_database_away_is_503(store: MemoryStock) -> None:
-    client = inventory_app(store, deadline_seconds=0.1).test_client()
+    client = signed_client(inventory_app(store, deadline_seconds=0.1))
     store.faults.coming.extend(["away"] * 100)
     answer = client.put("/reservations/R", json=items(P001=1))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

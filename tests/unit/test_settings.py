@@ -11,7 +11,12 @@ import order_function.settings
 from functions_common.settings import Environment, SettingsError
 
 ROOT = Path(__file__).parents[2]
-REQUIRED = {"GOOGLE_CLOUD_PROJECT": "demo", "INVENTORY_SERVICE_URL": "http://inventory.shop/"}
+REQUIRED = {
+    "GOOGLE_CLOUD_PROJECT": "demo",
+    "INVENTORY_SERVICE_URL": "http://inventory.shop/",
+    "ORDER_TOKENS": "a-token-of-order-1, a-token-of-order-2",
+    "OPERATOR_TOKENS": "a-token-of-an-operator",
+}
 FUNCTIONS: dict[str, Callable[[Environment], object]] = {
     "order": order_function.settings.Settings.read,
     "inventory": inventory_function.settings.Settings.read,
@@ -56,6 +61,21 @@ def test_a_missing_or_malformed_setting_is_named(name: str, value: str) -> None:
 def test_a_currency_is_three_capitals(currency: str) -> None:
     with pytest.raises(SettingsError, match=r"^CURRENCY is "):
         inventory_function.settings.Settings.load(REQUIRED | {"CURRENCY": currency})
+
+
+@pytest.mark.parametrize("tokens", ["short", "good-enough-by-length,", "with space in between"])
+def test_a_malformed_token_is_named_and_not_told(tokens: str) -> None:
+    with pytest.raises(SettingsError, match=r"^ORDER_TOKENS is malformed") as error:
+        order_function.settings.Settings.load(REQUIRED | {"ORDER_TOKENS": tokens})
+    assert tokens not in str(error.value)
+
+
+def test_tokens_are_not_in_what_is_printed_of_settings() -> None:
+    order = order_function.settings.Settings.load(REQUIRED)
+    inventory = inventory_function.settings.Settings.load(REQUIRED)
+    assert order.token == "a-token-of-order-1"
+    assert inventory.order_tokens == ("a-token-of-order-1", "a-token-of-order-2")
+    assert "a-token" not in repr(order) + repr(inventory)
 
 
 def documented() -> dict[str, set[str]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # What a Google Cloud project or a Firestore database may be called, kept wide for emulators.
 _RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}|\(default\)")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,256}")
 _ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9A-Fa-f:]+\]")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
 
@@ -54,6 +55,16 @@ class Environment:
         if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
             raise SettingsError(f"{name} is {value!r}: not a whole number from {least} to {most}")
         return int(value)
+
+    def tokens(self, name: str) -> tuple[str, ...]:
+        """Bearer tokens, separated by commas. What they are is never told."""
+        tokens = tuple(token.strip() for token in self.text(name).split(","))
+        if not all(map(_TOKEN.fullmatch, tokens)):
+            raise SettingsError(
+                f"{name} is malformed: it must be tokens of 16 to 256 characters of"
+                " A-Z a-z 0-9 . _ ~ + / = -, separated by commas"
+            )
+        return tokens
 
     def http_url(self, name: str) -> str:
         """The address of a service, without a trailing slash."""

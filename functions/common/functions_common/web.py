@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from functions_common import logs, parsing, problems, trace
+from functions_common.callers import ForbiddenError, UnauthenticatedError
 from functions_common.deadlines import DeadlineExceededError
 from functions_common.problems import Problem
 from functions_common.store_errors import StoreError
@@ -103,6 +104,10 @@ def _http_problem(error: HTTPException) -> Problem:
     return Problem(status, _DETAILS.get(status, status.description), headers=headers)
 
 
+def _unauthenticated(error: UnauthenticatedError) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, str(error), headers={"WWW-Authenticate": "Bearer"})
+
+
 def _unexpected(error: Exception) -> Problem:
     logs.exception("Unexpected error", error)
     return Problem(
@@ -113,6 +118,8 @@ def _unexpected(error: Exception) -> Problem:
 _COMMON_PROBLEMS: ProblemTable = {
     problems.RequestError: lambda error: error.problem(),
     HTTPException: _http_problem,
+    UnauthenticatedError: _unauthenticated,
+    ForbiddenError: lambda error: Problem(HTTPStatus.FORBIDDEN, str(error)),
     StoreError: lambda _: problems.unavailable("The database cannot be reached; try again."),
     DeadlineExceededError: lambda _: problems.unavailable("There was no time left; try again."),
     Exception: _unexpected,

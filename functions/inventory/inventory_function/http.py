@@ -9,6 +9,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import NotFound
 
 from functions_common import paging, parsing, web
+from functions_common.callers import Callers
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
 from functions_common.parsing import Checks
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from inventory_function.domain import Reservation
     from inventory_function.settings import Settings
 
+ORDER, OPERATOR = "order", "operator"
+
 
 def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
     """The composition root; tests pass an inventory on a store of their own."""
@@ -30,7 +33,8 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
         store = Store(Connection(settings.firestore))
         inventory = Inventory(store, settings.currency, settings.request_deadline_seconds)
     app = web.create_app("inventory", PROBLEMS)
-    _Api(inventory).route(app)
+    roles = {ORDER: settings.order_tokens, OPERATOR: settings.operator_tokens}
+    _Api(inventory).route(app, Callers(roles))
     return app
 
 
@@ -38,18 +42,19 @@ class _Api:
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
 
-    def route(self, app: Flask) -> None:
+    def route(self, app: Flask, callers: Callers) -> None:
+        order, operator = callers.only(ORDER), callers.only(OPERATOR)
         app.get("/products")(self.list_products)
         app.get("/products/<product_id>")(self.show_product)
-        app.put("/products/<product_id>")(self.put_product)
+        app.put("/products/<product_id>")(operator(self.put_product))
         app.get("/products/<product_id>/availability")(self.show_availability)
-        app.get("/products/<product_id>/adjustments")(self.list_adjustments)
-        app.post("/products/<product_id>/adjustments")(self.adjust_product)
-        app.put("/reservations/<reservation_id>")(self.put_reservation)
-        app.get("/reservations/<reservation_id>")(self.show_reservation)
-        app.post("/reservations:confirm")(self.confirm)
-        app.post("/reservations:release")(self.release)
-        app.post("/reservations:consume")(self.consume)
+        app.get("/products/<product_id>/adjustments")(operator(self.list_adjustments))
+        app.post("/products/<product_id>/adjustments")(operator(self.adjust_product))
+        app.put("/reservations/<reservation_id>")(order(self.put_reservation))
+        app.get("/reservations/<reservation_id>")(order(self.show_reservation))
+        app.post("/reservations:confirm")(order(self.confirm))
+        app.post("/reservations:release")(order(self.release))
+        app.post("/reservations:consume")(order(self.consume))
 
     def list_products(self) -> Response:
         args = parsing.query(request, "limit", "cursor")

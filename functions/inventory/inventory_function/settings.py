@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from functions_common.settings import Environment, FirestoreSettings, ServerSettings
@@ -19,6 +19,8 @@ class Settings:
     currency: str
     """ISO 4217, of every price in this deployment."""
     request_deadline_seconds: int
+    order_tokens: tuple[str, ...] = field(repr=False)
+    operator_tokens: tuple[str, ...] = field(repr=False)
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:
@@ -31,4 +33,6 @@ class Settings:
             firestore=FirestoreSettings.load(env),
             currency=env.matching("CURRENCY", _CURRENCY, "USD"),
             request_deadline_seconds=env.integer("REQUEST_DEADLINE_SECONDS", 5, least=1, most=60),
+            order_tokens=env.tokens("ORDER_TOKENS"),
+            operator_tokens=env.tokens("OPERATOR_TOKENS"),
         )

@@ -33,7 +33,9 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     if orders is None:
         orders = Orders(
             Store(Connection(settings.firestore)),
-            InventoryClient(settings.inventory_service_url, settings.server.concurrency),
+            InventoryClient(
+                settings.inventory_service_url, settings.token, settings.server.concurrency
+            ),
             settings.request_deadline_seconds,
         )
     app = web.create_app("order", PROBLEMS)

@@ -89,8 +89,9 @@ class _Problem(msgspec.Struct, omit_defaults=True):
 
 
 class InventoryClient:
-    def __init__(self, url: str, connections: int) -> None:
+    def __init__(self, url: str, token: str, connections: int) -> None:
         self._url = url
+        self._token = token
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy stands between the functions
         self._session.mount("http", HTTPAdapter(pool_maxsize=connections))
@@ -140,7 +141,7 @@ class InventoryClient:
                     self._url + path,
                     params=query,
                     data=None if body is None else msgspec.json.encode(body),
-                    headers=_headers(),
+                    headers=self._headers(),
                     timeout=(deadline.timeout(CONNECT_SECONDS), deadline.timeout(LONGEST_READ)),
                     allow_redirects=False,
                 )
@@ -156,12 +157,14 @@ class InventoryClient:
         logs.event("inventory unavailable", severity=logging.WARNING, reason=reason)
         raise InventoryUnavailableError(reason, carried_out=carried_out)
 
-
-def _headers() -> dict[str, str]:
-    headers = {"Content-Type": "application/json"}
-    if (context := trace.current()) is not None:
-        headers["traceparent"] = context.traceparent
-    return headers
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Authorization": f"Bearer {self._token}",
+            "Content-Type": "application/json",
+        }
+        if (context := trace.current()) is not None:
+            headers["traceparent"] = context.traceparent
+        return headers
 
 
 def _was_sent(error: requests.RequestException) -> bool:

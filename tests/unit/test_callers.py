@@ -1,0 +1,58 @@
+"""Who may reach what of inventory: the table in docs/api.md, tried cell by cell."""
+
+import re
+from pathlib import Path
+
+import pytest
+from support.apps import OPERATOR, ORDER, inventory_app
+from support.builders import stocked
+
+API = (Path(__file__).parents[2] / "docs/api.md").read_text()
+TOKENS = {"order": ORDER, "operator": OPERATOR}
+
+
+def documented() -> list[tuple[str, str, str | None]]:
+    """Method, path, and the caller that the table names for it."""
+    _, _, inventory = API.partition("## inventory")
+    rows = re.findall(r"^\| `([A-Z]+) ([^?`]+)[^`]*` \| (?:\*(\w+)\.\*)?", inventory, re.MULTILINE)
+    return [(method, re.sub(r"{\w+}", "P001", path), who or None) for method, path, who in rows]
+
+
+def status(method: str, path: str, authorization: str | None) -> int:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    client = inventory_app(stocked(P001=1)).test_client()
+    return client.open(path, method=method, headers=headers).status_code
+
+
+def test_the_table_is_whole() -> None:
+    rules = [rule for rule in inventory_app(stocked()).url_map.iter_rules() if rule.methods]
+    routes = {
+        (method, re.sub(r"<\w+>", "P001", rule.rule))
+        for rule in rules
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert {(method, path) for method, path, _ in documented()} == routes
+
+
+@pytest.mark.parametrize(("method", "path", "caller"), documented())
+def test_each_caller_gets_what_the_table_says(method: str, path: str, caller: str | None) -> None:
+    refused_to_strangers = {401} if caller else set()
+    assert {status(method, path, None)} & {401, 403} == refused_to_strangers
+    for shown in ("Bearer", "Bearer ", "Bearer nobody-gave-this-out", f"Basic {ORDER}", ORDER):
+        assert {status(method, path, shown)} & {401, 403} == refused_to_strangers
+    for name, token in TOKENS.items():
+        expected = {403} if caller and caller != name else set()
+        assert {status(method, path, f"Bearer {token}")} & {401, 403} == expected
+
+
+def test_a_refusal_says_how_to_be_let_in() -> None:
+    answer = inventory_app(stocked()).test_client().put("/reservations/R")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert answer.content_type == "application/problem+json"
+
+
+def test_two_tokens_are_accepted_while_one_is_changed() -> None:
+    app = inventory_app(stocked(), order_tokens=("the-token-of-yesterday", "the-token-of-today"))
+    for token in ("the-token-of-yesterday", "the-token-of-today"):
+        headers = {"Authorization": f"Bearer {token}"}
+        assert app.test_client().get("/reservations/R", headers=headers).status_code == 404
