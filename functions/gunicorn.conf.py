@@ -43,4 +43,5 @@ keepalive = 100  # above queue-proxy's 90 s
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 control_socket_disable = True  # two servers on one machine would share it
 limit_request_line = 8190
+forwarder_headers = ""  # a client's SCRIPT_NAME header must not rewrite the path
 logconfig_dict = logs.configuration()

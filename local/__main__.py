@@ -105,6 +105,8 @@ def run(environ: Mapping[str, str], signals: Signals) -> None:
     names = {"ORDER_PORT": ports.order, "INVENTORY_PORT": ports.inventory}
     if start_emulator is not None:
         names["EMULATOR_PORT"] = ports.emulator
+    if len(set(names.values())) < len(names):
+        raise LocalError(f"The ports must differ: {names}")
     _check_free(names)
     with _children() as children:
         address = environ.get("FIRESTORE_EMULATOR_HOST") or f"{HOST}:{ports.emulator}"

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import requests
 
+from local.processes import LocalError, direct_session
+
 TIMEOUT = 30
 
 
@@ -29,7 +31,7 @@ CATALOGUE = (
 
 def seed(inventory_url: str, operator_token: str) -> None:
     """Enter the catalogue. Once for each product: what is there keeps its name, price and stock."""
-    with requests.Session() as session:
+    with direct_session() as session:
         session.headers["Authorization"] = f"Bearer {operator_token}"
         for entry in CATALOGUE:
             _enter(session, f"{inventory_url}/products/{entry.product_id}", entry)
@@ -39,11 +41,17 @@ def _enter(session: requests.Session, url: str, entry: Entry) -> None:
     if session.get(url, timeout=TIMEOUT).status_code == requests.codes.not_found:
         body = f'{{"name":"{entry.name}","price":{entry.price}}}'
         headers = {"Content-Type": "application/json"}
-        session.put(url, data=body, headers=headers, timeout=TIMEOUT).raise_for_status()
+        _check(session.put(url, data=body, headers=headers, timeout=TIMEOUT))
     # The key makes the opening stock arrive once, however often this runs.
-    session.post(
+    adjustment = session.post(
         f"{url}/adjustments",
         json={"delta": entry.stock, "reason": "opening stock"},
         headers={"Idempotency-Key": "opening-stock"},
         timeout=TIMEOUT,
-    ).raise_for_status()
+    )
+    _check(adjustment)
+
+
+def _check(answer: requests.Response) -> None:
+    if not answer.ok:
+        raise LocalError(f"Seeding the catalogue failed: {answer.json()['detail']}")

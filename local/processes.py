@@ -103,11 +103,19 @@ def answers(url: str) -> Callable[[], bool]:
 
     def ready() -> bool:
         try:
-            return requests.get(url, timeout=2).ok
+            with direct_session() as session:
+                return session.get(url, timeout=2).ok
         except requests.RequestException:
             return False
 
     return ready
+
+
+def direct_session() -> requests.Session:
+    """Whatever proxy the environment names, it is not between processes of one machine."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
 
 
 def is_free(port: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -45,11 +46,42 @@ def test_a_body_without_a_length_is_bounded_too(shop: Shop) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["/favicon.ico", "/robots.txt"])
-def test_the_frameworks_own_answers(shop: Shop, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/favicon.ico", "/robots.txt", "/static/x", "/orders/a%0ab", "/orders//x"]
+)
+def test_what_the_framework_does_not_hand_on_is_a_problem_too(shop: Shop, path: str) -> None:
     answer = requests.get(shop.orders[0] + path, timeout=TIMEOUT)
     assert answer.status_code == 404
-    assert answer.headers["Content-Type"].startswith("text/html")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["X-Trace-Id"] == answer.json()["trace_id"]
+
+
+def test_an_upgrade_is_a_problem_too(shop: Shop) -> None:
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    answer = requests.get(f"{shop.orders[0]}/health", headers=headers, timeout=TIMEOUT)
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
+def test_a_header_does_not_rewrite_the_path(shop: Shop, name: str) -> None:
+    answer = requests.get(f"{shop.orders[0]}/orders/health", headers={name: "/orders"}, timeout=30)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_two_idempotency_keys_are_refused(shop: Shop) -> None:
+    address = urlsplit(shop.orders[0])
+    connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT)
+    connection.putrequest("POST", "/orders")
+    body = b'{"customer_id":"C1","product_id":"P001","quantity":1}'
+    for header in (("Content-Length", str(len(body))), ("Content-Type", "application/json")):
+        connection.putheader(*header)
+    for key in ("a", "b"):
+        connection.putheader("Idempotency-Key", key)
+    connection.endheaders(body)
+    assert connection.getresponse().status == 422
+    connection.close()
 
 
 @pytest.mark.parametrize(

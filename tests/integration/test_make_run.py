@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,6 +84,7 @@ def curls() -> list[str]:
     return [line for line in joined.splitlines() if line.startswith("curl") and "…" not in line]
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
 @pytest.mark.parametrize("command", curls())
 def test_readmes_curl_lines_work(running: Run, command: str) -> None:
     here = command.replace(":8080", f":{running.ports['ORDER_PORT']}")
@@ -129,6 +131,7 @@ def test_a_signal_while_it_starts_ends_everything() -> None:
         assert run.ports_in_use() == []
 
 
+@pytest.mark.skipif(shutil.which("ps") is None, reason="ps is not on this machine")
 def test_a_child_that_dies_ends_the_rest_and_is_named() -> None:
     with Run() as run:
         run.wait_until_it_says("Ctrl-C ends everything")
@@ -153,6 +156,25 @@ def test_a_taken_port_is_named(running: Run, name: str) -> None:
         assert run.ended() == 1
         assert f"Port {port} is taken. Free it, or choose another: make run {name}=" in run.said
         assert running.process.poll() is None
+
+
+def test_ports_must_differ() -> None:
+    port = str(free_port())
+    with Run(ORDER_PORT=port, INVENTORY_PORT=port) as run:
+        assert run.ended() == 1
+        assert "The ports must differ" in run.said
+
+
+def test_a_proxy_in_the_environment_is_not_asked() -> None:
+    proxy = "http://127.0.0.1:9"
+    with Run(http_proxy=proxy, HTTP_PROXY=proxy, https_proxy=proxy) as run:
+        run.wait_until_it_says("Ctrl-C ends everything")
+
+
+def test_a_catalogue_that_cannot_be_seeded_says_why() -> None:
+    with Run(CURRENCY="JPY") as run:
+        assert run.ended() == 1
+        assert "Seeding the catalogue failed: #/price: JPY has 0 decimals" in run.said
 
 
 @pytest.mark.parametrize("value", ["http", "0", "70000"])

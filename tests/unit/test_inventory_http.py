@@ -63,6 +63,12 @@ def test_creating_and_changing_a_product(client: Any) -> None:
     assert changed.json["available_quantity"] == 0
 
 
+def test_changing_a_price_leaves_a_retired_product_retired(client: Any) -> None:
+    client.put("/products/P001", json={"name": "Laptop", "price": 1, "active": False})
+    answer = client.put("/products/P001", json={"name": "Laptop", "price": 2})
+    assert (answer.json["price"], answer.json["active"]) == (2, False)
+
+
 def test_products_in_pages(client: Any) -> None:
     first = client.get("/products?limit=1").json
     assert [product["product_id"] for product in first["products"]] == ["P001"]

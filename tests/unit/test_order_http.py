@@ -94,6 +94,17 @@ def test_another_body_under_the_same_key_is_422(shop: Shop) -> None:
     assert answer.json["type"] == "urn:problem-type:idempotency-key-reused"
 
 
+def test_every_wrong_value_is_listed(shop: Shop) -> None:
+    items = [{"product_id": "/", "quantity": 0}, {"product_id": "P001", "quantity": -3}]
+    answer = shop.client.post("/orders", json={"customer_id": "", "items": items})
+    assert [error["pointer"] for error in answer.json["errors"]] == [
+        "#/customer_id",
+        "#/items/0/product_id",
+        "#/items/0/quantity",
+        "#/items/1/quantity",
+    ]
+
+
 def test_cancelling(shop: Shop) -> None:
     order_id = shop.place().json["order_id"]
     for _ in range(2):

@@ -127,6 +127,17 @@ def test_a_create_that_stays_unknown_says_which_order_to_look_for() -> None:
     assert shop.orders.place("C1", TWO, "key").order.order_id == unresolved.value.order_id
 
 
+def test_a_store_that_refuses_after_the_reservation_says_which_order_to_look_for(
+    shop: Shop,
+) -> None:
+    shop.store.faults.coming.append("away")
+    with pytest.raises(UnresolvedError) as unresolved:
+        shop.orders.place("C1", TWO, "key")
+    placed = shop.orders.place("C1", TWO, "key")
+    assert placed.order.order_id == unresolved.value.order_id
+    assert shop.held == {placed.order.reservation_id: 2}
+
+
 def test_a_crash_between_reservation_and_order_is_mended_by_the_retry(shop: Shop) -> None:
     crashed = Attempt.begin("C1", TWO, "key")
     shop.inventory._hold(crashed.reservation_id, crashed.lines)  # noqa: SLF001

@@ -36,25 +36,36 @@ MAX_BODY = 64 * 1024
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _RESERVED_ID = re.compile(r"\.{1,2}|__.*__")  # Firestore keeps these document names for itself
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+# No comma: two headers of one name arrive joined by one.
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x2b\x2d-\x7e]{1,255}")
+_LONGEST_NUMBER = 100
 _PLACE = re.compile(r" - at `\$(.*)`$")
-_MEMBER = re.compile(r"(?:missing required|unknown) field `([^`]*)`")
+_MEMBER = re.compile(r"(?:missing required|unknown) field `(.*)`$", re.DOTALL)
+_JSON_TYPES = {
+    "int | decimal": "number",
+    "str": "string",
+    "str | null": "string or null",
+    "bool": "true or false",
+}
+_LONGEST_DETAIL = 200
 
 
 def is_id(text: str) -> bool:
     return bool(_ID.fullmatch(text)) and not _RESERVED_ID.fullmatch(text)
 
 
-def loads(text: bytes | str) -> Any:  # noqa: ANN401 - JSON is anything
+def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
     """Parse JSON, keeping decimals exact. Raises ``ValueError`` for what RFC 8259 leaves open.
 
-    Duplicate keys, NaN and Infinity are refused; so is nesting too deep to be meant.
+    Duplicate keys, NaN and Infinity are refused, as is what is not UTF-8; so are nesting too deep
+    and numbers too long to be meant.
     """
     try:
         return json.loads(
-            text,
+            data.decode(),
             object_pairs_hook=_members,
             parse_float=Decimal,
+            parse_int=_integer,
             parse_constant=_not_a_number,
         )
     except RecursionError as error:
@@ -63,11 +74,19 @@ def loads(text: bytes | str) -> Any:  # noqa: ANN401 - JSON is anything
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
+    if _CONTROL_OR_SURROGATE.search("".join(members)):
+        raise ValueError("a key holds a control character, or half a character")
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {twice[:128]!r} appears twice in one object")
     return members
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _LONGEST_NUMBER:
+        raise ValueError(f"a number has more than {_LONGEST_NUMBER} digits")
+    return int(digits)
 
 
 def _not_a_number(constant: str) -> None:
@@ -100,11 +119,18 @@ def body(request: Request, shape: type[T]) -> T:
 
 def _misshapen(message: str) -> InvalidField:
     place = _PLACE.search(message)
+    detail = message[: place.start()] if place else message
     path = re.sub(r"\[(\d+)\]", r".\1", place[1]) if place else ""
-    member = _MEMBER.search(message)
-    pointer = "#" + path.replace(".", "/") + (f"/{member[1]}" if member else "")
-    detail = (message[: place.start()] if place else message).replace("`", "")
-    return InvalidField(f"{pointer}: {detail}", pointer=pointer)
+    member = _MEMBER.search(detail)
+    pointer = "#" + path.replace(".", "/") + (f"/{_escaped(member[1])}" if member else "")
+    for python, json_type in _JSON_TYPES.items():
+        detail = detail.replace(f"`{python}`", json_type)
+    return InvalidField(f"{pointer}: {detail[:_LONGEST_DETAIL]}", pointer=pointer)
+
+
+def _escaped(member: str) -> str:
+    """A member's name in a JSON pointer (RFC 6901)."""
+    return member[:_LONGEST_DETAIL].replace("~", "~0").replace("/", "~1")
 
 
 class Checks:
@@ -133,8 +159,8 @@ class Checks:
 
     def text(self, text: str, most: int, **place: str) -> str:
         """One line for people: 1 to ``most`` characters of valid Unicode, no control characters."""
-        detail = f"must be 1 to {most} characters, without control characters"
-        fine = 1 <= len(text) <= most and not _CONTROL_OR_SURROGATE.search(text)
+        detail = f"must be 1 to {most} characters, not blank, without control characters"
+        fine = text.strip() and len(text) <= most and not _CONTROL_OR_SURROGATE.search(text)
         self.require(fine, detail, **place)
         return text
 
@@ -173,7 +199,7 @@ def idempotency_key(request: Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None:
         checks = Checks()
-        detail = "must be 1 to 255 printable ASCII characters"
+        detail = "must be given once: 1 to 255 printable ASCII characters, no comma"
         checks.require(_IDEMPOTENCY_KEY.fullmatch(key), detail, header="Idempotency-Key")
         checks.done()
     return key

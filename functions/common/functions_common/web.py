@@ -54,6 +54,14 @@ def problem(status: HTTPStatus, kind: str) -> Callable[[Exception], Problem]:
     return lambda error: Problem(status, str(error), kind)
 
 
+def refuse(error: HTTPException) -> Response:
+    """What the framework's own app refuses, as the function would."""
+    g.trace = trace.begin(request.headers.get("traceparent"))
+    response = _handler(_http_problem)(error)
+    response.headers["X-Trace-Id"] = g.trace.trace_id
+    return response
+
+
 def _health() -> Response:
     """The process is up. Says nothing of Firestore, so that its outage does not restart pods."""
     return answer({"status": "ok"})

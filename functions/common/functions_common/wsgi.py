@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import functions_framework
+from werkzeug.exceptions import HTTPException
+
+from functions_common import web
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -13,8 +16,10 @@ if TYPE_CHECKING:
 def create_app(target: str, source: str) -> Flask:
     """The framework's app, handing every path to the function as it was sent.
 
-    Left to itself it answers ``/orders//x`` with a redirect of its own, in HTML.
+    Left to itself it answers ``/orders//x`` with a redirect, and what it does not hand on
+    (/favicon.ico, /robots.txt, /static/…, a path with a line break) with pages of its own.
     """
     app: Flask = functions_framework.create_app(target, source)  # type: ignore[no-untyped-call]
     app.url_map.merge_slashes = False
+    app.register_error_handler(HTTPException, web.refuse)
     return app

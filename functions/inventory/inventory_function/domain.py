@@ -38,7 +38,7 @@ class StockError(Exception):
 class UnknownProductsError(StockError):
     def __init__(self, product_ids: Iterable[str]) -> None:
         self.product_ids = tuple(product_ids)
-        super().__init__(f"Not on sale: {', '.join(self.product_ids)}")
+        super().__init__(f"Not in the catalogue, or not on sale: {', '.join(self.product_ids)}")
 
 
 class InsufficientStockError(StockError):

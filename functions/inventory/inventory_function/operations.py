@@ -237,7 +237,8 @@ class PutProduct:
     name: str
     price: int
     currency: str
-    active: bool
+    active: bool | None = None
+    """None leaves it as it is; a new product is on sale."""
 
     def needs(self, stock: Stock) -> Iterable[Key]:  # noqa: ARG002
         yield product_key(self.product_id)
@@ -246,12 +247,13 @@ class PutProduct:
         """True where the product is new."""
         found = stock.product(self.product_id)
         blank = Product(self.product_id, self.name, self.price, self.currency)
+        current = found or blank
         wanted = replace(
-            found or blank,
+            current,
             name=self.name,
             price=self.price,
             currency=self.currency,
-            active=self.active,
+            active=current.active if self.active is None else self.active,
         )
         if wanted != found:
             stock.put(wanted)

@@ -43,7 +43,7 @@ class Inventory:
         return self._store.products(after, limit, self._deadline())
 
     def put_product(
-        self, product_id: str, name: str, price: int, *, active: bool
+        self, product_id: str, name: str, price: int, *, active: bool | None = None
     ) -> tuple[Product, bool]:
         """The product as it is stored now, and whether it is new."""
         operation = PutProduct(product_id, name, price, self.currency, active)

@@ -32,7 +32,7 @@ class Settings:
             server=ServerSettings.load(env),
             firestore=FirestoreSettings.load(env),
             currency=env.matching("CURRENCY", _CURRENCY, "USD"),
-            request_deadline_seconds=env.integer("REQUEST_DEADLINE_SECONDS", 5, least=1, most=60),
+            request_deadline_seconds=env.integer("REQUEST_DEADLINE_SECONDS", 5, least=1, most=19),
             order_tokens=env.tokens("ORDER_TOKENS"),
             operator_tokens=env.tokens("OPERATOR_TOKENS"),
         )

@@ -32,7 +32,7 @@ MAX_NAME = 200
 class ProductBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str
     price: Number
-    active: bool = True
+    active: bool | None = None
 
     def checked(self, currency: str) -> tuple[str, int]:
         """Name, and price in minor units."""

@@ -12,7 +12,7 @@ from functions_common import paging, parsing, problems, web
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
 from functions_common.parsing import Checks
-from functions_common.problems import Problem
+from functions_common.problems import InvalidField, MalformedRequestError, Problem
 from order_function import domain, wire
 from order_function.domain import OrderNotFoundError, Status
 from order_function.inventory_client import InventoryClient
@@ -66,8 +66,11 @@ class _Api:
 
     def list_orders(self) -> Response:
         args = parsing.query(request, "customer_id", "status", "limit", "cursor")
+        if "customer_id" not in args:
+            detail = "customer_id: is missing"
+            raise MalformedRequestError(InvalidField(detail, parameter="customer_id"))
         checks = Checks()
-        customer_id = checks.identifier(args.get("customer_id", ""), parameter="customer_id")
+        customer_id = checks.identifier(args["customer_id"], parameter="customer_id")
         status = _status(args, checks)
         checks.done()
         limit = paging.limit(args)

@@ -47,7 +47,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 
 
 class UnresolvedError(Exception):
-    """No time is left, and it is not known whether the order exists: its id finds out."""
+    """Something was begun and could not be finished in time: the order's id finds out what."""
 
     def __init__(self, order_id: str) -> None:
         super().__init__(f"The outcome is not known yet; look for the order {order_id}")
@@ -95,20 +95,13 @@ class Orders:
 
     def _write(self, attempt: Attempt, order: Order, deadline: Deadline) -> Placed:
         """Create the document. This decides; whoever comes second finds what was decided."""
-        found, unknown = None, False
         for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
             try:
                 self._store.create(order, deadline)
                 return _tell(order, replayed=False)
-            except ConflictError:
+            except (ConflictError, OutcomeUnknownError):
                 found = self._look(attempt, deadline)
-            except OutcomeUnknownError:
-                unknown = True
-                found = self._look(attempt, deadline)
-            except StoreUnavailableError:
-                if not unknown:
-                    raise
-            except DeadlineExceededError:
+            except (StoreUnavailableError, DeadlineExceededError):
                 break
             if found:
                 return self._settle(attempt, found, deadline)

@@ -32,9 +32,8 @@ class OrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         checks = Checks()
         checks.identifier(self.customer_id, pointer="#/customer_id")
         count = f"must have 1 to {MAX_LINES} items"
-        checks.require(1 <= len(places) <= MAX_LINES, count, pointer="#/items")
-        checks.done()
-        lines = [_line(checks, where, item) for where, item in places]
+        if checks.require(1 <= len(places) <= MAX_LINES, count, pointer="#/items"):
+            lines = [_line(checks, where, item) for where, item in places]
         checks.done()
         merged = merge(lines)
         for line in merged:
