@@ -15,17 +15,22 @@ sys.path[:0] = [str(HERE / "common"), str(HERE / FUNCTION)]
 
 from functions_common import logs  # noqa: E402 - found through the path above
 from functions_common.settings import SettingsError  # noqa: E402
+from functions_common.waking import wake  # noqa: E402
 
 if FUNCTION not in ("order", "inventory"):
     logs.fatal(f"Cannot start: FUNCTION is {FUNCTION!r}: not order or inventory")
     sys.exit(1)
 try:
-    settings = importlib.import_module(f"{FUNCTION}_function.settings")
-    server = settings.Settings.load(os.environ).server
+    module = importlib.import_module(f"{FUNCTION}_function.settings")
+    settings = module.Settings.load(os.environ)
 except SettingsError as error:
     logs.fatal(f"Cannot start: {error}")
     sys.exit(1)
 
+if FUNCTION == "order":  # before anything heavy is imported: both asleep is the usual case
+    wake(settings.inventory_service_url)
+
+server = settings.server
 wsgi_app = f"functions_common.wsgi:create_app({FUNCTION!r}, {str(HERE / FUNCTION / 'main.py')!r})"
 bind = f"{server.host}:{server.port}"
 

@@ -133,6 +133,17 @@ class TestStockInFirestore(StockStoreContract):
     def stock(self, connection: Connection) -> CatalogueStore:
         return inventory_store.Store(connection)
 
+    def test_fields_that_another_revision_added_are_left_alone(
+        self, stock: CatalogueStore, connection: Connection
+    ) -> None:
+        stock.commit([(product(available=7), None)], soon())
+        document = connection.client.document("products", "P001")
+        document.update({"weight": 2.5})
+        found = stock.get(("products", "P001"), soon())
+        assert isinstance(found, Product)
+        stock.commit([(found.reserve(1), version(stock, found))], soon())
+        assert document.get().to_dict()["weight"] == 2.5
+
 
 def order(customer_id: str = "C1", created_at: datetime = NOW) -> Order:
     attempt = Attempt.begin(customer_id, [Line("P001", 2)], None)
@@ -203,3 +214,13 @@ class TestOrdersInFirestore(OrderStoreContract):
     @pytest.fixture
     def orders(self, connection: Connection) -> OrderStore:
         return order_store.Store(connection)
+
+    def test_fields_that_another_revision_added_are_left_alone(
+        self, orders: OrderStore, connection: Connection
+    ) -> None:
+        stored = order()
+        orders.create(stored, soon())
+        connection.client.document("orders", stored.order_id).update({"gift": True})
+        found = orders.get(stored.order_id, soon())
+        assert found is not None
+        assert found[0] == stored

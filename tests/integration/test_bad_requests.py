@@ -46,6 +46,28 @@ def test_a_body_without_a_length_is_bounded_too(shop: Shop) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("path", ["/orders", "/orders/ORD1/cancel", "/nowhere"])
+def test_a_refused_body_does_not_stand_before_the_next_request(shop: Shop, path: str) -> None:
+    with requests.Session() as session:
+        for _ in range(10):
+            refused = session.post(shop.orders[0] + path, data=b" " * 1_000_000, timeout=TIMEOUT)
+            assert refused.status_code == 413
+            assert session.get(f"{shop.orders[0]}/health", timeout=TIMEOUT).ok
+
+
+def test_a_body_in_malformed_chunks_is_refused(shop: Shop) -> None:
+    address = urlsplit(shop.orders[0])
+    head = (
+        b"POST /orders HTTP/1.1\r\nHost: order\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection((address.hostname, address.port), timeout=TIMEOUT) as client:
+        client.sendall(head + b"zz\r\n{}\r\n0\r\n\r\n")
+        answer = client.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in answer
+
+
 @pytest.mark.parametrize(
     "path", ["/favicon.ico", "/robots.txt", "/static/x", "/orders/a%0ab", "/orders//x"]
 )

@@ -137,7 +137,7 @@ def test_one_that_still_waits_at_its_deadline_is_not_carried_out(
     assert units(store, "P001") == (4, 1, 0)
 
 
-def test_an_error_of_our_own_reaches_its_request_and_the_next_one_leads() -> None:
+def test_an_error_of_our_own_reaches_its_request_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         def needs(self, stock: Stock) -> list[tuple[str, ...]]:  # noqa: ARG002
             return []
@@ -149,8 +149,21 @@ def test_an_error_of_our_own_reaches_its_request_and_the_next_one_leads() -> Non
     group = GroupCommit(store)
     with pytest.raises(ZeroDivisionError):
         group.run(Broken(), soon())
-    group.run(reserve("R", P001=1), soon())
-    assert units(store, "P001") == (4, 1, 0)
+    gate = Gate(store, monkeypatch)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(group.run, adjust("P001", 1), soon())
+        assert gate.reached.wait(10)
+        others = [
+            pool.submit(group.run, each, soon()) for each in (reserve("R1", P001=1), Broken())
+        ]
+        while queued(group) < 2:
+            pass
+        gate.open.set()
+        first.result()
+        others[0].result()  # the group's others do not suffer
+        with pytest.raises(ZeroDivisionError):
+            others[1].result()
+    assert units(store, "P001") == (5, 1, 0)
 
 
 def test_many_threads_and_two_processes_sell_what_there_is() -> None:
@@ -168,3 +181,164 @@ def test_many_threads_and_two_processes_sell_what_there_is() -> None:
         sold = sum(pool.map(buy, range(100)))
     assert sold == 40
     assert units(store, "P001") == (0, 40, 0)
+
+
+class Script:
+    """Runs one step before each commit, in turn; commits after the last one go straight on."""
+
+    def __init__(
+        self, store: MemoryStock, monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], None]
+    ) -> None:
+        carry_out, coming = store.commit, list(steps)
+
+        def commit(*args: Any) -> None:
+            if coming:
+                coming.pop(0)()
+            carry_out(*args)
+
+        monkeypatch.setattr(store, "commit", commit)
+
+
+def test_nobody_is_answered_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    first_reached, first_open = threading.Event(), threading.Event()
+    second_reached, second_open = threading.Event(), threading.Event()
+
+    def first_commit() -> None:
+        first_reached.set()
+        assert first_open.wait(10)
+
+    def second_commit() -> None:
+        second_reached.set()
+        assert second_open.wait(10)
+
+    Script(store, monkeypatch, first_commit, second_commit)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(group.run, reserve("R0", P001=1), soon())
+        assert first_reached.wait(10)
+        others = pile_up(pool, group, [reserve("R1", P001=1), reserve("R2", P001=9)])
+        first_open.set()
+        assert second_reached.wait(10)
+        assert not any(other.done() for other in others), "the refusal rests on the commit too"
+        second_open.set()
+        assert [other.result() for other in others] == ["ok", "InsufficientStockError"]
+
+
+def test_a_refusal_is_that_of_the_try_that_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short on what was read first; after a conflict it fits, since stock has come meanwhile."""
+    store = stocked(P001=1)
+    group, elsewhere = GroupCommit(store), GroupCommit(store)
+    reached, proceed = threading.Event(), threading.Event()
+
+    def first_commit() -> None:
+        reached.set()
+        assert proceed.wait(10)
+
+    def restock() -> None:  # its own commit is the next one of the script, hence the last step
+        elsewhere.run(adjust("P001", 5), soon())
+
+    Script(store, monkeypatch, first_commit, restock, lambda: None)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(group.run, adjust("P001", 1), soon())
+        assert reached.wait(10)
+        others = pile_up(pool, group, [reserve("R1", P001=2), reserve("R2", P001=3)])
+        proceed.set()
+        first.result()
+        assert [other.result() for other in others] == ["ok", "ok"]
+    assert units(store, "P001") == (2, 5, 0)
+
+
+def test_under_way_at_its_deadline_is_not_told_as_nothing_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    reached, proceed = threading.Event(), threading.Event()
+    second_reached, second_open = threading.Event(), threading.Event()
+
+    def first_commit() -> None:
+        reached.set()
+        assert proceed.wait(10)
+
+    def second_commit() -> None:
+        second_reached.set()
+        assert second_open.wait(10)
+
+    Script(store, monkeypatch, first_commit, second_commit)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(group.run, reserve("R0", P001=1), soon())
+        assert reached.wait(10)
+        pile_up(pool, group, [reserve("R1", P001=1)])
+        impatient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(0.3))
+        while queued(group) < 2:
+            pass
+        proceed.set()
+        assert second_reached.wait(10)
+        with pytest.raises(OutcomeUnknownError, match="under way"):
+            impatient.result(10)
+        second_open.set()
+    assert units(store, "P001") == (2, 3, 0)
+
+
+def test_those_with_time_left_are_taken_over_when_the_leaders_is_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    reached, proceed = threading.Event(), threading.Event()
+
+    def first_commit() -> None:
+        reached.set()
+        assert proceed.wait(10)
+
+    Script(store, monkeypatch, first_commit)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(group.run, reserve("R0", P001=1), soon())
+        assert reached.wait(10)
+        leader = pool.submit(group.run, reserve("R1", P001=1), Deadline.after(0.5))
+        while queued(group) < 1:
+            pass
+        patient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(20))
+        while queued(group) < 2:
+            pass
+        store.faults.coming.extend(["", *["away"] * 20])  # longer than the leader has time
+        proceed.set()
+        first.result()
+        patient.result()
+        store.faults.coming.clear()
+        with pytest.raises(StoreUnavailableError):
+            leader.result()
+    assert units(store, "P001") == (3, 2, 0)
+
+
+def test_a_group_is_bounded_by_the_documents_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = {f"P{n:03}": 1 for n in range(100)}
+    store = stocked(**dict.fromkeys(many, 50))
+    group, gate, before = GroupCommit(store), Gate(store, monkeypatch), store.commits
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(group.run, adjust("P000", 1), soon())
+        assert gate.reached.wait(10)
+        others = pile_up(pool, group, [reserve(f"R{n}", **many) for n in range(8)])
+        gate.open.set()
+        first.result()
+        assert [other.result() for other in others] == ["ok"] * 8
+    assert store.commits == before + 3  # the first, then four and four
+
+
+def test_one_that_gave_up_in_the_queue_is_never_carried_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    gate = Gate(store, monkeypatch)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(group.run, reserve("R1", P001=1), soon())
+        assert gate.reached.wait(10)
+        with pytest.raises(StoreUnavailableError):
+            group.run(reserve("R2", P001=1), Deadline.after(0.05))
+        gate.open.set()
+        first.result()
+    group.run(reserve("R3", P001=1), soon())
+    assert ("reservations", "R2") not in store.documents
+    assert units(store, "P001") == (3, 2, 0)

@@ -122,6 +122,32 @@ def test_token_and_trace_go_with_the_call() -> None:
     assert adapter.requests[0].headers["Authorization"] == "Bearer token-of-order"
 
 
+def test_what_was_sent_once_stays_unknown() -> None:
+    adapter = Scripted(CUT_OFF, REFUSED)
+    with pytest.raises(InventoryUnavailableError) as unavailable:
+        client_of(adapter).reserve("R", LINES, Deadline.after(0.3))
+    assert unavailable.value.carried_out is None
+
+
+@pytest.mark.parametrize("answer", [(422, b"{}"), (401, b"{}"), (200, b"<html>"), (200, b"{}")])
+def test_a_release_that_was_not_done_is_not_taken_for_done(answer: tuple[int, bytes]) -> None:
+    with pytest.raises(InventoryUnavailableError):
+        client_of(Scripted(answer)).release("R", soon())
+
+
+def test_as_many_connections_are_kept_as_there_are_threads() -> None:
+    client = InventoryClient("http://inventory", "token-of-order", connections=77)
+    for url in ("http://inventory", "https://inventory"):
+        adapter = client._session.get_adapter(url)  # noqa: SLF001 - requests tells it nowhere else
+        assert adapter._pool_maxsize == 77  # type: ignore[attr-defined] # noqa: SLF001
+
+
+@pytest.mark.parametrize("answer", [(200, b"<html>"), (404, b"<html>"), (404, b"[]")])
+def test_a_gateways_page_is_no_catalogue(answer: tuple[int, bytes]) -> None:
+    with pytest.raises(InventoryUnavailableError):
+        client_of(Scripted(answer)).catalogue("/products", {}, soon())
+
+
 def test_the_catalogue_passes_on_only_what_a_catalogue_answers() -> None:
     client = client_of(Scripted((500, b"")))
     with pytest.raises(InventoryUnavailableError):

@@ -18,13 +18,32 @@ def test_minor_units_and_decimals(minor: int, currency: str, wire: str) -> None:
     assert to_minor(Decimal(wire), currency) == minor
 
 
+@pytest.mark.parametrize(
+    ("amount", "minor"),
+    [("999.9900000000000000000000000000000000", 99_999), ("5e3", 500_000), ("0e99999999", 0)],
+)
+def test_how_it_is_written_does_not_matter(amount: str, minor: int) -> None:
+    assert to_minor(Decimal(amount), "USD") == minor
+
+
+def test_below_zero() -> None:
+    assert to_minor(Decimal("-1.5"), "USD") == -150
+
+
 @given(st.integers(0, 10**15), st.sampled_from(CURRENCIES))
 def test_nothing_is_lost_on_the_way(minor: int, currency: str) -> None:
     assert to_minor(to_wire(minor, currency), currency) == minor
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency"), [("9.999", "USD"), ("0.5", "JPY"), ("1e-30", "USD")]
+    ("amount", "currency"),
+    [
+        ("9.999", "USD"),
+        ("0.5", "JPY"),
+        ("1e-30", "USD"),
+        ("1e-2000000", "USD"),
+        ("999.990000000000000000000000000000000001", "USD"),
+    ],
 )
 def test_more_decimals_than_the_currency_has(amount: str, currency: str) -> None:
     with pytest.raises(ValueError, match=f"{currency} has"):

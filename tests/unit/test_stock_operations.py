@@ -96,6 +96,36 @@ def test_a_reservation_that_is_there_decides_before_stock_does() -> None:
     assert units(stock) == (0, 1, 0)
 
 
+@pytest.mark.parametrize("settle", [Confirm, Consume])
+def test_a_reservation_that_was_settled_is_the_same_answer(settle: Any) -> None:
+    stock = stock_of(product(available=5))
+    decide(stock, reserve("R", P001=2))
+    decide(stock, settle(("R",)))
+    again, new = decide(stock, reserve("R", P001=2))
+    assert (again.status.live or again.status is ReservationStatus.CONSUMED, new) == (True, False)
+    assert units(stock)[0] == 3
+
+
+def test_releasing_what_was_confirmed_gives_back_too() -> None:
+    stock = stock_of(product(available=5))
+    decide(stock, reserve("R", P001=2))
+    decide(stock, Confirm(("R",)))
+    decide(stock, release("R"))
+    assert units(stock) == (5, 0, 0)
+
+
+@pytest.mark.parametrize("operation", [release("R1", "R2"), Consume(("R1", "R2"))])
+def test_a_damaged_reservation_leaves_the_others_as_they_were(operation: Operation[Any]) -> None:
+    stock = stock_of(product("A", available=5), product("B", available=5))
+    decide(stock, reserve("R1", A=1))
+    decide(stock, reserve("R2", B=1))
+    stock.add(("products", "B"), None, None)
+    with pytest.raises(UnknownProductsError):
+        decide(stock, operation)
+    assert status(stock, "R1") is ReservationStatus.HELD
+    assert units(stock, "A") == (4, 1, 0)
+
+
 def test_a_reservation_keeps_its_price_when_the_product_changes() -> None:
     stock = stock_of(product(available=5))
     decide(stock, reserve("R", P001=1))

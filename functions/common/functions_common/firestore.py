@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from google.api_core import exceptions as google_errors
+from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import firestore
 
@@ -24,6 +25,8 @@ from functions_common.store_errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from google.cloud.firestore import DocumentSnapshot
 
     from functions_common.deadlines import Deadline
     from functions_common.settings import FirestoreSettings
@@ -61,6 +64,17 @@ class Connection:
                     self._client = self._connect()
         return self._client
 
+    def prepare(self) -> None:
+        """Make the client and its channel in the background, before the first request wants them.
+
+        The read of a document that is not there opens the channel; its outcome does not matter.
+        """
+        threading.Thread(target=self._prepare, name="firestore-prepare", daemon=True).start()
+
+    def _prepare(self) -> None:
+        with suppress(StoreUnavailableError), reading():
+            self.client.document("starts", "none").get(retry=_NO_RETRY, timeout=CALL_SECONDS)
+
     def _connect(self) -> firestore.Client:
         try:
             return firestore.Client(
@@ -70,9 +84,20 @@ class Connection:
             raise _unavailable(error) from error
 
 
+# Not None: a query's stream asks it what to do about an error half way.
+_NO_RETRY = Retry(predicate=lambda _: False)
+
+
 def call_options(deadline: Deadline) -> dict[str, Any]:
     """For every call of the client: one try, within the deadline."""
-    return {"retry": None, "timeout": deadline.timeout(CALL_SECONDS)}
+    return {"retry": _NO_RETRY, "timeout": deadline.timeout(CALL_SECONDS)}
+
+
+def known_fields(found: DocumentSnapshot[Any], kind: type) -> dict[str, Any]:
+    """The document's fields that the (slotted) type knows: another revision may have added some."""
+    fields = found.to_dict() or {}
+    names: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
+    return {name: fields[name] for name in names if name in fields}
 
 
 @contextmanager

@@ -30,9 +30,13 @@ def to_minor(amount: Decimal | int, currency: str) -> int:
     The amount must be bounded by the caller (an exponent of a million is a legal number).
     Raises ``ValueError`` where the amount has more decimals than the currency.
     """
-    minor = Decimal(amount).scaleb(minor_digits(currency))
-    whole = int(minor)
-    if minor != whole:
-        digits = minor_digits(currency)
-        raise ValueError(f"{currency} has {digits} decimals, {amount} has more")
-    return whole
+    sign, digits, exponent = Decimal(amount).as_tuple()
+    if not any(digits):
+        return 0
+    shift = int(exponent) + minor_digits(currency)
+    whole, fraction = (digits, ()) if shift >= 0 else (digits[:shift], digits[shift:])
+    if any(fraction):
+        limit = minor_digits(currency)
+        raise ValueError(f"{currency} has {limit} decimals, this amount has more")
+    number: int = int("".join(map(str, whole)) or "0") * 10 ** max(shift, 0)
+    return -number if sign else number

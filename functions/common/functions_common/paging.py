@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from functions_common.parsing import is_id, query_integer
@@ -46,7 +46,7 @@ def decode_cursor(args: Mapping[str, str], read: Callable[[Sequence[str]], T]) -
     try:
         padded = text + "=" * (-len(text) % 4)
         return read(_strings(json.loads(base64.b64decode(padded, b"-_", validate=True))))
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         detail = "cursor: not one that this list has given out"
         raise InvalidValueError(InvalidField(detail, parameter="cursor")) from error
 
@@ -71,4 +71,4 @@ def place_in_time(parts: Sequence[str]) -> tuple[datetime, str]:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(text)
-    return moment, place_of_id([identifier])
+    return moment.astimezone(UTC), place_of_id([identifier])

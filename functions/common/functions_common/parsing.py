@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from functions_common.problems import (
@@ -32,6 +33,9 @@ Number = int | Decimal
 """A JSON number as it was written. Whether a fraction is acceptable is a question of value."""
 
 MAX_BODY = 64 * 1024
+
+UNREADABLE = (OSError, ParseException)
+"""What the server raises for a body that breaks off, or comes in malformed chunks."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _RESERVED_ID = re.compile(r"\.{1,2}|__.*__")  # Firestore keeps these document names for itself
@@ -64,7 +68,7 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
         return json.loads(
             data.decode(),
             object_pairs_hook=_members,
-            parse_float=Decimal,
+            parse_float=_decimal,
             parse_int=_integer,
             parse_constant=_not_a_number,
         )
@@ -89,6 +93,13 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"the number {text[:_LONGEST_NUMBER]} is beyond all bounds") from error
+
+
 def _not_a_number(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number")
 
@@ -103,7 +114,11 @@ def body(request: Request, shape: type[T]) -> T:
     if request.mimetype != "application/json":
         detail = "The body must be JSON, sent as application/json"
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Type"))
-    data = request.get_data(cache=False)
+    try:
+        data = request.get_data(cache=False)
+    except UNREADABLE as error:
+        detail = "The body cannot be read"
+        raise MalformedRequestError(InvalidField(detail, pointer="#")) from error
     if len(data) > MAX_BODY:  # sent in chunks; of a length, it was refused before
         raise RequestEntityTooLarge
     try:

@@ -36,5 +36,10 @@ def begin(traceparent: str | None) -> Trace:
     return trace
 
 
+def end() -> None:
+    """What this thread logs next belongs to no request."""
+    _current.set(None)
+
+
 def current() -> Trace | None:
     return _current.get()

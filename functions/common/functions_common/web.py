@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,9 @@ E = TypeVar("E", bound=Exception)
 ProblemTable = dict[type[Any], "Callable[[Any], Problem]"]
 """From a domain's exceptions to the problems that clients see."""
 
+_BLOCK = 64 * 1024
+_MOST_DRAINED = 8 * 1024 * 1024
+
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -34,6 +38,7 @@ def create_app(name: str, problem_table: ProblemTable) -> Flask:
     app.url_map.merge_slashes = False  # a redirect would answer in HTML
     app.before_request(_begin)
     app.after_request(_finish)
+    app.teardown_request(lambda _: trace.end())
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
     app.add_url_rule("/health", view_func=_health)
@@ -75,6 +80,7 @@ def _begin() -> None:
 
 
 def _finish(response: Response) -> Response:
+    _drain()
     response.headers["X-Trace-Id"] = g.trace.trace_id
     logs.event(
         f"{request.method} {request.path[:200]} {response.status_code}",
@@ -86,6 +92,19 @@ def _finish(response: Response) -> Response:
         },
     )
     return response
+
+
+def _drain() -> None:
+    """Read what is left of the body, within bounds.
+
+    Otherwise the rest of a refused body would stand before the next request of the connection,
+    which behind a proxy is somebody else's.
+    """
+    body = request.environ["wsgi.input"]
+    with suppress(*parsing.UNREADABLE):
+        for _ in range(_MOST_DRAINED // _BLOCK):
+            if not body.read(_BLOCK):
+                return
 
 
 def _handler(to_problem: Callable[[E], Problem]) -> Callable[[E], Response]:

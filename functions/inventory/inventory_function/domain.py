@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
+MAX_IDS = 50
+"""Reservations in one call; a bound on the size of its commit."""
 MAX_PRICE = 10**12
 """In minor units."""
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from functions_common import logs
@@ -35,10 +34,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_GROUP = 100
-"""Requests in one commit; a bound on its size, well under Firestore's 10 MiB a request."""
+"""Requests in one commit."""
+MAX_DOCUMENTS = 500
+"""Documents that a group names before it reads; one request alone may name more. Together they
+keep a commit well under Firestore's 10 MiB."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 """Seconds, before the next try after a conflict with another process."""
+
+_NOTHING_READ = Stock()
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +53,10 @@ class _Entry:
     deadline: Deadline
     woken: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
+    unknown: bool = False
+    """A commit that held it may have been carried out, or may yet be."""
+    given_up: bool = False
+    """Its thread has left; nobody would lead for it or read its answer."""
     answer: Any = None
     error: Exception | None = field(default_factory=lambda: OutcomeUnknownError("not answered"))
 
@@ -56,6 +64,9 @@ class _Entry:
         if self.error is not None:
             raise self.error
         return self.answer
+
+    def out_of_time(self, reason: str) -> StoreError:
+        return OutcomeUnknownError(reason) if self.unknown else StoreUnavailableError(reason)
 
 
 class GroupCommit:
@@ -75,7 +86,7 @@ class GroupCommit:
         if not self._lead_or_queue(entry):
             self._await_turn(entry)
         if entry.leads:
-            self._lead()
+            self._lead(entry)
         return entry.result()  # type: ignore[no-any-return]
 
     def _lead_or_queue(self, entry: _Entry) -> bool:
@@ -91,25 +102,38 @@ class GroupCommit:
         with self._lock:
             if entry.woken.is_set():
                 return
+            entry.given_up = True
             if entry in self._waiting:
                 self._waiting.remove(entry)
-                raise StoreUnavailableError("still queued at the deadline")
+                raise entry.out_of_time("still queued at the deadline")
         raise OutcomeUnknownError("under way at the deadline")
 
-    def _lead(self) -> None:
+    def _lead(self, leader: _Entry) -> None:
         with self._lock:
-            group = list(islice(self._waiting, MAX_GROUP))
-            for _ in group:
-                self._waiting.popleft()
+            group = self._take()
+        left_over: list[_Entry] = []
         try:
-            self._carry_out(group)
+            left_over = self._carry_out(group, leader)
         finally:
-            self._hand_over()
+            self._hand_over(left_over)
             for entry in group:
-                entry.woken.set()
+                if entry not in left_over:
+                    entry.woken.set()
 
-    def _hand_over(self) -> None:
+    def _take(self) -> list[_Entry]:
+        """As many of those that wait as fit into one commit, and at least the first."""
+        group: list[_Entry] = []
+        documents = 0
+        while self._waiting and len(group) < MAX_GROUP:
+            documents += sum(1 for _ in self._waiting[0].operation.needs(_NOTHING_READ))
+            if group and documents > MAX_DOCUMENTS:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    def _hand_over(self, left_over: list[_Entry]) -> None:
         with self._lock:
+            self._waiting.extendleft(e for e in reversed(left_over) if not e.given_up)
             if not self._waiting:
                 self._under_way = False
                 return
@@ -117,22 +141,29 @@ class GroupCommit:
             following.leads = True
             following.woken.set()
 
-    def _carry_out(self, group: list[_Entry]) -> None:
+    def _carry_out(self, group: list[_Entry], leader: _Entry) -> list[_Entry]:
+        """Answer the requests; those left over have time for another leader to try."""
         try:
-            self._transact(group)
-        except Exception as error:  # noqa: BLE001 - every request of the group gets it, and raises it
-            for entry in group:
-                entry.error = error
+            self._transact(group, leader.deadline)
+        except StoreError as error:
+            logs.event("Group commit failed", requests=len(group), error=str(error)[:300])
+            return _give_up(group, leader, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it reaches whom it concerns
+            if len(group) > 1:  # one of them is to blame, and the others need not suffer
+                return [left for entry in group for left in self._carry_out([entry], leader)]
+            group[0].error = error
+        return []
 
-    def _transact(self, group: list[_Entry]) -> None:
-        """Read, decide and commit until the outcome is known, or the group's deadline passes."""
-        deadline = max((entry.deadline for entry in group), key=lambda d: d.moment)
+    def _transact(self, group: list[_Entry], deadline: Deadline) -> None:
+        """Read, decide and commit, until the outcome is known or the deadline passes.
+
+        No answer is told before the commit that it rests on is known to be carried out.
+        """
         failure: StoreError = StoreUnavailableError("no time left to begin")
-        unknown = False
         for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
             try:
                 stock = self._read(group, deadline)
-                _decide(group, stock)
+                outcomes = [_decide(entry, stock) for entry in group]
                 changes = list(stock.changes())
                 if changes:
                     self._store.commit(changes, deadline)
@@ -141,11 +172,14 @@ class GroupCommit:
             except (ConflictError, StoreUnavailableError) as error:
                 failure = error
             except OutcomeUnknownError as error:
-                failure, unknown = error, True
+                failure = error
+                for entry in group:
+                    entry.unknown = True
             else:
+                for entry, outcome in zip(group, outcomes, strict=True):
+                    entry.answer, entry.error = outcome
                 return
-        logs.event("Group commit failed", requests=len(group), error=str(failure)[:300])
-        raise OutcomeUnknownError(str(failure)) if unknown else failure
+        raise failure
 
     def _read(self, group: list[_Entry], deadline: Deadline) -> Stock:
         """What the group needs, and then what it turns out to need besides."""
@@ -158,10 +192,20 @@ class GroupCommit:
         return stock
 
 
-def _decide(group: list[_Entry], stock: Stock) -> None:
+def _decide(entry: _Entry, stock: Stock) -> tuple[Any, StockError | None]:
+    """The request's answer or refusal, if the stock is committed as it is now."""
+    try:
+        return entry.operation.decide(stock), None
+    except StockError as refusal:
+        return None, refusal
+
+
+def _give_up(group: list[_Entry], leader: _Entry, reason: str) -> list[_Entry]:
+    """The leader's time is over; whoever came later may have some left."""
+    left_over = []
     for entry in group:
-        entry.answer = entry.error = None
-        try:
-            entry.answer = entry.operation.decide(stock)
-        except StockError as refusal:
-            entry.error = refusal
+        if entry is leader or entry.deadline.passed:
+            entry.error = entry.out_of_time(reason)
+        else:
+            left_over.append(entry)
+    return left_over

@@ -30,8 +30,11 @@ ORDER, OPERATOR = "order", "operator"
 def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
     """The composition root; tests pass an inventory on a store of their own."""
     if inventory is None:
-        store = Store(Connection(settings.firestore))
-        inventory = Inventory(store, settings.currency, settings.request_deadline_seconds)
+        connection = Connection(settings.firestore)
+        connection.prepare()
+        inventory = Inventory(
+            Store(connection), settings.currency, settings.request_deadline_seconds
+        )
     app = web.create_app("inventory", PROBLEMS)
     roles = {ORDER: settings.order_tokens, OPERATOR: settings.operator_tokens}
     _Api(inventory).route(app, Callers(roles))

@@ -161,6 +161,7 @@ class Release:
         return _needs_of_live(self.reservation_ids, stock)
 
     def decide(self, stock: Stock) -> list[Reservation]:
+        _check_products(self.reservation_ids, stock)
         return [self._release(stock, reservation_id) for reservation_id in self.reservation_ids]
 
     def _release(self, stock: Stock, reservation_id: str) -> Reservation:
@@ -207,6 +208,7 @@ class Consume:
         return _needs_of_live(self.reservation_ids, stock)
 
     def decide(self, stock: Stock) -> list[Reservation]:
+        _check_products(self.reservation_ids, stock)
         answer = []
         for found in filter(None, map(stock.reservation, self.reservation_ids)):
             consumed = found
@@ -221,12 +223,22 @@ class Consume:
 
 def _needs_of_live(reservation_ids: tuple[str, ...], stock: Stock) -> Iterator[Key]:
     """Reservations first; once they are read, the products whose units they hold."""
-    for reservation_id in reservation_ids:
-        key = reservation_key(reservation_id)
-        yield key
-        if key in stock and (found := stock.reservation(reservation_id)) and found.status.live:
-            for line in found.lines:
-                yield product_key(line.product_id)
+    keys = [reservation_key(reservation_id) for reservation_id in reservation_ids]
+    yield from keys
+    if all(key in stock for key in keys):
+        yield from map(product_key, _products_held(reservation_ids, stock))
+
+
+def _products_held(reservation_ids: tuple[str, ...], stock: Stock) -> Iterator[str]:
+    for found in filter(None, map(stock.reservation, reservation_ids)):
+        if found.status.live:
+            yield from (line.product_id for line in found.lines)
+
+
+def _check_products(reservation_ids: tuple[str, ...], stock: Stock) -> None:
+    """Before anything changes: a reservation of a product that is gone is damage, not an order."""
+    for product_id in _products_held(reservation_ids, stock):
+        stock.known_product(product_id)
 
 
 @dataclass(frozen=True, slots=True)

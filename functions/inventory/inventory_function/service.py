@@ -34,7 +34,10 @@ class Inventory:
         self._deadline_seconds = deadline_seconds
 
     def product(self, product_id: str) -> Product:
-        found = self._store.get(product_key(product_id), self._deadline())
+        return self._product(product_id, self._deadline())
+
+    def _product(self, product_id: str, deadline: Deadline) -> Product:
+        found = self._store.get(product_key(product_id), deadline)
         if not isinstance(found, Product):
             raise UnknownProductsError([product_id])
         return found
@@ -47,8 +50,9 @@ class Inventory:
     ) -> tuple[Product, bool]:
         """The product as it is stored now, and whether it is new."""
         operation = PutProduct(product_id, name, price, self.currency, active)
-        new = self._group.run(operation, self._deadline())
-        return self.product(product_id), new
+        deadline = self._deadline()
+        new = self._group.run(operation, deadline)
+        return self._product(product_id, deadline), new
 
     def adjust(
         self, product_id: str, idempotency_key: str, delta: int, reason: str, reference: str | None
@@ -68,8 +72,9 @@ class Inventory:
     def adjustments(
         self, product_id: str, after: tuple[datetime, str] | None, limit: int
     ) -> list[Adjustment]:
-        self.product(product_id)
-        return self._store.adjustments(product_id, after, limit, self._deadline())
+        deadline = self._deadline()
+        self._product(product_id, deadline)
+        return self._store.adjustments(product_id, after, limit, deadline)
 
     def reserve(self, reservation_id: str, lines: Iterable[Line]) -> tuple[Reservation, bool]:
         """The reservation as it is stored, and whether it was made just now."""

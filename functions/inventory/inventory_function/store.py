@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import Query
 
-from functions_common.firestore import call_options, committing, reading
+from functions_common.firestore import call_options, committing, known_fields, reading
 from inventory_function.domain import (
     Adjustment,
     PricedLine,
@@ -103,11 +103,13 @@ class Store:
 
 
 def _to_product(found: DocumentSnapshot[Any]) -> Product:
-    return Product(product_id=found.id, updated_at=found.update_time, **_fields(found))
+    return Product(
+        product_id=found.id, updated_at=found.update_time, **known_fields(found, Product)
+    )
 
 
 def _to_reservation(found: DocumentSnapshot[Any]) -> Reservation:
-    fields = _fields(found)
+    fields = known_fields(found, Reservation)
     lines = tuple(PricedLine(**line) for line in fields.pop("lines"))
     status = ReservationStatus(fields.pop("status"))
     return Reservation(found.id, status, lines=lines, **fields)
@@ -115,11 +117,9 @@ def _to_reservation(found: DocumentSnapshot[Any]) -> Reservation:
 
 def _to_adjustment(found: DocumentSnapshot[Any]) -> Adjustment:
     product = found.reference.parent.parent
-    return Adjustment(adjustment_id=found.id, product_id=product.id, **_fields(found))
-
-
-def _fields(found: DocumentSnapshot[Any]) -> dict[str, Any]:
-    return found.to_dict() or {}
+    return Adjustment(
+        adjustment_id=found.id, product_id=product.id, **known_fields(found, Adjustment)
+    )
 
 
 _READERS: dict[str, Callable[[DocumentSnapshot[Any]], Entity]] = {

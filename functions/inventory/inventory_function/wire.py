@@ -13,6 +13,7 @@ from functions_common import money
 from functions_common.encoding import timestamp
 from functions_common.parsing import Checks, Number
 from inventory_function.domain import (
+    MAX_IDS,
     MAX_LINES,
     MAX_PRICE,
     MAX_QUANTITY,
@@ -107,8 +108,8 @@ class IdsBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def checked(self) -> tuple[str, ...]:
         """The ids, each once."""
         checks = Checks()
-        count = f"must have 1 to {MAX_LINES} ids"
-        checks.require(1 <= len(self.ids) <= MAX_LINES, count, pointer="#/ids")
+        count = f"must have 1 to {MAX_IDS} ids"
+        checks.require(1 <= len(self.ids) <= MAX_IDS, count, pointer="#/ids")
         checks.done()
         for n, reservation_id in enumerate(self.ids):
             checks.identifier(reservation_id, pointer=f"#/ids/{n}")

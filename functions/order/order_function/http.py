@@ -31,8 +31,10 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     """The composition root; tests pass orders on a store and an inventory of their own."""
     if orders is None:
+        connection = Connection(settings.firestore)
+        connection.prepare()
         orders = Orders(
-            Store(Connection(settings.firestore)),
+            Store(connection),
             InventoryClient(
                 settings.inventory_service_url, settings.token, settings.server.concurrency
             ),

@@ -37,14 +37,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 _AWAY = frozenset(
     (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 )
-_CATALOGUE_ANSWERS = frozenset(
-    (
-        HTTPStatus.OK,
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-    )
-)
 _KIND = "urn:problem-type:"
 _REFUSALS = (
     (HTTPStatus.NOT_FOUND, f"{_KIND}unknown-product"),
@@ -88,13 +80,26 @@ class _Problem(msgspec.Struct, omit_defaults=True):
         return Rejection(kind.removeprefix(_KIND), detail, extensions)
 
 
+class _Catalogue(msgspec.Struct):
+    """What is passed through is not looked at, but must be a JSON object."""
+
+
+_CATALOGUE_ANSWERS: dict[HTTPStatus, type[_Catalogue | _Problem]] = {
+    HTTPStatus.OK: _Catalogue,
+    HTTPStatus.BAD_REQUEST: _Problem,
+    HTTPStatus.NOT_FOUND: _Problem,
+    HTTPStatus.UNPROCESSABLE_ENTITY: _Problem,
+}
+
+
 class InventoryClient:
     def __init__(self, url: str, token: str, connections: int) -> None:
         self._url = url
         self._token = token
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy stands between the functions
-        self._session.mount("http", HTTPAdapter(pool_maxsize=connections))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
 
     def reserve(
         self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
@@ -121,6 +126,7 @@ class InventoryClient:
         answer = self._call("GET", path, deadline, query=query)
         if answer.status_code not in _CATALOGUE_ANSWERS:
             raise _unusable(answer, "not an answer of the catalogue")
+        _read(answer, _CATALOGUE_ANSWERS[HTTPStatus(answer.status_code)])
         return answer.status_code, answer.content
 
     def _call(
@@ -136,20 +142,22 @@ class InventoryClient:
         carried_out: bool | None = False
         for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
             try:
+                connecting = deadline.timeout(CONNECT_SECONDS)
                 answer = self._session.request(
                     method,
                     self._url + path,
                     params=query,
                     data=None if body is None else msgspec.json.encode(body),
                     headers=self._headers(),
-                    timeout=(deadline.timeout(CONNECT_SECONDS), deadline.timeout(LONGEST_READ)),
+                    timeout=(connecting, deadline.timeout(LONGEST_READ)),
                     allow_redirects=False,
                 )
             except DeadlineExceededError:
                 break
             except requests.RequestException as error:
                 reason = f"{type(error).__name__}: {error}"[:300]
-                carried_out = None if _was_sent(error) else carried_out
+                if _was_sent(error):
+                    carried_out = None
             else:
                 if answer.status_code not in _AWAY:
                     return answer

@@ -80,7 +80,7 @@ class Orders:
         except ReservationReleasedError as released:
             return self._settle(attempt, self._released_for(attempt, released, deadline), deadline)
         except InventoryUnavailableError as error:
-            if error.carried_out is False:
+            if error.carried_out is False or key is None:  # without a key no order can come of it
                 raise
             raise UnresolvedError(attempt.order_id) from error
         order = Order.confirmed(attempt, items, currency, datetime.now(UTC))

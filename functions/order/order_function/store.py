@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common.firestore import call_options, committing, reading
+from functions_common.firestore import call_options, committing, known_fields, reading
 from order_function.domain import Item, Line, Order, Rejection, Status
 
 if TYPE_CHECKING:
@@ -64,15 +64,16 @@ class Store:
             place = {"created_at": after[0], "__name__": self._reference(after[1])}
             query = query.start_after(place)
         with reading():
-            return [_to_order(found) for found in query.stream(**call_options(deadline))]
+            documents = list(query.stream(**call_options(deadline)))
+        return [_to_order(found) for found in documents]
 
     def _reference(self, order_id: str) -> DocumentReference:
         return self._connection.client.document(COLLECTION, order_id)
 
 
 def _to_order(found: DocumentSnapshot[Any]) -> Order:
-    fields: dict[str, Any] = found.to_dict() or {}
-    rejection = fields.pop("rejection")
+    fields = known_fields(found, Order)
+    rejection = fields.pop("rejection", None)
     return Order(
         order_id=found.id,
         status=Status(fields.pop("status")),

@@ -1,0 +1,151 @@
+"""What every error of Firestore is taken for, told by a server that does nothing but fail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from datetime import UTC, datetime
+
+import grpc
+import pytest
+from google.cloud.firestore_v1 import types
+from support.builders import product, soon
+
+from functions_common.deadlines import Deadline
+from functions_common.firestore import Connection
+from functions_common.settings import FirestoreSettings
+from functions_common.store_errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreUnavailableError,
+)
+from inventory_function.store import Store as StockStore
+from order_function.domain import Attempt, Line, Order
+from order_function.store import Store as OrderStore
+
+Code = grpc.StatusCode
+
+CONFLICTS = {Code.ABORTED, Code.ALREADY_EXISTS, Code.FAILED_PRECONDITION, Code.NOT_FOUND}
+REFUSALS = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED}
+CODES = [code for code in Code if code is not Code.OK]
+
+ORDER = Order.confirmed(Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", datetime.now(UTC))
+
+
+class Failing(grpc.GenericRpcHandler):
+    """Fails every call with a code; first sends the documents it is told to; or never answers."""
+
+    def __init__(self) -> None:
+        self.code = Code.UNAVAILABLE
+        self.before: list[bytes] = []
+        self.hangs = False
+        self.calls: list[str] = []
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[bytes, bytes]:
+        self.calls.append(handler_call_details.method.rpartition("/")[2])
+        return grpc.stream_stream_rpc_method_handler(self._fail)
+
+    def _fail(self, _: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield from self.before
+        while self.hangs and context.is_active():
+            time.sleep(0.01)
+        context.abort(self.code, "told to fail")
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
+    handler = Failing()
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{port}")
+    yield handler
+    server.stop(grace=None).wait()
+
+
+@pytest.fixture
+def connection(failing: Failing) -> Iterator[Connection]:  # noqa: ARG001
+    connection = Connection(FirestoreSettings("test", "(default)", None))
+    yield connection
+    connection.client.close()
+
+
+def writes(connection: Connection) -> dict[str, Callable[[Deadline], object]]:
+    stock, orders = StockStore(connection), OrderStore(connection)
+    return {
+        "commit": lambda deadline: stock.commit([(product(), None)], deadline),
+        "create": lambda deadline: orders.create(ORDER, deadline),
+        "replace": lambda deadline: orders.replace(ORDER, datetime.now(UTC), deadline),
+    }
+
+
+def reads(connection: Connection) -> dict[str, Callable[[Deadline], object]]:
+    stock, orders = StockStore(connection), OrderStore(connection)
+    return {
+        "read": lambda deadline: list(stock.read([("products", "P001")], deadline)),
+        "get": lambda deadline: orders.get(ORDER.order_id, deadline),
+        "products": lambda deadline: stock.products(None, 9, deadline),
+        "adjustments": lambda deadline: stock.adjustments("P001", None, 9, deadline),
+        "of_customer": lambda deadline: orders.of_customer("C1", None, None, 9, deadline),
+    }
+
+
+def meaning(code: grpc.StatusCode) -> type[StoreError]:
+    if code in CONFLICTS:
+        return ConflictError
+    return StoreUnavailableError if code in REFUSALS else OutcomeUnknownError
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
+def test_a_failed_write_says_what_is_known(
+    failing: Failing, connection: Connection, code: grpc.StatusCode
+) -> None:
+    failing.code = code
+    for call in writes(connection).values():
+        with pytest.raises(meaning(code)):
+            call(soon())
+    assert failing.calls == ["Commit"] * 3, "each was sent once"
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
+def test_a_failed_read_is_unavailable(
+    failing: Failing, connection: Connection, code: grpc.StatusCode
+) -> None:
+    failing.code = code
+    for call in reads(connection).values():
+        with pytest.raises(StoreUnavailableError):
+            call(soon())
+    assert len(failing.calls) == len(reads(connection)), "each was sent once"
+
+
+def test_a_query_that_fails_half_way_is_unavailable(
+    failing: Failing, connection: Connection
+) -> None:
+    for query, path in (("products", "products/P001"), ("of_customer", "orders/ORD1")):
+        name = f"projects/test/databases/(default)/documents/{path}"
+        found = types.RunQueryResponse(document=types.Document(name=name))
+        failing.before = [types.RunQueryResponse.serialize(found)]
+        with pytest.raises(StoreUnavailableError):
+            reads(connection)[query](soon())
+
+
+def test_no_call_outlives_its_deadline(failing: Failing, connection: Connection) -> None:
+    failing.hangs = True
+    for call in (writes(connection) | reads(connection)).values():
+        began = time.monotonic()
+        with pytest.raises((OutcomeUnknownError, StoreUnavailableError)):
+            call(Deadline.after(0.3))
+        assert time.monotonic() - began < 3, "far below the client library's own minute"
+
+
+def test_a_client_that_cannot_be_made_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FIRESTORE_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
+    connection = Connection(FirestoreSettings("test", "(default)", None))
+    with pytest.raises(StoreUnavailableError):
+        StockStore(connection).products(None, 1, soon())
