@@ -13,6 +13,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from functions_common import trace
 from functions_common.deadlines import Deadline
+from order_function.circuit import OPEN_AFTER
 from order_function.domain import Line
 from order_function.inventory_client import InventoryClient
 from order_function.ports import InventoryUnavailableError
@@ -146,6 +147,19 @@ def test_as_many_connections_are_kept_as_there_are_threads() -> None:
 def test_a_gateways_page_is_no_catalogue(answer: tuple[int, bytes]) -> None:
     with pytest.raises(InventoryUnavailableError):
         client_of(Scripted(answer)).catalogue("/products", {}, soon())
+
+
+def test_when_inventory_stays_away_callers_are_told_at_once() -> None:
+    adapter = Scripted(REFUSED)
+    client = client_of(adapter)
+    with pytest.raises(InventoryUnavailableError):
+        client.reserve("R", LINES, Deadline.after(OPEN_AFTER + 1))
+    tried = len(adapter.requests)
+    for _ in range(20):
+        with pytest.raises(InventoryUnavailableError) as unavailable:
+            client.reserve("R", LINES, soon())
+        assert unavailable.value.carried_out is False
+    assert len(adapter.requests) <= tried + 2
 
 
 def test_the_catalogue_passes_on_only_what_a_catalogue_answers() -> None:

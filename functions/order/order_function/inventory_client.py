@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,7 @@ from urllib3.exceptions import NewConnectionError
 
 from functions_common import logs, money, parsing, trace
 from functions_common.deadlines import DeadlineExceededError
+from order_function.circuit import Circuit
 from order_function.domain import Item, Rejection
 from order_function.ports import (
     InventoryRefusedError,
@@ -96,6 +98,7 @@ class InventoryClient:
     def __init__(self, url: str, token: str, connections: int) -> None:
         self._url = url
         self._token = token
+        self._circuit = Circuit()
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy stands between the functions
         for scheme in ("http://", "https://"):
@@ -140,18 +143,14 @@ class InventoryClient:
         """Try until there is an answer: everything that order asks of inventory is idempotent."""
         reason = "no time left"
         carried_out: bool | None = False
+        data = None if body is None else msgspec.json.encode(body)
         for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
+            if not self._circuit.allows():
+                reason = "the circuit is open"
+                break
+            began = time.monotonic()
             try:
-                connecting = deadline.timeout(CONNECT_SECONDS)
-                answer = self._session.request(
-                    method,
-                    self._url + path,
-                    params=query,
-                    data=None if body is None else msgspec.json.encode(body),
-                    headers=self._headers(),
-                    timeout=(connecting, deadline.timeout(LONGEST_READ)),
-                    allow_redirects=False,
-                )
+                answer = self._send(method, path, deadline, data, query)
             except DeadlineExceededError:
                 break
             except requests.RequestException as error:
@@ -160,10 +159,30 @@ class InventoryClient:
                     carried_out = None
             else:
                 if answer.status_code not in _AWAY:
+                    self._circuit.succeeded()
                     return answer
                 reason, carried_out = f"answered {answer.status_code}", None
+            self._circuit.failed(began)
         logs.event("inventory unavailable", severity=logging.WARNING, reason=reason)
         raise InventoryUnavailableError(reason, carried_out=carried_out)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline,
+        data: bytes | None,
+        query: dict[str, str] | None,
+    ) -> requests.Response:
+        return self._session.request(
+            method,
+            self._url + path,
+            params=query,
+            data=data,
+            headers=self._headers(),
+            timeout=(deadline.timeout(CONNECT_SECONDS), deadline.timeout(LONGEST_READ)),
+            allow_redirects=False,
+        )
 
     def _headers(self) -> dict[str, str]:
         headers = {
