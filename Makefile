@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit lint format lock clean
+.PHONY: help setup run test test-unit lint format lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -19,7 +19,7 @@ run: $(VENV)/.run ## Emulator, inventory and order on this machine, with a catal
 	@exec $(BIN)/python -m local
 
 test: $(VENV)/.dev ## Everything that needs no cluster
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --ignore=tests/cluster $(TESTS)
 
 test-unit: $(VENV)/.dev ## Only what needs no process and no socket: seconds
 	$(BIN)/python -m pytest tests/unit
@@ -43,6 +43,56 @@ lock: $(VENV)/.dev ## Compile the requirements again (UPGRADE=--upgrade for newe
 		emulators/firestore/requirements.in -o emulators/firestore/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		requirements-dev.in -o requirements-dev.txt
+
+# Images and the cluster of the current kubeconfig. The tag follows what is in the tree, so that a
+# change makes a new revision.
+NAMESPACE := shop
+IMAGES ?= dev.local
+TAG ?= $(shell git describe --always --dirty="-$$(git diff HEAD | cksum | cut -d' ' -f1)" 2>/dev/null || echo latest)
+BUILDER ?= $(shell for b in docker podman buildah; do $$b info >/dev/null 2>&1 && echo $$b && break; done)
+WITH_TAG := sed 's\#dev.local/\(.*\):latest\#$(IMAGES)/\1:$(TAG)\#'
+
+tag: # The tag that images get
+	@echo $(TAG)
+
+setup-tests: $(VENV)/.dev # Everything that the tests need, for machines that are cut off later
+
+image: ## Build the images of order, inventory and the emulator (docker, podman or buildah)
+	@test -n "$(BUILDER)" || { echo "None of docker, podman and buildah answers 'info'."; exit 1; }
+	$(BUILDER) build -t $(IMAGES)/order:$(TAG) -f functions/Dockerfile --build-arg FUNCTION=order .
+	$(BUILDER) build -t $(IMAGES)/inventory:$(TAG) -f functions/Dockerfile \
+		--build-arg FUNCTION=inventory .
+	$(BUILDER) build -t $(IMAGES)/firestore-emulator:$(TAG) -f emulators/firestore/Dockerfile .
+
+deploy: ## Both functions with kn, on the emulator, with the catalogue to try
+	kubectl apply -f knative/namespace.yaml -f knative/settings.yaml -f knative/network-policies.yaml
+	$(WITH_TAG) knative/emulator.yaml | kubectl apply -f -
+	@kubectl -n $(NAMESPACE) get secret tokens >/dev/null 2>&1 || { \
+		echo "Making up tokens: the Secret 'tokens'"; umask 077; made=$$(mktemp -d); \
+		trap 'rm -rf "$$made"' EXIT; \
+		for name in order operator; do \
+			od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$$made/$$name"; done; \
+		kubectl -n $(NAMESPACE) create secret generic tokens --from-file="$$made"; }
+	kubectl -n $(NAMESPACE) rollout status deployment/firestore-emulator --timeout=120s
+	kn service apply -f knative/inventory.yaml -n $(NAMESPACE) --image $(IMAGES)/inventory:$(TAG)
+	kn service apply -f knative/order.yaml -n $(NAMESPACE) --image $(IMAGES)/order:$(TAG)
+	$(WITH_TAG) knative/reconcile.yaml | kubectl apply -f -
+	@$(MAKE) --no-print-directory seed
+	@echo "order answers at $$(kn service describe order -n $(NAMESPACE) -o url)"
+
+seed: ## Enter the catalogue in the cluster
+	kubectl -n $(NAMESPACE) create configmap catalogue --from-file=local/catalogue.py \
+		--dry-run=client -o yaml | kubectl apply -f -
+	kubectl -n $(NAMESPACE) delete job catalogue --ignore-not-found
+	$(WITH_TAG) knative/catalogue.yaml | kubectl apply -f -
+	kubectl -n $(NAMESPACE) wait --for=condition=Complete job/catalogue --timeout=120s
+
+undeploy: ## Take all of it away again
+	kn service delete order inventory -n $(NAMESPACE) --wait || true
+	kubectl delete namespace $(NAMESPACE) --ignore-not-found --wait
+
+test-cluster: $(VENV)/.dev ## What needs a cluster with Knative; the images are built before
+	$(BIN)/python -m pytest tests/cluster -s
 
 clean: ## Remove what make has made
 	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

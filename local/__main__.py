@@ -186,7 +186,7 @@ def main() -> int:
         run(os.environ, signals)
     except EndedBySignal:
         _say("\nEnded; no process is left.")
-    except (LocalError, launcher.LauncherError) as error:
+    except (LocalError, catalogue.SeedError, launcher.LauncherError) as error:
         _say(f"\n{error}")
         return 1
     return 0

@@ -1,0 +1,37 @@
+"""These tests need a cluster with Knative Serving: the one of the current kubeconfig.
+
+They deploy with `make deploy` (the images are there already, see docs/knative.md), and take
+everything away again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from support import cluster
+from support.cluster import Shop
+
+
+def _missing() -> str | None:
+    for tool in ("kubectl", "kn", "make"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not on this machine"
+    asked = ["kubectl", "get", "crd", "services.serving.knative.dev", "--request-timeout=10s"]
+    if subprocess.run(asked, capture_output=True, check=False).returncode:
+        return "no cluster with Knative Serving answers"
+    return None
+
+
+@pytest.fixture(scope="session")
+def shop() -> Iterator[Shop]:
+    if missing := _missing():
+        pytest.skip(missing)
+    cluster.run("make", "undeploy")
+    print(cluster.run("make", "deploy"))
+    yield Shop()
+    cluster.run("make", "undeploy")
+    left = cluster.run("kubectl", "get", "namespace", cluster.NAMESPACE, check=False)
+    assert left == "", "make undeploy leaves nothing"

@@ -1,0 +1,153 @@
+"""The system on real Knative, through the route."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+import uuid
+from collections import Counter
+
+import requests
+from support import cluster
+from support.cluster import INVENTORY, Load, Service, Shop, get, kn, kubectl
+
+USUAL_DESIGN = (
+    "the usual design, a locking transaction an order: 23 orders/s, 83 of 100 answers 500"
+)
+STARTS = 5
+
+
+def new_product(stock: int) -> str:
+    product_id = f"P-{uuid.uuid4().hex[:8]}"
+    cluster.offer(product_id, stock)
+    return product_id
+
+
+def test_two_orders_of_two_and_one_cancelled(shop: Shop) -> None:
+    assert shop.stock("P001") == (50, 0)
+    first, second = (shop.place("P001", 2) for _ in range(2))
+    assert first.status_code == second.status_code == 201
+    assert first.json()["total_price"] == 1999.98
+    assert shop.stock("P001") == (46, 4)
+    path = f"/orders/{first.json()['order_id']}"
+    for _ in range(2):
+        assert shop.order.call("POST", f"{path}/cancel").json()["status"] == "cancelled"
+        assert shop.stock("P001") == (48, 2)
+
+
+def test_inventory_has_no_route_from_outside(shop: Shop) -> None:
+    host = INVENTORY.removeprefix("http://")
+    assert get("ksvc", "inventory")["status"]["url"] == INVENTORY
+    for name in (
+        host,
+        host.removesuffix(".cluster.local"),
+        shop.order.host.replace("order", "inventory"),
+    ):
+        answer = shop.order.call("GET", "/products", host=name)
+        assert answer.status_code == 404
+        assert "x-trace-id" not in answer.headers, "it never reached the function"
+
+
+def test_a_pod_without_the_token_is_refused(shop: Shop) -> None:  # noqa: ARG001
+    said = cluster.in_a_pod("""
+import json
+items = {"items": [{"product_id": "P001", "quantity": 1}]}
+print(json.dumps({
+    "nobody": ask("PUT", "/reservations/R", json=items).status_code,
+    "operator": ask("PUT", "/reservations/R", "operator", json=items).status_code,
+    "order": ask("GET", "/reservations/R", "order").status_code,
+    "reading": ask("GET", "/products/P001").status_code,
+}))
+""")
+    assert json.loads(said) == {"nobody": 401, "operator": 403, "order": 404, "reading": 200}
+
+
+def test_pods_have_no_privileges(shop: Shop) -> None:
+    shop.show("/products/P001")  # both are awake
+    program = (
+        "import os; status = open('/proc/self/status').read();"
+        "print(os.getuid(), [l.split()[1] for l in status.splitlines() if l[:4] == 'Cap' + 'E'],"
+        "'NoNewPrivs:\\t1' in status); open('/app/written', 'w')"
+    )
+    for service in ("order", "inventory"):
+        (pod, *_) = cluster.pods(service)
+        command = ("exec", pod["metadata"]["name"], "-c", service, "--", "python", "-c", program)
+        said = kubectl(*command, check=False)
+        assert said.split("\n")[0] == "65532 ['0000000000000000'] True"
+        assert not kubectl(*command[:6], "sh", "-c", "ls /app/written", check=False)
+
+
+def test_forty_buyers_of_one_product(shop: Shop) -> None:
+    product_id = new_product(100_000)
+    with Load(lambda: shop.place(product_id), buyers=40, pause=0) as load:
+        time.sleep(15)
+    statuses = Counter(answer.status_code for answer in load.answers)
+    print(f"\n40 buyers of one product: {statuses[201] / 15:.0f} orders/s, {dict(statuses)}")
+    print(f"for comparison, not of this run: {USUAL_DESIGN}")
+    assert not load.errors
+    assert set(statuses) == {201}
+    assert shop.stock(product_id) == (100_000 - statuses[201], statuses[201])
+
+
+def test_nothing_is_lost_while_everything_is_rolled(shop: Shop) -> None:
+    """A new revision of inventory, order up and down, and a pod of each deleted: in 60 s."""
+    product_id = new_product(100_000)
+    with Load(lambda: shop.place(product_id), buyers=5, pause=0.2) as load:
+        time.sleep(5)
+        kn("service", "update", "inventory", "--env", f"ROLLED={uuid.uuid4().hex[:6]}")
+        time.sleep(5)
+        kn("service", "update", "order", "--scale", "2..5")
+        time.sleep(5)
+        for service in ("order", "inventory"):
+            (pod, *_) = cluster.pods(service)
+            kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
+            time.sleep(8)
+        kn("service", "update", "order", "--scale", "0..10")
+        time.sleep(25)
+    statuses = Counter(answer.status_code for answer in load.answers)
+    print(f"\nrolled under load: {dict(statuses)}, errors {load.errors[:3]}")
+    assert not load.errors
+    assert set(statuses) <= {201, 409}
+    told = {answer.json()["order_id"] for answer in load.answers if answer.status_code == 201}
+    assert told == shop.confirmed(product_id)
+    assert shop.stock(product_id) == (100_000 - len(told), len(told))
+
+
+def test_a_split_between_two_revisions_and_the_way_back(shop: Shop) -> None:
+    before = get("ksvc", "order")["status"]["latestReadyRevisionName"]
+    kn("service", "update", "order", "--tag", f"{before}=stable", "--traffic", f"{before}=100")
+    kn("service", "update", "order", "--env", f"SPLIT={uuid.uuid4().hex[:6]}")
+    after = get("ksvc", "order")["status"]["latestReadyRevisionName"]
+    assert after != before
+    kn("service", "update", "order", "--traffic", f"{before}=50,{after}=50")
+    assert shop.order.call("GET", "/health", host=f"stable-{shop.order.host}").ok
+    assert {shop.place("P002").status_code for _ in range(10)} == {201}
+    kn("service", "update", "order", "--traffic", f"{before}=100")  # rolled back
+    kn("service", "update", "order", "--untag", "stable", "--traffic", "@latest=100")
+    assert before in kn("revision", "list")
+
+
+def from_zero(call: object) -> float:
+    began = time.monotonic()
+    answer: requests.Response = call()  # type: ignore[operator]
+    assert answer.status_code in (200, 201), answer.text
+    return time.monotonic() - began
+
+
+def test_from_zero(shop: Shop) -> None:
+    """Both functions asleep, one order; beside a hello world on the same cluster."""
+    hello_image = "dev.local/hello:latest"
+    kn("service", "apply", "hello", "--image", hello_image, "--pull-policy", "IfNotPresent",
+       "--scale-window", "30s")  # fmt: skip
+    hello = Service("hello")
+    ours, hellos = [], []
+    for _ in range(STARTS):
+        cluster.wait_for_zero("order", "inventory", "hello")
+        hellos.append(from_zero(lambda: hello.call("GET", "/")))
+        time.sleep(2)
+        ours.append(from_zero(lambda: shop.place("P003")))
+    kn("service", "delete", "hello", "--wait")
+    order, floor = statistics.median(ours), statistics.median(hellos)
+    print(f"\nfrom zero: {order:.2f} s, hello world: {floor:.2f} s, ratio {order / floor:.2f}")
+    print(f"from zero, each: {[round(s, 2) for s in ours]}, {[round(s, 2) for s in hellos]}")

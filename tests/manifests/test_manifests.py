@@ -1,0 +1,266 @@
+"""What is said in two places is said alike, and what Knative would refuse is not there."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from local.stack import ROOT
+
+import inventory_function.settings
+import order_function.settings
+from functions_common.settings import SettingsError
+from order_function import inventory_client
+
+MANIFESTS = ROOT / "knative"
+FUNC = yaml.safe_load((ROOT / "func.yaml").read_text())
+SETTINGS: dict[str, Any] = {
+    "order": order_function.settings.Settings,
+    "inventory": inventory_function.settings.Settings,
+}
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [each for each in yaml.safe_load_all(path.read_text()) if each]
+
+
+def service(name: str) -> dict[str, Any]:
+    (found,) = documents(MANIFESTS / f"{name}.yaml")
+    return found
+
+
+def revision(name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = service(name)["spec"]["template"]["spec"]
+    return spec
+
+
+def container(name: str) -> dict[str, Any]:
+    (only,) = revision(name)["containers"]
+    found: dict[str, Any] = only
+    return found
+
+
+def plain_env(name: str) -> dict[str, str]:
+    return {each["name"]: each["value"] for each in container(name)["env"] if "value" in each}
+
+
+def all_objects() -> list[dict[str, Any]]:
+    return [each for path in sorted(MANIFESTS.glob("*.yaml")) for each in documents(path)]
+
+
+def pod_specs() -> list[dict[str, Any]]:
+    found = []
+    for each in all_objects():
+        spec = each.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        if "containers" in spec.get("template", {}).get("spec", {}):
+            found.append(spec["template"]["spec"])
+    return found
+
+
+@pytest.fixture(params=["order", "inventory"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def server(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What gunicorn.conf.py says under the Service's own environment."""
+    settings = documents(MANIFESTS / "settings.yaml")[0]["data"]
+    tokens = dict.fromkeys(("ORDER_TOKENS", "OPERATOR_TOKENS"), "only-for-this-test")
+    for key, value in {**settings, **tokens, **plain_env(name), "FUNCTION": name}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("INVENTORY_SERVICE_URL", "http://127.0.0.1:1")  # nothing to wake
+    return runpy.run_path(str(ROOT / "functions/gunicorn.conf.py"))
+
+
+def test_each_file_that_kn_reads_is_one_service(name: str) -> None:
+    assert service(name)["kind"] == "Service"
+    assert service(name)["apiVersion"] == "serving.knative.dev/v1"
+
+
+def test_the_kustomization_names_every_file_but_the_demo_catalogue() -> None:
+    named = set(documents(MANIFESTS / "kustomization.yaml")[0]["resources"])
+    there = {path.name for path in MANIFESTS.glob("*.yaml")}
+    assert named == there - {"kustomization.yaml", "catalogue.yaml"}
+
+
+def test_everything_is_in_one_namespace() -> None:
+    for each in all_objects():
+        if each["kind"] not in ("Namespace", "Kustomization"):
+            assert each["metadata"]["namespace"] == "shop", each["metadata"]["name"]
+
+
+def test_threads_are_the_concurrency_that_knative_lets_in(
+    name: str, server: dict[str, Any]
+) -> None:
+    assert server["threads"] == revision(name)["containerConcurrency"]
+    target = service(name)["spec"]["template"]["metadata"]["annotations"]
+    assert 0 < int(target["autoscaling.knative.dev/target"]) <= server["threads"]
+
+
+def test_deadlines_fit_into_each_other(name: str, server: dict[str, Any]) -> None:
+    deadline = server["settings"].request_deadline_seconds
+    assert deadline == int(plain_env(name)["REQUEST_DEADLINE_SECONDS"])
+    assert deadline < server["graceful_timeout"] < revision(name)["timeoutSeconds"]
+
+
+def test_order_outwaits_inventory() -> None:
+    inventory = int(plain_env("inventory")["REQUEST_DEADLINE_SECONDS"])
+    order = int(plain_env("order")["REQUEST_DEADLINE_SECONDS"])
+    assert inventory < inventory_client.LONGEST_READ < order
+
+
+def test_idle_connections_outlive_those_of_queue_proxy(server: dict[str, Any]) -> None:
+    assert server["keepalive"] > 90
+    assert (server["workers"], server["preload_app"]) == (1, False)
+    assert server["control_socket_disable"] is True
+
+
+def test_the_manifests_give_every_setting_that_is_required(name: str) -> None:
+    secrets = {
+        each["name"]: "only-for-this-test" for each in container(name)["env"] if "valueFrom" in each
+    }
+    given = {**documents(MANIFESTS / "settings.yaml")[0]["data"], **plain_env(name), **secrets}
+    SETTINGS[name].load(given)
+    for missing in secrets:
+        with pytest.raises(SettingsError, match=f"^{missing} is not set"):
+            SETTINGS[name].load({key: value for key, value in given.items() if key != missing})
+
+
+def test_references_are_optional_so_that_the_process_can_say_what_is_missing(name: str) -> None:
+    for each in container(name)["env"]:
+        if "valueFrom" in each:
+            assert each["valueFrom"]["secretKeyRef"]["optional"] is True
+    (settings,) = container(name)["envFrom"]
+    assert settings["configMapRef"]["optional"] is True
+
+
+def test_only_inventory_knows_the_operators_token() -> None:
+    keys = {
+        name: {
+            each["valueFrom"]["secretKeyRef"]["key"]
+            for each in container(name)["env"]
+            if "valueFrom" in each
+        }
+        for name in SETTINGS
+    }
+    assert keys == {"order": {"order"}, "inventory": {"order", "operator"}}
+
+
+def test_order_calls_inventory_by_its_cluster_local_name() -> None:
+    labels = service("inventory")["metadata"]["labels"]
+    assert labels["networking.knative.dev/visibility"] == "cluster-local"
+    assert "labels" not in service("order")["metadata"]
+    settings = documents(MANIFESTS / "settings.yaml")[0]["data"]
+    assert settings["INVENTORY_SERVICE_URL"] == "http://inventory.shop.svc.cluster.local"
+
+
+def test_autoscaling_is_said_of_revisions_where_the_webhook_accepts_it(name: str) -> None:
+    assert "annotations" not in service(name)["metadata"]
+    annotations = service(name)["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["autoscaling.knative.dev/min-scale"] == "0"
+    assert int(annotations["autoscaling.knative.dev/max-scale"]) > 0
+
+
+def test_probes_ask_health_and_knative_chooses_how_often_at_first(name: str) -> None:
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert container(name)[probe]["httpGet"] == {"path": "/health"}
+    assert "periodSeconds" not in container(name)["readinessProbe"]
+
+
+@pytest.mark.parametrize("spec", pod_specs(), ids=lambda spec: spec["containers"][0]["name"])
+def test_no_pod_has_a_privilege(spec: dict[str, Any]) -> None:
+    for each in spec["containers"]:
+        assert each["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert {"cpu", "memory"} <= each["resources"]["requests"].keys()
+        assert "memory" in each["resources"]["limits"]
+        assert each["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_images_run_as_a_numeric_user_and_bring_no_build_tool() -> None:
+    for path in (ROOT / "functions/Dockerfile", ROOT / "emulators/firestore/Dockerfile"):
+        text = path.read_text()
+        stages = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+        assert len(stages) >= 2
+        assert set(stages) == {"python:3.13-slim"}
+        assert re.search(r"^USER \d+:\d+$", text, re.MULTILINE)
+        assert "--require-hashes" in text
+        assert "pip install" not in text.rpartition("\nFROM ")[2]
+
+
+def test_reconcile_waits_for_its_command() -> None:
+    (job,) = documents(MANIFESTS / "reconcile.yaml")
+    command = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"]
+    module = ROOT / "functions/order" / (command[-1].replace(".", "/") + ".py")
+    assert job["spec"]["suspend"] is not module.exists()
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+def test_network_policies_name_the_pods_that_there_are() -> None:
+    selected = set()
+    for each in documents(MANIFESTS / "network-policies.yaml"):
+        selected |= set(re.findall(r"'(order|inventory|reconcile|firestore-emulator)'", str(each)))
+    assert selected == {"order", "inventory", "reconcile", "firestore-emulator"}
+    for name in SETTINGS:
+        assert service(name)["spec"]["template"]["metadata"]["labels"]["app"] == name
+
+
+def test_func_yaml_is_what_func_accepts() -> None:
+    schema = json.loads((Path(__file__).parent / "func_yaml-schema.json").read_text())
+    checked = {**FUNC, "created": FUNC["created"].isoformat()}  # YAML reads it as a time
+    jsonschema.validate(checked, schema)
+    assert "autoscaling.knative.dev" not in str(FUNC["deploy"].get("annotations"))
+
+
+def test_func_yaml_agrees_with_orders_service() -> None:
+    annotations = service("order")["spec"]["template"]["metadata"]["annotations"]
+    scale = FUNC["deploy"]["options"]["scale"]
+    prefix = "autoscaling.knative.dev"
+    assert {name: str(value) for name, value in scale.items()} == {
+        "min": annotations[f"{prefix}/min-scale"],
+        "max": annotations[f"{prefix}/max-scale"],
+        "metric": annotations[f"{prefix}/metric"],
+        "target": annotations[f"{prefix}/target"],
+    }
+    resources = FUNC["deploy"]["options"]["resources"]
+    limits = dict(resources["limits"])
+    assert limits.pop("concurrency") == revision("order")["containerConcurrency"]
+    assert {"requests": resources["requests"], "limits": limits} == container("order")["resources"]
+    assert FUNC["image"] == FUNC["deploy"]["image"] == container("order")["image"]
+    assert FUNC["namespace"] == FUNC["deploy"]["namespace"] == "shop"
+    assert FUNC["deploy"]["healthEndpoints"] == {"liveness": "/health", "readiness": "/health"}
+
+
+def test_func_yaml_gives_the_same_environment() -> None:
+    given = {each.get("name"): each["value"] for each in FUNC["run"]["envs"]}
+    assert given.pop(None) == "{{ configMap:settings }}"
+    assert given.pop("ORDER_TOKENS") == "{{ secret:tokens:order }}"
+    assert given == plain_env("order")
+
+
+def test_the_overlay_for_the_real_firestore_touches_what_there_is() -> None:
+    overlay = documents(ROOT / "knative-firestore/kustomization.yaml")[0]
+    assert overlay["resources"][0] == "../knative"
+    patches = "".join(each["patch"] for each in overlay["patches"])
+    settings = documents(MANIFESTS / "settings.yaml")[0]["data"]
+    for key in re.findall(r"/data/(\w+)", patches):
+        assert key in settings
+    kinds = {
+        (each["kind"], each["metadata"].get("name")) for each in all_objects() if "metadata" in each
+    }
+    for deleted in re.findall(r"kind: (\w+)\nmetadata: {name: ([\w-]+)", patches):
+        assert deleted in kinds
+    assert patches.count("$patch: delete") == 3
