@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -66,6 +67,13 @@ class Shop:
 
     def kill(self, url: str) -> None:
         self._processes[url].kill()
+
+    def signal(self, url: str, number: signal.Signals) -> None:
+        self._processes[url].signal(number)
+
+    def wait_until_ended(self, url: str) -> int:
+        """The exit code of a process that was asked to end."""
+        return self._processes[url].wait()
 
     def place(
         self, product_id: str, quantity: int = 1, *, n: int = 0, key: str | None = None

@@ -1,0 +1,38 @@
+"""SIGTERM, as a scale-down sends it: what was accepted is answered, then the process ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+from urllib.parse import urlsplit
+
+from support.shop import TIMEOUT, Shop
+
+BODY = json.dumps({"customer_id": "C123", "product_id": "P001", "quantity": 1}).encode()
+HEAD = (
+    b"POST /orders HTTP/1.1\r\nHost: order\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n" % len(BODY)
+)
+
+
+def test_requests_under_way_are_answered(own_shop: Shop) -> None:
+    own_shop.offer("P001", 10)
+    address = urlsplit(own_shop.orders[0])
+    clients = [
+        socket.create_connection((address.hostname, address.port), timeout=TIMEOUT)
+        for _ in range(4)
+    ]
+    for client in clients:
+        client.sendall(HEAD + BODY[:10])
+    time.sleep(0.5)  # a thread of the server has each of them
+    own_shop.signal(own_shop.orders[0], signal.SIGTERM)
+    time.sleep(0.5)
+    for client in clients:
+        client.sendall(BODY[10:])
+    for client in clients:
+        assert client.recv(65536).startswith(b"HTTP/1.1 201")
+        client.close()
+    assert own_shop.stock("P001") == (6, 4)
+    assert own_shop.wait_until_ended(own_shop.orders[0]) == 0
