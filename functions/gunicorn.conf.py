@@ -1,4 +1,4 @@
-"""The server of both functions, here and in the image: ``FUNCTION=order gunicorn -c THIS_FILE``.
+"""The server's settings of both functions, here and in the image; see serve.py.
 
 The framework's own server cannot be set up for Knative: it keeps idle connections 2 s, where
 queue-proxy reuses them for 90 s, and the request that meets a closed one is answered 502.
@@ -15,7 +15,6 @@ sys.path[:0] = [str(HERE / "common"), str(HERE / FUNCTION)]
 
 from functions_common import logs  # noqa: E402 - found through the path above
 from functions_common.settings import SettingsError  # noqa: E402
-from functions_common.waking import wake  # noqa: E402
 
 if FUNCTION not in ("order", "inventory"):
     logs.fatal(f"Cannot start: FUNCTION is {FUNCTION!r}: not order or inventory")
@@ -26,9 +25,6 @@ try:
 except SettingsError as error:
     logs.fatal(f"Cannot start: {error}")
     sys.exit(1)
-
-if FUNCTION == "order":  # before anything heavy is imported: both asleep is the usual case
-    wake(settings.inventory_service_url)
 
 server = settings.server
 wsgi_app = f"functions_common.wsgi:create_app({FUNCTION!r}, {str(HERE / FUNCTION / 'main.py')!r})"

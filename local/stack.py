@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 
 def function(name: str, port: int, environment: dict[str, str], logs: Path) -> Process:
     """Order or inventory, under the same server and settings as in its image."""
-    server = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "functions/gunicorn.conf.py")]
+    server = [sys.executable, str(ROOT / "functions/serve.py")]
     own = {"FUNCTION": name, "HOST": HOST, "PORT": str(port), "no_grpc_proxy": HOST}
     return Process(name, server, {**environment, **own}, logs / f"{name}-{port}.log")
 

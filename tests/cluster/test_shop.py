@@ -73,9 +73,20 @@ def test_pods_have_no_privileges(shop: Shop) -> None:
     )
     for service in ("order", "inventory"):
         (pod, *_) = cluster.pods(service)
-        command = ("exec", pod["metadata"]["name"], "-c", service, "--", "python", "-c", program)
+        command = (
+            "exec",
+            pod["metadata"]["name"],
+            "-c",
+            "user-container",
+            "--",
+            "python",
+            "-c",
+            program,
+        )
         said = kubectl(*command, check=False)
         assert said.split("\n")[0] == "65532 ['0000000000000000'] True"
+        installs = kubectl(*command[:6], "-m", "pip", "--version", check=False)
+        assert installs == "", "there is nothing left to install with"
         assert not kubectl(*command[:6], "sh", "-c", "ls /app/written", check=False)
 
 

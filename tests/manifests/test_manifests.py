@@ -76,7 +76,6 @@ def server(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     tokens = dict.fromkeys(("ORDER_TOKENS", "OPERATOR_TOKENS"), "only-for-this-test")
     for key, value in {**settings, **tokens, **plain_env(name), "FUNCTION": name}.items():
         monkeypatch.setenv(key, value)
-    monkeypatch.setenv("INVENTORY_SERVICE_URL", "http://127.0.0.1:1")  # nothing to wake
     return runpy.run_path(str(ROOT / "functions/gunicorn.conf.py"))
 
 
@@ -175,7 +174,7 @@ def test_probes_ask_health_and_knative_chooses_how_often_at_first(name: str) -> 
     assert "periodSeconds" not in container(name)["readinessProbe"]
 
 
-@pytest.mark.parametrize("spec", pod_specs(), ids=lambda spec: spec["containers"][0]["name"])
+@pytest.mark.parametrize("spec", pod_specs(), ids=lambda spec: spec["containers"][0]["image"])
 def test_no_pod_has_a_privilege(spec: dict[str, Any]) -> None:
     for each in spec["containers"]:
         assert each["securityContext"] == {

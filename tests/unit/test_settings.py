@@ -100,6 +100,6 @@ def test_no_variable_is_read_behind_the_settings_back() -> None:
     sources = [
         path for path in (ROOT / "functions").rglob("*.py") if "os.environ" in path.read_text()
     ]
-    assert {path.name for path in sources} == {"main.py", "gunicorn.conf.py"}
+    assert {path.name for path in sources} == {"main.py", "gunicorn.conf.py", "serve.py"}
     server = (ROOT / "functions/gunicorn.conf.py").read_text()
     assert re.findall(r'environ.*?"([A-Z_]+)"', server) == ["FUNCTION"]

@@ -19,16 +19,17 @@ _calls: list[socket.socket] = []
 def wake(url: str) -> bool:
     """Send a request to the health address behind the URL; whether that went out.
 
-    Only over plain HTTP: a TLS handshake would have to be waited for.
+    Only over plain HTTP: a TLS handshake would have to be waited for. A URL that is none is for
+    the settings to complain of.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "http" or parts.hostname is None:
-        return False
-    request = f"GET /health HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
     try:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or parts.hostname is None:
+            return False
+        request = f"GET /health HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
         call = socket.create_connection((parts.hostname, parts.port or 80), CONNECT_SECONDS)
         call.sendall(request.encode())
-    except OSError:
+    except (OSError, ValueError):
         return False
     _calls.append(call)
     return True

@@ -1,0 +1,23 @@
+"""Serve a function, here as in the image: ``FUNCTION=order python functions/serve.py``.
+
+Before gunicorn is even imported, order wakes inventory: asleep is the usual state of both, and a
+quarter of a second earlier is a quarter of a second less for the first customer.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "common"))
+
+if __name__ == "__main__":
+    if os.environ.get("FUNCTION") == "order":
+        from functions_common.waking import wake
+
+        wake(os.environ.get("INVENTORY_SERVICE_URL", ""))
+
+    from gunicorn.app.wsgiapp import run
+
+    sys.argv = ["gunicorn", "-c", str(HERE / "gunicorn.conf.py")]
+    run()
