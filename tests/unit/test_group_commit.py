@@ -183,6 +183,18 @@ def test_many_threads_and_two_processes_sell_what_there_is() -> None:
     assert units(store, "P001") == (0, 40, 0)
 
 
+class Pause:
+    """A step that tells when it is reached, and waits until it may proceed."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.proceed = threading.Event()
+
+    def __call__(self) -> None:
+        self.reached.set()
+        assert self.proceed.wait(10)
+
+
 class Script:
     """Runs one step before each commit, in turn; commits after the last one go straight on."""
 
@@ -202,26 +214,16 @@ class Script:
 def test_nobody_is_answered_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=5)
     group = GroupCommit(store)
-    first_reached, first_open = threading.Event(), threading.Event()
-    second_reached, second_open = threading.Event(), threading.Event()
-
-    def first_commit() -> None:
-        first_reached.set()
-        assert first_open.wait(10)
-
-    def second_commit() -> None:
-        second_reached.set()
-        assert second_open.wait(10)
-
-    Script(store, monkeypatch, first_commit, second_commit)
+    first, second = Pause(), Pause()
+    Script(store, monkeypatch, first, second)
     with ThreadPoolExecutor(3) as pool:
         pool.submit(group.run, reserve("R0", P001=1), soon())
-        assert first_reached.wait(10)
+        assert first.reached.wait(10)
         others = pile_up(pool, group, [reserve("R1", P001=1), reserve("R2", P001=9)])
-        first_open.set()
-        assert second_reached.wait(10)
+        first.proceed.set()
+        assert second.reached.wait(10)
         assert not any(other.done() for other in others), "the refusal rests on the commit too"
-        second_open.set()
+        second.proceed.set()
         assert [other.result() for other in others] == ["ok", "InsufficientStockError"]
 
 
@@ -229,21 +231,17 @@ def test_a_refusal_is_that_of_the_try_that_was_committed(monkeypatch: pytest.Mon
     """Short on what was read first; after a conflict it fits, since stock has come meanwhile."""
     store = stocked(P001=1)
     group, elsewhere = GroupCommit(store), GroupCommit(store)
-    reached, proceed = threading.Event(), threading.Event()
-
-    def first_commit() -> None:
-        reached.set()
-        assert proceed.wait(10)
+    pause = Pause()
 
     def restock() -> None:  # its own commit is the next one of the script, hence the last step
         elsewhere.run(adjust("P001", 5), soon())
 
-    Script(store, monkeypatch, first_commit, restock, lambda: None)
+    Script(store, monkeypatch, pause, restock, lambda: None)
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(group.run, adjust("P001", 1), soon())
-        assert reached.wait(10)
+        assert pause.reached.wait(10)
         others = pile_up(pool, group, [reserve("R1", P001=2), reserve("R2", P001=3)])
-        proceed.set()
+        pause.proceed.set()
         first.result()
         assert [other.result() for other in others] == ["ok", "ok"]
     assert units(store, "P001") == (2, 5, 0)
@@ -254,30 +252,20 @@ def test_under_way_at_its_deadline_is_not_told_as_nothing_done(
 ) -> None:
     store = stocked(P001=5)
     group = GroupCommit(store)
-    reached, proceed = threading.Event(), threading.Event()
-    second_reached, second_open = threading.Event(), threading.Event()
-
-    def first_commit() -> None:
-        reached.set()
-        assert proceed.wait(10)
-
-    def second_commit() -> None:
-        second_reached.set()
-        assert second_open.wait(10)
-
-    Script(store, monkeypatch, first_commit, second_commit)
+    first, second = Pause(), Pause()
+    Script(store, monkeypatch, first, second)
     with ThreadPoolExecutor(3) as pool:
         pool.submit(group.run, reserve("R0", P001=1), soon())
-        assert reached.wait(10)
+        assert first.reached.wait(10)
         pile_up(pool, group, [reserve("R1", P001=1)])
         impatient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(0.3))
         while queued(group) < 2:
             pass
-        proceed.set()
-        assert second_reached.wait(10)
+        first.proceed.set()
+        assert second.reached.wait(10)
         with pytest.raises(OutcomeUnknownError, match="under way"):
             impatient.result(10)
-        second_open.set()
+        second.proceed.set()
     assert units(store, "P001") == (2, 3, 0)
 
 
@@ -286,16 +274,12 @@ def test_those_with_time_left_are_taken_over_when_the_leaders_is_up(
 ) -> None:
     store = stocked(P001=5)
     group = GroupCommit(store)
-    reached, proceed = threading.Event(), threading.Event()
+    pause = Pause()
 
-    def first_commit() -> None:
-        reached.set()
-        assert proceed.wait(10)
-
-    Script(store, monkeypatch, first_commit)
+    Script(store, monkeypatch, pause)
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
-        assert reached.wait(10)
+        assert pause.reached.wait(10)
         leader = pool.submit(group.run, reserve("R1", P001=1), Deadline.after(0.5))
         while queued(group) < 1:
             pass
@@ -303,7 +287,7 @@ def test_those_with_time_left_are_taken_over_when_the_leaders_is_up(
         while queued(group) < 2:
             pass
         store.faults.coming.extend(["", *["away"] * 20])  # longer than the leader has time
-        proceed.set()
+        pause.proceed.set()
         first.result()
         patient.result()
         store.faults.coming.clear()
