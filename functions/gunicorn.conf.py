@@ -4,6 +4,7 @@ The framework's own server cannot be set up for Knative: it keeps idle connectio
 queue-proxy reuses them for 90 s, and the request that meets a closed one is answered 502.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -46,3 +47,19 @@ control_socket_disable = True  # two servers on one machine would share it
 limit_request_line = 8190
 forwarder_headers = ""  # a client's SCRIPT_NAME header must not rewrite the path
 logconfig_dict = logs.configuration()
+
+
+def when_ready(_: object) -> None:
+    """In the master: it listens, and imports nothing more."""
+    gc.enable()
+
+
+def post_fork(*_: object) -> None:
+    """In the worker, before it loads the app: nothing that is imported is garbage."""
+    gc.disable()
+
+
+def post_worker_init(_: object) -> None:
+    """The app is loaded: what is there now stays, and is not looked through again."""
+    gc.freeze()
+    gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import runpy
@@ -122,6 +123,21 @@ def test_idle_connections_outlive_those_of_queue_proxy(server: dict[str, Any]) -
     assert server["control_socket_disable"] is True
 
 
+def test_garbage_is_collected_again_once_the_app_is_loaded(server: dict[str, Any]) -> None:
+    try:
+        server["post_fork"](None, None)
+        assert not gc.isenabled()
+        server["post_worker_init"](None)
+        assert gc.isenabled()
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+        gc.enable()
+    gc.disable()
+    server["when_ready"](None)
+    assert gc.isenabled()
+
+
 def test_the_manifests_give_every_setting_that_is_required(name: str) -> None:
     secrets = {
         each["name"]: "only-for-this-test" for each in container(name)["env"] if "valueFrom" in each
@@ -176,6 +192,7 @@ def test_probes_ask_health_and_knative_chooses_how_often_at_first(name: str) -> 
 
 @pytest.mark.parametrize("spec", pod_specs(), ids=lambda spec: spec["containers"][0]["image"])
 def test_no_pod_has_a_privilege(spec: dict[str, Any]) -> None:
+    assert spec["automountServiceAccountToken"] is False
     for each in spec["containers"]:
         assert each["securityContext"] == {
             "allowPrivilegeEscalation": False,
