@@ -49,17 +49,17 @@ forwarder_headers = ""  # a client's SCRIPT_NAME header must not rewrite the pat
 logconfig_dict = logs.configuration()
 
 
-def when_ready(_: object) -> None:
+def when_ready(_arbiter: object) -> None:
     """In the master: it listens, and imports nothing more."""
     gc.enable()
 
 
-def post_fork(*_: object) -> None:
+def post_fork(_arbiter: object, _worker: object) -> None:
     """In the worker, before it loads the app: nothing that is imported is garbage."""
     gc.disable()
 
 
-def post_worker_init(_: object) -> None:
+def post_worker_init(_worker: object) -> None:
     """The app is loaded: what is there now stays, and is not looked through again."""
     gc.freeze()
     gc.enable()
