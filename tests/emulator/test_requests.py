@@ -179,8 +179,15 @@ def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, w
         "BatchGetDocumentsRequest.new_transaction": lambda: gapic.batch_get_documents(
             request={"database": database, "new_transaction": {}}
         ),
-        "RunQueryRequest.read_time": lambda: gapic.run_query(
-            request={"parent": root, "structured_query": {}, "read_time": now}
+        "ListCollectionIds.read_time": lambda: gapic.list_collection_ids(
+            request={"parent": root, "read_time": now}
+        ),
+        "RunQueryRequest.new_transaction": lambda: gapic.run_query(
+            request={
+                "parent": root,
+                "structured_query": {},
+                "new_transaction": {"read_only": {"read_time": now}},
+            }
         ),
         "RunQueryRequest.explain_options": lambda: gapic.run_query(
             request={"parent": root, "structured_query": {}, "explain_options": {}}

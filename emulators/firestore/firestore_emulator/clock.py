@@ -18,12 +18,16 @@ class Clock:
         self._now = now
         self._last = 0
 
+    def now(self) -> int:
+        """Microseconds. Unlike read_time it hands nothing out: a commit may have this time."""
+        return max(self._now(), self._last)
+
     def commit_time(self) -> Timestamp:
         self._last = max(self._now(), self._last + 1)
         return timestamp(self._last)
 
     def read_time(self) -> Timestamp:
-        self._last = max(self._now(), self._last)
+        self._last = self.now()
         return timestamp(self._last)
 
 

@@ -1,7 +1,7 @@
 """The documents. A commit is the only thing that changes them.
 
 A stored Document is never mutated, only replaced, so whoever holds one, or a list of them
-taken at one time, holds a consistent snapshot.
+taken at one time, holds a consistent snapshot. What is replaced or deleted goes to the history.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,10 +10,15 @@ from typing import NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from firestore_emulator import writes
-from firestore_emulator.clock import Clock
-from firestore_emulator.errors import InvalidArgumentError
+from firestore_emulator.clock import Clock, in_microseconds
+from firestore_emulator.errors import FailedPreconditionError, InvalidArgumentError
+from firestore_emulator.history import MAX_BYTES, History
 from firestore_emulator.messages import Document, Write, WriteResult
 from firestore_emulator.names import DocumentName, check_database
+from firestore_emulator.view import PastView, View, under
+
+_NANOS_PER_MICROSECOND = 1000
+_NANOS_PER_SECOND = 1_000_000_000
 
 
 class Commit(NamedTuple):
@@ -21,14 +26,28 @@ class Commit(NamedTuple):
     results: list[WriteResult]
 
 
+class Reading(NamedTuple):
+    view: View
+    time: Timestamp
+
+
 class Database:
-    def __init__(self, name: str, clock: Clock | None = None) -> None:
+    """Is itself the view of what there is now."""
+
+    def __init__(
+        self, name: str, clock: Clock | None = None, max_history_bytes: int = MAX_BYTES
+    ) -> None:
         self.name = name
         self._clock = clock or Clock()
         self._collections: dict[str, dict[str, Document]] = {}
+        self._history = History(self._clock.now(), max_history_bytes)
 
-    def read_time(self) -> Timestamp:
-        return self._clock.read_time()
+    def read(self, at: Timestamp | None = None) -> Reading:
+        """Of now, or of an earlier time. No commit to come is of the reading's time or before."""
+        now = self._clock.read_time()
+        if at is None:
+            return Reading(self, now)
+        return Reading(self._view_at(_microseconds(at), in_microseconds(now)), at)
 
     def document_name(self, name: str) -> DocumentName:
         parsed = DocumentName.parse(name)
@@ -44,28 +63,42 @@ class Database:
         return self._collections.get(path, {}).values()
 
     def collection_paths(self, parent: str) -> Iterator[str]:
-        """Paths of the collections that have documents, at any depth under the parent's."""
-        prefix = f"{parent}/" if parent else ""
-        return (path for path in self._collections if path.startswith(prefix))
+        return under(parent, self._collections)
 
     def commit(self, requested: Sequence[Write]) -> Commit:
         """Carries out all of them in order, or raises and carries out none."""
         now = self._clock.commit_time()
+        stored: dict[DocumentName, Document | None] = {}
         staged: dict[DocumentName, Document | None] = {}
         results = []
         for write in requested:
             name = self.document_name(writes.target(write))
-            stored = self.get(name)
-            current = staged.get(name, stored)
-            writes.check(write, current, stored)
+            stored[name] = self.get(name)
+            current = staged.get(name, stored[name])
+            writes.check(write, current, stored[name])
             staged[name], result = writes.apply(write, current, now)
             results.append(result)
+        ended = {
+            name: document
+            for name, document in stored.items()
+            if document is not None and document is not staged[name]
+        }
+        self._history.record(in_microseconds(now), ended)
         for name, document in staged.items():
             self._store(name, document)
         return Commit(now, results)
 
     def clear(self) -> None:
+        """Forgets what was before, too: it can no longer be read at its time."""
         self._collections.clear()
+        self._history.clear(in_microseconds(self._clock.commit_time()))
+
+    def _view_at(self, time: int, now: int) -> View:
+        if time > now:
+            raise InvalidArgumentError("The requested 'read_time' cannot be in the future.")
+        if time < self._history.oldest(now):
+            raise FailedPreconditionError("The requested snapshot version is too old.")
+        return PastView(self, self._history, time)
 
     def _store(self, name: DocumentName, document: Document | None) -> None:
         if document is not None:
@@ -88,3 +121,11 @@ class Databases:
             check_database(name)
             database = self._databases[name] = Database(name)
         return database
+
+
+def _microseconds(read_time: Timestamp) -> int:
+    if not 0 <= read_time.nanos < _NANOS_PER_SECOND:
+        raise InvalidArgumentError("The requested 'read_time' is not a valid timestamp.")
+    if read_time.nanos % _NANOS_PER_MICROSECOND:
+        raise InvalidArgumentError("timestamp cannot have more than microseconds precision")
+    return in_microseconds(read_time)

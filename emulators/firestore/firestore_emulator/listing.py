@@ -5,7 +5,6 @@ import binascii
 from collections.abc import Sequence
 
 from firestore_emulator import fields, masks
-from firestore_emulator.database import Database
 from firestore_emulator.errors import InvalidArgumentError, NotThereYetError
 from firestore_emulator.messages import (
     Document,
@@ -17,16 +16,17 @@ from firestore_emulator.messages import (
 from firestore_emulator.names import Parent
 from firestore_emulator.query import Selector
 from firestore_emulator.values import reference_key
+from firestore_emulator.view import View
 
 DEFAULT_PAGE_SIZE = 300
 
 
 def list_documents(
-    database: Database, parent: Parent, request: ListDocumentsRequest
+    view: View, parent: Parent, request: ListDocumentsRequest
 ) -> ListDocumentsResponse:
     if request.order_by:
         raise NotThereYetError("ListDocuments.order_by")
-    documents = {document.name: document for document in _documents(database, parent, request)}
+    documents = {document.name: document for document in _documents(view, parent, request)}
     names = sorted(documents, key=reference_key)
     page, token = _page(names, request.page_size, request.page_token)
     return ListDocumentsResponse(
@@ -35,32 +35,34 @@ def list_documents(
 
 
 def list_collection_ids(
-    database: Database, parent: Parent, request: ListCollectionIdsRequest
+    view: View, parent: Parent, request: ListCollectionIdsRequest
 ) -> ListCollectionIdsResponse:
+    if request.HasField("read_time"):
+        raise NotThereYetError("ListCollectionIds.read_time")
     depth = _depth(parent.path)
-    ids = {path.split("/")[depth] for path in database.collection_paths(parent.path)}
+    ids = {path.split("/")[depth] for path in view.collection_paths(parent.path)}
     page, token = _page(sorted(ids), request.page_size, request.page_token)
     return ListCollectionIdsResponse(collection_ids=page, next_page_token=token)
 
 
-def _documents(database: Database, parent: Parent, request: ListDocumentsRequest) -> list[Document]:
+def _documents(view: View, parent: Parent, request: ListDocumentsRequest) -> list[Document]:
     selector = Selector(request.collection_id, all_descendants=False)
     mask = masks.paths(request)
-    present = [fields.project(found, mask) for found in selector.documents(database, parent)]
+    present = [fields.project(found, mask) for found in selector.documents(view, parent)]
     if not request.show_missing:
         return present
     names = {document.name for document in present}
     return present + [
-        Document(name=name) for name in _parents(database, parent, request) if name not in names
+        Document(name=name) for name in _parents(view, parent, request) if name not in names
     ]
 
 
-def _parents(database: Database, parent: Parent, request: ListDocumentsRequest) -> set[str]:
+def _parents(view: View, parent: Parent, request: ListDocumentsRequest) -> set[str]:
     """Names in the collection that have documents below them, themselves there or not."""
     depth = _depth(parent.path)
     return {
-        "/".join([database.name, "documents", *segments[: depth + 2]])
-        for segments in (path.split("/") for path in database.collection_paths(parent.path))
+        "/".join([parent.database, "documents", *segments[: depth + 2]])
+        for segments in (path.split("/") for path in view.collection_paths(parent.path))
         if len(segments) > depth + 1 and request.collection_id in {"", segments[depth]}
     }
 

@@ -1,17 +1,17 @@
-"""StructuredQuery: compiled once, then run on one database."""
+"""StructuredQuery: compiled once, then run on one view."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from firestore_emulator import field_paths, fields, filters
-from firestore_emulator.database import Database
 from firestore_emulator.errors import InvalidArgumentError, NotThereYetError
 from firestore_emulator.field_paths import NAME, FieldPath
 from firestore_emulator.filters import Condition
 from firestore_emulator.messages import Cursor, Document, StructuredQuery
 from firestore_emulator.names import Parent, check_id
 from firestore_emulator.values import SortKey, sort_key
+from firestore_emulator.view import View
 
 
 class Order(NamedTuple):
@@ -29,14 +29,14 @@ class Selector:
     collection_id: str  # empty: of any id
     all_descendants: bool
 
-    def documents(self, database: Database, parent: Parent) -> Iterator[Document]:
-        for path in self._paths(database, parent):
-            yield from database.collection(path)
+    def documents(self, view: View, parent: Parent) -> Iterator[Document]:
+        for path in self._paths(view, parent):
+            yield from view.collection(path)
 
-    def _paths(self, database: Database, parent: Parent) -> Iterable[str]:
+    def _paths(self, view: View, parent: Parent) -> Iterable[str]:
         if self.collection_id and not self.all_descendants:
             return [parent.collection(self.collection_id)]
-        return [path for path in database.collection_paths(parent.path) if self._has(path, parent)]
+        return [path for path in view.collection_paths(parent.path) if self._has(path, parent)]
 
     def _has(self, path: str, parent: Parent) -> bool:
         above, _, collection_id = path.rpartition("/")
@@ -86,15 +86,15 @@ class Query:
             projection=_projection(query),
         )
 
-    def run(self, database: Database, parent: Parent) -> list[Document]:
-        rows = [row for row in self._rows(database, parent) if self._within_bounds(row)]
+    def run(self, view: View, parent: Parent) -> list[Document]:
+        rows = [row for row in self._rows(view, parent) if self._within_bounds(row)]
         for index, order in reversed(list(enumerate(self.orders))):
             rows.sort(key=lambda row: row.position[index], reverse=order.descending)
         end = None if self.limit is None else self.offset + self.limit
         return [fields.project(row.document, self.projection) for row in rows[self.offset : end]]
 
-    def _rows(self, database: Database, parent: Parent) -> Iterator[Row]:
-        for document in self.selector.documents(database, parent):
+    def _rows(self, view: View, parent: Parent) -> Iterator[Row]:
+        for document in self.selector.documents(view, parent):
             if self.where.matches(document):
                 position = self._position(document)
                 if position is not None:

@@ -21,7 +21,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
 _LONGEST_DETAILS = 500  # beyond some kilobytes of them, grpc answers RESOURCE_EXHAUSTED instead
-_NOT_THERE_YET = frozenset({"transaction", "new_transaction", "read_time", "explain_options"})
+_NOT_THERE_YET = frozenset({"transaction", "new_transaction", "explain_options"})
 
 
 class Methods(grpc.GenericRpcHandler):

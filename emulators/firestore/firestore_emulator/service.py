@@ -6,12 +6,13 @@ They run to their end without giving way to another, so each is atomic.
 import secrets
 import string
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
 from firestore_emulator import fields, listing, masks, writes
-from firestore_emulator.database import Database, Databases
+from firestore_emulator.database import Database, Databases, Reading
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
 from firestore_emulator.messages import (
     BatchGetDocumentsRequest,
@@ -38,6 +39,11 @@ from firestore_emulator.messages import (
 from firestore_emulator.names import DocumentName, Parent
 from firestore_emulator.query import Query
 from firestore_emulator.status import number_of
+from firestore_emulator.view import View
+
+ReadRequest: TypeAlias = (
+    BatchGetDocumentsRequest | GetDocumentRequest | ListDocumentsRequest | RunQueryRequest
+)
 
 _ID_ALPHABET = string.ascii_letters + string.digits
 _ID_LENGTH = 20
@@ -48,8 +54,9 @@ class Service:
         self._databases = databases
 
     def get_document(self, request: GetDocumentRequest) -> Document:
-        document = self._get(DocumentName.parse(request.name))
-        return fields.project(document, masks.paths(request))
+        name = DocumentName.parse(request.name)
+        view, _ = _read(self._databases[name.database], request)
+        return fields.project(_found(view, name), masks.paths(request))
 
     def batch_get_documents(
         self, request: BatchGetDocumentsRequest
@@ -57,11 +64,11 @@ class Service:
         database = self._databases[request.database]
         names = [database.document_name(name) for name in dict.fromkeys(request.documents)]
         mask = masks.paths(request)
-        read_time = database.read_time()
+        view, read_time = _read(database, request)
         responses = []
         for name in names:
             response = BatchGetDocumentsResponse(read_time=read_time)
-            document = database.get(name)
+            document = view.get(name)
             if document is None:
                 response.missing = str(name)
             else:
@@ -71,7 +78,8 @@ class Service:
 
     def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
         parent = Parent.parse(request.parent)
-        return listing.list_documents(self._databases[parent.database], parent, request)
+        view, _ = _read(self._databases[parent.database], request)
+        return listing.list_documents(view, parent, request)
 
     def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
         parent = Parent.parse(request.parent)
@@ -81,9 +89,9 @@ class Service:
         if not request.HasField("structured_query"):
             raise InvalidArgumentError("only structured queries are supported")
         parent = Parent.parse(request.parent)
-        database = self._databases[parent.database]
-        documents = Query.compile(request.structured_query).run(database, parent)
-        read_time = database.read_time()
+        query = Query.compile(request.structured_query)
+        view, read_time = _read(self._databases[parent.database], request)
+        documents = query.run(view, parent)
         if not documents:
             return [RunQueryResponse(read_time=read_time)]
         return [RunQueryResponse(document=found, read_time=read_time) for found in documents]
@@ -134,19 +142,25 @@ class Service:
         self._databases[name.database].commit([write])
         return Empty()
 
-    def _get(self, name: DocumentName) -> Document:
-        document = self._databases[name.database].get(name)
-        if document is None:
-            raise NotFoundError(f'Document "{name}" not found.')
-        return document
-
     def _write_one(
         self, write: Write, request: CreateDocumentRequest | UpdateDocumentRequest
     ) -> Document:
         mask = masks.paths(request)
         name = DocumentName.parse(write.update.name)
-        self._databases[name.database].commit([write])
-        return fields.project(self._get(name), mask)
+        database = self._databases[name.database]
+        database.commit([write])
+        return fields.project(_found(database, name), mask)
+
+
+def _read(database: Database, request: ReadRequest) -> Reading:
+    return database.read(request.read_time if request.HasField("read_time") else None)
+
+
+def _found(view: View, name: DocumentName) -> Document:
+    document = view.get(name)
+    if document is None:
+        raise NotFoundError(f'Document "{name}" not found.')
+    return document
 
 
 def _write_alone(database: Database, write: Write) -> tuple[WriteResult, Status]:

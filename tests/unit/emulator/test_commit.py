@@ -197,7 +197,7 @@ def test_times_rise_across_a_clear() -> None:
     db = database(put("c/a"))
     db.clear()
     assert stored(db, "c/a") is None
-    assert in_microseconds(db.commit([put("c/a")]).time) == version_of_a() + 1
+    assert in_microseconds(db.commit([put("c/a")]).time) > version_of_a()
 
 
 def test_an_empty_precondition_is_none() -> None:

@@ -1,0 +1,51 @@
+"""The documents of a database at one time. Good until the next commit."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from firestore_emulator.history import History, is_since
+from firestore_emulator.messages import Document
+from firestore_emulator.names import DocumentName
+
+
+class View(Protocol):
+    def get(self, name: DocumentName) -> Document | None: ...
+
+    def collection(self, path: str) -> Iterable[Document]: ...
+
+    def collection_paths(self, parent: str) -> Iterator[str]:
+        """Paths of the collections that have documents, at any depth under the parent's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PastView:
+    """Those of today that are old enough, and those that ended after the time."""
+
+    today: View
+    history: History
+    time: int
+
+    def get(self, name: DocumentName) -> Document | None:
+        document = self.today.get(name)
+        if document is not None and is_since(document, self.time):
+            return document
+        return self.history.get(name, self.time)
+
+    def collection(self, path: str) -> Iterator[Document]:
+        for document in self.today.collection(path):
+            if is_since(document, self.time):
+                yield document
+        yield from self.history.collection(path, self.time)
+
+    def collection_paths(self, parent: str) -> Iterator[str]:
+        ended = under(parent, self.history.collection_paths())
+        for path in dict.fromkeys([*self.today.collection_paths(parent), *ended]):
+            if any(True for _ in self.collection(path)):
+                yield path
+
+
+def under(parent: str, paths: Iterable[str]) -> Iterator[str]:
+    prefix = f"{parent}/" if parent else ""
+    return (path for path in paths if path.startswith(prefix))
