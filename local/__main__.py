@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 
 from firestore_emulator import launcher
 from local import catalogue, stack
-from local.processes import LocalError, Process, answers, is_free
+from local.processes import LocalError, Process, Timer, answers, is_free
 from local.stack import HOST, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+LONGEST_PAUSE = 86_400
+"""Seconds between two sweeps."""
 
 LOGS = ROOT / ".run"
 
@@ -93,6 +96,13 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
+def _seconds(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= LONGEST_PAUSE):
+        raise LocalError(f"{name} is {text!r}: not a number of seconds from 1 to {LONGEST_PAUSE}")
+    return int(text)
+
+
 def _check_free(names: dict[str, int]) -> None:
     for name, port in names.items():
         if not is_free(port):
@@ -151,15 +161,22 @@ def _run_functions(
     _say("Seeding the catalogue")
     catalogue.seed(inventory, operator)
     addresses = {"order": order, "inventory": inventory, "emulator": address}
+    reconcile = stack.reconcile(settings, LOGS)
+    reconcile.log.unlink(missing_ok=True)
+    every = _seconds(environ, "RECONCILE_EVERY_SECONDS", 30)
     _say(GUIDE.format(**addresses, logs=LOGS, operator=operator))
-    _watch(children, signals)
+    try:
+        _watch(children, Timer(reconcile, every), signals)
+    finally:
+        reconcile.stop()
 
 
-def _watch(children: list[Process], signals: Signals) -> None:
+def _watch(children: list[Process], reconcile: Timer, signals: Signals) -> None:
     """Until a signal comes, or a child dies."""
     while True:
         time.sleep(0.2)
         signals.check()
+        reconcile.tick()
         for child in children:
             if not child.alive:
                 raise LocalError(child.obituary())

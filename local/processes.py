@@ -104,6 +104,21 @@ class Process:
             self._child = None
 
 
+class Timer:
+    """Runs a command again and again, counted from its starts, and never twice at once."""
+
+    def __init__(self, process: Process, seconds: float) -> None:
+        self._process = process
+        self._seconds = seconds
+        self._next = time.monotonic() + seconds
+
+    def tick(self) -> None:
+        """To be called often."""
+        if time.monotonic() >= self._next and not self._process.alive:
+            self._next = time.monotonic() + self._seconds
+            self._process.start()
+
+
 def answers(url: str) -> Callable[[], bool]:
     """Whether the address answers 200."""
 

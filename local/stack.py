@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,14 @@ def function(name: str, port: int, environment: dict[str, str], logs: Path) -> P
     server = [sys.executable, str(ROOT / "functions/serve.py")]
     own = {"FUNCTION": name, "HOST": HOST, "PORT": str(port), "no_grpc_proxy": HOST}
     return Process(name, server, {**environment, **own}, logs / f"{name}-{port}.log")
+
+
+def reconcile(environment: dict[str, str], logs: Path) -> Process:
+    """One sweep over what was left half done; see order_function.reconcile."""
+    code = os.pathsep.join(str(ROOT / "functions" / part) for part in ("common", "order"))
+    command = [sys.executable, "-m", "order_function.reconcile"]
+    own = {"PYTHONPATH": code, "no_grpc_proxy": HOST}
+    return Process("reconcile", command, {**environment, **own}, logs / "reconcile.log")
 
 
 def start(

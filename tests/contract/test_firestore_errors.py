@@ -31,7 +31,7 @@ CONFLICTS = {Code.ABORTED, Code.ALREADY_EXISTS, Code.FAILED_PRECONDITION, Code.N
 REFUSALS = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED}
 CODES = [code for code in Code if code is not Code.OK]
 
-ORDER = Order.confirmed(Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", datetime.now(UTC))
+ORDER = Order.reserved(Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", datetime.now(UTC))
 
 
 class Failing(grpc.GenericRpcHandler):

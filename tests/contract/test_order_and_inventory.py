@@ -101,17 +101,39 @@ def test_unknown_products_are_listed(inventory: Inventory) -> None:
 
 def test_what_was_released_is_available_and_cannot_be_held_again(inventory: Inventory) -> None:
     inventory.reserve("R", (Line("P001", 5),), soon())
-    inventory.release("R", soon())
-    inventory.release("R", soon())
+    inventory.release(["R"], soon())
+    inventory.release(["R"], soon())
     with pytest.raises(ReservationReleasedError):
         inventory.reserve("R", (Line("P001", 5),), soon())
     inventory.reserve("R2", (Line("P001", 5),), soon())
 
 
 def test_releasing_first_keeps_a_late_reservation_out(inventory: Inventory) -> None:
-    inventory.release("late", soon())
+    inventory.release(["late"], soon())
     with pytest.raises(ReservationReleasedError):
         inventory.reserve("late", (Line("P001", 1),), soon())
+
+
+def test_what_is_confirmed_can_still_be_released(inventory: Inventory) -> None:
+    inventory.reserve("R", (Line("P001", 5),), soon())
+    for _ in range(2):
+        inventory.confirm(["R", "unknown"], soon())
+    inventory.release(["R"], soon())
+    inventory.reserve("R2", (Line("P001", 5),), soon())
+
+
+def test_what_is_consumed_never_comes_back(inventory: Inventory) -> None:
+    inventory.reserve("R", (Line("P001", 5),), soon())
+    for _ in range(2):
+        inventory.consume(["R"], soon())
+    inventory.release(["R"], soon())
+    with pytest.raises(InventoryRefusedError):
+        inventory.reserve("R2", (Line("P001", 1),), soon())
+
+
+def test_consuming_what_is_not_held_is_not_taken_for_done(inventory: Inventory) -> None:
+    with pytest.raises(InventoryUnavailableError):
+        inventory.consume(["unknown"], soon())
 
 
 def test_the_catalogue(inventory: Inventory) -> None:

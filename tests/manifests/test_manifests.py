@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
+import os
 import re
 import runpy
 from pathlib import Path
@@ -157,7 +159,7 @@ def test_references_are_optional_so_that_the_process_can_say_what_is_missing(nam
     assert settings["configMapRef"]["optional"] is True
 
 
-def test_only_inventory_knows_the_operators_token() -> None:
+def test_every_token_comes_from_the_secret() -> None:
     keys = {
         name: {
             each["valueFrom"]["secretKeyRef"]["key"]
@@ -166,7 +168,7 @@ def test_only_inventory_knows_the_operators_token() -> None:
         }
         for name in SETTINGS
     }
-    assert keys == {"order": {"order"}, "inventory": {"order", "operator"}}
+    assert keys == {key: {"order", "operator"} for key in SETTINGS}
 
 
 def test_order_calls_inventory_by_its_cluster_local_name() -> None:
@@ -217,12 +219,21 @@ def test_images_run_as_a_numeric_user_and_bring_no_build_tool() -> None:
         assert "pip install" not in text.rpartition("\nFROM ")[2]
 
 
-def test_reconcile_waits_for_its_command() -> None:
+def test_reconcile_is_a_command_with_all_the_settings_that_it_requires(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (job,) = documents(MANIFESTS / "reconcile.yaml")
-    command = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"]
-    module = ROOT / "functions/order" / (command[-1].replace(".", "/") + ".py")
-    assert job["spec"]["suspend"] is not module.exists()
+    assert "suspend" not in job["spec"]
     assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    (only,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    command = importlib.import_module(only["command"][-1])
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    for each in only["env"]:
+        monkeypatch.setenv(each["name"], "a-token-for-this-test")
+    for key, value in documents(MANIFESTS / "settings.yaml")[0]["data"].items():
+        monkeypatch.setenv(key, value)
+    assert command.Settings.load(os.environ).reconcile_after_seconds == 60
 
 
 def test_network_policies_name_the_pods_that_there_are() -> None:
@@ -264,6 +275,7 @@ def test_func_yaml_gives_the_same_environment() -> None:
     given = {each.get("name"): each["value"] for each in FUNC["run"]["envs"]}
     assert given.pop(None) == "{{ configMap:settings }}"
     assert given.pop("ORDER_TOKENS") == "{{ secret:tokens:order }}"
+    assert given.pop("OPERATOR_TOKENS") == "{{ secret:tokens:operator }}"
     assert given == plain_env("order")
 
 

@@ -39,5 +39,7 @@ def inventory_app(
 
 
 def order_app(store: MemoryOrders, inventory: FakeInventory) -> Flask:
-    settings = OrderSettings(_SERVER, _FIRESTORE, "http://inventory", 5, token=ORDER)
+    settings = OrderSettings(
+        _SERVER, _FIRESTORE, "http://inventory", 5, "USD", 60, ORDER, operator_tokens=(OPERATOR,)
+    )
     return create_order_app(settings, Orders(store, inventory, 5))

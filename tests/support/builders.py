@@ -41,7 +41,7 @@ def adjust(product_id: str, delta: int, key: str = "") -> Adjust:
     count = next(_count)
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=count)
     nonce = f"nonce-{count}"
-    return Adjust(product_id, key or f"key-{count}", delta, "counted", None, now, nonce)
+    return Adjust(product_id, key or f"key-{count}", delta, "counted", None, "operator", now, nonce)
 
 
 def stocked(**available: int) -> MemoryStock:

@@ -13,7 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from functions_common.store_errors import ConflictError, OutcomeUnknownError, StoreUnavailableError
-from inventory_function.domain import Adjustment, Entity, Key, Product
+from inventory_function.domain import (
+    Adjustment,
+    Entity,
+    Key,
+    Product,
+    RecordedReservation,
+    Reservation,
+)
 from order_function.domain import Item, Line, Order, Rejection, Status
 from order_function.ports import (
     InventoryRefusedError,
@@ -69,6 +76,7 @@ class MemoryStock:
 
     def __init__(self) -> None:
         self.documents: dict[Key, tuple[Entity, datetime]] = {}
+        self._created: dict[Key, datetime] = {}
         self.faults = Faults()
         self.commits = 0
         self._versions = _Versions()
@@ -99,6 +107,7 @@ class MemoryStock:
         for entity, _ in changes:
             stored = replace(entity, updated_at=now) if isinstance(entity, Product) else entity
             self.documents[entity.key] = (stored, now)
+            self._created.setdefault(entity.key, now)
 
     def get(self, key: Key, deadline: Deadline) -> Entity | None:
         return self.read([key], deadline)[0][1]
@@ -127,6 +136,21 @@ class MemoryStock:
         mine = (made for made in found if made.product_id == product_id)
         earlier = (made for made in mine if after is None or place(made) < after)
         return sorted(earlier, key=place, reverse=True)[:limit]
+
+    def reservations_of(
+        self,
+        product_id: str,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[RecordedReservation]:
+        found = [
+            RecordedReservation(entity, self._created[entity.key], changed)
+            for entity, changed in self.documents.values()
+            if isinstance(entity, Reservation) and entity.quantity_of(product_id)
+        ]
+        later = (each for each in found if after is None or each.reservation.reservation_id > after)
+        return sorted(later, key=lambda each: each.reservation.reservation_id)[:limit]
 
 
 class MemoryOrders:
@@ -175,6 +199,8 @@ class FakeInventory:
         self.available = stock
         self.reservations: dict[str, tuple[Line, ...] | None] = {}
         """What each holds; None for a released one."""
+        self.confirmed: set[str] = set()
+        self.consumed: set[str] = set()
         self.away: deque[bool | None] = deque()
         """The next calls fail; True: carried out all the same, None: it cannot be known."""
 
@@ -191,10 +217,30 @@ class FakeInventory:
         items = (Item(line.product_id, line.quantity, 99_999, "Laptop") for line in lines)
         return tuple(items), "USD"
 
-    def release(self, reservation_id: str, deadline: Deadline) -> None:  # noqa: ARG002
+    def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
+        def release() -> None:
+            for reservation_id in reservation_ids:
+                self._give_back(reservation_id)
+
         if self.away:
-            self._fail(lambda: self._give_back(reservation_id))
-        self._give_back(reservation_id)
+            self._fail(release)
+        release()
+
+    def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
+        if self.away:
+            self._fail(lambda: None)
+        self.confirmed.update(each for each in reservation_ids if self.reservations.get(each))
+
+    def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
+        def consume() -> None:
+            live = [each for each in reservation_ids if self.reservations.get(each)]
+            self.consumed.update(live)
+            if len(live) < len(reservation_ids):
+                raise InventoryUnavailableError("not all are there", carried_out=None)
+
+        if self.away:
+            self._fail(consume)
+        consume()
 
     def catalogue(
         self,
@@ -238,6 +284,8 @@ class FakeInventory:
         self.reservations[reservation_id] = lines
 
     def _give_back(self, reservation_id: str) -> None:
+        if reservation_id in self.consumed:
+            return
         for line in self.reservations.get(reservation_id) or ():
             self.available[line.product_id] += line.quantity
         self.reservations[reservation_id] = None

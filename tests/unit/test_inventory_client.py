@@ -133,7 +133,7 @@ def test_what_was_sent_once_stays_unknown() -> None:
 @pytest.mark.parametrize("answer", [(422, b"{}"), (401, b"{}"), (200, b"<html>"), (200, b"{}")])
 def test_a_release_that_was_not_done_is_not_taken_for_done(answer: tuple[int, bytes]) -> None:
     with pytest.raises(InventoryUnavailableError):
-        client_of(Scripted(answer)).release("R", soon())
+        client_of(Scripted(answer)).release(["R"], soon())
 
 
 def test_as_many_connections_are_kept_as_there_are_threads() -> None:

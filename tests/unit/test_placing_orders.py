@@ -1,5 +1,6 @@
 """The protocol, step by step: what is written, what is told, and what is left behind."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,7 +19,7 @@ from order_function.domain import (
     is_order_id,
 )
 from order_function.ports import InventoryUnavailableError
-from order_function.service import Orders, UnresolvedError
+from order_function.service import Orders, Placed, UnresolvedError
 
 TWO = (Line("P001", 2),)
 
@@ -28,6 +29,18 @@ class Shop:
         self.store = MemoryOrders()
         self.inventory = FakeInventory(**stock)
         self.orders = Orders(self.store, self.inventory, deadline_seconds)
+
+    def place(
+        self,
+        customer_id: str,
+        lines: Iterable[Line],
+        key: str | None,
+        expected_total: int | None = None,
+        *,
+        respond_async: bool = False,
+    ) -> Placed:
+        attempt = Attempt.begin(customer_id, lines, key, expected_total)
+        return self.orders.place(attempt, respond_async=respond_async)
 
     @property
     def held(self) -> dict[str, int]:
@@ -42,7 +55,7 @@ def shop() -> Shop:
 
 
 def test_an_order_is_confirmed_with_the_prices_it_was_reserved_at(shop: Shop) -> None:
-    placed = shop.orders.place("C1", TWO, None)
+    placed = shop.place("C1", TWO, None)
     assert not placed.replayed
     assert is_order_id(placed.order.order_id)
     assert placed.order.status is Status.CONFIRMED
@@ -51,41 +64,41 @@ def test_an_order_is_confirmed_with_the_prices_it_was_reserved_at(shop: Shop) ->
 
 
 def test_without_a_key_two_equal_requests_are_two_orders(shop: Shop) -> None:
-    first, second = (shop.orders.place("C1", TWO, None).order for _ in range(2))
+    first, second = (shop.place("C1", TWO, None).order for _ in range(2))
     assert first.order_id != second.order_id
     assert shop.inventory.available["P001"] == 1
 
 
 def test_the_same_key_is_the_same_order(shop: Shop) -> None:
-    first = shop.orders.place("C1", TWO, "key")
-    again = shop.orders.place("C1", TWO, "key")
+    first = shop.place("C1", TWO, "key")
+    again = shop.place("C1", TWO, "key")
     assert again.order == first.order
     assert (first.replayed, again.replayed) == (False, True)
     assert shop.held == {first.order.reservation_id: 2}
 
 
 def test_a_key_belongs_to_its_customer(shop: Shop) -> None:
-    mine, theirs = (shop.orders.place(who, TWO, "key").order for who in ("C1", "C2"))
+    mine, theirs = (shop.place(who, TWO, "key").order for who in ("C1", "C2"))
     assert mine.order_id != theirs.order_id
 
 
 def test_lines_in_another_order_are_the_same_body(shop: Shop) -> None:
-    first = shop.orders.place("C1", [Line("P001", 1), Line("P002", 1), Line("P001", 1)], "key")
-    again = shop.orders.place("C1", [Line("P002", 1), Line("P001", 2)], "key")
+    first = shop.place("C1", [Line("P001", 1), Line("P002", 1), Line("P001", 1)], "key")
+    again = shop.place("C1", [Line("P002", 1), Line("P001", 2)], "key")
     assert again.order == first.order
 
 
 def test_another_body_under_the_same_key_is_refused_and_keeps_no_stock(shop: Shop) -> None:
-    first = shop.orders.place("C1", TWO, "key").order
+    first = shop.place("C1", TWO, "key").order
     with pytest.raises(IdempotencyKeyReusedError):
-        shop.orders.place("C1", [Line("P001", 3)], "key")
+        shop.place("C1", [Line("P001", 3)], "key")
     assert shop.held == {first.reservation_id: 2}
     assert shop.inventory.available["P001"] == 3
 
 
 def test_a_refusal_without_a_key_writes_nothing(shop: Shop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
-        shop.orders.place("C1", [Line("P001", 6)], None)
+        shop.place("C1", [Line("P001", 6)], None)
     assert refused.value.order_id is None
     assert refused.value.rejection.extensions["lines"][0]["available_quantity"] == 5
     assert not shop.store.documents
@@ -93,10 +106,10 @@ def test_a_refusal_without_a_key_writes_nothing(shop: Shop) -> None:
 
 def test_a_refusal_under_a_key_is_final_even_when_stock_arrives(shop: Shop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
-        shop.orders.place("C1", [Line("P001", 6)], "key")
+        shop.place("C1", [Line("P001", 6)], "key")
     shop.inventory.available["P001"] = 100
     with pytest.raises(OrderRejectedError) as again:
-        shop.orders.place("C1", [Line("P001", 6)], "key")
+        shop.place("C1", [Line("P001", 6)], "key")
     assert (refused.value.replayed, again.value.replayed) == (False, True)
     assert again.value.rejection == refused.value.rejection
     assert shop.inventory.available["P001"] == 100
@@ -105,14 +118,14 @@ def test_a_refusal_under_a_key_is_final_even_when_stock_arrives(shop: Shop) -> N
 
 def test_a_product_that_is_not_sold_is_a_refusal(shop: Shop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
-        shop.orders.place("C1", [Line("P999", 1)], None)
+        shop.place("C1", [Line("P999", 1)], None)
     assert refused.value.rejection.kind == "unknown-product"
 
 
 @pytest.mark.parametrize("fault", ["lost", "dropped"])
 def test_a_create_of_unknown_outcome_is_looked_at_again(shop: Shop, fault: str) -> None:
     shop.store.faults.coming.append(fault)
-    placed = shop.orders.place("C1", TWO, "key")
+    placed = shop.place("C1", TWO, "key")
     assert not placed.replayed, "it finds its own write"
     assert len(shop.store.documents) == 1
     assert shop.held == {placed.order.reservation_id: 2}
@@ -122,9 +135,9 @@ def test_a_create_that_stays_unknown_says_which_order_to_look_for() -> None:
     shop = Shop(deadline_seconds=0.2, P001=5)
     shop.store.faults.coming.extend(["dropped"] * 100)
     with pytest.raises(UnresolvedError) as unresolved:
-        shop.orders.place("C1", TWO, "key")
+        shop.place("C1", TWO, "key")
     shop.store.faults.coming.clear()
-    assert shop.orders.place("C1", TWO, "key").order.order_id == unresolved.value.order_id
+    assert shop.place("C1", TWO, "key").order.order_id == unresolved.value.order_id
 
 
 def test_a_store_that_refuses_after_the_reservation_says_which_order_to_look_for(
@@ -132,8 +145,8 @@ def test_a_store_that_refuses_after_the_reservation_says_which_order_to_look_for
 ) -> None:
     shop.store.faults.coming.append("away")
     with pytest.raises(UnresolvedError) as unresolved:
-        shop.orders.place("C1", TWO, "key")
-    placed = shop.orders.place("C1", TWO, "key")
+        shop.place("C1", TWO, "key")
+    placed = shop.place("C1", TWO, "key")
     assert placed.order.order_id == unresolved.value.order_id
     assert shop.held == {placed.order.reservation_id: 2}
 
@@ -141,7 +154,7 @@ def test_a_store_that_refuses_after_the_reservation_says_which_order_to_look_for
 def test_a_crash_between_reservation_and_order_is_mended_by_the_retry(shop: Shop) -> None:
     crashed = Attempt.begin("C1", TWO, "key")
     shop.inventory._hold(crashed.reservation_id, crashed.lines)  # noqa: SLF001
-    placed = shop.orders.place("C1", TWO, "key")
+    placed = shop.place("C1", TWO, "key")
     assert placed.order.reservation_id == crashed.reservation_id
     assert shop.inventory.available["P001"] == 3
 
@@ -149,7 +162,7 @@ def test_a_crash_between_reservation_and_order_is_mended_by_the_retry(shop: Shop
 def test_inventory_that_no_request_reached_leaves_no_order_to_look_for(shop: Shop) -> None:
     shop.inventory.away.append(False)
     with pytest.raises(InventoryUnavailableError):
-        shop.orders.place("C1", TWO, "key")
+        shop.place("C1", TWO, "key")
     assert not shop.store.documents
 
 
@@ -159,14 +172,14 @@ def test_inventory_that_may_have_reserved_leaves_an_order_to_look_for(
 ) -> None:
     shop.inventory.away.append(carried_out)
     with pytest.raises(UnresolvedError) as unresolved:
-        shop.orders.place("C1", TWO, "key")
-    again = shop.orders.place("C1", TWO, "key")
+        shop.place("C1", TWO, "key")
+    again = shop.place("C1", TWO, "key")
     assert again.order.order_id == unresolved.value.order_id
     assert shop.inventory.available["P001"] == 3
 
 
 def test_cancelling_gives_the_stock_back_once(shop: Shop) -> None:
-    order = shop.orders.place("C1", TWO, None).order
+    order = shop.place("C1", TWO, None).order
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
     assert shop.inventory.available["P001"] == 5
@@ -174,15 +187,15 @@ def test_cancelling_gives_the_stock_back_once(shop: Shop) -> None:
 
 
 def test_a_cancelled_order_is_replayed_as_it_is_and_takes_no_stock(shop: Shop) -> None:
-    order = shop.orders.place("C1", TWO, "key").order
+    order = shop.place("C1", TWO, "key").order
     shop.orders.cancel(order.order_id)
-    again = shop.orders.place("C1", TWO, "key")
+    again = shop.place("C1", TWO, "key")
     assert (again.replayed, again.order.status) == (True, Status.CANCELLED)
     assert shop.inventory.available["P001"] == 5
 
 
 def test_cancelling_while_inventory_is_away_is_finished_later(shop: Shop) -> None:
-    order = shop.orders.place("C1", TWO, None).order
+    order = shop.place("C1", TWO, None).order
     shop.inventory.away.append(None)
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLING
     assert shop.inventory.available["P001"] == 3
@@ -192,7 +205,7 @@ def test_cancelling_while_inventory_is_away_is_finished_later(shop: Shop) -> Non
 
 @pytest.mark.parametrize("faults", [["conflict"], ["lost"], ["dropped"], ["", "lost"]])
 def test_cancelling_survives_writes_that_go_wrong(shop: Shop, faults: list[str]) -> None:
-    order = shop.orders.place("C1", TWO, None).order
+    order = shop.place("C1", TWO, None).order
     shop.store.faults.coming.extend(faults)
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
     assert shop.inventory.available["P001"] == 5
@@ -200,7 +213,7 @@ def test_cancelling_survives_writes_that_go_wrong(shop: Shop, faults: list[str])
 
 def test_what_was_rejected_cannot_be_cancelled(shop: Shop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
-        shop.orders.place("C1", [Line("P001", 6)], "key")
+        shop.place("C1", [Line("P001", 6)], "key")
     assert refused.value.order_id is not None
     with pytest.raises(NotCancellableError):
         shop.orders.cancel(refused.value.order_id)
@@ -208,7 +221,7 @@ def test_what_was_rejected_cannot_be_cancelled(shop: Shop) -> None:
 
 @pytest.mark.parametrize("status", [Status.FULFILLING, Status.FULFILLED])
 def test_what_has_left_cannot_be_cancelled(status: Status) -> None:
-    order = Order.confirmed(Attempt.begin("C1", TWO, None), (), "USD", datetime.now(UTC))
+    order = Order.reserved(Attempt.begin("C1", TWO, None), (), "USD", datetime.now(UTC))
     with pytest.raises(NotCancellableError):
         replace(order, status=status).cancel()
 

@@ -32,6 +32,10 @@ class Deadline:
     def passed(self) -> bool:
         return self.remaining == 0.0
 
+    def share(self, part: float) -> Deadline:
+        """An earlier one, after this part of the time left: the rest is for what comes then."""
+        return Deadline.after(part * self.remaining)
+
     def timeout(self, most: float) -> float:
         """Seconds that one remote call may take."""
         remaining = self.remaining

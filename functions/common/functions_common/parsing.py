@@ -15,6 +15,7 @@ import msgspec
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from functions_common import money
 from functions_common.problems import (
     InvalidField,
     InvalidValueError,
@@ -171,6 +172,18 @@ class Checks:
         whole = isinstance(number, int) and least <= number <= most
         self.require(whole, f"must be a whole number from {least:,} to {most:,}", **place)
         return int(number) if whole else least
+
+    def money(self, amount: Number, most: int, currency: str, **place: str) -> int:
+        """An amount in minor units, from 0 to ``most`` of them; 0 stands in for one that is not."""
+        largest = money.to_wire(most, currency)
+        bounds = f"must be a number from 0 to {largest:,}"
+        if not self.require(0 <= amount <= largest, bounds, **place):
+            return 0
+        try:
+            return money.to_minor(amount, currency)
+        except ValueError as error:
+            self.require(False, str(error), **place)
+            return 0
 
     def text(self, text: str, most: int, **place: str) -> str:
         """One line for people: 1 to ``most`` characters of valid Unicode, no control characters."""

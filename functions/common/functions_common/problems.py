@@ -9,6 +9,11 @@ from typing import Any
 CONTENT_TYPE = "application/problem+json"
 
 
+def kind_url(kind: str) -> str:
+    """The ``type`` of a problem of this kind."""
+    return f"urn:problem-type:{kind}"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     status: HTTPStatus
@@ -20,7 +25,7 @@ class Problem:
 
     def body(self, instance: str, trace_id: str) -> dict[str, Any]:
         return {
-            "type": f"urn:problem-type:{self.kind}" if self.kind else "about:blank",
+            "type": kind_url(self.kind) if self.kind else "about:blank",
             "title": self.kind.replace("-", " ").capitalize() if self.kind else self.status.phrase,
             "status": self.status.value,
             "detail": self.detail,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # What a Google Cloud project or a Firestore database may be called, kept wide for emulators.
 _RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}|\(default\)")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,256}")
 _ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9A-Fa-f:]+\]")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
@@ -55,6 +56,9 @@ class Environment:
         if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
             raise SettingsError(f"{name} is {value!r}: not a whole number from {least} to {most}")
         return int(value)
+
+    def currency(self) -> str:
+        return self.matching("CURRENCY", _CURRENCY, "USD")
 
     def tokens(self, name: str) -> tuple[str, ...]:
         """Bearer tokens, separated by commas. What they are is never told."""

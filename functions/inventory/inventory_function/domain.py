@@ -29,6 +29,9 @@ MAX_IDS = 50
 MAX_PRICE = 10**12
 """In minor units."""
 
+ORDER, OPERATOR = "order", "operator"
+"""Who moves stock."""
+
 Key = tuple[str, ...]
 """Path of a document: ``("products", "P001")``."""
 
@@ -159,8 +162,16 @@ class Reservation:
     def key(self) -> Key:
         return reservation_key(self.reservation_id)
 
+    @property
+    def order_id(self) -> str:
+        """What the reservation is for: its name begins with it."""
+        return self.reservation_id.partition(".")[0]
+
     def holds(self, lines: tuple[Line, ...]) -> bool:
         return lines == tuple(Line(line.product_id, line.quantity) for line in self.lines)
+
+    def quantity_of(self, product_id: str) -> int:
+        return sum(line.quantity for line in self.lines if line.product_id == product_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +185,95 @@ class Adjustment:
     available: int
     """What this adjustment left available."""
     nonce: str
+    actor: str = OPERATOR
+    """Who says that it was so."""
 
     @property
     def key(self) -> Key:
         return adjustment_key(self.product_id, self.adjustment_id)
 
-    def same_request(self, delta: int, reason: str, reference: str | None) -> bool:
-        return (self.delta, self.reason, self.reference) == (delta, reason, reference)
+    def same_request(self, other: Adjustment) -> bool:
+        mine, theirs = (
+            (each.delta, each.reason, each.reference, each.actor) for each in (self, other)
+        )
+        return mine == theirs
+
+    def movements(self, product_id: str) -> tuple[Movement, ...]:  # noqa: ARG002 - it has but one
+        return (
+            Movement(
+                MovementKind.ADJUSTED,
+                self.created_at,
+                self.actor,
+                self.reason,
+                self.reference,
+                available=self.delta,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedReservation:
+    """A reservation, and when it was stored and last changed: that tells how it moved stock."""
+
+    reservation: Reservation
+    created_at: datetime
+    changed_at: datetime
+
+    def movements(self, product_id: str) -> tuple[Movement, ...]:
+        """At first available became reserved; in the end it came back, or was shipped."""
+        found = self.reservation
+        quantity = found.quantity_of(product_id)
+
+        def moved(kind: MovementKind, at: datetime, reason: str, **units: int) -> Movement:
+            return Movement(kind, at, ORDER, reason, found.order_id, **units)
+
+        reserved = moved(
+            MovementKind.RESERVED,
+            self.created_at,
+            "order placed",
+            available=-quantity,
+            reserved=quantity,
+        )
+        if found.status is ReservationStatus.RELEASED:
+            released = moved(
+                MovementKind.RELEASED,
+                self.changed_at,
+                "order cancelled or not placed",
+                available=quantity,
+                reserved=-quantity,
+            )
+            return reserved, released
+        if found.status is ReservationStatus.CONSUMED:
+            shipped = moved(
+                MovementKind.SHIPPED,
+                self.changed_at,
+                "order fulfilled",
+                reserved=-quantity,
+                shipped=quantity,
+            )
+            return reserved, shipped
+        return (reserved,)
+
+
+class MovementKind(StrEnum):
+    ADJUSTED = "adjusted"
+    RESERVED = "reserved"
+    RELEASED = "released"
+    SHIPPED = "shipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A line of a product's ledger. All of them together are what the product has now."""
+
+    kind: MovementKind
+    at: datetime
+    actor: str
+    reason: str
+    reference: str | None
+    available: int = 0
+    reserved: int = 0
+    shipped: int = 0
 
 
 Entity = Product | Reservation | Adjustment

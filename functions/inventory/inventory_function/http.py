@@ -15,16 +15,16 @@ from functions_common.firestore import Connection
 from functions_common.parsing import Checks
 from functions_common.problems import InvalidField, MalformedRequestError, Problem
 from inventory_function import domain, wire
+from inventory_function.domain import OPERATOR, ORDER, Adjustment
 from inventory_function.service import Inventory
 from inventory_function.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
-    from inventory_function.domain import Reservation
+    from inventory_function.domain import RecordedReservation, Reservation
     from inventory_function.settings import Settings
-
-ORDER, OPERATOR = "order", "operator"
 
 
 def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
@@ -53,6 +53,7 @@ class _Api:
         app.get("/products/<product_id>/availability")(self.show_availability)
         app.get("/products/<product_id>/adjustments")(operator(self.list_adjustments))
         app.post("/products/<product_id>/adjustments")(operator(self.adjust_product))
+        app.get("/products/<product_id>/ledger")(operator(self.show_ledger))
         app.put("/reservations/<reservation_id>")(order(self.put_reservation))
         app.get("/reservations/<reservation_id>")(order(self.show_reservation))
         app.post("/reservations:confirm")(order(self.confirm))
@@ -101,11 +102,25 @@ class _Api:
         body = {"adjustments": [*map(wire.adjustment_answer, page)], "next_cursor": cursor}
         return web.answer(body)
 
+    def show_ledger(self, product_id: str) -> Response:
+        args = parsing.query(request, "limit", "cursor")
+        limit = paging.limit(args)
+        after = paging.decode_cursor(args, _ledger_place)
+        found = self._inventory.ledger(_named(product_id), after, limit + 1)
+        page, cursor = paging.cut(found, limit, _place_in_ledger)
+        entries = [wire.movement_answer(each) for one in page for each in one.movements(product_id)]
+        return web.answer({"entries": entries, "next_cursor": cursor})
+
     def adjust_product(self, product_id: str) -> Response:
         key = _required_idempotency_key()
         body = parsing.body(request, wire.AdjustmentBody)
         adjustment, new = self._inventory.adjust(
-            _named(product_id), key, body.checked(), body.reason, body.reference
+            _named(product_id),
+            key,
+            body.checked(),
+            body.reason,
+            body.reference,
+            body.actor or domain.OPERATOR,
         )
         headers = {} if new else {"Idempotent-Replayed": "true"}
         return web.answer(wire.adjustment_answer(adjustment), HTTPStatus.CREATED, headers)
@@ -130,6 +145,16 @@ class _Api:
 
     def consume(self) -> Response:
         return _for_ids(self._inventory.consume)
+
+
+def _place_in_ledger(entry: Adjustment | RecordedReservation) -> list[str]:
+    if isinstance(entry, Adjustment):
+        return [timestamp(entry.created_at), entry.adjustment_id]
+    return [entry.reservation.reservation_id]
+
+
+def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
+    return paging.place_of_id(parts) if len(parts) == 1 else paging.place_in_time(parts)
 
 
 def _for_ids(use_case: Callable[[tuple[str, ...]], list[Reservation]]) -> Response:

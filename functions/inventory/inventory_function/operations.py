@@ -284,6 +284,7 @@ class Adjust:
     delta: int
     reason: str
     reference: str | None
+    actor: str
     now: datetime
     nonce: str
 
@@ -293,20 +294,24 @@ class Adjust:
 
     def decide(self, stock: Stock) -> tuple[Adjustment, bool]:
         if found := stock.adjustment(self.product_id, self.adjustment_id):
-            if not found.same_request(self.delta, self.reason, self.reference):
+            if not found.same_request(self._adjustment(found.available)):
                 raise IdempotencyKeyReusedError
             return found, found.nonce == self.nonce
         product = stock.known_product(self.product_id).adjust(self.delta)
-        adjustment = Adjustment(
+        adjustment = self._adjustment(product.available)
+        stock.put(product)
+        stock.put(adjustment)
+        return adjustment, True
+
+    def _adjustment(self, available: int) -> Adjustment:
+        return Adjustment(
             self.adjustment_id,
             self.product_id,
             self.delta,
             self.reason,
             self.reference,
             self.now,
-            product.available,
+            available,
             self.nonce,
+            self.actor,
         )
-        stock.put(product)
-        stock.put(adjustment)
-        return adjustment, True

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from functions_common.deadlines import Deadline
-    from inventory_function.domain import Adjustment, Entity, Key, Product
+    from inventory_function.domain import Adjustment, Entity, Key, Product, RecordedReservation
 
 
 class StockStore(Protocol):
@@ -36,3 +36,8 @@ class CatalogueStore(StockStore, Protocol):
         deadline: Deadline,
     ) -> list[Adjustment]:
         """Newest first, beginning after the one given by its time and id."""
+
+    def reservations_of(
+        self, product_id: str, after: str | None, limit: int, deadline: Deadline
+    ) -> list[RecordedReservation]:
+        """Those with a line of the product, by id, beginning after the one given."""

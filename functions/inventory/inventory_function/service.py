@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from functions_common.deadlines import Deadline
 from functions_common.encoding import digest_id
 from inventory_function.domain import (
+    OPERATOR,
     Product,
     Reservation,
     UnknownProductsError,
@@ -22,7 +23,7 @@ from inventory_function.operations import Adjust, Confirm, Consume, PutProduct, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from inventory_function.domain import Adjustment, Line
+    from inventory_function.domain import Adjustment, Line, RecordedReservation
     from inventory_function.ports import CatalogueStore
 
 
@@ -55,7 +56,13 @@ class Inventory:
         return self._product(product_id, deadline), new
 
     def adjust(
-        self, product_id: str, idempotency_key: str, delta: int, reason: str, reference: str | None
+        self,
+        product_id: str,
+        idempotency_key: str,
+        delta: int,
+        reason: str,
+        reference: str | None = None,
+        actor: str = OPERATOR,
     ) -> tuple[Adjustment, bool]:
         """The adjustment that the key stands for, and whether it was made just now."""
         operation = Adjust(
@@ -64,6 +71,7 @@ class Inventory:
             delta,
             reason,
             reference,
+            actor,
             datetime.now(UTC),
             _nonce(),
         )
@@ -75,6 +83,26 @@ class Inventory:
         deadline = self._deadline()
         self._product(product_id, deadline)
         return self._store.adjustments(product_id, after, limit, deadline)
+
+    def ledger(
+        self, product_id: str, after: tuple[datetime, str] | str | None, limit: int
+    ) -> list[Adjustment | RecordedReservation]:
+        """What has moved the product's stock: adjustments, newest first, then reservations, by id.
+
+        Not by time altogether: a time that every reservation is indexed by would let one product
+        sell no faster than an index takes rising values. ``after`` is the place of the last one
+        seen: an adjustment's time and id, or a reservation's id.
+        """
+        deadline = self._deadline()
+        self._product(product_id, deadline)
+        found: list[Adjustment | RecordedReservation] = []
+        begun = after if isinstance(after, str) else None
+        if not isinstance(after, str):
+            found += self._store.adjustments(product_id, after, limit, deadline)
+        if len(found) < limit:
+            rest = limit - len(found)
+            found += self._store.reservations_of(product_id, begun, rest, deadline)
+        return found
 
     def reserve(self, reservation_id: str, lines: Iterable[Line]) -> tuple[Reservation, bool]:
         """The reservation as it is stored, and whether it was made just now."""

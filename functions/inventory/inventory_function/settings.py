@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -8,8 +7,6 @@ from functions_common.settings import Environment, FirestoreSettings, ServerSett
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class Settings:
         return cls(
             server=ServerSettings.load(env),
             firestore=FirestoreSettings.load(env),
-            currency=env.matching("CURRENCY", _CURRENCY, "USD"),
+            currency=env.currency(),
             request_deadline_seconds=env.integer("REQUEST_DEADLINE_SECONDS", 5, least=1, most=19),
             order_tokens=env.tokens("ORDER_TOKENS"),
             operator_tokens=env.tokens("OPERATOR_TOKENS"),

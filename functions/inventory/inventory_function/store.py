@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from google.cloud.firestore import Query
+from google.cloud.firestore import FieldFilter, Query
 
 from functions_common.firestore import call_options, committing, known_fields, reading
 from inventory_function.domain import (
     Adjustment,
     PricedLine,
     Product,
+    RecordedReservation,
     Reservation,
     ReservationStatus,
     adjustment_key,
     product_key,
+    reservation_key,
 )
 
 if TYPE_CHECKING:
@@ -94,6 +96,19 @@ class Store:
             query = query.start_after({"created_at": after[0], "__name__": reference})
         return [_to_adjustment(found) for found in self._stream(query, deadline)]
 
+    def reservations_of(
+        self, product_id: str, after: str | None, limit: int, deadline: Deadline
+    ) -> list[RecordedReservation]:
+        holding = FieldFilter("product_ids", "array_contains", product_id)
+        query = self._client.collection("reservations").where(filter=holding)
+        query = query.order_by("__name__").limit(limit)
+        if after is not None:
+            query = query.start_after({"__name__": self._reference(reservation_key(after))})
+        return [
+            RecordedReservation(_to_reservation(found), found.create_time, found.update_time)
+            for found in self._stream(query, deadline)
+        ]
+
     def _stream(self, query: Query, deadline: Deadline) -> list[DocumentSnapshot[Any]]:
         with reading():
             return list(query.stream(**call_options(deadline)))
@@ -140,7 +155,12 @@ def _to_document(entity: Entity) -> dict[str, Any]:
         return _without(entity, "product_id", "adjustment_id")
     fields = _without(entity, "reservation_id", "lines", "status")
     lines = [_without(line) for line in entity.lines]
-    return {**fields, "lines": lines, "status": entity.status.value}
+    return {
+        **fields,
+        "lines": lines,
+        "product_ids": [line.product_id for line in entity.lines],  # to find them by
+        "status": entity.status.value,
+    }
 
 
 def _without(entity: Entity | PricedLine, *names: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from inventory_function.domain import (
     MAX_QUANTITY,
     Adjustment,
     Line,
+    Movement,
     Product,
     Reservation,
     merge,
@@ -39,27 +40,16 @@ class ProductBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         """Name, and price in minor units."""
         checks = Checks()
         checks.text(self.name, MAX_NAME, pointer="#/name")
-        price = _price(self.price, currency, checks)
+        price = checks.money(self.price, MAX_PRICE, currency, pointer="#/price")
         checks.done()
         return self.name, price
-
-
-def _price(price: Number, currency: str, checks: Checks) -> int:
-    most = money.to_wire(MAX_PRICE, currency)
-    bounds = f"must be a number from 0 to {most:,}"
-    if not checks.require(0 <= price <= most, bounds, pointer="#/price"):
-        return 0
-    try:
-        return money.to_minor(price, currency)
-    except ValueError as error:
-        checks.require(False, str(error), pointer="#/price")
-        return 0
 
 
 class AdjustmentBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     delta: Number
     reason: str
     reference: str | None = None
+    actor: str | None = None
 
     def checked(self) -> int:
         """The delta."""
@@ -69,6 +59,8 @@ class AdjustmentBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         checks.text(self.reason, MAX_NAME, pointer="#/reason")
         if self.reference is not None:
             checks.text(self.reference, MAX_NAME, pointer="#/reference")
+        if self.actor is not None:
+            checks.text(self.actor, MAX_NAME, pointer="#/actor")
         checks.done()
         return delta
 
@@ -154,8 +146,23 @@ def adjustment_answer(adjustment: Adjustment) -> dict[str, Any]:
         "delta": adjustment.delta,
         "reason": adjustment.reason,
         "reference": adjustment.reference,
+        "actor": adjustment.actor,
         "available_quantity": adjustment.available,
         "created_at": timestamp(adjustment.created_at),
+    }
+
+
+def movement_answer(movement: Movement) -> dict[str, Any]:
+    """Changes of the three places that a unit can be in; together they are what is there now."""
+    return {
+        "kind": movement.kind,
+        "at": timestamp(movement.at),
+        "actor": movement.actor,
+        "reason": movement.reason,
+        "reference": movement.reference,
+        "available_change": movement.available,
+        "reserved_change": movement.reserved,
+        "shipped_change": movement.shipped,
     }
 
 

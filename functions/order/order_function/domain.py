@@ -4,6 +4,7 @@ OrderError                        why a request about an order was refused
 ├── OrderNotFoundError            there is no such order
 ├── OrderRejectedError            inventory refused it; under a key that is final
 ├── NotCancellableError           it was rejected, or the goods have left
+├── NotFulfillableError           it is not confirmed: there is nothing to send
 └── IdempotencyKeyReusedError     the key belongs to another body
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from functions_common.encoding import LENGTH, digest_id, random_id
 
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
+MAX_TOTAL = 10**18
+"""In minor units: beyond what any order can cost."""
 
-_ORDER_ID = re.compile(rf"ORD[0-9A-HJKMNP-TV-Z]{{{LENGTH}}}")
+_DIGEST = rf"[0-9A-HJKMNP-TV-Z]{{{LENGTH}}}"
+_ORDER_ID = re.compile(rf"ORD{_DIGEST}")
+_RESERVATION_ID = re.compile(rf"(ORD{_DIGEST})\.(0|[1-9][0-9]{{0,8}})\.({_DIGEST})")
 
 
 class OrderError(Exception):
@@ -49,6 +54,11 @@ class NotCancellableError(OrderError):
         super().__init__(f"The order {order.order_id} is {order.status} and cannot be cancelled")
 
 
+class NotFulfillableError(OrderError):
+    def __init__(self, order: Order) -> None:
+        super().__init__(f"The order {order.order_id} is {order.status} and cannot be fulfilled")
+
+
 class IdempotencyKeyReusedError(OrderError):
     def __init__(self) -> None:
         super().__init__("The Idempotency-Key was used for another order")
@@ -62,7 +72,11 @@ class Status(StrEnum):
     REJECTED = "rejected"
     FULFILLING = "fulfilling"
     FULFILLED = "fulfilled"
+    ABANDONED = "abandoned"
+    """An attempt that died before it was an order. Nobody sees it; the next one replaces it."""
 
+
+PUBLIC = tuple(status for status in Status if status is not Status.ABANDONED)
 
 LIVE = frozenset((Status.PENDING, Status.CONFIRMED, Status.FULFILLING, Status.FULFILLED))
 """The order's reservation is its own to keep."""
@@ -95,6 +109,24 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class ReservationName:
+    """A reservation belongs to one attempt of one body: two bodies never meet in inventory."""
+
+    order_id: str
+    attempt: int
+    fingerprint: str
+
+    def __str__(self) -> str:
+        return f"{self.order_id}.{self.attempt}.{self.fingerprint}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for one that no order has named."""
+        match = _RESERVATION_ID.fullmatch(text)
+        return cls(match[1], int(match[2]), match[3]) if match else None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try of one body at becoming an order; all of it is chosen before the first call."""
 
@@ -104,30 +136,49 @@ class Attempt:
     keyed: bool
     nonce: str
     """Of this delivery: it tells its own writes from those of another delivery of the same body."""
+    expected_total: int | None = None
+    """In minor units: what the customer was shown. None: whatever it costs."""
     number: int = 0
 
     @property
     def fingerprint(self) -> str:
+        """Of all that the body says, so that a body that says no more than before keeps its own."""
         lines = (part for line in self.lines for part in (line.product_id, str(line.quantity)))
-        return digest_id(self.customer_id, *lines)
+        total = [] if self.expected_total is None else [f"total={self.expected_total}"]
+        return digest_id(self.customer_id, *lines, *total)
 
     @property
     def reservation_id(self) -> str:
-        """Belongs to this body alone, so two bodies under one key never meet in inventory."""
-        return f"{self.order_id}.{self.number}.{self.fingerprint}"
+        return str(ReservationName(self.order_id, self.number, self.fingerprint))
 
     @classmethod
-    def begin(cls, customer_id: str, lines: Iterable[Line], key: str | None) -> Attempt:
+    def begin(
+        cls,
+        customer_id: str,
+        lines: Iterable[Line],
+        key: str | None,
+        expected_total: int | None = None,
+    ) -> Self:
         order_id = random_id() if key is None else digest_id(customer_id, key)
         return cls(
-            f"ORD{order_id}", customer_id, merge(lines), keyed=key is not None, nonce=random_id()
+            f"ORD{order_id}",
+            customer_id,
+            merge(lines),
+            keyed=key is not None,
+            nonce=random_id(),
+            expected_total=expected_total,
         )
+
+    def after(self, abandoned: Order) -> Self:
+        """The next attempt: what the abandoned one reserved is given back, never taken over."""
+        return replace(self, number=max(self.number, abandoned.attempt) + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     order_id: str
     customer_id: str
+    """Empty in an abandoned order: a reservation does not tell whose it was."""
     status: Status
     created_at: datetime
     fingerprint: str
@@ -138,47 +189,92 @@ class Order:
     """The lines with prices; empty until inventory has reserved them."""
     currency: str | None = None
     rejection: Rejection | None = None
+    expected_total: int | None = None
 
     @classmethod
-    def confirmed(
+    def reserved(
         cls, attempt: Attempt, items: tuple[Item, ...], currency: str, now: datetime
-    ) -> Order:
-        order = cls._of(attempt, Status.CONFIRMED, now)
-        return replace(order, items=items, currency=currency)
+    ) -> Self:
+        """Confirmed at these prices; rejected where the customer was shown others."""
+        return cls.pending(attempt, now).complete(items, currency)
 
     @classmethod
-    def rejected(cls, attempt: Attempt, rejection: Rejection, now: datetime) -> Order:
-        return replace(cls._of(attempt, Status.REJECTED, now), rejection=rejection)
+    def rejected(cls, attempt: Attempt, rejection: Rejection, now: datetime) -> Self:
+        return cls.pending(attempt, now).reject(rejection)
 
     @classmethod
-    def _of(cls, attempt: Attempt, status: Status, now: datetime) -> Order:
+    def pending(cls, attempt: Attempt, now: datetime) -> Self:
+        """Nothing is known of its stock yet."""
         return cls(
             attempt.order_id,
             attempt.customer_id,
-            status,
+            Status.PENDING,
             now,
             attempt.fingerprint,
             attempt.number,
             attempt.nonce,
             attempt.lines,
+            expected_total=attempt.expected_total,
+        )
+
+    @classmethod
+    def abandoned(cls, name: ReservationName, now: datetime) -> Self:
+        """In place of the order that the reservation was made for, and that nobody has written."""
+        return cls(
+            name.order_id,
+            "",
+            Status.ABANDONED,
+            now,
+            name.fingerprint,
+            name.attempt,
+            nonce=random_id(),
+            lines=(),
         )
 
     @property
     def reservation_id(self) -> str:
-        return f"{self.order_id}.{self.attempt}.{self.fingerprint}"
+        return str(ReservationName(self.order_id, self.attempt, self.fingerprint))
 
     @property
     def total_price(self) -> int:
         return sum(item.unit_price * item.quantity for item in self.items)
 
+    @property
+    def live(self) -> bool:
+        return self.status in LIVE
+
     def made_by(self, attempt: Attempt) -> bool:
         """Written by this very delivery, so answering with it is no replay."""
         return self.nonce == attempt.nonce
 
-    def owns_reservation_of(self, attempt: Attempt) -> bool:
-        return self.status in LIVE and self.reservation_id == attempt.reservation_id
+    def owns(self, reservation_id: str) -> bool:
+        """Whether it is the order's to keep."""
+        return self.live and self.reservation_id == reservation_id
 
-    def cancel(self) -> Order:
+    def gives_way_to(self, attempt: Attempt) -> bool:
+        """An earlier attempt of the same body died: the next one may follow."""
+        return self.status is Status.ABANDONED and self.fingerprint == attempt.fingerprint
+
+    def complete(self, items: tuple[Item, ...], currency: str) -> Self:
+        """Its stock is reserved, at these prices. One that is not pending stays as it is."""
+        if self.status is not Status.PENDING:
+            return self
+        confirmed = replace(self, status=Status.CONFIRMED, items=items, currency=currency)
+        total = confirmed.total_price
+        if self.expected_total in (None, total):
+            return confirmed
+        detail = "The price has changed since: see total_price, and order again at that price"
+        return self.reject(
+            Rejection("price-changed", detail, {"total_price": total, "currency": currency})
+        )
+
+    def reject(self, rejection: Rejection) -> Self:
+        """Inventory has refused it. One that is not pending stays as it is."""
+        if self.status is not Status.PENDING:
+            return self
+        return replace(self, status=Status.REJECTED, rejection=rejection)
+
+    def cancel(self) -> Self:
         """The first half: no stock has moved yet. Again on one that is being cancelled."""
         if self.status in (Status.PENDING, Status.CONFIRMED, Status.CANCELLING):
             return replace(self, status=Status.CANCELLING)
@@ -186,10 +282,23 @@ class Order:
             return self
         raise NotCancellableError(self)
 
-    def released(self) -> Order:
+    def released(self) -> Self:
         """The second half: its stock has been given back."""
         done = self.status is Status.CANCELLING
         return replace(self, status=Status.CANCELLED) if done else self
+
+    def fulfil(self) -> Self:
+        """The first half: the goods are about to leave. Again on one that is being fulfilled."""
+        if self.status in (Status.CONFIRMED, Status.FULFILLING):
+            return replace(self, status=Status.FULFILLING)
+        if self.status is Status.FULFILLED:
+            return self
+        raise NotFulfillableError(self)
+
+    def consumed(self) -> Self:
+        """The second half: its stock is counted as shipped."""
+        done = self.status is Status.FULFILLING
+        return replace(self, status=Status.FULFILLED) if done else self
 
 
 def is_order_id(text: str) -> bool:

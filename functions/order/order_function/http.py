@@ -9,12 +9,13 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import NotFound
 
 from functions_common import paging, parsing, problems, web
+from functions_common.callers import Callers
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
 from functions_common.parsing import Checks
 from functions_common.problems import InvalidField, MalformedRequestError, Problem
 from order_function import domain, wire
-from order_function.domain import OrderNotFoundError, Status
+from order_function.domain import Attempt, OrderNotFoundError, Status
 from order_function.inventory_client import InventoryClient
 from order_function.ports import InventoryUnavailableError
 from order_function.service import Orders, UnresolvedError
@@ -23,9 +24,12 @@ from order_function.store import Store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from order_function.domain import Order
     from order_function.settings import Settings
 
+OPERATOR = "operator"
 REPLAYED = {"Idempotent-Replayed": "true"}
+RESPOND_ASYNC = "respond-async"
 
 
 def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
@@ -41,30 +45,39 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
             settings.request_deadline_seconds,
         )
     app = web.create_app("order", PROBLEMS)
-    _Api(orders).route(app)
+    _Api(orders, settings.currency).route(app, Callers({OPERATOR: settings.operator_tokens}))
     return app
 
 
 class _Api:
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: Orders, currency: str) -> None:
         self._orders = orders
+        self._currency = currency
 
-    def route(self, app: Flask) -> None:
+    def route(self, app: Flask, callers: Callers) -> None:
+        operator = callers.only(OPERATOR)
         app.post("/orders")(self.place_order)
         app.get("/orders")(self.list_orders)
         app.get("/orders/<order_id>")(self.show_order)
         app.post("/orders/<order_id>/cancel")(self.cancel_order)
+        app.post("/orders/<order_id>/fulfil")(operator(self.fulfil_order))
         app.get("/products")(self.list_products)
         app.get("/products/<product_id>")(self.show_product)
 
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
         body = parsing.body(request, wire.OrderBody)
-        placed = self._orders.place(body.customer_id, body.checked(), key)
+        lines, expected_total = body.checked(self._currency)
+        attempt = Attempt.begin(body.customer_id, lines, key, expected_total)
+        placed = self._orders.place(attempt, respond_async=_prefers_async())
         headers = {"Location": f"/orders/{placed.order.order_id}"}
         if placed.replayed:
             headers |= REPLAYED
-        return web.answer(wire.order_answer(placed.order), HTTPStatus.CREATED, headers)
+        status = HTTPStatus.CREATED
+        if placed.order.status is Status.PENDING:
+            status = HTTPStatus.ACCEPTED
+            headers["Preference-Applied"] = RESPOND_ASYNC
+        return web.answer(wire.order_answer(placed.order), status, headers)
 
     def list_orders(self) -> Response:
         args = parsing.query(request, "customer_id", "status", "limit", "cursor")
@@ -88,8 +101,10 @@ class _Api:
 
     def cancel_order(self, order_id: str) -> Response:
         order = self._orders.cancel(_named(order_id))
-        done = order.status is Status.CANCELLED
-        return web.answer(wire.order_answer(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED)
+        return _done_if(order, Status.CANCELLED)
+
+    def fulfil_order(self, order_id: str) -> Response:
+        return _done_if(self._orders.fulfil(_named(order_id)), Status.FULFILLED)
 
     def list_products(self) -> Response:
         return self._catalogue("/products", dict(parsing.query(request, "limit", "cursor")))
@@ -106,6 +121,18 @@ class _Api:
         return Response(body, status, content_type=content_type)
 
 
+def _prefers_async() -> bool:
+    """``Prefer: respond-async`` (RFC 7240), alone or among others."""
+    preferences = ",".join(request.headers.getlist("Prefer")).lower().split(",")
+    return RESPOND_ASYNC in (each.partition(";")[0].strip() for each in preferences)
+
+
+def _done_if(order: Order, status: Status) -> Response:
+    """202 where the second half is still to come."""
+    done = order.status is status
+    return web.answer(wire.order_answer(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED)
+
+
 def _named(order_id: str) -> str:
     if not domain.is_order_id(order_id):
         raise OrderNotFoundError(order_id[:128])
@@ -114,14 +141,14 @@ def _named(order_id: str) -> str:
 
 def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
     text = args.get("status")
-    known = [status.value for status in Status]
+    known = [status.value for status in domain.PUBLIC]
     fine = text is None or text in known
     checks.require(fine, f"must be one of {', '.join(known)}", parameter="status")
     return Status(text) if text and fine else None
 
 
 def _rejected(error: domain.OrderRejectedError) -> Problem:
-    extensions = dict(error.rejection.extensions)
+    extensions = wire.extensions_answer(error.rejection)
     if error.order_id is not None:
         extensions["order_id"] = error.order_id
     headers = REPLAYED if error.replayed else {}
@@ -137,6 +164,7 @@ PROBLEMS: web.ProblemTable = {
     domain.OrderNotFoundError: web.problem(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejected,
     domain.NotCancellableError: web.problem(HTTPStatus.CONFLICT, "not-cancellable"),
+    domain.NotFulfillableError: web.problem(HTTPStatus.CONFLICT, "not-fulfillable"),
     domain.IdempotencyKeyReusedError: web.problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),

@@ -23,7 +23,7 @@ from order_function.ports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from functions_common.deadlines import Deadline
     from order_function.domain import Line
@@ -118,12 +118,27 @@ class InventoryClient:
             raise InventoryRefusedError(problem.rejection())
         raise _unusable(answer, problem.detail)
 
-    def release(self, reservation_id: str, deadline: Deadline) -> None:
-        body = {"ids": [reservation_id]}
-        answer = self._call("POST", "/reservations:release", deadline, body)
+    def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
+        self._settle("release", reservation_ids, deadline)
+
+    def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
+        self._settle("confirm", reservation_ids, deadline)
+
+    def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
+        consumed = self._settle("consume", reservation_ids, deadline)
+        if len(consumed) < len(reservation_ids) or set(consumed.values()) != {"consumed"}:
+            raise InventoryUnavailableError(f"not all were consumed: {consumed}", carried_out=None)
+
+    def _settle(
+        self, verb: str, reservation_ids: Collection[str], deadline: Deadline
+    ) -> dict[str, str]:
+        """The status of each reservation that inventory knows, afterwards."""
+        body = {"ids": list(reservation_ids)}
+        answer = self._call("POST", f"/reservations:{verb}", deadline, body)
         if answer.status_code != HTTPStatus.OK:
-            raise _unusable(answer, "the release was refused")
-        _read(answer, _Reservations)
+            raise _unusable(answer, f"the {verb} was refused")
+        found = _read(answer, _Reservations).reservations
+        return {reservation.reservation_id: reservation.status for reservation in found}
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
         answer = self._call("GET", path, deadline, query=query)

@@ -10,14 +10,15 @@ The store's errors are those of functions_common.store_errors; inventory's are:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
+    from collections.abc import Collection, Iterable
+    from datetime import datetime, timedelta
 
     from functions_common.deadlines import Deadline
-    from order_function.domain import Item, Line, Order, Rejection, Status
+    from order_function.domain import Item, Line, Order, Rejection, ReservationName, Status
 
 
 class InventoryError(Exception):
@@ -47,8 +48,14 @@ class Inventory(Protocol):
     ) -> tuple[tuple[Item, ...], str]:
         """Hold every line, or none; the items as they were priced, and their currency."""
 
-    def release(self, reservation_id: str, deadline: Deadline) -> None:
-        """Give back what the reservation holds; one that is not known can never be held then."""
+    def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
+        """Give back what they hold; one that is not known can never be held then."""
+
+    def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
+        """Their orders exist. Changes those that are held, and nothing else."""
+
+    def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
+        """The goods have left: what they hold is counted as shipped."""
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
         """Status and body of a read of the catalogue, to be passed through."""
@@ -73,3 +80,36 @@ class OrderStore(Protocol):
         deadline: Deadline,
     ) -> list[Order]:
         """Newest first, beginning after the one given by its time and id."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldReservation:
+    reservation_id: str
+    name: ReservationName | None
+    """None where no order can have named it."""
+    age: timedelta
+    """By the database's clock alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedOrder:
+    order: Order
+    age: timedelta
+    """Since it last changed, by the database's clock alone."""
+
+
+class Backlog(Protocol):
+    """What was begun and not finished, on both sides: documents, a page at a time, by their id."""
+
+    def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:
+        """Reservations that nobody has confirmed, released or consumed."""
+
+    def unfinished(
+        self, after: str | None, limit: int, deadline: Deadline
+    ) -> list[UnfinishedOrder]:
+        """Orders that are pending, cancelling or fulfilling."""
+
+    def orders(
+        self, order_ids: Collection[str], deadline: Deadline
+    ) -> dict[str, tuple[Order, datetime]]:
+        """Those that are there, abandoned ones too, each with its version."""

@@ -29,7 +29,7 @@ class Store:
             found = self._reference(order_id).get(**call_options(deadline))
         if not found.exists:
             return None
-        return _to_order(found), found.update_time
+        return to_order(found), found.update_time
 
     def create(self, order: Order, deadline: Deadline) -> None:
         reference, document = self._reference(order.order_id), _to_document(order)
@@ -65,13 +65,13 @@ class Store:
             query = query.start_after(place)
         with reading():
             documents = list(query.stream(**call_options(deadline)))
-        return [_to_order(found) for found in documents]
+        return [to_order(found) for found in documents]
 
     def _reference(self, order_id: str) -> DocumentReference:
         return self._connection.client.document(COLLECTION, order_id)
 
 
-def _to_order(found: DocumentSnapshot[Any]) -> Order:
+def to_order(found: DocumentSnapshot[Any]) -> Order:
     fields = known_fields(found, Order)
     rejection = fields.pop("rejection", None)
     return Order(

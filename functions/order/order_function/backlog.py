@@ -1,0 +1,78 @@
+"""What was left half done, in Firestore: orders, and inventory's reservations, which are only read.
+
+Ages are the database's: its time of reading less its time of writing, so no clock of ours decides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.cloud.firestore import FieldFilter
+
+from functions_common.firestore import call_options, reading
+from order_function.domain import ReservationName, Status
+from order_function.ports import HeldReservation, UnfinishedOrder
+from order_function.store import COLLECTION, to_order
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from google.cloud.firestore import DocumentSnapshot
+
+    from functions_common.deadlines import Deadline
+    from functions_common.firestore import Connection
+    from order_function.domain import Order
+
+RESERVATIONS = "reservations"
+HELD = "held"
+
+_UNFINISHED = [Status.PENDING.value, Status.CANCELLING.value, Status.FULFILLING.value]
+
+
+class FirestoreBacklog:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:
+        of_status = FieldFilter("status", "==", HELD)
+        return [
+            HeldReservation(
+                found.id, ReservationName.parse(found.id), found.read_time - found.create_time
+            )
+            for found in self._page(RESERVATIONS, of_status, after, limit, deadline)
+        ]
+
+    def unfinished(
+        self, after: str | None, limit: int, deadline: Deadline
+    ) -> list[UnfinishedOrder]:
+        of_status = FieldFilter("status", "in", _UNFINISHED)
+        return [
+            UnfinishedOrder(to_order(found), found.read_time - found.update_time)
+            for found in self._page(COLLECTION, of_status, after, limit, deadline)
+        ]
+
+    def orders(
+        self, order_ids: Collection[str], deadline: Deadline
+    ) -> dict[str, tuple[Order, datetime]]:
+        client = self._connection.client
+        references = [client.document(COLLECTION, order_id) for order_id in order_ids]
+        with reading():
+            documents = list(client.get_all(references, **call_options(deadline)))
+        return {each.id: (to_order(each), each.update_time) for each in documents if each.exists}
+
+    def _page(
+        self,
+        collection: str,
+        of_status: FieldFilter,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,
+    ) -> list[DocumentSnapshot[Any]]:
+        client = self._connection.client
+        query = client.collection(collection).where(filter=of_status)
+        query = query.order_by("__name__").limit(limit)
+        if after is not None:
+            query = query.start_after({"__name__": client.document(collection, after)})
+        with reading():
+            return list(query.stream(**call_options(deadline)))
