@@ -5,18 +5,13 @@ The same suite runs against the fake that order's unit tests use, so the fake ca
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import requests
 from flask import Flask
-from requests.adapters import BaseAdapter, HTTPAdapter
-from support.apps import ORDER, inventory_app
+from support.apps import ORDER, WsgiAdapter, inventory_app
 from support.builders import soon, stocked
 from support.fakes import FakeInventory
-from urllib3 import HTTPResponse
-from werkzeug.test import Client
 
 from order_function.domain import Line
 from order_function.inventory_client import InventoryClient
@@ -30,29 +25,6 @@ if TYPE_CHECKING:
     from order_function.ports import Inventory
 
 TWO_LINES = (Line("P001", 2), Line("P002", 1))
-
-
-class WsgiAdapter(BaseAdapter):
-    """Carries requests' calls into a WSGI app in this process."""
-
-    def __init__(self, app: Flask) -> None:
-        super().__init__()
-        self._client = Client(app)
-
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
-        answer = self._client.open(
-            request.path_url, method=request.method, data=request.body, headers=request.headers
-        )
-        raw = HTTPResponse(
-            body=BytesIO(answer.data),
-            headers=dict(answer.headers),
-            status=answer.status_code,
-            preload_content=False,
-        )
-        return HTTPAdapter().build_response(request, raw)
-
-    def close(self) -> None:
-        pass
 
 
 def client_of(app: Flask) -> InventoryClient:

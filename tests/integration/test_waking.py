@@ -11,7 +11,11 @@ from local import stack
 from firestore_emulator.launcher import free_port
 from functions_common.waking import wake
 
-SETTINGS = {"GOOGLE_CLOUD_PROJECT": "test", "ORDER_TOKENS": "token-of-the-order-function"}
+SETTINGS = {
+    "GOOGLE_CLOUD_PROJECT": "test",
+    "ORDER_TOKENS": "token-of-the-order-function",
+    "OPERATOR_TOKENS": "token-of-an-operator",
+}
 
 
 def test_it_asks_for_inventorys_health_and_waits_for_nothing(tmp_path: Path) -> None:

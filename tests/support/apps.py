@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3 import HTTPResponse
+from werkzeug.test import Client
 
 from functions_common.settings import FirestoreSettings, ServerSettings
 from inventory_function.http import create_app as create_inventory_app
@@ -12,6 +18,9 @@ from order_function.http import create_app as create_order_app
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
 from support.fakes import FakeInventory, MemoryOrders, MemoryStock
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 ORDER = "token-of-the-order-function"
 OPERATOR = "token-of-an-operator"
@@ -43,3 +52,26 @@ def order_app(store: MemoryOrders, inventory: FakeInventory) -> Flask:
         _SERVER, _FIRESTORE, "http://inventory", 5, "USD", 60, ORDER, operator_tokens=(OPERATOR,)
     )
     return create_order_app(settings, Orders(store, inventory, 5))
+
+
+class WsgiAdapter(BaseAdapter):
+    """Carries requests' calls into a WSGI app in this process."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__()
+        self._client = Client(app)
+
+    def send(self, request: PreparedRequest, **_: Any) -> Response:  # type: ignore[override]
+        answer = self._client.open(
+            request.path_url, method=request.method, data=request.body, headers=request.headers
+        )
+        raw = HTTPResponse(
+            body=BytesIO(answer.data),
+            headers=dict(answer.headers),
+            status=answer.status_code,
+            preload_content=False,
+        )
+        return HTTPAdapter().build_response(request, raw)
+
+    def close(self) -> None:
+        pass

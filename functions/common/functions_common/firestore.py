@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from google.api_core import exceptions as google_errors
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from google.cloud.firestore import DocumentSnapshot
+    from google.protobuf.timestamp_pb2 import Timestamp
 
     from functions_common.deadlines import Deadline
     from functions_common.settings import FirestoreSettings
@@ -98,6 +100,11 @@ def known_fields(found: DocumentSnapshot[Any], kind: type) -> dict[str, Any]:
     fields = found.to_dict() or {}
     names: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
     return {name: fields[name] for name in names if name in fields}
+
+
+def moment(time: datetime | Timestamp) -> datetime:
+    """A snapshot's time: the client gives some as a datetime, others as they came."""
+    return time if isinstance(time, datetime) else time.ToDatetime(UTC)
 
 
 @contextmanager

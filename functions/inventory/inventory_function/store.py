@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common.firestore import call_options, committing, known_fields, reading
+from functions_common.firestore import call_options, committing, known_fields, moment, reading
 from inventory_function.domain import (
     Adjustment,
     PricedLine,
@@ -105,7 +105,9 @@ class Store:
         if after is not None:
             query = query.start_after({"__name__": self._reference(reservation_key(after))})
         return [
-            RecordedReservation(_to_reservation(found), found.create_time, found.update_time)
+            RecordedReservation(
+                _to_reservation(found), moment(found.create_time), moment(found.update_time)
+            )
             for found in self._stream(query, deadline)
         ]
 

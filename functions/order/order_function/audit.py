@@ -15,12 +15,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from functions_common import logs
+from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
 from functions_common.settings import Environment, FirestoreSettings, SettingsError
 from functions_common.store_errors import StoreError
 from order_function import invariants
 from order_function.invariants import Books, Finding
-from order_function.snapshot import Snapshot, utc
+from order_function.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "Audited",
         severity=logging.ERROR if found else logging.INFO,
         findings=len(found),
-        read_time=utc(snapshot.read_time),
+        read_time=timestamp(snapshot.read_time),
         **snapshot.counts,
     )
     return 1 if found else 0

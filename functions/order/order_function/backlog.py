@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter
 
-from functions_common.firestore import call_options, reading
+from functions_common.firestore import call_options, moment, reading
 from order_function.domain import ReservationName, Status
 from order_function.ports import HeldReservation, UnfinishedOrder
 from order_function.store import COLLECTION, to_order
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from google.cloud.firestore import DocumentSnapshot
+    from google.protobuf.timestamp_pb2 import Timestamp
 
     from functions_common.deadlines import Deadline
     from functions_common.firestore import Connection
@@ -38,7 +39,7 @@ class FirestoreBacklog:
         of_status = FieldFilter("status", "==", HELD)
         return [
             HeldReservation(
-                found.id, ReservationName.parse(found.id), found.read_time - found.create_time
+                found.id, ReservationName.parse(found.id), _age(found, found.create_time)
             )
             for found in self._page(RESERVATIONS, of_status, after, limit, deadline)
         ]
@@ -48,7 +49,7 @@ class FirestoreBacklog:
     ) -> list[UnfinishedOrder]:
         of_status = FieldFilter("status", "in", _UNFINISHED)
         return [
-            UnfinishedOrder(to_order(found), found.read_time - found.update_time)
+            UnfinishedOrder(to_order(found), _age(found, found.update_time))
             for found in self._page(COLLECTION, of_status, after, limit, deadline)
         ]
 
@@ -76,3 +77,7 @@ class FirestoreBacklog:
             query = query.start_after({"__name__": client.document(collection, after)})
         with reading():
             return list(query.stream(**call_options(deadline)))
+
+
+def _age(found: DocumentSnapshot[Any], since: datetime | Timestamp) -> timedelta:
+    return moment(found.read_time) - moment(since)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from functions_common.deadlines import Deadline
-from functions_common.firestore import call_options, reading
+from functions_common.firestore import call_options, moment, reading
 from order_function.backlog import RESERVATIONS
 from order_function.domain import Item, ReservationName
 from order_function.invariants import AuditedOrder, AuditedProduct, AuditedReservation
@@ -31,12 +30,12 @@ class Snapshot:
         self._client = connection.client
         with reading():
             found = self._client.document("audits", "now").get(**_options())
-        self.read_time: datetime = found.read_time
+        self.read_time = moment(found.read_time)
         self.counts: dict[str, int] = {}
 
     def orders(self) -> Iterator[AuditedOrder]:
         for found in self._all(COLLECTION):
-            yield AuditedOrder(to_order(found), self.read_time - found.update_time)
+            yield AuditedOrder(to_order(found), self.read_time - moment(found.update_time))
 
     def reservations(self) -> Iterator[AuditedReservation]:
         for found in self._all(RESERVATIONS):
@@ -47,7 +46,7 @@ class Snapshot:
                 fields["status"],
                 fields["currency"],
                 tuple(_item(line) for line in fields["lines"]),
-                self.read_time - found.create_time,
+                self.read_time - moment(found.create_time),
             )
 
     def products(self) -> Iterator[AuditedProduct]:
@@ -80,7 +79,3 @@ def _options() -> dict[str, Any]:
 
 def _item(line: dict[str, Any]) -> Item:
     return Item(line["product_id"], line["quantity"], line["unit_price"], line["name"])
-
-
-def utc(moment: datetime) -> str:
-    return datetime.fromtimestamp(moment.timestamp(), UTC).isoformat(timespec="microseconds")

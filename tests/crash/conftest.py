@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from support.crashing import CrashingShop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COVERED = pytest.StashKey[list[tuple[str, int, int]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COVERED] = []
+
+
+@pytest.fixture(scope="session")
+def which() -> str:
+    """One emulator is enough for the protocol; what each of them does, tests/contract compares."""
+    return "given" if os.environ.get("FIRESTORE_EMULATOR_HOST") else "embedded"
+
+
+@pytest.fixture(scope="session")
+def shop(emulator: str) -> Iterator[CrashingShop]:
+    with CrashingShop(emulator) as shop:
+        yield shop
+
+
+@pytest.fixture
+def covered(request: pytest.FixtureRequest) -> list[tuple[str, int, int]]:
+    """Flow, its remote calls, and the points at which it was cut short: told at the end."""
+    return request.config.stash[COVERED]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    flows = config.stash[COVERED]
+    if flows:
+        calls, points = (sum(each[n] for each in flows) for n in (1, 2))
+        terminalreporter.write_line(
+            f"crash points: {len(flows)} flows, {calls} remote calls x 3 = {points} points covered"
+        )

@@ -1,0 +1,486 @@
+"""Every flow, cut short at every one of its remote calls, in each of three ways.
+
+A flow says what is given, does its part as a client would who tries again when nothing or a 503
+comes back, and then says what must be true. In between reconcile runs until there is nothing left
+to do, and the audit must find nothing: nothing oversold, nothing leaked, nothing half done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from support.apps import OPERATOR
+from support.builders import soon
+from support.crashing import CrashingShop, Cut, ProcessDiedError
+
+from order_function.domain import Attempt, Line, Order, ReservationName, Status
+
+Flow = Callable[[CrashingShop], Iterator[None]]
+
+TRIES = 10
+STOCK = 10
+AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR}"}
+BODY = {"customer_id": "C1", "product_id": "P1", "quantity": 2}
+ATTEMPT = Attempt.begin("C1", [Line("P1", 2)], "key")
+
+
+def until_answered(shop: CrashingShop, app: str, method: str, path: str, **request: Any) -> Any:
+    """As a client who may repeat a request does: until there is an answer that is no 503."""
+    for _ in range(TRIES):
+        with suppress(ProcessDiedError):
+            answer = getattr(shop, app).test_client().open(path, method=method, **request)
+            if answer.status_code != 503:
+                return answer
+            continue
+        shop.restart()
+    raise AssertionError(f"{method} {path} was never answered")
+
+
+def once(shop: CrashingShop, **request: Any) -> Any:
+    """As a client without a key must: whatever comes back, or None where nothing does."""
+    try:
+        return shop.order.test_client().post("/orders", **request)
+    except ProcessDiedError:
+        shop.restart()
+        return None
+
+
+def place(shop: CrashingShop, key: str = "key", headers: Any = None, **changes: Any) -> Any:
+    headers = {"Idempotency-Key": key, **(headers or {})}
+    return until_answered(shop, "order", "POST", "/orders", json=BODY | changes, headers=headers)
+
+
+def move(shop: CrashingShop, order_id: str, verb: str) -> Any:
+    path = f"/orders/{order_id}/{verb}"
+    return until_answered(shop, "order", "POST", path, headers=AS_OPERATOR)
+
+
+def offer(shop: CrashingShop, product_id: str = "P1", stock: int = STOCK) -> None:
+    url, product = f"/products/{product_id}", {"name": "Lamp", "price": 10}
+    answer = until_answered(shop, "inventory", "PUT", url, json=product, headers=AS_OPERATOR)
+    assert answer.status_code in (200, 201)
+    body, headers = {"delta": stock, "reason": "opening stock"}, {"Idempotency-Key": "opening"}
+    answer = until_answered(
+        shop,
+        "inventory",
+        "POST",
+        f"{url}/adjustments",
+        json=body,
+        headers={**AS_OPERATOR, **headers},
+    )
+    assert answer.status_code == 201
+
+
+def sweep(shop: CrashingShop) -> None:
+    """Until there is nothing left to do; processes that die are started again."""
+    for _ in range(TRIES):
+        with suppress(ProcessDiedError):
+            report = shop.sweep()
+            if not report.done and not report.failures:
+                return
+            continue
+        shop.restart()
+    raise AssertionError(f"reconcile finds no end: {report}")
+
+
+def shown(shop: CrashingShop, order_id: str) -> str | None:
+    """Status of the order that order shows; None for 404."""
+    answer = shop.order.test_client().get(f"/orders/{order_id}")
+    return answer.json["status"] if answer.status_code == 200 else None
+
+
+def held(shop: CrashingShop, attempt: Attempt = ATTEMPT) -> None:
+    """What a process leaves that died between its reservation and its order."""
+    shop.client.reserve(attempt.reservation_id, attempt.lines, soon())
+
+
+# The flows: what is given; yield; what is done; yield; what must be true.
+
+
+def an_order_with_a_key(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    answer = place(shop)
+    yield
+    assert answer.status_code == 201
+    assert shown(shop, answer.json["order_id"]) == "confirmed"
+    assert shop.units("P1") == (8, 2, 0)
+
+
+def an_order_of_three_lines(shop: CrashingShop) -> Iterator[None]:
+    names = ("P1", "P2", "P3")
+    for name in names:
+        offer(shop, name)
+    yield
+    items = [{"product_id": name, "quantity": 2} for name in names]
+    body = {"customer_id": "C1", "items": items}
+    headers = {"Idempotency-Key": "key"}
+    answer = until_answered(shop, "order", "POST", "/orders", json=body, headers=headers)
+    yield
+    assert answer.status_code == 201
+    assert [shop.units(name) for name in names] == [(8, 2, 0)] * 3
+
+
+def an_order_without_a_key(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    answer = once(shop, json=BODY)
+    yield
+    if answer is not None and answer.status_code == 201:
+        assert shown(shop, answer.json["order_id"]) == "confirmed"
+        assert shop.units("P1") == (8, 2, 0)
+    else:
+        assert shop.units("P1") in ((8, 2, 0), (10, 0, 0)), "it exists or it does not"
+
+
+def a_refusal_with_a_key(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    answer = place(shop, quantity=11)
+    yield
+    assert answer.status_code == 409
+    assert shown(shop, answer.json["order_id"]) == "rejected"
+    offer(shop, stock=STOCK)
+    assert place(shop, quantity=11).status_code == 409, "it is final"
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def a_refusal_without_a_key(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    answer = once(shop, json=BODY | {"quantity": 11})
+    yield
+    assert answer is None or answer.status_code in (409, 503)
+    assert not shop.documents("orders")
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def a_replay(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    first = place(shop)
+    yield
+    again = place(shop)
+    yield
+    assert (again.status_code, again.json) == (201, first.json)
+    assert shop.units("P1") == (8, 2, 0)
+
+
+def another_body_under_the_key(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    first = place(shop)
+    yield
+    answer = place(shop, quantity=3)
+    yield
+    assert answer.status_code == 422
+    assert shown(shop, first.json["order_id"]) == "confirmed"
+    assert shop.units("P1") == (8, 2, 0)
+
+
+def a_price_that_has_changed(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    answer = place(shop, expected_total=19)
+    yield
+    assert answer.status_code == 409
+    assert answer.json["type"] == "urn:problem-type:price-changed"
+    assert shown(shop, answer.json["order_id"]) == "rejected"
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def a_price_that_has_changed_without_a_key(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    answer = once(shop, json=BODY | {"expected_total": 19})
+    yield
+    assert answer is None or answer.status_code in (409, 503)
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def a_retry_after_the_first_attempt_died(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    held(shop)
+    yield
+    answer = place(shop)
+    yield
+    assert answer.status_code == 201
+    assert shop.units("P1") == (8, 2, 0)
+
+
+def a_retry_after_the_first_attempt_was_abandoned(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    held(shop)
+    sweep(shop)
+    assert shop.units("P1") == (10, 0, 0)
+    assert shown(shop, ATTEMPT.order_id) is None
+    yield
+    answer = place(shop)
+    yield
+    assert (answer.status_code, answer.json["order_id"]) == (201, ATTEMPT.order_id)
+    assert shop.units("P1") == (8, 2, 0)
+    document = shop.documents("orders")[ATTEMPT.order_id]
+    assert document["attempt"] >= 1
+
+
+def a_last_unit_that_an_abandoned_attempt_held(shop: CrashingShop) -> Iterator[None]:
+    """The mark is there and the stock not yet given back: the next attempt sees to it itself."""
+    offer(shop, stock=2)
+    held(shop)
+    name = ReservationName.parse(ATTEMPT.reservation_id)
+    assert name is not None
+    shop.store.create(Order.abandoned(name, datetime.now(UTC)), soon())
+    yield
+    answer = place(shop)
+    yield
+    assert answer.status_code == 201
+    assert shop.units("P1") == (0, 2, 0)
+
+
+def an_answer_while_inventory_is_away(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    shop.order_deadline = 0.5
+    shop.restart()
+    shop.inventory_is_away = True
+    yield
+    answer = place(shop, headers={"Prefer": "respond-async"})
+    shop.inventory_is_away = False
+    shop.order_deadline = 5
+    shop.restart()
+    yield
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/orders/{answer.json['order_id']}"
+    assert shown(shop, answer.json["order_id"]) == "confirmed"
+    assert shop.units("P1") == (8, 2, 0)
+
+
+def cancelling(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    yield
+    answer = move(shop, order_id, "cancel")
+    yield
+    assert answer.status_code in (200, 202)
+    assert shown(shop, order_id) == "cancelled"
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def cancelling_a_pending_order(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    shop.store.create(Order.pending(ATTEMPT, datetime.now(UTC)), soon())
+    yield
+    answer = move(shop, ATTEMPT.order_id, "cancel")
+    yield
+    assert answer.status_code in (200, 202)
+    assert shown(shop, ATTEMPT.order_id) == "cancelled"
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def cancelling_an_order_of_a_retired_product(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    retired = {"name": "Lamp", "price": 10, "active": False}
+    until_answered(shop, "inventory", "PUT", "/products/P1", json=retired, headers=AS_OPERATOR)
+    yield
+    move(shop, order_id, "cancel")
+    yield
+    assert shown(shop, order_id) == "cancelled"
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def fulfilling(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    yield
+    answer = move(shop, order_id, "fulfil")
+    yield
+    assert answer.status_code in (200, 202)
+    assert shown(shop, order_id) == "fulfilled"
+    assert shop.units("P1") == (8, 0, 2)
+    assert move(shop, order_id, "cancel").status_code == 409
+
+
+def sweeping_up_a_dead_attempt(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    held(shop)
+    yield
+    sweep(shop)
+    yield
+    assert shown(shop, ATTEMPT.order_id) is None
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def sweeping_up_a_second_dead_attempt(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    held(shop)
+    sweep(shop)
+    name = ReservationName.parse(ATTEMPT.reservation_id)
+    assert name is not None
+    held(shop, ATTEMPT.after(Order.abandoned(name, datetime.now(UTC))))
+    yield
+    sweep(shop)
+    yield
+    assert shop.units("P1") == (10, 0, 0)
+    assert shop.documents("orders")[ATTEMPT.order_id]["attempt"] == 1
+    assert place(shop).status_code == 201
+
+
+def sweeping_up_what_nobody_has_named(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    shop.client.reserve("made-by-hand", [Line("P1", 2)], soon())
+    yield
+    sweep(shop)
+    yield
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def confirming(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    yield
+    sweep(shop)
+    yield
+    (reservation,) = shop.documents("reservations").values()
+    assert reservation["status"] == "confirmed"
+    assert shown(shop, order_id) == "confirmed"
+    assert shop.units("P1") == (8, 2, 0)
+
+
+def completing_a_pending_order(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    shop.store.create(Order.pending(ATTEMPT, datetime.now(UTC)), soon())
+    yield
+    sweep(shop)
+    yield
+    assert shown(shop, ATTEMPT.order_id) == "confirmed"
+    assert shop.units("P1") == (8, 2, 0)
+
+
+def rejecting_a_pending_order(shop: CrashingShop) -> Iterator[None]:
+    offer(shop, stock=1)
+    shop.store.create(Order.pending(ATTEMPT, datetime.now(UTC)), soon())
+    yield
+    sweep(shop)
+    yield
+    assert shown(shop, ATTEMPT.order_id) == "rejected"
+    assert place(shop).status_code == 409
+    assert shop.units("P1") == (1, 0, 0)
+
+
+def a_pending_order_whose_price_has_changed(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    attempt = Attempt.begin("C1", [Line("P1", 2)], "key", expected_total=1900)
+    shop.store.create(Order.pending(attempt, datetime.now(UTC)), soon())
+    yield
+    sweep(shop)
+    yield
+    assert shown(shop, attempt.order_id) == "rejected"
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def finishing_a_cancel(shop: CrashingShop) -> Iterator[None]:
+    yield from _finishing(shop, Order.cancel, "cancelled", (10, 0, 0))
+
+
+def finishing_a_fulfilment(shop: CrashingShop) -> Iterator[None]:
+    yield from _finishing(shop, Order.fulfil, "fulfilled", (8, 0, 2))
+
+
+def _finishing(
+    shop: CrashingShop,
+    begin: Callable[[Order], Order],
+    status: str,
+    units: tuple[int, int, int],
+) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    found = shop.store.get(order_id, soon())
+    assert found is not None
+    order, version = found
+    shop.store.replace(begin(order), version, soon())
+    yield
+    sweep(shop)
+    yield
+    assert shown(shop, order_id) == status
+    assert shop.units("P1") == units
+
+
+def a_new_product_and_its_stock(shop: CrashingShop) -> Iterator[None]:
+    yield
+    offer(shop)
+    yield
+    assert shop.units("P1") == (10, 0, 0)
+
+
+FLOWS: tuple[Flow, ...] = (
+    an_order_with_a_key,
+    an_order_of_three_lines,
+    an_order_without_a_key,
+    a_refusal_with_a_key,
+    a_refusal_without_a_key,
+    a_replay,
+    another_body_under_the_key,
+    a_price_that_has_changed,
+    a_price_that_has_changed_without_a_key,
+    a_retry_after_the_first_attempt_died,
+    a_retry_after_the_first_attempt_was_abandoned,
+    a_last_unit_that_an_abandoned_attempt_held,
+    an_answer_while_inventory_is_away,
+    cancelling,
+    cancelling_a_pending_order,
+    cancelling_an_order_of_a_retired_product,
+    fulfilling,
+    sweeping_up_a_dead_attempt,
+    sweeping_up_a_second_dead_attempt,
+    sweeping_up_what_nobody_has_named,
+    confirming,
+    completing_a_pending_order,
+    rejecting_a_pending_order,
+    a_pending_order_whose_price_has_changed,
+    finishing_a_cancel,
+    finishing_a_fulfilment,
+    a_new_product_and_its_stock,
+)
+
+
+def run(flow: Flow, shop: CrashingShop, place: int = 0, how: Cut = Cut.LOST) -> list[str]:
+    """The remote calls of the flow's part; place 0 cuts none of them short."""
+    shop.begin()
+    steps = flow(shop)
+    next(steps)
+    shop.network.cut(place, how)
+    next(steps)
+    calls = shop.network.calls
+    shop.network.heal()
+    sweep(shop)
+    assert not shop.findings()
+    next(steps, None)
+    assert not shop.findings()
+    return calls
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
+def test_a_flow_cut_short_anywhere(
+    shop: CrashingShop, flow: Flow, covered: list[tuple[str, int, int]]
+) -> None:
+    calls = run(flow, shop)
+    assert calls
+    points = [(place, how) for place in range(1, len(calls) + 1) for how in Cut]
+    for place, how in points:
+        try:
+            run(flow, shop, place, how)
+        except AssertionError as error:
+            error.add_note(f"cut short {how} at call {place}: {calls[place - 1]}")
+            raise
+    covered.append((flow.__name__, len(calls), len(points)))
+
+
+def test_statuses_that_are_half_done_are_those_that_a_sweep_finishes() -> None:
+    public = {Status.CONFIRMED, Status.CANCELLED, Status.REJECTED, Status.FULFILLED}
+    assert set(Status) - public - {Status.ABANDONED} == {
+        Status.PENDING,
+        Status.CANCELLING,
+        Status.FULFILLING,
+    }

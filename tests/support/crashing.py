@@ -1,0 +1,222 @@
+"""Both functions in this process, stopped at one remote call of our choice.
+
+The functions are the real ones, on real stores and a real emulator; order reaches inventory through
+requests' own adapter. What is replaced is only what stands between a function and the network: the
+client's stub of Firestore, and that adapter. There, one call can be cut short:
+
+- before: the process dies, and the call was never sent
+- after: the process dies, and the call was carried out
+- lost: the process lives, the call was carried out, and its answer does not arrive
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.request import Request, urlopen
+
+import requests
+from google.api_core.exceptions import ServiceUnavailable
+
+from functions_common.firestore import Connection
+from functions_common.settings import FirestoreSettings, ServerSettings
+from inventory_function.http import create_app as create_inventory_app
+from inventory_function.service import Inventory
+from inventory_function.settings import Settings as InventorySettings
+from inventory_function.store import Store as InventoryStore
+from order_function import audit
+from order_function.backlog import FirestoreBacklog
+from order_function.http import create_app as create_order_app
+from order_function.inventory_client import InventoryClient
+from order_function.service import Orders
+from order_function.settings import Settings as OrderSettings
+from order_function.store import Store as OrderStore
+from order_function.sweep import Report, Sweep
+from support.apps import OPERATOR, ORDER, WsgiAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.cloud.firestore import Client
+
+T = TypeVar("T")
+
+PROJECT = "crashes"
+DEADLINE_SECONDS = 5
+_SERVER = ServerSettings("127.0.0.1", 8080, 4)
+
+
+class Cut(StrEnum):
+    BEFORE = "before"
+    AFTER = "after"
+    LOST = "lost"
+
+
+class ProcessDiedError(BaseException):
+    """Not an Exception: nothing in a dead process handles it."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__(process)
+        self.process = process
+
+
+class Network:
+    """Counts remote calls, and cuts one of them short."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self._place = 0
+        self._cut: Cut | None = None
+
+    def cut(self, place: int, how: Cut) -> None:
+        """The call at this place, counted from 1 and from now."""
+        self.calls, self._place, self._cut = [], place, how
+
+    def heal(self) -> None:
+        self.calls, self._cut = [], None
+
+    def carry(self, process: str, name: str, call: Callable[[], T], lost: Exception) -> T:
+        self.calls.append(f"{process} {name}")
+        if self._cut is None or len(self.calls) != self._place:
+            return call()
+        how, self._cut = self._cut, None
+        if how is Cut.BEFORE:
+            raise ProcessDiedError(process)
+        call()
+        if how is Cut.AFTER:
+            raise ProcessDiedError(process)
+        raise lost
+
+
+class _Stub:
+    """Firestore's generated client, with every call carried by our network."""
+
+    def __init__(self, stub: Any, process: str, network: Network) -> None:
+        self._stub, self._process, self._network = stub, process, network
+
+    def commit(self, *args: Any, **kwargs: Any) -> Any:
+        return self._carry("Commit", lambda: self._stub.commit(*args, **kwargs))
+
+    def batch_get_documents(self, *args: Any, **kwargs: Any) -> Any:
+        call = self._stub.batch_get_documents
+        return iter(self._carry("BatchGetDocuments", lambda: list(call(*args, **kwargs))))
+
+    def run_query(self, *args: Any, **kwargs: Any) -> Any:
+        call = self._stub.run_query
+        return iter(self._carry("RunQuery", lambda: list(call(*args, **kwargs))))
+
+    def _carry(self, name: str, call: Callable[[], T]) -> T:
+        return self._network.carry(self._process, name, call, ServiceUnavailable("lost"))
+
+
+class _CutConnection(Connection):
+    def __init__(self, settings: FirestoreSettings, process: str, network: Network) -> None:
+        super().__init__(settings)
+        self._process, self._network = process, network
+
+    def _connect(self) -> Client:
+        client = super()._connect()
+        client._firestore_api_internal = _Stub(  # type: ignore[assignment]  # noqa: SLF001
+            client._firestore_api,  # noqa: SLF001
+            self._process,
+            self._network,
+        )
+        return client
+
+
+class _CutAdapter(WsgiAdapter):
+    """The way from order to inventory; while inventory is away, nobody listens at its end."""
+
+    def __init__(self, shop: CrashingShop) -> None:
+        super().__init__(shop.inventory)
+        self._shop = shop
+
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
+        if self._shop.inventory_is_away:
+            raise requests.ConnectionError("nobody listens")
+        lost = requests.ConnectionError("the answer was lost")
+        name = f"{request.method} {request.path_url.partition('/ORD')[0]}"
+        return self._shop.network.carry("order", name, lambda: self._deliver(request), lost)
+
+    def _deliver(self, request: requests.PreparedRequest) -> requests.Response:
+        try:
+            return super().send(request)
+        except ProcessDiedError as death:
+            if death.process != "inventory":
+                raise
+            self._shop.restart()
+            raise requests.ConnectionError("the connection broke") from death
+
+
+class CrashingShop:
+    """One order and one inventory, in a database of their own."""
+
+    def __init__(self, emulator: str) -> None:
+        self.emulator = emulator
+        self.network = Network()
+        self.inventory_is_away = False
+        self.order_deadline: float = DEADLINE_SECONDS
+        firestore = FirestoreSettings(PROJECT, "(default)", emulator)
+        self._order_connection = _CutConnection(firestore, "order", self.network)
+        self._inventory_connection = _CutConnection(firestore, "inventory", self.network)
+        self._unharmed = Connection(firestore)
+        self._firestore = firestore
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self._order_connection, self._inventory_connection, self._unharmed):
+            each.client.close()
+
+    def begin(self) -> None:
+        """An empty database, and processes that have just started."""
+        path = f"emulator/v1/projects/{PROJECT}/databases/(default)/documents"
+        clear = Request(f"http://{self.emulator}/{path}", method="DELETE")
+        urlopen(clear, timeout=10).close()  # noqa: S310
+        self.network.heal()
+        self.inventory_is_away = False
+        self.order_deadline = DEADLINE_SECONDS
+        self.restart()
+
+    def restart(self) -> None:
+        """What a process remembered is gone."""
+        settings = InventorySettings(
+            _SERVER, self._firestore, "USD", DEADLINE_SECONDS, (ORDER,), (OPERATOR,)
+        )
+        store = InventoryStore(self._inventory_connection)
+        inventory = Inventory(store, "USD", DEADLINE_SECONDS)
+        self.inventory = create_inventory_app(settings, inventory)
+        self.client = InventoryClient("http://inventory", ORDER, connections=1)
+        self.client._session.mount("http://", _CutAdapter(self))  # noqa: SLF001
+        self.store = OrderStore(self._order_connection)
+        self._orders = Orders(self.store, self.client, self.order_deadline)
+        order_settings = OrderSettings(
+            _SERVER,
+            self._firestore,
+            "http://inventory",
+            DEADLINE_SECONDS,
+            "USD",
+            0,
+            ORDER,
+            operator_tokens=(OPERATOR,),
+        )
+        self.order = create_order_app(order_settings, self._orders)
+
+    def sweep(self) -> Report:
+        """One reconcile that leaves nothing alone for being young."""
+        backlog = FirestoreBacklog(self._order_connection)
+        return Sweep(backlog, self.store, self.client, self._orders, timedelta()).run()
+
+    def findings(self) -> list[audit.Finding]:
+        return audit.audit(self._unharmed, timedelta())[1]
+
+    def documents(self, collection: str) -> dict[str, dict[str, Any]]:
+        found = self._unharmed.client.collection(collection).stream()
+        return {each.id: each.to_dict() or {} for each in found}
+
+    def units(self, product_id: str) -> tuple[int, int, int]:
+        """Available, reserved, shipped."""
+        product = self.documents("products")[product_id]
+        return product["available"], product["reserved"], product["shipped"]
