@@ -12,10 +12,10 @@ from specification.protocol import Protocol
 from specification.scenarios import scenarios
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m specification", description=__doc__)
     parser.add_argument("--break", dest="rule", choices=BROKEN, help="leave this rule out")
-    rule = parser.parse_args().rule
+    rule = parser.parse_args(arguments).rule
     protocol = BROKEN[rule]() if rule else Protocol()
     states, began = 0, time.monotonic()
     for name, scenario in scenarios(protocol).items():

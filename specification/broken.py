@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from specification.documents import Answer, OrderStatus, ReservationStatus
-from specification.processes import call
-from specification.protocol import Inventory, Protocol, tell
+from specification.processes import Process, call
+from specification.protocol import Inventory, Protocol, decided, tell, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -50,6 +50,23 @@ class ReleaseBeforeRefusal(Protocol):
         return (yield from super().create(order))
 
 
+class FollowAtOnce(Protocol):
+    """A retry goes on to the next attempt and leaves the one that was given up as it is."""
+
+    def follow(self, attempt: Attempt, abandoned: Order) -> Program:
+        yield from ()
+        return Process.of(self.place, attempt.after(abandoned.attempt), abandoned.version)
+
+
+class RejectAndKeep(Protocol):
+    """reconcile rejects a pending order and does not release what may be held for it."""
+
+    def complete(self, pending: Order) -> Program:
+        reserved = yield from call(self.inventory.reserve, pending.attempt)
+        yield from call(write, decided(pending, reserved))
+        return None
+
+
 class ReleasingTwice(Inventory):
     """What was released gives its unit back again."""
 
@@ -80,6 +97,8 @@ class NotMarking(Inventory):
 
 
 BROKEN: dict[str, Callable[[], Protocol]] = {
+    "follow-at-once": FollowAtOnce,
+    "reject-and-keep": RejectAndKeep,
     "skip-abandon": SkipAbandon,
     "release-twice": lambda: Protocol(ReleasingTwice()),
     "blind-confirm": lambda: Protocol(ConfirmingBlindly()),

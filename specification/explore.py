@@ -14,7 +14,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from specification.documents import Attempt, Product, World
-from specification.invariants import BrokenError, audit, judge
+from specification.invariants import (
+    BrokenError,
+    audit,
+    judge,
+    nobody_is_refused_without_need,
+    the_living_leave_nothing_behind,
+)
 from specification.processes import Process, come_to
 from specification.protocol import read
 
@@ -45,6 +51,11 @@ class Scenario:
         arguments = (argument for client in self.clients.values() for argument in client.arguments)
         return {argument for argument in arguments if isinstance(argument, Attempt)}
 
+    @property
+    def suffices(self) -> bool:
+        """There is a unit for each of them."""
+        return len(self.requests) <= self.units
+
 
 class State(NamedTuple):
     world: World
@@ -68,6 +79,16 @@ class Step(NamedTuple):
     """Of the process whose step it was; none before where it begins."""
 
 
+class Outcome(NamedTuple):
+    """What may become of a call."""
+
+    what: object
+    world: World
+    process: Process
+    late: tuple[Call, ...] = ()
+    faults: int = 0
+
+
 @dataclass(frozen=True)
 class Explored:
     states: int
@@ -83,19 +104,14 @@ class CounterexampleError(Exception):
 
 def explore(protocol: Protocol, scenario: Scenario) -> Explored:
     """Visit every reachable state; CounterexampleError at the first that is broken."""
-    start = State(
-        World(Product(scenario.units)),
-        in_order(scenario.clients.values()),
-        faults=scenario.faults,
-        reconciles=scenario.reconciles,
-    )
+    start = first_state(scenario)
     came_from: dict[State, State | None] = {start: None}
     ends: set[tuple[World, frozenset[Tell]]] = set()
     waiting = deque([start])
     while waiting:
         state = waiting.popleft()
         try:
-            audit(state.world, scenario.units)
+            check(scenario, state)
             if (state.world, state.told) not in ends:
                 judge_at_rest(protocol, scenario, state)
                 ends.add((state.world, state.told))
@@ -107,6 +123,28 @@ def explore(protocol: Protocol, scenario: Scenario) -> Explored:
                 came_from[following] = state
                 waiting.append(following)
     return Explored(len(came_from), len(ends))
+
+
+def first_state(scenario: Scenario) -> State:
+    return State(
+        World(Product(scenario.units)),
+        in_order(scenario.clients.values()),
+        faults=scenario.faults,
+        reconciles=scenario.reconciles,
+    )
+
+
+def check(scenario: Scenario, state: State) -> None:
+    """What holds now, without any help."""
+    check_world(scenario, state.world)
+    if not state.running and not state.late and state.faults == scenario.faults:
+        the_living_leave_nothing_behind(state.world)
+
+
+def check_world(scenario: Scenario, world: World) -> None:
+    audit(world, scenario.units)
+    if scenario.suffices:
+        nobody_is_refused_without_need(world)
 
 
 def successors(protocol: Protocol, state: State) -> Iterator[tuple[Step, State]]:
@@ -130,7 +168,6 @@ def continued(state: State, process: Process) -> Iterator[tuple[Step, State]]:
     """The process makes its next call, and each way in which that may go."""
     call = come_to(process).next_call
     assert call is not None  # noqa: S101 - those that have ended are not kept
-    others = without(state.running, process)
     world, answer = call.carry_out(state.world)
     outcomes = [Outcome(answer, world, process.answered(answer))]
     unheard = process  # it asks again, or goes on without the answer
@@ -142,34 +179,25 @@ def continued(state: State, process: Process) -> Iterator[tuple[Step, State]]:
     if state.faults and call.rule is not read:
         outcomes.append(Outcome("given up, under way", state.world, unheard, (call,), faults=1))
     for outcome in outcomes:
-        told: tuple[Tell, ...] = ()
-        running = state.running
-        after = process
-        if outcome.process is not process:
-            place = come_to(outcome.process)
-            told, after = place.told, place.process
-            running = in_order((*others, after)) if place.next_call else others
-        yield (
-            Step(((call, outcome.what),), told, before=process, after=after),
-            State(
-                outcome.world,
-                running,
-                in_order(state.late + outcome.late),
-                state.told.union(told),
-                state.faults - outcome.faults,
-                state.reconciles,
-            ),
-        )
+        yield came_of(state, process, call, outcome)
 
 
-class Outcome(NamedTuple):
-    """What may become of a call."""
-
-    what: object
-    world: World
-    process: Process
-    late: tuple[Call, ...] = ()
-    faults: int = 0
+def came_of(state: State, process: Process, call: Call, outcome: Outcome) -> tuple[Step, State]:
+    """The state in which a call leaves everything; its process may have ended with it."""
+    place = come_to(outcome.process)
+    told = () if outcome.process is process else place.told
+    running = without(state.running, process)
+    if place.next_call:
+        running = in_order((*running, place.process))
+    step = Step(((call, outcome.what),), told, before=process, after=place.process)
+    return step, State(
+        outcome.world,
+        running,
+        in_order(state.late + outcome.late),
+        state.told.union(told),
+        state.faults - outcome.faults,
+        state.reconciles,
+    )
 
 
 class Run(NamedTuple):
@@ -216,14 +244,14 @@ def judge_at_rest(protocol: Protocol, scenario: Scenario, state: State) -> None:
     """
     rested = rest(protocol, state.world)
     with after("then reconcile", rested):
-        audit(rested.world, scenario.units)
+        check_world(scenario, rested.world)
         judge(rested.world, state.told)
         for request in scenario.requests:
             retry = alone(rested.world, Process.of(protocol.place, request))
             with after("then a retry", retry):
                 if not retry.told:
                     raise BrokenError(f"the key {request.key} is stuck: a retry gets no answer")
-                audit(retry.world, scenario.units)
+                check_world(scenario, retry.world)
                 judge(rest(protocol, retry.world).world, state.told.union(retry.told))
 
 
@@ -238,6 +266,7 @@ def after(who: str, run: Run) -> Iterator[None]:
 
 
 _text = cache(repr)
+"""Calls and processes of several kinds cannot be compared themselves."""
 
 
 def in_order(items: Iterable[T]) -> tuple[T, ...]:

@@ -87,6 +87,21 @@ TRUE_WHERE = {
 REFUSALS = (Answer.SHORT, Answer.PRICE_CHANGED)
 
 
+def nobody_is_refused_without_need(world: World) -> None:
+    """Where there is a unit for each request: none is lost to an attempt that was given up."""
+    for _, order in world.orders:
+        if order.refusal is Answer.SHORT:
+            raise BrokenError(f"the order {order} is refused as short, and there was enough")
+
+
+def the_living_leave_nothing_behind(world: World) -> None:
+    """Where nobody died and every call was answered, ``reconcile`` is not needed for stock."""
+    for attempt, reservation in world.reservations:
+        order = world.order(attempt.key)
+        if reservation.status.live and not (order and order.owns(attempt)):
+            raise BrokenError(f"the reservation {attempt} is left behind")
+
+
 def judge(world: World, told: Iterable[Tell]) -> None:
     """At rest: nothing is left over, and what clients were told is true and stays so."""
     no_reservation_is_leaked(world)

@@ -250,12 +250,14 @@ class Protocol:
         return (yield from call(write, abandoned))
 
     def complete(self, pending: Order) -> Program:
-        """A pending order becomes what its delivery would have made of it."""
+        """A pending order becomes what its delivery would have made of it.
+
+        One that is refused gives back what another delivery may have reserved in the meantime.
+        Where the document has moved on, whoever moved it sees to the stock.
+        """
         reserved = yield from call(self.inventory.reserve, pending.attempt)
         order = decided(pending, reserved)
-        if not (yield from call(write, order)):
-            return Process.of(self.look_into, pending.attempt)
-        if order.refusal is Answer.PRICE_CHANGED:
+        if (yield from call(write, order)) and order.refusal:
             yield from call(self.inventory.release, order.attempt)
         return None
 

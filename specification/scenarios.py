@@ -60,6 +60,16 @@ def scenarios(protocol: Protocol) -> dict[str, Scenario]:
                 "cancel": Process.of(protocol.cancel, "B"),
             },
         ),
+        "inventory away, and the last unit comes back": Scenario(
+            1,
+            {
+                "buyer": buy_later("A"),
+                "retry": buy("A"),
+                "rival": buy("B"),
+                "cancel": Process.of(protocol.cancel, "B"),
+            },
+            faults=0,
+        ),
         "repriced": Scenario(
             1, {"buyer": buy("A", AT_ONE), "retry": buy("A", AT_ONE), "catalogue": dearer}
         ),
