@@ -189,6 +189,8 @@ class Protocol:
         if found.status is OrderStatus.FULFILLING:
             return Process.of(self.ship, found.attempt, Answer.FULFILLED)
         if not found.may(Transition.FULFIL):
+            if found.status is OrderStatus.FULFILLED:
+                yield Tell(Answer.FULFILLED, key, found.attempt.body)
             return None
         if not (yield from call(write, found.move(Transition.FULFIL))):
             return Process.of(self.fulfil, key)

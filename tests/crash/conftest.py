@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COVERED = pytest.StashKey[list[tuple[str, int, int]]]()
+"""Flow, its remote calls, and the points at which it was cut short."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,7 +31,7 @@ def shop(emulator: str) -> Iterator[CrashingShop]:
 
 @pytest.fixture
 def covered(request: pytest.FixtureRequest) -> list[tuple[str, int, int]]:
-    """Flow, its remote calls, and the points at which it was cut short: told at the end."""
+    """To be told at the end."""
     return request.config.stash[COVERED]
 
 
@@ -39,7 +40,8 @@ def pytest_terminal_summary(
 ) -> None:
     flows = config.stash[COVERED]
     if flows:
-        calls, points = (sum(each[n] for each in flows) for n in (1, 2))
+        calls = sum(made for _, made, _ in flows)
+        points = sum(cut for _, _, cut in flows)
         terminalreporter.write_line(
             f"crash points: {len(flows)} flows, {calls} remote calls x 3 = {points} points covered"
         )

@@ -40,10 +40,10 @@ def until_answered(shop: CrashingShop, app: str, method: str, path: str, **reque
     raise AssertionError(f"{method} {path} was never answered")
 
 
-def once(shop: CrashingShop, **request: Any) -> Any:
+def once(shop: CrashingShop, body: dict[str, Any]) -> Any:
     """As a client without a key must: whatever comes back, or None where nothing does."""
     try:
-        return shop.order.test_client().post("/orders", **request)
+        return shop.order.test_client().post("/orders", json=body)
     except ProcessDiedError:
         shop.restart()
         return None
@@ -89,7 +89,7 @@ def sweep(shop: CrashingShop) -> None:
 
 def shown(shop: CrashingShop, order_id: str) -> str | None:
     """Status of the order that order shows; None for 404."""
-    answer = shop.order.test_client().get(f"/orders/{order_id}")
+    answer: Any = shop.order.test_client().get(f"/orders/{order_id}")
     return answer.json["status"] if answer.status_code == 200 else None
 
 
@@ -128,7 +128,7 @@ def an_order_of_three_lines(shop: CrashingShop) -> Iterator[None]:
 def an_order_without_a_key(shop: CrashingShop) -> Iterator[None]:
     offer(shop)
     yield
-    answer = once(shop, json=BODY)
+    answer = once(shop, BODY)
     yield
     if answer is not None and answer.status_code == 201:
         assert shown(shop, answer.json["order_id"]) == "confirmed"
@@ -152,7 +152,7 @@ def a_refusal_with_a_key(shop: CrashingShop) -> Iterator[None]:
 def a_refusal_without_a_key(shop: CrashingShop) -> Iterator[None]:
     offer(shop)
     yield
-    answer = once(shop, json=BODY | {"quantity": 11})
+    answer = once(shop, BODY | {"quantity": 11})
     yield
     assert answer is None or answer.status_code in (409, 503)
     assert not shop.documents("orders")
@@ -194,7 +194,7 @@ def a_price_that_has_changed(shop: CrashingShop) -> Iterator[None]:
 def a_price_that_has_changed_without_a_key(shop: CrashingShop) -> Iterator[None]:
     offer(shop)
     yield
-    answer = once(shop, json=BODY | {"expected_total": 19})
+    answer = once(shop, BODY | {"expected_total": 19})
     yield
     assert answer is None or answer.status_code in (409, 503)
     assert shop.units("P1") == (10, 0, 0)

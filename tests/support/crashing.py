@@ -28,6 +28,7 @@ from inventory_function.store import Store as InventoryStore
 from order_function import audit
 from order_function.backlog import FirestoreBacklog
 from order_function.http import create_app as create_order_app
+from order_function.invariants import Finding
 from order_function.inventory_client import InventoryClient
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
@@ -107,7 +108,7 @@ class _Stub:
         return iter(self._carry("RunQuery", lambda: list(call(*args, **kwargs))))
 
     def _carry(self, name: str, call: Callable[[], T]) -> T:
-        return self._network.carry(self._process, name, call, ServiceUnavailable("lost"))
+        return self._network.carry(self._process, name, call, ServiceUnavailable("lost"))  # type: ignore[no-untyped-call]
 
 
 class _CutConnection(Connection):
@@ -117,7 +118,7 @@ class _CutConnection(Connection):
 
     def _connect(self) -> Client:
         client = super()._connect()
-        client._firestore_api_internal = _Stub(  # type: ignore[assignment]  # noqa: SLF001
+        client._firestore_api_internal = _Stub(  # noqa: SLF001
             client._firestore_api,  # noqa: SLF001
             self._process,
             self._network,
@@ -168,7 +169,7 @@ class CrashingShop:
 
     def __exit__(self, *_: object) -> None:
         for each in (self._order_connection, self._inventory_connection, self._unharmed):
-            each.client.close()
+            each.client.close()  # type: ignore[no-untyped-call]
 
     def begin(self) -> None:
         """An empty database, and processes that have just started."""
@@ -209,7 +210,7 @@ class CrashingShop:
         backlog = FirestoreBacklog(self._order_connection)
         return Sweep(backlog, self.store, self.client, self._orders, timedelta()).run()
 
-    def findings(self) -> list[audit.Finding]:
+    def findings(self) -> list[Finding]:
         return audit.audit(self._unharmed, timedelta())[1]
 
     def documents(self, collection: str) -> dict[str, dict[str, Any]]:

@@ -117,7 +117,11 @@ def real_attempt(attempt: Attempt) -> order.Attempt:
 
 def real_order(found: spec.Order) -> order.Order:
     attempt = real_attempt(found.attempt)
-    made = order.Order.confirmed(attempt, (), "USD", NOW)
+    if found.status is OrderStatus.ABANDONED:
+        name = order.ReservationName.parse(attempt.reservation_id)
+        assert name is not None
+        return order.Order.abandoned(name, NOW)
+    made = order.Order.reserved(attempt, (), "USD", NOW)
     rejection = order.Rejection("insufficient-stock", "Short") if found.refusal else None
     return replace(made, status=order.Status(found.status), rejection=rejection)
 
@@ -125,13 +129,19 @@ def real_order(found: spec.Order) -> order.Order:
 TRANSITIONS: dict[Transition, Callable[[order.Order], order.Order]] = {
     Transition.CANCEL: order.Order.cancel,
     Transition.RELEASED: order.Order.released,
+    Transition.FULFIL: order.Order.fulfil,
+    Transition.CONSUMED: order.Order.consumed,
+    Transition.COMPLETE: lambda found: found.complete((), "USD"),
+    Transition.REJECT: lambda found: found.reject(order.Rejection("short", "Short")),
 }
-"""A row for each that the code has."""
+
+
+def test_every_transition_is_held_against_the_code() -> None:
+    assert set(TRANSITIONS) == set(Transition)
 
 
 def test_an_order_has_the_same_statuses() -> None:
-    """An abandoned one is no order."""
-    assert {*map(str, order.Status), "abandoned"} == set(map(str, OrderStatus))
+    assert set(map(str, order.Status)) == set(map(str, OrderStatus))
     assert set(map(str, order.LIVE)) == set(map(str, spec.KEEPS_ITS_RESERVATION))
 
 
@@ -234,7 +244,7 @@ def reachable(scenario: Scenario) -> Iterator[State]:
 
 
 def some_worlds() -> set[spec.World]:
-    """In which reconcile has not been, because the code does not know of abandoned orders yet."""
+    """Of two bodies, asked for in every way, with reconcile in between."""
     clients = {
         "buyer": Process.of(PROTOCOL.place, Attempt("A", 0, ANY)),
         "later": Process.of(PROTOCOL.place_later, Attempt("A", 0, ANY)),
@@ -242,7 +252,7 @@ def some_worlds() -> set[spec.World]:
         "cancel": Process.of(PROTOCOL.cancel, "A"),
         "fulfil": Process.of(PROTOCOL.fulfil, "A"),
     }
-    scenario = Scenario(2, clients, faults=0, reconciles=0)
+    scenario = Scenario(2, clients, faults=0, reconciles=1)
     return {state.world for state in reachable(scenario)}
 
 
@@ -250,21 +260,24 @@ class Shop:
     """The code, in the state that a world of the specification describes."""
 
     def __init__(self, world: spec.World) -> None:
-        self.store, self.inventory = MemoryOrders(), FakeInventory(P001=1, P002=1)
+        self.store, self.inventory = MemoryOrders(), FakeInventory(P001=2, P002=2)
         self.orders = Orders(self.store, self.inventory, deadline_seconds=5)
         for attempt, reservation in world.reservations:
             real, deadline = real_attempt(attempt), Deadline.after(5)
-            if reservation.status is not spec.ReservationStatus.RELEASED:
-                self.inventory.reserve(real.reservation_id, real.lines, deadline)
-            else:
-                self.inventory.release(real.reservation_id, deadline)
+            if reservation.status is spec.ReservationStatus.RELEASED:
+                self.inventory.release([real.reservation_id], deadline)
+                continue
+            self.inventory.reserve(real.reservation_id, real.lines, deadline)
+            if reservation.status is spec.ReservationStatus.CONFIRMED:
+                self.inventory.confirm([real.reservation_id], deadline)
+            if reservation.status is spec.ReservationStatus.CONSUMED:
+                self.inventory.consume([real.reservation_id], deadline)
         for _, found in world.orders:
             self.store.create(real_order(found), Deadline.after(5))
 
     def place(self, attempt: Attempt) -> Answer | None:
-        real = real_attempt(attempt)
         try:
-            placed = self.orders.place(real.customer_id, real.lines, attempt.key)
+            placed = self.orders.place(real_attempt(attempt))
         except order.IdempotencyKeyReusedError:
             return Answer.OTHER_BODY
         except order.OrderRejectedError:
@@ -282,10 +295,28 @@ class Shop:
         assert cancelled.status is order.Status.CANCELLED
         return Answer.CANCELLED
 
-    def contents(self) -> tuple[dict[str, str], dict[str, bool]]:
-        """Status of each order, and which reservations hold something."""
-        orders = {name: str(found.status) for name, (found, _) in self.store.documents.items()}
-        return orders, {name: bool(held) for name, held in self.inventory.reservations.items()}
+    def fulfil(self, key: str) -> Answer | None:
+        try:
+            fulfilled = self.orders.fulfil(real_attempt(Attempt(key, 0, ANY)).order_id)
+        except (order.OrderNotFoundError, order.NotFulfillableError):
+            return None
+        assert fulfilled.status is order.Status.FULFILLED
+        return Answer.FULFILLED
+
+    def contents(self) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
+        """Each order's status and reservation, and what became of every reservation."""
+        orders = {
+            name: (str(found.status), found.reservation_id)
+            for name, (found, _) in self.store.documents.items()
+        }
+        return orders, {name: self.fate(name) for name in self.inventory.reservations}
+
+    def fate(self, reservation_id: str) -> str:
+        if self.inventory.reservations[reservation_id] is None:
+            return "released"
+        if reservation_id in self.inventory.consumed:
+            return "consumed"
+        return "confirmed" if reservation_id in self.inventory.confirmed else "held"
 
 
 PLACE, PLACE_OTHER = (Attempt("A", 0, body) for body in (ANY, OTHER))
@@ -296,6 +327,7 @@ USE_CASES: dict[str, tuple[Process, Callable[[Shop], Answer | None]]] = {
         lambda shop: shop.place(PLACE_OTHER),
     ),
     "cancel": (Process.of(PROTOCOL.cancel, "A"), lambda shop: shop.cancel("A")),
+    "fulfil": (Process.of(PROTOCOL.fulfil, "A"), lambda shop: shop.fulfil("A")),
 }
 
 
