@@ -161,7 +161,7 @@ def _run_functions(
     _say("Seeding the catalogue")
     catalogue.seed(inventory, operator)
     addresses = {"order": order, "inventory": inventory, "emulator": address}
-    reconcile = stack.reconcile(settings, LOGS)
+    reconcile = stack.command("reconcile", settings, LOGS)
     reconcile.log.unlink(missing_ok=True)
     every = _seconds(environ, "RECONCILE_EVERY_SECONDS", 30)
     _say(GUIDE.format(**addresses, logs=LOGS, operator=operator))

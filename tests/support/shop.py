@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,8 @@ TIMEOUT = 30
 class Shop:
     """Pairs of an order and an inventory process, all on one database of their own."""
 
-    def __init__(self, emulator: str, logs: Path, pairs: int = 1) -> None:
+    def __init__(self, emulator: str, logs: Path, pairs: int = 1, **settings: str) -> None:
+        """Settings are those of both functions."""
         self.project = f"test-{uuid.uuid4().hex[:12]}"
         self.emulator = emulator
         self.orders: list[str] = []
@@ -36,6 +38,7 @@ class Shop:
         self._processes: dict[str, Process] = {}
         self._logs = logs
         self._pairs = pairs
+        self._changes = settings
 
     def __enter__(self) -> Self:
         for _ in range(self._pairs):
@@ -51,15 +54,32 @@ class Shop:
 
     def _prepare(self, name: str, settings: dict[str, str]) -> str:
         port = free_port()
-        own = {
+        url = f"http://{stack.HOST}:{port}"
+        self._processes[url] = stack.function(name, port, self._settings | settings, self._logs)
+        return url
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        return {
             "GOOGLE_CLOUD_PROJECT": self.project,
             "FIRESTORE_EMULATOR_HOST": self.emulator,
             "ORDER_TOKENS": ORDER,
             "OPERATOR_TOKENS": OPERATOR,
+            **self._changes,
         }
-        url = f"http://{stack.HOST}:{port}"
-        self._processes[url] = stack.function(name, port, {**own, **settings}, self._logs)
-        return url
+
+    def command(self, name: str, *arguments: str, n: int = 0, **settings: str) -> Process:
+        """Reconcile or audit, beside the n-th pair; logs into a file of its own."""
+        environment = {**self._settings, "INVENTORY_SERVICE_URL": self.inventories[n], **settings}
+        logs = self._logs / f"command-{uuid.uuid4().hex[:8]}"
+        return stack.command(name, environment, logs, *arguments)
+
+    def carry_out(self, name: str, *arguments: str, **settings: str) -> tuple[int, dict[str, Any]]:
+        """Exit code and last log line of reconcile or audit."""
+        process = self.command(name, *arguments, **settings)
+        process.start()
+        code = process.wait()
+        return code, json.loads(process.log.read_text().splitlines()[-1])
 
     def start(self, *urls: str) -> None:
         ports = [int(url.rpartition(":")[2]) for url in urls]
@@ -76,18 +96,31 @@ class Shop:
         return self._processes[url].wait()
 
     def place(
-        self, product_id: str, quantity: int = 1, *, n: int = 0, key: str | None = None
+        self,
+        product_id: str,
+        quantity: int = 1,
+        *,
+        n: int = 0,
+        key: str | None = None,
+        prefer: str | None = None,
     ) -> requests.Response:
         """An order of customer C123, over the n-th order process."""
+        headers = {"Idempotency-Key": key, "Prefer": prefer}
         return requests.post(
             f"{self.orders[n % len(self.orders)]}/orders",
             json={"customer_id": "C123", "product_id": product_id, "quantity": quantity},
-            headers={} if key is None else {"Idempotency-Key": key},
+            headers={name: value for name, value in headers.items() if value is not None},
             timeout=TIMEOUT,
         )
 
-    def cancel(self, order_id: str) -> requests.Response:
-        return requests.post(f"{self.orders[0]}/orders/{order_id}/cancel", timeout=TIMEOUT)
+    def cancel(self, order_id: str, *, n: int = 0) -> requests.Response:
+        url = f"{self.orders[n % len(self.orders)]}/orders/{order_id}/cancel"
+        return requests.post(url, timeout=TIMEOUT)
+
+    def fulfil(self, order_id: str, *, n: int = 0) -> requests.Response:
+        url = f"{self.orders[n % len(self.orders)]}/orders/{order_id}/fulfil"
+        headers = {"Authorization": f"Bearer {OPERATOR}"}
+        return requests.post(url, headers=headers, timeout=TIMEOUT)
 
     def show(self, path: str, n: int = 0) -> Any:
         """What order answers at the path."""
@@ -112,6 +145,14 @@ class Shop:
             headers={**headers, "Idempotency-Key": "opening-stock"},
             timeout=TIMEOUT,
         ).raise_for_status()
+
+    def adjust(self, product_id: str, delta: int, key: str, *, n: int = 0) -> requests.Response:
+        return requests.post(
+            f"{self.inventories[n % len(self.inventories)]}/products/{product_id}/adjustments",
+            json={"delta": delta, "reason": "delivery"},
+            headers={"Authorization": f"Bearer {OPERATOR}", "Idempotency-Key": key},
+            timeout=TIMEOUT,
+        )
 
     def documents(self) -> dict[str, Any]:
         """Everything in the database, by path."""
