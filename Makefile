@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit lint format lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-unit test-crash audit lint format lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -23,6 +23,16 @@ test: $(VENV)/.dev ## Everything that needs no cluster
 
 test-unit: $(VENV)/.dev ## Only what needs no process and no socket: seconds
 	$(BIN)/python -m pytest tests/unit
+
+CRASH_SECONDS ?= 600
+test-crash: $(VENV)/.dev ## Ten minutes of SIGKILL at random (CRASH_SECONDS, CRASH_SEED)
+	CRASH_SECONDS=$(CRASH_SECONDS) $(BIN)/python -m pytest tests/crash/test_random_kills.py
+
+# Of the system that `make run` runs, unless the environment names another database.
+audit: export FIRESTORE_EMULATOR_HOST ?= localhost:$(or $(EMULATOR_PORT),8085)
+audit: export GOOGLE_CLOUD_PROJECT ?= demo
+audit: $(VENV)/.run ## Check every invariant of the database at one moment (GRACE=0: right after a reconcile)
+	@$(BIN)/python -m order_function.audit $(if $(GRACE),--grace $(GRACE))
 
 lint: $(VENV)/.dev ## Style, types, and who may import whom
 	$(BIN)/ruff check
@@ -77,6 +87,7 @@ deploy: ## Both functions with kn, on the emulator, with the catalogue to try
 	kn service apply -f knative/inventory.yaml -n $(NAMESPACE) --image $(IMAGES)/inventory:$(TAG)
 	kn service apply -f knative/order.yaml -n $(NAMESPACE) --image $(IMAGES)/order:$(TAG)
 	$(WITH_TAG) knative/reconcile.yaml | kubectl apply -f -
+	$(WITH_TAG) knative/audit.yaml | kubectl apply -f -
 	@$(MAKE) --no-print-directory seed
 	@echo "order answers at $$(kn service describe order -n $(NAMESPACE) -o url)"
 

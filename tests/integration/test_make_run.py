@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Self
 
@@ -126,6 +127,26 @@ def test_a_signal_ends_everything(number: signal.Signals) -> None:
         assert run.end(number) == 0
         assert "Ended; no process is left." in run.said
         assert run.ports_in_use() == []
+
+
+def test_what_a_dead_process_left_reserved_is_given_back() -> None:
+    token = "token-of-the-order-function"
+    settings = {"RECONCILE_EVERY_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "0"}
+    with Run(ORDER_TOKENS=token, **settings) as run:
+        run.wait_until_it_says("Ctrl-C ends everything")
+        url = f"http://127.0.0.1:{run.ports['INVENTORY_PORT']}"
+        order_id, fingerprint = "ORD" + "0" * 26, "0" * 26
+        headers = {"Authorization": f"Bearer {token}"}
+        requests.put(
+            f"{url}/reservations/{order_id}.0.{fingerprint}",
+            json={"items": [{"product_id": "P006", "quantity": 10}]},
+            headers=headers,
+            timeout=30,
+        ).raise_for_status()
+        late = time.monotonic() + 60
+        while requests.get(f"{url}/products/P006", timeout=30).json()["available_quantity"] != 10:
+            assert time.monotonic() < late, "reconcile has not given it back"
+            time.sleep(0.1)
 
 
 def test_a_signal_while_it_starts_ends_everything() -> None:

@@ -239,8 +239,10 @@ def test_reconcile_is_a_command_with_all_the_settings_that_it_requires(
 def test_network_policies_name_the_pods_that_there_are() -> None:
     selected = set()
     for each in documents(MANIFESTS / "network-policies.yaml"):
-        selected |= set(re.findall(r"'(order|inventory|reconcile|firestore-emulator)'", str(each)))
-    assert selected == {"order", "inventory", "reconcile", "firestore-emulator"}
+        selected |= set(
+            re.findall(r"'(order|inventory|reconcile|audit|firestore-emulator)'", str(each))
+        )
+    assert selected == {"order", "inventory", "reconcile", "audit", "firestore-emulator"}
     for name in SETTINGS:
         assert service(name)["spec"]["template"]["metadata"]["labels"]["app"] == name
 
