@@ -141,6 +141,16 @@ def test_a_split_between_two_revisions_and_the_way_back(shop: Shop) -> None:
     assert before in kn("revision", "list")
 
 
+def test_reconcile_and_audit_as_jobs_from_their_cron_jobs(shop: Shop) -> None:
+    product_id = new_product(10)
+    shop.place(product_id, 3)
+    print(f"\nreconcile: {cluster.run_job('reconcile')}")
+    audited = cluster.run_job("audit")
+    print(f"audit: {audited}")
+    assert audited["findings"] == 0
+    assert audited["orders"] > 0
+
+
 def from_zero(call: object) -> float:
     began = time.monotonic()
     answer: requests.Response = call()  # type: ignore[operator]
