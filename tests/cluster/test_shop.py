@@ -161,6 +161,7 @@ def from_zero(call: object) -> float:
 @pytest.mark.timeout(1800)  # each time all must have gone to sleep before
 def test_from_zero(shop: Shop) -> None:
     """Both functions asleep, one order; beside a hello world on the same cluster."""
+    kubectl("patch", "cronjob", "reconcile", "-p", '{"spec":{"suspend":true}}')  # it may wake them
     hello_image = "dev.local/hello:latest"
     kn("service", "apply", "hello", "--image", hello_image, "--pull-policy", "IfNotPresent",
        "--scale-window", "30s")  # fmt: skip
