@@ -104,27 +104,27 @@ class OrderShop(Generic[InventoryT]):
         expected_total: int | None = None,
         *,
         respond_async: bool = False,
-        between: Between | None = None,
+        between: Between = NOTHING,
     ) -> Placed:
         attempt = Attempt.begin(customer_id, lines, key, expected_total)
         return self.orders_with(between).place(attempt, respond_async=respond_async)
 
-    def orders_with(self, between: Between | None) -> Orders:
+    def orders_with(self, between: Between) -> Orders:
         """Another process of order."""
-        if between is None:
-            return self.orders
         watched = between.watch(self.store), between.watch(self.inventory)
         return Orders(*watched, self._deadline_seconds)
 
-    def sweep(self, patience: timedelta = NO_TIME, between: Between | None = None) -> Report:
-        between = between or NOTHING
+    def sweep(self, patience: timedelta = NO_TIME, between: Between = NOTHING) -> Report:
+        return self.a_sweep(patience, between).run()
+
+    def a_sweep(self, patience: timedelta = NO_TIME, between: Between = NOTHING) -> Sweep:
         return Sweep(
             between.watch(MemoryBacklog(self.store, self._reservations)),
             between.watch(self.store),
             between.watch(self.inventory),
             self.orders_with(between),
             patience,
-        ).run()
+        )
 
     def later(self, seconds: float) -> None:
         for clock in (self.store.clock, self._reservations.clock):
@@ -273,9 +273,8 @@ class MemorySnapshot:
     def adjustments(self) -> Iterator[tuple[str, int]]:
         return iter(self.all_adjustments)
 
-    def findings(self) -> list[Finding]:
-        """Nothing is excused for being young."""
-        return audit.findings(cast("Snapshot", self), NO_TIME)
+    def findings(self, grace: timedelta = NO_TIME) -> list[Finding]:
+        return audit.findings(cast("Snapshot", self), grace)
 
 
 def _refused(kind: str, error: Exception, **extensions: Any) -> InventoryRefusedError:
