@@ -1,6 +1,6 @@
 """The wire between the functions: order's client speaks, inventory's app answers.
 
-The same suite runs against the fake that order's unit tests use, so the fake cannot drift.
+The same suite runs against those that order's unit tests use instead, so that they cannot drift.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flask import Flask
-from support.apps import ORDER, WsgiAdapter, inventory_app
+from support.apps import client_of, inventory_app
 from support.builders import soon, stocked
 from support.fakes import FakeInventory
+from support.memory_shop import InventoryInProcess
 
 from order_function.domain import Line
-from order_function.inventory_client import InventoryClient
 from order_function.ports import (
     InventoryRefusedError,
     InventoryUnavailableError,
@@ -27,17 +27,16 @@ if TYPE_CHECKING:
 TWO_LINES = (Line("P001", 2), Line("P002", 1))
 
 
-def client_of(app: Flask) -> InventoryClient:
-    client = InventoryClient("http://inventory", ORDER, connections=1)
-    client._session.mount("http://", WsgiAdapter(app))  # noqa: SLF001 - the seam is requests' own
-    return client
-
-
-@pytest.fixture(params=["inventory", "fake"])
+@pytest.fixture(params=["inventory", "in process", "fake"])
 def inventory(request: pytest.FixtureRequest) -> Inventory:
     if request.param == "fake":
         return FakeInventory(P001=5, P002=3)
-    return client_of(inventory_app(stocked(P001=5, P002=3)))
+    store = stocked(P001=5, P002=3)
+    return (
+        InventoryInProcess(store)
+        if request.param == "in process"
+        else client_of(inventory_app(store))
+    )
 
 
 def test_reserving_answers_names_and_prices(inventory: Inventory) -> None:

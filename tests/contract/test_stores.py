@@ -1,15 +1,16 @@
-"""The stores in memory that unit tests use, and those in Firestore: one suite for both."""
+"""The stores in memory that unit tests use, and those in Firestore: one suite for each pair."""
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from support.apps import client_of, inventory_app
 from support.builders import product, soon
-from support.fakes import MemoryOrders, MemoryStock
+from support.fakes import FakeInventory, MemoryBacklog, MemoryOrders, MemoryStock
 
 from functions_common.firestore import Connection
 from functions_common.settings import FirestoreSettings
@@ -24,13 +25,22 @@ from inventory_function.domain import (
     ReservationStatus,
 )
 from order_function import store as order_store
-from order_function.domain import Attempt, Item, Line, Order, Rejection, Status
+from order_function.backlog import FirestoreBacklog
+from order_function.domain import (
+    Attempt,
+    Item,
+    Line,
+    Order,
+    Rejection,
+    ReservationName,
+    Status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inventory_function.ports import CatalogueStore
-    from order_function.ports import OrderStore
+    from order_function.ports import Backlog, Inventory, OrderStore
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -224,3 +234,111 @@ class TestOrdersInFirestore(OrderStoreContract):
         found = orders.get(stored.order_id, soon())
         assert found is not None
         assert found[0] == stored
+
+
+@dataclass(frozen=True, slots=True)
+class BothSides:
+    orders: OrderStore
+    inventory: Inventory
+    """Writes what the backlog reads: both sides know the same documents."""
+    backlog: Backlog
+
+    def reserve(self, *reservation_ids: str) -> None:
+        for reservation_id in reservation_ids:
+            self.inventory.reserve(reservation_id, [Line("P001", 1)], soon())
+
+    def held(self, after: str | None = None, limit: int = 9) -> list[str]:
+        return [each.reservation_id for each in self.backlog.held(after, limit, soon())]
+
+
+class BacklogContract:
+    def test_what_is_held_by_id_in_pages(self, sides: BothSides) -> None:
+        sides.reserve("R3", "R1", "R2")
+        assert sides.held(None, 2) == ["R1", "R2"]
+        assert sides.held("R2", 2) == ["R3"]
+        assert sides.held("R3", 2) == []
+
+    def test_what_was_settled_is_held_no_longer(self, sides: BothSides) -> None:
+        sides.reserve("held", "confirmed", "consumed", "released")
+        sides.inventory.confirm(["confirmed"], soon())
+        sides.inventory.consume(["consumed"], soon())
+        sides.inventory.release(["released", "unknown"], soon())
+        assert sides.held() == ["held"]
+
+    def test_a_reservation_names_its_attempt_or_no_order(self, sides: BothSides) -> None:
+        attempt = Attempt.begin("C1", [Line("P001", 1)], None)
+        sides.reserve(attempt.reservation_id, "made-by-hand")
+        mine, other = sides.backlog.held(None, 9, soon())
+        assert mine.name == ReservationName(attempt.order_id, 0, attempt.fingerprint)
+        assert other.name is None
+
+    def test_a_reservation_ages_from_when_it_was_made(self, sides: BothSides) -> None:
+        sides.reserve("R1")
+        (before,) = sides.backlog.held(None, 9, soon())
+        sides.reserve("R2")
+        after, younger = sides.backlog.held(None, 9, soon())
+        assert timedelta() < before.age < after.age
+        assert younger.age < after.age
+
+    @pytest.mark.parametrize("status", Status)
+    def test_which_orders_are_unfinished(self, sides: BothSides, status: Status) -> None:
+        stored = replace(order(), status=status)
+        sides.orders.create(stored, soon())
+        found = [each.order for each in sides.backlog.unfinished(None, 9, soon())]
+        half_done = status in (Status.PENDING, Status.CANCELLING, Status.FULFILLING)
+        assert found == ([stored] if half_done else [])
+
+    def test_unfinished_orders_by_id_in_pages(self, sides: BothSides) -> None:
+        stored = sorted((order().cancel() for _ in range(3)), key=lambda each: each.order_id)
+        for each in reversed(stored):
+            sides.orders.create(each, soon())
+        first = sides.backlog.unfinished(None, 2, soon())
+        assert [each.order for each in first] == stored[:2]
+        rest = sides.backlog.unfinished(stored[1].order_id, 2, soon())
+        assert [each.order for each in rest] == stored[2:]
+
+    def test_an_order_ages_from_its_last_change(self, sides: BothSides) -> None:
+        stored = order().cancel()
+        sides.orders.create(stored, soon())
+        other = order().cancel()
+        sides.orders.create(other, soon())
+        ages = self.ages(sides)
+        assert timedelta() < ages[other.order_id] < ages[stored.order_id]
+        ((_, version),) = sides.backlog.orders([stored.order_id], soon()).values()
+        sides.orders.replace(replace(stored, status=Status.FULFILLING), version, soon())
+        later = self.ages(sides)
+        assert timedelta() < later[stored.order_id] < later[other.order_id]
+        assert later[other.order_id] > ages[other.order_id]
+
+    def ages(self, sides: BothSides) -> dict[str, timedelta]:
+        found = sides.backlog.unfinished(None, 9, soon())
+        return {each.order.order_id: each.age for each in found}
+
+    def test_orders_that_are_there_with_their_versions_abandoned_ones_too(
+        self, sides: BothSides
+    ) -> None:
+        name = ReservationName(order().order_id, 2, "F" * 26)
+        stored = {each.order_id: each for each in (order(), Order.abandoned(name, NOW))}
+        for each in stored.values():
+            sides.orders.create(each, soon())
+        found = sides.backlog.orders([*stored, "ORD" + "0" * 26], soon())
+        assert {order_id: each for order_id, (each, _) in found.items()} == stored
+        for order_id, (each, version) in found.items():
+            assert sides.orders.get(order_id, soon()) == (each, version)
+            sides.orders.replace(each, version, soon())
+
+
+class TestBacklogInMemory(BacklogContract):
+    @pytest.fixture
+    def sides(self) -> BothSides:
+        orders, inventory = MemoryOrders(), FakeInventory(P001=9)
+        return BothSides(orders, inventory, MemoryBacklog(orders, inventory))
+
+
+class TestBacklogInFirestore(BacklogContract):
+    @pytest.fixture
+    def sides(self, connection: Connection) -> BothSides:
+        stock = inventory_store.Store(connection)
+        stock.commit([(product(available=9), None)], soon())
+        inventory = client_of(inventory_app(stock))
+        return BothSides(order_store.Store(connection), inventory, FirestoreBacklog(connection))

@@ -15,12 +15,15 @@ from inventory_function.http import create_app as create_inventory_app
 from inventory_function.service import Inventory
 from inventory_function.settings import Settings as InventorySettings
 from order_function.http import create_app as create_order_app
+from order_function.inventory_client import InventoryClient
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
-from support.fakes import FakeInventory, MemoryOrders, MemoryStock
+from support.fakes import FakeInventory, MemoryOrders
 
 if TYPE_CHECKING:
     from flask import Flask
+
+    from inventory_function.ports import CatalogueStore
 
 ORDER = "token-of-the-order-function"
 OPERATOR = "token-of-an-operator"
@@ -36,7 +39,7 @@ def signed(path: str) -> dict[str, str]:
 
 
 def inventory_app(
-    store: MemoryStock,
+    store: CatalogueStore,
     currency: str = "USD",
     deadline_seconds: float = 5,
     order_tokens: tuple[str, ...] = (ORDER,),
@@ -52,6 +55,13 @@ def order_app(store: MemoryOrders, inventory: FakeInventory) -> Flask:
         _SERVER, _FIRESTORE, "http://inventory", 5, "USD", 60, ORDER, operator_tokens=(OPERATOR,)
     )
     return create_order_app(settings, Orders(store, inventory, 5))
+
+
+def client_of(inventory: Flask) -> InventoryClient:
+    """Order's client, speaking to the app without a socket."""
+    client = InventoryClient("http://inventory", ORDER, connections=1)
+    client._session.mount("http://", WsgiAdapter(inventory))  # noqa: SLF001 - requests' own seam
+    return client
 
 
 class WsgiAdapter(BaseAdapter):

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from functions_common.store_errors import ConflictError, OutcomeUnknownError, StoreUnavailableError
 from inventory_function.domain import (
@@ -20,12 +20,15 @@ from inventory_function.domain import (
     Product,
     RecordedReservation,
     Reservation,
+    ReservationStatus,
 )
-from order_function.domain import Item, Line, Order, Rejection, Status
+from order_function.domain import Item, Line, Order, Rejection, ReservationName, Status
 from order_function.ports import (
+    HeldReservation,
     InventoryRefusedError,
     InventoryUnavailableError,
     ReservationReleasedError,
+    UnfinishedOrder,
 )
 
 if TYPE_CHECKING:
@@ -60,8 +63,8 @@ class Faults:
             raise OutcomeUnknownError(fault)
 
 
-class _Versions:
-    """Strictly rising update times."""
+class Clock:
+    """A database's: every moment that it tells is later than the one before."""
 
     def __init__(self) -> None:
         self._last = EPOCH
@@ -69,6 +72,9 @@ class _Versions:
     def next(self) -> datetime:
         self._last += timedelta(microseconds=1)
         return self._last
+
+    def pass_by(self, seconds: float) -> None:
+        self._last += timedelta(seconds=seconds)
 
 
 class MemoryStock:
@@ -79,7 +85,7 @@ class MemoryStock:
         self._created: dict[Key, datetime] = {}
         self.faults = Faults()
         self.commits = 0
-        self._versions = _Versions()
+        self.clock = Clock()
         self._lock = threading.Lock()
 
     def read(
@@ -103,7 +109,7 @@ class MemoryStock:
             if self.documents.get(entity.key, (None, None))[1] != version:
                 raise ConflictError(entity.key)
         self.commits += 1
-        now = self._versions.next()
+        now = self.clock.next()
         for entity, _ in changes:
             stored = replace(entity, updated_at=now) if isinstance(entity, Product) else entity
             self.documents[entity.key] = (stored, now)
@@ -152,6 +158,13 @@ class MemoryStock:
         later = (each for each in found if after is None or each.reservation.reservation_id > after)
         return sorted(later, key=lambda each: each.reservation.reservation_id)[:limit]
 
+    def held(self) -> dict[str, datetime]:
+        return {
+            entity.reservation_id: self._created[entity.key]
+            for entity, _ in self.documents.values()
+            if isinstance(entity, Reservation) and entity.status is ReservationStatus.HELD
+        }
+
 
 class MemoryOrders:
     """order's store."""
@@ -159,7 +172,7 @@ class MemoryOrders:
     def __init__(self) -> None:
         self.documents: dict[str, tuple[Order, datetime]] = {}
         self.faults = Faults()
-        self._versions = _Versions()
+        self.clock = Clock()
 
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:  # noqa: ARG002
         return self.documents.get(order_id)
@@ -173,7 +186,7 @@ class MemoryOrders:
     def _write(self, order: Order, version: datetime | None) -> None:
         if self.documents.get(order.order_id, (None, None))[1] != version:
             raise ConflictError(order.order_id)
-        self.documents[order.order_id] = (order, self._versions.next())
+        self.documents[order.order_id] = (order, self.clock.next())
 
     def of_customer(
         self,
@@ -201,6 +214,10 @@ class FakeInventory:
         """What each holds; None for a released one."""
         self.confirmed: set[str] = set()
         self.consumed: set[str] = set()
+        self.clock = Clock()
+        self._created: dict[str, datetime] = {}
+        self.calls: list[tuple[str, tuple[str, ...]]] = []
+        """Verb and reservations of each call that changes something."""
         self.away: deque[bool | None] = deque()
         """The next calls fail; True: carried out all the same, None: it cannot be known."""
 
@@ -211,6 +228,7 @@ class FakeInventory:
         deadline: Deadline,  # noqa: ARG002
     ) -> tuple[tuple[Item, ...], str]:
         lines = tuple(lines)
+        self.calls.append(("reserve", (reservation_id,)))
         if self.away:
             self._fail(lambda: self._hold(reservation_id, lines))
         self._hold(reservation_id, lines)
@@ -218,6 +236,8 @@ class FakeInventory:
         return tuple(items), "USD"
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
+        self.calls.append(("release", tuple(reservation_ids)))
+
         def release() -> None:
             for reservation_id in reservation_ids:
                 self._give_back(reservation_id)
@@ -227,11 +247,14 @@ class FakeInventory:
         release()
 
     def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
+        self.calls.append(("confirm", tuple(reservation_ids)))
         if self.away:
             self._fail(lambda: None)
         self.confirmed.update(each for each in reservation_ids if self.reservations.get(each))
 
     def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
+        self.calls.append(("consume", tuple(reservation_ids)))
+
         def consume() -> None:
             live = [each for each in reservation_ids if self.reservations.get(each)]
             self.consumed.update(live)
@@ -251,6 +274,10 @@ class FakeInventory:
         if self.away:
             self._fail(lambda: None)
         return (404, b"{}") if path.startswith("/products/") else (200, b'{"products":[]}')
+
+    def held(self) -> dict[str, datetime]:
+        live = {name for name, lines in self.reservations.items() if lines}
+        return {name: self._created[name] for name in live - self.confirmed - self.consumed}
 
     def _fail(self, call: Callable[[], object]) -> None:
         carried_out = self.away.popleft()
@@ -282,6 +309,7 @@ class FakeInventory:
         for line in lines:
             self.available[line.product_id] -= line.quantity
         self.reservations[reservation_id] = lines
+        self._created[reservation_id] = self.clock.next()
 
     def _give_back(self, reservation_id: str) -> None:
         if reservation_id in self.consumed:
@@ -289,3 +317,48 @@ class FakeInventory:
         for line in self.reservations.get(reservation_id) or ():
             self.available[line.product_id] += line.quantity
         self.reservations[reservation_id] = None
+
+
+class Reservations(Protocol):
+    """What a store in memory tells of its reservations."""
+
+    clock: Clock
+
+    def held(self) -> dict[str, datetime]:
+        """When each that is held was made."""
+
+
+class MemoryBacklog:
+    def __init__(self, orders: MemoryOrders, reservations: Reservations) -> None:
+        self._orders, self._reservations = orders, reservations
+
+    def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:  # noqa: ARG002
+        now = self._reservations.clock.next()
+        found = sorted(self._reservations.held().items())
+        return [
+            HeldReservation(name, ReservationName.parse(name), now - made)
+            for name, made in found
+            if after is None or name > after
+        ][:limit]
+
+    def unfinished(
+        self,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[UnfinishedOrder]:
+        now = self._orders.clock.next()
+        half_done = (Status.PENDING, Status.CANCELLING, Status.FULFILLING)
+        return [
+            UnfinishedOrder(order, now - changed)
+            for order_id, (order, changed) in sorted(self._orders.documents.items())
+            if order.status in half_done and (after is None or order_id > after)
+        ][:limit]
+
+    def orders(
+        self,
+        order_ids: Collection[str],
+        deadline: Deadline,  # noqa: ARG002
+    ) -> dict[str, tuple[Order, datetime]]:
+        found = self._orders.documents
+        return {order_id: found[order_id] for order_id in order_ids if order_id in found}

@@ -1,11 +1,10 @@
 """The protocol, step by step: what is written, what is told, and what is left behind."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from support.fakes import FakeInventory, MemoryOrders
+from support.memory_shop import Between, MemoryShop
 
 from order_function.domain import (
     Attempt,
@@ -19,42 +18,17 @@ from order_function.domain import (
     is_order_id,
 )
 from order_function.ports import InventoryUnavailableError
-from order_function.service import Orders, Placed, UnresolvedError
+from order_function.service import Placed, UnresolvedError
 
 TWO = (Line("P001", 2),)
 
 
-class Shop:
-    def __init__(self, deadline_seconds: float = 5.0, **stock: int) -> None:
-        self.store = MemoryOrders()
-        self.inventory = FakeInventory(**stock)
-        self.orders = Orders(self.store, self.inventory, deadline_seconds)
-
-    def place(
-        self,
-        customer_id: str,
-        lines: Iterable[Line],
-        key: str | None,
-        expected_total: int | None = None,
-        *,
-        respond_async: bool = False,
-    ) -> Placed:
-        attempt = Attempt.begin(customer_id, lines, key, expected_total)
-        return self.orders.place(attempt, respond_async=respond_async)
-
-    @property
-    def held(self) -> dict[str, int]:
-        """Units in each reservation that has not been released."""
-        reservations = self.inventory.reservations.items()
-        return {name: sum(line.quantity for line in held) for name, held in reservations if held}
-
-
 @pytest.fixture
-def shop() -> Shop:
-    return Shop(P001=5, P002=1)
+def shop() -> MemoryShop:
+    return MemoryShop(P001=5, P002=1)
 
 
-def test_an_order_is_confirmed_with_the_prices_it_was_reserved_at(shop: Shop) -> None:
+def test_an_order_is_confirmed_with_the_prices_it_was_reserved_at(shop: MemoryShop) -> None:
     placed = shop.place("C1", TWO, None)
     assert not placed.replayed
     assert is_order_id(placed.order.order_id)
@@ -63,13 +37,13 @@ def test_an_order_is_confirmed_with_the_prices_it_was_reserved_at(shop: Shop) ->
     assert shop.held == {placed.order.reservation_id: 2}
 
 
-def test_without_a_key_two_equal_requests_are_two_orders(shop: Shop) -> None:
+def test_without_a_key_two_equal_requests_are_two_orders(shop: MemoryShop) -> None:
     first, second = (shop.place("C1", TWO, None).order for _ in range(2))
     assert first.order_id != second.order_id
     assert shop.inventory.available["P001"] == 1
 
 
-def test_the_same_key_is_the_same_order(shop: Shop) -> None:
+def test_the_same_key_is_the_same_order(shop: MemoryShop) -> None:
     first = shop.place("C1", TWO, "key")
     again = shop.place("C1", TWO, "key")
     assert again.order == first.order
@@ -77,18 +51,18 @@ def test_the_same_key_is_the_same_order(shop: Shop) -> None:
     assert shop.held == {first.order.reservation_id: 2}
 
 
-def test_a_key_belongs_to_its_customer(shop: Shop) -> None:
+def test_a_key_belongs_to_its_customer(shop: MemoryShop) -> None:
     mine, theirs = (shop.place(who, TWO, "key").order for who in ("C1", "C2"))
     assert mine.order_id != theirs.order_id
 
 
-def test_lines_in_another_order_are_the_same_body(shop: Shop) -> None:
+def test_lines_in_another_order_are_the_same_body(shop: MemoryShop) -> None:
     first = shop.place("C1", [Line("P001", 1), Line("P002", 1), Line("P001", 1)], "key")
     again = shop.place("C1", [Line("P002", 1), Line("P001", 2)], "key")
     assert again.order == first.order
 
 
-def test_another_body_under_the_same_key_is_refused_and_keeps_no_stock(shop: Shop) -> None:
+def test_another_body_under_the_same_key_is_refused_and_keeps_no_stock(shop: MemoryShop) -> None:
     first = shop.place("C1", TWO, "key").order
     with pytest.raises(IdempotencyKeyReusedError):
         shop.place("C1", [Line("P001", 3)], "key")
@@ -96,7 +70,7 @@ def test_another_body_under_the_same_key_is_refused_and_keeps_no_stock(shop: Sho
     assert shop.inventory.available["P001"] == 3
 
 
-def test_a_refusal_without_a_key_writes_nothing(shop: Shop) -> None:
+def test_a_refusal_without_a_key_writes_nothing(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", [Line("P001", 6)], None)
     assert refused.value.order_id is None
@@ -104,7 +78,7 @@ def test_a_refusal_without_a_key_writes_nothing(shop: Shop) -> None:
     assert not shop.store.documents
 
 
-def test_a_refusal_under_a_key_is_final_even_when_stock_arrives(shop: Shop) -> None:
+def test_a_refusal_under_a_key_is_final_even_when_stock_arrives(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", [Line("P001", 6)], "key")
     shop.inventory.available["P001"] = 100
@@ -116,14 +90,14 @@ def test_a_refusal_under_a_key_is_final_even_when_stock_arrives(shop: Shop) -> N
     assert not shop.held
 
 
-def test_a_product_that_is_not_sold_is_a_refusal(shop: Shop) -> None:
+def test_a_product_that_is_not_sold_is_a_refusal(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", [Line("P999", 1)], None)
     assert refused.value.rejection.kind == "unknown-product"
 
 
 @pytest.mark.parametrize("fault", ["lost", "dropped"])
-def test_a_create_of_unknown_outcome_is_looked_at_again(shop: Shop, fault: str) -> None:
+def test_a_create_of_unknown_outcome_is_looked_at_again(shop: MemoryShop, fault: str) -> None:
     shop.store.faults.coming.append(fault)
     placed = shop.place("C1", TWO, "key")
     assert not placed.replayed, "it finds its own write"
@@ -132,7 +106,7 @@ def test_a_create_of_unknown_outcome_is_looked_at_again(shop: Shop, fault: str) 
 
 
 def test_a_create_that_stays_unknown_says_which_order_to_look_for() -> None:
-    shop = Shop(deadline_seconds=0.2, P001=5)
+    shop = MemoryShop(deadline_seconds=0.2, P001=5)
     shop.store.faults.coming.extend(["dropped"] * 100)
     with pytest.raises(UnresolvedError) as unresolved:
         shop.place("C1", TWO, "key")
@@ -141,7 +115,7 @@ def test_a_create_that_stays_unknown_says_which_order_to_look_for() -> None:
 
 
 def test_a_store_that_refuses_after_the_reservation_says_which_order_to_look_for(
-    shop: Shop,
+    shop: MemoryShop,
 ) -> None:
     shop.store.faults.coming.append("away")
     with pytest.raises(UnresolvedError) as unresolved:
@@ -151,7 +125,7 @@ def test_a_store_that_refuses_after_the_reservation_says_which_order_to_look_for
     assert shop.held == {placed.order.reservation_id: 2}
 
 
-def test_a_crash_between_reservation_and_order_is_mended_by_the_retry(shop: Shop) -> None:
+def test_a_crash_between_reservation_and_order_is_mended_by_the_retry(shop: MemoryShop) -> None:
     crashed = Attempt.begin("C1", TWO, "key")
     shop.inventory._hold(crashed.reservation_id, crashed.lines)  # noqa: SLF001
     placed = shop.place("C1", TWO, "key")
@@ -159,7 +133,7 @@ def test_a_crash_between_reservation_and_order_is_mended_by_the_retry(shop: Shop
     assert shop.inventory.available["P001"] == 3
 
 
-def test_inventory_that_no_request_reached_leaves_no_order_to_look_for(shop: Shop) -> None:
+def test_inventory_that_no_request_reached_leaves_no_order_to_look_for(shop: MemoryShop) -> None:
     shop.inventory.away.append(False)
     with pytest.raises(InventoryUnavailableError):
         shop.place("C1", TWO, "key")
@@ -168,7 +142,7 @@ def test_inventory_that_no_request_reached_leaves_no_order_to_look_for(shop: Sho
 
 @pytest.mark.parametrize("carried_out", [True, None])
 def test_inventory_that_may_have_reserved_leaves_an_order_to_look_for(
-    shop: Shop, *, carried_out: bool | None
+    shop: MemoryShop, *, carried_out: bool | None
 ) -> None:
     shop.inventory.away.append(carried_out)
     with pytest.raises(UnresolvedError) as unresolved:
@@ -178,7 +152,7 @@ def test_inventory_that_may_have_reserved_leaves_an_order_to_look_for(
     assert shop.inventory.available["P001"] == 3
 
 
-def test_cancelling_gives_the_stock_back_once(shop: Shop) -> None:
+def test_cancelling_gives_the_stock_back_once(shop: MemoryShop) -> None:
     order = shop.place("C1", TWO, None).order
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
@@ -186,7 +160,7 @@ def test_cancelling_gives_the_stock_back_once(shop: Shop) -> None:
     assert not shop.held
 
 
-def test_a_cancelled_order_is_replayed_as_it_is_and_takes_no_stock(shop: Shop) -> None:
+def test_a_cancelled_order_is_replayed_as_it_is_and_takes_no_stock(shop: MemoryShop) -> None:
     order = shop.place("C1", TWO, "key").order
     shop.orders.cancel(order.order_id)
     again = shop.place("C1", TWO, "key")
@@ -194,7 +168,7 @@ def test_a_cancelled_order_is_replayed_as_it_is_and_takes_no_stock(shop: Shop) -
     assert shop.inventory.available["P001"] == 5
 
 
-def test_cancelling_while_inventory_is_away_is_finished_later(shop: Shop) -> None:
+def test_cancelling_while_inventory_is_away_is_finished_later(shop: MemoryShop) -> None:
     order = shop.place("C1", TWO, None).order
     shop.inventory.away.append(None)
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLING
@@ -204,14 +178,14 @@ def test_cancelling_while_inventory_is_away_is_finished_later(shop: Shop) -> Non
 
 
 @pytest.mark.parametrize("faults", [["conflict"], ["lost"], ["dropped"], ["", "lost"]])
-def test_cancelling_survives_writes_that_go_wrong(shop: Shop, faults: list[str]) -> None:
+def test_cancelling_survives_writes_that_go_wrong(shop: MemoryShop, faults: list[str]) -> None:
     order = shop.place("C1", TWO, None).order
     shop.store.faults.coming.extend(faults)
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
     assert shop.inventory.available["P001"] == 5
 
 
-def test_what_was_rejected_cannot_be_cancelled(shop: Shop) -> None:
+def test_what_was_rejected_cannot_be_cancelled(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", [Line("P001", 6)], "key")
     assert refused.value.order_id is not None
@@ -226,7 +200,84 @@ def test_what_has_left_cannot_be_cancelled(status: Status) -> None:
         replace(order, status=status).cancel()
 
 
-def test_an_order_that_is_not_there(shop: Shop) -> None:
-    for use_case in (shop.orders.get, shop.orders.cancel):
+PRICE = 99_999
+
+
+def test_at_the_total_that_was_expected_it_is_confirmed(shop: MemoryShop) -> None:
+    assert shop.place("C1", TWO, "key", 2 * PRICE).order.status is Status.CONFIRMED
+
+
+def test_at_another_total_it_is_refused_and_keeps_no_stock(shop: MemoryShop) -> None:
+    with pytest.raises(OrderRejectedError) as refused:
+        shop.place("C1", TWO, "key", 2 * PRICE - 1)
+    assert refused.value.rejection.kind == "price-changed"
+    assert refused.value.rejection.extensions == {"total_price": 2 * PRICE, "currency": "USD"}
+    assert refused.value.order_id is not None
+    assert shop.stored(refused.value.order_id).status is Status.REJECTED
+    assert shop.inventory.available["P001"] == 5
+    with pytest.raises(OrderRejectedError) as again:
+        shop.place("C1", TWO, "key", 2 * PRICE - 1)
+    assert again.value.replayed
+
+
+def test_a_changed_price_is_written_before_the_stock_is_given_back(shop: MemoryShop) -> None:
+    shop.store.faults.coming.append("away")
+    with pytest.raises(UnresolvedError):
+        shop.place("C1", TWO, "key", 1)
+    assert sum(shop.held.values()) == 2
+
+
+def test_without_a_key_a_changed_price_writes_nothing(shop: MemoryShop) -> None:
+    with pytest.raises(OrderRejectedError) as refused:
+        shop.place("C1", TWO, None, 1)
+    assert refused.value.order_id is None
+    assert not shop.store.documents
+    assert shop.inventory.available["P001"] == 5
+
+
+@pytest.mark.parametrize(("key", "calls_before"), [("key", 2), (None, 1)])
+def test_stock_that_cannot_be_given_back_leaves_the_refusal_standing(
+    shop: MemoryShop, key: str | None, calls_before: int
+) -> None:
+    release = Between(calls_before + 1, lambda: shop.inventory.away.append(None))
+    with pytest.raises(OrderRejectedError):
+        shop.place("C1", TWO, key, 1, between=release)
+    assert shop.inventory.available["P001"] == 3
+    assert shop.sweep().released == 1
+    assert shop.inventory.available["P001"] == 5
+
+
+@pytest.mark.parametrize("other", [None, 2 * PRICE + 1])
+def test_another_expectation_is_another_body(shop: MemoryShop, other: int | None) -> None:
+    first = shop.place("C1", TWO, "key", 2 * PRICE).order
+    with pytest.raises(IdempotencyKeyReusedError):
+        shop.place("C1", TWO, "key", other)
+    assert shop.held == {first.reservation_id: 2}
+
+
+def test_a_body_that_expects_nothing_has_the_fingerprint_that_it_always_had() -> None:
+    """Stored orders are compared with it, so it must never change."""
+    assert Attempt.begin("C1", TWO, "key").fingerprint == "ZBZNXD71AZE4MSQ6V01X64DGV4"
+    assert Attempt.begin("C1", TWO, "key", 1).fingerprint != "ZBZNXD71AZE4MSQ6V01X64DGV4"
+
+
+def test_a_delivery_that_finds_its_own_refusal_replays_nothing(shop: MemoryShop) -> None:
+    shop.store.faults.coming.append("lost")
+    with pytest.raises(OrderRejectedError) as refused:
+        shop.place("C1", [Line("P001", 6)], "key")
+    assert not refused.value.replayed
+
+
+def test_a_delivery_that_comes_second_replays_the_first(shop: MemoryShop) -> None:
+    placed: list[Placed] = []
+    create = Between(2, lambda: placed.append(shop.place("C1", TWO, "key")))
+    second = shop.place("C1", TWO, "key", between=create)
+    assert second.order == placed[0].order
+    assert (placed[0].replayed, second.replayed) == (False, True)
+    assert shop.held == {second.order.reservation_id: 2}
+
+
+def test_an_order_that_is_not_there(shop: MemoryShop) -> None:
+    for use_case in (shop.orders.get, shop.orders.cancel, shop.orders.fulfil, shop.orders.complete):
         with pytest.raises(OrderNotFoundError):
             use_case("ORD" + "0" * 26)

@@ -175,12 +175,15 @@ def _of_reservation(
 ) -> Iterator[Finding]:
     """A live one belongs to an order; only a held one may be on its way there, for a while."""
     order = owner.order if owner else None
-    if order and order.status in KEEPS_STOCK and order.reservation_id == reservation.reservation_id:
+    own = order if order and order.reservation_id == reservation.reservation_id else None
+    if own and own.status in KEEPS_STOCK:
         return
     under_way = reservation.status == HELD and reservation.age < grace
+    whose = f"order is {order.status}, attempt {order.attempt}" if order else "no order"
     if reservation.live and not under_way:
-        whose = f"order is {order.status}, attempt {order.attempt}" if order else "no order"
         yield Finding("no-stock-leaks", reservation.path, f"{reservation.status}, {whose}")
+    if reservation.status == CONSUMED and own is None:
+        yield Finding("shipped-for-an-order", reservation.path, whose)
 
 
 def _of_order(

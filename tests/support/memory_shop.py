@@ -1,0 +1,285 @@
+"""Order's use cases and its sweep on stores in memory, and what may come in between."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from inventory_function import domain as stock
+from inventory_function.service import Inventory
+from order_function import audit, ports
+from order_function.domain import Attempt, Item, Line, Order, Rejection, ReservationName
+from order_function.invariants import AuditedOrder, AuditedProduct, AuditedReservation, Finding
+from order_function.ports import (
+    InventoryRefusedError,
+    InventoryUnavailableError,
+    ReservationReleasedError,
+)
+from order_function.service import Orders, Placed
+from order_function.sweep import Report, Sweep
+from support.builders import SOON, soon, stocked
+from support.fakes import FakeInventory, MemoryBacklog, MemoryOrders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from functions_common.deadlines import Deadline
+    from order_function.snapshot import Snapshot
+    from support.fakes import MemoryStock, Reservations
+
+T = TypeVar("T")
+InventoryT = TypeVar("InventoryT", bound="ports.Inventory")
+
+NO_TIME = timedelta()
+
+
+class ProcessDiedError(BaseException):
+    """Not an Exception: nothing in a dead process handles it."""
+
+
+class Between:
+    """Something that happens just before the n-th call, counted from 1, of what it watches."""
+
+    def __init__(self, place: int, happening: Callable[[], object]) -> None:
+        self._calls, self._place, self._happening = 0, place, happening
+
+    @property
+    def happened(self) -> bool:
+        return self._calls >= self._place
+
+    def watch(self, target: T) -> T:
+        return cast("T", _Watched(target, self))
+
+    def come_to_a_call(self) -> None:
+        self._calls += 1
+        if self._calls == self._place:
+            self._happening()
+
+
+class _Watched:
+    def __init__(self, target: object, between: Between) -> None:
+        self._target, self._between = target, between
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._target, name)
+
+        def call(*args: Any, **named: Any) -> Any:
+            self._between.come_to_a_call()
+            return method(*args, **named)
+
+        return call
+
+
+def every_place(act: Callable[[int], Between]) -> None:
+    """Try each place in turn, until there are no more calls to come in between of."""
+    place = 1
+    while act(place).happened:
+        place += 1
+    assert place > 1, "nothing was called"
+
+
+def death() -> None:
+    raise ProcessDiedError
+
+
+NOTHING = Between(0, death)
+
+
+class OrderShop(Generic[InventoryT]):
+    def __init__(
+        self, inventory: InventoryT, reservations: Reservations, deadline_seconds: float = SOON
+    ) -> None:
+        self.store = MemoryOrders()
+        self.inventory = inventory
+        self.orders = Orders(self.store, inventory, deadline_seconds)
+        self._reservations = reservations
+        self._deadline_seconds = deadline_seconds
+
+    def place(
+        self,
+        customer_id: str,
+        lines: Iterable[Line],
+        key: str | None,
+        expected_total: int | None = None,
+        *,
+        respond_async: bool = False,
+        between: Between = NOTHING,
+    ) -> Placed:
+        attempt = Attempt.begin(customer_id, lines, key, expected_total)
+        return self.orders_with(between).place(attempt, respond_async=respond_async)
+
+    def orders_with(self, between: Between) -> Orders:
+        """Another process of order."""
+        watched = between.watch(self.store), between.watch(self.inventory)
+        return Orders(*watched, self._deadline_seconds)
+
+    def sweep(self, patience: timedelta = NO_TIME, between: Between = NOTHING) -> Report:
+        return self.a_sweep(patience, between).run()
+
+    def a_sweep(self, patience: timedelta = NO_TIME, between: Between = NOTHING) -> Sweep:
+        return Sweep(
+            between.watch(MemoryBacklog(self.store, self._reservations)),
+            between.watch(self.store),
+            between.watch(self.inventory),
+            self.orders_with(between),
+            patience,
+        )
+
+    def later(self, seconds: float) -> None:
+        for clock in (self.store.clock, self._reservations.clock):
+            clock.pass_by(seconds)
+
+    def stored(self, order_id: str) -> Order:
+        """Abandoned ones too."""
+        return self.store.documents[order_id][0]
+
+    def write(self, order: Order) -> Order:
+        """As another process did."""
+        self.store.documents[order.order_id] = (order, self.store.clock.next())
+        return order
+
+
+class MemoryShop(OrderShop[FakeInventory]):
+    def __init__(self, deadline_seconds: float = SOON, **units: int) -> None:
+        inventory = FakeInventory(**units)
+        super().__init__(inventory, inventory, deadline_seconds)
+
+    @property
+    def held(self) -> dict[str, int]:
+        """Units in each reservation that has not been released."""
+        reservations = self.inventory.reservations.items()
+        return {name: sum(line.quantity for line in held) for name, held in reservations if held}
+
+    def reserve(self, attempt: Attempt) -> Attempt:
+        """What a process leaves that dies before it writes its order."""
+        self.inventory.reserve(attempt.reservation_id, attempt.lines, soon())
+        return attempt
+
+
+class InventoryInProcess:
+    """inventory's own use cases, as order's client shows them, without HTTP."""
+
+    def __init__(self, store: MemoryStock) -> None:
+        self.service = Inventory(store, "USD", SOON)
+        self.away = False
+
+    def reserve(
+        self,
+        reservation_id: str,
+        lines: Iterable[Line],
+        deadline: Deadline,  # noqa: ARG002
+    ) -> tuple[tuple[Item, ...], str]:
+        wanted = [stock.Line(line.product_id, line.quantity) for line in lines]
+        with self._errors():
+            found, _ = self.service.reserve(reservation_id, wanted)
+        return tuple(map(_item, found.lines)), found.currency
+
+    def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
+        with self._errors():
+            self.service.release(tuple(reservation_ids))
+
+    def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
+        with self._errors():
+            self.service.confirm(tuple(reservation_ids))
+
+    def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
+        with self._errors():
+            found = self.service.consume(tuple(reservation_ids))
+        consumed = {each for each in found if each.status is stock.ReservationStatus.CONSUMED}
+        if len(consumed) < len(reservation_ids):
+            raise InventoryUnavailableError("not all were consumed", carried_out=None)
+
+    def catalogue(
+        self,
+        path: str,
+        query: dict[str, str],  # noqa: ARG002
+        deadline: Deadline,  # noqa: ARG002
+    ) -> tuple[int, bytes]:
+        return (404, b"{}") if path.startswith("/products/") else (200, b'{"products":[]}')
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        if self.away:
+            raise InventoryUnavailableError("away", carried_out=None)
+        try:
+            yield
+        except stock.ReservationReleasedError as error:
+            raise ReservationReleasedError(str(error)) from error
+        except stock.InsufficientStockError as error:
+            lines = [
+                {
+                    "product_id": short.product_id,
+                    "requested": short.requested,
+                    "available_quantity": short.available,
+                }
+                for short in error.lines
+            ]
+            raise _refused("insufficient-stock", error, lines=lines) from error
+        except stock.UnknownProductsError as error:
+            raise _refused("unknown-product", error, product_ids=[*error.product_ids]) from error
+
+
+class WholeShop(OrderShop[InventoryInProcess]):
+    """With inventory's own rules and store behind order's; it can be audited."""
+
+    def __init__(self, **units: int) -> None:
+        self.stock = stocked(**units)
+        super().__init__(InventoryInProcess(self.stock), self.stock)
+
+    def findings(self) -> list[Finding]:
+        return MemorySnapshot(self).findings()
+
+
+class MemorySnapshot:
+    """All that is in a shop at one moment, as the audit reads it."""
+
+    def __init__(self, shop: WholeShop) -> None:
+        now = shop.store.clock.next()
+        self.all_orders = [
+            AuditedOrder(order, now - changed) for order, changed in shop.store.documents.values()
+        ]
+        entities = [entity for entity, _ in shop.stock.documents.values()]
+        self.all_reservations = [
+            AuditedReservation(
+                each.reservation_id,
+                ReservationName.parse(each.reservation_id),
+                each.status,
+                each.currency,
+                tuple(map(_item, each.lines)),
+                NO_TIME,
+            )
+            for each in entities
+            if isinstance(each, stock.Reservation)
+        ]
+        self.all_products = [
+            AuditedProduct(each.product_id, each.available, each.reserved, each.shipped)
+            for each in entities
+            if isinstance(each, stock.Product)
+        ]
+        self.all_adjustments = [
+            (each.product_id, each.delta) for each in entities if isinstance(each, stock.Adjustment)
+        ]
+
+    def orders(self) -> Iterator[AuditedOrder]:
+        return iter(sorted(self.all_orders, key=lambda each: each.order.order_id))
+
+    def reservations(self) -> Iterator[AuditedReservation]:
+        return iter(sorted(self.all_reservations, key=lambda each: each.reservation_id))
+
+    def products(self) -> Iterator[AuditedProduct]:
+        return iter(self.all_products)
+
+    def adjustments(self) -> Iterator[tuple[str, int]]:
+        return iter(self.all_adjustments)
+
+    def findings(self, grace: timedelta = NO_TIME) -> list[Finding]:
+        return audit.findings(cast("Snapshot", self), grace)
+
+
+def _refused(kind: str, error: Exception, **extensions: Any) -> InventoryRefusedError:
+    return InventoryRefusedError(Rejection(kind, str(error), extensions))
+
+
+def _item(line: stock.PricedLine) -> Item:
+    return Item(line.product_id, line.quantity, line.unit_price, line.name)

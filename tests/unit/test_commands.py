@@ -1,0 +1,102 @@
+"""reconcile and audit as commands: what they say, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support.memory_shop import MemoryShop
+
+from order_function import audit, reconcile
+from order_function.domain import Attempt, Line
+from order_function.sweep import Sweep
+
+SETTINGS = {
+    "GOOGLE_CLOUD_PROJECT": "test",
+    "INVENTORY_SERVICE_URL": "http://inventory",
+    "ORDER_TOKENS": "token-of-the-order-function",
+    "OPERATOR_TOKENS": "token-of-an-operator",
+}
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """The commands set logging up for a process of their own."""
+    loggers = [logging.getLogger(name) for name in (None, "functions", "gunicorn.error")]
+    before = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
+    yield
+    for each, handlers, level, propagate in before:
+        each.handlers, each.level, each.propagate = handlers, level, propagate
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def only_line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What was said, which must be one JSON object in one line."""
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "code"),
+    [
+        *((reconcile.main, name, 1) for name in SETTINGS),
+        (lambda: audit.main([]), "GOOGLE_CLOUD_PROJECT", 2),
+    ],
+)
+def test_a_setting_that_is_missing_is_named_in_one_line(
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: Callable[[], int],
+    name: str,
+    code: int,
+) -> None:
+    environment.delenv(name)
+    assert command() == code
+    said = only_line(capsys)
+    assert (said["severity"], said["message"]) == ("CRITICAL", f"Cannot start: {name} is not set")
+
+
+@pytest.fixture
+def shop(environment: pytest.MonkeyPatch) -> MemoryShop:
+    """With a stock reservation that nobody has made an order of."""
+    shop = MemoryShop(P001=5)
+    shop.reserve(Attempt.begin("C1", [Line("P001", 2)], None))
+
+    def sweep_of(*_: object) -> Sweep:
+        return shop.a_sweep()
+
+    environment.setattr(reconcile, "sweep_of", sweep_of)
+    return shop
+
+
+def test_reconcile_says_in_one_line_what_it_did(
+    shop: MemoryShop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reconcile.main() == 0
+    said = only_line(capsys)
+    assert (said["severity"], said["message"]) == ("INFO", "Reconciled")
+    counts = {name: said[name] for name in said if said[name] and isinstance(said[name], int)}
+    assert counts == {"held": 1, "abandoned": 1, "released": 1}
+    assert shop.inventory.available["P001"] == 5
+
+
+def test_reconcile_fails_where_it_must_leave_something(
+    shop: MemoryShop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.inventory.away.append(None)
+    assert reconcile.main() == 1
+    failure, summary = map(json.loads, capsys.readouterr().err.splitlines())
+    assert failure["message"] == "Left for the next sweep"
+    assert (summary["severity"], summary["failures"]) == ("WARNING", [failure["reason"]])

@@ -1,0 +1,125 @@
+"""The goods leave, once."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from support.builders import soon
+from support.memory_shop import Between, MemoryShop, every_place
+
+from order_function.domain import (
+    Line,
+    NotCancellableError,
+    NotFulfillableError,
+    Order,
+    OrderError,
+    OrderRejectedError,
+    Status,
+)
+
+TWO = (Line("P001", 2),)
+
+
+@pytest.fixture
+def shop() -> MemoryShop:
+    return MemoryShop(P001=5)
+
+
+@pytest.fixture
+def order(shop: MemoryShop) -> Order:
+    return shop.place("C1", TWO, "key").order
+
+
+def test_its_stock_is_counted_as_shipped_once(shop: MemoryShop, order: Order) -> None:
+    for _ in range(2):
+        assert shop.orders.fulfil(order.order_id).status is Status.FULFILLED
+    assert shop.inventory.consumed == {order.reservation_id}
+    assert [verb for verb, _ in shop.inventory.calls] == ["reserve", "consume"]
+    assert shop.inventory.available["P001"] == 3
+
+
+def test_it_cannot_be_cancelled_then(shop: MemoryShop, order: Order) -> None:
+    shop.orders.fulfil(order.order_id)
+    with pytest.raises(NotCancellableError):
+        shop.orders.cancel(order.order_id)
+    assert shop.orders.get(order.order_id).status is Status.FULFILLED
+    assert shop.inventory.available["P001"] == 3
+
+
+def test_a_retry_replays_it_and_takes_no_stock(shop: MemoryShop, order: Order) -> None:
+    shop.orders.fulfil(order.order_id)
+    again = shop.place("C1", TWO, "key")
+    assert (again.order.status, again.replayed) == (Status.FULFILLED, True)
+    assert shop.inventory.available["P001"] == 3
+
+
+def test_what_was_cancelled_cannot_be_fulfilled(shop: MemoryShop, order: Order) -> None:
+    shop.orders.cancel(order.order_id)
+    with pytest.raises(NotFulfillableError):
+        shop.orders.fulfil(order.order_id)
+    assert not shop.inventory.consumed
+
+
+def test_what_is_being_cancelled_cannot_be_fulfilled(shop: MemoryShop, order: Order) -> None:
+    shop.inventory.away.append(None)
+    assert shop.orders.cancel(order.order_id).status is Status.CANCELLING
+    with pytest.raises(NotFulfillableError):
+        shop.orders.fulfil(order.order_id)
+
+
+def test_what_was_rejected_cannot_be_fulfilled(shop: MemoryShop) -> None:
+    with pytest.raises(OrderRejectedError) as refused:
+        shop.place("C1", [Line("P001", 6)], "key")
+    assert refused.value.order_id is not None
+    with pytest.raises(NotFulfillableError):
+        shop.orders.fulfil(refused.value.order_id)
+
+
+@pytest.mark.parametrize("carried_out", [True, None])
+def test_while_inventory_is_away_it_is_begun_and_finished_later(
+    shop: MemoryShop, order: Order, *, carried_out: bool | None
+) -> None:
+    shop.inventory.away.append(carried_out)
+    assert shop.orders.fulfil(order.order_id).status is Status.FULFILLING
+    with pytest.raises(NotCancellableError):
+        shop.orders.cancel(order.order_id)
+    assert shop.orders.fulfil(order.order_id).status is Status.FULFILLED
+    assert shop.inventory.consumed == {order.reservation_id}
+
+
+def test_stock_that_is_not_there_is_not_taken_for_shipped(shop: MemoryShop, order: Order) -> None:
+    shop.inventory.release([order.reservation_id], soon())
+    assert shop.orders.fulfil(order.order_id).status is Status.FULFILLING
+
+
+@pytest.mark.parametrize("faults", [["conflict"], ["lost"], ["dropped"], ["", "lost"]])
+def test_it_survives_writes_that_go_wrong(
+    shop: MemoryShop, order: Order, faults: list[str]
+) -> None:
+    shop.store.faults.coming.extend(faults)
+    assert shop.orders.fulfil(order.order_id).status is Status.FULFILLED
+    assert shop.inventory.consumed == {order.reservation_id}
+
+
+@pytest.mark.parametrize("verbs", [("cancel", "fulfil"), ("fulfil", "cancel")], ids=" then ".join)
+def test_cancelled_and_fulfilled_at_once_it_is_one_of_the_two(verbs: tuple[str, str]) -> None:
+    def act(place: int) -> Between:
+        shop = MemoryShop(P001=5)
+        order = shop.place("C1", TWO, None).order
+        outcomes: list[Status] = []
+
+        def attempt(use_case: Callable[[str], Order]) -> None:
+            with suppress(OrderError):
+                outcomes.append(use_case(order.order_id).status)
+
+        first, second = verbs
+        between = Between(place, lambda: attempt(getattr(shop.orders, second)))
+        attempt(getattr(shop.orders_with(between), first))
+        (outcome,) = outcomes
+        assert shop.orders.get(order.order_id).status is outcome
+        shipped = outcome is Status.FULFILLED
+        assert shop.inventory.consumed == ({order.reservation_id} if shipped else set())
+        assert shop.inventory.available["P001"] == (3 if shipped else 5)
+        return between
+
+    every_place(act)
