@@ -1,7 +1,8 @@
-"""What a function tells of itself: that it is up, and what it answers to, for programs and people."""
+"""What a function tells of itself: that it is up, and what it answers to."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,9 +45,14 @@ OPERATIONS = (
 )
 
 
+def whole(api: Api) -> Api:
+    """With these, which every function has."""
+    return replace(api, operations=(*api.operations, *OPERATIONS))
+
+
 class About:
     def __init__(self, api: Api) -> None:
-        self._api = api
+        self._api = whole(api)
 
     def show_health(self) -> Response:
         """Says nothing of Firestore, so that its outage does not restart pods."""

@@ -87,7 +87,7 @@ def document(api: Api) -> Schema:
     paths: dict[str, Schema] = {}
     for operation in api.operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
-            operation, types
+            operation, types, several_roles=len(api.roles) > 1
         )
     schemes = {
         role: {"type": "http", "scheme": "bearer", "description": meaning}
@@ -133,7 +133,7 @@ def _types(operations: Iterable[Operation]) -> Iterator[object]:
         yield from (parameter.type for parameter in operation.parameters)
 
 
-def _operation(operation: Operation, types: _Types) -> Schema:
+def _operation(operation: Operation, types: _Types, *, several_roles: bool) -> Schema:
     described: Schema = {"operationId": operation.name, "summary": operation.summary}
     if operation.role is not None:
         described["security"] = [{operation.role: []}]
@@ -158,7 +158,9 @@ def _operation(operation: Operation, types: _Types) -> Schema:
             str(status.value): _answer(answer, types)
             for status, answer in operation.answers.items()
         },
-        **_problems([*_implied(operation), *operation.problems], types),
+        **_problems(
+            [*_implied(operation, several_roles=several_roles), *operation.problems], types
+        ),
     }
     return described
 
@@ -175,7 +177,7 @@ def _headers(names: Iterable[str]) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, "X-Trace-Id")}
 
 
-def _implied(operation: Operation) -> Iterator[ProblemType]:
+def _implied(operation: Operation, *, several_roles: bool) -> Iterator[ProblemType]:
     """What can be refused before the view decides anything."""
     places = {parameter.where for parameter in operation.parameters}
     if operation.body is not None or "query" in places:
@@ -183,7 +185,8 @@ def _implied(operation: Operation) -> Iterator[ProblemType]:
         yield _INVALID
     if operation.role is not None:
         yield _NO_TOKEN
-        yield _OTHER_TOKEN
+        if several_roles:
+            yield _OTHER_TOKEN
     if "path" in places:
         yield _NO_SUCH_PLACE
     if operation.body is not None:

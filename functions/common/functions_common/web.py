@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,9 +48,8 @@ def create_app(api: Api, views: object, callers: Callers, problem_table: Problem
     app.teardown_request(lambda _: trace.end())
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
-    whole = replace(api, operations=(*api.operations, *about.OPERATIONS))
     route(app, api.operations, views, callers)
-    route(app, about.OPERATIONS, about.About(whole), callers)
+    route(app, about.OPERATIONS, about.About(api), callers)
     return app
 
 

@@ -200,9 +200,8 @@ class ProblemAnswer(problems.ProblemAnswer, frozen=True, kw_only=True):
     """Which to look for; absent where no order was placed."""
 
 
+# inventory's answers, passed through: tests/contract holds these two against what it says of them.
 class ProductAnswer(msgspec.Struct, frozen=True):
-    """inventory's, passed through; tests/contract holds it against what inventory says of it."""
-
     product_id: ProductId
     name: Annotated[str, example("Laptop")]
     price: Money
