@@ -5,21 +5,16 @@ The same suite runs against the fake that order's unit tests use, so the fake ca
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import requests
 from flask import Flask
-from requests.adapters import BaseAdapter, HTTPAdapter
-from support.apps import ORDER, inventory_app
-from support.builders import soon, stocked
-from support.fakes import FakeInventory
-from urllib3 import HTTPResponse
-from werkzeug.test import Client
+from support.apps import OPERATOR, inventory_app, order_app
+from support.builders import soon, stocked, units
+from support.fakes import FakeInventory, MemoryOrders
+from support.in_process import client_of
 
 from order_function.domain import Line
-from order_function.inventory_client import InventoryClient
 from order_function.ports import (
     InventoryRefusedError,
     InventoryUnavailableError,
@@ -30,35 +25,6 @@ if TYPE_CHECKING:
     from order_function.ports import Inventory
 
 TWO_LINES = (Line("P001", 2), Line("P002", 1))
-
-
-class WsgiAdapter(BaseAdapter):
-    """Carries requests' calls into a WSGI app in this process."""
-
-    def __init__(self, app: Flask) -> None:
-        super().__init__()
-        self._client = Client(app)
-
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
-        answer = self._client.open(
-            request.path_url, method=request.method, data=request.body, headers=request.headers
-        )
-        raw = HTTPResponse(
-            body=BytesIO(answer.data),
-            headers=dict(answer.headers),
-            status=answer.status_code,
-            preload_content=False,
-        )
-        return HTTPAdapter().build_response(request, raw)
-
-    def close(self) -> None:
-        pass
-
-
-def client_of(app: Flask) -> InventoryClient:
-    client = InventoryClient("http://inventory", ORDER, connections=1)
-    client._session.mount("http://", WsgiAdapter(app))  # noqa: SLF001 - the seam is requests' own
-    return client
 
 
 @pytest.fixture(params=["inventory", "fake"])
@@ -146,3 +112,23 @@ def test_a_gateways_404_is_not_an_unknown_product() -> None:
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(Flask("gateway")).reserve("R", TWO_LINES, soon())
     assert unavailable.value.carried_out is None
+
+
+def test_a_retired_product_is_sold_no_more_and_its_orders_are_finished() -> None:
+    """``active: false`` refuses new orders; live ones are cancelled and fulfilled as before."""
+    store = stocked(P001=5)
+    app = inventory_app(store)
+    shop = order_app(MemoryOrders(), client_of(app)).test_client()
+    body = {"customer_id": "C1", "product_id": "P001", "quantity": 1}
+    cancelled, fulfilled = (shop.post("/orders", json=body).json["order_id"] for _ in range(2))  # type: ignore[index]
+
+    operator = {"Authorization": f"Bearer {OPERATOR}"}
+    retired = {"name": "Laptop", "price": 999.99, "active": False}
+    app.test_client().put("/products/P001", json=retired, headers=operator)
+
+    refused = shop.post("/orders", json=body)
+    assert refused.status_code == 409
+    assert refused.json["type"] == "urn:problem-type:unknown-product"  # type: ignore[index]
+    assert shop.post(f"/orders/{cancelled}/cancel").status_code == 200
+    assert shop.post(f"/orders/{fulfilled}/fulfil", headers=operator).status_code == 200
+    assert units(store, "P001") == (4, 0, 1)

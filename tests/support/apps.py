@@ -6,12 +6,14 @@ from flask import Flask
 
 from functions_common.settings import FirestoreSettings, ServerSettings
 from inventory_function.http import create_app as create_inventory_app
+from inventory_function.ports import CatalogueStore
 from inventory_function.service import Inventory
 from inventory_function.settings import Settings as InventorySettings
 from order_function.http import create_app as create_order_app
+from order_function.ports import Inventory as OrdersInventory
+from order_function.ports import OrderStore
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
-from support.fakes import FakeInventory, MemoryOrders, MemoryStock
 
 ORDER = "token-of-the-order-function"
 OPERATOR = "token-of-an-operator"
@@ -27,7 +29,7 @@ def signed(path: str) -> dict[str, str]:
 
 
 def inventory_app(
-    store: MemoryStock,
+    store: CatalogueStore,
     currency: str = "USD",
     deadline_seconds: float = 5,
     order_tokens: tuple[str, ...] = (ORDER,),
@@ -38,7 +40,7 @@ def inventory_app(
     return create_inventory_app(settings, Inventory(store, currency, deadline_seconds))
 
 
-def order_app(store: MemoryOrders, inventory: FakeInventory) -> Flask:
+def order_app(store: OrderStore, inventory: OrdersInventory) -> Flask:
     settings = OrderSettings(
         _SERVER, _FIRESTORE, "http://inventory", 5, "USD", 60, ORDER, operator_tokens=(OPERATOR,)
     )
