@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-crash audit lint format lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-unit test-crash audit lint format openapi lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -43,6 +43,9 @@ lint: $(VENV)/.dev ## Style, types, and who may import whom
 format: $(VENV)/.dev ## Put the code into the style that `make lint` asks for
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+openapi: $(VENV)/.dev ## Keep what the functions say of themselves (docs/openapi); refuses what breaks clients
+	$(BIN)/python -m tools.openapi
 
 # One lock for Python 3.11 and 3.13, without the address of any registry.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

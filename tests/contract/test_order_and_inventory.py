@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flask import Flask
-from support.apps import client_of, inventory_app
-from support.builders import soon, stocked
-from support.fakes import FakeInventory
+from support.apps import OPERATOR, inventory_app, order_app
+from support.builders import soon, stocked, units
+from support.fakes import FakeInventory, MemoryOrders
+from support.in_process import client_of
 from support.memory_shop import InventoryInProcess
 
 from order_function.domain import Line
@@ -117,3 +118,23 @@ def test_a_gateways_404_is_not_an_unknown_product() -> None:
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(Flask("gateway")).reserve("R", TWO_LINES, soon())
     assert unavailable.value.carried_out is None
+
+
+def test_a_retired_product_is_sold_no_more_and_its_orders_are_finished() -> None:
+    """``active: false`` refuses new orders; live ones are cancelled and fulfilled as before."""
+    store = stocked(P001=5)
+    app = inventory_app(store)
+    shop = order_app(MemoryOrders(), client_of(app)).test_client()
+    body = {"customer_id": "C1", "product_id": "P001", "quantity": 1}
+    cancelled, fulfilled = (shop.post("/orders", json=body).json["order_id"] for _ in range(2))  # type: ignore[index]
+
+    operator = {"Authorization": f"Bearer {OPERATOR}"}
+    retired = {"name": "Laptop", "price": 999.99, "active": False}
+    app.test_client().put("/products/P001", json=retired, headers=operator)
+
+    refused = shop.post("/orders", json=body)
+    assert refused.status_code == 409
+    assert refused.json["type"] == "urn:problem-type:unknown-product"  # type: ignore[index]
+    assert shop.post(f"/orders/{cancelled}/cancel").status_code == 200
+    assert shop.post(f"/orders/{fulfilled}/fulfil", headers=operator).status_code == 200
+    assert units(store, "P001") == (4, 0, 1)

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from support.apps import client_of, inventory_app
+from support.apps import inventory_app
 from support.builders import product, soon
 from support.fakes import FakeInventory, MemoryBacklog, MemoryOrders, MemoryStock
+from support.in_process import client_of
 
 from functions_common.firestore import Connection
 from functions_common.settings import FirestoreSettings

@@ -34,7 +34,8 @@ from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
 from order_function.store import Store as OrderStore
 from order_function.sweep import Report, Sweep
-from support.apps import OPERATOR, ORDER, WsgiAdapter
+from support.apps import OPERATOR, ORDER
+from support.in_process import WsgiAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from support.apps import inventory_app, signed
+from support.apps import ORDER, inventory_app, signed
 from support.builders import stocked
 from support.fakes import MemoryStock
 
@@ -189,3 +189,79 @@ def test_the_database_away_is_503(store: MemoryStock) -> None:
     answer = client.put("/reservations/R", json=items(P001=1))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.content_type == "application/problem+json"
+
+
+def ledger(client: Any, product_id: str, limit: int = 200) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = client.get(f"/products/{product_id}/ledger?limit={limit}{cursor}").json
+        entries += page["entries"]
+        if page["next_cursor"] is None:
+            return entries
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+def busy(client: Any) -> None:
+    """Reservations of P001 that came to every end, and stock that was counted again."""
+    for name in ("ORD1.0.F", "ORD2.0.F", "ORD3.0.F"):
+        client.put(f"/reservations/{name}", json=items(P001=2))
+    client.post("/reservations:release", json={"ids": ["ORD1.0.F"]})
+    client.post("/reservations:consume", json={"ids": ["ORD2.0.F"]})
+    body = {"delta": -3, "reason": "broken", "reference": "D-17", "actor": "warehouse 2"}
+    client.post("/products/P001/adjustments", json=body, headers=KEY)
+
+
+def test_a_ledger_adds_up_to_what_the_product_has(client: Any) -> None:
+    busy(client)
+    entries = ledger(client, "P001")
+    product = client.get("/products/P001").json
+    sums = [
+        sum(entry[f"{place}_change"] for entry in entries)
+        for place in ("available", "reserved", "shipped")
+    ]
+    assert sums == [product["available_quantity"], product["reserved_quantity"], 2]
+    assert sums == [43, 2, 2]
+
+
+def test_a_ledger_says_who_why_and_what_for(client: Any) -> None:
+    busy(client)
+    entries = ledger(client, "P001")
+    told = [(each["kind"], each["actor"], each["reason"], each["reference"]) for each in entries]
+    assert told == [
+        ("adjusted", "warehouse 2", "broken", "D-17"),
+        ("adjusted", "operator", "opening stock", None),
+        ("reserved", "order", "order placed", "ORD1"),
+        ("released", "order", "order cancelled or not placed", "ORD1"),
+        ("reserved", "order", "order placed", "ORD2"),
+        ("shipped", "order", "order fulfilled", "ORD2"),
+        ("reserved", "order", "order placed", "ORD3"),
+    ]
+    assert all(each["at"].endswith("+00:00") for each in entries)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+def test_a_ledger_in_pages_is_the_same_ledger(client: Any, limit: int) -> None:
+    busy(client)
+    assert ledger(client, "P001", limit) == ledger(client, "P001")
+
+
+def test_a_ledger_of_what_is_not_there_is_404(client: Any) -> None:
+    assert client.get("/products/P999/ledger").status_code == 404
+
+
+def test_a_ledger_is_the_operators(store: MemoryStock) -> None:
+    client = inventory_app(store).test_client()
+    assert client.get("/products/P001/ledger").status_code == 401
+    order = {"Authorization": f"Bearer {ORDER}"}
+    assert client.get("/products/P001/ledger", headers=order).status_code == 403
+
+
+def test_who_adjusted_belongs_to_the_adjustment(client: Any) -> None:
+    body = {"delta": 5, "reason": "delivery", "actor": "warehouse 2"}
+    made = client.post("/products/P001/adjustments", json=body, headers=KEY)
+    assert (made.status_code, made.json["actor"]) == (201, "warehouse 2")
+    other = client.post(
+        "/products/P001/adjustments", json=body | {"actor": "warehouse 3"}, headers=KEY
+    )
+    assert other.status_code == 422

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.apps import order_app
+from support.apps import OPERATOR, ORDER, order_app
 from support.fakes import FakeInventory, MemoryOrders
 
 
@@ -13,10 +13,16 @@ class Shop:
         self.inventory = FakeInventory(P001=50, P002=3)
         self.client: Any = order_app(self.store, self.inventory).test_client()
 
-    def place(self, key: str | None = None, **body: Any) -> Any:
+    def place(self, key: str | None = None, prefer: str | None = None, **body: Any) -> Any:
         wanted = {"customer_id": "C123", "product_id": "P001", "quantity": 2} | body
         headers = {} if key is None else {"Idempotency-Key": key}
+        if prefer is not None:
+            headers["Prefer"] = prefer
         return self.client.post("/orders", json=wanted, headers=headers)
+
+    def fulfil(self, order_id: str, token: str | None = OPERATOR) -> Any:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return self.client.post(f"/orders/{order_id}/fulfil", headers=headers)
 
 
 @pytest.fixture
@@ -188,3 +194,110 @@ def test_an_error_of_our_own_is_a_problem_without_its_inside(
     answer = shop.place()
     assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
     assert "secret" not in answer.text
+
+
+def test_fulfilling_and_again(shop: Shop) -> None:
+    order_id = shop.place().json["order_id"]
+    for _ in range(2):
+        answer = shop.fulfil(order_id)
+        assert (answer.status_code, answer.json["status"]) == (200, "fulfilled")
+    assert len(shop.inventory.consumed) == 1
+    cancelled = shop.client.post(f"/orders/{order_id}/cancel")
+    assert (cancelled.status_code, cancelled.json["type"]) == (
+        409,
+        "urn:problem-type:not-cancellable",
+    )
+
+
+def test_fulfilling_what_is_not_confirmed_is_409(shop: Shop) -> None:
+    order_id = shop.place().json["order_id"]
+    shop.client.post(f"/orders/{order_id}/cancel")
+    answer = shop.fulfil(order_id)
+    assert (answer.status_code, answer.json["type"]) == (409, "urn:problem-type:not-fulfillable")
+    assert not shop.inventory.consumed
+
+
+@pytest.mark.parametrize("token", [None, ORDER, "nobody-gave-this-out"])
+def test_fulfilling_is_the_operators(shop: Shop, token: str | None) -> None:
+    """No other token is known here, so any other is 401, never 403."""
+    order_id = shop.place().json["order_id"]
+    answer = shop.fulfil(order_id, token)
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert shop.client.get(f"/orders/{order_id}").json["status"] == "confirmed"
+
+
+def test_fulfilling_while_inventory_is_away_is_202_and_ends_when_repeated(shop: Shop) -> None:
+    order_id = shop.place().json["order_id"]
+    shop.inventory.away.append(None)
+    answer = shop.fulfil(order_id)
+    assert (answer.status_code, answer.json["status"]) == (202, "fulfilling")
+    answer = shop.fulfil(order_id)
+    assert (answer.status_code, answer.json["status"]) == (200, "fulfilled")
+
+
+def test_fulfilling_what_is_not_there_is_404(shop: Shop) -> None:
+    for order_id in ("ORD" + "0" * 26, "ORD1"):
+        answer = shop.fulfil(order_id)
+        assert (answer.status_code, answer.json["type"]) == (404, "urn:problem-type:unknown-order")
+
+
+@pytest.mark.parametrize("prefer", ["respond-async", "wait=5, Respond-Async; x=1"])
+def test_an_order_is_rather_pending_than_refused_where_that_is_preferred(
+    shop: Shop, prefer: str
+) -> None:
+    shop.inventory.away.append(None)
+    answer = shop.place("key", prefer)
+    assert (answer.status_code, answer.json["status"]) == (202, "pending")
+    assert answer.headers["Location"] == f"/orders/{answer.json['order_id']}"
+    assert answer.headers["Preference-Applied"] == "respond-async"
+    assert answer.json["items"] == [{"product_id": "P001", "quantity": 2}]
+    assert "total_price" not in answer.json
+    again = shop.place("key", prefer)
+    assert (again.status_code, again.json) == (202, answer.json)
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("prefer", [None, "respond-asynchronously", "return=minimal"])
+def test_no_order_is_pending_where_nobody_prefers_that(shop: Shop, prefer: str | None) -> None:
+    shop.inventory.away.append(False)
+    assert shop.place(prefer=prefer).status_code == 503
+
+
+def test_a_preference_changes_nothing_while_inventory_is_there(shop: Shop) -> None:
+    answer = shop.place(prefer="respond-async")
+    assert (answer.status_code, answer.json["status"]) == (201, "confirmed")
+    assert "Preference-Applied" not in answer.headers
+
+
+def test_an_order_at_the_price_that_was_shown(shop: Shop) -> None:
+    answer = shop.place(expected_total=1999.98)
+    assert (answer.status_code, answer.json["total_price"]) == (201, 1999.98)
+
+
+def test_an_order_at_another_price_is_409_with_the_price_of_now(shop: Shop) -> None:
+    answer = shop.place("key", expected_total=1999.97)
+    assert (answer.status_code, answer.json["type"]) == (409, "urn:problem-type:price-changed")
+    assert '"total_price":1999.98' in answer.text
+    assert answer.json["currency"] == "USD"
+    assert shop.inventory.available["P001"] == 50
+    rejected = shop.client.get(f"/orders/{answer.json['order_id']}")
+    assert rejected.json["rejection"] == {
+        "type": "urn:problem-type:price-changed",
+        "detail": answer.json["detail"],
+        "total_price": 1999.98,
+        "currency": "USD",
+    }
+    assert '"total_price":1999.98' in rejected.text
+
+
+@pytest.mark.parametrize("total", [1999.985, -1, 10**17])
+def test_a_total_that_cannot_be_is_422(shop: Shop, total: float) -> None:
+    answer = shop.place(expected_total=total)
+    assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "#/expected_total")
+    assert not shop.inventory.reservations
+
+
+def test_a_rejected_order_says_why_as_the_refusal_did(shop: Shop) -> None:
+    refused = shop.place("key", quantity=51)
+    rejection = shop.client.get(f"/orders/{refused.json['order_id']}").json["rejection"]
+    assert rejection == {name: refused.json[name] for name in ("type", "detail", "lines")}

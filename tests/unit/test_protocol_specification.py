@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +244,8 @@ def reachable(scenario: Scenario) -> Iterator[State]:
         seen = seen | waiting
 
 
-def some_worlds() -> set[spec.World]:
+@cache
+def some_worlds() -> frozenset[spec.World]:
     """Of two bodies, asked for in every way, with reconcile in between."""
     clients = {
         "buyer": Process.of(PROTOCOL.place, Attempt("A", 0, ANY)),
@@ -253,7 +255,7 @@ def some_worlds() -> set[spec.World]:
         "fulfil": Process.of(PROTOCOL.fulfil, "A"),
     }
     scenario = Scenario(2, clients, faults=0, reconciles=1)
-    return {state.world for state in reachable(scenario)}
+    return frozenset(state.world for state in reachable(scenario))
 
 
 class Shop:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
+from functions_common.described import whole
 from functions_common.parsing import is_id, query_integer
 from functions_common.problems import InvalidField, InvalidValueError
+from functions_common.routing import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_LIMIT, MOST = 50, 200
+
+PARAMETERS = (
+    Parameter(
+        "limit",
+        "query",
+        Annotated[int, whole(1, MOST, default=DEFAULT_LIMIT)],
+        "How many entries a page has at most",
+    ),
+    Parameter("cursor", "query", str, "The `next_cursor` of the page before"),
+)
 
 
 def limit(args: Mapping[str, str]) -> int:

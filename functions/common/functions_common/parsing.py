@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from functions_common import money
+from functions_common.described import ID_PATTERN, KEY_PATTERN, MAX_ID, MAX_KEY, as_schema
 from functions_common.problems import (
     InvalidField,
     InvalidValueError,
     MalformedRequestError,
     UnsupportedMediaTypeError,
 )
+from functions_common.routing import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,11 +40,9 @@ MAX_BODY = 64 * 1024
 UNREADABLE = (OSError, ParseException)
 """What the server raises for a body that breaks off, or comes in malformed chunks."""
 
-_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_RESERVED_ID = re.compile(r"\.{1,2}|__.*__")  # Firestore keeps these document names for itself
+_ID = re.compile(ID_PATTERN)
+_KEY = re.compile(KEY_PATTERN)
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-# No comma: two headers of one name arrive joined by one.
-_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x2b\x2d-\x7e]{1,255}")
 _LONGEST_NUMBER = 100
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _MEMBER = re.compile(r"(?:missing required|unknown) field `(.*)`$", re.DOTALL)
@@ -54,9 +54,16 @@ _JSON_TYPES = {
 }
 _LONGEST_DETAIL = 200
 
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    "header",
+    Annotated[str, as_schema(maxLength=MAX_KEY, pattern=KEY_PATTERN)],
+    "A fresh one, a UUID say, for each thing that is meant to happen once",
+)
+
 
 def is_id(text: str) -> bool:
-    return bool(_ID.fullmatch(text)) and not _RESERVED_ID.fullmatch(text)
+    return len(text) <= MAX_ID and bool(_ID.fullmatch(text))
 
 
 def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
@@ -228,6 +235,7 @@ def idempotency_key(request: Request) -> str | None:
     if key is not None:
         checks = Checks()
         detail = "must be given once: 1 to 255 printable ASCII characters, no comma"
-        checks.require(_IDEMPOTENCY_KEY.fullmatch(key), detail, header="Idempotency-Key")
+        fine = len(key) <= MAX_KEY and _KEY.fullmatch(key)
+        checks.require(fine, detail, header="Idempotency-Key")
         checks.done()
     return key

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+
+from functions_common.described import example
+from functions_common.routing import ProblemType
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -12,6 +17,11 @@ CONTENT_TYPE = "application/problem+json"
 def kind_url(kind: str) -> str:
     """The ``type`` of a problem of this kind."""
     return f"urn:problem-type:{kind}"
+
+
+def type_of(kind: str | None) -> str:
+    """The same, also of a problem whose status says it all."""
+    return "about:blank" if kind is None else kind_url(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,7 @@ class Problem:
 
     def body(self, instance: str, trace_id: str) -> dict[str, Any]:
         return {
-            "type": kind_url(self.kind) if self.kind else "about:blank",
+            "type": type_of(self.kind),
             "title": self.kind.replace("-", " ").capitalize() if self.kind else self.status.phrase,
             "status": self.status.value,
             "detail": self.detail,
@@ -35,19 +45,26 @@ class Problem:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class InvalidField:
+class InvalidField(msgspec.Struct, frozen=True):
     """Where a request is wrong: a place in its body, a parameter of its address, or a header."""
 
     detail: str
-    pointer: str | None = None
+    pointer: str | msgspec.UnsetType = msgspec.UNSET
     """JSON pointer as a URI fragment, ``#/items/0/quantity``; ``#`` is the whole body."""
-    parameter: str | None = None
-    header: str | None = None
+    parameter: str | msgspec.UnsetType = msgspec.UNSET
+    header: str | msgspec.UnsetType = msgspec.UNSET
 
-    def body(self) -> dict[str, str]:
-        names = ("pointer", "parameter", "header", "detail")
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+class ProblemAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong (RFC 9457). A ``type`` that you do not know means what its status means."""
+
+    type: Annotated[str, example("urn:problem-type:invalid-value", format="uri-reference")]
+    title: Annotated[str, example("Invalid value")]
+    status: Annotated[int, example(422, minimum=400, maximum=599)]
+    detail: Annotated[str, example("#/quantity: must be a whole number from 1 to 1,000,000")]
+    instance: Annotated[str, example("/orders")]
+    trace_id: Annotated[str, example("4bf92f3577b34da6a3ce929d0e0e4736")]
+    errors: list[InvalidField] | msgspec.UnsetType = msgspec.UNSET
 
 
 class RequestError(Exception):
@@ -66,8 +83,7 @@ class RequestError(Exception):
         self.errors = errors
 
     def problem(self) -> Problem:
-        fields = [error.body() for error in self.errors]
-        return Problem(self.status, str(self), self.kind, {"errors": fields})
+        return Problem(self.status, str(self), self.kind, {"errors": self.errors})
 
 
 class MalformedRequestError(RequestError):
@@ -83,12 +99,20 @@ class UnsupportedMediaTypeError(RequestError):
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
+TEMPORARILY_UNAVAILABLE = ProblemType(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "temporarily-unavailable",
+    "Nothing is wrong with the request; repeat it",
+    ("Retry-After",),
+)
+
+
 def unavailable(detail: str, retry_after: int = 1, **extensions: object) -> Problem:
     """503: nothing is wrong with the request; the same again may succeed after some seconds."""
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         detail,
-        "temporarily-unavailable",
+        TEMPORARILY_UNAVAILABLE.kind,
         extensions,
         {"Retry-After": str(retry_after)},
     )

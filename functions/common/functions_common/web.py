@@ -11,14 +11,18 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from functions_common import logs, parsing, problems, trace
+from functions_common import about, logs, parsing, problems, trace
 from functions_common.callers import ForbiddenError, UnauthenticatedError
 from functions_common.deadlines import DeadlineExceededError
 from functions_common.problems import Problem
+from functions_common.routing import route
 from functions_common.store_errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from functions_common.callers import Callers
+    from functions_common.routing import Api
 
 E = TypeVar("E", bound=Exception)
 
@@ -31,9 +35,12 @@ _MOST_DRAINED = 8 * 1024 * 1024
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def create_app(name: str, problem_table: ProblemTable) -> Flask:
-    """An app without routes but ``GET /health``, whose every answer is JSON, errors included."""
-    app = Flask(name, static_folder=None)
+def create_app(api: Api, views: object, callers: Callers, problem_table: ProblemTable) -> Flask:
+    """An app of the API's operations, which ``views`` answer, and of what tells of itself.
+
+    Every answer is JSON, errors included; but for the page at ``/docs``.
+    """
+    app = Flask(api.name, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1  # parsing refuses one too long
     app.url_map.merge_slashes = False  # a redirect would answer in HTML
     app.before_request(_begin)
@@ -41,7 +48,8 @@ def create_app(name: str, problem_table: ProblemTable) -> Flask:
     app.teardown_request(lambda _: trace.end())
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
-    app.add_url_rule("/health", view_func=_health)
+    route(app, api.operations, views, callers)
+    route(app, about.OPERATIONS, about.About(api), callers)
     return app
 
 
@@ -65,11 +73,6 @@ def refuse(error: HTTPException) -> Response:
     response = _handler(_http_problem)(error)
     response.headers["X-Trace-Id"] = g.trace.trace_id
     return response
-
-
-def _health() -> Response:
-    """The process is up. Says nothing of Firestore, so that its outage does not restart pods."""
-    return answer({"status": "ok"})
 
 
 def _begin() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, request
+from flask import Response, request
 from werkzeug.exceptions import NotFound
 
 from functions_common import paging, parsing, web
@@ -15,6 +15,7 @@ from functions_common.firestore import Connection
 from functions_common.parsing import Checks
 from functions_common.problems import InvalidField, MalformedRequestError, Problem
 from inventory_function import domain, wire
+from inventory_function.api import API
 from inventory_function.domain import OPERATOR, ORDER, Adjustment
 from inventory_function.service import Inventory
 from inventory_function.store import Store
@@ -22,6 +23,8 @@ from inventory_function.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+
+    from flask import Flask
 
     from inventory_function.domain import RecordedReservation, Reservation
     from inventory_function.settings import Settings
@@ -35,30 +38,15 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
         inventory = Inventory(
             Store(connection), settings.currency, settings.request_deadline_seconds
         )
-    app = web.create_app("inventory", PROBLEMS)
-    roles = {ORDER: settings.order_tokens, OPERATOR: settings.operator_tokens}
-    _Api(inventory).route(app, Callers(roles))
-    return app
+    callers = Callers({ORDER: settings.order_tokens, OPERATOR: settings.operator_tokens})
+    return web.create_app(API, _Views(inventory), callers, PROBLEMS)
 
 
-class _Api:
+class _Views:
+    """What answers to the operations of ``api``, each under its name."""
+
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
-
-    def route(self, app: Flask, callers: Callers) -> None:
-        order, operator = callers.only(ORDER), callers.only(OPERATOR)
-        app.get("/products")(self.list_products)
-        app.get("/products/<product_id>")(self.show_product)
-        app.put("/products/<product_id>")(operator(self.put_product))
-        app.get("/products/<product_id>/availability")(self.show_availability)
-        app.get("/products/<product_id>/adjustments")(operator(self.list_adjustments))
-        app.post("/products/<product_id>/adjustments")(operator(self.adjust_product))
-        app.get("/products/<product_id>/ledger")(operator(self.show_ledger))
-        app.put("/reservations/<reservation_id>")(order(self.put_reservation))
-        app.get("/reservations/<reservation_id>")(order(self.show_reservation))
-        app.post("/reservations:confirm")(order(self.confirm))
-        app.post("/reservations:release")(order(self.release))
-        app.post("/reservations:consume")(order(self.consume))
 
     def list_products(self) -> Response:
         args = parsing.query(request, "limit", "cursor")
@@ -66,30 +54,26 @@ class _Api:
         after = paging.decode_cursor(args, paging.place_of_id)
         found = self._inventory.products(after, limit + 1)
         page, cursor = paging.cut(found, limit, lambda product: [product.product_id])
-        body = {"products": [*map(wire.product_answer, page)], "next_cursor": cursor}
-        return web.answer(body)
+        return web.answer(wire.ProductsAnswer([*map(wire.ProductAnswer.of, page)], cursor))
 
     def show_product(self, product_id: str) -> Response:
-        return web.answer(wire.product_answer(self._inventory.product(_named(product_id))))
+        return web.answer(wire.ProductAnswer.of(self._inventory.product(_named(product_id))))
 
     def put_product(self, product_id: str) -> Response:
         _check_id(product_id, "product_id")
         body = parsing.body(request, wire.ProductBody)
         name, price = body.checked(self._inventory.currency)
         product, new = self._inventory.put_product(product_id, name, price, active=body.active)
-        return web.answer(wire.product_answer(product), _created_if(new))
+        return web.answer(wire.ProductAnswer.of(product), _created_if(new))
 
     def show_availability(self, product_id: str) -> Response:
         args = parsing.query(request, "quantity")
         quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
         product = self._inventory.product(_named(product_id))
-        body = {
-            "product_id": product.product_id,
-            "requested": quantity,
-            "available": product.on_sale(self._inventory.currency) and product.fits(quantity),
-            "available_quantity": product.available,
-        }
-        return web.answer(body)
+        available = product.on_sale(self._inventory.currency) and product.fits(quantity)
+        return web.answer(
+            wire.AvailabilityAnswer(product.product_id, quantity, available, product.available)
+        )
 
     def list_adjustments(self, product_id: str) -> Response:
         args = parsing.query(request, "limit", "cursor")
@@ -99,8 +83,7 @@ class _Api:
         page, cursor = paging.cut(
             found, limit, lambda made: [timestamp(made.created_at), made.adjustment_id]
         )
-        body = {"adjustments": [*map(wire.adjustment_answer, page)], "next_cursor": cursor}
-        return web.answer(body)
+        return web.answer(wire.AdjustmentsAnswer([*map(wire.AdjustmentAnswer.of, page)], cursor))
 
     def show_ledger(self, product_id: str) -> Response:
         args = parsing.query(request, "limit", "cursor")
@@ -108,8 +91,8 @@ class _Api:
         after = paging.decode_cursor(args, _ledger_place)
         found = self._inventory.ledger(_named(product_id), after, limit + 1)
         page, cursor = paging.cut(found, limit, _place_in_ledger)
-        entries = [wire.movement_answer(each) for one in page for each in one.movements(product_id)]
-        return web.answer({"entries": entries, "next_cursor": cursor})
+        movements = (each for one in page for each in one.movements(product_id))
+        return web.answer(wire.LedgerAnswer([*map(wire.MovementAnswer.of, movements)], cursor))
 
     def adjust_product(self, product_id: str) -> Response:
         key = _required_idempotency_key()
@@ -123,19 +106,19 @@ class _Api:
             body.actor or domain.OPERATOR,
         )
         headers = {} if new else {"Idempotent-Replayed": "true"}
-        return web.answer(wire.adjustment_answer(adjustment), HTTPStatus.CREATED, headers)
+        return web.answer(wire.AdjustmentAnswer.of(adjustment), HTTPStatus.CREATED, headers)
 
     def put_reservation(self, reservation_id: str) -> Response:
         _check_id(reservation_id, "reservation_id")
         lines = parsing.body(request, wire.ReservationBody).checked()
         reservation, new = self._inventory.reserve(reservation_id, lines)
-        return web.answer(wire.reservation_answer(reservation), _created_if(new))
+        return web.answer(wire.ReservationAnswer.of(reservation), _created_if(new))
 
     def show_reservation(self, reservation_id: str) -> Response:
         found = self._inventory.reservation(_named(reservation_id))
         if found is None:
             raise NotFound
-        return web.answer(wire.reservation_answer(found))
+        return web.answer(wire.ReservationAnswer.of(found))
 
     def confirm(self) -> Response:
         return _for_ids(self._inventory.confirm)
@@ -159,7 +142,7 @@ def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
 
 def _for_ids(use_case: Callable[[tuple[str, ...]], list[Reservation]]) -> Response:
     reservations = use_case(parsing.body(request, wire.IdsBody).checked())
-    return web.answer({"reservations": [*map(wire.reservation_answer, reservations)]})
+    return web.answer(wire.ReservationsAnswer([*map(wire.ReservationAnswer.of, reservations)]))
 
 
 def _named(identifier: str) -> str:
@@ -190,12 +173,7 @@ def _required_idempotency_key() -> str:
 
 def _insufficient_stock(error: domain.InsufficientStockError) -> Problem:
     lines = [
-        {
-            "product_id": line.product_id,
-            "requested": line.requested,
-            "available_quantity": line.available,
-        }
-        for line in error.lines
+        wire.ShortLine(line.product_id, line.requested, line.available) for line in error.lines
     ]
     return Problem(HTTPStatus.CONFLICT, str(error), "insufficient-stock", {"lines": lines})
 

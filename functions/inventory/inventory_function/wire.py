@@ -1,15 +1,30 @@
 """The shapes of inventory's requests and answers (docs/api.md).
 
-A request body's type says its names and JSON types; its values are checked by ``checked``.
+A request body's type says its names and JSON types; its values are checked by ``checked``. What
+``Annotated`` adds to a type is for openapi.json.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Self
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from functions_common import money
+from functions_common import money, problems
+from functions_common.described import (
+    Currency,
+    Moment,
+    Money,
+    NextCursor,
+    Units,
+    amount,
+    entries,
+    example,
+    identifier,
+    text,
+    whole,
+)
 from functions_common.encoding import timestamp
 from functions_common.parsing import Checks, Number
 from inventory_function.domain import (
@@ -20,20 +35,31 @@ from inventory_function.domain import (
     Adjustment,
     Line,
     Movement,
+    MovementKind,
     Product,
     Reservation,
+    ReservationStatus,
     merge,
 )
 
-if TYPE_CHECKING:
-    from decimal import Decimal
-
 MAX_NAME = 200
+
+ProductId = Annotated[str, identifier("P001")]
+ReservationId = Annotated[
+    str, identifier("ORDDESCKHDGSADGKKJWAA664EK133.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA")
+]
+Quantity = Annotated[int, example(2, minimum=1)]
+Name = Annotated[str, example("Laptop")]
+Reason = Annotated[str, example("delivery")]
+Reference = Annotated[str, example("D-17")]
+Actor = Annotated[str, example("operator")]
+Change = Annotated[int, example(5)]
+"""Of one of the three places that a unit can be in."""
 
 
 class ProductBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    name: str
-    price: Number
+    name: Annotated[str, text(MAX_NAME, "Laptop")]
+    price: Annotated[Number, amount(MAX_PRICE, 999.99)]
     active: bool | None = None
 
     def checked(self, currency: str) -> tuple[str, int]:
@@ -46,10 +72,12 @@ class ProductBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class AdjustmentBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    delta: Number
-    reason: str
-    reference: str | None = None
-    actor: str | None = None
+    delta: Annotated[
+        Number, whole(-MAX_QUANTITY, MAX_QUANTITY, examples=[5], **{"not": {"const": 0}})
+    ]
+    reason: Annotated[str, text(MAX_NAME, "delivery")]
+    reference: Annotated[str, text(MAX_NAME, "D-17")] | None = None
+    actor: Annotated[str, text(MAX_NAME, "operator")] | None = None
 
     def checked(self) -> int:
         """The delta."""
@@ -66,12 +94,12 @@ class AdjustmentBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class ReservationLine(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    product_id: str
-    quantity: Number
+    product_id: ProductId
+    quantity: Annotated[Number, whole(1, MAX_QUANTITY, examples=[2])]
 
 
 class ReservationBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    items: list[ReservationLine]
+    items: Annotated[list[ReservationLine], entries(1, MAX_LINES)]
 
     def checked(self) -> tuple[Line, ...]:
         """The lines, one a product."""
@@ -95,7 +123,7 @@ class ReservationBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class IdsBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    ids: list[str]
+    ids: Annotated[list[ReservationId], entries(1, MAX_IDS)]
 
     def checked(self) -> tuple[str, ...]:
         """The ids, each once."""
@@ -109,62 +137,147 @@ class IdsBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return tuple(dict.fromkeys(self.ids))
 
 
-def product_answer(product: Product) -> dict[str, Any]:
-    return {
-        "product_id": product.product_id,
-        "name": product.name,
-        "price": _amount(product.price, product.currency),
-        "currency": product.currency,
-        "active": product.active,
-        "available_quantity": product.available,
-        "reserved_quantity": product.reserved,
-        "last_updated": timestamp(product.updated_at) if product.updated_at else None,
-    }
+class ProductAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    product_id: ProductId
+    name: Name
+    price: Money
+    currency: Currency
+    active: bool
+    available_quantity: Units
+    reserved_quantity: Annotated[int, example(2, minimum=0)]
+    last_updated: Moment | None
+
+    @classmethod
+    def of(cls, product: Product) -> Self:
+        return cls(
+            product_id=product.product_id,
+            name=product.name,
+            price=money.to_wire(product.price, product.currency),
+            currency=product.currency,
+            active=product.active,
+            available_quantity=product.available,
+            reserved_quantity=product.reserved,
+            last_updated=timestamp(product.updated_at) if product.updated_at else None,
+        )
 
 
-def reservation_answer(reservation: Reservation) -> dict[str, Any]:
-    return {
-        "reservation_id": reservation.reservation_id,
-        "status": reservation.status,
-        "currency": reservation.currency,
-        "items": [
-            {
-                "product_id": line.product_id,
-                "quantity": line.quantity,
-                "unit_price": _amount(line.unit_price, reservation.currency),
-                "name": line.name,
-            }
+class ProductsAnswer(msgspec.Struct, frozen=True):
+    products: list[ProductAnswer]
+    next_cursor: NextCursor
+
+
+class AvailabilityAnswer(msgspec.Struct, frozen=True):
+    """Advice only: the next moment it may be otherwise."""
+
+    product_id: ProductId
+    requested: Quantity
+    available: bool
+    available_quantity: Units
+
+
+class ReservedLine(msgspec.Struct, frozen=True):
+    """At the name and price that it was reserved at; later changes do not touch it."""
+
+    product_id: ProductId
+    quantity: Quantity
+    unit_price: Money
+    name: Name
+
+
+class ReservationAnswer(msgspec.Struct, frozen=True):
+    reservation_id: ReservationId
+    status: Annotated[str, example("held", enum=[status.value for status in ReservationStatus])]
+    currency: Currency
+    items: list[ReservedLine]
+
+    @classmethod
+    def of(cls, reservation: Reservation) -> Self:
+        currency = reservation.currency
+        lines = [
+            ReservedLine(
+                line.product_id,
+                line.quantity,
+                money.to_wire(line.unit_price, currency),
+                line.name,
+            )
             for line in reservation.lines
-        ],
-    }
+        ]
+        return cls(reservation.reservation_id, reservation.status, currency, lines)
 
 
-def adjustment_answer(adjustment: Adjustment) -> dict[str, Any]:
-    return {
-        "adjustment_id": adjustment.adjustment_id,
-        "product_id": adjustment.product_id,
-        "delta": adjustment.delta,
-        "reason": adjustment.reason,
-        "reference": adjustment.reference,
-        "actor": adjustment.actor,
-        "available_quantity": adjustment.available,
-        "created_at": timestamp(adjustment.created_at),
-    }
+class ReservationsAnswer(msgspec.Struct, frozen=True):
+    reservations: list[ReservationAnswer]
 
 
-def movement_answer(movement: Movement) -> dict[str, Any]:
+class AdjustmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    adjustment_id: Annotated[str, example("0C5V7D2K8Q1W3E4R5T6Y7A8B9X")]
+    product_id: ProductId
+    delta: Change
+    reason: Reason
+    reference: Reference | None
+    actor: Actor
+    available_quantity: Units
+    """As it left it."""
+    created_at: Moment
+
+    @classmethod
+    def of(cls, adjustment: Adjustment) -> Self:
+        return cls(
+            adjustment_id=adjustment.adjustment_id,
+            product_id=adjustment.product_id,
+            delta=adjustment.delta,
+            reason=adjustment.reason,
+            reference=adjustment.reference,
+            actor=adjustment.actor,
+            available_quantity=adjustment.available,
+            created_at=timestamp(adjustment.created_at),
+        )
+
+
+class AdjustmentsAnswer(msgspec.Struct, frozen=True):
+    adjustments: list[AdjustmentAnswer]
+    next_cursor: NextCursor
+
+
+class MovementAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Changes of the three places that a unit can be in; together they are what is there now."""
-    return {
-        "kind": movement.kind,
-        "at": timestamp(movement.at),
-        "actor": movement.actor,
-        "reason": movement.reason,
-        "reference": movement.reference,
-        "available_change": movement.available,
-        "reserved_change": movement.reserved,
-        "shipped_change": movement.shipped,
-    }
+
+    kind: Annotated[str, example("adjusted", enum=[kind.value for kind in MovementKind])]
+    at: Moment
+    actor: Actor
+    reason: Reason
+    reference: Reference | None
+    available_change: Change
+    reserved_change: Change
+    shipped_change: Change
+
+    @classmethod
+    def of(cls, movement: Movement) -> Self:
+        return cls(
+            kind=movement.kind,
+            at=timestamp(movement.at),
+            actor=movement.actor,
+            reason=movement.reason,
+            reference=movement.reference,
+            available_change=movement.available,
+            reserved_change=movement.reserved,
+            shipped_change=movement.shipped,
+        )
 
 
-def _amount(minor: int, currency: str) -> Decimal:
-    return money.to_wire(minor, currency)
+class LedgerAnswer(msgspec.Struct, frozen=True):
+    entries: list[MovementAnswer]
+    next_cursor: NextCursor
+
+
+class ShortLine(msgspec.Struct, frozen=True):
+    product_id: ProductId
+    requested: Annotated[int, example(51, minimum=1)]
+    available_quantity: Units
+
+
+class ProblemAnswer(problems.ProblemAnswer, frozen=True, kw_only=True):
+    __doc__ = problems.ProblemAnswer.__doc__
+
+    lines: list[ShortLine] | UnsetType = UNSET
+    product_ids: list[ProductId] | UnsetType = UNSET

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, request
+from flask import Response, request
 from werkzeug.exceptions import NotFound
 
 from functions_common import paging, parsing, problems, web
@@ -15,6 +15,7 @@ from functions_common.firestore import Connection
 from functions_common.parsing import Checks
 from functions_common.problems import InvalidField, MalformedRequestError, Problem
 from order_function import domain, wire
+from order_function.api import API, OPERATOR, RESPOND_ASYNC
 from order_function.domain import Attempt, OrderNotFoundError, Status
 from order_function.inventory_client import InventoryClient
 from order_function.ports import InventoryUnavailableError
@@ -24,12 +25,12 @@ from order_function.store import Store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flask import Flask
+
     from order_function.domain import Order
     from order_function.settings import Settings
 
-OPERATOR = "operator"
 REPLAYED = {"Idempotent-Replayed": "true"}
-RESPOND_ASYNC = "respond-async"
 
 
 def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
@@ -44,25 +45,16 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
             ),
             settings.request_deadline_seconds,
         )
-    app = web.create_app("order", PROBLEMS)
-    _Api(orders, settings.currency).route(app, Callers({OPERATOR: settings.operator_tokens}))
-    return app
+    callers = Callers({OPERATOR: settings.operator_tokens})
+    return web.create_app(API, _Views(orders, settings.currency), callers, PROBLEMS)
 
 
-class _Api:
+class _Views:
+    """What answers to the operations of ``api``, each under its name."""
+
     def __init__(self, orders: Orders, currency: str) -> None:
         self._orders = orders
         self._currency = currency
-
-    def route(self, app: Flask, callers: Callers) -> None:
-        operator = callers.only(OPERATOR)
-        app.post("/orders")(self.place_order)
-        app.get("/orders")(self.list_orders)
-        app.get("/orders/<order_id>")(self.show_order)
-        app.post("/orders/<order_id>/cancel")(self.cancel_order)
-        app.post("/orders/<order_id>/fulfil")(operator(self.fulfil_order))
-        app.get("/products")(self.list_products)
-        app.get("/products/<product_id>")(self.show_product)
 
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
@@ -77,7 +69,7 @@ class _Api:
         if placed.order.status is Status.PENDING:
             status = HTTPStatus.ACCEPTED
             headers["Preference-Applied"] = RESPOND_ASYNC
-        return web.answer(wire.order_answer(placed.order), status, headers)
+        return web.answer(wire.OrderAnswer.of(placed.order), status, headers)
 
     def list_orders(self) -> Response:
         args = parsing.query(request, "customer_id", "status", "limit", "cursor")
@@ -94,10 +86,10 @@ class _Api:
         page, cursor = paging.cut(
             found, limit, lambda order: [timestamp(order.created_at), order.order_id]
         )
-        return web.answer({"orders": [*map(wire.order_answer, page)], "next_cursor": cursor})
+        return web.answer(wire.OrdersAnswer([*map(wire.OrderAnswer.of, page)], cursor))
 
     def show_order(self, order_id: str) -> Response:
-        return web.answer(wire.order_answer(self._orders.get(_named(order_id))))
+        return web.answer(wire.OrderAnswer.of(self._orders.get(_named(order_id))))
 
     def cancel_order(self, order_id: str) -> Response:
         order = self._orders.cancel(_named(order_id))
@@ -130,7 +122,7 @@ def _prefers_async() -> bool:
 def _done_if(order: Order, status: Status) -> Response:
     """202 where the second half is still to come."""
     done = order.status is status
-    return web.answer(wire.order_answer(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED)
+    return web.answer(wire.OrderAnswer.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED)
 
 
 def _named(order_id: str) -> str:

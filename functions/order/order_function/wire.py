@@ -1,39 +1,57 @@
-"""The shapes of order's requests and answers (docs/api.md)."""
+"""The shapes of order's requests and answers (docs/api.md).
+
+What ``Annotated`` adds to a type is for openapi.json; values are checked by ``checked``.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Self
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from functions_common import money, problems
+from functions_common.described import (
+    Currency,
+    Moment,
+    Money,
+    NextCursor,
+    Units,
+    amount,
+    as_schema,
+    entries,
+    example,
+    identifier,
+    whole,
+)
 from functions_common.encoding import timestamp
 from functions_common.parsing import Checks, Number
 from functions_common.problems import InvalidField, MalformedRequestError
-from order_function.domain import (
-    MAX_LINES,
-    MAX_QUANTITY,
-    MAX_TOTAL,
-    Line,
-    Order,
-    Rejection,
-    merge,
-)
+from order_function import domain
+from order_function.domain import MAX_LINES, MAX_QUANTITY, MAX_TOTAL, Line, merge
+
+OrderId = Annotated[
+    str, example("ORDDESCKHDGSADGKKJWAA664EK133", pattern="^ORD[0-9A-HJKMNP-TV-Z]{26}$")
+]
+CustomerId = Annotated[str, identifier("C123")]
+ProductId = Annotated[str, identifier("P001")]
+Quantity = Annotated[int, example(2, minimum=1)]
+PublicStatus = Annotated[str, example("confirmed", enum=[status.value for status in domain.PUBLIC])]
 
 
 class ItemBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    product_id: str
-    quantity: Number
+    product_id: ProductId
+    quantity: Annotated[Number, whole(1, MAX_QUANTITY, examples=[2])]
 
 
 class OrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """One product at the top, or a list of items; not both."""
 
-    customer_id: str
-    product_id: str | msgspec.UnsetType = msgspec.UNSET
-    quantity: Number | msgspec.UnsetType = msgspec.UNSET
-    items: list[ItemBody] | msgspec.UnsetType = msgspec.UNSET
-    expected_total: Number | msgspec.UnsetType = msgspec.UNSET
+    customer_id: CustomerId
+    product_id: ProductId | UnsetType = UNSET
+    quantity: Annotated[Number, whole(1, MAX_QUANTITY, examples=[2])] | UnsetType = UNSET
+    items: Annotated[list[ItemBody], entries(1, MAX_LINES)] | UnsetType = UNSET
+    expected_total: Annotated[Number, amount(MAX_TOTAL, 1999.98)] | UnsetType = UNSET
     """What the customer was shown; the order is refused where it would cost otherwise."""
 
     def checked(self, currency: str) -> tuple[tuple[Line, ...], int | None]:
@@ -55,7 +73,7 @@ class OrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return merged, total
 
     def _expected_total(self, checks: Checks, currency: str) -> int | None:
-        if isinstance(self.expected_total, msgspec.UnsetType):
+        if isinstance(self.expected_total, UnsetType):
             return None
         return checks.money(self.expected_total, MAX_TOTAL, currency, pointer="#/expected_total")
 
@@ -63,15 +81,27 @@ class OrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         """Where each item stands in the body."""
         single = (self.product_id, self.quantity)
         if isinstance(self.items, list):
-            if single != (msgspec.UNSET, msgspec.UNSET):
+            if single != (UNSET, UNSET):
                 detail = "#: either items, or product_id and quantity"
                 raise MalformedRequestError(InvalidField(detail, pointer="#"))
             return [(f"#/items/{n}", item) for n, item in enumerate(self.items)]
-        if isinstance(self.product_id, msgspec.UnsetType):
+        if isinstance(self.product_id, UnsetType):
             raise _missing("product_id")
-        if isinstance(self.quantity, msgspec.UnsetType):
+        if isinstance(self.quantity, UnsetType):
             raise _missing("quantity")
         return [("#", ItemBody(self.product_id, self.quantity))]
+
+
+NewOrder = Annotated[
+    OrderBody,
+    as_schema(
+        oneOf=[
+            {"required": ["product_id", "quantity"], "properties": {"items": False}},
+            {"required": ["items"], "properties": {"product_id": False, "quantity": False}},
+        ]
+    ),
+]
+"""Which members belong together is more than a struct can say."""
 
 
 def _line(checks: Checks, where: str, item: ItemBody) -> Line:
@@ -85,45 +115,130 @@ def _missing(name: str) -> MalformedRequestError:
     return MalformedRequestError(InvalidField(detail, pointer=f"#/{name}"))
 
 
-def order_answer(order: Order) -> dict[str, Any]:
-    """``product_id`` and ``quantity`` stand at the top only where there is one item."""
-    answer: dict[str, Any] = {"order_id": order.order_id, "customer_id": order.customer_id}
-    if len(order.lines) == 1:
-        answer |= {"product_id": order.lines[0].product_id, "quantity": order.lines[0].quantity}
-    answer |= {"items": _items(order), "status": order.status}
-    if order.rejection is not None:
-        answer["rejection"] = rejection_answer(order.rejection)
-    if order.currency is not None:
-        total = money.to_wire(order.total_price, order.currency)
-        answer |= {"total_price": total, "currency": order.currency}
-    return {**answer, "created_at": timestamp(order.created_at)}
+class ItemAnswer(msgspec.Struct, frozen=True):
+    """With price and name once inventory has reserved it."""
+
+    product_id: ProductId
+    quantity: Quantity
+    unit_price: Money | UnsetType = UNSET
+    name: Annotated[str, example("Laptop")] | UnsetType = UNSET
 
 
-def rejection_answer(rejection: Rejection) -> dict[str, Any]:
+class ShortLine(msgspec.Struct, frozen=True):
+    product_id: ProductId
+    requested: Annotated[int, example(51, minimum=1)]
+    available_quantity: Units
+
+
+class RejectionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Why it was refused; ``type`` and the rest as in the problem that told it first."""
-    kind, detail = problems.kind_url(rejection.kind), rejection.detail
-    return {"type": kind, "detail": detail, **extensions_answer(rejection)}
+
+    type: Annotated[str, example("urn:problem-type:insufficient-stock", format="uri-reference")]
+    detail: str
+    lines: list[ShortLine] | UnsetType = UNSET
+    product_ids: list[ProductId] | UnsetType = UNSET
+    total_price: Money | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, rejection: domain.Rejection) -> Self:
+        return cls(
+            type=problems.kind_url(rejection.kind),
+            detail=rejection.detail,
+            **extensions_answer(rejection),
+        )
 
 
-def extensions_answer(rejection: Rejection) -> dict[str, Any]:
+class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """``product_id`` and ``quantity`` stand at the top only where there is one item.
+
+    A pending order has no prices yet; a rejected one says why.
+    """
+
+    order_id: OrderId
+    customer_id: CustomerId
+    product_id: ProductId | UnsetType = UNSET
+    quantity: Quantity | UnsetType = UNSET
+    items: list[ItemAnswer]
+    status: PublicStatus
+    rejection: RejectionAnswer | UnsetType = UNSET
+    total_price: Money | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
+    created_at: Moment
+
+    @classmethod
+    def of(cls, order: domain.Order) -> Self:
+        single = order.lines[0] if len(order.lines) == 1 else None
+        rejection, currency = order.rejection, order.currency
+        return cls(
+            order_id=order.order_id,
+            customer_id=order.customer_id,
+            product_id=single.product_id if single else UNSET,
+            quantity=single.quantity if single else UNSET,
+            items=_items(order),
+            status=order.status,
+            rejection=RejectionAnswer.of(rejection) if rejection else UNSET,
+            total_price=money.to_wire(order.total_price, currency) if currency else UNSET,
+            currency=currency or UNSET,
+            created_at=timestamp(order.created_at),
+        )
+
+
+class OrdersAnswer(msgspec.Struct, frozen=True):
+    orders: list[OrderAnswer]
+    next_cursor: NextCursor
+
+
+class ProblemAnswer(problems.ProblemAnswer, frozen=True, kw_only=True):
+    __doc__ = problems.ProblemAnswer.__doc__
+
+    lines: list[ShortLine] | UnsetType = UNSET
+    product_ids: list[ProductId] | UnsetType = UNSET
+    total_price: Money | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
+    order_id: OrderId | UnsetType = UNSET
+    """Which to look for; absent where no order was placed."""
+
+
+# inventory's answers, passed through: tests/contract holds these two against what it says of them.
+class ProductAnswer(msgspec.Struct, frozen=True):
+    product_id: ProductId
+    name: Annotated[str, example("Laptop")]
+    price: Money
+    currency: Currency
+    active: bool
+    available_quantity: Units
+    reserved_quantity: Annotated[int, example(2, minimum=0)]
+    last_updated: Moment | None
+
+
+class ProductsAnswer(msgspec.Struct, frozen=True):
+    products: list[ProductAnswer]
+    next_cursor: NextCursor
+
+
+def extensions_answer(rejection: domain.Rejection) -> dict[str, Any]:
     """What belongs to the reason; money as a decimal number, as everywhere on the wire."""
-    extensions = dict(rejection.extensions)
+    names = ("lines", "product_ids", "total_price", "currency")
+    extensions = {
+        name: rejection.extensions[name] for name in names if name in rejection.extensions
+    }
     if "total_price" in extensions:
         total, currency = extensions["total_price"], extensions["currency"]
         extensions["total_price"] = money.to_wire(total, currency)
     return extensions
 
 
-def _items(order: Order) -> list[dict[str, Any]]:
+def _items(order: domain.Order) -> list[ItemAnswer]:
     """With prices and names, where inventory has reserved them."""
     if order.currency is None:
-        return [{"product_id": line.product_id, "quantity": line.quantity} for line in order.lines]
+        return [ItemAnswer(line.product_id, line.quantity) for line in order.lines]
     return [
-        {
-            "product_id": item.product_id,
-            "quantity": item.quantity,
-            "unit_price": money.to_wire(item.unit_price, order.currency),
-            "name": item.name,
-        }
+        ItemAnswer(
+            item.product_id,
+            item.quantity,
+            money.to_wire(item.unit_price, order.currency),
+            item.name,
+        )
         for item in order.items
     ]

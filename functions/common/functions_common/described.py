@@ -1,0 +1,62 @@
+"""What openapi.json says of values, for ``Annotated`` types.
+
+Nothing is checked here: msgspec sees the Python type alone. ``parsing.Checks`` checks values
+afterwards, with the same bounds and patterns.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+MAX_ID = 128
+ID_PATTERN = r"^(?!\.{1,2}$|__.*__$)[A-Za-z0-9._-]+$"
+"""Firestore keeps ``.``, ``..`` and ``__…__`` for itself."""
+MAX_KEY = 255
+KEY_PATTERN = r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$"
+"""Printable ASCII. No comma: two headers of one name arrive joined by one."""
+
+_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+
+
+def as_schema(**keywords: Any) -> Meta:  # noqa: ANN401 - JSON Schema
+    return Meta(extra_json_schema=keywords)
+
+
+def example(value: object, **keywords: Any) -> Meta:  # noqa: ANN401
+    return as_schema(**keywords, examples=[value])
+
+
+def identifier(value: str) -> Meta:
+    """With this one as an example."""
+    return example(value, maxLength=MAX_ID, pattern=ID_PATTERN)
+
+
+def whole(least: int, most: int, **keywords: Any) -> Meta:  # noqa: ANN401
+    """A whole number, where ``parsing.Number`` lets any in."""
+    return as_schema(type="integer", minimum=least, maximum=most, **keywords)
+
+
+def amount(most: int, value: float) -> Meta:
+    """Money in a request; ``most`` is of minor units, so it bounds every currency."""
+    return example(value, type="number", minimum=0, maximum=most)
+
+
+def text(most: int, value: str) -> Meta:
+    """One line for people."""
+    return example(value, minLength=1, maxLength=most, pattern=_ONE_LINE)
+
+
+def entries(least: int, most: int) -> Meta:
+    """How many a list has."""
+    return as_schema(minItems=least, maxItems=most)
+
+
+Money = Annotated[Decimal, example(999.99, minimum=0)]
+"""In an answer: a decimal number, digit by digit."""
+Currency = Annotated[str, example("USD", pattern="^[A-Z]{3}$")]
+Moment = Annotated[str, example("2025-11-23T19:11:48.658182+00:00", format="date-time")]
+Units = Annotated[int, example(50, minimum=0)]
+NextCursor = Annotated[str | None, as_schema(description="Of the next page; null on the last")]

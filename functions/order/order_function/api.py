@@ -1,0 +1,183 @@
+"""What order answers to. The routes are made from this table, and openapi.json is."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from functions_common import paging, parsing
+from functions_common.described import example, identifier
+from functions_common.problems import TEMPORARILY_UNAVAILABLE
+from functions_common.routing import Answer, Api, Operation, Parameter, ProblemType
+from order_function import wire
+
+OPERATOR = "operator"
+RESPOND_ASYNC = "respond-async"
+
+_ORDER_ID = Parameter("order_id", "path", wire.OrderId, "As it was answered", required=True)
+_PRODUCT_ID = Parameter("product_id", "path", wire.ProductId, "As in the catalogue", required=True)
+_CUSTOMER_ID = Parameter(
+    "customer_id", "query", Annotated[str, identifier("C123")], "Whose orders", required=True
+)
+_STATUS = Parameter("status", "query", wire.PublicStatus, "Only orders of this status")
+_PREFER = Parameter(
+    "Prefer",
+    "header",
+    Annotated[str, example(RESPOND_ASYNC)],
+    "`respond-async`: rather a pending order than a 503, while inventory is away",
+)
+
+_UNKNOWN_ORDER = ProblemType(HTTPStatus.NOT_FOUND, "unknown-order", "There is no such order")
+_UNKNOWN_PRODUCT = ProblemType(
+    HTTPStatus.NOT_FOUND, "unknown-product", "There is no such product; see `product_ids`"
+)
+
+
+def _refused(kind: str, meaning: str) -> ProblemType:
+    """Final under a key, and told again as the first time."""
+    return ProblemType(HTTPStatus.CONFLICT, kind, meaning, ("Idempotent-Replayed",))
+
+
+_REFUSALS = (
+    _refused("insufficient-stock", "Not enough is left; `lines` lists every short line"),
+    _refused("unknown-product", "Not in the catalogue, or not on sale: `product_ids`"),
+    _refused("price-changed", "It would cost `total_price`, not the `expected_total`"),
+    _refused("reservation-released", "It was pending, and its reservation was given back"),
+)
+
+OPERATIONS = (
+    Operation(
+        "place_order",
+        "POST",
+        "/orders",
+        "Place an order: all lines or none",
+        {
+            HTTPStatus.CREATED: Answer(
+                "Placed; or, under the same `Idempotency-Key`, placed before",
+                wire.OrderAnswer,
+                ("Location", "Idempotent-Replayed"),
+            ),
+            HTTPStatus.ACCEPTED: Answer(
+                "Pending until inventory is back, as preferred",
+                wire.OrderAnswer,
+                ("Location", "Idempotent-Replayed", "Preference-Applied"),
+            ),
+        },
+        problems=(
+            *_REFUSALS,
+            ProblemType(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The key came with another body before",
+            ),
+            TEMPORARILY_UNAVAILABLE,
+        ),
+        parameters=(parsing.IDEMPOTENCY_KEY, _PREFER),
+        body=wire.NewOrder,
+        examples={
+            "one product": {"customer_id": "C123", "product_id": "P001", "quantity": 2},
+            "several": {
+                "customer_id": "C123",
+                "items": [
+                    {"product_id": "P001", "quantity": 2},
+                    {"product_id": "P002", "quantity": 1},
+                ],
+            },
+            "at the price that was shown": {
+                "customer_id": "C123",
+                "product_id": "P001",
+                "quantity": 2,
+                "expected_total": 1999.98,
+            },
+        },
+    ),
+    Operation(
+        "list_orders",
+        "GET",
+        "/orders",
+        "A customer's orders, newest first",
+        {HTTPStatus.OK: Answer("A page of them", wire.OrdersAnswer)},
+        problems=(TEMPORARILY_UNAVAILABLE,),
+        parameters=(_CUSTOMER_ID, _STATUS, *paging.PARAMETERS),
+    ),
+    Operation(
+        "show_order",
+        "GET",
+        "/orders/{order_id}",
+        "An order",
+        {HTTPStatus.OK: Answer("As it is now", wire.OrderAnswer)},
+        problems=(_UNKNOWN_ORDER, TEMPORARILY_UNAVAILABLE),
+        parameters=(_ORDER_ID,),
+    ),
+    Operation(
+        "cancel_order",
+        "POST",
+        "/orders/{order_id}/cancel",
+        "Cancel an order, and give its stock back; repeat it as often as you like",
+        {
+            HTTPStatus.OK: Answer("Cancelled, now or before", wire.OrderAnswer),
+            HTTPStatus.ACCEPTED: Answer(
+                "Cancelling: inventory is away; repeat it", wire.OrderAnswer
+            ),
+        },
+        problems=(
+            _UNKNOWN_ORDER,
+            ProblemType(
+                HTTPStatus.CONFLICT, "not-cancellable", "It was rejected, or the goods have left"
+            ),
+            TEMPORARILY_UNAVAILABLE,
+        ),
+        parameters=(_ORDER_ID,),
+    ),
+    Operation(
+        "fulfil_order",
+        "POST",
+        "/orders/{order_id}/fulfil",
+        "The goods leave; repeat it as often as you like",
+        {
+            HTTPStatus.OK: Answer("Fulfilled, now or before", wire.OrderAnswer),
+            HTTPStatus.ACCEPTED: Answer(
+                "Fulfilling: inventory is away; repeat it", wire.OrderAnswer
+            ),
+        },
+        problems=(
+            _UNKNOWN_ORDER,
+            ProblemType(HTTPStatus.CONFLICT, "not-fulfillable", "It is not confirmed"),
+            TEMPORARILY_UNAVAILABLE,
+        ),
+        parameters=(_ORDER_ID,),
+        role=OPERATOR,
+    ),
+    Operation(
+        "list_products",
+        "GET",
+        "/products",
+        "The catalogue, by id",
+        {HTTPStatus.OK: Answer("A page of it", wire.ProductsAnswer)},
+        problems=(TEMPORARILY_UNAVAILABLE,),
+        parameters=paging.PARAMETERS,
+    ),
+    Operation(
+        "show_product",
+        "GET",
+        "/products/{product_id}",
+        "A product",
+        {HTTPStatus.OK: Answer("As it is now", wire.ProductAnswer)},
+        problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
+        parameters=(_PRODUCT_ID,),
+    ),
+)
+
+API = Api(
+    name="order",
+    title="order",
+    version="1.0.0",
+    meaning=(
+        "Places, shows, lists and cancels orders. Every refusal is a problem document (RFC 9457);"
+        " a method that an address does not answer to is 405, with `Allow`. A `traceparent` header"
+        " (W3C) continues the caller's trace. More is in docs/api.md."
+    ),
+    operations=OPERATIONS,
+    problem=wire.ProblemAnswer,
+    roles={OPERATOR: "Sends the goods"},
+)
