@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from firestore_emulator import writes
 from firestore_emulator.database import Commit, Database, Reading
 from firestore_emulator.errors import AbortedError, EmulatorError, InvalidArgumentError
-from firestore_emulator.locks import LockTable, Owner, Read, State
+from firestore_emulator.locks import LockTable, Owner, Read, Request, State
 from firestore_emulator.locks import Write as WriteLock
 from firestore_emulator.messages import (
     BatchGetDocumentsRequest,
@@ -178,22 +178,27 @@ class Isolation:
             self._locks.release(owner)
 
     async def _lock(self, owner: Owner, wants: Read | WriteLock) -> None:
-        settled = asyncio.Event()
-        request = self._locks.request(owner, wants, settled.set)
-        try:
-            async with asyncio.timeout(self._limits.lock_wait):
-                if request.state is State.WAITING:
-                    await settled.wait()
-        except TimeoutError:
-            if request.state is State.WAITING:
-                raise AbortedError from None
-        finally:
-            self._locks.withdraw(request)
+        request = self._locks.request(owner, wants)
+        if request.state is State.WAITING:
+            await self._wait(request)
         match request.state:
             case State.DEADLOCK:
                 raise AbortedError
             case State.GONE:
                 raise closed_error()
+
+    async def _wait(self, request: Request) -> None:
+        """Whoever gives up, or is cancelled, leaves the queue."""
+        settled = asyncio.Event()
+        request.settled = settled.set
+        try:
+            async with asyncio.timeout(self._limits.lock_wait):
+                await settled.wait()
+        except TimeoutError:
+            if request.state is State.WAITING:
+                raise AbortedError from None
+        finally:
+            self._locks.withdraw(request)
 
     def _close_all(self) -> None:
         """What was read is no longer so."""

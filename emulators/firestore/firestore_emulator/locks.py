@@ -11,7 +11,7 @@ A read waits for a write that is being carried out, and out of fairness for
 Fairness gives way where it would end in a deadlock. So only writes, each of which waits for
 what the other has read, can be in one; then the younger of the owners is refused.
 
-Nothing here tells the time or knows of tasks: a request that has to wait calls `settled` once.
+Nothing here tells the time or knows of tasks: a request that had to wait calls its `settled`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
@@ -79,8 +79,8 @@ class Owner:
 class Request:
     owner: Owner
     wants: Read | Write
-    settled: Callable[[], None]
     state: State = State.WAITING
+    settled: Callable[[], None] = lambda: None
 
 
 class LockTable:
@@ -100,16 +100,13 @@ class LockTable:
     def waiting(self) -> KeysView[Request]:
         return self._waiting.keys()
 
-    def request(self, owner: Owner, wants: Read | Write, settled: Callable[[], None]) -> Request:
-        """Its state tells whether it was granted at once; `settled` is called if it was not.
-
-        A write is an owner's last request: its reads that wait are withdrawn.
-        """
+    def request(self, owner: Owner, wants: Read | Write) -> Request:
+        """A write is an owner's last request: its reads that wait are withdrawn."""
         if owner.place.age is None:
             owner.place.age = next(self._ages)
         if not isinstance(wants, Read):
             self._end_waits(owner, State.GONE)
-        request = Request(owner, wants, settled)
+        request = Request(owner, wants)
         if self._is_free(request):
             self._grant(request)
         else:
@@ -173,7 +170,7 @@ class LockTable:
         return edges
 
     def _is_free(self, request: Request) -> bool:
-        return not any(self._blockers(request))
+        return not self._holders or not any(self._blockers(request))
 
     def _blockers(self, request: Request) -> Iterator[Owner]:
         yield from self._in_conflict(request)
