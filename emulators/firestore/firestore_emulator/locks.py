@@ -46,6 +46,17 @@ class Write(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A write that a deadlock ended, by what was stored then."""
+
+    names: frozenset[DocumentName]
+    found: tuple[Document, ...]
+
+    def documents(self) -> Iterable[Document]:
+        return self.found
+
+
 class State(Enum):
     WAITING = "waiting"
     GRANTED = "granted"
@@ -58,7 +69,7 @@ class Place:
     """In the line of all owners; a retry takes over that of what it retries."""
 
     age: int | None = None  # of the first request: the lower, the earlier
-    lost: Write | None = None  # what was to be written when a deadlock ended it
+    lost: Lost | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -158,7 +169,8 @@ class LockTable:
     def _refuse(self, owner: Owner) -> None:
         for request in self._waiting:
             if request.owner is owner and not isinstance(request.wants, Read):
-                owner.place.lost = request.wants
+                write = request.wants
+                owner.place.lost = Lost(write.names, tuple(write.documents()))
         self._drop(owner, State.DEADLOCK)
 
     def _edges(

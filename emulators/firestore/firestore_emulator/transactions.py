@@ -12,6 +12,7 @@ from firestore_emulator.errors import InvalidArgumentError
 from firestore_emulator.locks import Owner, Place
 
 _ID_BYTES = 16
+_MAX_PLACES = 1000  # a retry comes at once
 
 
 class Limits(NamedTuple):
@@ -46,7 +47,7 @@ class Transactions:
         self._limits = limits
         self._clock = clock
         self._open: dict[bytes, Transaction] = {}
-        self._places: dict[bytes, tuple[float, Place]] = {}  # of aborted ones, in order of time
+        self._places: dict[bytes, Place] = {}  # of the last that were aborted
 
     @property
     def open(self) -> KeysView[bytes]:
@@ -59,9 +60,7 @@ class Transactions:
         """A retry of an aborted one takes its place in the line."""
         if retried:
             _check_id(retried)
-        self._forget_places(self._clock() - self._limits.transaction)
-        _, place = self._places.get(retried, (0.0, Place()))
-        return self._begin(None, place)
+        return self._begin(None, self._places.get(retried) or Place())
 
     def find(self, transaction_id: bytes) -> Transaction:
         _check_id(transaction_id)
@@ -89,9 +88,11 @@ class Transactions:
         return self._open.pop(transaction_id, None)
 
     def aborted(self, transaction: Transaction) -> None:
-        """Closes it. Its place in the line is kept for a retry, as long as it could have lasted."""
+        """Closes it. A retry will find its place in the line."""
         self.close(transaction)
-        self._places[transaction.id] = (self._clock(), transaction.owner.place)
+        self._places[transaction.id] = transaction.owner.place
+        if len(self._places) > _MAX_PLACES:
+            del self._places[next(iter(self._places))]
 
     def expired(self) -> list[Transaction]:
         """Closed by this, for being too old or idle."""
@@ -121,13 +122,6 @@ class Transactions:
     def _end(self, transaction: Transaction) -> float:
         end = transaction.began + self._limits.transaction
         return end if transaction.requests else min(end, transaction.used + self._limits.idle)
-
-    def _forget_places(self, before: float) -> None:
-        while self._places:
-            oldest = next(iter(self._places))
-            if self._places[oldest][0] > before:
-                break
-            del self._places[oldest]
 
 
 def closed_error() -> InvalidArgumentError:

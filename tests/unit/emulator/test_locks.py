@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.firestore_messages import DATABASE
 
-from firestore_emulator.locks import LockTable, Owner, Place, Read, Request, State
+from firestore_emulator.locks import LockTable, Lost, Owner, Place, Read, Request, State
 from firestore_emulator.messages import Document
 from firestore_emulator.names import DocumentName
 
@@ -185,7 +185,7 @@ def test_a_retry_keeps_its_age(table: LockTable) -> None:
 
 
 def test_retries_that_lost_the_same_go_one_after_another(table: LockTable) -> None:
-    places = [Place(age=age, lost=write("a", "x")) for age in range(3)]
+    places = [Place(age=age, lost=Lost(of("a"), (Document(name="x"),))) for age in range(3)]
     owners = [Owner(place) for place in places]
     reads = [
         table.request(owner, wants)
