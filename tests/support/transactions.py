@@ -46,6 +46,21 @@ class Requests:
         }
         return responses[0].transaction, [(path, _number(found[self.name(path)])) for path in paths]
 
+    def snapshot(self, *paths: str) -> tuple[Any, bytes, dict[str, int | None]]:
+        """Its time, the read-only transaction, and what was read in it."""
+        transaction = self.begin(read_only={})
+        request = {
+            "database": self.database,
+            "documents": list(map(self.name, paths)),
+            "transaction": transaction,
+        }
+        first, *_ = self.client.batch_get_documents(request=request, timeout=30)
+        return (
+            first.read_time,
+            transaction,
+            dict(zip(paths, self.get(*paths, transaction=transaction), strict=True)),
+        )
+
     def query(self, at_least: int, collection: str = "c", **consistency: Any) -> list[str]:
         return self.queried(at_least, collection, **consistency)[1]
 
