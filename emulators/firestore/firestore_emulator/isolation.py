@@ -128,8 +128,7 @@ class Isolation:
     def expire(self) -> None:
         """Ends the transactions that are too old or idle, and looks again when the next may be."""
         self._timer = None
-        for transaction in self._transactions.expired():
-            self._locks.release(transaction.owner)
+        self._locks.release(*(each.owner for each in self._transactions.expired()))
         self._watch()
 
     def _watch(self) -> None:
@@ -203,5 +202,4 @@ class Isolation:
     def _close_all(self) -> None:
         """What was read is no longer so."""
         self._transactions.close_all()
-        for owner in list(self._locks.holders):
-            self._locks.release(owner)
+        self._locks.release(*self._locks.holders)

@@ -131,9 +131,10 @@ class LockTable:
             self._end_wait(request, State.GONE)
             self._settle()
 
-    def release(self, owner: Owner) -> None:
-        """The owner has ended: it holds nothing, and waits for nothing, any more."""
-        self._drop(owner, State.GONE)
+    def release(self, *owners: Owner) -> None:
+        """They have ended: they hold nothing, and wait for nothing, any more."""
+        for owner in owners:
+            self._drop(owner, State.GONE)
         self._settle()
 
     def _settle(self) -> None:
