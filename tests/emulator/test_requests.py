@@ -166,28 +166,13 @@ def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, w
         pytest.skip("the official emulator has it")
     root, now = f"{database}/documents", Timestamp(seconds=1)
     calls = {
-        "BeginTransaction": lambda: gapic.begin_transaction(request={"database": database}),
-        "Rollback": lambda: gapic.rollback(request={"database": database, "transaction": b"t"}),
         "PartitionQuery": lambda: gapic.partition_query(request={"parent": root}),
         "RunAggregationQuery": lambda: gapic.run_aggregation_query(request={"parent": root}),
         "ExecutePipeline": lambda: gapic.execute_pipeline(request={"database": database}),
         "Listen": lambda: list(gapic.listen(iter([types.ListenRequest(database=database)]))),
         "Write": lambda: list(gapic.write(iter([types.WriteRequest(database=database)]))),
-        "CommitRequest.transaction": lambda: gapic.commit(
-            request={"database": database, "transaction": b"t"}
-        ),
-        "BatchGetDocumentsRequest.new_transaction": lambda: gapic.batch_get_documents(
-            request={"database": database, "new_transaction": {}}
-        ),
         "ListCollectionIds.read_time": lambda: gapic.list_collection_ids(
             request={"parent": root, "read_time": now}
-        ),
-        "RunQueryRequest.new_transaction": lambda: gapic.run_query(
-            request={
-                "parent": root,
-                "structured_query": {},
-                "new_transaction": {"read_only": {"read_time": now}},
-            }
         ),
         "RunQueryRequest.explain_options": lambda: gapic.run_query(
             request={"parent": root, "structured_query": {}, "explain_options": {}}

@@ -1,7 +1,9 @@
 """Short ways to write the messages that the tests are about."""
 
+import asyncio
+from collections.abc import Awaitable
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from firestore_emulator.clock import Clock
 from firestore_emulator.database import Database
@@ -11,6 +13,8 @@ from firestore_emulator.names import DocumentName
 Plain: TypeAlias = (
     "bool | int | float | str | bytes | datetime | list[Plain] | dict[str, Plain] | Value | None"
 )
+
+Answer = TypeVar("Answer")
 
 _SCALARS = {
     bool: "boolean_value",
@@ -22,6 +26,15 @@ _SCALARS = {
 
 DATABASE = "projects/p/databases/(default)"
 NAN = float("nan")
+
+
+def answer(of: Awaitable[Answer]) -> Answer:
+    """Of a method that may wait: in an event loop of its own."""
+
+    async def call() -> Answer:
+        return await of
+
+    return asyncio.run(call())
 
 
 def name(path: str) -> str:

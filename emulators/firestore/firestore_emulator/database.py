@@ -4,13 +4,13 @@ A stored Document is never mutated, only replaced, so whoever holds one, or a li
 taken at one time, holds a consistent snapshot. What is replaced or deleted goes to the history.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from firestore_emulator import writes
-from firestore_emulator.clock import Clock, in_microseconds
+from firestore_emulator.clock import Clock, in_microseconds, timestamp
 from firestore_emulator.errors import FailedPreconditionError, InvalidArgumentError
 from firestore_emulator.history import MAX_BYTES, History
 from firestore_emulator.messages import Document, Write, WriteResult
@@ -23,6 +23,18 @@ _NANOS_PER_SECOND = 1_000_000_000
 
 class Commit(NamedTuple):
     time: Timestamp
+    results: list[WriteResult]
+
+
+class Change(NamedTuple):
+    """Of one document."""
+
+    before: Document | None
+    after: Document | None
+
+
+class Staged(NamedTuple):
+    changes: dict[DocumentName, Change]
     results: list[WriteResult]
 
 
@@ -41,6 +53,7 @@ class Database:
         self._clock = clock or Clock()
         self._collections: dict[str, dict[str, Document]] = {}
         self._history = History(self._clock.now(), max_history_bytes)
+        self._when_cleared: list[Callable[[], None]] = []
 
     def read(self, at: Timestamp | None = None) -> Reading:
         """Of now, or of an earlier time. No commit to come is of the reading's time or before."""
@@ -68,30 +81,45 @@ class Database:
     def commit(self, requested: Sequence[Write]) -> Commit:
         """Carries out all of them in order, or raises and carries out none."""
         now = self._clock.commit_time()
-        stored: dict[DocumentName, Document | None] = {}
-        staged: dict[DocumentName, Document | None] = {}
-        results = []
-        for write in requested:
-            name = self.document_name(writes.target(write))
-            stored[name] = self.get(name)
-            current = staged.get(name, stored[name])
-            writes.check(write, current, stored[name])
-            staged[name], result = writes.apply(write, current, now)
-            results.append(result)
+        changes, results = self._stage(requested, now)
         ended = {
-            name: document
-            for name, document in stored.items()
-            if document is not None and document is not staged[name]
+            name: change.before
+            for name, change in changes.items()
+            if change.before is not None and change.before is not change.after
         }
         self._history.record(in_microseconds(now), ended)
-        for name, document in staged.items():
-            self._store(name, document)
+        for name, change in changes.items():
+            self._store(name, change.after)
         return Commit(now, results)
+
+    def changes(self, requested: Sequence[Write]) -> Iterable[Change]:
+        """What a commit of these would make of the documents now; or it raises as that would."""
+        now = timestamp(self._clock.now())
+        return self._stage(requested, now).changes.values()
+
+    def on_clear(self, callback: Callable[[], None]) -> None:
+        self._when_cleared.append(callback)
 
     def clear(self) -> None:
         """Forgets what was before, too: it can no longer be read at its time."""
         self._collections.clear()
         self._history.clear(in_microseconds(self._clock.commit_time()))
+        for callback in self._when_cleared:
+            callback()
+
+    def _stage(self, requested: Sequence[Write], now: Timestamp) -> Staged:
+        changes: dict[DocumentName, Change] = {}
+        results = []
+        for write in requested:
+            name = self.document_name(writes.target(write))
+            earlier = changes.get(name)
+            stored = earlier.before if earlier else self.get(name)
+            current = earlier.after if earlier else stored
+            writes.check(write, current, stored)
+            document, result = writes.apply(write, current, now)
+            changes[name] = Change(stored, document)
+            results.append(result)
+        return Staged(changes, results)
 
     def _view_at(self, time: int, now: int) -> View:
         if time > now:

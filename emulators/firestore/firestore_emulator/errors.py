@@ -1,6 +1,7 @@
 """What a request can be refused with. rpc.py maps each to its gRPC status.
 
 EmulatorError
+├── AbortedError                to be tried again, as a new transaction
 ├── AlreadyExistsError
 ├── FailedPreconditionError
 ├── InvalidArgumentError
@@ -11,6 +12,13 @@ EmulatorError
 
 class EmulatorError(Exception):
     pass
+
+
+class AbortedError(EmulatorError):
+    def __init__(
+        self, message: str = "Too much contention on these documents. Please try again."
+    ) -> None:
+        super().__init__(message)
 
 
 class AlreadyExistsError(EmulatorError):

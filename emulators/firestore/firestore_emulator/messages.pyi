@@ -24,7 +24,7 @@ class BatchGetDocumentsRequest(_Message):
     documents: RepeatedScalarFieldContainer[str]
     mask: DocumentMask
     transaction: bytes
-    new_transaction: Message
+    new_transaction: TransactionOptions
     read_time: Timestamp
     request_options: Message
 
@@ -42,6 +42,14 @@ class BatchWriteRequest(_Message):
 class BatchWriteResponse(_Message):
     write_results: RepeatedCompositeFieldContainer[WriteResult]
     status: RepeatedCompositeFieldContainer[Status]
+
+class BeginTransactionRequest(_Message):
+    database: str
+    options: TransactionOptions
+    request_options: Message
+
+class BeginTransactionResponse(_Message):
+    transaction: bytes
 
 class CommitRequest(_Message):
     database: str
@@ -135,11 +143,16 @@ class Precondition(_Message):
     exists: bool
     update_time: Timestamp
 
+class RollbackRequest(_Message):
+    database: str
+    transaction: bytes
+    request_options: Message
+
 class RunQueryRequest(_Message):
     parent: str
     structured_query: StructuredQuery
     transaction: bytes
-    new_transaction: Message
+    new_transaction: TransactionOptions
     read_time: Timestamp
     explain_options: Message
     request_options: Message
@@ -216,6 +229,16 @@ class StructuredQuery(_Message):
     offset: int
     limit: Int32Value
     find_nearest: Message
+
+class TransactionOptions(_Message):
+    class ReadOnly(_Message):
+        read_time: Timestamp
+
+    class ReadWrite(_Message):
+        retry_transaction: bytes
+
+    read_only: TransactionOptions.ReadOnly
+    read_write: TransactionOptions.ReadWrite
 
 class UpdateDocumentRequest(_Message):
     document: Document

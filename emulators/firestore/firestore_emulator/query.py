@@ -9,9 +9,9 @@ from firestore_emulator.errors import InvalidArgumentError, NotThereYetError
 from firestore_emulator.field_paths import NAME, FieldPath
 from firestore_emulator.filters import Condition
 from firestore_emulator.messages import Cursor, Document, StructuredQuery
-from firestore_emulator.names import Parent, check_id
+from firestore_emulator.names import DocumentName, Parent, check_id
 from firestore_emulator.values import SortKey, sort_key
-from firestore_emulator.view import View
+from firestore_emulator.view import View, is_under
 
 
 class Order(NamedTuple):
@@ -32,6 +32,9 @@ class Selector:
     def documents(self, view: View, parent: Parent) -> Iterator[Document]:
         for path in self._paths(view, parent):
             yield from view.collection(path)
+
+    def selects(self, name: DocumentName, parent: Parent) -> bool:
+        return is_under(parent.path, name.collection) and self._has(name.collection, parent)
 
     def _paths(self, view: View, parent: Parent) -> Iterable[str]:
         if self.collection_id and not self.all_descendants:
@@ -93,12 +96,24 @@ class Query:
         end = None if self.limit is None else self.offset + self.limit
         return [fields.project(row.document, self.projection) for row in rows[self.offset : end]]
 
+    def finds(self, document: Document, parent: Parent) -> bool:
+        """Whether it is among the results, as far as offset and limit do not leave it out."""
+        if not self.selector.selects(DocumentName.parse(document.name), parent):
+            return False
+        row = self._row(document)
+        return row is not None and self._within_bounds(row)
+
     def _rows(self, view: View, parent: Parent) -> Iterator[Row]:
         for document in self.selector.documents(view, parent):
-            if self.where.matches(document):
-                position = self._position(document)
-                if position is not None:
-                    yield Row(position, document)
+            row = self._row(document)
+            if row is not None:
+                yield row
+
+    def _row(self, document: Document) -> Row | None:
+        if not self.where.matches(document):
+            return None
+        position = self._position(document)
+        return None if position is None else Row(position, document)
 
     def _position(self, document: Document) -> tuple[SortKey, ...] | None:
         """None where a field of an order is absent: such a document is no result."""

@@ -3,7 +3,8 @@
 Requests are parsed here and not by grpc, which would answer a malformed one with UNKNOWN.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from inspect import isawaitable
 from typing import NoReturn, TypeAlias, TypeVar
 
 import grpc
@@ -21,7 +22,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
 _LONGEST_DETAILS = 500  # beyond some kilobytes of them, grpc answers RESOURCE_EXHAUSTED instead
-_NOT_THERE_YET = frozenset({"transaction", "new_transaction", "explain_options"})
+_NOT_THERE_YET = frozenset({"explain_options"})
 
 
 class Methods(grpc.GenericRpcHandler):
@@ -47,6 +48,8 @@ def _handlers(service: Service) -> dict[str, Handler]:
         "BatchGetDocuments": _streamed(
             messages.BatchGetDocumentsRequest, service.batch_get_documents
         ),
+        "BeginTransaction": _unary(messages.BeginTransactionRequest, service.begin_transaction),
+        "Rollback": _unary(messages.RollbackRequest, service.rollback),
         "Commit": _unary(messages.CommitRequest, service.commit),
         "BatchWrite": _unary(messages.BatchWriteRequest, service.batch_write),
         "RunQuery": _streamed(messages.RunQueryRequest, service.run_query),
@@ -54,22 +57,32 @@ def _handlers(service: Service) -> dict[str, Handler]:
     }
 
 
-def _unary(kind: type[Request], method: Callable[[Request], Message]) -> Handler:
+def _unary(
+    kind: type[Request], method: Callable[[Request], Message | Awaitable[Message]]
+) -> Handler:
     async def call(data: bytes, context: Context) -> bytes:
         try:
-            return method(_parsed(kind, data)).SerializeToString()
+            response = method(_parsed(kind, data))
+            if isawaitable(response):
+                response = await response
+            return response.SerializeToString()
         except EmulatorError as error:
             await _refuse(context, error)
 
     return grpc.unary_unary_rpc_method_handler(call)
 
 
-def _streamed(kind: type[Request], method: Callable[[Request], Iterable[Message]]) -> Handler:
+def _streamed(
+    kind: type[Request],
+    method: Callable[[Request], Iterable[Message] | Awaitable[Iterable[Message]]],
+) -> Handler:
     """The method's responses are complete before the first is sent: of one moment."""
 
     async def call(data: bytes, context: Context) -> AsyncIterator[bytes]:
         try:
             responses = method(_parsed(kind, data))
+            if isawaitable(responses):
+                responses = await responses
         except EmulatorError as error:
             await _refuse(context, error)
         for response in responses:

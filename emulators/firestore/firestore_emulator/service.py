@@ -1,24 +1,28 @@
 """The methods of google.firestore.v1.Firestore, each from its request to its response.
 
-They run to their end without giving way to another, so each is atomic.
+One that may wait for locks is a coroutine. Other than for them none gives way to another.
 """
 
+import asyncio
 import secrets
 import string
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
-from firestore_emulator import fields, listing, masks, writes
-from firestore_emulator.database import Database, Databases, Reading
+from firestore_emulator import fields, listing, masks, predicates, writes
+from firestore_emulator.database import Databases
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
+from firestore_emulator.isolation import Isolation
+from firestore_emulator.locks import Read
 from firestore_emulator.messages import (
     BatchGetDocumentsRequest,
     BatchGetDocumentsResponse,
     BatchWriteRequest,
     BatchWriteResponse,
+    BeginTransactionRequest,
+    BeginTransactionResponse,
     CommitRequest,
     CommitResponse,
     CreateDocumentRequest,
@@ -30,6 +34,7 @@ from firestore_emulator.messages import (
     ListDocumentsRequest,
     ListDocumentsResponse,
     Precondition,
+    RollbackRequest,
     RunQueryRequest,
     RunQueryResponse,
     UpdateDocumentRequest,
@@ -39,36 +44,53 @@ from firestore_emulator.messages import (
 from firestore_emulator.names import DocumentName, Parent
 from firestore_emulator.query import Query
 from firestore_emulator.status import number_of
+from firestore_emulator.transactions import DEFAULT_LIMITS, Limits
 from firestore_emulator.view import View
-
-ReadRequest: TypeAlias = (
-    BatchGetDocumentsRequest | GetDocumentRequest | ListDocumentsRequest | RunQueryRequest
-)
 
 _ID_ALPHABET = string.ascii_letters + string.digits
 _ID_LENGTH = 20
 
 
 class Service:
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, limits: Limits = DEFAULT_LIMITS) -> None:
         self._databases = databases
+        self._limits = limits
+        self._isolations: dict[str, Isolation] = {}
 
-    def get_document(self, request: GetDocumentRequest) -> Document:
+    def isolation(self, database: str) -> Isolation:
+        isolation = self._isolations.get(database)
+        if isolation is None:
+            isolation = Isolation(self._databases[database], self._limits)
+            self._isolations[database] = isolation
+        return isolation
+
+    def begin_transaction(self, request: BeginTransactionRequest) -> BeginTransactionResponse:
+        transaction = self.isolation(request.database).begin(request.options)
+        return BeginTransactionResponse(transaction=transaction)
+
+    def rollback(self, request: RollbackRequest) -> Empty:
+        self.isolation(request.database).rollback(request.transaction)
+        return Empty()
+
+    async def get_document(self, request: GetDocumentRequest) -> Document:
         name = DocumentName.parse(request.name)
-        view, _ = _read(self._databases[name.database], request)
-        return fields.project(_found(view, name), masks.paths(request))
+        mask = masks.paths(request)
+        seen = await self.isolation(name.database).read(request, Read(frozenset({name})))
+        return fields.project(_found(seen.view, name), mask)
 
-    def batch_get_documents(
+    async def batch_get_documents(
         self, request: BatchGetDocumentsRequest
     ) -> Sequence[BatchGetDocumentsResponse]:
         database = self._databases[request.database]
         names = [database.document_name(name) for name in dict.fromkeys(request.documents)]
         mask = masks.paths(request)
-        view, read_time = _read(database, request)
+        seen = await self.isolation(request.database).read(request, Read(frozenset(names)))
         responses = []
+        if seen.begun:
+            responses.append(BatchGetDocumentsResponse(transaction=seen.begun))
         for name in names:
-            response = BatchGetDocumentsResponse(read_time=read_time)
-            document = view.get(name)
+            response = BatchGetDocumentsResponse(read_time=seen.time)
+            document = seen.view.get(name)
             if document is None:
                 response.missing = str(name)
             else:
@@ -76,44 +98,51 @@ class Service:
             responses.append(response)
         return responses
 
-    def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
+    async def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
         parent = Parent.parse(request.parent)
-        view, _ = _read(self._databases[parent.database], request)
-        return listing.list_documents(view, parent, request)
+        wants = Read(predicate=predicates.of_listing(request, parent))
+        seen = await self.isolation(parent.database).read(request, wants)
+        return listing.list_documents(seen.view, parent, request)
 
     def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
         parent = Parent.parse(request.parent)
         return listing.list_collection_ids(self._databases[parent.database], parent, request)
 
-    def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
+    async def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
         if not request.HasField("structured_query"):
             raise InvalidArgumentError("only structured queries are supported")
         parent = Parent.parse(request.parent)
         query = Query.compile(request.structured_query)
-        view, read_time = _read(self._databases[parent.database], request)
-        documents = query.run(view, parent)
+        wants = Read(predicate=predicates.of_query(query, parent))
+        seen = await self.isolation(parent.database).read(request, wants)
+        begun = [RunQueryResponse(transaction=seen.begun)] if seen.begun else []
+        documents = query.run(seen.view, parent)
         if not documents:
-            return [RunQueryResponse(read_time=read_time)]
-        return [RunQueryResponse(document=found, read_time=read_time) for found in documents]
+            return [*begun, RunQueryResponse(read_time=seen.time)]
+        return [*begun, *(RunQueryResponse(document=x, read_time=seen.time) for x in documents)]
 
-    def commit(self, request: CommitRequest) -> CommitResponse:
-        commit = self._databases[request.database].commit(request.writes)
+    async def commit(self, request: CommitRequest) -> CommitResponse:
+        isolation = self.isolation(request.database)
+        commit = await isolation.commit(request.writes, request.transaction)
         return CommitResponse(write_results=commit.results, commit_time=commit.time)
 
-    def batch_write(self, request: BatchWriteRequest) -> BatchWriteResponse:
+    async def batch_write(self, request: BatchWriteRequest) -> BatchWriteResponse:
         database = self._databases[request.database]
         names = [database.document_name(writes.target(write)) for write in request.writes]
         if len(set(names)) < len(names):
             raise InvalidArgumentError(
                 "the same document cannot be written more than once in a single request"
             )
+        isolation = self.isolation(request.database)
         response = BatchWriteResponse()
-        for result, status in (_write_alone(database, write) for write in request.writes):
+        for result, status in await asyncio.gather(
+            *(_write_alone(isolation, write) for write in request.writes)
+        ):
             response.write_results.append(result)
             response.status.append(status)
         return response
 
-    def create_document(self, request: CreateDocumentRequest) -> Document:
+    async def create_document(self, request: CreateDocumentRequest) -> Document:
         if request.document.name:
             raise InvalidArgumentError("document.name must not be set")
         parent = Parent.parse(request.parent)
@@ -124,36 +153,31 @@ class Service:
         )
         document = Document(name=str(name), fields=request.document.fields)
         absent = Precondition(exists=False)
-        return self._write_one(Write(update=document, current_document=absent), request)
+        return await self._write_one(Write(update=document, current_document=absent), request)
 
-    def update_document(self, request: UpdateDocumentRequest) -> Document:
+    async def update_document(self, request: UpdateDocumentRequest) -> Document:
         write = Write(update=request.document)
         if request.HasField("update_mask"):
             write.update_mask.CopyFrom(request.update_mask)
         if request.HasField("current_document"):
             write.current_document.CopyFrom(request.current_document)
-        return self._write_one(write, request)
+        return await self._write_one(write, request)
 
-    def delete_document(self, request: DeleteDocumentRequest) -> Empty:
+    async def delete_document(self, request: DeleteDocumentRequest) -> Empty:
         name = DocumentName.parse(request.name)
         write = Write(delete=request.name)
         if request.HasField("current_document"):
             write.current_document.CopyFrom(request.current_document)
-        self._databases[name.database].commit([write])
+        await self.isolation(name.database).commit([write])
         return Empty()
 
-    def _write_one(
+    async def _write_one(
         self, write: Write, request: CreateDocumentRequest | UpdateDocumentRequest
     ) -> Document:
         mask = masks.paths(request)
         name = DocumentName.parse(write.update.name)
-        database = self._databases[name.database]
-        database.commit([write])
-        return fields.project(_found(database, name), mask)
-
-
-def _read(database: Database, request: ReadRequest) -> Reading:
-    return database.read(request.read_time if request.HasField("read_time") else None)
+        await self.isolation(name.database).commit([write])
+        return fields.project(_found(self._databases[name.database], name), mask)
 
 
 def _found(view: View, name: DocumentName) -> Document:
@@ -163,9 +187,9 @@ def _found(view: View, name: DocumentName) -> Document:
     return document
 
 
-def _write_alone(database: Database, write: Write) -> tuple[WriteResult, Status]:
+async def _write_alone(isolation: Isolation, write: Write) -> tuple[WriteResult, Status]:
     try:
-        (result,) = database.commit([write]).results
+        (result,) = (await isolation.commit([write])).results
     except EmulatorError as error:
         return WriteResult(), Status(code=number_of(error), message=str(error))
     return result, Status()

@@ -3,6 +3,7 @@
 import grpc
 
 from firestore_emulator.errors import (
+    AbortedError,
     AlreadyExistsError,
     EmulatorError,
     FailedPreconditionError,
@@ -12,6 +13,7 @@ from firestore_emulator.errors import (
 )
 
 _CODES: dict[type[EmulatorError], grpc.StatusCode] = {
+    AbortedError: grpc.StatusCode.ABORTED,
     AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
     FailedPreconditionError: grpc.StatusCode.FAILED_PRECONDITION,
     InvalidArgumentError: grpc.StatusCode.INVALID_ARGUMENT,

@@ -47,5 +47,8 @@ class PastView:
 
 
 def under(parent: str, paths: Iterable[str]) -> Iterator[str]:
-    prefix = f"{parent}/" if parent else ""
-    return (path for path in paths if path.startswith(prefix))
+    return (path for path in paths if is_under(parent, path))
+
+
+def is_under(parent: str, path: str) -> bool:
+    return not parent or path.startswith(f"{parent}/")

@@ -1,0 +1,65 @@
+"""Histories of concurrent clients are what the same transactions give one after another."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from support.histories import record, violation
+from support.serving import serving
+
+from firestore_emulator.database import Databases
+from firestore_emulator.locks import LockTable, Owner, Read, Request, Write
+from firestore_emulator.service import Service
+
+ROUNDS = 30  # of each client in one history
+ENOUGH_TO_CATCH = 20  # histories
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_histories_are_serializable(emulator: str, database: str, which: str, seed: int) -> None:
+    if which == "official":
+        pytest.skip("the official emulator needs 2 s for each that loses")
+    history = record(emulator, database, seed, ROUNDS)
+    assert len(history) == 8 * ROUNDS
+    assert violation(history) == ""
+
+
+def without_shared_locks(request: Callable[..., Request]) -> Callable[..., Request]:
+    def broken(table: LockTable, owner: Owner, wants: Read | Write) -> Request:
+        return request(table, owner, Read() if isinstance(wants, Read) else wants)
+
+    return broken
+
+
+def without_locks_of_queries(request: Callable[..., Request]) -> Callable[..., Request]:
+    def broken(table: LockTable, owner: Owner, wants: Read | Write) -> Request:
+        if isinstance(wants, Read):
+            wants = replace(wants, predicate=None)
+        return request(table, owner, wants)
+
+    return broken
+
+
+def with_plain_writes_that_do_not_wait(request: Callable[..., Request]) -> Callable[..., Request]:
+    def broken(table: LockTable, owner: Owner, wants: Read | Write) -> Request:
+        plain = not isinstance(wants, Read) and not owner.has_read
+        return request(LockTable() if plain else table, owner, wants)
+
+    return broken
+
+
+@pytest.mark.parametrize(
+    "breakage",
+    [without_shared_locks, without_locks_of_queries, with_plain_writes_that_do_not_wait],
+)
+def test_a_broken_lock_is_caught(
+    breakage: Callable[..., Callable[..., Request]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LockTable, "request", breakage(LockTable.request))
+    with serving(Service(Databases())) as address:
+        caught = any(
+            violation(record(address, f"projects/broken-{seed}/databases/(default)", seed, ROUNDS))
+            for seed in range(ENOUGH_TO_CATCH)
+        )
+    assert caught

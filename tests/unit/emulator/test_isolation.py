@@ -1,0 +1,416 @@
+"""Waiting for locks, limits of time, and that nothing is left of what has ended."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
+from typing import Any
+
+import pytest
+from support.firestore_messages import (
+    DATABASE,
+    answer,
+    database,
+    field_filter,
+    name,
+    plain_fields,
+    put,
+    stored,
+    update,
+)
+
+from firestore_emulator import predicates
+from firestore_emulator.errors import (
+    AbortedError,
+    AlreadyExistsError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from firestore_emulator.isolation import Changes, Isolation, Open, Seen
+from firestore_emulator.locks import Read
+from firestore_emulator.messages import (
+    BatchGetDocumentsRequest,
+    ListDocumentsRequest,
+    StructuredQuery,
+    TransactionOptions,
+    Write,
+)
+from firestore_emulator.names import DocumentName, Parent
+from firestore_emulator.query import Query
+from firestore_emulator.transactions import DEFAULT_LIMITS, Limits, Transactions
+
+CONTENTION = r"Too much contention on these documents\. Please try again\."
+CLOSED = "expired or is no longer valid"
+NOTHING = Open(transactions=0, holders=0, waiting=0)
+READ_WRITE = TransactionOptions()
+
+
+class Watch:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Scenario:
+    """A database with c/a and c/b, and who reads and writes there."""
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.watch = Watch()
+        self.database = database(put("c/a", x=1), put("c/b", x=1))
+        self.isolation = Isolation(self.database, limits, self.watch)
+
+    def begin(self) -> bytes:
+        return self.isolation.begin(READ_WRITE)
+
+    async def read(self, path: str, **consistency: Any) -> Seen:
+        request = BatchGetDocumentsRequest(database=DATABASE, **consistency)
+        wants = Read(frozenset({DocumentName.parse(name(path))}))
+        return await self.isolation.read(request, wants)
+
+    async def reader(self, *paths: str) -> bytes:
+        transaction = self.begin()
+        for path in paths:
+            await self.read(path, transaction=transaction)
+        return transaction
+
+    async def write(self, *writes: Write, transaction: bytes = b"") -> None:
+        await self.isolation.commit(writes, transaction)
+
+    async def waiting(self, call: Awaitable[Any]) -> asyncio.Task[Any]:
+        before = self.isolation.open.waiting
+        task = asyncio.ensure_future(call)
+        await asyncio.sleep(0)
+        assert self.isolation.open.waiting == before + 1
+        return task
+
+    def x(self, path: str) -> object:
+        return plain_fields(self.database, path)["x"]
+
+
+def scenario(
+    test: Callable[..., Coroutine[Any, Any, None]],
+) -> Callable[..., None]:
+    @wraps(test)
+    def run(*args: object, **named: object) -> None:
+        answer(test(*args, **named))
+
+    return run
+
+
+async def refused(
+    task: Awaitable[Any], error: type[BaseException], message: str | None = None
+) -> None:
+    with pytest.raises(error, match=message):
+        await task
+
+
+@scenario
+async def test_a_transaction_that_is_idle_loses_its_locks() -> None:
+    at = Scenario()
+    transaction = await at.reader("c/a")
+    writing = await at.waiting(at.write(put("c/a", x=2)))
+    at.watch.seconds += DEFAULT_LIMITS.idle - 1
+    at.isolation.expire()
+    await at.read("c/a", transaction=transaction)
+    at.watch.seconds += DEFAULT_LIMITS.idle - 1
+    at.isolation.expire()
+    assert at.isolation.open == Open(transactions=1, holders=1, waiting=1)
+    at.watch.seconds += 1
+    await refused(at.read("c/a", transaction=transaction), InvalidArgumentError, CLOSED)
+    at.isolation.expire()
+    await writing
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_a_transaction_lasts_no_longer_than_it_may() -> None:
+    at = Scenario()
+    transaction = await at.reader("c/a")
+    for _ in range(27):
+        at.isolation.expire()
+        await at.read("c/a", transaction=transaction)
+        at.watch.seconds += 10
+    for call in (
+        at.read("c/a", transaction=transaction),
+        at.write(put("c/a"), transaction=transaction),
+    ):
+        await refused(call, InvalidArgumentError, CLOSED)
+    at.isolation.expire()
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_who_waits_is_not_idle() -> None:
+    at = Scenario()
+    first = await at.reader("c/a")
+    writing = await at.waiting(at.write(put("c/a", x=2)))
+    second = at.begin()
+    reading = await at.waiting(at.read("c/a", transaction=second))
+    at.watch.seconds += DEFAULT_LIMITS.idle
+    at.isolation.expire()
+    await writing
+    await reading
+    await refused(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
+    await at.write(put("c/a", x=3), transaction=second)
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_what_waits_in_a_transaction_that_ends_is_refused() -> None:
+    at = Scenario()
+    first, second, third = await at.reader("c/a"), await at.reader("c/b"), at.begin()
+    writing = await at.waiting(at.write(put("c/a", x=2)))
+    to_be_rolled_back = await at.waiting(at.read("c/a", transaction=second))
+    to_be_committed = await at.waiting(at.read("c/a", transaction=third))
+    at.isolation.rollback(second)
+    await at.write(put("c/b", x=3), transaction=third)
+    for reading in (to_be_rolled_back, to_be_committed):
+        await refused(reading, InvalidArgumentError, CLOSED)
+    at.isolation.rollback(first)
+    await writing
+    assert (at.x("c/a"), at.x("c/b")) == (2, 3)
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_the_limit_ends_the_wait_of_a_write_and_its_transaction() -> None:
+    at = Scenario(Limits(lock_wait=0.01))
+    first, second = await at.reader("c/a"), await at.reader("c/a")
+    for transaction in (b"", second):
+        await refused(at.write(put("c/a", x=2), transaction=transaction), AbortedError, CONTENTION)
+    await refused(at.read("c/a", transaction=second), InvalidArgumentError, CLOSED)
+    await at.write(put("c/a", x=3), transaction=first)
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_the_limit_ends_the_wait_of_a_read_and_its_transaction() -> None:
+    """Of one of two retries: the other has read, and will write the same."""
+    at = Scenario(Limits(lock_wait=0.3))
+    first, *others = [await at.reader("c/a") for _ in range(3)]
+    losing = [asyncio.ensure_future(at.write(put("c/a"), transaction=each)) for each in others]
+    await asyncio.sleep(0)
+    await at.write(put("c/a", x=2), transaction=first)
+    for each in losing:
+        await refused(each, AbortedError, CONTENTION)
+    retries = [
+        at.isolation.begin(TransactionOptions(read_write={"retry_transaction": each}))
+        for each in others
+    ]
+    await at.read("c/a", transaction=retries[0])
+    await at.read("c/b", transaction=retries[1])
+    await refused(at.read("c/a", transaction=retries[1]), AbortedError, CONTENTION)
+    await refused(at.read("c/b", transaction=retries[1]), InvalidArgumentError, CLOSED)
+    assert at.isolation.open == Open(transactions=1, holders=1, waiting=0)
+
+
+@scenario
+async def test_a_vanished_client_is_noticed_without_another_request() -> None:
+    """By the clock of the event loop."""
+    at = Scenario(Limits(idle=0.02))
+    loop = asyncio.get_running_loop()
+    at.isolation = Isolation(at.database, Limits(idle=0.02), loop.time)
+    await at.reader("c/a")
+    await at.write(put("c/a", x=2))
+    assert at.x("c/a") == 2
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_a_cancelled_plain_write_leaves_the_queue() -> None:
+    at = Scenario()
+    transaction = await at.reader("c/a")
+    writing = await at.waiting(at.write(put("c/a", x=2)))
+    reading = await at.waiting(at.read("c/a", transaction=at.begin()))
+    writing.cancel()
+    await refused(writing, asyncio.CancelledError)
+    await reading
+    assert at.isolation.open == Open(transactions=2, holders=2, waiting=0)
+    at.isolation.rollback(transaction)
+    assert at.x("c/a") == 1
+
+
+@scenario
+async def test_a_cancelled_commit_ends_its_transaction() -> None:
+    at = Scenario()
+    first, second = await at.reader("c/a"), await at.reader("c/a", "c/b")
+    committing = await at.waiting(at.write(put("c/a", x=2), transaction=second))
+    committing.cancel()
+    await refused(committing, asyncio.CancelledError)
+    await at.write(put("c/b", x=3))
+    at.isolation.rollback(first)
+    at.isolation.rollback(second)
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_a_cancelled_read_leaves_what_its_transaction_has() -> None:
+    at = Scenario()
+    first, second = await at.reader("c/a"), await at.reader("c/b")
+    writing = await at.waiting(at.write(put("c/a", x=2)))
+    reading = await at.waiting(at.read("c/a", transaction=second))
+    reading.cancel()
+    await refused(reading, asyncio.CancelledError)
+    at.isolation.rollback(first)
+    await writing
+    await at.read("c/b", transaction=second)
+    await at.write(put("c/a", x=4), transaction=second)
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_a_transaction_whose_first_read_is_cancelled_is_none() -> None:
+    at = Scenario()
+    first = await at.reader("c/a")
+    writing = await at.waiting(at.write(put("c/a", x=2)))
+    reading = await at.waiting(at.read("c/a", new_transaction={"read_write": {}}))
+    assert at.isolation.open.transactions == 2
+    reading.cancel()
+    await refused(reading, asyncio.CancelledError)
+    at.isolation.rollback(first)
+    await writing
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_a_write_cancelled_as_it_is_let_through_leaves_no_lock() -> None:
+    at = Scenario()
+    transaction = await at.reader("c/a")
+    writing = await at.waiting(at.write(put("c/a", x=2)))
+    at.isolation.rollback(transaction)
+    writing.cancel()
+    await refused(writing, asyncio.CancelledError)
+    assert at.isolation.open == NOTHING
+    assert at.x("c/a") == 1
+
+
+@scenario
+async def test_a_refused_commit_ends_its_transaction() -> None:
+    at = Scenario()
+    transaction = await at.reader("c/a")
+    write = at.write(put("c/a", x=2), update("c/none", x=1), transaction=transaction)
+    await refused(write, NotFoundError)
+    assert at.x("c/a") == 1
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_a_precondition_is_of_the_moment_after_the_wait() -> None:
+    at = Scenario()
+    transaction = await at.reader("c/new")
+    creating = await at.waiting(at.write(update("c/new", "x", exists=False, x=2)))
+    await at.write(put("c/new", x=1), transaction=transaction)
+    await refused(creating, AlreadyExistsError)
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_two_writes_that_waited_come_in_their_order() -> None:
+    at = Scenario()
+    transaction = await at.reader("c/a")
+    first = await at.waiting(at.write(put("c/a", x=2)))
+    second = await at.waiting(at.write(put("c/a", x=3), put("c/b", x=3)))
+    at.isolation.rollback(transaction)
+    await asyncio.gather(first, second)
+    assert (at.x("c/a"), at.x("c/b")) == (3, 3)
+    assert at.isolation.open == NOTHING
+
+
+@scenario
+async def test_a_cleared_database_has_no_transactions() -> None:
+    at = Scenario()
+    first, second = await at.reader("c/a"), await at.reader("c/a")
+    committing = await at.waiting(at.write(put("c/a", x=2), transaction=second))
+    writing = await at.waiting(at.write(put("c/a", x=3)))
+    at.database.clear()
+    await refused(committing, InvalidArgumentError, CLOSED)
+    await writing
+    await refused(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
+    assert at.x("c/a") == 3
+    assert at.isolation.open == NOTHING
+
+
+def test_only_the_places_of_the_last_aborted_transactions_are_kept() -> None:
+    transactions = Transactions(DEFAULT_LIMITS, Watch())
+    aborted = [transactions.begin() for _ in range(1001)]
+    for transaction in aborted:
+        transactions.aborted(transaction)
+    places = [transactions.begin(each.id).owner.place for each in aborted]
+    assert places[1:] == [each.owner.place for each in aborted[1:]]
+    assert places[0] is not aborted[0].owner.place
+
+
+def paths_found(changes: Changes) -> list[tuple[str, int]]:
+    return [
+        (document.name.partition("/documents/")[2], document.fields["x"].integer_value)
+        for document in changes.documents()
+    ]
+
+
+def test_what_a_commit_changes_is_before_and_after_of_each_document() -> None:
+    db = database(put("c/a", x=1), put("c/b", x=1))
+    writes = [update("c/a", "x", x=2), update("c/a", "x", x=3), Write(delete=name("c/b"))]
+    assert paths_found(Changes(db, [*writes, put("c/new", x=4)])) == [
+        ("c/a", 1),
+        ("c/a", 3),
+        ("c/b", 1),
+        ("c/new", 4),
+    ]
+    assert stored(db, "c/new") is None
+
+
+def test_a_commit_that_would_be_refused_changes_nothing() -> None:
+    db = database(put("c/a", x=1))
+    assert paths_found(Changes(db, [put("c/a", x=2), update("c/none", x=1)])) == [("c/a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("path", "x", "found"),
+    [
+        ("c/a", 5, True),
+        ("c/a", 4, False),
+        ("c/a/s/a", 5, False),
+        ("c/p/c/a", 5, False),
+        ("d/a", 5, False),
+    ],
+)
+def test_a_query_locks_what_it_finds(path: str, x: int, *, found: bool) -> None:
+    query = Query.compile(
+        StructuredQuery(
+            from_=[{"collection_id": "c"}], where=field_filter("x", "GREATER_THAN_OR_EQUAL", 5)
+        )
+    )
+    finds = predicates.of_query(query, Parent.parse(f"{DATABASE}/documents"))
+    assert finds(put(path, x=x).update) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("c/p/s/a", True), ("c/p/d/a/s/a", True), ("c/p/d/a", False), ("c/other/s/a", False)],
+)
+def test_a_query_of_a_group_locks_what_is_below_its_parent(path: str, *, found: bool) -> None:
+    query = Query.compile(StructuredQuery(from_=[{"collection_id": "s", "all_descendants": True}]))
+    finds = predicates.of_query(query, Parent.parse(name("c/p")))
+    assert finds(put(path).update) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "found", "with_missing"),
+    [
+        ("c/p/s/a", True, True),
+        ("c/p/s/a/deep/b", False, True),
+        ("c/p/t/a", False, False),
+        ("c/q/s/a", False, False),
+        ("s/a", False, False),
+    ],
+)
+def test_a_listing_locks_what_shows_in_it(path: str, *, found: bool, with_missing: bool) -> None:
+    for show_missing, expected in ((False, found), (True, with_missing)):
+        request = ListDocumentsRequest(
+            parent=name("c/p"), collection_id="s", show_missing=show_missing
+        )
+        finds = predicates.of_listing(request, Parent.parse(request.parent))
+        assert finds(put(path).update) == expected
