@@ -168,8 +168,6 @@ def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, w
     calls = {
         "BeginTransaction": lambda: gapic.begin_transaction(request={"database": database}),
         "Rollback": lambda: gapic.rollback(request={"database": database, "transaction": b"t"}),
-        "PartitionQuery": lambda: gapic.partition_query(request={"parent": root}),
-        "RunAggregationQuery": lambda: gapic.run_aggregation_query(request={"parent": root}),
         "ExecutePipeline": lambda: gapic.execute_pipeline(request={"database": database}),
         "Listen": lambda: list(gapic.listen(iter([types.ListenRequest(database=database)]))),
         "Write": lambda: list(gapic.write(iter([types.WriteRequest(database=database)]))),
@@ -178,9 +176,6 @@ def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, w
         ),
         "BatchGetDocumentsRequest.new_transaction": lambda: gapic.batch_get_documents(
             request={"database": database, "new_transaction": {}}
-        ),
-        "ListCollectionIds.read_time": lambda: gapic.list_collection_ids(
-            request={"parent": root, "read_time": now}
         ),
         "RunQueryRequest.new_transaction": lambda: gapic.run_query(
             request={
@@ -191,6 +186,9 @@ def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, w
         ),
         "RunQueryRequest.explain_options": lambda: gapic.run_query(
             request={"parent": root, "structured_query": {}, "explain_options": {}}
+        ),
+        "RunAggregationQueryRequest.explain_options": lambda: gapic.run_aggregation_query(
+            request={"parent": root, "explain_options": {}}
         ),
         "StructuredQuery.find_nearest": lambda: gapic.run_query(
             request={"parent": root, "structured_query": {"find_nearest": {}}}

@@ -11,7 +11,8 @@ from typing import TypeAlias
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
-from firestore_emulator import fields, listing, masks, writes
+from firestore_emulator import fields, listing, masks, partition, writes
+from firestore_emulator.aggregation import Aggregation
 from firestore_emulator.database import Database, Databases, Reading
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
 from firestore_emulator.messages import (
@@ -29,7 +30,11 @@ from firestore_emulator.messages import (
     ListCollectionIdsResponse,
     ListDocumentsRequest,
     ListDocumentsResponse,
+    PartitionQueryRequest,
+    PartitionQueryResponse,
     Precondition,
+    RunAggregationQueryRequest,
+    RunAggregationQueryResponse,
     RunQueryRequest,
     RunQueryResponse,
     UpdateDocumentRequest,
@@ -42,7 +47,13 @@ from firestore_emulator.status import number_of
 from firestore_emulator.view import View
 
 ReadRequest: TypeAlias = (
-    BatchGetDocumentsRequest | GetDocumentRequest | ListDocumentsRequest | RunQueryRequest
+    BatchGetDocumentsRequest
+    | GetDocumentRequest
+    | ListCollectionIdsRequest
+    | ListDocumentsRequest
+    | PartitionQueryRequest
+    | RunAggregationQueryRequest
+    | RunQueryRequest
 )
 
 _ID_ALPHABET = string.ascii_letters + string.digits
@@ -61,6 +72,7 @@ class Service:
     def batch_get_documents(
         self, request: BatchGetDocumentsRequest
     ) -> Sequence[BatchGetDocumentsResponse]:
+        """What is missing comes last, as from the service."""
         database = self._databases[request.database]
         names = [database.document_name(name) for name in dict.fromkeys(request.documents)]
         mask = masks.paths(request)
@@ -74,7 +86,7 @@ class Service:
             else:
                 response.found.CopyFrom(fields.project(document, mask))
             responses.append(response)
-        return responses
+        return sorted(responses, key=lambda response: bool(response.missing))
 
     def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
         parent = Parent.parse(request.parent)
@@ -83,7 +95,8 @@ class Service:
 
     def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
         parent = Parent.parse(request.parent)
-        return listing.list_collection_ids(self._databases[parent.database], parent, request)
+        view, _ = _read(self._databases[parent.database], request)
+        return listing.list_collection_ids(view, parent, request)
 
     def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
         if not request.HasField("structured_query"):
@@ -95,6 +108,23 @@ class Service:
         if not documents:
             return [RunQueryResponse(read_time=read_time)]
         return [RunQueryResponse(document=found, read_time=read_time) for found in documents]
+
+    def run_aggregation_query(
+        self, request: RunAggregationQueryRequest
+    ) -> Sequence[RunAggregationQueryResponse]:
+        if not request.HasField("structured_aggregation_query"):
+            raise InvalidArgumentError("Only structured aggregation queries are supported.")
+        parent = Parent.parse(request.parent)
+        aggregation = Aggregation.compile(request.structured_aggregation_query)
+        view, read_time = _read(self._databases[parent.database], request)
+        result = aggregation.run(view, parent)
+        return [RunAggregationQueryResponse(result=result, read_time=read_time)]
+
+    def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
+        parent = Parent.parse(request.parent)
+        partition.check(parent, request)
+        view, _ = _read(self._databases[parent.database], request)
+        return partition.partition(view, parent, request)
 
     def commit(self, request: CommitRequest) -> CommitResponse:
         commit = self._databases[request.database].commit(request.writes)
