@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-crash audit lint format openapi lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-unit test-crash conformance audit lint format openapi lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -27,6 +27,9 @@ test-unit: $(VENV)/.dev ## Only what needs no process and no socket: seconds
 CRASH_SECONDS ?= 600
 test-crash: $(VENV)/.dev ## Ten minutes of SIGKILL at random (CRASH_SECONDS, CRASH_SEED)
 	CRASH_SECONDS=$(CRASH_SECONDS) $(BIN)/python -m pytest tests/crash/test_random_kills.py
+
+conformance: $(VENV)/.run .conformance/.made ## The client library's own system tests, on the embedded emulator
+	$(BIN)/python tests/conformance/run.py $(TESTS)
 
 # Of the system that `make run` runs, unless the environment names another database.
 audit: export FIRESTORE_EMULATOR_HOST ?= localhost:$(or $(EMULATOR_PORT),8085)
@@ -56,6 +59,8 @@ lock: $(VENV)/.dev ## Compile the requirements again (UPGRADE=--upgrade for newe
 		emulators/firestore/requirements.in -o emulators/firestore/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		requirements-dev.in -o requirements-dev.txt
+	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
+		tests/conformance/requirements.in -o tests/conformance/requirements.txt
 
 # Images and the cluster of the current kubeconfig. The tag follows what is in the tree, so that a
 # change makes a new revision.
@@ -109,7 +114,7 @@ test-cluster: $(VENV)/.dev ## What needs a cluster with Knative; the images are 
 	$(BIN)/python -m pytest tests/cluster -s
 
 clean: ## Remove what make has made
-	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .run .conformance .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -127,4 +132,17 @@ $(VENV)/.run: $(VENV)/.made functions/requirements.txt emulators/firestore/requi
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# The client's tests are in its source distribution, whose hash the lock has.
+.conformance/.made: tests/conformance/requirements.txt emulators/firestore/requirements.txt
+	rm -rf .conformance
+	$(PYTHON) -m venv .conformance/venv
+	.conformance/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r tests/conformance/requirements.txt
+	sed -n '/^google-cloud-firestore==/,/[^\\]$$/p' emulators/firestore/requirements.txt \
+		> .conformance/client.txt
+	.conformance/venv/bin/pip download --quiet --disable-pip-version-check --require-hashes \
+		--no-deps --no-binary :all: --no-build-isolation -d .conformance -r .conformance/client.txt
+	tar -xzf .conformance/google_cloud_firestore-*.tar.gz -C .conformance --strip-components=1
 	@touch $@

@@ -294,3 +294,11 @@ def test_databases_are_apart(client: Client, project: str) -> None:
     finally:
         other.close()
         elsewhere.close()
+
+
+def test_what_is_missing_comes_last(client: Client, which: str) -> None:
+    if which == "official":
+        pytest.skip("the official emulator answers in the order of the request")
+    client.document("c/2").set({})
+    found = client.get_all([client.document(f"c/{number}") for number in (1, 2, 3)])
+    assert [each.id for each in found] == ["2", "1", "3"]

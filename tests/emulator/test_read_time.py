@@ -203,3 +203,10 @@ def test_what_takes_too_much_memory_is_too_old(client: Client, which: str) -> No
         document.get(read_time=times[0])
     assert document.get(read_time=times[-60]).get("n") == 75 - 60
     assert document.get(read_time=times[-1]).get("n") == 74
+
+
+def test_collections_at_an_earlier_time(client: Client) -> None:
+    then = client.document("a/1").set({}).update_time
+    client.document("b/1").set({})
+    assert [each.id for each in client.collections()] == ["a", "b"]
+    assert [each.id for each in client.collections(read_time=then)] == ["a"]

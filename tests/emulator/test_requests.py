@@ -12,7 +12,6 @@ from google.api_core.exceptions import (
 )
 from google.cloud.firestore_v1 import types
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
-from google.protobuf.timestamp_pb2 import Timestamp
 
 AS_OWNER = [("authorization", "Bearer owner")]
 
@@ -164,18 +163,16 @@ def test_an_empty_commit_or_read_is_fine(gapic: FirestoreClient, database: str) 
 def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, which: str) -> None:
     if which != "embedded":
         pytest.skip("the official emulator has it")
-    root, now = f"{database}/documents", Timestamp(seconds=1)
+    root = f"{database}/documents"
     calls = {
-        "PartitionQuery": lambda: gapic.partition_query(request={"parent": root}),
-        "RunAggregationQuery": lambda: gapic.run_aggregation_query(request={"parent": root}),
         "ExecutePipeline": lambda: gapic.execute_pipeline(request={"database": database}),
         "Listen": lambda: list(gapic.listen(iter([types.ListenRequest(database=database)]))),
         "Write": lambda: list(gapic.write(iter([types.WriteRequest(database=database)]))),
-        "ListCollectionIds.read_time": lambda: gapic.list_collection_ids(
-            request={"parent": root, "read_time": now}
-        ),
         "RunQueryRequest.explain_options": lambda: gapic.run_query(
             request={"parent": root, "structured_query": {}, "explain_options": {}}
+        ),
+        "RunAggregationQueryRequest.explain_options": lambda: gapic.run_aggregation_query(
+            request={"parent": root, "explain_options": {}}
         ),
         "StructuredQuery.find_nearest": lambda: gapic.run_query(
             request={"parent": root, "structured_query": {"find_nearest": {}}}

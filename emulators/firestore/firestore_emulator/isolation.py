@@ -20,6 +20,7 @@ from firestore_emulator.messages import (
     Document,
     GetDocumentRequest,
     ListDocumentsRequest,
+    RunAggregationQueryRequest,
     RunQueryRequest,
     TransactionOptions,
     Write,
@@ -34,10 +35,15 @@ from firestore_emulator.transactions import (
 from firestore_emulator.view import View
 
 ReadRequest: TypeAlias = (
-    BatchGetDocumentsRequest | GetDocumentRequest | ListDocumentsRequest | RunQueryRequest
+    BatchGetDocumentsRequest
+    | GetDocumentRequest
+    | ListDocumentsRequest
+    | RunAggregationQueryRequest
+    | RunQueryRequest
 )
 
-BEGINNING = (BatchGetDocumentsRequest, RunQueryRequest)  # requests that may begin a transaction
+# Requests that may begin a transaction.
+BEGINNING = (BatchGetDocumentsRequest, RunAggregationQueryRequest, RunQueryRequest)
 
 
 class Seen(NamedTuple):

@@ -6,6 +6,7 @@ classes inside. Their types are in messages.pyi.
 
 from google.cloud.firestore_v1 import types
 
+AggregationResult = types.AggregationResult.pb()
 ArrayValue = types.ArrayValue.pb()
 BatchGetDocumentsRequest = types.BatchGetDocumentsRequest.pb()
 BatchGetDocumentsResponse = types.BatchGetDocumentsResponse.pb()
@@ -27,10 +28,15 @@ ListCollectionIdsResponse = types.ListCollectionIdsResponse.pb()
 ListDocumentsRequest = types.ListDocumentsRequest.pb()
 ListDocumentsResponse = types.ListDocumentsResponse.pb()
 MapValue = types.MapValue.pb()
+PartitionQueryRequest = types.PartitionQueryRequest.pb()
+PartitionQueryResponse = types.PartitionQueryResponse.pb()
 Precondition = types.Precondition.pb()
 RollbackRequest = types.RollbackRequest.pb()
+RunAggregationQueryRequest = types.RunAggregationQueryRequest.pb()
+RunAggregationQueryResponse = types.RunAggregationQueryResponse.pb()
 RunQueryRequest = types.RunQueryRequest.pb()
 RunQueryResponse = types.RunQueryResponse.pb()
+StructuredAggregationQuery = types.StructuredAggregationQuery.pb()
 StructuredQuery = types.StructuredQuery.pb()
 TransactionOptions = types.TransactionOptions.pb()
 UpdateDocumentRequest = types.UpdateDocumentRequest.pb()

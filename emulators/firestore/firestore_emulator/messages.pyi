@@ -6,7 +6,7 @@ from google.protobuf.internal.containers import (
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.protobuf.wrappers_pb2 import Int32Value
+from google.protobuf.wrappers_pb2 import Int32Value, Int64Value
 from google.rpc.status_pb2 import Status
 
 class _Message(Message):
@@ -15,6 +15,9 @@ class _Message(Message):
 class _LatLng(_Message):
     latitude: float
     longitude: float
+
+class AggregationResult(_Message):
+    aggregate_fields: MessageMap[str, Value]
 
 class ArrayValue(_Message):
     values: RepeatedCompositeFieldContainer[Value]
@@ -139,6 +142,19 @@ class ListDocumentsResponse(_Message):
 class MapValue(_Message):
     fields: MessageMap[str, Value]
 
+class PartitionQueryRequest(_Message):
+    parent: str
+    structured_query: StructuredQuery
+    partition_count: int
+    page_token: str
+    page_size: int
+    read_time: Timestamp
+    request_options: Message
+
+class PartitionQueryResponse(_Message):
+    partitions: RepeatedCompositeFieldContainer[Cursor]
+    next_page_token: str
+
 class Precondition(_Message):
     exists: bool
     update_time: Timestamp
@@ -147,6 +163,21 @@ class RollbackRequest(_Message):
     database: str
     transaction: bytes
     request_options: Message
+
+class RunAggregationQueryRequest(_Message):
+    parent: str
+    structured_aggregation_query: StructuredAggregationQuery
+    transaction: bytes
+    new_transaction: TransactionOptions
+    read_time: Timestamp
+    explain_options: Message
+    request_options: Message
+
+class RunAggregationQueryResponse(_Message):
+    result: AggregationResult
+    transaction: bytes
+    read_time: Timestamp
+    explain_metrics: Message
 
 class RunQueryRequest(_Message):
     parent: str
@@ -164,6 +195,25 @@ class RunQueryResponse(_Message):
     skipped_results: int
     done: bool
     explain_metrics: Message
+
+class StructuredAggregationQuery(_Message):
+    class Aggregation(_Message):
+        class Count(_Message):
+            up_to: Int64Value
+
+        class Sum(_Message):
+            field: StructuredQuery.FieldReference
+
+        class Avg(_Message):
+            field: StructuredQuery.FieldReference
+
+        count: StructuredAggregationQuery.Aggregation.Count
+        sum: StructuredAggregationQuery.Aggregation.Sum
+        avg: StructuredAggregationQuery.Aggregation.Avg
+        alias: str
+
+    structured_query: StructuredQuery
+    aggregations: RepeatedCompositeFieldContainer[StructuredAggregationQuery.Aggregation]
 
 class StructuredQuery(_Message):
     Direction: EnumTypeWrapper

@@ -1,6 +1,8 @@
 """StructuredQuery: compiled once, then run on one view."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -73,20 +75,23 @@ class Query:
     projection: tuple[FieldPath, ...] | None
 
     @classmethod
-    def compile(cls, query: StructuredQuery) -> Self:
+    def compile(cls, query: StructuredQuery, summed: frozenset[FieldPath] = frozenset()) -> Self:
+        """What is summed orders the documents last, so those without it are not found."""
         if query.HasField("find_nearest"):
             raise NotThereYetError("StructuredQuery.find_nearest")
         where = filters.compile_where(query)
         explicit = _explicit_orders(query)
+        projection = _projection(query)
+        _check_summed(summed, explicit, projection)
         return cls(
             selector=_selector(query),
             where=where,
-            orders=_with_implicit(explicit, filters.inequality_paths(where)),
+            orders=_with_implicit(explicit, [filters.inequality_paths(where), summed]),
             start=_bound(query.start_at, explicit) if query.HasField("start_at") else None,
             end=_bound(query.end_at, explicit) if query.HasField("end_at") else None,
             offset=_not_negative("offset", query.offset),
             limit=_not_negative("limit", query.limit.value) if query.HasField("limit") else None,
-            projection=_projection(query),
+            projection=projection,
         )
 
     def run(self, view: View, parent: Parent) -> list[Document]:
@@ -164,14 +169,37 @@ def _is_descending(order: StructuredQuery.Order) -> bool:
     return order.direction == StructuredQuery.DESCENDING
 
 
-def _with_implicit(explicit: list[Order], inequalities: set[FieldPath]) -> tuple[Order, ...]:
-    """After its own orders: the fields of inequalities, and the name last."""
-    descending = bool(explicit) and explicit[-1].descending
+def _check_summed(
+    summed: frozenset[FieldPath], explicit: list[Order], projection: tuple[FieldPath, ...] | None
+) -> None:
     ordered = {order.path for order in explicit}
-    implicit = [Order(path, descending) for path in sorted(inequalities - ordered - {NAME})]
-    if NAME in ordered:
+    after_name = sorted(".".join(path) for path in summed - ordered) if NAME in ordered else []
+    if after_name:
+        raise InvalidArgumentError(
+            f"This query requires an index that has fields [{', '.join(after_name)}] after"
+            " __name__ and Firestore does not currently support such an index. Please try the"
+            " query again with additional ordering on those fields."
+        )
+    for path in summed:
+        if projection is not None and path not in projection:
+            raise InvalidArgumentError(
+                f"The aggregation property {'.'.join(path)} is not present in the base query's"
+                " property mask."
+            )
+
+
+def _with_implicit(
+    explicit: list[Order], implicit: Iterable[AbstractSet[FieldPath]]
+) -> tuple[Order, ...]:
+    """After its own orders: the fields of inequalities, those that are summed, and the name."""
+    orders = dict(explicit)
+    if NAME in orders:
         return tuple(explicit)
-    return (*explicit, *implicit, Order(NAME, descending))
+    descending = bool(explicit) and explicit[-1].descending
+    for paths in implicit:
+        for path in sorted(paths - {NAME}):
+            orders.setdefault(path, descending)
+    return *itertools.starmap(Order, orders.items()), Order(NAME, descending)
 
 
 def _bound(cursor: Cursor, explicit: list[Order]) -> Bound:

@@ -53,6 +53,10 @@ def _handlers(service: Service) -> dict[str, Handler]:
         "Commit": _unary(messages.CommitRequest, service.commit),
         "BatchWrite": _unary(messages.BatchWriteRequest, service.batch_write),
         "RunQuery": _streamed(messages.RunQueryRequest, service.run_query),
+        "RunAggregationQuery": _streamed(
+            messages.RunAggregationQueryRequest, service.run_aggregation_query
+        ),
+        "PartitionQuery": _unary(messages.PartitionQueryRequest, service.partition_query),
         "ListCollectionIds": _unary(messages.ListCollectionIdsRequest, service.list_collection_ids),
     }
 

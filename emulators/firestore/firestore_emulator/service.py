@@ -7,12 +7,14 @@ import asyncio
 import secrets
 import string
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
-from firestore_emulator import fields, listing, masks, predicates, writes
-from firestore_emulator.database import Databases
+from firestore_emulator import fields, listing, masks, partition, predicates, writes
+from firestore_emulator.aggregation import Aggregation
+from firestore_emulator.database import Database, Databases, Reading
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
 from firestore_emulator.isolation import Isolation
 from firestore_emulator.locks import Read
@@ -33,8 +35,12 @@ from firestore_emulator.messages import (
     ListCollectionIdsResponse,
     ListDocumentsRequest,
     ListDocumentsResponse,
+    PartitionQueryRequest,
+    PartitionQueryResponse,
     Precondition,
     RollbackRequest,
+    RunAggregationQueryRequest,
+    RunAggregationQueryResponse,
     RunQueryRequest,
     RunQueryResponse,
     UpdateDocumentRequest,
@@ -46,6 +52,9 @@ from firestore_emulator.query import Query
 from firestore_emulator.status import number_of
 from firestore_emulator.transactions import DEFAULT_LIMITS, Limits
 from firestore_emulator.view import View
+
+PastRequest: TypeAlias = ListCollectionIdsRequest | PartitionQueryRequest
+"""Those that no transaction can make."""
 
 _ID_ALPHABET = string.ascii_letters + string.digits
 _ID_LENGTH = 20
@@ -81,6 +90,7 @@ class Service:
     async def batch_get_documents(
         self, request: BatchGetDocumentsRequest
     ) -> Sequence[BatchGetDocumentsResponse]:
+        """What is missing comes last, as from the service."""
         database = self._databases[request.database]
         names = [database.document_name(name) for name in dict.fromkeys(request.documents)]
         mask = masks.paths(request)
@@ -96,7 +106,7 @@ class Service:
             else:
                 response.found.CopyFrom(fields.project(document, mask))
             responses.append(response)
-        return responses
+        return sorted(responses, key=lambda response: bool(response.missing))
 
     async def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
         parent = Parent.parse(request.parent)
@@ -106,7 +116,8 @@ class Service:
 
     def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
         parent = Parent.parse(request.parent)
-        return listing.list_collection_ids(self._databases[parent.database], parent, request)
+        view, _ = _read(self._databases[parent.database], request)
+        return listing.list_collection_ids(view, parent, request)
 
     async def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
         if not request.HasField("structured_query"):
@@ -120,6 +131,26 @@ class Service:
         if not documents:
             return [*begun, RunQueryResponse(read_time=seen.time)]
         return [*begun, *(RunQueryResponse(document=x, read_time=seen.time) for x in documents)]
+
+    async def run_aggregation_query(
+        self, request: RunAggregationQueryRequest
+    ) -> Sequence[RunAggregationQueryResponse]:
+        if not request.HasField("structured_aggregation_query"):
+            raise InvalidArgumentError("Only structured aggregation queries are supported.")
+        parent = Parent.parse(request.parent)
+        aggregation = Aggregation.compile(request.structured_aggregation_query)
+        wants = Read(predicate=predicates.of_query(aggregation.query, parent))
+        seen = await self.isolation(parent.database).read(request, wants)
+        result = aggregation.run(seen.view, parent)
+        return [
+            RunAggregationQueryResponse(result=result, transaction=seen.begun, read_time=seen.time)
+        ]
+
+    def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
+        parent = Parent.parse(request.parent)
+        partition.check(parent, request)
+        view, _ = _read(self._databases[parent.database], request)
+        return partition.partition(view, parent, request)
 
     async def commit(self, request: CommitRequest) -> CommitResponse:
         isolation = self.isolation(request.database)
@@ -178,6 +209,10 @@ class Service:
         name = DocumentName.parse(write.update.name)
         await self.isolation(name.database).commit([write])
         return fields.project(_found(self._databases[name.database], name), mask)
+
+
+def _read(database: Database, request: PastRequest) -> Reading:
+    return database.read(request.read_time if request.HasField("read_time") else None)
 
 
 def _found(view: View, name: DocumentName) -> Document:

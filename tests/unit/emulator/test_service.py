@@ -40,7 +40,7 @@ def service() -> Service:
     return Service(databases)
 
 
-def test_batch_get_answers_each_name_once_in_order(service: Service) -> None:
+def test_batch_get_answers_each_name_once_and_what_is_missing_last(service: Service) -> None:
     names = [name(path) for path in ("c/b", "c/none", "c/a", "c/b")]
     responses = answer(
         service.batch_get_documents(
@@ -49,8 +49,9 @@ def test_batch_get_answers_each_name_once_in_order(service: Service) -> None:
             )
         )
     )
-    assert [response.found.name or response.missing for response in responses] == names[:3]
-    assert responses[2].found.fields == document("c/a", x=1).fields
+    assert [response.found.name for response in responses] == [name("c/b"), name("c/a"), ""]
+    assert responses[2].missing == name("c/none")
+    assert responses[1].found.fields == document("c/a", x=1).fields
     assert len({response.read_time.ToNanoseconds() for response in responses}) == 1
 
 
