@@ -100,6 +100,7 @@ class Actor:
         """Two of them that see two writes in different orders are a long fork."""
         time, transaction, read = self._requests.snapshot(*PATHS)
         found = self._requests.query(HIGH, transaction=transaction)
+        self._requests.commit({}, transaction)
         return Executed(time, read, {f"c/{each}" for each in found})
 
     def _transaction(

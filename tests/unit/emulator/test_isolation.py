@@ -210,9 +210,9 @@ async def test_the_limit_ends_the_wait_of_a_read_and_its_transaction() -> None:
 @scenario
 async def test_a_vanished_client_is_noticed_without_another_request() -> None:
     """By the clock of the event loop."""
-    at = Scenario(Limits(idle=0.02))
+    at = Scenario(Limits(idle=0.05))
     loop = asyncio.get_running_loop()
-    at.isolation = Isolation(at.database, Limits(idle=0.02), loop.time)
+    at.isolation = Isolation(at.database, Limits(idle=0.05), loop.time)
     await at.reader("c/a")
     await at.write(put("c/a", x=2))
     assert at.x("c/a") == 2

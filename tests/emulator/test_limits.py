@@ -1,0 +1,102 @@
+"""The embedded emulator's limits of time, over the wire, and what is left afterwards."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import grpc
+import pytest
+from google.api_core.exceptions import Aborted, Cancelled, InvalidArgument
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+from support.histories import record
+from support.serving import serving
+from support.transactions import Requests, in_background
+
+from firestore_emulator.database import Databases
+from firestore_emulator.isolation import Open
+from firestore_emulator.service import Service
+from firestore_emulator.transactions import DEFAULT_LIMITS, Limits
+
+DATABASE = "projects/limits/databases/(default)"
+NOTHING = Open(transactions=0, holders=0, waiting=0)
+CLOSED = "The referenced transaction has expired or is no longer valid."
+
+
+class Running(NamedTuple):
+    address: str
+    channel: grpc.Channel
+    db: Requests
+    open: Callable[[], Open]
+
+
+@contextmanager
+def running(limits: Limits = DEFAULT_LIMITS) -> Iterator[Running]:
+    service = Service(Databases(), limits)
+    with serving(service) as address, grpc.insecure_channel(address) as channel:
+        yield Running(address, channel, requests(channel), lambda: service.isolation(DATABASE).open)
+
+
+def requests(channel: grpc.Channel) -> Requests:
+    return Requests(FirestoreClient(transport=FirestoreGrpcTransport(channel=channel)), DATABASE)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("it has not come to that")
+
+
+def test_eight_clients_leave_nothing() -> None:
+    with running() as emulator:
+        record(emulator.address, DATABASE, seed=1, rounds=20)
+        assert emulator.open() == NOTHING
+
+
+def test_a_lock_is_not_waited_for_longer_than_the_limit() -> None:
+    with running(Limits(lock_wait=0.05)) as emulator:
+        transaction = emulator.db.begin()
+        emulator.db.get("c/a", transaction=transaction)
+        with pytest.raises(Aborted, match="Too much contention"):
+            emulator.db.commit({"c/a": 1})
+        emulator.db.commit({"c/a": 2}, transaction)
+        assert emulator.db.get("c/a") == [2]
+        assert emulator.open() == NOTHING
+
+
+@pytest.mark.parametrize("limits", [Limits(idle=0.5), Limits(transaction=0.5)])
+def test_an_expired_transaction_holds_nothing_and_is_refused(limits: Limits) -> None:
+    with running(limits) as emulator:
+        transaction = emulator.db.begin()
+        emulator.db.get("c/a", transaction=transaction)
+        emulator.db.commit({"c/a": 1})
+        assert emulator.open() == NOTHING
+        for call in (
+            lambda: emulator.db.get("c/a", transaction=transaction),
+            lambda: emulator.db.commit({"c/a": 2}, transaction),
+        ):
+            with pytest.raises(InvalidArgument, match=CLOSED):
+                call()
+        emulator.db.rollback(transaction)
+        assert emulator.db.get("c/a") == [1]
+
+
+def test_a_client_whose_connection_ends_waits_no_longer() -> None:
+    with running() as emulator, in_background() as background:
+        transaction = emulator.db.begin()
+        emulator.db.get("c/a", transaction=transaction)
+        with grpc.insecure_channel(emulator.address) as channel:
+            db = requests(channel)
+            committing = background.waits(
+                db.commit, {"c/a": 1}, db.got("c/b", new_transaction={})[0]
+            )
+            until(lambda: emulator.open() == Open(transactions=1, holders=2, waiting=1))
+        with pytest.raises(Cancelled):
+            committing.result()
+        until(lambda: emulator.open() == Open(transactions=1, holders=1, waiting=0))
+        emulator.db.rollback(transaction)
+        assert emulator.db.get("c/a") == [None]
+        assert emulator.open() == NOTHING
