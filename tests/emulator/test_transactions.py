@@ -457,3 +457,23 @@ def test_the_client_library_reads_queries_and_writes_in_a_transaction(
     with pytest.raises(Conflict):
         sell(client.transaction())
     assert client.document("products/a").get().get("stock") == 2
+
+
+def test_what_was_counted_in_a_transaction_stays_so_until_it_ends(
+    db: Requests, background: InBackground, which: str
+) -> None:
+    if which == "official":
+        pytest.skip("in the official emulator a count takes no locks")
+    db.commit({"c/a": 1})
+    query = {
+        "structured_query": {"from_": [{"collection_id": "c"}]},
+        "aggregations": [{"count": {}}],
+    }
+    request = {"parent": db.root, "structured_aggregation_query": query, "new_transaction": {}}
+    (begun, *counted) = db.client.run_aggregation_query(request=request, timeout=30)
+    (result,) = [each.result for each in (begun, *counted) if each.result.aggregate_fields]
+    assert result.aggregate_fields["field_1"].integer_value == 1
+    db.commit({"d/a": 1})  # what it does not count is not held up
+    writing = background.waits(db.commit, {"c/b": 1})
+    committed = db.commit({"d/b": 1}, begun.transaction)
+    assert writing.result() > committed

@@ -4,8 +4,11 @@ A method waits for its locks, if it has to, and then runs to its end without giv
 """
 
 import asyncio
+import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -43,7 +46,7 @@ ReadRequest: TypeAlias = (
 )
 
 # Requests that may begin a transaction.
-BEGINNING = (BatchGetDocumentsRequest, RunAggregationQueryRequest, RunQueryRequest)
+_BEGINNING = (BatchGetDocumentsRequest, RunAggregationQueryRequest, RunQueryRequest)
 
 
 class Seen(NamedTuple):
@@ -67,14 +70,34 @@ class Changes:
         self.requested = requested
         self.names = frozenset(database.document_name(writes.target(write)) for write in requested)
         self._database = database
+        self._stored: list[Document | None] = []
+        self._documents: list[Document] = []
 
-    def documents(self) -> Iterable[Document]:
+    def documents(self) -> Sequence[Document]:
+        """Looked up often while the commit waits, so made again only where they may be others."""
+        stored = list(map(self._database.get, self.names))
+        if self._depends_on_time or not _are_the_same(stored, self._stored):
+            self._stored = stored
+            self._documents = [each for each in self._before_and_after(stored) if each is not None]
+        return self._documents
+
+    @cached_property
+    def _depends_on_time(self) -> bool:
+        return any(
+            write.update_transforms or write.HasField("transform") for write in self.requested
+        )
+
+    def _before_and_after(self, stored: Iterable[Document | None]) -> Iterable[Document | None]:
         """Of a commit that would be refused, what is stored."""
         try:
-            changes = self._database.changes(self.requested)
+            return chain.from_iterable(self._database.changes(self.requested))
         except EmulatorError:
-            return filter(None, map(self._database.get, self.names))
-        return (document for change in changes for document in change if document is not None)
+            return stored
+
+
+def _are_the_same(some: Sequence[object], others: Sequence[object]) -> bool:
+    """A document that is stored is never changed, only replaced."""
+    return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
 class Isolation:
@@ -113,7 +136,7 @@ class Isolation:
             return Seen(*await self._read_in(transaction, wants), b"")
         if request.HasField("read_time"):
             return Seen(*self._database.read(request.read_time), b"")
-        if isinstance(request, BEGINNING) and request.HasField("new_transaction"):
+        if isinstance(request, _BEGINNING) and request.HasField("new_transaction"):
             return await self._read_in_new(request.new_transaction, wants)
         return Seen(*self._database.read(), b"")
 
@@ -139,8 +162,10 @@ class Isolation:
 
     def _watch(self) -> None:
         """After no more than the idle limit, because what is in use now may be idle from now."""
+        if self._timer is not None:
+            return
         seconds = self._transactions.seconds_to_next_end()
-        if self._timer is None and seconds is not None:
+        if seconds is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(min(seconds, self._limits.idle), self.expire)
 

@@ -17,7 +17,7 @@ Nothing here tells the time or knows of tasks: a request that had to wait calls 
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import count
+from itertools import chain, count
 from typing import Protocol, TypeAlias
 
 from firestore_emulator.messages import Document
@@ -77,9 +77,8 @@ class Owner:
     """A transaction, or one write outside them."""
 
     place: Place = field(default_factory=Place)
-    names: set[DocumentName] = field(default_factory=set)
+    names: set[DocumentName] = field(default_factory=set)  # that it has read
     predicates: list[Predicate] = field(default_factory=list)
-    writing: Write | None = None
 
     @property
     def has_read(self) -> bool:
@@ -90,18 +89,20 @@ class Owner:
 class Request:
     owner: Owner
     wants: Read | Write
+    number: int
     state: State = State.WAITING
     settled: Callable[[], None] = lambda: None
 
 
 class LockTable:
     def __init__(self) -> None:
-        self._ages = count()
+        self._numbers = count()  # of requests
         self._holders: dict[Owner, None] = {}  # who has been granted anything
         self._readers: dict[DocumentName, dict[Owner, None]] = {}
         self._querying: dict[Owner, None] = {}
-        self._writing: dict[Owner, None] = {}
+        self._writing: dict[Owner, Write] = {}
         self._waiting: dict[Request, None] = {}  # in the order in which they came
+        self._waiting_writes: dict[Request, Write] = {}
 
     @property
     def holders(self) -> KeysView[Owner]:
@@ -113,15 +114,15 @@ class LockTable:
 
     def request(self, owner: Owner, wants: Read | Write) -> Request:
         """A write is an owner's last request: its reads that wait are withdrawn."""
+        request = Request(owner, wants, next(self._numbers))
         if owner.place.age is None:
-            owner.place.age = next(self._ages)
+            owner.place.age = request.number
         if not isinstance(wants, Read):
             self._end_waits(owner, State.GONE)
-        request = Request(owner, wants)
         if self._is_free(request):
             self._grant(request)
         else:
-            self._waiting[request] = None
+            self._wait(request)
             self._settle()
         return request
 
@@ -151,36 +152,47 @@ class LockTable:
 
     def _let_one_in(self) -> bool:
         """A read that waits only out of fairness, and for one that waits for its own owner."""
-        edges = self._edges(self._blockers)
         for request in self._waiting:
-            if not any(self._in_conflict(request)) and _cycle(request.owner, edges):
+            if (
+                isinstance(request.wants, Read)
+                and not any(self._in_conflict(request))
+                and self._cycle(request.owner, self._blockers)
+            ):
                 self._end_wait(request, State.GRANTED)
                 return True
         return False
 
     def _refuse_one(self) -> bool:
-        edges = self._edges(self._in_conflict)
-        for owner in edges:
-            cycle = _cycle(owner, edges)
+        for request in self._waiting_writes:
+            cycle = self._cycle(request.owner, self._in_conflict)
             if cycle:
                 self._refuse(max(cycle, key=_age))
                 return True
         return False
 
     def _refuse(self, owner: Owner) -> None:
-        for request in self._waiting:
-            if request.owner is owner and not isinstance(request.wants, Read):
-                write = request.wants
+        for request, write in self._waiting_writes.items():
+            if request.owner is owner:
                 owner.place.lost = Lost(write.names, tuple(write.documents()))
         self._drop(owner, State.DEADLOCK)
 
-    def _edges(
-        self, blockers: Callable[[Request], Iterable[Owner]]
-    ) -> dict[Owner, dict[Owner, None]]:
-        edges: dict[Owner, dict[Owner, None]] = {}
+    def _cycle(self, start: Owner, blockers: Callable[[Request], Iterable[Owner]]) -> list[Owner]:
+        """The owners of a shortest way from this one back to it; empty where there is none."""
+        if start not in self._holders:  # nobody waits for it
+            return []
+        requests: dict[Owner, list[Request]] = {}
         for request in self._waiting:
-            edges.setdefault(request.owner, {}).update(dict.fromkeys(blockers(request)))
-        return edges
+            requests.setdefault(request.owner, []).append(request)
+        came_from: dict[Owner, Owner] = {}
+        to_visit = [start]
+        for owner in to_visit:
+            for following in chain.from_iterable(map(blockers, requests.get(owner, ()))):
+                if following is start:
+                    return _way(start, owner, came_from)
+                if following not in came_from:
+                    came_from[following] = owner
+                    to_visit.append(following)
+        return []
 
     def _is_free(self, request: Request) -> bool:
         return not self._holders or not any(self._blockers(request))
@@ -199,8 +211,8 @@ class LockTable:
         return (owner for owner in blockers if owner is not own)
 
     def _writers_met_by(self, read: Read) -> Iterator[Owner]:
-        for owner in self._writing:
-            if owner.writing is not None and read.meets(owner.writing):
+        for owner, write in self._writing.items():
+            if read.meets(write):
                 yield owner
 
     def _in_conflict_with_write(self, write: Write) -> Iterator[Owner]:
@@ -210,8 +222,8 @@ class LockTable:
         for owner in self._querying:
             if any(predicate(each) for predicate in owner.predicates for each in documents):
                 yield owner
-        for owner in self._writing:
-            if owner.writing is not None and not write.names.isdisjoint(owner.writing.names):
+        for owner, other in self._writing.items():
+            if not write.names.isdisjoint(other.names):
                 yield owner
 
     def _in_front(self, request: Request) -> Iterator[Owner]:
@@ -219,23 +231,22 @@ class LockTable:
         read, own = request.wants, request.owner
         if not isinstance(read, Read):
             return
-        for earlier in self._waiting:
-            if earlier is request:
-                break
-            if earlier.owner is not own and _goes_first(earlier, request):
-                yield earlier.owner
-        if own.place.lost is not None:
-            for owner in self._holders:
-                if owner is not own and owner.has_read and _lost_what(owner, read):
-                    yield owner
+        for other, write in self._waiting_writes.items():
+            if other.number < request.number and other.owner is not own and read.meets(write):
+                yield other.owner
+        if own.place.lost is None:
+            return
+        for owner in self._holders:
+            lost = owner.place.lost
+            if owner is not own and owner.has_read and lost is not None and read.meets(lost):
+                yield owner
 
     def _grant(self, request: Request) -> None:
         request.state = State.GRANTED
         owner, wants = request.owner, request.wants
         self._holders[owner] = None
         if not isinstance(wants, Read):
-            owner.writing = wants
-            self._writing[owner] = None
+            self._writing[owner] = wants
             return
         owner.names.update(wants.names)
         for name in wants.names:
@@ -244,8 +255,14 @@ class LockTable:
             owner.predicates.append(wants.predicate)
             self._querying[owner] = None
 
+    def _wait(self, request: Request) -> None:
+        self._waiting[request] = None
+        if not isinstance(request.wants, Read):
+            self._waiting_writes[request] = request.wants
+
     def _end_wait(self, request: Request, state: State) -> None:
         del self._waiting[request]
+        self._waiting_writes.pop(request, None)
         request.state = state
         if state is State.GRANTED:
             self._grant(request)
@@ -264,40 +281,16 @@ class LockTable:
                 del self._readers[name]
         owner.names.clear()
         owner.predicates.clear()
-        owner.writing = None
-        for holders in (self._holders, self._querying, self._writing):
-            holders.pop(owner, None)
+        self._holders.pop(owner, None)
+        self._querying.pop(owner, None)
+        self._writing.pop(owner, None)
 
 
-def _goes_first(earlier: Request, read: Request) -> bool:
-    """Of two that wait."""
-    wanted = read.wants
-    if not isinstance(wanted, Read):
-        return False
-    if isinstance(earlier.wants, Read):
-        return read.owner.place.lost is not None and _lost_what(earlier.owner, wanted)
-    return wanted.meets(earlier.wants)
-
-
-def _lost_what(owner: Owner, read: Read) -> bool:
-    return owner.place.lost is not None and read.meets(owner.place.lost)
-
-
-def _cycle(start: Owner, edges: Mapping[Owner, Iterable[Owner]]) -> list[Owner]:
-    """The owners of a shortest way from this one back to it; empty where there is none."""
-    came_from: dict[Owner, Owner] = {}
-    to_visit = [start]
-    for owner in to_visit:
-        for following in edges.get(owner, ()):
-            if following is start:
-                way = [owner]
-                while way[-1] is not start:
-                    way.append(came_from[way[-1]])
-                return way
-            if following not in came_from:
-                came_from[following] = owner
-                to_visit.append(following)
-    return []
+def _way(start: Owner, end: Owner, came_from: Mapping[Owner, Owner]) -> list[Owner]:
+    way = [end]
+    while way[-1] is not start:
+        way.append(came_from[way[-1]])
+    return way
 
 
 def _age(owner: Owner) -> int:

@@ -102,10 +102,8 @@ class Transactions:
             self.close(transaction)
         return expired
 
-    def close_all(self) -> list[Transaction]:
-        closed = list(self._open.values())
+    def close_all(self) -> None:
         self._open.clear()
-        return closed
 
     def seconds_to_next_end(self) -> float | None:
         """None where nothing is open."""

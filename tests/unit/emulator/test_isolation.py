@@ -16,6 +16,7 @@ from support.firestore_messages import (
     put,
     stored,
     update,
+    value,
 )
 
 from firestore_emulator import predicates
@@ -360,6 +361,19 @@ def test_what_a_commit_changes_is_before_and_after_of_each_document() -> None:
         ("c/new", 4),
     ]
     assert stored(db, "c/new") is None
+
+
+@pytest.mark.parametrize("transforms", [[], [{"field_path": "y", "increment": value(1)}]])
+def test_what_a_commit_changes_follows_what_is_stored(transforms: list[object]) -> None:
+    db = database(put("c/a", x=1))
+    write = update("c/a", "x", x=9)
+    changes = Changes(db, [Write(update=write.update, update_transforms=transforms)])
+    for x in (2, 3):
+        db.commit([put("c/a", x=x)])
+        for _ in range(2):
+            assert paths_found(changes) == [("c/a", x), ("c/a", 9)]
+    db.commit([Write(delete=name("c/a"))])
+    assert paths_found(changes) == [("c/a", 9)]
 
 
 def test_a_commit_that_would_be_refused_changes_nothing() -> None:
