@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -45,6 +46,16 @@ CALL_SECONDS = 15.0
 """For each step of a sweep; above a cold start of inventory."""
 
 _FAILURES = (StoreError, DeadlineExceededError, InventoryUnavailableError, UnresolvedError)
+
+
+class Verdict(Enum):
+    """What is to become of a reservation that is still held."""
+
+    CONFIRM = auto()
+    RELEASE = auto()
+    CONSUME = auto()
+    LATER = auto()
+    """The next sweep sees."""
 
 
 @dataclass(slots=True)
@@ -125,24 +136,23 @@ class Sweep:
     def _settle_page(self, page: list[HeldReservation]) -> None:
         order_ids = {held.name.order_id for held in page if held.name}
         found = self._backlog.orders(order_ids, _soon()) if order_ids else {}
-        verdicts: dict[str, list[str]] = {"confirm": [], "release": [], "consume": [], "": []}
+        verdicts: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
         for held in page:
             seen = found.get(held.name.order_id) if held.name else None
             verdicts[self._verdict(held, seen)].append(held.reservation_id)
-        self._report.confirmed += self._tell(self._inventory.confirm, verdicts["confirm"])
-        self._report.released += self._tell(self._inventory.release, verdicts["release"])
-        self._report.consumed += self._tell(self._inventory.consume, verdicts["consume"])
+        self._report.confirmed += self._tell(self._inventory.confirm, verdicts[Verdict.CONFIRM])
+        self._report.released += self._tell(self._inventory.release, verdicts[Verdict.RELEASE])
+        self._report.consumed += self._tell(self._inventory.consume, verdicts[Verdict.CONSUME])
 
-    def _verdict(self, held: HeldReservation, seen: tuple[Order, datetime] | None) -> str:
-        """What inventory is to do with it; empty where that is for a later sweep."""
+    def _verdict(self, held: HeldReservation, seen: tuple[Order, datetime] | None) -> Verdict:
         if held.name is None:
-            return "release"
+            return Verdict.RELEASE
         order, version = seen or (None, None)
-        if order is None or (_earlier_attempt(order, held.name)):
-            return "release" if self._abandon(held.name, version) else ""
+        if order is None or _earlier_attempt(order, held.name):
+            return Verdict.RELEASE if self._abandon(held.name, version) else Verdict.LATER
         if order.owns(held.reservation_id):
-            return _VERDICTS[order.status]
-        return "release"
+            return _OF_ITS_ORDER[order.status]
+        return Verdict.RELEASE
 
     def _abandon(self, name: ReservationName, version: datetime | None) -> bool:
         """Take the order's place, so that it cannot come into being any more; whether we did."""
@@ -185,13 +195,14 @@ class Sweep:
             self._report.failures.append(reason)
 
 
-_VERDICTS = {
-    Status.CONFIRMED: "confirm",
-    Status.FULFILLED: "consume",
-    # These could not be finished just now: what becomes of the stock is for a later sweep.
-    Status.PENDING: "",
-    Status.FULFILLING: "",
+_OF_ITS_ORDER = {
+    Status.CONFIRMED: Verdict.CONFIRM,
+    Status.FULFILLED: Verdict.CONSUME,
+    # These could not be finished just now.
+    Status.PENDING: Verdict.LATER,
+    Status.FULFILLING: Verdict.LATER,
 }
+"""Of a reservation that is its order's own."""
 
 
 def _earlier_attempt(order: Order, name: ReservationName) -> bool:
