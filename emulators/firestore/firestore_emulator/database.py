@@ -10,6 +10,7 @@ from typing import NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from firestore_emulator import writes
+from firestore_emulator.by_id import ById, Span
 from firestore_emulator.clock import Clock, in_microseconds, timestamp
 from firestore_emulator.errors import FailedPreconditionError, InvalidArgumentError
 from firestore_emulator.history import MAX_BYTES, History
@@ -51,7 +52,7 @@ class Database:
     ) -> None:
         self.name = name
         self._clock = clock or Clock()
-        self._collections: dict[str, dict[str, Document]] = {}
+        self._collections: dict[str, ById[Document]] = {}
         self._history = History(self._clock.now(), max_history_bytes)
         self._when_cleared: list[Callable[[], None]] = []
 
@@ -74,6 +75,10 @@ class Database:
 
     def collection(self, path: str) -> Iterable[Document]:
         return self._collections.get(path, {}).values()
+
+    def in_name_order(self, path: str, span: Span) -> Iterator[Document]:
+        documents = self._collections.get(path)
+        return documents.in_order(span) if documents else iter(())
 
     def collection_paths(self, parent: str) -> Iterator[str]:
         return under(parent, self._collections)
@@ -130,7 +135,7 @@ class Database:
 
     def _store(self, name: DocumentName, document: Document | None) -> None:
         if document is not None:
-            self._collections.setdefault(name.collection, {})[name.id] = document
+            self._collections.setdefault(name.collection, ById())[name.id] = document
         elif documents := self._collections.get(name.collection):
             documents.pop(name.id, None)
             if not documents:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from firestore_emulator.by_id import ById, Span
 from firestore_emulator.clock import MICROSECONDS, in_microseconds
 from firestore_emulator.messages import Document
 from firestore_emulator.names import DocumentName
@@ -76,7 +77,7 @@ class History:
         self._max_bytes = max_bytes
         self._size = 0
         self._changes: deque[Change] = deque()
-        self._collections: dict[str, dict[str, Versions]] = {}
+        self._collections: dict[str, ById[Versions]] = {}
 
     def oldest(self, now: int) -> int:
         """The earliest time of which everything is known."""
@@ -106,7 +107,8 @@ class History:
 
     def get(self, name: DocumentName, time: int) -> Document | None:
         """The document as it was at the time, if it has been another since or none."""
-        versions = self._collections.get(name.collection, {}).get(name.id)
+        collection = self._collections.get(name.collection)
+        versions = collection.get(name.id) if collection else None
         return versions.at(time) if versions else None
 
     def collection(self, path: str, time: int) -> Iterator[Document]:
@@ -115,11 +117,18 @@ class History:
             if document is not None:
                 yield document
 
+    def in_name_order(self, path: str, span: Span, time: int) -> Iterator[Document]:
+        collection = self._collections.get(path)
+        for versions in collection.in_order(span) if collection else ():
+            document = versions.at(time)
+            if document is not None:
+                yield document
+
     def collection_paths(self) -> Iterator[str]:
         return iter(self._collections)
 
     def _versions(self, name: DocumentName) -> Versions:
-        collection = self._collections.setdefault(name.collection, {})
+        collection = self._collections.setdefault(name.collection, ById())
         versions = collection.get(name.id)
         if versions is None:
             versions = collection[name.id] = Versions(name)

@@ -1,19 +1,21 @@
 """StructuredQuery: compiled once, then run on one view."""
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from firestore_emulator import field_paths, fields, filters
+from firestore_emulator.by_id import Span
 from firestore_emulator.errors import InvalidArgumentError, NotThereYetError
 from firestore_emulator.field_paths import NAME, FieldPath
 from firestore_emulator.filters import Condition
 from firestore_emulator.messages import Cursor, Document, StructuredQuery
 from firestore_emulator.names import DocumentName, Parent, check_id
-from firestore_emulator.values import SortKey, sort_key
-from firestore_emulator.view import View, is_under
+from firestore_emulator.values import SortKey, reference_key, sort_key
+from firestore_emulator.view import View, is_under, merged_by_name
 
 
 class Order(NamedTuple):
@@ -37,6 +39,14 @@ class Selector:
 
     def selects(self, name: DocumentName, parent: Parent) -> bool:
         return is_under(parent.path, name.collection) and self._has(name.collection, parent)
+
+    def in_name_order(
+        self, view: View, parent: Parent, span_in: Callable[[str], Span], *, descending: bool
+    ) -> Iterator[Document]:
+        """Those within the span that is given for a collection's path; no more than are taken."""
+        for nest in _nests(self._paths(view, parent), descending=descending):
+            streams = [view.in_name_order(path, span_in(path)) for path in nest]
+            yield from merged_by_name(streams, descending=descending)
 
     def _paths(self, view: View, parent: Parent) -> Iterable[str]:
         if self.collection_id and not self.all_descendants:
@@ -95,11 +105,45 @@ class Query:
         )
 
     def run(self, view: View, parent: Parent) -> list[Document]:
+        by_name = len(self.orders) == 1  # the name is always the last of them
+        found = self._scanned(view, parent) if by_name else self._sorted(view, parent)
+        end = None if self.limit is None else self.offset + self.limit
+        page = itertools.islice(found, self.offset, end)
+        return [fields.project(document, self.projection) for document in page]
+
+    def _scanned(self, view: View, parent: Parent) -> Iterator[Document]:
+        """In the order of names, from the start cursor on, and only as far as is asked for."""
+        span_in = functools.partial(self._span, parent)
+        descending = self.orders[0].descending
+        documents = self.selector.in_name_order(view, parent, span_in, descending=descending)
+        return filter(self.where.matches, documents)
+
+    def _span(self, parent: Parent, path: str) -> Span:
+        prefix = f"{parent.database}/documents/{path}/"
+
+        def reached(bound: Bound | None, item_id: str) -> bool:
+            position = (reference_key(prefix + item_id),)
+            return bound is not None and bound.is_before(position, self.orders)
+
+        def started(item_id: str) -> bool:
+            return self.start is None or reached(self.start, item_id)
+
+        def ended(item_id: str) -> bool:
+            return reached(self.end, item_id)
+
+        if not self.orders[0].descending:
+            return Span(started, ended, descending=False)
+        return Span(
+            lambda item_id: not ended(item_id),
+            lambda item_id: not started(item_id),
+            descending=True,
+        )
+
+    def _sorted(self, view: View, parent: Parent) -> Iterator[Document]:
         rows = [row for row in self._rows(view, parent) if self._within_bounds(row)]
         for index, order in reversed(list(enumerate(self.orders))):
             rows.sort(key=lambda row: row.position[index], reverse=order.descending)
-        end = None if self.limit is None else self.offset + self.limit
-        return [fields.project(row.document, self.projection) for row in rows[self.offset : end]]
+        return (row.document for row in rows)
 
     def finds(self, document: Document, parent: Parent) -> bool:
         """Whether it is among the results, as far as offset and limit do not leave it out."""
@@ -134,6 +178,17 @@ class Query:
         if self.start and not self.start.is_before(row.position, self.orders):
             return False
         return not (self.end and self.end.is_before(row.position, self.orders))
+
+
+def _nests(paths: Iterable[str], *, descending: bool) -> Iterable[list[str]]:
+    """In the order of names; together those that are below the first, whose names interleave."""
+    nests: list[list[str]] = []
+    for path in sorted(paths, key=reference_key):
+        if nests and path.startswith(f"{nests[-1][0]}/"):
+            nests[-1].append(path)
+        else:
+            nests.append([path])
+    return reversed(nests) if descending else nests
 
 
 def _selector(query: StructuredQuery) -> Selector:

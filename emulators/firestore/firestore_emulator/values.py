@@ -51,6 +51,11 @@ def reference_key(name: str) -> SortKey:
     return Rank.REFERENCE, tuple(segments)
 
 
+def id_key(document_id: str) -> tuple[str, ...]:
+    """The order of names within one collection."""
+    return _parts(document_id)
+
+
 def _parts(segment: str) -> tuple[str, ...]:
     number = numeric_id(segment)
     return (segment,) if number is None else ("", f"{number + _TO_POSITIVE:020}")

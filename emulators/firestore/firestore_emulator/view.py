@@ -1,18 +1,25 @@
 """The documents of a database at one time. Good until the next commit."""
 
-from collections.abc import Iterable, Iterator
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from firestore_emulator.by_id import Span
 from firestore_emulator.history import History, is_since
 from firestore_emulator.messages import Document
 from firestore_emulator.names import DocumentName
+from firestore_emulator.values import SortKey, reference_key
 
 
 class View(Protocol):
     def get(self, name: DocumentName) -> Document | None: ...
 
     def collection(self, path: str) -> Iterable[Document]: ...
+
+    def in_name_order(self, path: str, span: Span) -> Iterator[Document]:
+        """Those of one collection with ids in the span."""
+        ...
 
     def collection_paths(self, parent: str) -> Iterator[str]:
         """Paths of the collections that have documents, at any depth under the parent's."""
@@ -39,11 +46,31 @@ class PastView:
                 yield document
         yield from self.history.collection(path, self.time)
 
+    def in_name_order(self, path: str, span: Span) -> Iterator[Document]:
+        today = self.today.in_name_order(path, span)
+        return merged_by_name(
+            [
+                (document for document in today if is_since(document, self.time)),
+                self.history.in_name_order(path, span, self.time),
+            ],
+            descending=span.descending,
+        )
+
     def collection_paths(self, parent: str) -> Iterator[str]:
         ended = under(parent, self.history.collection_paths())
         for path in dict.fromkeys([*self.today.collection_paths(parent), *ended]):
             if any(True for _ in self.collection(path)):
                 yield path
+
+
+def merged_by_name(
+    ordered: Sequence[Iterator[Document]], *, descending: bool
+) -> Iterator[Document]:
+    return heapq.merge(*ordered, key=_name_key, reverse=descending)
+
+
+def _name_key(document: Document) -> SortKey:
+    return reference_key(document.name)
 
 
 def under(parent: str, paths: Iterable[str]) -> Iterator[str]:
