@@ -78,11 +78,11 @@ class Process:
             with suppress(ProcessLookupError):
                 os.killpg(self._child.pid, number)
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
         """Until it has ended by itself; its exit code."""
         if self._child is None:
             raise LocalError(f"{self.name} was not started")
-        return self._child.wait(STOP_SECONDS)
+        return self._child.wait(seconds)
 
     def stop(self) -> None:
         """Ask it to end, wait, and insist where it does not."""

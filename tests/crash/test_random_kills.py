@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from support.shop import Shop
+from support.shop import COMMAND_SECONDS, Shop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -189,7 +189,7 @@ class Sale:
                 self.kills["reconcile"] += 1
                 sweeps = sweeps[1:]
         for each in sweeps:
-            each.wait()
+            each.wait(COMMAND_SECONDS)
         self._over.wait(chance.uniform(0.5, 2))
 
     def kill(self, chance: random.Random) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TIMEOUT = 30
+COMMAND_SECONDS = 240
+"""For a command that goes through the whole database."""
 
 
 class Shop:
@@ -78,7 +80,7 @@ class Shop:
         """Exit code and last log line of reconcile or audit."""
         process = self.command(name, *arguments, **settings)
         process.start()
-        code = process.wait()
+        code = process.wait(COMMAND_SECONDS)
         return code, json.loads(process.log.read_text().splitlines()[-1])
 
     def start(self, *urls: str) -> None:
