@@ -166,7 +166,7 @@ class CrashingShop:
         self.inventory_is_away = False
         self.order_deadline: float = DEADLINE_SECONDS
         firestore = FirestoreSettings(PROJECT, "(default)", emulator)
-        self._order_connection = _CutConnection(firestore, "order", self.network)
+        self.order_connection = _CutConnection(firestore, "order", self.network)
         self._inventory_connection = _CutConnection(firestore, "inventory", self.network)
         self.unharmed = Connection(firestore)
         self._firestore = firestore
@@ -175,7 +175,7 @@ class CrashingShop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in (self._order_connection, self._inventory_connection, self.unharmed):
+        for each in (self.order_connection, self._inventory_connection, self.unharmed):
             each.client.close()  # type: ignore[no-untyped-call]
 
     def begin(self) -> None:
@@ -198,7 +198,7 @@ class CrashingShop:
         self.inventory = create_inventory_app(settings, inventory)
         self.client = InventoryClient("http://inventory", ORDER, connections=1)
         self.client._session.mount("http://", _CutAdapter(self))  # noqa: SLF001
-        self.store = OrderStore(self._order_connection)
+        self.store = OrderStore(self.order_connection)
         self._orders = Orders(self.store, self.client, self.order_deadline)
         order_settings = OrderSettings(
             _SERVER,
@@ -232,7 +232,7 @@ class CrashingShop:
 
     def sweep(self) -> Report:
         """One reconcile that leaves nothing alone for being young."""
-        backlog = FirestoreBacklog(self._order_connection)
+        backlog = FirestoreBacklog(self.order_connection)
         return Sweep(backlog, self.store, self.client, self._orders, timedelta()).run()
 
     @property
