@@ -5,6 +5,7 @@ FIRESTORE_EMULATOR_HOST names another, which then is the only one.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -34,3 +35,13 @@ def emulator(which: str) -> Iterator[str]:
     with launcher.emulator(environ) as address, pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", address)  # for clients in this process
         yield address
+
+
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """Afterwards; for commands, which set logging up for a process of their own."""
+    loggers = [logging.getLogger(name) for name in (None, "functions", "gunicorn.error")]
+    before = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
+    yield
+    for each, handlers, level, propagate in before:
+        each.handlers, each.level, each.propagate = handlers, level, propagate

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR}"}
 PROJECT = "crashes"
 DEADLINE_SECONDS = 5
 _SERVER = ServerSettings("127.0.0.1", 8080, 4)
@@ -61,6 +62,10 @@ class ProcessDiedError(BaseException):
     def __init__(self, process: str) -> None:
         super().__init__(process)
         self.process = process
+
+
+class UnlimitedQueryError(BaseException):
+    """The functions read no collection but in pages, however small it is yet."""
 
 
 class Network:
@@ -105,6 +110,8 @@ class _Stub:
         return iter(self._carry("BatchGetDocuments", lambda: list(call(*args, **kwargs))))
 
     def run_query(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs["request"]["structured_query"].limit is None:
+            raise UnlimitedQueryError
         call = self._stub.run_query
         return iter(self._carry("RunQuery", lambda: list(call(*args, **kwargs))))
 
@@ -160,16 +167,16 @@ class CrashingShop:
         self.inventory_is_away = False
         self.order_deadline: float = DEADLINE_SECONDS
         firestore = FirestoreSettings(PROJECT, "(default)", emulator)
-        self._order_connection = _CutConnection(firestore, "order", self.network)
+        self.order_connection = _CutConnection(firestore, "order", self.network)
         self._inventory_connection = _CutConnection(firestore, "inventory", self.network)
-        self._unharmed = Connection(firestore)
+        self.unharmed = Connection(firestore)
         self._firestore = firestore
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in (self._order_connection, self._inventory_connection, self._unharmed):
+        for each in (self.order_connection, self._inventory_connection, self.unharmed):
             each.client.close()  # type: ignore[no-untyped-call]
 
     def begin(self) -> None:
@@ -192,7 +199,7 @@ class CrashingShop:
         self.inventory = create_inventory_app(settings, inventory)
         self.client = InventoryClient("http://inventory", ORDER, connections=1)
         self.client._session.mount("http://", _CutAdapter(self))  # noqa: SLF001
-        self.store = OrderStore(self._order_connection)
+        self.store = OrderStore(self.order_connection)
         self._orders = Orders(self.store, self.client, self.order_deadline)
         order_settings = OrderSettings(
             _SERVER,
@@ -206,16 +213,39 @@ class CrashingShop:
         )
         self.order = create_order_app(order_settings, self._orders)
 
+    def offer(self, product_id: str, stock: int) -> None:
+        inventory: Any = self.inventory.test_client()
+        path, delivery = f"/products/{product_id}", {"delta": stock, "reason": "delivery"}
+        headers = {**AS_OPERATOR, "Idempotency-Key": "delivery"}
+        inventory.put(path, json={"name": "Lamp", "price": 10}, headers=AS_OPERATOR)
+        inventory.post(f"{path}/adjustments", json=delivery, headers=headers)
+
+    def place(self, key: str, quantity: int = 2) -> Any:
+        body = {"customer_id": "C1", "product_id": "P1", "quantity": quantity}
+        headers = {"Idempotency-Key": key}
+        return self.order.test_client().post("/orders", json=body, headers=headers)
+
+    def cancel(self, order_id: str) -> Any:
+        return self.order.test_client().post(f"/orders/{order_id}/cancel")
+
+    def fulfil(self, order_id: str) -> Any:
+        return self.order.test_client().post(f"/orders/{order_id}/fulfil", headers=AS_OPERATOR)
+
     def sweep(self) -> Report:
         """One reconcile that leaves nothing alone for being young."""
-        backlog = FirestoreBacklog(self._order_connection)
+        backlog = FirestoreBacklog(self.order_connection)
         return Sweep(backlog, self.store, self.client, self._orders, timedelta()).run()
 
+    @property
+    def database(self) -> Client:
+        """Firestore's client, past the functions and the network that may be cut."""
+        return self.unharmed.client
+
     def findings(self) -> list[Finding]:
-        return audit.audit(self._unharmed, timedelta())[1]
+        return audit.audit(self.unharmed, timedelta())[1]
 
     def documents(self, collection: str) -> dict[str, dict[str, Any]]:
-        found = self._unharmed.client.collection(collection).stream()
+        found = self.unharmed.client.collection(collection).stream()
         return {each.id: each.to_dict() or {} for each in found}
 
     def units(self, product_id: str) -> tuple[int, int, int]:

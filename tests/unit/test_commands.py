@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,18 +21,11 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    """The commands set logging up for a process of their own."""
-    loggers = [logging.getLogger(name) for name in (None, "functions", "gunicorn.error")]
-    before = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
-    yield
-    for each, handlers, level, propagate in before:
-        each.handlers, each.level, each.propagate = handlers, level, propagate
-
-
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def environment(
+    monkeypatch: pytest.MonkeyPatch,
+    logging_as_it_was: None,  # noqa: ARG001
+) -> pytest.MonkeyPatch:
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     return monkeypatch
