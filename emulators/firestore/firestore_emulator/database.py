@@ -4,7 +4,7 @@ A stored Document is never mutated, only replaced, so whoever holds one, or a li
 taken at one time, holds a consistent snapshot. What is replaced or deleted goes to the history.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,6 +13,7 @@ from firestore_emulator import writes
 from firestore_emulator.clock import Clock, in_microseconds
 from firestore_emulator.errors import FailedPreconditionError, InvalidArgumentError
 from firestore_emulator.history import MAX_BYTES, History
+from firestore_emulator.journal import InMemory, Journal
 from firestore_emulator.messages import Document, Write, WriteResult
 from firestore_emulator.names import DocumentName, check_database
 from firestore_emulator.view import PastView, View, under
@@ -35,11 +36,20 @@ class Database:
     """Is itself the view of what there is now."""
 
     def __init__(
-        self, name: str, clock: Clock | None = None, max_history_bytes: int = MAX_BYTES
+        self,
+        name: str,
+        clock: Clock | None = None,
+        max_history_bytes: int = MAX_BYTES,
+        journal: Journal | None = None,
+        documents: Iterable[Document] = (),
     ) -> None:
+        """The documents are those that it begins with."""
         self.name = name
         self._clock = clock or Clock()
+        self._journal = journal or InMemory()
         self._collections: dict[str, dict[str, Document]] = {}
+        for document in documents:
+            self._store(DocumentName.parse(document.name), document)
         self._history = History(self._clock.now(), max_history_bytes)
 
     def read(self, at: Timestamp | None = None) -> Reading:
@@ -78,6 +88,10 @@ class Database:
             writes.check(write, current, stored[name])
             staged[name], result = writes.apply(write, current, now)
             results.append(result)
+        changed = {
+            name: document for name, document in staged.items() if document is not stored[name]
+        }
+        self._journal.commit(in_microseconds(now), changed)
         ended = {
             name: document
             for name, document in stored.items()
@@ -90,8 +104,10 @@ class Database:
 
     def clear(self) -> None:
         """Forgets what was before, too: it can no longer be read at its time."""
+        now = in_microseconds(self._clock.commit_time())
+        self._journal.clear(now)
         self._collections.clear()
-        self._history.clear(in_microseconds(self._clock.commit_time()))
+        self._history.clear(now)
 
     def _view_at(self, time: int, now: int) -> View:
         if time > now:
@@ -112,14 +128,20 @@ class Database:
 class Databases:
     """Every database that is asked for exists, as in the official emulator."""
 
-    def __init__(self) -> None:
-        self._databases: dict[str, Database] = {}
+    def __init__(
+        self, make: Callable[[str], Database] = Database, kept: Iterable[Database] = ()
+    ) -> None:
+        self._make = make
+        self._databases = {database.name: database for database in kept}
+
+    def __iter__(self) -> Iterator[Database]:
+        return iter(self._databases.values())
 
     def __getitem__(self, name: str) -> Database:
         database = self._databases.get(name)
         if database is None:
             check_database(name)
-            database = self._databases[name] = Database(name)
+            database = self._databases[name] = self._make(name)
         return database
 
 

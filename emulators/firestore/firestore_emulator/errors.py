@@ -5,6 +5,7 @@ EmulatorError
 ├── FailedPreconditionError
 ├── InvalidArgumentError
 ├── NotFoundError
+├── NotKeptError                its data directory cannot be written
 └── NotThereYetError            the service has it, this emulator does not
 """
 
@@ -26,6 +27,10 @@ class InvalidArgumentError(EmulatorError):
 
 
 class NotFoundError(EmulatorError):
+    pass
+
+
+class NotKeptError(EmulatorError):
     pass
 
 

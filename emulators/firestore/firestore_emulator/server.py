@@ -25,9 +25,8 @@ _OPTIONS = (
 _LONGEST_SOCKET_PATH = 100  # the systems allow 104 or 108 bytes
 
 
-async def serve(host: str, port: int, ready: Callable[[str], None]) -> None:
+async def serve(databases: Databases, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serves until SIGTERM or SIGINT. A port that cannot be had raises OSError."""
-    databases = Databases()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
