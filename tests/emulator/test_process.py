@@ -25,8 +25,8 @@ ENVIRON = {key: os.environ[key] for key in os.environ if key != "FIRESTORE_EMULA
 EMBEDDED = {**ENVIRON, "EMULATOR": "embedded"}
 
 
-def start(port: int, **environ: str) -> subprocess.Popen[str]:
-    argv = command(EMBEDDED, "127.0.0.1", port)
+def start(port: int, *options: str, **environ: str) -> subprocess.Popen[str]:
+    argv = command(EMBEDDED, "127.0.0.1", port, options)
     assert argv is not None
     return subprocess.Popen(
         argv,
@@ -104,6 +104,26 @@ def test_a_malformed_address_is_a_usage_error() -> None:
     assert done.returncode == 2
     assert "--host-port" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_two_never_share_a_data_directory(tmp_path: Path) -> None:
+    with start(0, f"--data={tmp_path}") as first:
+        announced(first)
+        with start(0, f"--data={tmp_path}") as second:
+            told = second.communicate(timeout=10)
+        first.terminate()
+        assert first.communicate(timeout=10) == ("", "")
+    assert told == ("", f"Cannot use the data in {tmp_path}: another process uses it\n")
+    assert (first.returncode, second.returncode) == (0, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["firestore.sqlite3"]
+
+
+def test_damaged_data_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "firestore.sqlite3").write_bytes(b"something else" * 1000)
+    with start(0, f"--data={tmp_path}") as process:
+        told = process.communicate(timeout=10)
+    assert told == ("", f"Cannot use the data in {tmp_path}: file is not a database\n")
+    assert process.returncode == 1
 
 
 def test_the_launcher_leaves_no_process() -> None:

@@ -1,21 +1,83 @@
-"""python -m firestore_emulator --host-port=127.0.0.1:8085."""
+"""python -m firestore_emulator: serves; with export or import, its data directory as JSON lines."""
 
 import argparse
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
-from firestore_emulator.addresses import add_host_port, address_of
+from firestore_emulator import storage, transfer
+from firestore_emulator.addresses import address_of
+from firestore_emulator.arguments import parser
+from firestore_emulator.around import Around
+from firestore_emulator.call_log import CallLog
+from firestore_emulator.database import Databases
+from firestore_emulator.errors import EmulatorError
+from firestore_emulator.faults import Faults
 from firestore_emulator.server import serve
+from firestore_emulator.storage import DataError, Storage
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="firestore_emulator", description="Emulates Firestore.")
-    add_host_port(parser)
-    host, port = parser.parse_args().host_port
+    arguments = parser().parse_args()
+    commands = {None: _serve, "export": _export, "import": _import}
     try:
-        asyncio.run(serve(host, port, ready=_announce))
+        commands[arguments.command](arguments)
+    except (DataError, EmulatorError) as error:
+        sys.exit(str(error))
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    host, port = arguments.host_port
+    around = list(_around(arguments))
+    with _databases(arguments.data) as databases:
+        if arguments.import_data is not None:
+            _load_file(databases, arguments.import_data)
+        try:
+            asyncio.run(serve(databases, host, port, _announce, around))
+        except OSError as error:
+            sys.exit(f"Cannot listen on {address_of(host, port)}: {error.strerror or error}")
+
+
+def _around(arguments: argparse.Namespace) -> Iterator[Around]:
+    if arguments.log:
+        yield CallLog(lambda line: print(line, file=sys.stderr, flush=True)).around  # noqa: T201
+    if arguments.latency or arguments.fail:
+        yield Faults(arguments.latency, arguments.fail, arguments.seed).around
+
+
+@contextmanager
+def _databases(directory: Path | None) -> Iterator[Databases]:
+    if directory is None:
+        yield Databases()
+    else:
+        with closing(Storage(directory)) as kept:
+            yield kept.databases()
+
+
+def _load_file(databases: Databases, path: Path) -> None:
+    try:
+        with path.open("rb") as lines:
+            transfer.load(databases, transfer.parse(lines))
     except OSError as error:
-        sys.exit(f"Cannot listen on {address_of(host, port)}: {error.strerror or error}")
+        sys.exit(f"Cannot read {path}: {error.strerror or error}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    if not (arguments.data / storage.FILE).exists():
+        sys.exit(f"There is no {storage.FILE} in {arguments.data}")
+    with _databases(arguments.data) as databases:
+        for database in databases:
+            if arguments.database in {None, database.name}:
+                sys.stdout.buffer.writelines(map(transfer.line, transfer.snapshot(database)))
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    with _databases(arguments.data) as databases:
+        documents = transfer.parse(sys.stdin.buffer, into=arguments.database)
+        count = transfer.load(databases, documents)
+    print(f"{count} documents", file=sys.stderr)  # noqa: T201
 
 
 def _announce(address: str) -> None:

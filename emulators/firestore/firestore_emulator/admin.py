@@ -1,32 +1,70 @@
-"""What the port answers over plain HTTP: that it is there, and clearing a database."""
+"""What the port answers over plain HTTP: life and death, clearing, export and import."""
 
+import asyncio
+import json
 import re
+from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
-from urllib.parse import unquote
 
+from firestore_emulator import transfer
 from firestore_emulator.database import Databases
+from firestore_emulator.errors import EmulatorError, NotKeptError
+from firestore_emulator.messages import Document
+from firestore_emulator.web import Request, Response, text
 
-_DOCUMENTS = re.compile(r"/emulator/v1/(projects/[^/]+/databases/[^/]+)/documents")
-
-
-def answer(databases: Databases, head: bytes) -> bytes:
-    """The whole response to the head of a request."""
-    method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
-    path = rest.partition(" ")[0]
-    if method == "GET" and path == "/":
-        return _response(HTTPStatus.OK, "text/plain", "Ok\n")
-    documents = _DOCUMENTS.fullmatch(unquote(path))
-    if method == "DELETE" and documents:
-        databases[documents[1]].clear()
-        return _response(HTTPStatus.OK, "application/json", "{}")
-    return _response(HTTPStatus.NOT_FOUND, "text/plain", "Not Found\n")
+_OF_DATABASE = re.compile(
+    r"/emulator/v1/(projects/[^/]+/databases/[^/:]+)(/documents|:export|:import)"
+)
+_AT_ONCE = 200  # documents, between which gRPC has its turn
 
 
-def _response(status: HTTPStatus, content_type: str, body: str) -> bytes:
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        f"Content-Type: {content_type}",
-        f"Content-Length: {len(body)}",
-        "Connection: close",
-    )
-    return "\r\n".join((*head, "", body)).encode()
+class Admin:
+    def __init__(self, databases: Databases, shut_down: Callable[[], None]) -> None:
+        self._databases = databases
+        self._shut_down = shut_down
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            return await self._answer(request)
+        except NotKeptError as error:
+            return text(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        except EmulatorError as error:
+            return text(HTTPStatus.BAD_REQUEST, str(error))
+
+    async def _answer(self, request: Request) -> Response:
+        found = _OF_DATABASE.fullmatch(request.path)
+        database, what = found.groups() if found else ("", request.path)
+        match request.method, what:
+            case "GET", "/":
+                return text(HTTPStatus.OK, "Ok")
+            case "POST", "/shutdown":
+                self._shut_down()
+                return text(HTTPStatus.OK, "Shutting down.")
+            case "DELETE", "/documents":
+                self._databases[database].clear()
+                return _json({})
+            case "GET", ":export":
+                documents = transfer.snapshot(self._databases[database])
+                return Response(HTTPStatus.OK, "application/jsonl", _lines(documents))
+            case "POST", ":import":
+                return await self._import(request.body, database)
+            case _:
+                return text(HTTPStatus.NOT_FOUND, "Not Found")
+
+    async def _import(self, body: bytes, database: str) -> Response:
+        documents = []
+        for document in transfer.parse(body.split(b"\n"), into=database):
+            documents.append(document)
+            if len(documents) % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return _json({"documents": transfer.load(self._databases, documents)})
+
+
+def _json(content: dict[str, int]) -> Response:
+    return Response(HTTPStatus.OK, "application/json", json.dumps(content).encode())
+
+
+async def _lines(documents: Sequence[Document]) -> AsyncIterator[bytes]:
+    for start in range(0, len(documents), _AT_ONCE):
+        yield b"".join(map(transfer.line, documents[start : start + _AT_ONCE]))
+        await asyncio.sleep(0)

@@ -14,9 +14,10 @@ def wall_clock() -> int:
 class Clock:
     """One database's time: every commit is after all commits and all reads before it."""
 
-    def __init__(self, now: Callable[[], int] = wall_clock) -> None:
+    def __init__(self, now: Callable[[], int] = wall_clock, last: int = 0) -> None:
+        """Goes on after the last commit of an earlier process, although wall clocks go back."""
         self._now = now
-        self._last = 0
+        self._last = last
 
     def now(self) -> int:
         """Microseconds. Unlike read_time it hands nothing out: a commit may have this time."""

@@ -14,6 +14,7 @@ from firestore_emulator.by_id import ById, Span
 from firestore_emulator.clock import Clock, in_microseconds, timestamp
 from firestore_emulator.errors import FailedPreconditionError, InvalidArgumentError
 from firestore_emulator.history import MAX_BYTES, History
+from firestore_emulator.journal import InMemory, Journal
 from firestore_emulator.messages import Document, Write, WriteResult
 from firestore_emulator.names import DocumentName, check_database
 from firestore_emulator.view import PastView, View, under
@@ -48,11 +49,20 @@ class Database:
     """Is itself the view of what there is now."""
 
     def __init__(
-        self, name: str, clock: Clock | None = None, max_history_bytes: int = MAX_BYTES
+        self,
+        name: str,
+        clock: Clock | None = None,
+        max_history_bytes: int = MAX_BYTES,
+        journal: Journal | None = None,
+        documents: Iterable[Document] = (),
     ) -> None:
+        """The documents are those that it begins with."""
         self.name = name
         self._clock = clock or Clock()
+        self._journal = journal or InMemory()
         self._collections: dict[str, ById[Document]] = {}
+        for document in documents:
+            self._store(DocumentName.parse(document.name), document)
         self._history = History(self._clock.now(), max_history_bytes)
         self._when_cleared: list[Callable[[], None]] = []
 
@@ -87,13 +97,15 @@ class Database:
         """Carries out all of them in order, or raises and carries out none."""
         now = self._clock.commit_time()
         changes, results = self._stage(requested, now)
-        ended = {
-            name: change.before
-            for name, change in changes.items()
-            if change.before is not None and change.before is not change.after
+        changed = {
+            name: change for name, change in changes.items() if change.after is not change.before
         }
+        self._journal.commit(
+            in_microseconds(now), {name: change.after for name, change in changed.items()}
+        )
+        ended = {name: change.before for name, change in changed.items() if change.before}
         self._history.record(in_microseconds(now), ended)
-        for name, change in changes.items():
+        for name, change in changed.items():
             self._store(name, change.after)
         return Commit(now, results)
 
@@ -107,8 +119,10 @@ class Database:
 
     def clear(self) -> None:
         """Forgets what was before, too: it can no longer be read at its time."""
+        now = in_microseconds(self._clock.commit_time())
+        self._journal.clear(now)
         self._collections.clear()
-        self._history.clear(in_microseconds(self._clock.commit_time()))
+        self._history.clear(now)
         for callback in self._when_cleared:
             callback()
 
@@ -145,14 +159,20 @@ class Database:
 class Databases:
     """Every database that is asked for exists, as in the official emulator."""
 
-    def __init__(self) -> None:
-        self._databases: dict[str, Database] = {}
+    def __init__(
+        self, make: Callable[[str], Database] = Database, kept: Iterable[Database] = ()
+    ) -> None:
+        self._make = make
+        self._databases = {database.name: database for database in kept}
+
+    def __iter__(self) -> Iterator[Database]:
+        return iter(self._databases.values())
 
     def __getitem__(self, name: str) -> Database:
         database = self._databases.get(name)
         if database is None:
             check_database(name)
-            database = self._databases[name] = Database(name)
+            database = self._databases[name] = self._make(name)
         return database
 
 

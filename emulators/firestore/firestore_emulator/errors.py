@@ -6,6 +6,7 @@ EmulatorError
 ├── FailedPreconditionError
 ├── InvalidArgumentError
 ├── NotFoundError
+├── NotKeptError                its data directory cannot be written
 └── NotThereYetError            the service has it, this emulator does not
 """
 
@@ -34,6 +35,10 @@ class InvalidArgumentError(EmulatorError):
 
 
 class NotFoundError(EmulatorError):
+    pass
+
+
+class NotKeptError(EmulatorError):
     pass
 
 

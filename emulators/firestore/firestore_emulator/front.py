@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias, cast
 
 _HTTP2_PREFACE = b"PRI * HTTP/2.0"
-_END_OF_HEAD = b"\r\n\r\n"
 _MAX_HEAD_BYTES = 64 * 1024
 
-Answer: TypeAlias = Callable[[bytes], bytes]
+# Answers what is no HTTP/2, and closes.
+Converse: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Pipe(asyncio.Protocol):
@@ -39,9 +39,9 @@ Connect: TypeAlias = Callable[
 class Front(asyncio.Protocol):
     """A new connection, until its first bytes tell what it speaks."""
 
-    def __init__(self, connect: Connect, answer: Answer) -> None:
+    def __init__(self, connect: Connect, converse: Converse) -> None:
         self._connect = connect
-        self._answer = answer
+        self._converse = converse
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -52,11 +52,16 @@ class Front(asyncio.Protocol):
         if self._received.startswith(_HTTP2_PREFACE):
             self._transport.pause_reading()
             self._piping = asyncio.create_task(self._pipe())
-        elif _END_OF_HEAD in self._received:
-            self._transport.write(self._answer(self._received))
-            self._transport.close()
-        elif len(self._received) > _MAX_HEAD_BYTES:
-            self._transport.close()
+        elif not _HTTP2_PREFACE.startswith(self._received):
+            self._stream()
+
+    def _stream(self) -> None:
+        streams = asyncio.StreamReaderProtocol(
+            asyncio.StreamReader(limit=_MAX_HEAD_BYTES), self._converse
+        )
+        self._transport.set_protocol(streams)
+        streams.connection_made(self._transport)
+        streams.data_received(self._received)
 
     async def _pipe(self) -> None:
         try:

@@ -1,7 +1,8 @@
 """Which Firestore emulator to use, and its life.
 
-FIRESTORE_EMULATOR_HOST names one that is running; else EMULATOR says which to start:
-embedded (the default) or official. The environment is always given, never read.
+FIRESTORE_EMULATOR_HOST names one that is running; else EMULATOR says which to start: embedded (the
+default) or official. EMULATOR_ARGS has further arguments for it. The environment is always given,
+never read.
 
 LauncherError
 ├── UnknownEmulatorError        EMULATOR is neither
@@ -11,13 +12,14 @@ LauncherError
 
 import argparse
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -75,25 +77,38 @@ def choose(environ: Mapping[str, str]) -> Choice:
             raise UnknownEmulatorError(f'EMULATOR is "{other}"; it can be embedded or official.')
 
 
-def command(environ: Mapping[str, str], host: str, port: int) -> list[str] | None:
-    """What to run; None where FIRESTORE_EMULATOR_HOST names one that is running."""
+def command(
+    environ: Mapping[str, str], host: str, port: int, options: Sequence[str] = ()
+) -> list[str] | None:
+    """What to run; None where FIRESTORE_EMULATOR_HOST names one that is running.
+
+    The options are those of the emulator that is started; EMULATOR_ARGS may have more.
+    """
     choice = choose(environ)
-    return None if isinstance(choice, Running) else choice.argv(host, port)
+    if isinstance(choice, Running):
+        return None
+    return [*choice.argv(host, port), *options, *shlex.split(environ.get("EMULATOR_ARGS") or "")]
 
 
 @contextmanager
-def emulator(environ: Mapping[str, str], port: int = 0) -> Iterator[str]:
-    """The address of an emulator that answers. One that was started here ends with the block."""
-    choice = choose(environ)
-    if isinstance(choice, Running):
-        check_answers(choice.address)
-        yield choice.address
-        return
+def emulator(
+    environ: Mapping[str, str], port: int = 0, options: Sequence[str] = ()
+) -> Iterator[str]:
+    """The address of an emulator that answers. One that was started here ends with the block.
+
+    Options are as for ``command``; one that runs already has its own.
+    """
     port = port or free_port()
+    argv = command(environ, LOOPBACK, port, options)
+    if argv is None:
+        address = environ["FIRESTORE_EMULATOR_HOST"]
+        check_answers(address)
+        yield address
+        return
     address = address_of(LOOPBACK, port)
     if answers(address):  # it would be taken for the one to be started
         raise EmulatorNotReadyError(f"Another emulator runs on {address}.")
-    with _process(choice.argv(LOOPBACK, port), environ) as (process, output):
+    with _process(argv, environ) as (process, output):
         _wait_until_it_answers(process, output, address)
         yield address
 

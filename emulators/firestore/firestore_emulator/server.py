@@ -4,14 +4,16 @@ import asyncio
 import signal
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import grpc
 
-from firestore_emulator import admin
+from firestore_emulator import web
 from firestore_emulator.addresses import address_of
+from firestore_emulator.admin import Admin
+from firestore_emulator.around import Around, Interceptor
 from firestore_emulator.database import Databases
 from firestore_emulator.front import Connect, Front
 from firestore_emulator.rpc import Methods
@@ -25,19 +27,28 @@ _OPTIONS = (
 _LONGEST_SOCKET_PATH = 100  # the systems allow 104 or 108 bytes
 
 
-async def serve(host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serves until SIGTERM or SIGINT. A port that cannot be had raises OSError."""
-    databases = Databases()
+async def serve(
+    databases: Databases,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    around: Sequence[Around] = (),
+) -> None:
+    """Serves until SIGTERM, SIGINT or POST /shutdown. A port that cannot be had raises OSError.
+
+    Of what is around each call, the first is the outermost.
+    """
+    interceptors = [Interceptor(each) for each in around]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     with tempfile.TemporaryDirectory(prefix="firestore-emulator-") as directory:
-        grpc_server = grpc.aio.server(options=_OPTIONS)
+        grpc_server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
         grpc_server.add_generic_rpc_handlers((Methods(Service(databases)),))
         connect = _bind(grpc_server, Path(directory) / "grpc.sock")
-        answer = partial(admin.answer, databases)
-        front = await loop.create_server(lambda: Front(connect, answer), host, port)
+        converse = partial(web.converse, Admin(databases, stop.set).answer)
+        front = await loop.create_server(lambda: Front(connect, converse), host, port)
         await grpc_server.start()
         ready(address_of(*front.sockets[0].getsockname()[:2]))
         await stop.wait()

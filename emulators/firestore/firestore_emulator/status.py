@@ -9,6 +9,7 @@ from firestore_emulator.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
+    NotKeptError,
     NotThereYetError,
 )
 
@@ -18,6 +19,7 @@ _CODES: dict[type[EmulatorError], grpc.StatusCode] = {
     FailedPreconditionError: grpc.StatusCode.FAILED_PRECONDITION,
     InvalidArgumentError: grpc.StatusCode.INVALID_ARGUMENT,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
+    NotKeptError: grpc.StatusCode.INTERNAL,
     NotThereYetError: grpc.StatusCode.UNIMPLEMENTED,
 }
 

@@ -39,6 +39,13 @@ def add_file(path: Path) -> Path:
     return path
 
 
+def test_options_and_arguments_of_the_environment_follow_the_address() -> None:
+    environ = {"EMULATOR_ARGS": "--data 'a b'"}
+    argv = command(environ, "127.0.0.1", 8085, ["--log"])
+    assert argv is not None
+    assert argv[-4:] == ["--host-port=127.0.0.1:8085", "--log", "--data", "a b"]
+
+
 def test_a_named_emulator_is_used_whatever_else_is_set() -> None:
     environ = {"FIRESTORE_EMULATOR_HOST": "db:8080", "EMULATOR": "nonsense"}
     assert choose(environ) == Running("db:8080")

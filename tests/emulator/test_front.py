@@ -1,0 +1,235 @@
+"""The front's protocols, with transports that write down what is done to them."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+import pytest
+from support.firestore_messages import DATABASE, put, stored
+
+from firestore_emulator import web
+from firestore_emulator.admin import Admin
+from firestore_emulator.database import Database, Databases
+from firestore_emulator.errors import NotKeptError
+from firestore_emulator.front import Front, Pipe
+from firestore_emulator.journal import InMemory
+
+
+class RecordingTransport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+        self.reading = True
+        self.protocol: asyncio.BaseProtocol | None = None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+@pytest.fixture
+def databases() -> Databases:
+    made = Databases()
+    made[DATABASE].commit([put("c/a")])
+    return made
+
+
+def exchange(
+    databases: Databases, *received: bytes, shut_down: Callable[[], None] = lambda: None
+) -> RecordingTransport:
+    """What becomes of a connection over which this comes, and then its end."""
+
+    def connect(_: object) -> Any:
+        pytest.fail("piped what is no HTTP/2")
+
+    async def connected() -> None:
+        transport.set_protocol(front := Front(connect, converse))
+        front.connection_made(transport)
+        for data in received:
+            cast("asyncio.Protocol", transport.protocol).data_received(data)
+        if transport.protocol is not front:
+            cast("asyncio.Protocol", transport.protocol).eof_received()
+            await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+
+    converse = partial(web.converse, Admin(databases, shut_down).answer)
+    transport = RecordingTransport()
+    asyncio.run(connected())
+    return transport
+
+
+def body_of(transport: RecordingTransport) -> bytes:
+    """Of a response that says how long it is, or comes in chunks."""
+    head, _, rest = transport.written.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\nContent-Length: ([0-9]+)", head)
+    if length:
+        assert len(rest) == int(length[1])
+        return rest
+    assert b"\r\nTransfer-Encoding: chunked" in head
+    body = b""
+    while rest != b"0\r\n\r\n":
+        size, _, rest = rest.partition(b"\r\n")
+        body += rest[: int(size, 16)]
+        assert rest[int(size, 16) :].startswith(b"\r\n")
+        rest = rest[int(size, 16) + 2 :]
+    return body
+
+
+def test_it_says_that_it_is_there(databases: Databases) -> None:
+    transport = exchange(databases, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    head = transport.written.partition(b"\r\n\r\n")[0]
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body_of(transport) == b"Ok\n"
+    assert transport.closed
+
+
+def test_a_request_may_come_in_pieces(databases: Databases) -> None:
+    transport = exchange(databases, *(bytes([byte]) for byte in b"GET / HTTP/1.1\r\n\r\n"))
+    assert transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("spelling", ["(default)", "%28default%29"])
+def test_clearing(databases: Databases, spelling: str) -> None:
+    path = f"/emulator/v1/projects/p/databases/{spelling}/documents"
+    transport = exchange(databases, f"DELETE {path} HTTP/1.1\r\n\r\n".encode())
+    assert body_of(transport) == b"{}"
+    assert stored(databases[DATABASE], "c/a") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET /elsewhere HTTP/1.1",
+        b"POST / HTTP/1.1",
+        b"PRI /",
+        b"DELETE / HTTP/1.1",
+        b"GET /emulator/v1/projects/p/databases/(default)/documents HTTP/1.1",
+        b"DELETE /emulator/v1/projects/p/databases/(default)/documents/c HTTP/1.1",
+        b"DELETE /emulator/v1/projects/p%2Fq/databases/(default)/documents HTTP/1.1",
+        b"\xff\x00",
+        b"",
+    ],
+)
+def test_anything_else_is_not_found(databases: Databases, line: bytes) -> None:
+    transport = exchange(databases, line + b"\r\n\r\n")
+    assert transport.written.startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert transport.closed
+    assert stored(databases[DATABASE], "c/a") is not None
+
+
+def posted(path: str, body: bytes, *headers: str) -> bytes:
+    lines = (f"POST {path} HTTP/1.1", f"content-length: {len(body)}", *headers, "", "")
+    return "\r\n".join(lines).encode() + body
+
+
+EXPORT = b"GET /emulator/v1/projects/p/databases/(default):export HTTP/1.1\r\n\r\n"
+IMPORT = "/emulator/v1/projects/q/databases/(default):import"
+
+
+def test_an_export_is_an_import(databases: Databases) -> None:
+    databases[DATABASE].commit([put(f"c/{n}", n=n) for n in range(500)])  # more than one chunk
+    lines = body_of(exchange(databases, EXPORT))
+    assert lines.count(b"\n") == 501
+    transport = exchange(databases, posted(IMPORT, lines))
+    assert json.loads(body_of(transport)) == {"documents": 501}
+    found = databases["projects/q/databases/(default)"].collection("c")
+    assert sorted(document.fields["n"].integer_value for document in found) == [0, *range(500)]
+
+
+def test_an_export_of_nothing_is_empty() -> None:
+    assert body_of(exchange(Databases(), EXPORT)) == b""
+
+
+def test_a_body_is_invited(databases: Databases) -> None:
+    transport = exchange(databases, posted(IMPORT, b"", "Expect: 100-continue"))
+    invitation, _, transport.written = transport.written.partition(b"\r\n\r\n")
+    assert invitation == b"HTTP/1.1 100 Continue"
+    assert json.loads(body_of(transport)) == {"documents": 0}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (posted(IMPORT, b"{}"), b"400 Bad Request"),
+        (posted(IMPORT, b"", "Transfer-Encoding: chunked"), b"411 Length Required"),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400 Bad Request"),
+        ("POST / HTTP/1.1\r\nContent-Length: ²\r\n\r\n".encode(), b"400 Bad Request"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(
+    databases: Databases, sent: bytes, status: bytes
+) -> None:
+    transport = exchange(databases, sent)
+    assert transport.written.startswith(b"HTTP/1.1 " + status)
+    assert transport.closed
+
+
+def test_a_body_that_breaks_off_changes_nothing(databases: Databases) -> None:
+    line = body_of(exchange(databases, EXPORT))
+    transport = exchange(databases, posted(IMPORT, line)[:-1])
+    assert transport.closed
+    assert transport.written == b""
+    assert [database.name for database in databases] == [DATABASE]
+
+
+def test_what_cannot_be_kept_is_an_error_of_the_server() -> None:
+    class FullDisk(InMemory):
+        def clear(self, time: int) -> None:
+            raise NotKeptError(f"full at {time}")
+
+    full = Databases(lambda name: Database(name, journal=FullDisk()))
+    path = "/emulator/v1/projects/p/databases/d/documents"
+    transport = exchange(full, f"DELETE {path} HTTP/1.1\r\n\r\n".encode())
+    assert transport.written.startswith(b"HTTP/1.1 500 Internal Server Error")
+    assert b"full at" in body_of(transport)
+
+
+def test_it_shuts_down_when_asked_to(databases: Databases) -> None:
+    asked = []
+    transport = exchange(
+        databases, b"POST /shutdown HTTP/1.1\r\n\r\n", shut_down=lambda: asked.append(True)
+    )
+    assert transport.written.startswith(b"HTTP/1.1 200 OK")
+    assert asked == [True]
+
+
+def test_a_head_without_end_is_cut_off(databases: Databases) -> None:
+    transport = exchange(databases, b"x" * 70_000)
+    assert transport.closed
+    assert transport.written == b""
+
+
+def test_the_beginning_of_a_preface_waits_for_the_rest(databases: Databases) -> None:
+    transport = exchange(databases, b"PRI * HT")
+    assert transport.written == b""
+    assert not transport.closed
+
+
+def test_a_pipe_passes_on_and_holds_back() -> None:
+    other = RecordingTransport()
+    pipe = Pipe(other)
+    pipe.data_received(b"data")
+    assert other.written == b"data"
+    pipe.pause_writing()
+    assert not other.reading
+    pipe.resume_writing()
+    assert other.reading
+    pipe.connection_lost(None)
+    assert other.closed

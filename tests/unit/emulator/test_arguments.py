@@ -1,0 +1,154 @@
+"""The command line, and what each call is said to be about."""
+
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from support.firestore_messages import DATABASE, delete, document, name, put
+
+from firestore_emulator.arguments import parser
+from firestore_emulator.call_log import subject
+from firestore_emulator.faults import Failure, Latency
+from firestore_emulator.messages import (
+    BatchGetDocumentsRequest,
+    BatchWriteRequest,
+    CommitRequest,
+    CreateDocumentRequest,
+    DeleteDocumentRequest,
+    GetDocumentRequest,
+    ListCollectionIdsRequest,
+    ListDocumentsRequest,
+    RunQueryRequest,
+    StructuredQuery,
+    UpdateDocumentRequest,
+    Write,
+)
+from firestore_emulator.methods import REQUESTS
+
+
+def test_it_serves_in_memory_by_default() -> None:
+    arguments = parser().parse_args([])
+    assert arguments.command is None
+    assert arguments.host_port == ("127.0.0.1", 8085)
+    assert (arguments.data, arguments.import_data) == (None, None)
+    assert (arguments.log, arguments.latency, arguments.fail) == (False, [], [])
+
+
+@pytest.mark.parametrize("command", ["export", "import"])
+def test_a_transfer_has_its_own_options(command: str) -> None:
+    arguments = parser().parse_args([command, "--data=d", f"--database={DATABASE}"])
+    assert (arguments.command, arguments.data) == (command, Path("d"))
+    assert arguments.database == DATABASE
+
+
+@pytest.mark.parametrize(
+    ("text", "latency"),
+    [
+        ("Commit=5", Latency("Commit", 5, 5)),
+        ("*=0.5..20", Latency("*", 0.5, 20)),
+    ],
+)
+def test_latencies(text: str, latency: Latency) -> None:
+    assert parser().parse_args(["--latency", text, "--latency=RunQuery=0"]).latency == [
+        latency,
+        Latency("RunQuery", 0, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "failure"),
+    [
+        ("Commit=ABORTED", Failure("Commit", grpc.StatusCode.ABORTED)),
+        ("*=UNAVAILABLE:0.1", Failure("*", grpc.StatusCode.UNAVAILABLE, 0.1)),
+        ("Commit=ABORTED:after", Failure("Commit", grpc.StatusCode.ABORTED, after=True)),
+        ("Commit=ABORTED:0.5:before", Failure("Commit", grpc.StatusCode.ABORTED, 0.5)),
+    ],
+)
+def test_failures(text: str, failure: Failure) -> None:
+    assert parser().parse_args(["--fail", text]).fail == [failure]
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("--latency=Commit", "Commit is not METHOD=MS or METHOD=MS..MS"),
+        ("--latency=Commit=20..5", "20..5 ends before it begins"),
+        ("--latency=Comit=5", "Comit is no method of Firestore: BatchGetDocuments,"),
+        ("--fail=Commit=ABORTED:often", "is not METHOD=CODE[:PROBABILITY][:before|after]"),
+        ("--fail=Commit=ABORTED:1.1", "a probability of 1.1 is above 1"),
+        ("--fail=Commit=OK", "OK is no code of an error"),
+        ("--fail=Commit=BROKEN", "BROKEN is no code of an error"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_told(
+    option: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args([option])
+    assert why in capsys.readouterr().err
+
+
+def test_a_database_has_a_whole_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["export", "--data=d", "--database=default"])
+    assert '"default" is not the name of a database' in capsys.readouterr().err
+
+
+def query(*collections: str) -> StructuredQuery:
+    return StructuredQuery(from_=[{"collection_id": each} for each in collections])
+
+
+WRITES = [put("c/a", secret=1), delete("c/b"), Write(transform={"document": name("c/d")})]
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "what"),
+    [
+        ("Commit", CommitRequest(database=DATABASE, writes=WRITES), "c/a and 2 more"),
+        ("Commit", CommitRequest(database=DATABASE, writes=WRITES[1:2]), "c/b"),
+        ("Commit", CommitRequest(database=DATABASE), ""),
+        ("BatchWrite", BatchWriteRequest(database=DATABASE, writes=WRITES[2:]), "c/d"),
+        (
+            "BatchGetDocuments",
+            BatchGetDocumentsRequest(database=DATABASE, documents=[name("c/a"), name("c/b")]),
+            "c/a and 1 more",
+        ),
+        ("GetDocument", GetDocumentRequest(name=name("c/a")), "c/a"),
+        ("GetDocument", GetDocumentRequest(name=name("c/a\nb")), r"'c/a\nb'"),
+        ("DeleteDocument", DeleteDocumentRequest(name=name("c/a")), "c/a"),
+        ("UpdateDocument", UpdateDocumentRequest(document=document("c/a", secret=1)), "c/a"),
+        ("CreateDocument", CreateDocumentRequest(parent=name("c/a"), collection_id="e"), "c/a/e"),
+        (
+            "ListDocuments",
+            ListDocumentsRequest(parent=f"{DATABASE}/documents", collection_id="c"),
+            "c",
+        ),
+        ("ListCollectionIds", ListCollectionIdsRequest(parent=name("c/a")), "c/a"),
+        (
+            "RunQuery",
+            RunQueryRequest(parent=f"{DATABASE}/documents", structured_query=query("c")),
+            "c",
+        ),
+        (
+            "RunQuery",
+            RunQueryRequest(parent=name("c/a"), structured_query=query()),
+            "c/a",
+        ),
+    ],
+)
+def test_what_a_call_is_about(method: str, request_: Message, what: str) -> None:
+    assert subject(method, request_.SerializeToString()) == (DATABASE, what)
+
+
+def test_other_methods_are_of_a_database() -> None:
+    data = REQUESTS["BeginTransaction"](database=DATABASE).SerializeToString()
+    assert subject("BeginTransaction", data) == (DATABASE, "")
+
+
+@pytest.mark.parametrize(
+    ("method", "data"),
+    [("Listen", None), ("Unheard", b""), ("Commit", b"\xff"), ("GetDocument", b"")],
+)
+def test_a_call_may_be_about_nothing(method: str, data: bytes | None) -> None:
+    assert subject(method, data) == ("", "")
