@@ -103,6 +103,16 @@ def _seconds(environ: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
+def _data(environ: Mapping[str, str]) -> list[str]:
+    """The emulator's option for DATA, the directory to keep the documents in."""
+    directory = environ.get("DATA")
+    if not directory:
+        return []
+    if environ.get("FIRESTORE_EMULATOR_HOST") or environ.get("EMULATOR") == "official":
+        raise LocalError("DATA is for the embedded emulator, where `make run` starts it")
+    return [f"--data={directory}"]
+
+
 def _check_free(names: dict[str, int]) -> None:
     for name, port in names.items():
         if not is_free(port):
@@ -111,7 +121,7 @@ def _check_free(names: dict[str, int]) -> None:
 
 def run(environ: Mapping[str, str], signals: Signals) -> None:
     ports = Ports.load(environ)
-    start_emulator = launcher.command(environ, HOST, ports.emulator)
+    start_emulator = launcher.command(environ, HOST, ports.emulator, _data(environ))
     names = {"ORDER_PORT": ports.order, "INVENTORY_PORT": ports.inventory}
     if start_emulator is not None:
         names["EMULATOR_PORT"] = ports.emulator

@@ -15,10 +15,12 @@ import uuid
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from support.firestore_process import Firestore
 from support.shop import COMMAND_SECONDS, Shop
 
 if TYPE_CHECKING:
@@ -61,8 +63,9 @@ class Told:
 class Sale:
     """Everybody who is there, each in a thread, until told to stop."""
 
-    def __init__(self, shop: Shop, seed: int) -> None:
+    def __init__(self, shop: Shop, firestore: Firestore, seed: int) -> None:
         self.shop = shop
+        self.firestore = firestore
         self.told = Told()
         self.kills: Counter[str] = Counter()
         self.errors: list[str] = []
@@ -195,28 +198,42 @@ class Sale:
     def kill(self, chance: random.Random) -> None:
         self._over.wait(chance.uniform(0.5, 1.5) * KILL_EVERY)
         n = chance.randrange(2)
-        name, url = chance.choice(
-            (("order", self.shop.orders[n]), ("inventory", self.shop.inventories[n]))
-        )
-        self.shop.kill(url)
+        name = chance.choice(("order", "inventory", "emulator"))
+        if name == "emulator":
+            kill, start = self.firestore.kill, self.firestore.start
+        else:
+            url = (self.shop.orders if name == "order" else self.shop.inventories)[n]
+            kill, start = partial(self.shop.kill, url), partial(self.shop.start, url)
+        kill()
         self.kills[name] += 1
         self._over.wait(chance.uniform(0, 1.5))  # longer than some requests have patience
-        self.shop.start(url)
+        start()
 
 
 @pytest.fixture
-def shop(emulator: str, tmp_path: Path) -> Iterator[Shop]:
-    with Shop(emulator, tmp_path, pairs=2, REQUEST_DEADLINE_SECONDS="2") as shop:
+def firestore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Firestore]:
+    process = Firestore(tmp_path)
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", process.address)  # for clients in this process
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+@pytest.fixture
+def shop(firestore: Firestore, tmp_path: Path) -> Iterator[Shop]:
+    with Shop(firestore.address, tmp_path, pairs=2, REQUEST_DEADLINE_SECONDS="2") as shop:
         yield shop
 
 
 @pytest.mark.timeout(SECONDS + 240)
 def test_nothing_is_oversold_leaked_or_lost_whoever_is_killed(
-    shop: Shop, capsys: pytest.CaptureFixture[str]
+    shop: Shop, firestore: Firestore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for product in PRODUCTS:
         shop.offer(product, OPENING_STOCK)
-    sale = Sale(shop, SEED)
+    sale = Sale(shop, firestore, SEED)
     sale.run(SECONDS)
     assert not sale.errors
     reports = list(sweeps(shop))

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import grpc
 import pytest
-from local.processes import Process, answers
 from support.firestore_messages import DATABASE, name, put
+from support.firestore_process import Firestore
 
 from firestore_emulator.clock import in_microseconds
-from firestore_emulator.launcher import command, free_port
 from firestore_emulator.messages import (
     BatchGetDocumentsRequest,
     BatchGetDocumentsResponse,
@@ -36,22 +35,6 @@ WRITERS = 4
 TOTAL = 1_000_000
 SECONDS_TO_ANSWER = 10
 METHODS = "/google.firestore.v1.Firestore"
-
-
-class Emulator(Process):
-    """With a data directory, on the same address in each of its lives."""
-
-    def __init__(self, directory: Path) -> None:
-        port = free_port()
-        self.address = f"127.0.0.1:{port}"
-        environ = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
-        argv = command(environ, "127.0.0.1", port, [f"--data={directory / 'data'}"])
-        assert argv is not None
-        super().__init__("emulator", argv, {}, directory / "log")
-
-    def start(self) -> None:
-        super().start()
-        self.wait_until(answers(f"http://{self.address}/"), lambda: None)
 
 
 class Bank:
@@ -154,8 +137,8 @@ def _read(channel: grpc.Channel, paths: list[str]) -> list[Document]:
 
 
 @pytest.fixture
-def durable(tmp_path: Path) -> Iterator[Emulator]:
-    process = Emulator(tmp_path)
+def durable(tmp_path: Path) -> Iterator[Firestore]:
+    process = Firestore(tmp_path)
     process.start()
     try:
         yield process
@@ -164,7 +147,7 @@ def durable(tmp_path: Path) -> Iterator[Emulator]:
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
-def test_nothing_that_was_known_is_missing_after_sigkill(durable: Emulator) -> None:
+def test_nothing_that_was_known_is_missing_after_sigkill(durable: Firestore) -> None:
     bank = Bank(durable.address)
 
     def kill() -> None:

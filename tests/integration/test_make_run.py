@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -147,6 +148,29 @@ def test_what_a_dead_process_left_reserved_is_given_back() -> None:
         while requests.get(f"{url}/products/P006", timeout=30).json()["available_quantity"] != 10:
             assert time.monotonic() < late, "reconcile has not given it back"
             time.sleep(0.1)
+
+
+def test_data_is_kept_for_the_next_run(tmp_path: Path) -> None:
+    with Run(DATA=str(tmp_path)) as run:
+        run.wait_until_it_says("Ctrl-C ends everything")
+        order = {"customer_id": "C1", "product_id": "P001", "quantity": 2}
+        url = f"http://127.0.0.1:{run.ports['ORDER_PORT']}/orders"
+        placed = requests.post(url, json=order, timeout=30)
+        assert placed.status_code == 201
+        assert run.end() == 0
+    with Run(DATA=str(tmp_path)) as run:
+        run.wait_until_it_says("Ctrl-C ends everything")
+        url = f"http://127.0.0.1:{run.ports['ORDER_PORT']}/orders/{placed.json()['order_id']}"
+        assert requests.get(url, timeout=30).json() == placed.json()
+
+
+@pytest.mark.parametrize(
+    "other", [{"EMULATOR": "official"}, {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"}]
+)
+def test_data_is_not_promised_where_another_emulator_keeps_none(other: dict[str, str]) -> None:
+    with Run(DATA="somewhere", **other) as run:
+        assert run.ended() == 1
+        assert "DATA is for the embedded emulator" in run.said
 
 
 def test_a_signal_while_it_starts_ends_everything() -> None:

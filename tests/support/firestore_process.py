@@ -1,0 +1,31 @@
+"""An embedded emulator that keeps its documents, to be killed and started again."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from local.processes import Process, answers
+from local.stack import HOST
+
+from firestore_emulator.launcher import command, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Firestore(Process):
+    """On the same address, with the same data, in each of its lives."""
+
+    def __init__(self, directory: Path) -> None:
+        port = free_port()
+        self.address = f"{HOST}:{port}"
+        environ = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
+        argv = command(environ, HOST, port, [f"--data={directory / 'data'}"])
+        assert argv is not None
+        super().__init__("emulator", argv, {}, directory / "emulator.log")
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        super().start()
+        self.wait_until(answers(f"http://{self.address}/"), lambda: None)
