@@ -114,7 +114,7 @@ test-cluster: $(VENV)/.dev ## What needs a cluster with Knative; the images are 
 	$(BIN)/python -m pytest tests/cluster -s
 
 clean: ## Remove what make has made
-	rm -rf $(VENV) .run .conformance .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .run .conformance emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -122,6 +122,7 @@ $(VENV)/.made:
 			"Name another: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) has no venv. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV): once, about a minute"
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 

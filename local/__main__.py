@@ -30,9 +30,9 @@ GUIDE = """
   emulator   {emulator}
   logs       {logs}
 
-  The operator's token, for catalogue and stock: {operator}
+  The operator's token, for catalogue, stock and fulfilment: {operator}
 
-Try it:
+Try it, and see {order}/docs:
 
   curl -i {order}/orders \\
     -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s)" \\
@@ -40,6 +40,7 @@ Try it:
   curl '{order}/orders?customer_id=C123'
   curl {inventory}/products/P001
   curl -X POST {order}/orders/ORD.../cancel
+  curl -X POST {order}/orders/ORD.../fulfil -H 'Authorization: Bearer {operator}'
   curl {inventory}/products/P001/adjustments \\
     -H 'Authorization: Bearer {operator}' \\
     -H 'Content-Type: application/json' -H 'Idempotency-Key: delivery-1' \\
@@ -121,6 +122,7 @@ def _check_free(names: dict[str, int]) -> None:
 
 def run(environ: Mapping[str, str], signals: Signals) -> None:
     ports = Ports.load(environ)
+    every = _seconds(environ, "RECONCILE_EVERY_SECONDS", 30)
     start_emulator = launcher.command(environ, HOST, ports.emulator, _data(environ))
     names = {"ORDER_PORT": ports.order, "INVENTORY_PORT": ports.inventory}
     if start_emulator is not None:
@@ -140,7 +142,7 @@ def run(environ: Mapping[str, str], signals: Signals) -> None:
             log.unlink(missing_ok=True)
             emulator.start()
             emulator.wait_until(answers(f"http://{address}/"), signals.check)
-        _run_functions(children, ports, address, environ, signals)
+        _run_functions(children, ports, address, environ, every, signals)
 
 
 def _run_functions(
@@ -148,6 +150,7 @@ def _run_functions(
     ports: Ports,
     address: str,
     environ: Mapping[str, str],
+    every: int,
     signals: Signals,
 ) -> None:
     order, inventory = f"http://{HOST}:{ports.order}", f"http://{HOST}:{ports.inventory}"
@@ -171,9 +174,8 @@ def _run_functions(
     _say("Seeding the catalogue")
     catalogue.seed(inventory, operator)
     addresses = {"order": order, "inventory": inventory, "emulator": address}
-    reconcile = stack.command("reconcile", settings, LOGS)
+    reconcile = stack.command("reconcile", settings, LOGS / f"reconcile-{ports.order}.log")
     reconcile.log.unlink(missing_ok=True)
-    every = _seconds(environ, "RECONCILE_EVERY_SECONDS", 30)
     _say(GUIDE.format(**addresses, logs=LOGS, operator=operator))
     try:
         _watch(children, Timer(reconcile, every), signals)

@@ -23,12 +23,12 @@ def function(name: str, port: int, environment: dict[str, str], logs: Path) -> P
     return Process(name, server, {**environment, **own}, logs / f"{name}-{port}.log")
 
 
-def command(name: str, environment: dict[str, str], logs: Path, *arguments: str) -> Process:
+def command(name: str, environment: dict[str, str], log: Path, *arguments: str) -> Process:
     """Reconcile or audit, as order's image has them."""
     code = os.pathsep.join(str(ROOT / "functions" / part) for part in ("common", "order"))
     program = [sys.executable, "-m", f"order_function.{name}", *arguments]
     own = {"PYTHONPATH": code, "no_grpc_proxy": HOST}
-    return Process(name, program, {**environment, **own}, logs / f"{name}.log")
+    return Process(name, program, {**environment, **own}, log)
 
 
 def start(

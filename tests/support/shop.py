@@ -73,8 +73,8 @@ class Shop:
     def command(self, name: str, *arguments: str, n: int = 0, **settings: str) -> Process:
         """Reconcile or audit, beside the n-th pair; logs into a file of its own."""
         environment = {**self._settings, "INVENTORY_SERVICE_URL": self.inventories[n], **settings}
-        logs = self._logs / f"command-{uuid.uuid4().hex[:8]}"
-        return stack.command(name, environment, logs, *arguments)
+        log = self._logs / f"{name}-{uuid.uuid4().hex[:8]}.log"
+        return stack.command(name, environment, log, *arguments)
 
     def carry_out(self, name: str, *arguments: str, **settings: str) -> tuple[int, dict[str, Any]]:
         """Exit code and last log line of reconcile or audit."""
