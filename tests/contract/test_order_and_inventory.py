@@ -94,6 +94,15 @@ def test_what_is_confirmed_can_still_be_released(inventory: Inventory) -> None:
     inventory.reserve("R2", (Line("P001", 5),), soon())
 
 
+def test_a_late_confirm_does_not_bring_back_what_was_released(inventory: Inventory) -> None:
+    inventory.reserve("R", (Line("P001", 5),), soon())
+    inventory.release(["R"], soon())
+    inventory.confirm(["R"], soon())
+    with pytest.raises(ReservationReleasedError):
+        inventory.reserve("R", (Line("P001", 5),), soon())
+    inventory.reserve("R2", (Line("P001", 5),), soon())
+
+
 def test_what_is_consumed_never_comes_back(inventory: Inventory) -> None:
     inventory.reserve("R", (Line("P001", 5),), soon())
     for _ in range(2):

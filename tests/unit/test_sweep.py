@@ -5,8 +5,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.builders import soon
-from support.memory_shop import Between, MemoryShop, ProcessDiedError, death, every_place
+from support.builders import soon, units
+from support.memory_shop import (
+    Between,
+    MemoryShop,
+    ProcessDiedError,
+    WholeShop,
+    death,
+    every_place,
+)
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
 from order_function.sweep import PAGE, Report
@@ -275,6 +282,28 @@ def test_whatever_comes_between_two_steps_of_a_sweep_nothing_is_lost_or_leaked(
         assert shop.held == ({order.reservation_id: 2} if lives else {})
         assert shop.inventory.available["P001"] == (3 if lives else 5)
         assert shop.sweep() == Report()
+        return between
+
+    every_place(act)
+
+
+@pytest.mark.parametrize(
+    ("verb", "units_left"), [("cancel", (5, 0, 0)), ("fulfil", (3, 0, 2))], ids=["cancel", "fulfil"]
+)
+def test_an_order_that_is_moved_while_a_sweep_confirms_it_stays_so(
+    verb: str, units_left: tuple[int, int, int]
+) -> None:
+    """On inventory's own rules: what comes late confirms only what is still held."""
+
+    def act(place: int) -> Between:
+        shop = WholeShop(P001=5)
+        order_id = shop.place("C1", TWO, None).order.order_id
+        between = Between(place, lambda: getattr(shop.orders, verb)(order_id))
+        shop.sweep(between=between)
+        if between.happened:
+            assert units(shop.stock, "P001") == units_left
+        assert shop.sweep().done == 0
+        assert shop.findings() == []
         return between
 
     every_place(act)
