@@ -43,5 +43,5 @@ def pytest_terminal_summary(
         calls = sum(made for _, made, _ in flows)
         points = sum(cut for _, _, cut in flows)
         terminalreporter.write_line(
-            f"crash points: {len(flows)} flows, {calls} remote calls x 3 = {points} points covered"
+            f"crash points: {len(flows)} flows, {calls} remote calls x 4 = {points} points covered"
         )

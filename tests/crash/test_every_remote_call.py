@@ -1,4 +1,4 @@
-"""Every flow, cut short at every one of its remote calls, in each of three ways.
+"""Every flow, cut short at every one of its remote calls, in each of four ways.
 
 A flow says what is given, does its part as a client would who tries again when nothing or a 503
 comes back, and then says what must be true. In between reconcile runs until there is nothing left

@@ -7,6 +7,7 @@ client's stub of Firestore, and that adapter. There, one call can be cut short:
 - before: the process dies, and the call was never sent
 - after: the process dies, and the call was carried out
 - lost: the process lives, the call was carried out, and its answer does not arrive
+- dropped: the process lives, the call was not carried out, and it cannot know
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Cut(StrEnum):
     BEFORE = "before"
     AFTER = "after"
     LOST = "lost"
+    DROPPED = "dropped"
 
 
 class ProcessDiedError(BaseException):
@@ -90,6 +92,8 @@ class Network:
         how, self._cut = self._cut, None
         if how is Cut.BEFORE:
             raise ProcessDiedError(process)
+        if how is Cut.DROPPED:
+            raise lost
         call()
         if how is Cut.AFTER:
             raise ProcessDiedError(process)

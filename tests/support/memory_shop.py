@@ -126,6 +126,15 @@ class OrderShop(Generic[InventoryT]):
             patience,
         )
 
+    def sweep_up(self) -> None:
+        """Until there is nothing left to do."""
+        for _ in range(4):
+            report = self.sweep()
+            assert not report.failures
+            if not report.done:
+                return
+        raise AssertionError(f"reconcile finds no end: {report}")
+
     def later(self, seconds: float) -> None:
         for clock in (self.store.clock, self._reservations.clock):
             clock.pass_by(seconds)

@@ -297,7 +297,7 @@ unhurried = settings(
 def test_a_database_that_was_lived_in_is_sound(shop: WholeShop) -> None:
     assert not MemorySnapshot(shop).findings(timedelta(days=1)), "at any moment"
     shop.inventory.away = False
-    shop.sweep()
+    shop.sweep_up()
     assert not MemorySnapshot(shop).findings(timedelta()), "all is done, and nothing leaks"
 
 
@@ -395,7 +395,7 @@ def test_any_single_damage_is_found(
 ) -> None:
     shop.inventory.away = False
     shop.place("C2", [Line("P003", 1)], None)  # so that there is something to damage
-    shop.sweep()
+    shop.sweep_up()
     snapshot = MemorySnapshot(shop)
     damage(snapshot, data)
     assert snapshot.findings()

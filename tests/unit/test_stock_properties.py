@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.builders import SOON, stocked, units
-from support.memory_shop import Between, MemorySnapshot, ProcessDiedError, WholeShop, death
+from support.memory_shop import Between, ProcessDiedError, WholeShop, death
 
 from functions_common.store_errors import StoreError
 from inventory_function.domain import Adjustment, Line, RecordedReservation, StockError
@@ -249,14 +249,13 @@ class OrderMachine(RuleBasedStateMachine):
         self.impatience.undo()
         self.shop.inventory.away = False
         self.shop.store.faults.coming.clear()
-        self.shop.sweep()
-        assert not MemorySnapshot(self.shop).findings()
+        self.shop.sweep_up()
+        assert not self.shop.findings()
         for delivery in self.deliveries:
             with suppress(order.OrderRejectedError, order.IdempotencyKeyReusedError):
                 self.shop.orders.place(delivery)
-        self.shop.sweep()
-        assert not MemorySnapshot(self.shop).findings()
-        assert not self.shop.sweep().done
+        self.shop.sweep_up()
+        assert not self.shop.findings()
         self.a_201_stays_true()
         self.a_refusal_stays_final()
 

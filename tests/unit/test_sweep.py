@@ -166,6 +166,16 @@ def test_a_pending_order_that_is_short_is_rejected_and_holds_nothing(shop: Memor
     assert done(shop.sweep()) == {}
 
 
+def test_of_two_bodies_that_died_under_one_key_the_second_waits_for_the_next_sweep(
+    shop: MemoryShop,
+) -> None:
+    for attempt in (FIRST, OTHER_BODY):
+        shop.reserve(attempt)
+    assert done(shop.sweep()) == {"abandoned": 1, "released": 1}
+    assert done(shop.sweep()) == {"released": 1}
+    assert shop.inventory.available["P001"] == 5
+
+
 def test_a_reservation_that_no_order_can_have_named_is_released(shop: MemoryShop) -> None:
     shop.inventory.reserve("made-by-hand", TWO, soon())
     assert done(shop.sweep()) == {"released": 1}
