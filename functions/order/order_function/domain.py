@@ -251,8 +251,8 @@ class Order:
         """Whether it is the order's to keep."""
         return self.live and self.reservation_id == reservation_id
 
-    def gives_way_to(self, attempt: Attempt) -> bool:
-        """An earlier attempt of the same body died: the next one may follow."""
+    def gives_way_to(self, attempt: Attempt | ReservationName) -> bool:
+        """An attempt of the same body died: the next one may follow."""
         return self.status is Status.ABANDONED and self.fingerprint == attempt.fingerprint
 
     def complete(self, items: tuple[Item, ...], currency: str) -> Self:

@@ -169,12 +169,13 @@ class Orders:
         """The document is there already: answer as it says, and keep no stock but its own."""
         found, version = seen
         attempt = delivery.attempt
+        gives_way = found.gives_way_to(attempt)
         unwanted = {attempt.reservation_id}
-        if found.gives_way_to(attempt):
+        if gives_way:
             unwanted.add(found.reservation_id)
         if not found.owns(attempt.reservation_id):
             self._inventory.release(sorted(unwanted), delivery.deadline)
-        if found.gives_way_to(attempt):
+        if gives_way:
             return self._try(delivery.next(found, version))
         if found.fingerprint != attempt.fingerprint:
             raise IdempotencyKeyReusedError

@@ -207,11 +207,7 @@ _OF_ITS_ORDER = {
 
 def _earlier_attempt(order: Order, name: ReservationName) -> bool:
     """The mark of an attempt that died before this one, of the same body."""
-    return (
-        order.status is Status.ABANDONED
-        and order.fingerprint == name.fingerprint
-        and order.attempt < name.attempt
-    )
+    return order.gives_way_to(name) and order.attempt < name.attempt
 
 
 def _soon() -> Deadline:
