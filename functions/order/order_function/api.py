@@ -173,9 +173,9 @@ API = Api(
     title="order",
     version="1.0.0",
     meaning=(
-        "Places, shows, lists and cancels orders. Every refusal is a problem document (RFC 9457);"
-        " a method that an address does not answer to is 405, with `Allow`. A `traceparent` header"
-        " (W3C) continues the caller's trace. More is in docs/api.md."
+        "Places, shows, lists, cancels and fulfils orders. Every refusal is a problem document"
+        " (RFC 9457); a method that an address does not answer to is 405, with `Allow`. A"
+        " `traceparent` header (W3C) continues the caller's trace. More is in docs/api.md."
     ),
     operations=OPERATIONS,
     problem=wire.ProblemAnswer,
