@@ -23,6 +23,8 @@ REQUIRE_INDEXES = f"--require-indexes={INDEXES}"
 def running(which: str, *embedded_options: str) -> Iterator[str]:
     """The address of an emulator; skips where it is not on this machine."""
     environ = {**os.environ, "EMULATOR": which}
+    if which != "given":
+        environ.pop("FIRESTORE_EMULATOR_HOST", None)  # of another that is running
     try:
         launcher.choose(environ)
     except launcher.EmulatorNotFoundError as error:
