@@ -62,11 +62,11 @@ def _add_indexes(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    limits = parser.add_argument_group("limits of transactions, in seconds")
+    limits = parser.add_argument_group("limits of time, in seconds")
     for option, default, text in (
-        ("--lock-wait", DEFAULT_LIMITS.lock_wait, "a lock is waited for"),
-        ("--transaction-time", DEFAULT_LIMITS.transaction, "a transaction may take"),
-        ("--transaction-idle", DEFAULT_LIMITS.idle, "it may be without a request"),
+        ("--lock-wait", DEFAULT_LIMITS.lock_wait, "for a lock"),
+        ("--transaction-time", DEFAULT_LIMITS.transaction, "for a transaction"),
+        ("--transaction-idle", DEFAULT_LIMITS.idle, "for the next request of one"),
     ):
         limits.add_argument(
             option,

@@ -27,7 +27,7 @@ from firestore_emulator.indexes import (
 Json: TypeAlias = dict[str, Any]
 Choice = TypeVar("Choice", bound=StrEnum)
 
-_EVERY_FIELD = "*"
+_WILDCARD = "*"
 
 
 class _Order(StrEnum):
@@ -139,7 +139,7 @@ def _override(part: _Part) -> tuple[tuple[str, FieldPath], list[SingleField]]:
     path = part["fieldPath"]
     return (
         part["collectionGroup"].text(),
-        EVERY_FIELD if path.value == _EVERY_FIELD else path.path(),
+        EVERY_FIELD if path.value == _WILDCARD else path.path(),
     ), [
         SingleField(each["queryScope"].one_of(Scope), _mode(each))
         for each in part["indexes"].items()

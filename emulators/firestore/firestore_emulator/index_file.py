@@ -7,7 +7,7 @@ from typing import Self
 
 from firestore_emulator import index_definitions
 from firestore_emulator.index_definitions import Json, MalformedError
-from firestore_emulator.indexes import Index
+from firestore_emulator.indexes import Index, Indexes
 
 _COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)  # `firebase init` writes some
 
@@ -21,7 +21,7 @@ class IndexFile:
         """What is not understood of the content is kept when it is written."""
         self._path = path
         self._content = content
-        self._parse()
+        self.indexes = self._parsed()
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -46,10 +46,8 @@ class IndexFile:
         if index.single_field is None:
             self._content["indexes"].append(added)
         else:
-            overrides = self._content.setdefault("fieldOverrides", [])
-            overrides[:] = [each for each in overrides if not _are_of_one_field(each, added)]
-            overrides.append(added)
-        self._parse()
+            _override(self._content.setdefault("fieldOverrides", []), added)
+        self.indexes = self._parsed()
         self.write()
 
     def write(self) -> None:
@@ -61,12 +59,17 @@ class IndexFile:
         except OSError as error:
             raise IndexFileError(f"Cannot write {self._path}: {error.strerror or error}") from error
 
-    def _parse(self) -> None:
+    def _parsed(self) -> Indexes:
         try:
-            self.indexes = index_definitions.parse(self._content)
+            return index_definitions.parse(self._content)
         except MalformedError as error:
             raise IndexFileError(f"{self._path}: {error}") from error
 
 
-def _are_of_one_field(one: Json, other: Json) -> bool:
-    return all(one[key] == other[key] for key in ("collectionGroup", "fieldPath"))
+def _override(overrides: list[Json], added: Json) -> None:
+    """In place of the indexes that the field's override has, if there is one."""
+    for override in overrides:
+        if all(override[key] == added[key] for key in ("collectionGroup", "fieldPath")):
+            override["indexes"] = added["indexes"]
+            return
+    overrides.append(added)

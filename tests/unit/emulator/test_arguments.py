@@ -1,5 +1,6 @@
 """The command line, and what each call is said to be about."""
 
+import re
 from pathlib import Path
 
 import grpc
@@ -7,6 +8,7 @@ import pytest
 from google.protobuf.message import Message
 from support.firestore_messages import DATABASE, delete, document, name, put
 
+import firestore_emulator
 from firestore_emulator.arguments import parser
 from firestore_emulator.call_log import subject
 from firestore_emulator.faults import Failure, Latency
@@ -51,6 +53,13 @@ def test_limits_of_transactions() -> None:
         9,
         1000,
     )
+
+
+def test_the_readme_has_every_option() -> None:
+    options = set(re.findall(r"--[a-z-]+", parser().format_help())) - {"--help"}
+    readme = Path(firestore_emulator.__file__).parents[1] / "README.md"
+    (table,) = re.findall(r"^## Options$.+?^## ", readme.read_text(), re.DOTALL | re.MULTILINE)
+    assert options - set(re.findall(r"--[a-z-]+", table)) == set()
 
 
 @pytest.mark.parametrize("command", ["export", "import"])

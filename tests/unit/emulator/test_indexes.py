@@ -364,14 +364,16 @@ def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:
         "queryScope": "COLLECTION",
         "fields": [{"fieldPath": "v", "vectorConfig": {"dimension": 2, "flat": {}}}],
     }
-    kept = {"collectionGroup": "c", "fieldPath": "x", "ttl": True, "indexes": []}
-    content = {"indexes": [vectors, _definition("a b")], "fieldOverrides": [kept]}
+    kept: dict[str, Any] = {"collectionGroup": "c", "fieldPath": "x", "ttl": True, "indexes": []}
+    content: dict[str, Any] = {"indexes": [vectors, _definition("a b")], "fieldOverrides": [kept]}
     path.write_text(f"// made by init\n{json.dumps(content)}")
     service = Service(Databases(), check_indexes=collecting(IndexFile.read_or_make(path)))
     run(query(a_is_1, order="b"), service)
     assert path.read_text().startswith("// made by init")
     run(query(a_is_1, order="-b"), service)
+    run(query(order="x"), service)
     content["indexes"].append(_definition("a -b"))
+    kept["indexes"] = [ASCENDING]
     assert json.loads(path.read_text()) == content
 
 
