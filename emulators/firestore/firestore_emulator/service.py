@@ -12,7 +12,15 @@ from typing import TypeAlias
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
-from firestore_emulator import fields, listing, masks, partition, predicates, writes
+from firestore_emulator import (
+    fields,
+    listing,
+    masks,
+    ordered_listing,
+    partition,
+    predicates,
+    writes,
+)
 from firestore_emulator.aggregation import Aggregation
 from firestore_emulator.database import Database, Databases, Reading
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
@@ -117,9 +125,20 @@ class Service:
 
     async def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
         parent = Parent.parse(request.parent)
+        if request.order_by:
+            return await self._list_in_order(request, parent)
         wants = Read(predicate=predicates.of_listing(request, parent))
         seen = await self.isolation(parent.database).read(request, wants)
         return listing.list_documents(seen.view, parent, request)
+
+    async def _list_in_order(
+        self, request: ListDocumentsRequest, parent: Parent
+    ) -> ListDocumentsResponse:
+        query = ordered_listing.compile_query(request)
+        self._check_indexes(query, parent.database)
+        wants = Read(predicate=predicates.of_query(query, parent))
+        seen = await self.isolation(parent.database).read(request, wants)
+        return ordered_listing.list_documents(query, seen.view, parent, request)
 
     def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
         parent = Parent.parse(request.parent)
