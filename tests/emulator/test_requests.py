@@ -214,6 +214,18 @@ def test_an_unknown_method(channel: grpc.Channel) -> None:
     assert "Nonsense" in raised.value.details()
 
 
+@pytest.mark.parametrize("character", ["x", "\n", "\N{GRINNING FACE}"])
+def test_an_error_that_quotes_much_keeps_its_code(
+    channel: grpc.Channel, which: str, character: str
+) -> None:
+    if which != "embedded":
+        pytest.skip("the official emulator answers INTERNAL to some")
+    request = types.GetDocumentRequest.serialize(types.GetDocumentRequest(name=character * 9000))
+    with pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary("/google.firestore.v1.Firestore/GetDocument")(request, timeout=10)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_bytes_that_are_no_message(channel: grpc.Channel, which: str) -> None:
     if which != "embedded":
         pytest.skip("the official emulator answers INTERNAL or cancels")
