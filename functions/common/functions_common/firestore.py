@@ -12,13 +12,17 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from google.api_core import exceptions as google_errors
-from google.api_core.retry import Retry
-from google.auth.exceptions import GoogleAuthError
-from google.cloud import firestore
+from functions_common import late_imports, logs
 
-from functions_common import logs
-from functions_common.store_errors import (
+# It brings cryptography, a tenth of a cold start, for key files: a pod has none.
+late_imports.put_off("google.oauth2.service_account")
+
+from google.api_core import exceptions as google_errors  # noqa: E402
+from google.api_core.retry import Retry  # noqa: E402
+from google.auth.exceptions import GoogleAuthError  # noqa: E402
+from google.cloud import firestore  # noqa: E402
+
+from functions_common.store_errors import (  # noqa: E402
     ConflictError,
     OutcomeUnknownError,
     StoreUnavailableError,

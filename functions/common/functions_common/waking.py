@@ -8,7 +8,6 @@ imported here, and nobody waits for the answer.
 from __future__ import annotations
 
 import socket
-from urllib.parse import urlsplit
 
 CONNECT_SECONDS = 0.5
 
@@ -20,14 +19,17 @@ def wake(url: str) -> bool:
     """Send a request to the health address behind the URL; whether that went out.
 
     Only over plain HTTP: a TLS handshake would have to be waited for. A URL that is none is for
-    the settings to complain of.
+    the settings to complain of. Taken apart by hand, since urllib.parse takes longer to import
+    than all the rest here.
     """
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("/")[0]
+    host, _, port = authority.partition(":")
+    if scheme != "http" or not host:
+        return False
+    request = f"GET /health HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
     try:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or parts.hostname is None:
-            return False
-        request = f"GET /health HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
-        call = socket.create_connection((parts.hostname, parts.port or 80), CONNECT_SECONDS)
+        call = socket.create_connection((host, int(port or 80)), CONNECT_SECONDS)
         call.sendall(request.encode())
     except (OSError, ValueError):
         return False
