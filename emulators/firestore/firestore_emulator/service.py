@@ -6,13 +6,13 @@ One that may wait for locks is a coroutine. Other than for them none gives way t
 import asyncio
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
-from firestore_emulator import fields, listing, masks, partition, predicates, writes
+from firestore_emulator import fields, listening, listing, masks, partition, predicates, writes
 from firestore_emulator.aggregation import Aggregation
 from firestore_emulator.database import Database, Databases, Reading
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
@@ -35,6 +35,8 @@ from firestore_emulator.messages import (
     ListCollectionIdsResponse,
     ListDocumentsRequest,
     ListDocumentsResponse,
+    ListenRequest,
+    ListenResponse,
     PartitionQueryRequest,
     PartitionQueryResponse,
     Precondition,
@@ -201,6 +203,13 @@ class Service:
             write.current_document.CopyFrom(request.current_document)
         await self.isolation(name.database).commit([write])
         return Empty()
+
+    async def listen(
+        self,
+        requests: AsyncIterator[ListenRequest],
+        send: Callable[[ListenResponse], Awaitable[None]],
+    ) -> None:
+        await listening.listen(self._databases, requests, send)
 
     async def _write_one(
         self, write: Write, request: CreateDocumentRequest | UpdateDocumentRequest
