@@ -376,6 +376,19 @@ class Write(_Message):
     update_transforms: RepeatedCompositeFieldContainer[DocumentTransform.FieldTransform]
     current_document: Precondition
 
+class WriteRequest(_Message):
+    database: str
+    stream_id: str
+    writes: RepeatedCompositeFieldContainer[Write]
+    stream_token: bytes
+    request_options: Message
+
+class WriteResponse(_Message):
+    stream_id: str
+    stream_token: bytes
+    write_results: RepeatedCompositeFieldContainer[WriteResult]
+    commit_time: Timestamp
+
 class WriteResult(_Message):
     update_time: Timestamp
     transform_results: RepeatedCompositeFieldContainer[Value]

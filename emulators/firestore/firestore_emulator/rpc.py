@@ -59,6 +59,7 @@ def _handlers(service: Service) -> dict[str, Handler]:
         "PartitionQuery": _unary(messages.PartitionQueryRequest, service.partition_query),
         "ListCollectionIds": _unary(messages.ListCollectionIdsRequest, service.list_collection_ids),
         "Listen": _conversation(messages.ListenRequest, service.listen),
+        "Write": _conversation(messages.WriteRequest, service.write),
     }
 
 

@@ -12,7 +12,16 @@ from typing import TypeAlias
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
-from firestore_emulator import fields, listening, listing, masks, partition, predicates, writes
+from firestore_emulator import (
+    fields,
+    listening,
+    listing,
+    masks,
+    partition,
+    predicates,
+    writes,
+    writing,
+)
 from firestore_emulator.aggregation import Aggregation
 from firestore_emulator.database import Database, Databases, Reading
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
@@ -47,6 +56,8 @@ from firestore_emulator.messages import (
     RunQueryResponse,
     UpdateDocumentRequest,
     Write,
+    WriteRequest,
+    WriteResponse,
     WriteResult,
 )
 from firestore_emulator.names import DocumentName, Parent
@@ -210,6 +221,13 @@ class Service:
         send: Callable[[ListenResponse], Awaitable[None]],
     ) -> None:
         await listening.listen(self._databases, requests, send)
+
+    async def write(
+        self,
+        requests: AsyncIterator[WriteRequest],
+        send: Callable[[WriteResponse], Awaitable[None]],
+    ) -> None:
+        await writing.write(self.isolation, requests, send)
 
     async def _write_one(
         self, write: Write, request: CreateDocumentRequest | UpdateDocumentRequest
