@@ -43,16 +43,16 @@ class Watch:
     def __init__(self, target: Target, wake: Callable[[], None]) -> None:
         self.target = target
         self._wake = wake
-        self._touched: dict[DocumentName, Document | None] = {}
+        self.touched: dict[DocumentName, Document | None] = {}
 
     def touch(self, name: DocumentName, change: Change) -> None:
-        at_last_snapshot = self._touched.setdefault(name, change.before)
+        at_last_snapshot = self.touched.setdefault(name, change.before)
         if at_last_snapshot is change.after:  # not there, as before
-            del self._touched[name]
+            del self.touched[name]
         self._wake()
 
     def changes(self, now: View) -> Changes:
-        touched, self._touched = self._touched, {}
+        touched, self.touched = self.touched, {}
         return self.target.changes(touched, now) if touched else {}
 
 

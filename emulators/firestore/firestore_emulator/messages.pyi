@@ -307,6 +307,7 @@ class StructuredQuery(_Message):
     find_nearest: Message
 
 class TargetChange(_Message):
+    TargetChangeType: EnumTypeWrapper
     NO_CHANGE: int
     ADD: int
     REMOVE: int
