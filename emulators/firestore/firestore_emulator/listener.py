@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc.status_pb2 import Status
 
-from firestore_emulator import fields
-from firestore_emulator.clock import in_microseconds, timestamp
+from firestore_emulator import listen_responses
 from firestore_emulator.database import Database, Databases
 from firestore_emulator.errors import (
     EmulatorError,
@@ -15,23 +13,17 @@ from firestore_emulator.errors import (
     InvalidArgumentError,
 )
 from firestore_emulator.feed import Change
-from firestore_emulator.field_paths import FieldPath
+from firestore_emulator.listen_responses import Projection, of_target, refused, snapshot
 from firestore_emulator.messages import (
     Document,
-    DocumentChange,
-    DocumentDelete,
-    DocumentRemove,
     ListenRequest,
     ListenResponse,
     TargetChange,
     TargetRequest,
 )
 from firestore_emulator.names import DocumentName
-from firestore_emulator.status import number_of
 from firestore_emulator.targets import Changes, Target, compile_target
 from firestore_emulator.view import View
-
-_TOKEN_BYTES = 8  # the snapshot's time, in microseconds
 
 
 class Watch:
@@ -90,7 +82,7 @@ class Listener:
         if not any(by_target.values()):
             return []
         time = self._database.read().time
-        return [*self._documents(by_target, self._database, time), _snapshot(time)]
+        return [*self._documents(by_target, self._database, time), snapshot(time)]
 
     def close(self) -> None:
         if self._database is not None:
@@ -101,25 +93,25 @@ class Listener:
         yield from self.changes()
         if request.target_id and self._assigns_ids:
             error = InvalidArgumentError("After a target with id 0, no other may be given.")
-            yield _refused(request.target_id, error)
+            yield refused(request.target_id, error)
             return
         target_id = self._id(request.target_id)
-        yield _of_target(target_id, TargetChange.ADD)
+        yield of_target(target_id, TargetChange.ADD)
         try:
             watch = Watch(compile_target(request, database), self._wake)
             since = _known(request, database)
         except EmulatorError as error:
-            yield _refused(target_id, error)
+            yield refused(target_id, error)
             return
         self._watches[target_id] = watch
         database.feed.watch(watch.target.interests, watch.touch)
         time = database.read().time
         if since is None and request.WhichOneof("resume_type"):
-            yield _of_target(target_id, TargetChange.RESET)
+            yield of_target(target_id, TargetChange.RESET)
         begin = watch.target.begin(database, since)
         yield from self._documents({target_id: begin}, database, time)
-        yield _of_target(target_id, TargetChange.CURRENT, time)
-        yield _snapshot(time)
+        yield of_target(target_id, TargetChange.CURRENT, time)
+        yield snapshot(time)
         if request.once:
             yield from self._remove(target_id, database)
 
@@ -138,7 +130,7 @@ class Listener:
         if target_id not in self._watches:
             return []
         self._forget(target_id, database)
-        return [_of_target(target_id, TargetChange.REMOVE)]
+        return [of_target(target_id, TargetChange.REMOVE)]
 
     def _forget(self, target_id: int, database: Database) -> None:
         watch = self._watches.pop(target_id)
@@ -147,46 +139,20 @@ class Listener:
     def _documents(
         self, by_target: Mapping[int, Changes], database: Database, time: Timestamp
     ) -> Iterator[ListenResponse]:
-        """Each document once, for all targets; but for every projection of it."""
+        """In the order in which commits touched them."""
         by_name: dict[DocumentName, dict[int, bool]] = {}
         for target_id, changes in by_target.items():
             for name, is_part in changes.items():
                 by_name.setdefault(name, {})[target_id] = is_part
         for name, parts in by_name.items():
-            document = database.get(name)
-            removed = [target_id for target_id, is_part in parts.items() if not is_part]
             shown = [target_id for target_id, is_part in parts.items() if is_part]
-            if document is None:
-                yield ListenResponse(
-                    document_delete=DocumentDelete(
-                        document=str(name), removed_target_ids=removed, read_time=time
-                    )
-                )
-            elif not shown:
-                yield ListenResponse(
-                    document_remove=DocumentRemove(
-                        document=str(name), removed_target_ids=removed, read_time=time
-                    )
-                )
-            else:
-                yield from self._shown(document, shown, removed)
-
-    def _shown(
-        self, document: Document, target_ids: Iterable[int], removed: Iterable[int]
-    ) -> Iterator[ListenResponse]:
-        for projection, ids in self._by_projection(target_ids).items():
-            yield ListenResponse(
-                document_change=DocumentChange(
-                    document=fields.project(document, projection),
-                    target_ids=ids,
-                    removed_target_ids=removed,
-                )
+            removed = [target_id for target_id, is_part in parts.items() if not is_part]
+            yield from listen_responses.of_document(
+                name, database.get(name), self._by_projection(shown), removed, time
             )
 
-    def _by_projection(
-        self, target_ids: Iterable[int]
-    ) -> dict[tuple[FieldPath, ...] | None, list[int]]:
-        ids: dict[tuple[FieldPath, ...] | None, list[int]] = {}
+    def _by_projection(self, target_ids: Iterable[int]) -> Mapping[Projection, Iterable[int]]:
+        ids: dict[Projection, list[int]] = {}
         for target_id in target_ids:
             ids.setdefault(self._watches[target_id].target.projection, []).append(target_id)
         return ids
@@ -195,9 +161,9 @@ class Listener:
 def _known(request: TargetRequest, database: Database) -> View | None:
     """What the client has already, as far as it says so and its time can still be read."""
     match request.WhichOneof("resume_type"):
-        case "resume_token" if len(request.resume_token) == _TOKEN_BYTES:
+        case "resume_token":
             try:
-                return database.read(timestamp(int.from_bytes(request.resume_token))).view
+                return database.read(listen_responses.time_of(request.resume_token)).view
             except EmulatorError:  # it may be from before a restart
                 return None
         case "read_time":
@@ -207,26 +173,3 @@ def _known(request: TargetRequest, database: Database) -> View | None:
                 return None
         case _:
             return None
-
-
-def _of_target(target_id: int, kind: int, time: Timestamp | None = None) -> ListenResponse:
-    change = TargetChange(target_change_type=kind, target_ids=[target_id])
-    if time is not None:
-        change.read_time.CopyFrom(time)
-        change.resume_token = _token(time)
-    return ListenResponse(target_change=change)
-
-
-def _refused(target_id: int, error: EmulatorError) -> ListenResponse:
-    response = _of_target(target_id, TargetChange.REMOVE)
-    response.target_change.cause.CopyFrom(Status(code=number_of(error), message=str(error)))
-    return response
-
-
-def _snapshot(time: Timestamp) -> ListenResponse:
-    """All targets are as they were at this time."""
-    return ListenResponse(target_change=TargetChange(read_time=time, resume_token=_token(time)))
-
-
-def _token(time: Timestamp) -> bytes:
-    return in_microseconds(time).to_bytes(_TOKEN_BYTES)
