@@ -139,7 +139,6 @@ class Listener:
     def _documents(
         self, by_target: Mapping[int, Changes], database: Database, time: Timestamp
     ) -> Iterator[ListenResponse]:
-        """In the order in which commits touched them."""
         by_name: dict[DocumentName, dict[int, bool]] = {}
         for target_id, changes in by_target.items():
             for name, is_part in changes.items():
