@@ -13,6 +13,7 @@ from firestore_emulator.errors import (
     InvalidArgumentError,
 )
 from firestore_emulator.feed import Change
+from firestore_emulator.index_checks import CheckIndexes, unchecked
 from firestore_emulator.listen_responses import Projection, of_target, refused, snapshot
 from firestore_emulator.messages import (
     Document,
@@ -49,10 +50,16 @@ class Watch:
 
 
 class Listener:
-    def __init__(self, databases: Databases, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        databases: Databases,
+        wake: Callable[[], None],
+        check_indexes: CheckIndexes = unchecked,
+    ) -> None:
         """Wakes whoever is to ask for changes."""
         self._databases = databases
         self._wake = wake
+        self._check_indexes = check_indexes
         self._database: Database | None = None
         self._watches: dict[int, Watch] = {}
         self._free_ids = count(1)
@@ -98,17 +105,17 @@ class Listener:
         target_id = self._id(request.target_id)
         yield of_target(target_id, TargetChange.ADD)
         try:
-            watch = Watch(compile_target(request, database), self._wake)
+            target = compile_target(request, database, self._check_indexes)
             since = _known(request, database)
         except EmulatorError as error:
             yield refused(target_id, error)
             return
-        self._watches[target_id] = watch
-        database.feed.watch(watch.target.interests, watch.touch)
+        watch = self._watches[target_id] = Watch(target, self._wake)
+        database.feed.watch(target.interests, watch.touch)
         time = database.read().time
         if since is None and request.WhichOneof("resume_type"):
             yield of_target(target_id, TargetChange.RESET)
-        begin = watch.target.begin(database, since)
+        begin = target.begin(database, since)
         yield from self._documents({target_id: begin}, database, time)
         yield of_target(target_id, TargetChange.CURRENT, time)
         yield snapshot(time)

@@ -4,18 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from firestore_emulator.database import Databases
+from firestore_emulator.index_checks import CheckIndexes
 from firestore_emulator.listener import Listener
 from firestore_emulator.messages import ListenRequest, ListenResponse
 
 
 async def listen(
     databases: Databases,
+    check_indexes: CheckIndexes,
     requests: AsyncIterator[ListenRequest],
     send: Callable[[ListenResponse], Awaitable[None]],
 ) -> None:
     """Takes no request and makes no snapshot while the client does not take what is sent."""
     due = asyncio.Event()
-    listener = Listener(databases, due.set)
+    listener = Listener(databases, due.set, check_indexes)
     reading = _read(requests, due)
     try:
         while True:

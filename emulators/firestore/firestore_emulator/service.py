@@ -17,6 +17,7 @@ from firestore_emulator import (
     listening,
     listing,
     masks,
+    ordered_listing,
     partition,
     predicates,
     writes,
@@ -25,6 +26,7 @@ from firestore_emulator import (
 from firestore_emulator.aggregation import Aggregation
 from firestore_emulator.database import Database, Databases, Reading
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
+from firestore_emulator.index_checks import CheckIndexes, unchecked
 from firestore_emulator.isolation import Isolation
 from firestore_emulator.locks import Read
 from firestore_emulator.messages import (
@@ -74,15 +76,21 @@ _ID_LENGTH = 20
 
 
 class Service:
-    def __init__(self, databases: Databases, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._databases = databases
+    def __init__(
+        self,
+        databases: Databases,
+        limits: Limits = DEFAULT_LIMITS,
+        check_indexes: CheckIndexes = unchecked,
+    ) -> None:
+        self.databases = databases
         self._limits = limits
+        self._check_indexes = check_indexes
         self._isolations: dict[str, Isolation] = {}
 
     def isolation(self, database: str) -> Isolation:
         isolation = self._isolations.get(database)
         if isolation is None:
-            isolation = Isolation(self._databases[database], self._limits)
+            isolation = Isolation(self.databases[database], self._limits)
             self._isolations[database] = isolation
         return isolation
 
@@ -104,7 +112,7 @@ class Service:
         self, request: BatchGetDocumentsRequest
     ) -> Sequence[BatchGetDocumentsResponse]:
         """What is missing comes last, as from the service."""
-        database = self._databases[request.database]
+        database = self.databases[request.database]
         names = [database.document_name(name) for name in dict.fromkeys(request.documents)]
         mask = masks.paths(request)
         seen = await self.isolation(request.database).read(request, Read(frozenset(names)))
@@ -123,13 +131,24 @@ class Service:
 
     async def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
         parent = Parent.parse(request.parent)
+        if request.order_by:
+            return await self._list_in_order(request, parent)
         wants = Read(predicate=predicates.of_listing(request, parent))
         seen = await self.isolation(parent.database).read(request, wants)
         return listing.list_documents(seen.view, parent, request)
 
+    async def _list_in_order(
+        self, request: ListDocumentsRequest, parent: Parent
+    ) -> ListDocumentsResponse:
+        query = ordered_listing.compile_query(request)
+        self._check_indexes(query, parent.database)
+        wants = Read(predicate=predicates.of_query(query, parent))
+        seen = await self.isolation(parent.database).read(request, wants)
+        return ordered_listing.list_documents(query, seen.view, parent, request)
+
     def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
         parent = Parent.parse(request.parent)
-        view, _ = _read(self._databases[parent.database], request)
+        view, _ = _read(self.databases[parent.database], request)
         return listing.list_collection_ids(view, parent, request)
 
     async def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
@@ -137,6 +156,7 @@ class Service:
             raise InvalidArgumentError("only structured queries are supported")
         parent = Parent.parse(request.parent)
         query = Query.compile(request.structured_query)
+        self._check_indexes(query, parent.database)
         wants = Read(predicate=predicates.of_query(query, parent))
         seen = await self.isolation(parent.database).read(request, wants)
         begun = [RunQueryResponse(transaction=seen.begun)] if seen.begun else []
@@ -152,6 +172,7 @@ class Service:
             raise InvalidArgumentError("Only structured aggregation queries are supported.")
         parent = Parent.parse(request.parent)
         aggregation = Aggregation.compile(request.structured_aggregation_query)
+        self._check_indexes(aggregation.query, parent.database)
         wants = Read(predicate=predicates.of_query(aggregation.query, parent))
         seen = await self.isolation(parent.database).read(request, wants)
         result = aggregation.run(seen.view, parent)
@@ -160,9 +181,10 @@ class Service:
         ]
 
     def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
+        """Of a group by name, so there is always an index for it."""
         parent = Parent.parse(request.parent)
         partition.check(parent, request)
-        view, _ = _read(self._databases[parent.database], request)
+        view, _ = _read(self.databases[parent.database], request)
         return partition.partition(view, parent, request)
 
     async def commit(self, request: CommitRequest) -> CommitResponse:
@@ -171,7 +193,7 @@ class Service:
         return CommitResponse(write_results=commit.results, commit_time=commit.time)
 
     async def batch_write(self, request: BatchWriteRequest) -> BatchWriteResponse:
-        database = self._databases[request.database]
+        database = self.databases[request.database]
         names = [database.document_name(writes.target(write)) for write in request.writes]
         if len(set(names)) < len(names):
             raise InvalidArgumentError(
@@ -220,7 +242,7 @@ class Service:
         requests: AsyncIterator[ListenRequest],
         send: Callable[[ListenResponse], Awaitable[None]],
     ) -> None:
-        await listening.listen(self._databases, requests, send)
+        await listening.listen(self.databases, self._check_indexes, requests, send)
 
     async def write(
         self,
@@ -235,7 +257,7 @@ class Service:
         mask = masks.paths(request)
         name = DocumentName.parse(write.update.name)
         await self.isolation(name.database).commit([write])
-        return fields.project(_found(self._databases[name.database], name), mask)
+        return fields.project(_found(self.databases[name.database], name), mask)
 
 
 def _read(database: Database, request: PastRequest) -> Reading:

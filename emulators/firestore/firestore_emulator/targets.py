@@ -11,6 +11,7 @@ from firestore_emulator.database import Database
 from firestore_emulator.errors import InvalidArgumentError
 from firestore_emulator.feed import Interest, Scope, in_document
 from firestore_emulator.field_paths import FieldPath
+from firestore_emulator.index_checks import CheckIndexes, unchecked
 from firestore_emulator.messages import Document, TargetRequest
 from firestore_emulator.names import DocumentName, Parent
 from firestore_emulator.query import Query
@@ -41,7 +42,9 @@ class Target(Protocol):
         ...
 
 
-def compile_target(request: TargetRequest, database: Database) -> Target:
+def compile_target(
+    request: TargetRequest, database: Database, check_indexes: CheckIndexes = unchecked
+) -> Target:
     match request.WhichOneof("target_type"):
         case "documents":
             return _Named(database.document_name(name) for name in request.documents.documents)
@@ -52,6 +55,7 @@ def compile_target(request: TargetRequest, database: Database) -> Target:
                     f'Parent "{request.query.parent}" is not in database "{database.name}".'
                 )
             query = Query.compile(request.query.structured_query)
+            check_indexes(query, database.name)
             if query.offset or query.limit is not None:
                 return _Window(query, parent)
             return _Found(query, parent)

@@ -25,6 +25,8 @@ from firestore_emulator.database import Database, Databases
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError
 from firestore_emulator.feed import Change
 from firestore_emulator.history import MAX_BYTES
+from firestore_emulator.index_checks import refusing
+from firestore_emulator.indexes import Indexes
 from firestore_emulator.listener import Listener, Watch
 from firestore_emulator.messages import (
     Cursor,
@@ -40,6 +42,7 @@ from firestore_emulator.query import Query
 from firestore_emulator.targets import compile_target
 
 INVALID_ARGUMENT = 3
+FAILED_PRECONDITION = 9
 UNIMPLEMENTED = 12
 
 
@@ -296,6 +299,16 @@ def test_a_target_that_cannot_be_is_refused_alone(
     assert stream.mirror.causes == {5: code}
     db.commit([put("c/a", x=5)])
     assert kinds(stream.take()) == ["document_change", "NO_CHANGE"]
+
+
+def test_a_query_without_its_index_is_refused_alone(databases: Databases) -> None:
+    needs_one = query(where=field_filter("x", "EQUAL", 1), order_by=orders("y"))
+    opened = Listener(databases, lambda: None, refusing(Indexes([], {})))
+    mirror = Mirror()
+    mirror.apply(opened.handle(add_query(1, needs_one)))
+    mirror.apply(opened.handle(add_query(2, BY_X)))
+    assert mirror.causes == {1: FAILED_PRECONDITION}
+    assert mirror.paths(2) == ["c/a", "c/b", "c/d"]
 
 
 @pytest.mark.parametrize(
