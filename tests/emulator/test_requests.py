@@ -190,8 +190,9 @@ def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, w
     root = f"{database}/documents"
     calls = {
         "ExecutePipeline": lambda: gapic.execute_pipeline(request={"database": database}),
-        "Listen": lambda: list(gapic.listen(iter([types.ListenRequest(database=database)]))),
-        "Write": lambda: list(gapic.write(iter([types.WriteRequest(database=database)]))),
+        "Resuming a Write stream": lambda: list(
+            gapic.write(iter([types.WriteRequest(database=database, stream_id="1")]))
+        ),
         "RunQueryRequest.explain_options": lambda: gapic.run_query(
             request={"parent": root, "structured_query": {}, "explain_options": {}}
         ),

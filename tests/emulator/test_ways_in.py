@@ -4,6 +4,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from http.client import HTTPConnection
@@ -196,8 +198,10 @@ def process(log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], s
         subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=stderr, text=True) as running,
     ):
         assert running.stdout is not None
-        yield running, running.stdout.readline().split()[-1]
-        running.terminate()
+        try:
+            yield running, running.stdout.readline().split()[-1]
+        finally:
+            running.terminate()
 
 
 def test_shutting_down_ends_the_process(tmp_path: Path) -> None:
@@ -230,6 +234,32 @@ def test_the_log_has_a_line_for_each_call(tmp_path: Path) -> None:
         f"Commit {DATABASE} c/d NOT_FOUND\n"
         "ExecutePipeline UNIMPLEMENTED\n"
     )
+
+
+LISTENING = """
+import sys
+from google.cloud.firestore import Client
+Client(project="p").collection("c").on_snapshot(lambda *_: print("current", flush=True))
+sys.stdin.read()
+"""
+
+
+def test_a_listening_client_that_is_killed_is_noticed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with process(log, "--log") as (_, address):
+        with subprocess.Popen(
+            [sys.executable, "-c", LISTENING],
+            env={**os.environ, "FIRESTORE_EMULATOR_HOST": address},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as client:
+            assert client.stdout is not None
+            assert client.stdout.readline() == b"current\n"
+            client.kill()
+        deadline = time.monotonic() + 10
+        while " Listen " not in log.read_text():  # the call has ended
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_export_and_import_of_a_running_one_and_of_its_directory(

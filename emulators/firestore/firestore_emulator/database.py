@@ -4,7 +4,7 @@ A stored Document is never mutated, only replaced, so whoever holds one, or a li
 taken at one time, holds a consistent snapshot. What is replaced or deleted goes to the history.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,6 +13,7 @@ from firestore_emulator import writes
 from firestore_emulator.by_id import ById, Span
 from firestore_emulator.clock import Clock, in_microseconds, timestamp
 from firestore_emulator.errors import FailedPreconditionError, InvalidArgumentError
+from firestore_emulator.feed import Change, Feed
 from firestore_emulator.history import MAX_BYTES, History
 from firestore_emulator.journal import InMemory, Journal
 from firestore_emulator.messages import Document, Write, WriteResult
@@ -26,13 +27,6 @@ _NANOS_PER_SECOND = 1_000_000_000
 class Commit(NamedTuple):
     time: Timestamp
     results: list[WriteResult]
-
-
-class Change(NamedTuple):
-    """Of one document."""
-
-    before: Document | None
-    after: Document | None
 
 
 class Staged(NamedTuple):
@@ -58,6 +52,7 @@ class Database:
     ) -> None:
         """The documents are those that it begins with."""
         self.name = name
+        self.feed = Feed()
         self._clock = clock or Clock()
         self._journal = journal or InMemory()
         self._collections: dict[str, ById[Document]] = {}
@@ -107,6 +102,7 @@ class Database:
         self._history.record(in_microseconds(now), ended)
         for name, change in changed.items():
             self._store(name, change.after)
+        self._tell(changed)
         return Commit(now, results)
 
     def changes(self, requested: Sequence[Write]) -> Iterable[Change]:
@@ -121,8 +117,10 @@ class Database:
         """Forgets what was before, too: it can no longer be read at its time."""
         now = in_microseconds(self._clock.commit_time())
         self._journal.clear(now)
+        gone = self._documents() if self.feed else ()
         self._collections.clear()
         self._history.clear(now)
+        self._tell({DocumentName.parse(each.name): Change(each, None) for each in gone})
         for callback in self._when_cleared:
             callback()
 
@@ -146,6 +144,14 @@ class Database:
         if time < self._history.oldest(now):
             raise FailedPreconditionError("The requested snapshot version is too old.")
         return PastView(self, self._history, time)
+
+    def _tell(self, changed: Mapping[DocumentName, Change]) -> None:
+        if self.feed:
+            for name, change in changed.items():
+                self.feed.tell(name, change)
+
+    def _documents(self) -> list[Document]:
+        return [each for documents in self._collections.values() for each in documents.values()]
 
     def _store(self, name: DocumentName, document: Document | None) -> None:
         if document is not None:

@@ -87,8 +87,23 @@ class Document(_Message):
     create_time: Timestamp
     update_time: Timestamp
 
+class DocumentChange(_Message):
+    document: Document
+    target_ids: RepeatedScalarFieldContainer[int]
+    removed_target_ids: RepeatedScalarFieldContainer[int]
+
+class DocumentDelete(_Message):
+    document: str
+    removed_target_ids: RepeatedScalarFieldContainer[int]
+    read_time: Timestamp
+
 class DocumentMask(_Message):
     field_paths: RepeatedScalarFieldContainer[str]
+
+class DocumentRemove(_Message):
+    document: str
+    removed_target_ids: RepeatedScalarFieldContainer[int]
+    read_time: Timestamp
 
 class DocumentTransform(_Message):
     class FieldTransform(_Message):
@@ -138,6 +153,17 @@ class ListDocumentsRequest(_Message):
 class ListDocumentsResponse(_Message):
     documents: RepeatedCompositeFieldContainer[Document]
     next_page_token: str
+
+class ListenRequest(_Message):
+    database: str
+    add_target: TargetRequest
+    remove_target: int
+
+class ListenResponse(_Message):
+    target_change: TargetChange
+    document_change: DocumentChange
+    document_delete: DocumentDelete
+    document_remove: DocumentRemove
 
 class MapValue(_Message):
     fields: MessageMap[str, Value]
@@ -280,6 +306,35 @@ class StructuredQuery(_Message):
     limit: Int32Value
     find_nearest: Message
 
+class TargetChange(_Message):
+    TargetChangeType: EnumTypeWrapper
+    NO_CHANGE: int
+    ADD: int
+    REMOVE: int
+    CURRENT: int
+    RESET: int
+    target_change_type: int
+    target_ids: RepeatedScalarFieldContainer[int]
+    cause: Status
+    resume_token: bytes
+    read_time: Timestamp
+
+class TargetRequest(_Message):
+    class DocumentsTarget(_Message):
+        documents: RepeatedScalarFieldContainer[str]
+
+    class QueryTarget(_Message):
+        parent: str
+        structured_query: StructuredQuery
+
+    query: TargetRequest.QueryTarget
+    documents: TargetRequest.DocumentsTarget
+    resume_token: bytes
+    read_time: Timestamp
+    target_id: int
+    once: bool
+    expected_count: Int32Value
+
 class TransactionOptions(_Message):
     class ReadOnly(_Message):
         read_time: Timestamp
@@ -321,6 +376,19 @@ class Write(_Message):
     update_mask: DocumentMask
     update_transforms: RepeatedCompositeFieldContainer[DocumentTransform.FieldTransform]
     current_document: Precondition
+
+class WriteRequest(_Message):
+    database: str
+    stream_id: str
+    writes: RepeatedCompositeFieldContainer[Write]
+    stream_token: bytes
+    request_options: Message
+
+class WriteResponse(_Message):
+    stream_id: str
+    stream_token: bytes
+    write_results: RepeatedCompositeFieldContainer[WriteResult]
+    commit_time: Timestamp
 
 class WriteResult(_Message):
     update_time: Timestamp

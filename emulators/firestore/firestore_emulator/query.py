@@ -4,7 +4,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from firestore_emulator import field_paths, fields, filters
@@ -105,11 +105,14 @@ class Query:
         )
 
     def run(self, view: View, parent: Parent) -> list[Document]:
+        return [fields.project(each, self.projection) for each in self.matches(view, parent)]
+
+    def matches(self, view: View, parent: Parent) -> Iterator[Document]:
+        """The results as they are stored."""
         by_name = len(self.orders) == 1  # the name is always the last of them
         found = self._scanned(view, parent) if by_name else self._sorted(view, parent)
         end = None if self.limit is None else self.offset + self.limit
-        page = itertools.islice(found, self.offset, end)
-        return [fields.project(document, self.projection) for document in page]
+        return itertools.islice(found, self.offset, end)
 
     def _scanned(self, view: View, parent: Parent) -> Iterator[Document]:
         """In the order of names, from the start cursor on, and only as far as is asked for."""
@@ -151,6 +154,11 @@ class Query:
             return False
         row = self._row(document)
         return row is not None and self._within_bounds(row)
+
+    def up_to(self, last: Document) -> Self:
+        """The same query, ended by one of its results."""
+        position = self._position(last)
+        return self if position is None else replace(self, end=Bound(position, before=False))
 
     def _rows(self, view: View, parent: Parent) -> Iterator[Row]:
         for document in self.selector.documents(view, parent):

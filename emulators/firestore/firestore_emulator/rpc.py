@@ -58,6 +58,8 @@ def _handlers(service: Service) -> dict[str, Handler]:
         ),
         "PartitionQuery": _unary(messages.PartitionQueryRequest, service.partition_query),
         "ListCollectionIds": _unary(messages.ListCollectionIdsRequest, service.list_collection_ids),
+        "Listen": _conversation(messages.ListenRequest, service.listen),
+        "Write": _conversation(messages.WriteRequest, service.write),
     }
 
 
@@ -93,6 +95,24 @@ def _streamed(
             yield response.SerializeToString()
 
     return grpc.unary_stream_rpc_method_handler(call)
+
+
+def _conversation(
+    kind: type[Request],
+    method: Callable[
+        [AsyncIterator[Request], Callable[[Message], Awaitable[None]]], Awaitable[None]
+    ],
+) -> Handler:
+    """Streams both ways. It is cancelled when the client goes away."""
+
+    async def call(stream: AsyncIterator[bytes], context: Context) -> None:
+        try:
+            requests = (_parsed(kind, data) async for data in stream)
+            await method(requests, lambda response: context.write(response.SerializeToString()))
+        except EmulatorError as error:
+            await _refuse(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(call)
 
 
 def _absent(name: str) -> Handler:

@@ -6,7 +6,7 @@ One that may wait for locks is a coroutine. Other than for them none gives way t
 import asyncio
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from google.protobuf.empty_pb2 import Empty
@@ -14,12 +14,14 @@ from google.rpc.status_pb2 import Status
 
 from firestore_emulator import (
     fields,
+    listening,
     listing,
     masks,
     ordered_listing,
     partition,
     predicates,
     writes,
+    writing,
 )
 from firestore_emulator.aggregation import Aggregation
 from firestore_emulator.database import Database, Databases, Reading
@@ -44,6 +46,8 @@ from firestore_emulator.messages import (
     ListCollectionIdsResponse,
     ListDocumentsRequest,
     ListDocumentsResponse,
+    ListenRequest,
+    ListenResponse,
     PartitionQueryRequest,
     PartitionQueryResponse,
     Precondition,
@@ -54,6 +58,8 @@ from firestore_emulator.messages import (
     RunQueryResponse,
     UpdateDocumentRequest,
     Write,
+    WriteRequest,
+    WriteResponse,
     WriteResult,
 )
 from firestore_emulator.names import DocumentName, Parent
@@ -230,6 +236,20 @@ class Service:
             write.current_document.CopyFrom(request.current_document)
         await self.isolation(name.database).commit([write])
         return Empty()
+
+    async def listen(
+        self,
+        requests: AsyncIterator[ListenRequest],
+        send: Callable[[ListenResponse], Awaitable[None]],
+    ) -> None:
+        await listening.listen(self.databases, self._check_indexes, requests, send)
+
+    async def write(
+        self,
+        requests: AsyncIterator[WriteRequest],
+        send: Callable[[WriteResponse], Awaitable[None]],
+    ) -> None:
+        await writing.write(self.isolation, requests, send)
 
     async def _write_one(
         self, write: Write, request: CreateDocumentRequest | UpdateDocumentRequest

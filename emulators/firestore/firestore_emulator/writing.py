@@ -1,0 +1,46 @@
+"""One stream of Write: a handshake, and then commits, one after another."""
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
+
+from firestore_emulator.errors import InvalidArgumentError, NotThereYetError
+from firestore_emulator.isolation import Isolation
+from firestore_emulator.messages import WriteRequest, WriteResponse
+
+_ID_BYTES = 16
+
+
+async def write(
+    isolation_of: Callable[[str], Isolation],
+    requests: AsyncIterator[WriteRequest],
+    send: Callable[[WriteResponse], Awaitable[None]],
+) -> None:
+    """Ends with the first commit that is refused. What was answered before stays written.
+
+    Tokens number the responses. As in the official emulator nobody asks for them: they are for
+    resuming a stream, and for that the responses would have to be kept.
+    """
+    first = await anext(requests, None)
+    if first is None:
+        return
+    isolation = isolation_of(first.database)
+    _check_handshake(first)
+    tokens = (str(number).encode() for number in count())
+    await send(WriteResponse(stream_id=secrets.token_hex(_ID_BYTES), stream_token=next(tokens)))
+    async for request in requests:
+        if request.stream_id:
+            raise InvalidArgumentError("Only the first request of a stream has a stream_id.")
+        response = WriteResponse(stream_token=next(tokens))
+        if request.writes:
+            commit = await isolation.commit(request.writes)
+            response.write_results.extend(commit.results)
+            response.commit_time.CopyFrom(commit.time)
+        await send(response)
+
+
+def _check_handshake(request: WriteRequest) -> None:
+    if request.stream_id or request.stream_token:
+        raise NotThereYetError("Resuming a Write stream")
+    if request.writes:
+        raise InvalidArgumentError("'writes' must not be set on an initial write request.")

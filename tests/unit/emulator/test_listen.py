@@ -1,0 +1,520 @@
+"""What one stream of Listen sends, commit by commit."""
+
+import random
+from contextlib import suppress
+
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+from support.firestore_messages import (
+    DATABASE,
+    composite,
+    delete,
+    field_filter,
+    name,
+    orders,
+    put,
+    stored,
+    value,
+)
+from support.listening import ROOT, Contents, Mirror, add_documents, add_query, remove
+
+from firestore_emulator.clock import Clock, timestamp
+from firestore_emulator.database import Database, Databases
+from firestore_emulator.errors import EmulatorError, InvalidArgumentError
+from firestore_emulator.feed import Change
+from firestore_emulator.history import MAX_BYTES
+from firestore_emulator.index_checks import refusing
+from firestore_emulator.indexes import Indexes
+from firestore_emulator.listener import Listener, Watch
+from firestore_emulator.messages import (
+    Cursor,
+    ListenRequest,
+    ListenResponse,
+    StructuredQuery,
+    TargetChange,
+    TargetRequest,
+    Write,
+)
+from firestore_emulator.names import DocumentName, Parent
+from firestore_emulator.query import Query
+from firestore_emulator.targets import compile_target
+
+INVALID_ARGUMENT = 3
+FAILED_PRECONDITION = 9
+UNIMPLEMENTED = 12
+
+
+def query(collection_id: str = "c", *, group: bool = False, **fields: object) -> StructuredQuery:
+    return StructuredQuery(
+        from_=[{"collection_id": collection_id, "all_descendants": group}], **fields
+    )
+
+
+EVERYTHING = query()
+BY_X = query(order_by=orders("x"))
+FIRST_TWO = query(order_by=orders("x"), limit={"value": 2})
+
+
+class Stream:
+    """A client's, which takes what is sent whenever it is woken."""
+
+    def __init__(self, databases: Databases, mirror: Mirror | None = None) -> None:
+        self.mirror = mirror or Mirror()
+        self.woken = 0
+        self.listener = Listener(databases, self._wake)
+
+    def send(self, *requests: ListenRequest) -> list[ListenResponse]:
+        responses = [each for request in requests for each in self.listener.handle(request)]
+        self.mirror.apply(responses)
+        return responses
+
+    def take(self) -> list[ListenResponse]:
+        responses = self.listener.changes()
+        self.mirror.apply(responses)
+        return responses
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+
+@pytest.fixture
+def databases() -> Databases:
+    made = Databases()
+    made[DATABASE].commit([put("c/a", x=1), put("c/b", x=2), put("c/d", x=3)])
+    return made
+
+
+@pytest.fixture
+def db(databases: Databases) -> Database:
+    return databases[DATABASE]
+
+
+@pytest.fixture
+def stream(databases: Databases) -> Stream:
+    return Stream(databases)
+
+
+def kinds(responses: list[ListenResponse]) -> list[str]:
+    """The changes of targets by their own names, the rest by that of the response."""
+    return [
+        TargetChange.TargetChangeType.Name(each.target_change.target_change_type)
+        if each.HasField("target_change")
+        else str(each.WhichOneof("response_type"))
+        for each in responses
+    ]
+
+
+def test_a_target_begins_with_all_that_is_there(stream: Stream) -> None:
+    assert kinds(stream.send(add_documents(1, "c/a", "c/none", "c/a"))) == [
+        "ADD",
+        "document_change",
+        "document_delete",
+        "CURRENT",
+        "NO_CHANGE",
+    ]
+    assert kinds(stream.send(add_query(2, EVERYTHING))) == [
+        "ADD",
+        *["document_change"] * 3,
+        "CURRENT",
+        "NO_CHANGE",
+    ]
+    assert stream.mirror.paths(1) == ["c/a"]
+    assert stream.mirror.paths(2) == ["c/a", "c/b", "c/d"]
+
+
+def test_a_commit_is_told_once_for_all_targets(db: Database, stream: Stream) -> None:
+    less = query(where=field_filter("x", "LESS_THAN", 3))
+    stream.send(add_documents(1, "c/a"), add_query(2, EVERYTHING), add_query(3, less))
+    db.commit([put("c/a", x=5), put("c/e", x=2), delete("c/d")])
+    changed, created, deleted, _ = responses = stream.take()
+    assert kinds(responses)[-1] == "NO_CHANGE"
+    assert changed.document_change.document.fields["x"] == value(5)
+    assert changed.document_change.target_ids == [1, 2]
+    assert changed.document_change.removed_target_ids == [3]
+    assert created.document_change.document.name == name("c/e")
+    assert created.document_change.target_ids == [2, 3]
+    assert deleted.document_delete.document == name("c/d")
+    assert deleted.document_delete.removed_target_ids == [2]
+    assert stream.take() == []
+
+
+def test_a_document_that_matches_no_longer_is_out_of_view(db: Database, stream: Stream) -> None:
+    stream.send(add_query(1, query(where=field_filter("x", "EQUAL", 2))))
+    db.commit([put("c/b", x=9)])
+    assert kinds(stream.take()) == ["document_remove", "NO_CHANGE"]
+    assert stream.mirror.paths(1) == []
+
+
+def test_of_several_commits_comes_what_they_come_to(db: Database, stream: Stream) -> None:
+    stream.send(add_query(1, EVERYTHING), add_documents(2, "c/n"))
+    db.commit([put("c/b", x=7)])
+    db.commit([put("c/n")])
+    db.commit([put("c/b", x=8), delete("c/n")])
+    change, _ = stream.take()
+    assert change.document_change.document.fields["x"] == value(8)
+    assert stream.mirror.paths(2) == []
+
+
+@pytest.mark.parametrize(
+    "write", [put("d/x"), put("c/a/c/x"), put("c/b", x=2), delete("c/none"), put("e/c/e/c")]
+)
+def test_what_does_not_touch_a_target_wakes_nobody(
+    db: Database, stream: Stream, write: Write
+) -> None:
+    stream.send(add_query(1, EVERYTHING), add_documents(2, "c/a"), add_query(3, FIRST_TWO))
+    db.commit([write])
+    assert stream.woken == 0
+
+
+def test_what_is_no_result_before_or_after_is_no_snapshot(db: Database, stream: Stream) -> None:
+    stream.send(add_query(1, query(where=field_filter("x", "EQUAL", 2))))
+    db.commit([put("c/a", x=5), put("c/n")])
+    assert stream.take() == []
+
+
+def test_a_collection_group_is_below_its_parent(db: Database, stream: Stream) -> None:
+    stream.send(
+        add_query(1, query("g", group=True)),
+        add_query(2, query("g", group=True), parent=f"{ROOT}/c/a"),
+        add_query(3, StructuredQuery(), parent=f"{ROOT}/c/a"),
+    )
+    db.commit([put("g/1"), put("c/a/g/2"), put("c/a/s/t/g/3"), put("c/a/h/4")])
+    stream.take()
+    assert stream.mirror.paths(1) == ["c/a/g/2", "c/a/s/t/g/3", "g/1"]
+    assert stream.mirror.paths(2) == ["c/a/g/2", "c/a/s/t/g/3"]
+    assert stream.mirror.paths(3) == ["c/a/g/2", "c/a/h/4"]
+
+
+def test_a_projection_is_of_its_target(db: Database, stream: Stream) -> None:
+    only_y = query(select={"fields": [{"field_path": "y"}]})
+    stream.send(add_query(1, only_y), add_query(2, EVERYTHING), add_query(3, only_y))
+    db.commit([put("c/a", x=1, y=2)])
+    stream.take()
+    fields = [set(stream.mirror.contents[n][name("c/a")].fields) for n in (1, 2, 3)]
+    assert fields == [{"y"}, {"x", "y"}, {"y"}]
+
+
+def test_clearing_the_database_takes_all_away(db: Database, stream: Stream) -> None:
+    stream.send(add_query(1, EVERYTHING), add_documents(2, "c/a"), add_query(3, FIRST_TWO))
+    db.clear()
+    stream.take()
+    assert [stream.mirror.paths(n) for n in (1, 2, 3)] == [[], [], []]
+
+
+def test_who_leaves_the_first_lets_another_in(db: Database, stream: Stream) -> None:
+    stream.send(add_query(1, FIRST_TWO))
+    assert stream.mirror.paths(1) == ["c/a", "c/b"]
+    db.commit([delete("c/a")])
+    stream.take()
+    assert stream.mirror.paths(1) == ["c/b", "c/d"]
+    db.commit([put("c/e", x=0)])
+    stream.take()
+    assert stream.mirror.paths(1) == ["c/b", "c/e"]
+
+
+def test_behind_the_last_of_the_first_no_query_runs(
+    db: Database, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream.send(add_query(1, FIRST_TWO))
+    monkeypatch.setattr(Query, "matches", lambda *_: pytest.fail("it ran"))
+    db.commit([put("c/d", x=4), put("c/e", x=3)])
+    db.commit([delete("c/d")])
+    assert stream.take() == []
+
+
+def test_a_target_that_is_removed_hears_no_more(db: Database, stream: Stream) -> None:
+    stream.send(add_query(1, EVERYTHING), add_query(2, BY_X))
+    db.commit([put("c/e", x=1)])
+    assert kinds(stream.send(remove(1))) == ["REMOVE"]
+    (change, _) = stream.take()
+    assert change.document_change.target_ids == [2]
+    assert stream.send(remove(1), remove(99)) == []
+    assert kinds(stream.send(remove(2))) == ["REMOVE"]
+    db.commit([put("c/f", x=1)])
+    assert stream.take() == []
+    assert not db.feed
+
+
+def test_a_target_added_meanwhile_is_of_the_same_snapshot(db: Database, stream: Stream) -> None:
+    stream.send(add_query(1, EVERYTHING))
+    db.commit([delete("c/a")])
+    assert kinds(stream.send(add_documents(2, "c/a"))) == [
+        "document_delete",
+        "NO_CHANGE",
+        "ADD",
+        "document_delete",
+        "CURRENT",
+        "NO_CHANGE",
+    ]
+
+
+def test_once(db: Database, stream: Stream) -> None:
+    assert kinds(stream.send(add_documents(1, "c/a", once=True))) == [
+        "ADD",
+        "document_change",
+        "CURRENT",
+        "NO_CHANGE",
+        "REMOVE",
+    ]
+    assert stream.mirror.causes == {1: 0}
+    assert not db.feed
+
+
+def test_ids_that_the_server_assigns(stream: Stream) -> None:
+    stream.send(add_documents(1, "c/a"), add_documents(0, "c/a"), add_documents(0, "c/b"))
+    assert stream.mirror.contents.keys() == {1, 2, 3}
+    stream.send(remove(3), add_documents(0, "c/b"))
+    assert stream.mirror.kinds[-1] == ("CURRENT", 4)
+    stream.send(add_documents(7, "c/b"))
+    assert stream.mirror.kinds[-1] == ("REMOVE", 7)
+    assert stream.mirror.causes[7] == INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (add_documents(5, "c"), INVALID_ARGUMENT),
+        (ListenRequest(database=DATABASE, add_target={"target_id": 5}), INVALID_ARGUMENT),
+        (
+            ListenRequest(database=DATABASE, add_target={"target_id": 5, "query": {}}),
+            INVALID_ARGUMENT,
+        ),
+        (add_query(5, EVERYTHING, parent="nowhere"), INVALID_ARGUMENT),
+        (
+            add_query(5, EVERYTHING, parent="projects/q/databases/(default)/documents"),
+            INVALID_ARGUMENT,
+        ),
+        (add_query(5, query(limit={"value": -1})), INVALID_ARGUMENT),
+        (add_query(5, query(find_nearest={})), UNIMPLEMENTED),
+        (add_query(5, EVERYTHING, read_time={"seconds": 10**11}), INVALID_ARGUMENT),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused_alone(
+    db: Database, stream: Stream, request_: ListenRequest, code: int
+) -> None:
+    stream.send(add_documents(1, "c/a"))
+    assert kinds(stream.send(request_)) == ["ADD", "REMOVE"]
+    assert stream.mirror.causes == {5: code}
+    db.commit([put("c/a", x=5)])
+    assert kinds(stream.take()) == ["document_change", "NO_CHANGE"]
+
+
+def test_a_query_without_its_index_is_refused_alone(databases: Databases) -> None:
+    needs_one = query(where=field_filter("x", "EQUAL", 1), order_by=orders("y"))
+    opened = Listener(databases, lambda: None, refusing(Indexes([], {})))
+    mirror = Mirror()
+    mirror.apply(opened.handle(add_query(1, needs_one)))
+    mirror.apply(opened.handle(add_query(2, BY_X)))
+    assert mirror.causes == {1: FAILED_PRECONDITION}
+    assert mirror.paths(2) == ["c/a", "c/b", "c/d"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (ListenRequest(), "name of a database"),
+        (ListenRequest(database=DATABASE), "neither adds a target nor removes one"),
+        (add_documents(-1, "c/a"), "negative"),
+        (add_documents(1, "c/a"), "has a target 1 already"),
+        (
+            ListenRequest(database="projects/p/databases/other", remove_target=1),
+            "listens to one database",
+        ),
+    ],
+)
+def test_requests_that_end_the_stream(
+    db: Database, stream: Stream, request_: ListenRequest, message: str
+) -> None:
+    stream.send(add_documents(1, "c/a"))
+    with pytest.raises(InvalidArgumentError, match=message):
+        stream.send(request_)
+    stream.listener.close()
+    assert not db.feed
+
+
+def resume(databases: Databases, left: Stream, request: TargetRequest) -> Stream:
+    request.resume_token = left.mirror.token
+    left.listener.close()
+    opened = Stream(databases, left.mirror.resumed())
+    opened.send(ListenRequest(database=DATABASE, add_target=request))
+    return opened
+
+
+@pytest.mark.parametrize("asked", [EVERYTHING, BY_X, FIRST_TWO])
+def test_a_stream_goes_on_where_another_ended(
+    databases: Databases, db: Database, stream: Stream, asked: StructuredQuery
+) -> None:
+    request = add_query(1, asked).add_target
+    stream.send(add_query(1, asked))
+    db.commit([delete("c/a"), put("c/b", x=0)])
+    opened = resume(databases, stream, request)
+    assert [kind for kind, _ in opened.mirror.kinds] == ["ADD", "CURRENT"]
+    assert opened.mirror.paths(1) == ["c/b", "c/d"]
+    again = resume(databases, opened, request)
+    assert again.mirror.paths(1) == ["c/b", "c/d"]
+    db.commit([put("c/c", x=1)])
+    again.take()
+    assert "c/c" in again.mirror.paths(1)
+
+
+def test_documents_by_name_go_on_too(databases: Databases, db: Database, stream: Stream) -> None:
+    request = add_documents(1, "c/a", "c/b", "c/none")
+    stream.send(request)
+    time = db.read().time
+    db.commit([delete("c/a")])
+    opened = Stream(databases, stream.mirror.resumed())
+    request.add_target.read_time.CopyFrom(time)
+    assert kinds(opened.send(request)) == ["ADD", "document_delete", "CURRENT", "NO_CHANGE"]
+    assert opened.mirror.paths(1) == ["c/b"]
+
+
+@pytest.mark.parametrize("token", [b"?", b"\xff" * 8, (1).to_bytes(8), b"\n\t\x08\xee"])
+def test_what_cannot_be_gone_on_from_begins_again(databases: Databases, token: bytes) -> None:
+    stream = Stream(databases)
+    stream.mirror.contents[1] = {"gone": put("c/gone").update}
+    responses = stream.send(add_query(1, EVERYTHING, resume_token=token))
+    assert kinds(responses)[:2] == ["ADD", "RESET"]
+    assert stream.mirror.paths(1) == ["c/a", "c/b", "c/d"]
+    long_ago = Stream(databases)
+    responses = long_ago.send(add_query(1, EVERYTHING, read_time=timestamp(1)))
+    assert kinds(responses)[:2] == ["ADD", "RESET"]
+
+
+def test_who_does_not_ask_holds_no_more_than_there_is(db: Database) -> None:
+    """A client that has stopped reading, while documents come and go."""
+    target = compile_target(add_query(1, EVERYTHING).add_target, db)
+    watch = Watch(target, lambda: None)
+    db.feed.watch(target.interests, watch.touch)
+    for n in range(100):
+        db.commit([put(f"c/{n}"), put("c/a", x=n)])
+        db.commit([delete(f"c/{n}")])
+    assert list(watch.touched) == [DocumentName.parse(name("c/a"))]
+
+
+def test_the_feed_tells_each_of_what_it_watches(db: Database) -> None:
+    told = []
+
+    def tell(of: DocumentName, change: Change) -> None:
+        told.append((of.id, change.before is None, change.after is None))
+
+    interests = list(compile_target(add_documents(1, "c/a", "c/n").add_target, db).interests)
+    db.feed.watch(interests, tell)
+    db.commit([put("c/a", x=5), put("c/b", x=5), put("c/n")])
+    db.commit([delete("c/n")])
+    assert told == [("a", False, False), ("n", True, False), ("n", False, True)]
+    db.feed.unwatch(interests, tell)
+    assert not db.feed
+
+
+SHAPES = [
+    EVERYTHING,
+    BY_X,
+    query(where=field_filter("x", "GREATER_THAN", 2)),
+    query(where=field_filter("x", "IN", [1, 4]), select={"fields": [{"field_path": "y"}]}),
+    query(
+        where=composite("OR", field_filter("x", "EQUAL", 0), field_filter("y", "EQUAL", 1)),
+        limit={"value": 3},
+    ),
+    FIRST_TWO,
+    query(order_by=orders("-x", "y"), limit={"value": 3}),
+    query(order_by=orders("-__name__"), limit={"value": 2}, offset=1),
+    query(order_by=orders("x"), offset=2),
+    query(order_by=orders("x"), start_at=Cursor(values=[value(2)], before=True)),
+    query(
+        order_by=orders("x"),
+        start_at=Cursor(values=[value(1)], before=False),
+        end_at=Cursor(values=[value(4)], before=False),
+        limit={"value": 2},
+    ),
+    query(limit={"value": 0}),
+    query("s", group=True, limit={"value": 2}),
+    StructuredQuery(),
+]
+PATHS = [*(f"c/{n}" for n in range(6)), "c/0/s/1", "c/1/s/2", "s/1", "d/1"]
+
+
+def expected(db: Database, shape: StructuredQuery) -> Contents:
+    found = Query.compile(shape).run(db, Parent(DATABASE, ""))
+    return {document.name: document for document in found}
+
+
+def random_writes(chance: random.Random) -> list[Write]:
+    return [
+        delete(path)
+        if chance.random() < 0.3
+        else put(path, x=chance.randrange(5), **({"y": 1} if chance.random() < 0.5 else {}))
+        for path in chance.choices(PATHS, k=chance.randint(1, 3))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("history", [MAX_BYTES, 400])
+def test_after_every_commit_it_is_what_the_queries_find(seed: int, history: int) -> None:
+    """Over streams that end and go on, where the history reaches back and where it does not."""
+    chance = random.Random(seed)  # noqa: S311 - to be repeated
+    databases = Databases(lambda of: Database(of, Clock(lambda: 10**12), history))
+    db = databases[DATABASE]
+    asked = [add_query(n, shape) for n, shape in enumerate(SHAPES, 1)]
+    asked.append(add_documents(len(SHAPES) + 1, *PATHS[:3]))
+    stream = Stream(databases)
+    stream.send(*asked)
+    resets = clears = 0
+    for _ in range(120):
+        for _ in range(chance.choice([1, 1, 1, 4])):
+            db.commit(random_writes(chance))
+        if chance.random() < 0.1:
+            stream.listener.close()
+            if cleared := chance.random() < 0.1:
+                db.clear()
+                clears += 1
+            token = stream.mirror.token
+            stream = Stream(databases, stream.mirror.resumed())
+            for each in asked:
+                each.add_target.resume_token = token
+                stream.send(each)
+            reset = ("RESET", 1) in stream.mirror.kinds
+            assert reset or not cleared
+            resets += reset
+        else:
+            stream.take()
+        for target_id, shape in enumerate(SHAPES, 1):
+            assert stream.mirror.contents[target_id] == expected(db, shape)
+        there = {path for path in PATHS[:3] if stored(db, path)}
+        assert set(stream.mirror.paths(len(SHAPES) + 1)) == there
+    assert (resets > clears) == (history < MAX_BYTES)
+
+
+REQUESTS = [
+    add_documents(1, "c/a", resume_token=(10**12).to_bytes(8)),
+    add_query(2, FIRST_TWO, read_time={"seconds": 5, "nanos": 1000}),
+    add_query(0, SHAPES[4], once=True),
+    remove(1),
+]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(REQUESTS), st.integers(0, 2000), st.binary(min_size=0, max_size=2)
+        ),
+        max_size=4,
+    )
+)
+def test_no_request_raises_anything_but_its_errors(
+    damaged: list[tuple[ListenRequest, int, bytes]],
+) -> None:
+    databases = Databases()
+    db = databases[DATABASE]
+    stream = Stream(databases)
+    for request, position, replacement in damaged:
+        data = bytearray(request.SerializeToString())
+        at = position % (len(data) + 1)
+        data[at : at + 1] = replacement
+        with suppress(DecodeError, EmulatorError):
+            stream.send(ListenRequest.FromString(bytes(data)))
+        db.commit([put("c/a")])
+        stream.take()
+    stream.listener.close()
+    assert not db.feed
