@@ -17,7 +17,7 @@ from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import firestore
 
-from functions_common import logs
+from functions_common import activity, logs
 from functions_common.store_errors import (
     ConflictError,
     OutcomeUnknownError,
@@ -109,18 +109,20 @@ def moment(time: datetime | Timestamp) -> datetime:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Turn the client's errors of a read into ours."""
+    """Turn the client's errors of a read into ours; its time is Firestore's."""
     try:
-        yield
+        with activity.part("firestore"):
+            yield
     except (google_errors.GoogleAPICallError, GoogleAuthError) as error:
         raise _unavailable(error) from error
 
 
 @contextmanager
 def committing() -> Iterator[None]:
-    """Turn the client's errors of a commit into ours."""
+    """Turn the client's errors of a commit into ours; its time is Firestore's."""
     try:
-        yield
+        with activity.part("firestore"):
+            yield
     except _CONFLICTS as error:
         raise ConflictError(str(error)) from error
     except (*_REFUSALS, GoogleAuthError) as error:

@@ -46,10 +46,25 @@ _HEADERS: dict[str, Schema] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
     },
+    "Server-Timing": {
+        "description": "Milliseconds in all, and of what was waited for; `cold` where the request"
+        " was the first one of its process",
+        "required": True,
+        "schema": {"type": "string", "examples": ["total;dur=14.2, inventory;dur=8.1, cold"]},
+    },
     "WWW-Authenticate": {
         "description": "How to be let in",
         "required": True,
         "schema": {"type": "string", "const": "Bearer"},
+    },
+    "X-Pod": {
+        "description": "Who answered: the pod, or outside of Kubernetes host and process",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "X-Revision": {
+        "description": "Of the Knative Service; absent elsewhere",
+        "schema": {"type": "string"},
     },
     "X-Trace-Id": {
         "description": "Of this request, in its log line too; of the `traceparent` sent, if any",
@@ -173,8 +188,11 @@ def _answer(answer: Answer, types: _Types) -> Schema:
     }
 
 
+_ON_EVERY_ANSWER = ("Server-Timing", "X-Pod", "X-Revision", "X-Trace-Id")
+
+
 def _headers(names: Iterable[str]) -> Schema:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, "X-Trace-Id")}
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, *_ON_EVERY_ANSWER)}
 
 
 def _implied(operation: Operation, *, several_roles: bool) -> Iterator[ProblemType]:

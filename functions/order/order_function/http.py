@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Response, request
 from werkzeug.exceptions import NotFound
 
-from functions_common import paging, parsing, problems, web
+from functions_common import activity, paging, parsing, problems, web
 from functions_common.callers import Callers
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
@@ -46,7 +46,9 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
             settings.request_deadline_seconds,
         )
     callers = Callers({OPERATOR: settings.operator_tokens})
-    return web.create_app(API, _Views(orders, settings.currency), callers, PROBLEMS)
+    return web.create_app(
+        API, _Views(orders, settings.currency), callers, PROBLEMS, settings.server
+    )
 
 
 class _Views:
@@ -61,6 +63,7 @@ class _Views:
         body = parsing.body(request, wire.OrderBody)
         lines, expected_total = body.checked(self._currency)
         attempt = Attempt.begin(body.customer_id, lines, key, expected_total)
+        activity.note(order_id=attempt.order_id)
         placed = self._orders.place(attempt, respond_async=_prefers_async())
         headers = {"Location": f"/orders/{placed.order.order_id}"}
         if placed.replayed:
@@ -128,6 +131,7 @@ def _done_if(order: Order, status: Status) -> Response:
 def _named(order_id: str) -> str:
     if not domain.is_order_id(order_id):
         raise OrderNotFoundError(order_id[:128])
+    activity.note(order_id=order_id)
     return order_id
 
 
