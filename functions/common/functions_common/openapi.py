@@ -28,6 +28,11 @@ _HEADERS: dict[str, Schema] = {
         "required": True,
         "schema": {"type": "string"},
     },
+    "ETag": {
+        "description": "For `If-None-Match`",
+        "required": True,
+        "schema": {"type": "string"},
+    },
     "Idempotent-Replayed": {
         "description": "`true` where an earlier delivery of the same request was answered first",
         "schema": {"type": "string", "const": "true"},
@@ -51,6 +56,11 @@ _HEADERS: dict[str, Schema] = {
         " was the first one of its process",
         "required": True,
         "schema": {"type": "string", "examples": ["total;dur=14.2, inventory;dur=8.1, cold"]},
+    },
+    "Vary": {
+        "description": "What of the request it depends on",
+        "required": True,
+        "schema": {"type": "string"},
     },
     "WWW-Authenticate": {
         "description": "How to be let in",
@@ -144,7 +154,7 @@ def _types(operations: Iterable[Operation]) -> Iterator[object]:
     for operation in operations:
         if operation.body is not None:
             yield operation.body
-        yield from (answer.body for answer in operation.answers.values())
+        yield from (each.body for each in operation.answers.values() if each.body is not None)
         yield from (parameter.type for parameter in operation.parameters)
 
 
@@ -181,11 +191,10 @@ def _operation(operation: Operation, types: _Types, *, several_roles: bool) -> S
 
 
 def _answer(answer: Answer, types: _Types) -> Schema:
-    return {
-        "description": answer.meaning,
-        "headers": _headers(answer.headers),
-        "content": {answer.content_type: {"schema": types[answer.body]}},
-    }
+    described = {"description": answer.meaning, "headers": _headers(answer.headers)}
+    if answer.body is not None:
+        described["content"] = {answer.content_type: {"schema": types[answer.body]}}
+    return described
 
 
 _ON_EVERY_ANSWER = ("Server-Timing", "X-Pod", "X-Revision", "X-Trace-Id")

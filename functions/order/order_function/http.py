@@ -18,6 +18,7 @@ from order_function import domain, wire
 from order_function.api import API, OPERATOR, RESPOND_ASYNC
 from order_function.domain import Attempt, OrderNotFoundError, Status
 from order_function.inventory_client import InventoryClient
+from order_function.page import Page, PageNotWantedError
 from order_function.ports import InventoryUnavailableError
 from order_function.service import Orders, UnresolvedError
 from order_function.store import Store
@@ -57,6 +58,7 @@ class _Views:
     def __init__(self, orders: Orders, currency: str) -> None:
         self._orders = orders
         self._currency = currency
+        self._page = Page()
 
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
@@ -109,6 +111,18 @@ class _Views:
             raise NotFound
         return self._catalogue(f"/products/{product_id}", {})
 
+    def show_page(self) -> Response:
+        return self._page.show_to_people(request)
+
+    def show_page_style(self) -> Response:
+        return self._page.show(request)
+
+    def show_page_script(self) -> Response:
+        return self._page.show(request)
+
+    def show_page_icon(self) -> Response:
+        return self._page.show(request)
+
     def _catalogue(self, path: str, query: dict[str, str]) -> Response:
         status, body = self._orders.catalogue(path, query)
         fine = status == HTTPStatus.OK
@@ -156,7 +170,12 @@ def _unresolved(error: UnresolvedError) -> Problem:
     return problems.unavailable(str(error), order_id=error.order_id)
 
 
+def _page_not_wanted(error: PageNotWantedError) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, str(error), headers={"Vary": "Accept"})
+
+
 PROBLEMS: web.ProblemTable = {
+    PageNotWantedError: _page_not_wanted,
     domain.OrderNotFoundError: web.problem(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejected,
     domain.NotCancellableError: web.problem(HTTPStatus.CONFLICT, "not-cancellable"),
