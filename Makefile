@@ -56,6 +56,8 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 lock: $(VENV)/.dev ## Compile the requirements again (UPGRADE=--upgrade for newer versions)
 	$(BIN)/$(COMPILE) $(UPGRADE) functions/requirements.in -o functions/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
+		functions/requirements-otel.in -o functions/requirements-otel.txt
+	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		emulators/firestore/requirements.in -o emulators/firestore/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		requirements-dev.in -o requirements-dev.txt

@@ -46,7 +46,7 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 control_socket_disable = True  # two servers on one machine would share it
 limit_request_line = 8190
 forwarder_headers = ""  # a client's SCRIPT_NAME header must not rewrite the path
-logconfig_dict = logs.configuration()
+logconfig_dict = logs.configuration(settings.firestore.project)
 
 
 def when_ready(_arbiter: object) -> None:

@@ -32,7 +32,7 @@ GUIDE = """
 
   The operator's token, for catalogue, stock and fulfilment: {operator}
 
-Try it, and see {order}/docs:
+Open {order} in a browser, or try it by hand; {order}/docs has all of it:
 
   curl -i {order}/orders \\
     -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s)" \\

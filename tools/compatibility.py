@@ -87,9 +87,9 @@ class _Comparison:
         elif new is None:
             yield f"{where}: body: is gone"
         else:
-            for media, described in old["content"].items():
+            for media, described in old.get("content", {}).items():
                 place = f"{where}: body"
-                if media not in new["content"]:
+                if media not in new.get("content", {}):
                     yield f"{place}: {media} is gone"
                 else:
                     schemas = described["schema"], new["content"][media]["schema"]
@@ -108,8 +108,8 @@ class _Comparison:
             if before.get("required") and not after.get("required"):
                 yield f"{place}: may be absent now"
             yield from self._told(place, before["schema"], after["schema"])
-        for media, described in old["content"].items():
-            if media not in new["content"]:
+        for media, described in old.get("content", {}).items():
+            if media not in new.get("content", {}):
                 yield f"{where}: {media} is gone"
             else:
                 yield from self._told(where, described["schema"], new["content"][media]["schema"])

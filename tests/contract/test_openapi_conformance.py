@@ -139,6 +139,7 @@ class Shop:
             case.path_parameters = self.make_known(dict(case.path_parameters or {}))
             if isinstance(case.body, dict):
                 case.body = self.make_known(case.body)
+        headers = headers | accepting(case)
         answer = case.call(app=app, headers=headers)
         self.answered[case.method, case.path, answer.status_code] += 1
         case.validate_response(answer, checks=CHECKS, headers=headers)
@@ -148,6 +149,12 @@ class Shop:
 def chosen(case: Case[Any]) -> bool:
     """About every second case, by what it holds, so that it is the same one on every run."""
     return sum(json.dumps([case.path_parameters, repr(case.body)]).encode()) % 2 == 0
+
+
+def accepting(case: Case[Any]) -> dict[str, str]:
+    """What a client sends that wants what is described."""
+    answers = case.operation.definition.raw["responses"]
+    return {"Accept": next(iter(answers.get("200", {}).get("content", {})), "*/*")}
 
 
 def token_of(case: Case[Any]) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Flask
 
-from functions_common.settings import FirestoreSettings, ServerSettings
+from functions_common.settings import FirestoreSettings, Instance, ServerSettings
 from inventory_function.http import create_app as create_inventory_app
 from inventory_function.ports import CatalogueStore
 from inventory_function.service import Inventory
@@ -40,8 +42,11 @@ def inventory_app(
     return create_inventory_app(settings, Inventory(store, currency, deadline_seconds))
 
 
-def order_app(store: OrderStore, inventory: OrdersInventory) -> Flask:
+def order_app(
+    store: OrderStore, inventory: OrdersInventory, instance: Instance | None = None
+) -> Flask:
+    server = replace(_SERVER, instance=instance or Instance())
     settings = OrderSettings(
-        _SERVER, _FIRESTORE, "http://inventory", 5, "USD", 60, ORDER, operator_tokens=(OPERATOR,)
+        server, _FIRESTORE, "http://inventory", 5, "USD", 60, ORDER, operator_tokens=(OPERATOR,)
     )
     return create_order_app(settings, Orders(store, inventory, 5))

@@ -11,8 +11,9 @@ from support.builders import soon
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
-from functions_common import trace
+from functions_common import activity
 from functions_common.deadlines import Deadline
+from functions_common.trace import Trace
 from order_function.circuit import OPEN_AFTER
 from order_function.domain import Line
 from order_function.inventory_client import InventoryClient
@@ -115,12 +116,25 @@ def test_an_answer_that_inventory_never_gives_is_not_taken_for_one(
     assert len(adapter.requests) == 1
 
 
-def test_token_and_trace_go_with_the_call() -> None:
+def test_the_token_goes_with_the_call() -> None:
     adapter = Scripted((201, HELD))
-    context = trace.begin(None)
     client_of(adapter).reserve("R", LINES, soon())
-    assert adapter.requests[0].headers["traceparent"] == context.traceparent
     assert adapter.requests[0].headers["Authorization"] == "Bearer token-of-order"
+    assert "traceparent" not in adapter.requests[0].headers, "of no request, of no trace"
+
+
+def test_each_try_is_a_span_of_the_request_with_its_time() -> None:
+    adapter = Scripted((503, b""), REFUSED, (201, HELD))
+    with activity.during(Trace.begin(f"00-{'a' * 32}-{'b' * 16}-01", "vendor=1")) as begun:
+        client_of(adapter).reserve("R", LINES, soon())
+    sent = [Trace.begin(each.headers["traceparent"]) for each in adapter.requests]
+    assert {each.trace_id for each in sent} == {begun.trace.trace_id}
+    assert [each.parent_id for each in sent] == [part.trace.span_id for part in begun.parts]
+    assert len({each.parent_id for each in sent} | {begun.trace.span_id}) == 4
+    assert {part.trace.parent_id for part in begun.parts} == {begun.trace.span_id}
+    assert [part.failed for part in begun.parts] == [False, True, False]
+    assert {each.headers["tracestate"] for each in adapter.requests} == {"vendor=1"}
+    assert set(begun.milliseconds()) == {"total", "inventory"}
 
 
 def test_what_was_sent_once_stays_unknown() -> None:

@@ -99,6 +99,16 @@ def test_how_old_the_oldest_is_can_be_watched(shop: MemoryShop) -> None:
     shop.reserve(OTHER_BODY)
     report = shop.sweep(PATIENCE)
     assert 30 <= report.oldest_held_seconds < 31
+    assert (report.unfinished, report.oldest_unfinished_seconds) == (0, 0)
+
+
+def test_how_old_the_oldest_unfinished_order_is_can_be_watched(shop: MemoryShop) -> None:
+    shop.write(replace(shop.place("C1", TWO, None).order, status=Status.CANCELLING))
+    shop.later(20)
+    shop.write(replace(shop.place("C1", TWO, None).order, status=Status.FULFILLING))
+    report = shop.sweep(PATIENCE)
+    assert report.unfinished == 2
+    assert 20 <= report.oldest_unfinished_seconds < 21
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from functions_common import late_imports, logs
+from functions_common import activity, late_imports, logs
 
 # It brings cryptography, a tenth of a cold start, for key files: a pod has none.
 late_imports.put_off("google.oauth2.service_account")
@@ -113,18 +113,20 @@ def moment(time: datetime | Timestamp) -> datetime:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Turn the client's errors of a read into ours."""
+    """Turn the client's errors of a read into ours; its time is Firestore's."""
     try:
-        yield
+        with activity.part("firestore"):
+            yield
     except (google_errors.GoogleAPICallError, GoogleAuthError) as error:
         raise _unavailable(error) from error
 
 
 @contextmanager
 def committing() -> Iterator[None]:
-    """Turn the client's errors of a commit into ours."""
+    """Turn the client's errors of a commit into ours; its time is Firestore's."""
     try:
-        yield
+        with activity.part("firestore"):
+            yield
     except _CONFLICTS as error:
         raise ConflictError(str(error)) from error
     except (*_REFUSALS, GoogleAuthError) as error:

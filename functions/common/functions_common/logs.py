@@ -7,25 +7,32 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from functions_common import trace
+from functions_common import activity
 
 _logger = logging.getLogger("functions")
+_encode = json.JSONEncoder(default=str).encode
 
 
 class JsonFormatter(logging.Formatter):
+    def __init__(self, project: str | None = None) -> None:
+        """``project``: whose traces these are, for Cloud Logging wants a trace's full name."""
+        super().__init__()
+        self._traces = f"projects/{project}/traces/" if project else ""
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "severity": record.levelname,
             "message": record.getMessage(),
         }
-        if (context := trace.current()) is not None:
-            line["logging.googleapis.com/trace"] = context.trace_id
-            line["logging.googleapis.com/spanId"] = context.span_id
+        if (current := activity.current()) is not None:
+            line["logging.googleapis.com/trace"] = self._traces + current.trace.trace_id
+            line["logging.googleapis.com/spanId"] = current.trace.span_id
+            line["logging.googleapis.com/trace_sampled"] = current.trace.sampled
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["stack_trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _encode(line)
 
 
 def event(message: str, /, *, severity: int = logging.INFO, **fields: object) -> None:
@@ -38,12 +45,12 @@ def exception(message: str, error: Exception, /, **fields: object) -> None:
     _logger.error(message, extra={"fields": fields}, exc_info=error)
 
 
-def configuration() -> dict[str, object]:
+def configuration(project: str | None = None) -> dict[str, object]:
     """For ``logging.config.dictConfig``: everything in this process logs as JSON lines."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "functions_common.logs.JsonFormatter"}},
+        "formatters": {"json": {"()": "functions_common.logs.JsonFormatter", "project": project}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",

@@ -28,6 +28,11 @@ _HEADERS: dict[str, Schema] = {
         "required": True,
         "schema": {"type": "string"},
     },
+    "ETag": {
+        "description": "For `If-None-Match`",
+        "required": True,
+        "schema": {"type": "string"},
+    },
     "Idempotent-Replayed": {
         "description": "`true` where an earlier delivery of the same request was answered first",
         "schema": {"type": "string", "const": "true"},
@@ -46,10 +51,30 @@ _HEADERS: dict[str, Schema] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
     },
+    "Server-Timing": {
+        "description": "Milliseconds in all, and of what was waited for; `cold` where the request"
+        " was the first one of its process",
+        "required": True,
+        "schema": {"type": "string", "examples": ["total;dur=14.2, inventory;dur=8.1, cold"]},
+    },
+    "Vary": {
+        "description": "What of the request it depends on",
+        "required": True,
+        "schema": {"type": "string"},
+    },
     "WWW-Authenticate": {
         "description": "How to be let in",
         "required": True,
         "schema": {"type": "string", "const": "Bearer"},
+    },
+    "X-Pod": {
+        "description": "Who answered: the pod, or outside of Kubernetes host and process",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "X-Revision": {
+        "description": "Of the Knative Service; absent elsewhere",
+        "schema": {"type": "string"},
     },
     "X-Trace-Id": {
         "description": "Of this request, in its log line too; of the `traceparent` sent, if any",
@@ -129,7 +154,7 @@ def _types(operations: Iterable[Operation]) -> Iterator[object]:
     for operation in operations:
         if operation.body is not None:
             yield operation.body
-        yield from (answer.body for answer in operation.answers.values())
+        yield from (each.body for each in operation.answers.values() if each.body is not None)
         yield from (parameter.type for parameter in operation.parameters)
 
 
@@ -166,15 +191,17 @@ def _operation(operation: Operation, types: _Types, *, several_roles: bool) -> S
 
 
 def _answer(answer: Answer, types: _Types) -> Schema:
-    return {
-        "description": answer.meaning,
-        "headers": _headers(answer.headers),
-        "content": {answer.content_type: {"schema": types[answer.body]}},
-    }
+    described = {"description": answer.meaning, "headers": _headers(answer.headers)}
+    if answer.body is not None:
+        described["content"] = {answer.content_type: {"schema": types[answer.body]}}
+    return described
+
+
+_ON_EVERY_ANSWER = ("Server-Timing", "X-Pod", "X-Revision", "X-Trace-Id")
 
 
 def _headers(names: Iterable[str]) -> Schema:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, "X-Trace-Id")}
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, *_ON_EVERY_ANSWER)}
 
 
 def _implied(operation: Operation, *, several_roles: bool) -> Iterator[ProblemType]:

@@ -33,6 +33,7 @@ class Parameter:
 class Answer:
     meaning: str
     body: Any
+    """Its type; None where there is no body."""
     headers: tuple[str, ...] = ()
     """Names from functions_common.openapi: what they hold is the same in all answers."""
     content_type: str = JSON

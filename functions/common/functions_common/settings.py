@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,6 +18,7 @@ _RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}|\(default\)")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,256}")
 _ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9A-Fa-f:]+\]")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
 
 
@@ -72,7 +76,13 @@ class Environment:
 
     def http_url(self, name: str) -> str:
         """The address of a service, without a trailing slash."""
-        value = self.text(name)
+        return self._http_url(name, self.text(name))
+
+    def optional_http_url(self, name: str) -> str | None:
+        value = self.optional(name)
+        return None if value is None else self._http_url(name, value)
+
+    def _http_url(self, name: str, value: str) -> str:
         try:
             parts = urlsplit(value)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -100,11 +110,29 @@ class FirestoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Instance:
+    """Who answers: in every log line of a request, in its headers, in every metric."""
+
+    revision: str | None = None
+    """Of the Knative Service; None elsewhere."""
+    pod: str = "local"
+
+    @classmethod
+    def load(cls, env: Environment) -> Instance:
+        revision = env.matching("K_REVISION", _NAME) if env.optional("K_REVISION") else None
+        host = env.matching("HOSTNAME", _NAME, socket.gethostname())
+        return cls(revision, host if revision else f"{host}-{os.getpid()}")
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     host: str
     port: int
     concurrency: int
     """Requests answered at once: the server's threads, and Knative's containerConcurrency."""
+    instance: Instance = Instance()
+    telemetry: bool = False
+    """Whether OpenTelemetry is wanted; its SDK reads where to and all else by itself."""
 
     @classmethod
     def load(cls, env: Environment) -> ServerSettings:
@@ -112,4 +140,18 @@ class ServerSettings:
             host=env.matching("HOST", _ADDRESS, "0.0.0.0"),
             port=env.integer("PORT", 8080, least=1, most=65535),
             concurrency=env.integer("CONCURRENCY", 64, least=1, most=1000),
+            instance=Instance.load(env),
+            telemetry=_telemetry(env),
         )
+
+
+def _telemetry(env: Environment) -> bool:
+    """Where this is false, nothing for it is imported."""
+    if env.optional_http_url("OTEL_EXPORTER_OTLP_ENDPOINT") is None:
+        return False
+    if importlib.util.find_spec("opentelemetry.sdk") is None:
+        raise SettingsError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and functions/requirements-otel.txt is not"
+            " installed: build the image with --build-arg TELEMETRY=otel"
+        )
+    return True

@@ -1,8 +1,7 @@
-"""The Flask app of a function: limits, trace, one log line a request, and problem details."""
+"""The Flask app of a function: limits, one record and one log line a request, problem details."""
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,9 +10,10 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from functions_common import about, logs, parsing, problems, trace
+from functions_common import about, logs, parsing, problems
 from functions_common.callers import ForbiddenError, UnauthenticatedError
 from functions_common.deadlines import DeadlineExceededError
+from functions_common.observing import Requests
 from functions_common.problems import Problem
 from functions_common.routing import route
 from functions_common.store_errors import StoreError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from functions_common.callers import Callers
     from functions_common.routing import Api
+    from functions_common.settings import ServerSettings
 
 E = TypeVar("E", bound=Exception)
 
@@ -35,7 +36,13 @@ _MOST_DRAINED = 8 * 1024 * 1024
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def create_app(api: Api, views: object, callers: Callers, problem_table: ProblemTable) -> Flask:
+def create_app(
+    api: Api,
+    views: object,
+    callers: Callers,
+    problem_table: ProblemTable,
+    server: ServerSettings,
+) -> Flask:
     """An app of the API's operations, which ``views`` answer, and of what tells of itself.
 
     Every answer is JSON, errors included; but for the page at ``/docs``.
@@ -43,9 +50,12 @@ def create_app(api: Api, views: object, callers: Callers, problem_table: Problem
     app = Flask(api.name, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1  # parsing refuses one too long
     app.url_map.merge_slashes = False  # a redirect would answer in HTML
-    app.before_request(_begin)
-    app.after_request(_finish)
-    app.teardown_request(lambda _: trace.end())
+    requests = Requests(api.name, server)
+    app.before_request(requests.begin)
+    app.before_request(_refuse_what_is_too_long)
+    app.after_request(requests.finish)
+    app.after_request(_drain)  # the last one added is the first to run
+    app.teardown_request(requests.leave)
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
     route(app, api.operations, views, callers)
@@ -67,37 +77,12 @@ def problem(status: HTTPStatus, kind: str) -> Callable[[Exception], Problem]:
     return lambda error: Problem(status, str(error), kind)
 
 
-def refuse(error: HTTPException) -> Response:
-    """What the framework's own app refuses, as the function would."""
-    g.trace = trace.begin(request.headers.get("traceparent"))
-    response = _handler(_http_problem)(error)
-    response.headers["X-Trace-Id"] = g.trace.trace_id
-    return response
-
-
-def _begin() -> None:
-    g.began = time.monotonic()
-    g.trace = trace.begin(request.headers.get("traceparent"))
+def _refuse_what_is_too_long() -> None:
     if (request.content_length or 0) > parsing.MAX_BODY:
         raise RequestEntityTooLarge
 
 
-def _finish(response: Response) -> Response:
-    _drain()
-    response.headers["X-Trace-Id"] = g.trace.trace_id
-    logs.event(
-        f"{request.method} {request.path[:200]} {response.status_code}",
-        httpRequest={
-            "requestMethod": request.method,
-            "requestUrl": request.path[:200],
-            "status": response.status_code,
-            "latency": f"{time.monotonic() - g.began:.6f}s",
-        },
-    )
-    return response
-
-
-def _drain() -> None:
+def _drain(response: Response) -> Response:
     """Read what is left of the body, within bounds.
 
     Otherwise the rest of a refused body would stand before the next request of the connection,
@@ -107,13 +92,14 @@ def _drain() -> None:
     with suppress(*parsing.UNREADABLE):
         for _ in range(_MOST_DRAINED // _BLOCK):
             if not body.read(_BLOCK):
-                return
+                break
+    return response
 
 
 def _handler(to_problem: Callable[[E], Problem]) -> Callable[[E], Response]:
     def handle(error: E) -> Response:
         problem = to_problem(error)
-        body = problem.body(instance=request.path[:200], trace_id=g.trace.trace_id)
+        body = problem.body(instance=request.path[:200], trace_id=g.activity.trace.trace_id)
         response = answer(body, problem.status, problem.headers)
         response.content_type = problems.CONTENT_TYPE
         return response

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import functions_framework
 from werkzeug.exceptions import HTTPException
-
-from functions_common import web
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -21,5 +19,6 @@ def create_app(target: str, source: str) -> Flask:
     """
     app: Flask = functions_framework.create_app(target, source)  # type: ignore[no-untyped-call]
     app.url_map.merge_slashes = False
-    app.register_error_handler(HTTPException, web.refuse)
+    hand_on: Any = app.view_functions["run"]
+    app.register_error_handler(HTTPException, lambda _: hand_on(path=""))
     return app

@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from functions_common import logs
+from functions_common import activity, logs
 from functions_common.deadlines import Deadline, DeadlineExceededError
 from functions_common.store_errors import (
     ConflictError,
@@ -97,7 +97,9 @@ class GroupCommit:
             return entry.leads
 
     def _await_turn(self, entry: _Entry) -> None:
-        if entry.woken.wait(entry.deadline.remaining):
+        with activity.part("queue"):
+            woken = entry.woken.wait(entry.deadline.remaining)
+        if woken:
             return
         with self._lock:
             if entry.woken.is_set():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Response, request
 from werkzeug.exceptions import NotFound
 
-from functions_common import paging, parsing, web
+from functions_common import activity, paging, parsing, web
 from functions_common.callers import Callers
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
@@ -39,7 +39,12 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
             Store(connection), settings.currency, settings.request_deadline_seconds
         )
     callers = Callers({ORDER: settings.order_tokens, OPERATOR: settings.operator_tokens})
-    return web.create_app(API, _Views(inventory), callers, PROBLEMS)
+    views = _Views(inventory)
+    return web.create_app(API, views, callers, PROBLEMS, settings.server)
+
+
+MOST_NOTED = 10
+"""Of the ids in one request: a log line is for reading."""
 
 
 class _Views:
@@ -110,6 +115,7 @@ class _Views:
 
     def put_reservation(self, reservation_id: str) -> Response:
         _check_id(reservation_id, "reservation_id")
+        activity.note(reservation_id=reservation_id)
         lines = parsing.body(request, wire.ReservationBody).checked()
         reservation, new = self._inventory.reserve(reservation_id, lines)
         return web.answer(wire.ReservationAnswer.of(reservation), _created_if(new))
@@ -141,7 +147,9 @@ def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
 
 
 def _for_ids(use_case: Callable[[tuple[str, ...]], list[Reservation]]) -> Response:
-    reservations = use_case(parsing.body(request, wire.IdsBody).checked())
+    ids = parsing.body(request, wire.IdsBody).checked()
+    activity.note(reservation_ids=ids[:MOST_NOTED])
+    reservations = use_case(ids)
     return web.answer(wire.ReservationsAnswer([*map(wire.ReservationAnswer.of, reservations)]))
 
 

@@ -9,7 +9,7 @@ from functions_common import paging, parsing
 from functions_common.described import example, identifier
 from functions_common.problems import TEMPORARILY_UNAVAILABLE
 from functions_common.routing import Answer, Api, Operation, Parameter, ProblemType
-from order_function import wire
+from order_function import page, wire
 
 OPERATOR = "operator"
 RESPOND_ASYNC = "respond-async"
@@ -166,12 +166,13 @@ OPERATIONS = (
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID,),
     ),
+    *page.OPERATIONS,
 )
 
 API = Api(
     name="order",
     title="order",
-    version="1.0.0",
+    version="1.1.0",
     meaning=(
         "Places, shows, lists, cancels and fulfils orders. Every refusal is a problem document"
         " (RFC 9457); a method that an address does not answer to is 405, with `Allow`. A"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Response, request
 from werkzeug.exceptions import NotFound
 
-from functions_common import paging, parsing, problems, web
+from functions_common import activity, paging, parsing, problems, web
 from functions_common.callers import Callers
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
@@ -18,6 +18,7 @@ from order_function import domain, wire
 from order_function.api import API, OPERATOR, RESPOND_ASYNC
 from order_function.domain import Attempt, OrderNotFoundError, Status
 from order_function.inventory_client import InventoryClient
+from order_function.page import Page, PageNotWantedError
 from order_function.ports import InventoryUnavailableError
 from order_function.service import Orders, UnresolvedError
 from order_function.store import Store
@@ -46,7 +47,9 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
             settings.request_deadline_seconds,
         )
     callers = Callers({OPERATOR: settings.operator_tokens})
-    return web.create_app(API, _Views(orders, settings.currency), callers, PROBLEMS)
+    return web.create_app(
+        API, _Views(orders, settings.currency), callers, PROBLEMS, settings.server
+    )
 
 
 class _Views:
@@ -55,12 +58,14 @@ class _Views:
     def __init__(self, orders: Orders, currency: str) -> None:
         self._orders = orders
         self._currency = currency
+        self._page = Page()
 
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
         body = parsing.body(request, wire.OrderBody)
         lines, expected_total = body.checked(self._currency)
         attempt = Attempt.begin(body.customer_id, lines, key, expected_total)
+        activity.note(order_id=attempt.order_id)
         placed = self._orders.place(attempt, respond_async=_prefers_async())
         headers = {"Location": f"/orders/{placed.order.order_id}"}
         if placed.replayed:
@@ -106,6 +111,18 @@ class _Views:
             raise NotFound
         return self._catalogue(f"/products/{product_id}", {})
 
+    def show_page(self) -> Response:
+        return self._page.show_to_people(request)
+
+    def show_page_style(self) -> Response:
+        return self._page.show(request)
+
+    def show_page_script(self) -> Response:
+        return self._page.show(request)
+
+    def show_page_icon(self) -> Response:
+        return self._page.show(request)
+
     def _catalogue(self, path: str, query: dict[str, str]) -> Response:
         status, body = self._orders.catalogue(path, query)
         fine = status == HTTPStatus.OK
@@ -128,6 +145,7 @@ def _done_if(order: Order, status: Status) -> Response:
 def _named(order_id: str) -> str:
     if not domain.is_order_id(order_id):
         raise OrderNotFoundError(order_id[:128])
+    activity.note(order_id=order_id)
     return order_id
 
 
@@ -152,7 +170,12 @@ def _unresolved(error: UnresolvedError) -> Problem:
     return problems.unavailable(str(error), order_id=error.order_id)
 
 
+def _page_not_wanted(error: PageNotWantedError) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, str(error), headers={"Vary": "Accept"})
+
+
 PROBLEMS: web.ProblemTable = {
+    PageNotWantedError: _page_not_wanted,
     domain.OrderNotFoundError: web.problem(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejected,
     domain.NotCancellableError: web.problem(HTTPStatus.CONFLICT, "not-cancellable"),

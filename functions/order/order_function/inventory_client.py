@@ -12,7 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 
-from functions_common import logs, money, parsing, trace
+from functions_common import activity, logs, money, parsing
 from functions_common.deadlines import DeadlineExceededError
 from order_function.circuit import Circuit
 from order_function.domain import Item, Rejection
@@ -97,7 +97,10 @@ _CATALOGUE_ANSWERS: dict[HTTPStatus, type[_Catalogue | _Problem]] = {
 class InventoryClient:
     def __init__(self, url: str, token: str, connections: int) -> None:
         self._url = url
-        self._token = token
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+        }
         self._circuit = Circuit()
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy stands between the functions
@@ -189,24 +192,17 @@ class InventoryClient:
         data: bytes | None,
         query: dict[str, str] | None,
     ) -> requests.Response:
-        return self._session.request(
-            method,
-            self._url + path,
-            params=query,
-            data=data,
-            headers=self._headers(),
-            timeout=(deadline.timeout(CONNECT_SECONDS), deadline.timeout(LONGEST_READ)),
-            allow_redirects=False,
-        )
-
-    def _headers(self) -> dict[str, str]:
-        headers = {
-            "Authorization": f"Bearer {self._token}",
-            "Content-Type": "application/json",
-        }
-        if (context := trace.current()) is not None:
-            headers["traceparent"] = context.traceparent
-        return headers
+        timeout = (deadline.timeout(CONNECT_SECONDS), deadline.timeout(LONGEST_READ))
+        with activity.part("inventory") as trace:
+            return self._session.request(
+                method,
+                self._url + path,
+                params=query,
+                data=data,
+                headers=self._headers | (trace.headers() if trace else {}),
+                timeout=timeout,
+                allow_redirects=False,
+            )
 
 
 def _was_sent(error: requests.RequestException) -> bool:

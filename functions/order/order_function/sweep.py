@@ -25,7 +25,7 @@ from order_function.ports import InventoryUnavailableError
 from order_function.service import UnresolvedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import timedelta
 
     from order_function.domain import ReservationName
@@ -60,10 +60,15 @@ class Verdict(Enum):
 
 @dataclass(slots=True)
 class Report:
-    """What a sweep found and did, in numbers of reservations and orders."""
+    """What a sweep found and did, in numbers of reservations and orders.
+
+    The two ages are for alarms (docs/operating.md): how long the oldest that it found had waited.
+    """
 
     held: int = 0
     oldest_held_seconds: float = 0.0
+    unfinished: int = 0
+    oldest_unfinished_seconds: float = 0.0
     abandoned: int = 0
     confirmed: int = 0
     released: int = 0
@@ -77,10 +82,13 @@ class Report:
     @property
     def done(self) -> int:
         """How much there was to do; zero the second time."""
-        counts = asdict(self)
-        for name in ("held", "oldest_held_seconds", "failures"):
-            counts.pop(name)
-        return sum(counts.values())
+        return sum(count for name, count in asdict(self).items() if name not in _FOUND)
+
+
+_FOUND = frozenset(
+    ("held", "oldest_held_seconds", "unfinished", "oldest_unfinished_seconds", "failures")
+)
+"""What a report says of what there was; the rest is what was done about it."""
 
 
 class Sweep:
@@ -109,6 +117,10 @@ class Sweep:
 
     def _finish_orders(self) -> None:
         for page in self._pages(self._backlog.unfinished, lambda found: found.order.order_id):
+            self._report.unfinished += len(page)
+            self._report.oldest_unfinished_seconds = max(
+                self._report.oldest_unfinished_seconds, _oldest(page)
+            )
             for found in page:
                 if found.order.status is Status.PENDING or found.age >= self._patience:
                     self._noting_failures(partial(self._finish, found.order))
@@ -129,8 +141,7 @@ class Sweep:
     def _settle_reservations(self) -> None:
         for page in self._pages(self._backlog.held, lambda held: held.reservation_id):
             self._report.held += len(page)
-            oldest = max(held.age.total_seconds() for held in page)
-            self._report.oldest_held_seconds = max(self._report.oldest_held_seconds, oldest)
+            self._report.oldest_held_seconds = max(self._report.oldest_held_seconds, _oldest(page))
             self._settle_page([held for held in page if held.age >= self._patience])
 
     def _settle_page(self, page: list[HeldReservation]) -> None:
@@ -208,6 +219,11 @@ _OF_ITS_ORDER = {
 def _earlier_attempt(order: Order, name: ReservationName) -> bool:
     """The mark of an attempt that died before this one, of the same body."""
     return order.gives_way_to(name) and order.attempt < name.attempt
+
+
+def _oldest(page: Sequence[HeldReservation | UnfinishedOrder]) -> float:
+    """Its age in seconds."""
+    return max(found.age.total_seconds() for found in page)
 
 
 def _soon() -> Deadline:

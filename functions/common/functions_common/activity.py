@@ -1,0 +1,99 @@
+"""What is being done for the request of this thread, and where its time goes.
+
+One record with three readers: the request's log line, its ``Server-Timing`` header, and
+OpenTelemetry where that is turned on. Nothing is kept of what belongs to no request.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from functions_common.trace import Trace
+
+PartName = Literal["firestore", "inventory", "queue"]
+
+NANOSECONDS_A_MILLISECOND = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A call that was waited for."""
+
+    name: PartName
+    trace: Trace
+    """Its own span, within the request's."""
+    began: int
+    ended: int
+    """Both on the monotonic clock, in nanoseconds."""
+    failed: bool
+
+
+@dataclass(slots=True)
+class Activity:
+    trace: Trace
+    began: int = field(default_factory=time.monotonic_ns)
+    parts: list[Part] = field(default_factory=list)
+    notes: dict[str, object] = field(default_factory=dict)
+    """Ids that the log line should have: never secrets, never what people wrote."""
+
+    def milliseconds(self) -> dict[str, float]:
+        """All of it until now, and the sum of each part; the parts are not all there is."""
+        spent: dict[str, int] = {"total": time.monotonic_ns() - self.began}
+        for part in self.parts:
+            spent[part.name] = spent.get(part.name, 0) + part.ended - part.began
+        return {name: round(each / NANOSECONDS_A_MILLISECOND, 1) for name, each in spent.items()}
+
+
+_current: ContextVar[Activity | None] = ContextVar("activity", default=None)
+
+
+def current() -> Activity | None:
+    return _current.get()
+
+
+def begin(trace: Trace) -> Activity:
+    activity = Activity(trace)
+    _current.set(activity)
+    return activity
+
+
+def resume(activity: Activity | None) -> None:
+    """What this thread was at before; None where that was nothing."""
+    _current.set(activity)
+
+
+@contextmanager
+def during(trace: Trace) -> Iterator[Activity]:
+    before = _current.get()
+    try:
+        yield begin(trace)
+    finally:
+        resume(before)
+
+
+def note(**ids: object) -> None:
+    """For the log line of the request, whatever becomes of it."""
+    if (activity := _current.get()) is not None:
+        activity.notes.update(ids)
+
+
+@contextmanager
+def part(name: PartName) -> Iterator[Trace | None]:
+    """Time what is done within; the span that it is, for the headers of a call."""
+    activity = _current.get()
+    if activity is None:
+        yield None
+        return
+    trace, began, failed = activity.trace.child(), time.monotonic_ns(), True
+    try:
+        yield trace
+        failed = False
+    finally:
+        activity.parts.append(Part(name, trace, began, time.monotonic_ns(), failed))

@@ -1,0 +1,239 @@
+"""The page at / in a real browser, on real processes: what a customer sees, hears and can reach."""
+
+# ruff: noqa: RUF001 - the page has a multiplication sign
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
+from support.browser import chromium
+from support.shop import Shop
+
+PHONE = ViewportSize(width=320, height=640)
+DESK = ViewportSize(width=1280, height=900)
+
+
+def unavailable(route: Route, retry_after: int) -> None:
+    route.fulfill(
+        status=503,
+        headers={"Retry-After": str(retry_after), "Content-Type": "application/problem+json"},
+        body=json.dumps({"detail": "Stock cannot be reached just now; try again."}),
+    )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def shop(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """One of its own, so that the page is the first to ask it for anything."""
+    if which == "official":
+        pytest.skip("once is enough: the page sees order's API alone")
+    with Shop(emulator, tmp_path_factory.mktemp("logs")) as shop:
+        shop.offer("P001", 10)
+        shop.offer("P002", 1)
+        yield shop
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with browser.new_context(viewport=DESK) as context:
+        context.set_default_timeout(10_000)
+        yield context
+
+
+@pytest.fixture
+def page(context: BrowserContext, shop: Shop) -> Iterator[Page]:
+    """Opened and loaded; nothing that it does may be an error to the browser."""
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if "Security" in said.text else None)
+    page.goto(shop.orders[0])
+    expect(page.locator("[data-product]")).to_have_count(2)
+    yield page
+    assert errors == []
+
+
+def buy(page: Page, product_id: str, quantity: int = 1) -> None:
+    card = page.locator(f"[data-product={product_id}]")
+    card.get_by_role("spinbutton").fill(str(quantity))
+    card.get_by_role("button").click()
+
+
+def news(page: Page, text: str) -> None:
+    expect(page.get_by_role("status")).to_contain_text(text)
+
+
+def test_who_answered_first_was_cold(page: Page, shop: Shop) -> None:
+    """The first test: nobody has asked this order process for anything else."""
+    starts = page.locator("#answer-list .status")
+    expect(starts).to_have_text(["warm", "warm", "cold"])
+    expect(page.locator("#answer-list > tr").last).to_contain_text("GET this page")
+    pods = page.get_by_role("list", name="Pods that have answered").get_by_role("listitem")
+    expect(pods).to_have_text(re.compile("[a-zA-Z0-9.-]+ 2 answers"))
+    shop.kill(shop.orders[0])
+    shop.start(shop.orders[0])
+    page.get_by_role("button", name="Look now").click()
+    expect(starts).to_have_count(5)
+    assert starts.all_inner_texts().count("cold") == 2
+    expect(pods).to_have_count(2)
+    expect(pods.last).to_contain_text("we saw it start")
+
+
+def test_an_order_is_placed_and_cancelled(page: Page, shop: Shop) -> None:
+    available, reserved = shop.stock("P001")
+    buy(page, "P001", 2)
+    news(page, "Ordered: 2 × Laptop.")
+    stock = page.locator("[data-product=P001] .stock")
+    expect(stock).to_have_text(f"{available - 2} available, {reserved + 2} reserved")
+    order = page.locator("#order-list > li").first
+    expect(order).to_contain_text("confirmed")
+    expect(order).to_contain_text("$1,999.98")
+    order.get_by_role("button", name="Cancel the order of 2 × Laptop").click()
+    news(page, "Cancelled: 2 × Laptop.")
+    expect(order).to_contain_text("cancelled")
+    expect(order.get_by_role("button")).to_be_hidden()
+    expect(order.locator("h3")).to_be_focused()
+    assert shop.stock("P001") == (available, reserved)
+
+
+def test_what_is_refused_says_why(page: Page) -> None:
+    buy(page, "P001", 1000)
+    news(page, "Not ordered: 1,000 × Laptop. Not enough in stock: P001 (10 of 1000)")
+    expect(page.locator("#order-list > li").first).to_contain_text("rejected")
+
+
+def test_what_is_out_of_stock_cannot_be_ordered(page: Page) -> None:
+    buy(page, "P002")
+    news(page, "Ordered")
+    button = page.locator("[data-product=P002]").get_by_role("button", name="Out of stock")
+    expect(button).to_be_disabled()
+    page.locator("#order-list > li").first.get_by_role("button").click()
+    expect(page.locator("[data-product=P002]").get_by_role("button", name="Order")).to_be_enabled()
+
+
+def test_while_stock_cannot_be_reached_the_same_order_is_sent_again(page: Page, shop: Shop) -> None:
+    keys = []
+
+    def away_twice(route: Route) -> None:
+        if route.request.method != "POST":
+            return route.continue_()
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            return unavailable(route, retry_after=1)
+        if len(keys) == 2:  # carried out, and the answer lost
+            route.fetch()
+            return route.abort()
+        return route.continue_()
+
+    page.route("**/orders", away_twice)
+    available, _ = shop.stock("P001")
+    buy(page, "P001")
+    news(page, "Not now (503): 1 × Laptop.")
+    expect(page.locator("#waiting")).to_contain_text("Stock cannot be reached just now")
+    news(page, "No answer: 1 × Laptop.")
+    news(page, "Ordered: 1 × Laptop.")
+    expect(page.locator("#waiting > li")).to_have_count(0)
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    assert shop.stock("P001")[0] == available - 1
+
+
+def test_who_gives_up_is_told_that_it_is_not_known(page: Page) -> None:
+    page.route("**/orders", lambda route: unavailable(route, retry_after=60))
+    buy(page, "P001")
+    page.get_by_role("button", name="Give up").click()
+    news(page, "Given up: 1 × Laptop. Whether it was done is not known")
+
+
+def test_while_inventory_is_away_an_order_can_be_kept_as_pending(
+    emulator: str, tmp_path: Path, context: BrowserContext
+) -> None:
+    with Shop(emulator, tmp_path, REQUEST_DEADLINE_SECONDS="1") as shop:
+        shop.offer("P001", 10)
+        page = context.new_page()
+        page.goto(shop.orders[0])
+        page.locator("[data-product=P001]").wait_for()
+        shop.kill(shop.inventories[0])
+        buy(page, "P001")
+        news(page, "Pending: 1 × Laptop.")
+        expect(page.locator("#products-state")).to_contain_text("from before")
+        expect(page.locator("#order-list > li").first).to_contain_text("pending")
+        page.locator("#keep").uncheck()
+        buy(page, "P001")
+        expect(page.locator("#waiting")).to_contain_text("Stock cannot be reached just now")
+
+
+def test_all_of_it_is_reached_by_keyboard(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the products")).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("spinbutton", name="Quantity of P001")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    news(page, "Ordered: 2 × Laptop.")
+    expect(page.get_by_role("spinbutton", name="Quantity of P001")).to_be_focused()
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    tree = page.locator("body").aria_snapshot()
+    nameless = r"- (?:button|checkbox|textbox|spinbutton|link|meter)(?:$|:)"
+    assert re.findall(nameless, tree, re.MULTILINE) == []
+    assert tree.count("- button") > 4
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_nothing_is_cut_off_and_text_stands_out(
+    browser: Browser, shop: Shop, size: ViewportSize, scheme: str
+) -> None:
+    with browser.new_context(viewport=size, color_scheme=scheme) as context:  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(shop.orders[0])
+        page.locator("[data-product=P001]").wait_for()
+        buy(page, "P001", 1000)
+        news(page, "Not ordered")
+        assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
+        assert page.evaluate(CONTRASTS) == []
+
+
+CONTRASTS = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (color) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b]
+    .map((part) => (part / 255 <= 0.03928 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, n) => sum + part * [0.2126, 0.7152, 0.0722][n], 0);
+  const behind = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const color = rgb(getComputedStyle(each).backgroundColor);
+      if (color[3] === 255) return color;
+    }
+    return [255, 255, 255];
+  };
+  const faint = [];
+  for (const element of document.body.querySelectorAll("*")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own || !element.checkVisibility()) continue;
+    if (element.closest("[aria-disabled=true], noscript")) continue;
+    const [a, b] = [rgb(getComputedStyle(element).color), behind(element)].map(light);
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) faint.push(`${element.tagName} ${element.textContent}: ${ratio.toFixed(2)}`);
+  }
+  return faint;
+}"""
+"""Texts whose contrast is below what WCAG asks for (AA)."""

@@ -1,0 +1,95 @@
+"""W3C trace context: what is continued, what is begun anew, what is passed on."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions_common.trace import Trace
+
+TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+CALLER = f"00-{TRACE_ID}-{PARENT_ID}-01"
+
+
+def test_a_callers_trace_is_continued_in_a_span_of_its_own() -> None:
+    trace = Trace.begin(CALLER)
+    assert (trace.trace_id, trace.parent_id, trace.sampled) == (TRACE_ID, PARENT_ID, True)
+    assert trace.span_id not in (PARENT_ID, Trace.begin(CALLER).span_id)
+
+
+def test_a_call_is_a_span_within() -> None:
+    trace = Trace.begin(CALLER)
+    call = trace.child()
+    assert (call.trace_id, call.parent_id) == (TRACE_ID, trace.span_id)
+    assert call.headers() == {"traceparent": f"00-{TRACE_ID}-{call.span_id}-01"}
+    assert Trace.begin(call.headers()["traceparent"]).parent_id == call.span_id
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    [
+        None,
+        "",
+        "nonsense",
+        CALLER.upper(),
+        CALLER[:-3],
+        f"{CALLER}-more",  # version 00 has four fields
+        f"ff{CALLER[2:]}",
+        f"00-{'0' * 32}-{PARENT_ID}-01",
+        f"00-{TRACE_ID}-{'0' * 16}-01",
+        f"01{CALLER[2:]}more",
+        f" {CALLER}",
+        f"{CALLER}\n",
+        f"{CALLER},{CALLER}",  # two headers
+    ],
+)
+@pytest.mark.parametrize("sampled", [False, True])
+def test_what_is_malformed_is_not_continued(traceparent: str | None, sampled: bool) -> None:  # noqa: FBT001
+    trace = Trace.begin(traceparent, "a=1", sampled=sampled)
+    assert trace.trace_id != TRACE_ID
+    assert (trace.parent_id, trace.sampled, trace.state) == (None, sampled, "")
+    assert Trace.begin(trace.headers()["traceparent"]).trace_id == trace.trace_id
+
+
+@pytest.mark.parametrize("more", ["", "-", "-what-ever comes"])
+def test_a_later_version_is_read_as_far_as_it_is_known(more: str) -> None:
+    trace = Trace.begin(f"cc-{TRACE_ID}-{PARENT_ID}-fe{more}")
+    assert (trace.trace_id, trace.sampled) == (TRACE_ID, False)
+    assert trace.headers()["traceparent"].startswith(f"00-{TRACE_ID}-")
+    assert trace.headers()["traceparent"].endswith("-00")
+
+
+@pytest.mark.parametrize(
+    "tracestate",
+    [
+        "congo=t61rcWkgMzE",
+        "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
+        "tenant@vendor=a b , \t other*/_-=!~",
+        "a=1,,b=2",
+        ",".join(f"k{n}=v" for n in range(32)),
+        "a=" + "v" * 256,
+    ],
+)
+def test_what_others_have_added_is_passed_on_as_it_came(tracestate: str) -> None:
+    call = Trace.begin(CALLER, tracestate).child()
+    assert call.headers()["tracestate"] == tracestate
+
+
+@pytest.mark.parametrize(
+    "tracestate",
+    [
+        None,
+        "",
+        ",",
+        "a",
+        "a=",
+        "A=1",
+        "a=1,a=2",
+        "a=1,b=ü",
+        "a=b=c",
+        "a=1\r\nX-Evil: 1",
+        ",".join(f"k{n}=v" for n in range(33)),
+        "a=" + "v" * 257,
+    ],
+)
+def test_a_malformed_list_is_passed_on_to_nobody(tracestate: str | None) -> None:
+    assert "tracestate" not in Trace.begin(CALLER, tracestate).headers()
