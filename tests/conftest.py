@@ -10,8 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-
-from firestore_emulator import launcher
+from support.emulators import REQUIRE_INDEXES, in_environment, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +25,8 @@ def which(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def emulator(which: str) -> Iterator[str]:
-    """host:port of an emulator."""
-    environ = {**os.environ, "EMULATOR": which}
-    try:
-        launcher.choose(environ)
-    except launcher.EmulatorNotFoundError as error:
-        pytest.skip(str(error))
-    with launcher.emulator(environ) as address, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FIRESTORE_EMULATOR_HOST", address)  # for clients in this process
+    """host:port of an emulator, the embedded one with the indexes of the repository alone."""
+    with running(which, REQUIRE_INDEXES) as address, in_environment(address):
         yield address
 
 

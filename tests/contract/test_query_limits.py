@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 
 import pytest
-from support.builders import soon
 from support.crashing import CrashingShop, UnlimitedQueryError
-
-from functions_common.firestore import Connection
-from inventory_function.store import Store as StockStore
-from order_function.backlog import FirestoreBacklog
-from order_function.domain import Status
-from order_function.snapshot import Snapshot
-from order_function.store import Store as OrderStore
-
-PLACE = (datetime(2026, 1, 1, tzinfo=UTC), "A1")
-"""In a list by time."""
-
-QUERIES: dict[str, Callable[[Connection], object]] = {
-    "orders": lambda it: OrderStore(it).of_customer("C1", None, None, 9, soon()),
-    "orders of a status": lambda it: OrderStore(it).of_customer(
-        "C1", Status.CONFIRMED, PLACE, 9, soon()
-    ),
-    "products": lambda it: StockStore(it).products(None, 9, soon()),
-    "products after one": lambda it: StockStore(it).products("P1", 9, soon()),
-    "adjustments": lambda it: StockStore(it).adjustments("P1", None, 9, soon()),
-    "adjustments after one": lambda it: StockStore(it).adjustments("P1", PLACE, 9, soon()),
-    "reservations": lambda it: StockStore(it).reservations_of("P1", None, 9, soon()),
-    "held reservations": lambda it: FirestoreBacklog(it).held(None, 9, soon()),
-    "unfinished orders": lambda it: FirestoreBacklog(it).unfinished(None, 9, soon()),
-    "audited orders": lambda it: [*Snapshot(it).orders()],
-    "audited reservations": lambda it: [*Snapshot(it).reservations()],
-    "audited products": lambda it: [*Snapshot(it).products()],
-    "audited adjustments": lambda it: [*Snapshot(it).adjustments()],
-}
+from support.queries import QUERIES
 
 
 @pytest.fixture

@@ -9,6 +9,20 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+from support.emulators import in_environment, running
+
+
+@pytest.fixture(scope="session")
+def emulator_without_index_checks(which: str) -> Iterator[str]:
+    with running(which) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def emulator(emulator_without_index_checks: str) -> Iterator[str]:
+    """Any query may be made of it. Tests elsewhere have another one, in the environment too."""
+    with in_environment(emulator_without_index_checks) as address:
+        yield address
 
 
 @pytest.fixture

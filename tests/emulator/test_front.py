@@ -8,14 +8,23 @@ from functools import partial
 from typing import Any, cast
 
 import pytest
-from support.firestore_messages import DATABASE, put, stored
+from support.firestore_messages import DATABASE, name, plain_fields, put, stored
 
 from firestore_emulator import web
 from firestore_emulator.admin import Admin
 from firestore_emulator.database import Database, Databases
-from firestore_emulator.errors import NotKeptError
+from firestore_emulator.errors import InvalidArgumentError, NotKeptError
 from firestore_emulator.front import Front, Pipe
 from firestore_emulator.journal import InMemory
+from firestore_emulator.messages import (
+    BeginTransactionRequest,
+    CommitRequest,
+    GetDocumentRequest,
+    Write,
+)
+from firestore_emulator.service import Service
+from firestore_emulator.transactions import Limits
+from firestore_emulator.web import Response
 
 
 class RecordingTransport(asyncio.Transport):
@@ -69,7 +78,7 @@ def exchange(
             cast("asyncio.Protocol", transport.protocol).eof_received()
             await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
 
-    converse = partial(web.converse, Admin(databases, shut_down).answer)
+    converse = partial(web.converse, Admin(Service(databases), shut_down).answer)
     transport = RecordingTransport()
     asyncio.run(connected())
     return transport
@@ -151,6 +160,66 @@ def test_an_export_is_an_import(databases: Databases) -> None:
     assert json.loads(body_of(transport)) == {"documents": 501}
     found = databases["projects/q/databases/(default)"].collection("c")
     assert sorted(document.fields["n"].integer_value for document in found) == [0, *range(500)]
+
+
+class Transaction:
+    """That has read c/a."""
+
+    def __init__(self, databases: Databases, limits: Limits) -> None:
+        self.service = Service(databases, limits)
+        begun = self.service.begin_transaction(BeginTransactionRequest(database=DATABASE))
+        self._id = begun.transaction
+
+    async def read(self) -> None:
+        request = GetDocumentRequest(name=name("c/a"), transaction=self._id)
+        await self.service.get_document(request)
+
+    async def commit(self, *writes: Write) -> None:
+        request = CommitRequest(database=DATABASE, writes=writes, transaction=self._id)
+        await self.service.commit(request)
+
+    async def ask(self, method: str, what: str, body: bytes = b"") -> Response:
+        admin = Admin(self.service, lambda: None)
+        return await admin.answer(web.Request(method, f"/emulator/v1/{DATABASE}{what}", body))
+
+
+LINE = f'{{"name": "{name("c/a")}", "fields": {{"x": {{"integerValue": "2"}}}}}}'.encode()
+
+
+def test_an_import_waits_for_transactions_that_have_read(databases: Databases) -> None:
+    async def compete() -> Response:
+        transaction = Transaction(databases, Limits())
+        await transaction.read()
+        importing = asyncio.create_task(transaction.ask("POST", ":import", LINE))
+        await asyncio.sleep(0)
+        await transaction.commit(put("c/a", x=1), put("c/b", x=1))
+        return await importing
+
+    assert asyncio.run(compete()).status == 200
+    assert plain_fields(databases[DATABASE], "c/a") == {"x": 2}
+    assert plain_fields(databases[DATABASE], "c/b") == {"x": 1}
+
+
+def test_an_import_waits_no_longer_than_others(databases: Databases) -> None:
+    async def compete() -> Response:
+        transaction = Transaction(databases, Limits(lock_wait=0.01))
+        await transaction.read()
+        return await transaction.ask("POST", ":import", LINE)
+
+    assert asyncio.run(compete()).status == 409
+    assert plain_fields(databases[DATABASE], "c/a") == {}
+
+
+def test_clearing_ends_transactions(databases: Databases) -> None:
+    async def compete() -> None:
+        transaction = Transaction(databases, Limits())
+        await transaction.read()
+        assert (await transaction.ask("DELETE", "/documents")).status == 200
+        with pytest.raises(InvalidArgumentError, match="expired or is no longer valid"):
+            await transaction.commit(put("c/a", x=1))
+
+    asyncio.run(compete())
+    assert stored(databases[DATABASE], "c/a") is None
 
 
 def test_an_export_of_nothing_is_empty() -> None:

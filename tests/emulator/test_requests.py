@@ -160,6 +160,30 @@ def test_an_empty_commit_or_read_is_fine(gapic: FirestoreClient, database: str) 
     assert not list(gapic.batch_get_documents(request={"database": database}))
 
 
+@pytest.mark.parametrize(
+    ("order_by", "expected"),
+    [
+        ("x", "bac"),
+        ("x desc", "cab"),
+        ("x DESC, y", "cab"),
+        ("x asc,y desc", "bac"),
+        ("`x`, __name__ desc", "bca"),
+        ("absent", ""),
+    ],
+)
+def test_documents_are_listed_in_an_order(
+    gapic: FirestoreClient, database: str, order_by: str, expected: str
+) -> None:
+    root = f"{database}/documents"
+    fields = {"a": {"x": 2, "y": 1}, "b": {"x": 1, "y": 2}, "c": {"x": 2, "y": 0}, "d": {"y": 0}}
+    writes = [write(f"{root}/c/{key}", **fields[key]) for key in fields]
+    gapic.commit(request={"database": database, "writes": writes})
+    found = gapic.list_documents(
+        request={"parent": root, "collection_id": "c", "order_by": order_by}
+    )
+    assert "".join(document.name[-1] for document in found) == expected
+
+
 def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, which: str) -> None:
     if which != "embedded":
         pytest.skip("the official emulator has it")
@@ -177,9 +201,6 @@ def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, w
         "StructuredQuery.find_nearest": lambda: gapic.run_query(
             request={"parent": root, "structured_query": {"find_nearest": {}}}
         ),
-        "ListDocuments.order_by": lambda: gapic.list_documents(
-            request={"parent": root, "collection_id": "c", "order_by": "a"}
-        ),
     }
     for name, call in calls.items():
         with pytest.raises(MethodNotImplemented, match=f"{name} is not in this emulator yet"):
@@ -191,6 +212,18 @@ def test_an_unknown_method(channel: grpc.Channel) -> None:
         channel.unary_unary("/google.firestore.v1.Firestore/Nonsense")(b"")
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert "Nonsense" in raised.value.details()
+
+
+@pytest.mark.parametrize("character", ["x", "\n", "\N{GRINNING FACE}"])
+def test_an_error_that_quotes_much_keeps_its_code(
+    channel: grpc.Channel, which: str, character: str
+) -> None:
+    if which != "embedded":
+        pytest.skip("the official emulator answers INTERNAL to some")
+    request = types.GetDocumentRequest.serialize(types.GetDocumentRequest(name=character * 9000))
+    with pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary("/google.firestore.v1.Firestore/GetDocument")(request, timeout=10)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_bytes_that_are_no_message(channel: grpc.Channel, which: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from support.firestore_messages import DATABASE, name, put
+from support.firestore_messages import DATABASE, name, orders, put
 
 from firestore_emulator import transfer
 from firestore_emulator.launcher import answers, command, emulator
@@ -21,6 +21,8 @@ from firestore_emulator.messages import (
     BatchGetDocumentsResponse,
     CommitRequest,
     CommitResponse,
+    RunQueryRequest,
+    StructuredQuery,
     Write,
 )
 
@@ -52,6 +54,30 @@ class Client:
         )
         request = BatchGetDocumentsRequest(database=DATABASE, documents=map(name, paths))
         return sum(response.HasField("found") for response in call(request, timeout=10))
+
+    def begin(self, path: str) -> bytes:
+        """A transaction that reads a document first."""
+        call = self._channel.unary_stream(
+            f"{METHODS}/BatchGetDocuments",
+            request_serializer=BatchGetDocumentsRequest.SerializeToString,
+            response_deserializer=BatchGetDocumentsResponse.FromString,
+        )
+        request = BatchGetDocumentsRequest(
+            database=DATABASE, documents=[name(path)], new_transaction={"read_write": {}}
+        )
+        responses: list[BatchGetDocumentsResponse] = list(call(request, timeout=10))
+        return responses[0].transaction
+
+    def commit_in(self, transaction: bytes) -> None:
+        call = self._channel.unary_unary(f"{METHODS}/Commit")
+        request = CommitRequest(database=DATABASE, transaction=transaction)
+        call(request.SerializeToString(), timeout=10)
+
+    def query(self, *order: str) -> None:
+        call = self._channel.unary_stream(f"{METHODS}/RunQuery")
+        query = StructuredQuery(from_=[{"collection_id": "c"}], order_by=orders(*order))
+        request = RunQueryRequest(parent=f"{DATABASE}/documents", structured_query=query)
+        list(call(request.SerializeToString(), timeout=10))
 
     def absent(self) -> None:
         self._channel.unary_unary(f"{METHODS}/ExecutePipeline")(b"", timeout=10)
@@ -137,6 +163,28 @@ def test_a_delay_is_longer_than_a_clients_patience(opened: Open) -> None:
     request = CommitRequest(database=DATABASE, writes=[put("c/a")]).SerializeToString()
     assert code_of(lambda: call(request, timeout=0.2)) == grpc.StatusCode.DEADLINE_EXCEEDED
     assert client.count("c/a") == 0
+
+
+def test_transactions_have_the_limits_that_are_given(opened: Open) -> None:
+    client = opened("--lock-wait=0.1", "--transaction-time=60", "--transaction-idle=60")
+    client.commit(put("c/a"))
+    begun = client.begin("c/a")
+    assert code_of(client.commit, put("c/a")) == grpc.StatusCode.ABORTED
+    client.commit_in(begun)
+    short = opened("--transaction-idle=0.1")
+    short.commit(put("c/a"))
+    begun = short.begin("c/a")
+    short.commit(put("c/a"))  # which waits until the transaction is ended
+    assert code_of(short.commit_in, begun) == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_indexes_are_required_or_collected(opened: Open, tmp_path: Path) -> None:
+    file = tmp_path / "firestore.indexes.json"
+    collecting = opened(f"--collect-indexes={file}")
+    assert code_of(collecting.query, "a", "b") == grpc.StatusCode.OK
+    requiring = opened(f"--require-indexes={file}")
+    assert code_of(requiring.query, "a", "b") == grpc.StatusCode.OK
+    assert code_of(requiring.query, "a", "c") == grpc.StatusCode.FAILED_PRECONDITION
 
 
 @contextmanager
@@ -230,6 +278,10 @@ def fields(lines: bytes) -> dict[str, str]:
         (["import", "--data=d"], "Line 1 is no document: "),
         (["--import-data=absent"], "Cannot read absent: No such file or directory"),
         (["--import-data=bad"], "Line 1 is no document: "),
+        (["--require-indexes=absent"], "Cannot read absent: No such file or directory"),
+        (["--require-indexes=bad"], "bad: it is no JSON: Expecting value"),
+        (["--collect-indexes=bad"], "bad: it is no JSON: Expecting value"),
+        (["--collect-indexes=absent/file"], "Cannot write absent/file: No such file"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, arguments: list[str], line: str) -> None:

@@ -9,6 +9,7 @@ from local.processes import Process, answers
 from local.stack import HOST
 
 from firestore_emulator.launcher import command, free_port
+from support.emulators import REQUIRE_INDEXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,8 @@ class Firestore(Process):
         port = free_port()
         self.address = f"{HOST}:{port}"
         environ = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
-        argv = command(environ, HOST, port, [f"--data={directory / 'data'}"])
+        options = [f"--data={directory / 'data'}", REQUIRE_INDEXES]
+        argv = command(environ, HOST, port, options)
         assert argv is not None
         super().__init__("emulator", argv, {}, directory / "emulator.log")
 

@@ -15,8 +15,12 @@ from firestore_emulator.call_log import CallLog
 from firestore_emulator.database import Databases
 from firestore_emulator.errors import EmulatorError
 from firestore_emulator.faults import Faults
+from firestore_emulator.index_checks import CheckIndexes, collecting, refusing, unchecked
+from firestore_emulator.index_file import IndexFile, IndexFileError
 from firestore_emulator.server import serve
+from firestore_emulator.service import Service
 from firestore_emulator.storage import DataError, Storage
+from firestore_emulator.transactions import Limits
 
 
 def main() -> None:
@@ -24,18 +28,21 @@ def main() -> None:
     commands = {None: _serve, "export": _export, "import": _import}
     try:
         commands[arguments.command](arguments)
-    except (DataError, EmulatorError) as error:
+    except (DataError, EmulatorError, IndexFileError) as error:
         sys.exit(str(error))
 
 
 def _serve(arguments: argparse.Namespace) -> None:
     host, port = arguments.host_port
     around = list(_around(arguments))
+    limits = Limits(arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle)
+    check_indexes = _index_check(arguments)
     with _databases(arguments.data) as databases:
         if arguments.import_data is not None:
             _load_file(databases, arguments.import_data)
+        service = Service(databases, limits, check_indexes)
         try:
-            asyncio.run(serve(databases, host, port, _announce, around))
+            asyncio.run(serve(service, host, port, _announce, around))
         except OSError as error:
             sys.exit(f"Cannot listen on {address_of(host, port)}: {error.strerror or error}")
 
@@ -45,6 +52,14 @@ def _around(arguments: argparse.Namespace) -> Iterator[Around]:
         yield CallLog(lambda line: print(line, file=sys.stderr, flush=True)).around  # noqa: T201
     if arguments.latency or arguments.fail:
         yield Faults(arguments.latency, arguments.fail, arguments.seed).around
+
+
+def _index_check(arguments: argparse.Namespace) -> CheckIndexes:
+    if arguments.require_indexes is not None:
+        return refusing(IndexFile.read(arguments.require_indexes).indexes)
+    if arguments.collect_indexes is not None:
+        return collecting(IndexFile.read_or_make(arguments.collect_indexes))
+    return unchecked
 
 
 @contextmanager

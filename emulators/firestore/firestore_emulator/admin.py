@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
 
 from firestore_emulator import transfer
-from firestore_emulator.database import Databases
-from firestore_emulator.errors import EmulatorError, NotKeptError
+from firestore_emulator.errors import AbortedError, EmulatorError, NotKeptError
 from firestore_emulator.messages import Document
+from firestore_emulator.service import Service
 from firestore_emulator.web import Request, Response, text
 
 _OF_DATABASE = re.compile(
@@ -19,8 +19,8 @@ _AT_ONCE = 200  # documents, between which gRPC has its turn
 
 
 class Admin:
-    def __init__(self, databases: Databases, shut_down: Callable[[], None]) -> None:
-        self._databases = databases
+    def __init__(self, service: Service, shut_down: Callable[[], None]) -> None:
+        self._service = service
         self._shut_down = shut_down
 
     async def answer(self, request: Request) -> Response:
@@ -28,6 +28,8 @@ class Admin:
             return await self._answer(request)
         except NotKeptError as error:
             return text(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        except AbortedError as error:
+            return text(HTTPStatus.CONFLICT, str(error))
         except EmulatorError as error:
             return text(HTTPStatus.BAD_REQUEST, str(error))
 
@@ -41,10 +43,10 @@ class Admin:
                 self._shut_down()
                 return text(HTTPStatus.OK, "Shutting down.")
             case "DELETE", "/documents":
-                self._databases[database].clear()
+                self._service.databases[database].clear()
                 return _json({})
             case "GET", ":export":
-                documents = transfer.snapshot(self._databases[database])
+                documents = transfer.snapshot(self._service.databases[database])
                 return Response(HTTPStatus.OK, "application/jsonl", _lines(documents))
             case "POST", ":import":
                 return await self._import(request.body, database)
@@ -52,12 +54,14 @@ class Admin:
                 return text(HTTPStatus.NOT_FOUND, "Not Found")
 
     async def _import(self, body: bytes, database: str) -> Response:
-        documents = []
+        """A write as any other: it waits until no transaction has read what it changes."""
+        writes = []
         for document in transfer.parse(body.split(b"\n"), into=database):
-            documents.append(document)
-            if len(documents) % _AT_ONCE == 0:
+            writes.append(transfer.write(document))
+            if len(writes) % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return _json({"documents": transfer.load(self._databases, documents)})
+        await self._service.isolation(database).commit(writes)
+        return _json({"documents": len(writes)})
 
 
 def _json(content: dict[str, int]) -> Response:

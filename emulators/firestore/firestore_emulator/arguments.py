@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,6 +11,7 @@ from firestore_emulator.addresses import add_host_port
 from firestore_emulator.errors import EmulatorError
 from firestore_emulator.faults import Failure, Latency
 from firestore_emulator.names import check_database
+from firestore_emulator.transactions import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="documents to begin with, as JSON lines of an export",
     )
+    _add_indexes(made)
     made.add_argument("--log", action="store_true", help="a line on stderr for each call")
+    _add_limits(made)
     _add_faults(made)
     commands = made.add_subparsers(
         dest="command", title="with a data directory that no emulator uses"
@@ -39,6 +43,48 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_data(parser: argparse.ArgumentParser, text: str, *, required: bool = False) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", required=required, help=text)
+
+
+def _add_indexes(parser: argparse.ArgumentParser) -> None:
+    indexes = parser.add_mutually_exclusive_group()
+    indexes.add_argument(
+        "--require-indexes",
+        type=Path,
+        metavar="FILE",
+        help="refuse a query that needs an index which is not in FILE (a firestore.indexes.json)",
+    )
+    indexes.add_argument(
+        "--collect-indexes",
+        type=Path,
+        metavar="FILE",
+        help="add the indexes that queries need to FILE, which is made if it is not there",
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_argument_group("limits of time, in seconds")
+    for option, default, text in (
+        ("--lock-wait", DEFAULT_LIMITS.lock_wait, "for a lock"),
+        ("--transaction-time", DEFAULT_LIMITS.transaction, "for a transaction"),
+        ("--transaction-idle", DEFAULT_LIMITS.idle, "for the next request of one"),
+    ):
+        limits.add_argument(
+            option,
+            type=_told(_seconds),
+            default=default,
+            metavar="SECONDS",
+            help=f"{text} (default: {default:g}, as in the service)",
+        )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{text} is no number of seconds above 0")
+    return seconds
 
 
 def _add_faults(parser: argparse.ArgumentParser) -> None:

@@ -23,7 +23,10 @@ from firestore_emulator.messages import (
     DeleteDocumentRequest,
     GetDocumentRequest,
     ListDocumentsRequest,
+    PartitionQueryRequest,
+    RunAggregationQueryRequest,
     RunQueryRequest,
+    StructuredQuery,
     UpdateDocumentRequest,
 )
 from firestore_emulator.methods import REQUESTS
@@ -91,11 +94,17 @@ def _names(request: Message) -> Sequence[str]:
             return [request.document.name]
         case CreateDocumentRequest() | ListDocumentsRequest():
             return [f"{request.parent}/{request.collection_id}"]
-        case RunQueryRequest():
-            collections = [each.collection_id for each in request.structured_query.from_]
-            return ["/".join([request.parent, *collections])]
+        case RunQueryRequest() | PartitionQueryRequest():
+            return [_collection(request.parent, request.structured_query)]
+        case RunAggregationQueryRequest():
+            query = request.structured_aggregation_query.structured_query
+            return [_collection(request.parent, query)]
         case _:
             return [getattr(request, "parent", "") or getattr(request, "database", "")]
+
+
+def _collection(parent: str, query: StructuredQuery) -> str:
+    return "/".join([parent, *(each.collection_id for each in query.from_)])
 
 
 def _printable(name: str) -> str:

@@ -6,7 +6,7 @@ EmulatorError
 ├── FailedPreconditionError
 ├── InvalidArgumentError
 ├── NotFoundError
-├── NotKeptError                its data directory cannot be written
+├── NotKeptError                what it has to keep in a file cannot be written
 └── NotThereYetError            the service has it, this emulator does not
 """
 

@@ -12,10 +12,14 @@ FieldPath: TypeAlias = tuple[str, ...]
 NAME: FieldPath = ("__name__",)  # in queries and masks: the document's own name
 MAX_BYTES = 1500
 
-_SEGMENT = r"[a-zA-Z_][a-zA-Z_0-9]*|`(?:[^`\\]|\\.)+`"
+_SIMPLE = re.compile(r"[a-zA-Z_][a-zA-Z_0-9]*")
+_SEGMENT = rf"{_SIMPLE.pattern}|`(?:[^`\\]|\\.)+`"
 _SEGMENTS = re.compile(_SEGMENT, re.DOTALL)
-_PATH = re.compile(rf"(?:{_SEGMENT})(?:\.(?:{_SEGMENT}))*", re.DOTALL)
+PATTERN = rf"(?:{_SEGMENT})(?:\.(?:{_SEGMENT}))*"
+_PATH = re.compile(PATTERN, re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_TO_ESCAPE = re.compile(r"[`\\]")
+_ESCAPED = r"\\\g<0>"
 
 
 @lru_cache(maxsize=1024)
@@ -32,6 +36,13 @@ def parse(path: str) -> FieldPath:
     if segments != NAME and any(map(is_reserved, segments)):
         raise InvalidArgumentError(f"Invalid reserved name in field path {path}")
     return segments
+
+
+def written(path: FieldPath) -> str:
+    return ".".join(
+        segment if _SIMPLE.fullmatch(segment) else f"`{_TO_ESCAPE.sub(_ESCAPED, segment)}`"
+        for segment in path
+    )
 
 
 def _unquoted(segment: str) -> str:

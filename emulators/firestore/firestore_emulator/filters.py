@@ -3,6 +3,7 @@
 As in the service, null and NaN equal nothing; only IS_NULL and IS_NAN find them.
 """
 
+import itertools
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,10 @@ class Condition(Protocol):
 
     def leaves(self) -> Iterator["FieldCondition"]: ...
 
+    def alternatives(self) -> Iterator[tuple["FieldCondition", ...]]:
+        """The ANDs of the condition written as an OR of them; a list's values are one."""
+        ...
+
     def disjunctions(self) -> int:
         """Of the condition written as an OR of ANDs."""
         ...
@@ -64,14 +69,21 @@ class FieldCondition:
         value = fields.of_document(document, self.path)
         return value is not None and self.test(value)
 
+    @property
+    def is_of_elements(self) -> bool:
+        return self.operator.startswith("ARRAY_CONTAINS")
+
     def leaves(self) -> Iterator["FieldCondition"]:
         yield self
+
+    def alternatives(self) -> Iterator[tuple["FieldCondition", ...]]:
+        yield (self,)
 
     def disjunctions(self) -> int:
         return self.operands if self.operator in {"IN", "ARRAY_CONTAINS_ANY"} else 1
 
     def array_conditions(self) -> int:
-        return int(self.operator.startswith("ARRAY_CONTAINS"))
+        return int(self.is_of_elements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +96,10 @@ class AllOf:
     def leaves(self) -> Iterator[FieldCondition]:
         for condition in self.conditions:
             yield from condition.leaves()
+
+    def alternatives(self) -> Iterator[tuple[FieldCondition, ...]]:
+        for parts in itertools.product(*(each.alternatives() for each in self.conditions)):
+            yield tuple(itertools.chain.from_iterable(parts))
 
     def disjunctions(self) -> int:
         return math.prod(condition.disjunctions() for condition in self.conditions)
@@ -102,6 +118,10 @@ class AnyOf:
     def leaves(self) -> Iterator[FieldCondition]:
         for condition in self.conditions:
             yield from condition.leaves()
+
+    def alternatives(self) -> Iterator[tuple[FieldCondition, ...]]:
+        for condition in self.conditions:
+            yield from condition.alternatives()
 
     def disjunctions(self) -> int:
         return sum(condition.disjunctions() for condition in self.conditions)

@@ -1,7 +1,6 @@
 """ListDocuments and ListCollectionIds: a page at a time, by name."""
 
 from firestore_emulator import fields, masks
-from firestore_emulator.errors import NotThereYetError
 from firestore_emulator.messages import (
     Document,
     ListCollectionIdsRequest,
@@ -19,8 +18,6 @@ from firestore_emulator.view import View
 def list_documents(
     view: View, parent: Parent, request: ListDocumentsRequest
 ) -> ListDocumentsResponse:
-    if request.order_by:
-        raise NotThereYetError("ListDocuments.order_by")
     documents = {document.name: document for document in _documents(view, parent, request)}
     names = sorted(documents, key=reference_key)
     shown, token = page(names, request.page_size, request.page_token)

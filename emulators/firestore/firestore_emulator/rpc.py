@@ -21,7 +21,7 @@ Request = TypeVar("Request", bound=Message)
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
-_LONGEST_DETAILS = 500  # beyond some kilobytes of them, grpc answers RESOURCE_EXHAUSTED instead
+_MAX_DETAILS_BYTES = 2000  # beyond 8 kB on the wire (up to 3 for one), it is RESOURCE_EXHAUSTED
 _NOT_THERE_YET = frozenset({"explain_options"})
 
 
@@ -105,7 +105,8 @@ def _absent(name: str) -> Handler:
 
 
 async def _refuse(context: Context, error: EmulatorError) -> NoReturn:
-    await context.abort(code_of(error), str(error)[:_LONGEST_DETAILS])
+    details = str(error).encode()[:_MAX_DETAILS_BYTES].decode(errors="ignore")
+    await context.abort(code_of(error), details)
 
 
 def _parsed(kind: type[Request], data: bytes) -> Request:

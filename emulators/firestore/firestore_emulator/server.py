@@ -14,7 +14,6 @@ from firestore_emulator import web
 from firestore_emulator.addresses import address_of
 from firestore_emulator.admin import Admin
 from firestore_emulator.around import Around, Interceptor
-from firestore_emulator.database import Databases
 from firestore_emulator.front import Connect, Front
 from firestore_emulator.rpc import Methods
 from firestore_emulator.service import Service
@@ -28,7 +27,7 @@ _LONGEST_SOCKET_PATH = 100  # the systems allow 104 or 108 bytes
 
 
 async def serve(
-    databases: Databases,
+    service: Service,
     host: str,
     port: int,
     ready: Callable[[str], None],
@@ -45,9 +44,9 @@ async def serve(
         loop.add_signal_handler(name, stop.set)
     with tempfile.TemporaryDirectory(prefix="firestore-emulator-") as directory:
         grpc_server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
-        grpc_server.add_generic_rpc_handlers((Methods(Service(databases)),))
+        grpc_server.add_generic_rpc_handlers((Methods(service),))
         connect = _bind(grpc_server, Path(directory) / "grpc.sock")
-        converse = partial(web.converse, Admin(databases, stop.set).answer)
+        converse = partial(web.converse, Admin(service, stop.set).answer)
         front = await loop.create_server(lambda: Front(connect, converse), host, port)
         await grpc_server.start()
         ready(address_of(*front.sockets[0].getsockname()[:2]))

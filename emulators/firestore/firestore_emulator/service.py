@@ -12,10 +12,19 @@ from typing import TypeAlias
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
-from firestore_emulator import fields, listing, masks, partition, predicates, writes
+from firestore_emulator import (
+    fields,
+    listing,
+    masks,
+    ordered_listing,
+    partition,
+    predicates,
+    writes,
+)
 from firestore_emulator.aggregation import Aggregation
 from firestore_emulator.database import Database, Databases, Reading
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
+from firestore_emulator.index_checks import CheckIndexes, unchecked
 from firestore_emulator.isolation import Isolation
 from firestore_emulator.locks import Read
 from firestore_emulator.messages import (
@@ -61,15 +70,21 @@ _ID_LENGTH = 20
 
 
 class Service:
-    def __init__(self, databases: Databases, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._databases = databases
+    def __init__(
+        self,
+        databases: Databases,
+        limits: Limits = DEFAULT_LIMITS,
+        check_indexes: CheckIndexes = unchecked,
+    ) -> None:
+        self.databases = databases
         self._limits = limits
+        self._check_indexes = check_indexes
         self._isolations: dict[str, Isolation] = {}
 
     def isolation(self, database: str) -> Isolation:
         isolation = self._isolations.get(database)
         if isolation is None:
-            isolation = Isolation(self._databases[database], self._limits)
+            isolation = Isolation(self.databases[database], self._limits)
             self._isolations[database] = isolation
         return isolation
 
@@ -91,7 +106,7 @@ class Service:
         self, request: BatchGetDocumentsRequest
     ) -> Sequence[BatchGetDocumentsResponse]:
         """What is missing comes last, as from the service."""
-        database = self._databases[request.database]
+        database = self.databases[request.database]
         names = [database.document_name(name) for name in dict.fromkeys(request.documents)]
         mask = masks.paths(request)
         seen = await self.isolation(request.database).read(request, Read(frozenset(names)))
@@ -110,13 +125,24 @@ class Service:
 
     async def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
         parent = Parent.parse(request.parent)
+        if request.order_by:
+            return await self._list_in_order(request, parent)
         wants = Read(predicate=predicates.of_listing(request, parent))
         seen = await self.isolation(parent.database).read(request, wants)
         return listing.list_documents(seen.view, parent, request)
 
+    async def _list_in_order(
+        self, request: ListDocumentsRequest, parent: Parent
+    ) -> ListDocumentsResponse:
+        query = ordered_listing.compile_query(request)
+        self._check_indexes(query, parent.database)
+        wants = Read(predicate=predicates.of_query(query, parent))
+        seen = await self.isolation(parent.database).read(request, wants)
+        return ordered_listing.list_documents(query, seen.view, parent, request)
+
     def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
         parent = Parent.parse(request.parent)
-        view, _ = _read(self._databases[parent.database], request)
+        view, _ = _read(self.databases[parent.database], request)
         return listing.list_collection_ids(view, parent, request)
 
     async def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
@@ -124,6 +150,7 @@ class Service:
             raise InvalidArgumentError("only structured queries are supported")
         parent = Parent.parse(request.parent)
         query = Query.compile(request.structured_query)
+        self._check_indexes(query, parent.database)
         wants = Read(predicate=predicates.of_query(query, parent))
         seen = await self.isolation(parent.database).read(request, wants)
         begun = [RunQueryResponse(transaction=seen.begun)] if seen.begun else []
@@ -139,6 +166,7 @@ class Service:
             raise InvalidArgumentError("Only structured aggregation queries are supported.")
         parent = Parent.parse(request.parent)
         aggregation = Aggregation.compile(request.structured_aggregation_query)
+        self._check_indexes(aggregation.query, parent.database)
         wants = Read(predicate=predicates.of_query(aggregation.query, parent))
         seen = await self.isolation(parent.database).read(request, wants)
         result = aggregation.run(seen.view, parent)
@@ -147,9 +175,10 @@ class Service:
         ]
 
     def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
+        """Of a group by name, so there is always an index for it."""
         parent = Parent.parse(request.parent)
         partition.check(parent, request)
-        view, _ = _read(self._databases[parent.database], request)
+        view, _ = _read(self.databases[parent.database], request)
         return partition.partition(view, parent, request)
 
     async def commit(self, request: CommitRequest) -> CommitResponse:
@@ -158,7 +187,7 @@ class Service:
         return CommitResponse(write_results=commit.results, commit_time=commit.time)
 
     async def batch_write(self, request: BatchWriteRequest) -> BatchWriteResponse:
-        database = self._databases[request.database]
+        database = self.databases[request.database]
         names = [database.document_name(writes.target(write)) for write in request.writes]
         if len(set(names)) < len(names):
             raise InvalidArgumentError(
@@ -209,7 +238,7 @@ class Service:
         mask = masks.paths(request)
         name = DocumentName.parse(write.update.name)
         await self.isolation(name.database).commit([write])
-        return fields.project(_found(self._databases[name.database], name), mask)
+        return fields.project(_found(self.databases[name.database], name), mask)
 
 
 def _read(database: Database, request: PastRequest) -> Reading:

@@ -44,12 +44,20 @@ def parse(lines: Iterable[bytes], into: str | None = None) -> Iterator[Document]
             yield document if into is None or into == database else _moved(document, database, into)
 
 
+def write(document: Document) -> Write:
+    """New, or in place of what was there."""
+    return Write(update=Document(name=document.name, fields=document.fields))
+
+
 def load(databases: Databases, documents: Iterable[Document]) -> int:
-    """How many there were. Those of one database come together, or not at all."""
+    """How many there were. Those of one database come together, or not at all.
+
+    For databases that nobody else uses yet: it waits for no lock.
+    """
     by_database: dict[str, list[Write]] = {}
     for document in documents:
-        write = Write(update=Document(name=document.name, fields=document.fields))
-        by_database.setdefault(DocumentName.parse(document.name).database, []).append(write)
+        database = DocumentName.parse(document.name).database
+        by_database.setdefault(database, []).append(write(document))
     for name, writes in by_database.items():
         databases[name].commit(writes)
     return sum(map(len, by_database.values()))

@@ -1,5 +1,6 @@
 """The command line, and what each call is said to be about."""
 
+import re
 from pathlib import Path
 
 import grpc
@@ -7,6 +8,7 @@ import pytest
 from google.protobuf.message import Message
 from support.firestore_messages import DATABASE, delete, document, name, put
 
+import firestore_emulator
 from firestore_emulator.arguments import parser
 from firestore_emulator.call_log import subject
 from firestore_emulator.faults import Failure, Latency
@@ -19,12 +21,15 @@ from firestore_emulator.messages import (
     GetDocumentRequest,
     ListCollectionIdsRequest,
     ListDocumentsRequest,
+    PartitionQueryRequest,
+    RunAggregationQueryRequest,
     RunQueryRequest,
     StructuredQuery,
     UpdateDocumentRequest,
     Write,
 )
 from firestore_emulator.methods import REQUESTS
+from firestore_emulator.transactions import DEFAULT_LIMITS
 
 
 def test_it_serves_in_memory_by_default() -> None:
@@ -33,6 +38,28 @@ def test_it_serves_in_memory_by_default() -> None:
     assert arguments.host_port == ("127.0.0.1", 8085)
     assert (arguments.data, arguments.import_data) == (None, None)
     assert (arguments.log, arguments.latency, arguments.fail) == (False, [], [])
+    assert (arguments.require_indexes, arguments.collect_indexes) == (None, None)
+    assert (arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle) == (
+        *DEFAULT_LIMITS,
+    )
+
+
+def test_limits_of_transactions() -> None:
+    arguments = parser().parse_args(
+        ["--lock-wait=0.5", "--transaction-time=9", "--transaction-idle=1e3"]
+    )
+    assert (arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle) == (
+        0.5,
+        9,
+        1000,
+    )
+
+
+def test_the_readme_has_every_option() -> None:
+    options = set(re.findall(r"--[a-z-]+", parser().format_help())) - {"--help"}
+    readme = Path(firestore_emulator.__file__).parents[1] / "README.md"
+    (table,) = re.findall(r"^## Options$.+?^## ", readme.read_text(), re.DOTALL | re.MULTILINE)
+    assert options - set(re.findall(r"--[a-z-]+", table)) == set()
 
 
 @pytest.mark.parametrize("command", ["export", "import"])
@@ -79,6 +106,9 @@ def test_failures(text: str, failure: Failure) -> None:
         ("--fail=Commit=ABORTED:1.1", "a probability of 1.1 is above 1"),
         ("--fail=Commit=OK", "OK is no code of an error"),
         ("--fail=Commit=BROKEN", "BROKEN is no code of an error"),
+        ("--lock-wait=0", "0 is no number of seconds above 0"),
+        ("--transaction-time=inf", "inf is no number of seconds above 0"),
+        ("--transaction-idle=long", "long is no number of seconds above 0"),
     ],
 )
 def test_what_is_wrong_with_an_option_is_told(
@@ -87,6 +117,12 @@ def test_what_is_wrong_with_an_option_is_told(
     with pytest.raises(SystemExit):
         parser().parse_args([option])
     assert why in capsys.readouterr().err
+
+
+def test_indexes_are_required_or_collected(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--require-indexes=a", "--collect-indexes=b"])
+    assert "not allowed with argument --require-indexes" in capsys.readouterr().err
 
 
 def test_a_database_has_a_whole_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,6 +170,18 @@ WRITES = [put("c/a", secret=1), delete("c/b"), Write(transform={"document": name
             "RunQuery",
             RunQueryRequest(parent=name("c/a"), structured_query=query()),
             "c/a",
+        ),
+        (
+            "RunAggregationQuery",
+            RunAggregationQueryRequest(
+                parent=name("c/a"), structured_aggregation_query={"structured_query": query("d")}
+            ),
+            "c/a/d",
+        ),
+        (
+            "PartitionQuery",
+            PartitionQueryRequest(parent=f"{DATABASE}/documents", structured_query=query("d")),
+            "d",
         ),
     ],
 )

@@ -1,0 +1,52 @@
+"""firestore.indexes.json holds exactly the indexes that the functions' queries need.
+
+That nothing is missing, every test shows that runs on the embedded emulator: it refuses a query
+without its index. Here is the rest: nothing is there that no query needs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google.api_core.exceptions import FailedPrecondition
+from google.cloud.firestore import FieldFilter
+from support.crashing import CrashingShop
+from support.emulators import INDEXES, REQUIRE_INDEXES, in_environment, running
+from support.queries import QUERIES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_file_holds_what_the_queries_need_and_no_more(tmp_path: Path) -> None:
+    collected = tmp_path / "firestore.indexes.json"
+    with (
+        running("embedded", f"--collect-indexes={collected}") as emulator,
+        in_environment(emulator),
+        CrashingShop(emulator) as shop,
+    ):
+        shop.begin()
+        for query in QUERIES.values():
+            query(shop.order_connection)
+    assert definitions(collected) == definitions(INDEXES)
+
+
+def definitions(file: Path) -> dict[str, list[Any]]:
+    """Their order says nothing."""
+    content = json.loads(file.read_text())
+    return {key: sorted(content[key], key=json.dumps) for key in content}
+
+
+def test_a_query_without_its_index_fails_where_the_tests_run() -> None:
+    with (
+        running("embedded", REQUIRE_INDEXES) as emulator,
+        in_environment(emulator),
+        CrashingShop(emulator) as shop,
+    ):
+        shop.begin()
+        orders = shop.order_connection.client.collection("orders").limit(1)
+        query = orders.where(filter=FieldFilter("status", "==", "pending")).order_by("created_at")
+        with pytest.raises(FailedPrecondition, match="The query requires an index"):
+            list(query.stream())

@@ -1,0 +1,42 @@
+"""The emulators that the tests run on."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from local.stack import ROOT
+
+from firestore_emulator import launcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INDEXES = ROOT / "firestore.indexes.json"
+REQUIRE_INDEXES = f"--require-indexes={INDEXES}"
+"""For the embedded one: a query that the real Firestore would refuse fails here too."""
+
+
+@contextmanager
+def running(which: str, *embedded_options: str) -> Iterator[str]:
+    """The address of an emulator; skips where it is not on this machine."""
+    environ = {**os.environ, "EMULATOR": which}
+    if which != "given":
+        environ.pop("FIRESTORE_EMULATOR_HOST", None)  # of another that is running
+    try:
+        launcher.choose(environ)
+    except launcher.EmulatorNotFoundError as error:
+        pytest.skip(str(error))
+    options = embedded_options if which == "embedded" else ()
+    with launcher.emulator(environ, options=options) as address:
+        yield address
+
+
+@contextmanager
+def in_environment(address: str) -> Iterator[str]:
+    """Where clients in this process find it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIRESTORE_EMULATOR_HOST", address)
+        yield address
