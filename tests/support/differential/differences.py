@@ -139,6 +139,23 @@ def _written_beside_what_was_queried() -> list[Step]:
     ]
 
 
+def _dates_a_missing_one(step: Step, ours: Outcome, its: Outcome) -> bool:
+    if step.method != "ListDocuments" or isinstance(ours, str) or isinstance(its, str):
+        return False
+    undated = [each if "create_time" in each else {"name": each["name"]} for each in its]
+    return undated == ours
+
+
+def _deleted_above_another() -> list[Step]:
+    above, below = f"{ROOT}/a/x", f"{ROOT}/a/x/c/y"
+    listing = {"parent": ROOT, "collection_id": "a", "show_missing": True}
+    return [
+        _commit({"update": {"name": above}}, {"update": {"name": below}}),
+        _commit({"delete": above}),
+        Step("ListDocuments", types.ListDocumentsRequest.pb()(**listing)),
+    ]
+
+
 def _is_of_version_zero(step: Step, ours: Outcome, _: Outcome) -> bool:
     zero = types.Precondition.pb()(update_time={})
     conditions = [write.current_document for write in getattr(step.request, "writes", ())]
@@ -146,6 +163,12 @@ def _is_of_version_zero(step: Step, ours: Outcome, _: Outcome) -> bool:
 
 
 DIFFERENCES = [
+    Difference(
+        "A missing document that was deleted has an update_time in the official emulator.",
+        "A missing one has neither create_time nor update_time (ListDocumentsRequest.show_missing).",
+        _dates_a_missing_one,
+        _deleted_above_another(),
+    ),
     Difference(
         "For the official emulator a missing document was updated at the time 0.",
         "With an update_time the target document must exist (Precondition.update_time).",
