@@ -165,7 +165,7 @@ def _is_of_version_zero(step: Step, ours: Outcome, _: Outcome) -> bool:
 DIFFERENCES = [
     Difference(
         "A missing document that was deleted has an update_time in the official emulator.",
-        "A missing one has neither create_time nor update_time (ListDocumentsRequest.show_missing).",
+        "A missing one has no create_time and no update_time (ListDocumentsRequest.show_missing).",
         _dates_a_missing_one,
         _deleted_above_another(),
     ),
