@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-crash conformance audit lint format openapi lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-unit test-crash conformance bench-emulator audit lint format openapi lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -30,6 +30,9 @@ test-crash: $(VENV)/.dev ## Ten minutes of SIGKILL at random (CRASH_SECONDS, CRA
 
 conformance: $(VENV)/.run .conformance/.made ## The client library's own system tests, on the embedded emulator
 	$(BIN)/python tests/conformance/run.py $(TESTS)
+
+bench-emulator: $(VENV)/.dev ## Our emulator against the official one: latency, contention, start, memory
+	$(BIN)/python -m benchmarks.emulator
 
 # Of the system that `make run` runs, unless the environment names another database.
 audit: export FIRESTORE_EMULATOR_HOST ?= localhost:$(or $(EMULATOR_PORT),8085)

@@ -125,6 +125,7 @@ class Database:
             callback()
 
     def _stage(self, requested: Sequence[Write], now: Timestamp) -> Staged:
+        writes.check_form(requested)
         changes: dict[DocumentName, Change] = {}
         results = []
         for write in requested:

@@ -17,6 +17,8 @@ from firestore_emulator.names import DocumentName, Parent, check_id
 from firestore_emulator.values import SortKey, reference_key, sort_key
 from firestore_emulator.view import View, is_under, merged_by_name
 
+_AFTER_NAME = "order by clause cannot contain more fields after the key"
+
 
 class Order(NamedTuple):
     path: FieldPath
@@ -92,11 +94,14 @@ class Query:
         where = filters.compile_where(query)
         explicit = _explicit_orders(query)
         projection = _projection(query)
-        _check_summed(summed, explicit, projection)
+        inequalities = filters.inequality_paths(where)
+        _check_inequalities(inequalities, explicit)
+        _check_equality_on_name(where, inequalities)
+        _check_summed(summed, where, explicit, projection)
         return cls(
             selector=_selector(query),
             where=where,
-            orders=_with_implicit(explicit, [filters.inequality_paths(where), summed]),
+            orders=_with_implicit(explicit, [inequalities, summed]),
             start=_bound(query.start_at, explicit) if query.HasField("start_at") else None,
             end=_bound(query.end_at, explicit) if query.HasField("end_at") else None,
             offset=_not_negative("offset", query.offset),
@@ -221,7 +226,7 @@ def _explicit_orders(query: StructuredQuery) -> list[Order]:
                 f"order by clause cannot contain duplicate fields {order.field.field_path}"
             )
         if orders and orders[-1].path == NAME:
-            raise InvalidArgumentError("order by clause cannot contain more fields after the key")
+            raise InvalidArgumentError(_AFTER_NAME)
         orders.append(Order(path, _is_descending(order)))
     return orders
 
@@ -232,11 +237,35 @@ def _is_descending(order: StructuredQuery.Order) -> bool:
     return order.direction == StructuredQuery.DESCENDING
 
 
-def _check_summed(
-    summed: frozenset[FieldPath], explicit: list[Order], projection: tuple[FieldPath, ...] | None
-) -> None:
+def _check_inequalities(paths: AbstractSet[FieldPath], explicit: list[Order]) -> None:
+    """Each of their fields is an order too, and none can come after the name."""
     ordered = {order.path for order in explicit}
-    after_name = sorted(".".join(path) for path in summed - ordered) if NAME in ordered else []
+    if NAME in ordered and paths - ordered:
+        raise InvalidArgumentError(_AFTER_NAME)
+
+
+def _check_equality_on_name(where: Condition, inequalities: AbstractSet[FieldPath]) -> None:
+    if inequalities and NAME not in inequalities and _asks_for_name(where):
+        raise InvalidArgumentError(
+            "Equality on key is not allowed if there are other inequality fields and key does not"
+            " appear in inequalities."
+        )
+
+
+def _asks_for_name(where: Condition) -> bool:
+    return any(leaf.path == NAME for leaf in where.leaves())
+
+
+def _check_summed(
+    summed: frozenset[FieldPath],
+    where: Condition,
+    explicit: list[Order],
+    projection: tuple[FieldPath, ...] | None,
+) -> None:
+    """None of their fields can come after the name in an index."""
+    ordered = {order.path for order in explicit}
+    by_name = NAME in ordered or _asks_for_name(where)
+    after_name = sorted(".".join(path) for path in summed - ordered) if by_name else []
     if after_name:
         raise InvalidArgumentError(
             f"This query requires an index that has fields [{', '.join(after_name)}] after"

@@ -199,6 +199,7 @@ class Service:
             raise InvalidArgumentError(
                 "the same document cannot be written more than once in a single request"
             )
+        writes.check_form(request.writes)
         isolation = self.isolation(request.database)
         response = BatchWriteResponse()
         for result, status in await asyncio.gather(

@@ -4,7 +4,7 @@ from firestore_emulator import field_paths
 from firestore_emulator.errors import InvalidArgumentError
 from firestore_emulator.field_paths import NAME, FieldPath
 from firestore_emulator.fields import Fields
-from firestore_emulator.messages import Document, Value
+from firestore_emulator.messages import Document, MapValue, Value
 from firestore_emulator.names import DocumentName, is_reserved
 from firestore_emulator.values import is_vector
 
@@ -24,6 +24,11 @@ def path(text: str) -> FieldPath:
     if parsed == NAME:
         raise InvalidArgumentError("Document names cannot be written as a field.")
     return parsed
+
+
+def check(fields: Fields) -> None:
+    """Refuses what the service would of fields to be written, whatever else the document has."""
+    _settle_fields(MapValue(fields=fields).fields, depth=0)
 
 
 def make_storable(document: Document) -> None:

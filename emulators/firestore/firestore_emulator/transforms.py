@@ -18,19 +18,29 @@ MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
 _NANOS_PER_MILLISECOND = 1_000_000
 
 
-def apply(transform: Transform, target: Fields, now: Timestamp) -> Value:
-    """Change the field; returns what its transform_result says."""
-    path = storable.path(transform.field_path)
+def check(transform: Transform) -> None:
+    """Its form, which no document has to be known for."""
+    storable.path(transform.field_path)
     kind = transform.WhichOneof("transform_type")
     if kind is None:
         raise InvalidArgumentError("Operation type must be specified for field transformation.")
+    if kind == "set_to_server_value" and transform.set_to_server_value != Transform.REQUEST_TIME:
+        raise InvalidArgumentError("set_to_server_value is none that is known.")
+    if kind in _NUMBERS and not _is_number(getattr(transform, kind)):
+        raise InvalidArgumentError("Input must be int64 or double.")
+
+
+def apply(transform: Transform, target: Fields, now: Timestamp) -> Value:
+    """Change the field by a transform that is checked; returns what its transform_result says."""
+    path = storable.path(transform.field_path)
+    kind = transform.WhichOneof("transform_type")
     old = fields.get(target, path)
     if kind == "set_to_server_value":
-        new = _server_value(transform, now)
+        new = _server_value(now)
     elif kind in _ARRAYS:
         new = _ARRAYS[kind](old, transform)
     else:
-        new = _of_number(_NUMBERS[kind], old, getattr(transform, kind))
+        new = _of_number(_NUMBERS[str(kind)], old, getattr(transform, kind))
     fields.put(target, path, new)
     return Value(null_value=0) if kind in _ARRAYS else _copy(new)
 
@@ -42,10 +52,8 @@ def _copy(value: Value) -> Value:
     return copy
 
 
-def _server_value(transform: Transform, now: Timestamp) -> Value:
+def _server_value(now: Timestamp) -> Value:
     """The time of the commit, in the service's precision of milliseconds."""
-    if transform.set_to_server_value != Transform.REQUEST_TIME:
-        raise InvalidArgumentError("set_to_server_value is none that is known.")
     nanos = now.nanos - now.nanos % _NANOS_PER_MILLISECOND
     return Value(timestamp_value=Timestamp(seconds=now.seconds, nanos=nanos))
 
@@ -53,8 +61,6 @@ def _server_value(transform: Transform, now: Timestamp) -> Value:
 def _of_number(
     combine: Callable[[Value, Value], Value], old: Value | None, operand: Value
 ) -> Value:
-    if not _is_number(operand):
-        raise InvalidArgumentError("Input must be int64 or double.")
     return combine(old, operand) if old is not None and _is_number(old) else operand
 
 

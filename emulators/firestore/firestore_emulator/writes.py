@@ -1,5 +1,6 @@
 """What one Write makes of one document."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -46,17 +47,50 @@ def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
     )
 
 
-def check(write: Write, current: Document | None, stored: Document | None) -> None:
-    """The write's form and its precondition.
+def check_form(requested: Iterable[Write]) -> None:
+    """What is wrong with the writes of one request, whatever documents there are."""
+    there: dict[str, bool] = {}  # what the writes so far make sure of
+    for write in requested:
+        name = target(write)
+        _check_operation(write)
+        _check_fields(write)
+        for transform in (*write.transform.field_transforms, *write.update_transforms):
+            transforms.check(transform)
+        condition = write.current_document
+        if condition.HasField("exists") and there.get(name, condition.exists) != condition.exists:
+            raise InvalidArgumentError(
+                f"A precondition contradicts an earlier write in the same request: {name}"
+            )
+        there[name] = not write.HasField("delete")
 
-    The current document is the stored one, or what earlier writes of the commit made of it:
-    these do not change the version that an update_time names.
-    """
-    operation, name = write.WhichOneof("operation"), target(write)
+
+def _check_operation(write: Write) -> None:
+    operation = write.WhichOneof("operation")
     if operation != "update" and write.HasField("update_mask"):
         raise InvalidArgumentError(f"a {operation} must not specify a document mask.")
     if operation != "update" and write.update_transforms:
         raise InvalidArgumentError(f"a {operation} must not specify update transforms.")
+    if operation == "transform" and not write.transform.field_transforms:
+        raise InvalidArgumentError("The list of FieldTransform must not be empty.")
+
+
+def _check_fields(write: Write) -> None:
+    """All of them, those that a mask leaves out as well; only there a name may be empty."""
+    masked = write.HasField("update_mask")
+    storable.check(
+        {name: value for name, value in write.update.fields.items() if name or not masked}
+    )
+    for path in write.update_mask.field_paths:
+        storable.path(path)
+
+
+def check(write: Write, current: Document | None, stored: Document | None) -> None:
+    """The precondition.
+
+    The current document is the stored one, or what earlier writes of the commit made of it:
+    these do not change the version that an update_time names.
+    """
+    name = target(write)
     condition = write.current_document
     match condition.WhichOneof("condition_type"):
         case "exists" if condition.exists and current is None:
@@ -96,8 +130,6 @@ def _fill(document: Document, write: Write, current: Document | None) -> None:
 
 
 def _transform(document: Document, write: Write, now: Timestamp) -> list[Value]:
-    if write.HasField("transform") and not write.transform.field_transforms:
-        raise InvalidArgumentError("The list of FieldTransform must not be empty.")
     return [
         transforms.apply(transform, document.fields, now)
         for transform in (*write.transform.field_transforms, *write.update_transforms)

@@ -146,7 +146,7 @@ def test_a_refused_write_undoes_the_whole_commit(
 ) -> None:
     db = database(put("c/a", x=1))
     with pytest.raises(error, match=message.replace("(default)", r"\(default\)")):
-        db.commit([put("c/a", x=2), put("c/b"), delete("c/a"), put("c/a", x=1), write])
+        db.commit([put("c/b"), put("c/d", x=2), delete("c/d"), put("c/d", x=1), write])
     assert plain_fields(db, "c/a") == {"x": 1}
     assert stored(db, "c/b") is None
 

@@ -83,16 +83,27 @@ def test_only_structured_queries(service: Service) -> None:
 
 
 def test_batch_write_gives_each_write_its_status(service: Service) -> None:
-    writes = [put("c/new"), update("c/none"), put("c/a", x=[[1]]), put("c/b", x=9)]
+    outdated = messages.Write(delete=name("c/a"), current_document={"update_time": {"seconds": 1}})
+    writes = [put("c/new"), update("c/none"), outdated, put("c/b", x=9)]
     response = answer(
         service.batch_write(messages.BatchWriteRequest(database=DATABASE, writes=writes))
     )
-    assert [status.code for status in response.status] == [0, 5, 3, 0]
+    assert [status.code for status in response.status] == [0, 5, 9, 0]
     assert response.status[1].message == f"No document to update: {name('c/none')}"
     assert [result.HasField("update_time") for result in response.write_results] == [
         *(True, False),
         *(False, True),
     ]
+
+
+def test_batch_write_carries_out_nothing_where_one_write_is_malformed(service: Service) -> None:
+    request = messages.BatchWriteRequest(
+        database=DATABASE, writes=[put("c/new"), put("c/a", x=[[1]])]
+    )
+    with pytest.raises(InvalidArgumentError, match="array value in an array value"):
+        answer(service.batch_write(request))
+    with pytest.raises(NotFoundError):
+        answer(service.get_document(messages.GetDocumentRequest(name=name("c/new"))))
 
 
 def test_batch_write_refuses_a_document_twice(service: Service) -> None:
@@ -237,8 +248,8 @@ QUERY = messages.StructuredQuery(
         field_filter("__name__", "GREATER_THAN", reference("c/a")),
         composite("OR", unary_filter("n", "IS_NOT_NULL"), field_filter("v", "LESS_THAN", 1)),
     ),
-    order_by=orders("l", "-n", "__name__"),
-    start_at={"values": [value([1]), value(1), reference("c/a")], "before": True},
+    order_by=orders("l", "-n", "v", "__name__"),
+    start_at={"values": [value([1]), value(1), value(0)], "before": True},
     end_at={"values": [value([9])]},
     offset=1,
     limit={"value": 5},

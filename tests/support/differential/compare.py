@@ -1,0 +1,61 @@
+"""Runs the same steps on both emulators until they differ."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from google.cloud.firestore_v1 import types
+
+from support.differential.differences import listed
+from support.differential.session import ROOT, Outcome, Session, Step
+
+
+@dataclass(frozen=True)
+class Found:
+    """The last of the steps is the one that was answered differently."""
+
+    steps: tuple[Step, ...]
+    ours: Outcome
+    its: Outcome
+
+    def __str__(self) -> str:
+        listed = "\n".join(f"  {step}" for step in self.steps)
+        return f"after\n{listed}\nours: {self.ours}\nthe official one: {self.its}"
+
+
+# A database of its own on both: the sessions with it.
+Fresh = Callable[[], tuple[Session, Session]]
+
+
+def first_difference(fresh: Fresh, steps: Iterable[Step]) -> Found | None:
+    """That is not listed."""
+    ours, its = fresh()
+    done = []
+    for step in steps:
+        done.append(step)
+        answer, other = ours.run(step), its.run(step)
+        if answer != other:
+            known = listed(step, answer, other)
+            if known is None:
+                return Found(tuple(done), answer, other)
+            if known.diverges:
+                return None
+    return None
+
+
+def shortest(found: Found, fresh: Fresh) -> Found:
+    """Without the steps that it does not need."""
+    for step in found.steps[-2::-1]:
+        rest = tuple(each for each in found.steps if each is not step)
+        smaller = first_difference(fresh, rest)
+        if smaller is not None and smaller.steps == rest:
+            found = smaller
+    return found
+
+
+def whole_state() -> Sequence[Step]:
+    """Requests that show all that there is."""
+    everything = types.StructuredQuery.pb()(from_=[{"all_descendants": True}])
+    return [
+        Step("RunQuery", types.RunQueryRequest.pb()(parent=ROOT, structured_query=everything)),
+        Step("ListCollectionIds", types.ListCollectionIdsRequest.pb()(parent=ROOT)),
+    ]

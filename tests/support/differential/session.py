@@ -1,0 +1,173 @@
+"""One database of one emulator, with transactions and times of its own.
+
+In a Step the project is "p", for which the session puts its own. A transaction is its slot, b"0"
+and so on, which the BeginTransaction of the slot fills. The time of a precondition, or to read at,
+is the number of a version: versions are counted as they are first seen, so they have the same
+numbers on both sides. An answer comes back with all this taken out again.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+from google.cloud.firestore_v1 import types
+from google.protobuf import text_format
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from firestore_emulator.rpc import SERVICE
+
+_PROJECT = "projects/p/"
+DATABASE = f"{_PROJECT}databases/(default)"
+ROOT = f"{DATABASE}/documents"
+
+# What both have to agree on: an error's code, or the answers as nested plain data.
+Outcome: TypeAlias = "str | list[Any]"
+
+_ANSWERS: dict[str, Any] = {
+    "BatchGetDocuments": types.BatchGetDocumentsResponse.pb(),
+    "BatchWrite": types.BatchWriteResponse.pb(),
+    "BeginTransaction": types.BeginTransactionResponse.pb(),
+    "Commit": types.CommitResponse.pb(),
+    "CreateDocument": types.Document.pb(),
+    "DeleteDocument": Empty,
+    "GetDocument": types.Document.pb(),
+    "ListCollectionIds": types.ListCollectionIdsResponse.pb(),
+    "ListDocuments": types.ListDocumentsResponse.pb(),
+    "Rollback": Empty,
+    "RunAggregationQuery": types.RunAggregationQueryResponse.pb(),
+    "RunQuery": types.RunQueryResponse.pb(),
+    "UpdateDocument": types.Document.pb(),
+}
+_STREAMED = {"BatchGetDocuments", "RunQuery", "RunAggregationQuery"}
+_SECONDS = 30
+_YEAR_2026 = 1_767_225_600  # a later time is one that an emulator took from its clock
+_PASSING = {"read_time", "commit_time", "message", "next_page_token", "done", "skipped_results"}
+_AS_OWNER = (("authorization", "Bearer owner"),)  # the official emulator asks it of some methods
+
+
+@dataclass(frozen=True)
+class Step:
+    method: str
+    request: Any
+    slot: bytes = b""  # of a BeginTransaction
+
+    def __str__(self) -> str:
+        text = text_format.MessageToString(self.request, as_one_line=True)
+        return f"{self.method}{self.slot.decode() and ' as ' + self.slot.decode()}: {text}"
+
+
+class Session:
+    def __init__(self, channel: grpc.Channel, project: str) -> None:
+        self._channel = channel
+        self._project = f"projects/{project}/"
+        self._transactions: dict[bytes, bytes] = {}
+        self._versions: dict[tuple[int, int], int] = {}
+
+    def run(self, step: Step) -> Outcome:
+        request = type(step.request)()
+        request.CopyFrom(step.request)
+        self._localize(request)
+        try:
+            answers = self._call(step.method, request)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+        if step.slot:
+            self._transactions[step.slot] = answers[0].transaction
+        if step.method == "Commit" and request.writes:
+            self._version(answers[0].commit_time)
+        plain = [self._plain(answer) for answer in answers]
+        if step.method == "ListCollectionIds":  # the official emulator may add an empty page
+            return sorted({each for page in plain for each in page.get("collection_ids", ())})
+        if step.method == "ListDocuments":
+            return [document for page in plain for document in page.get("documents", ())]
+        if step.method == "RunQuery":  # some have a time and no document
+            plain = [answer for answer in plain if answer]
+        if step.method == "BatchGetDocuments":  # in no order that is promised
+            plain.sort(key=repr)
+        return plain
+
+    def _call(self, method: str, request: Any) -> Sequence[Any]:
+        path = f"/{SERVICE}/{method}"
+        kind = _ANSWERS[method]
+        if method in _STREAMED:
+            stream = self._channel.unary_stream(
+                path, type(request).SerializeToString, kind.FromString
+            )
+            return list(stream(request, timeout=_SECONDS, metadata=_AS_OWNER))
+        unary = self._channel.unary_unary(path, type(request).SerializeToString, kind.FromString)
+        answers = [unary(request, timeout=_SECONDS, metadata=_AS_OWNER)]
+        while getattr(answers[-1], "next_page_token", ""):
+            request.page_token = answers[-1].next_page_token
+            answers.append(unary(request, timeout=_SECONDS, metadata=_AS_OWNER))
+        return answers
+
+    def _localize(self, message: Any) -> None:
+        for field, value in message.ListFields():
+            if field.name in {"transaction", "retry_transaction"}:
+                setattr(message, field.name, self._transactions.get(value, value))
+            elif field.name in {"update_time", "read_time"}:
+                self._set_version(value)
+            elif field.type == FieldDescriptor.TYPE_MESSAGE:
+                for part in _messages(field, value):
+                    self._localize(part)
+            elif field.type == FieldDescriptor.TYPE_STRING and field.is_repeated:
+                value[:] = [self._own(each) for each in value]
+            elif field.type == FieldDescriptor.TYPE_STRING:
+                setattr(message, field.name, self._own(value))
+
+    def _set_version(self, time: Timestamp) -> None:
+        if self._versions:
+            seconds, nanos = list(self._versions)[time.seconds % len(self._versions)]
+            time.seconds, time.nanos = seconds, nanos
+
+    def _plain(self, message: Message) -> Any:
+        """Doubles as their text: a NaN is to equal a NaN, and 0.0 is not to equal -0.0."""
+        if isinstance(message, Timestamp):
+            return "now" if message.seconds >= _YEAR_2026 else (message.seconds, message.nanos)
+        plain: dict[str, Any] = {}
+        for field, value in message.ListFields():
+            if field.name in _PASSING:
+                continue
+            if field.name in {"update_time", "create_time"}:
+                plain[field.name] = self._version(value)
+            elif field.name == "transaction":
+                plain[field.name] = True
+            elif field.type != FieldDescriptor.TYPE_MESSAGE:
+                plain[field.name] = self._plain_scalar(value)
+            elif _is_map(field):
+                plain[field.name] = {key: self._plain(value[key]) for key in sorted(value)}
+            else:
+                parts = [self._plain(part) for part in _messages(field, value)]
+                plain[field.name] = parts if field.is_repeated else parts[0]
+        return plain
+
+    def _plain_scalar(self, value: Any) -> Any:
+        match value:
+            case float():
+                return repr(value)
+            case str():
+                return value.replace(self._project, _PROJECT)
+            case bytes() | int():
+                return value
+            case _:  # repeated
+                return [self._plain_scalar(each) for each in value]
+
+    def _own(self, text: str) -> str:
+        return text.replace(_PROJECT, self._project)
+
+    def _version(self, time: Timestamp) -> int:
+        return self._versions.setdefault((time.seconds, time.nanos), len(self._versions))
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def _messages(field: FieldDescriptor, value: Any) -> Iterable[Any]:
+    if _is_map(field):
+        return list(value.values())
+    return list(value) if field.is_repeated else [value]
