@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common.firestore import call_options, committing, known_fields, moment, reading
+from functions_common.firestore import call_options, known_fields, moment, reading
+from functions_common.firestore_writes import Commit
 from inventory_function.domain import (
     Adjustment,
     PricedLine,
@@ -51,22 +52,18 @@ class Store:
             for found in self._client.get_all(references, **call_options(deadline)):
                 key = tuple(found.reference.path.split("/"))
                 if found.exists:
-                    yield key, _to_entity(key, found), found.update_time
+                    yield key, to_entity(key, found), found.update_time
                 else:
                     yield key, None, None
 
     def commit(self, changes: Iterable[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
-        client = self._client
-        batch = client.batch()
+        commit = Commit(self._client)
         for entity, version in changes:
-            reference = self._reference(entity.key)
             if version is None:
-                batch.create(reference, _to_document(entity))
+                commit.create(entity.key, to_document(entity))
             else:
-                option = client.write_option(last_update_time=version)
-                batch.update(reference, _to_document(entity), option=option)
-        with committing():
-            batch.commit(**call_options(deadline))
+                commit.update(entity.key, _to_update(entity), version)
+        commit.send(deadline)
 
     def get(self, key: Key, deadline: Deadline) -> Entity | None:
         ((_, entity, _),) = self.read([key], deadline)
@@ -146,11 +143,11 @@ _READERS: dict[str, Callable[[DocumentSnapshot[Any]], Entity]] = {
 }
 
 
-def _to_entity(key: Key, found: DocumentSnapshot[Any]) -> Entity:
+def to_entity(key: Key, found: DocumentSnapshot[Any]) -> Entity:
     return _READERS[key[-2]](found)
 
 
-def _to_document(entity: Entity) -> dict[str, Any]:
+def to_document(entity: Entity) -> dict[str, Any]:
     if isinstance(entity, Product):
         return _without(entity, "product_id", "updated_at")
     if isinstance(entity, Adjustment):
@@ -163,6 +160,13 @@ def _to_document(entity: Entity) -> dict[str, Any]:
         "product_ids": [line.product_id for line in entity.lines],  # to find them by
         "status": entity.status.value,
     }
+
+
+def _to_update(entity: Entity) -> dict[str, Any]:
+    """Nothing but the status of a reservation ever changes; the rest of it may be long."""
+    if isinstance(entity, Reservation):
+        return {"status": entity.status.value}
+    return to_document(entity)
 
 
 def _without(entity: Entity | PricedLine, *names: str) -> dict[str, Any]:
