@@ -6,6 +6,7 @@ import os
 
 import flask
 import functions_framework
+from werkzeug.wrappers import Response
 
 from benchmarks.shop.usual.transactions import OrderStore
 from functions_common.firestore import Connection
@@ -26,5 +27,5 @@ app = create_app(
 
 
 @functions_framework.http
-def order(request: flask.Request) -> flask.Response:
-    return flask.Response.from_app(app, request.environ)
+def order(request: flask.Request) -> Response:
+    return Response.from_app(app, request.environ)
