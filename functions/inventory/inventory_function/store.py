@@ -51,7 +51,7 @@ class Store:
             for found in self._client.get_all(references, **call_options(deadline)):
                 key = tuple(found.reference.path.split("/"))
                 if found.exists:
-                    yield key, _to_entity(key, found), found.update_time
+                    yield key, to_entity(key, found), found.update_time
                 else:
                     yield key, None, None
 
@@ -61,10 +61,10 @@ class Store:
         for entity, version in changes:
             reference = self._reference(entity.key)
             if version is None:
-                batch.create(reference, _to_document(entity))
+                batch.create(reference, to_document(entity))
             else:
                 option = client.write_option(last_update_time=version)
-                batch.update(reference, _to_document(entity), option=option)
+                batch.update(reference, to_document(entity), option=option)
         with committing():
             batch.commit(**call_options(deadline))
 
@@ -146,11 +146,11 @@ _READERS: dict[str, Callable[[DocumentSnapshot[Any]], Entity]] = {
 }
 
 
-def _to_entity(key: Key, found: DocumentSnapshot[Any]) -> Entity:
+def to_entity(key: Key, found: DocumentSnapshot[Any]) -> Entity:
     return _READERS[key[-2]](found)
 
 
-def _to_document(entity: Entity) -> dict[str, Any]:
+def to_document(entity: Entity) -> dict[str, Any]:
     if isinstance(entity, Product):
         return _without(entity, "product_id", "updated_at")
     if isinstance(entity, Adjustment):

@@ -32,13 +32,13 @@ class Store:
         return to_order(found), found.update_time
 
     def create(self, order: Order, deadline: Deadline) -> None:
-        reference, document = self._reference(order.order_id), _to_document(order)
+        reference, document = self._reference(order.order_id), to_document(order)
         with committing():
             reference.create(document, **call_options(deadline))
 
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
         option = self._connection.client.write_option(last_update_time=version)
-        reference, document = self._reference(order.order_id), _to_document(order)
+        reference, document = self._reference(order.order_id), to_document(order)
         with committing():
             reference.update(document, option=option, **call_options(deadline))
 
@@ -84,7 +84,7 @@ def to_order(found: DocumentSnapshot[Any]) -> Order:
     )
 
 
-def _to_document(order: Order) -> dict[str, Any]:
+def to_document(order: Order) -> dict[str, Any]:
     fields = {name: getattr(order, name) for name in order.__slots__ if name != "order_id"}
     return {
         **fields,
