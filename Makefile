@@ -31,6 +31,9 @@ test-crash: $(VENV)/.dev ## Ten minutes of SIGKILL at random (CRASH_SECONDS, CRA
 conformance: $(VENV)/.run .conformance/.made ## The client library's own system tests, on the embedded emulator
 	$(BIN)/python tests/conformance/run.py $(TESTS)
 
+bench: $(VENV)/.dev ## The shop against the usual design and a floor, a quarter of an hour (PART="hot warm")
+	$(BIN)/python -m benchmarks.shop $(PART)
+
 bench-emulator: $(VENV)/.dev ## Our emulator against the official one: latency, contention, start, memory
 	$(BIN)/python -m benchmarks.emulator
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.cloud.firestore_v1.types import CommitRequest
 from support.builders import lines, release, reserve, soon, stocked, units
 
-from functions_common.firestore_writes import Commit
 from inventory_function.domain import (
     MAX_IDS,
     MAX_LINES,
@@ -147,30 +147,33 @@ def read_for(operation: Operation[Any], found: list[Product | Reservation]) -> S
     return stock
 
 
-def size_of(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> int:
+def size_of(stock: Stock) -> int:
     """Of the commit that the store would send."""
     sizes: list[int] = []
-    monkeypatch.setattr(Commit, "send", lambda self, _: sizes.append(self.size))
-    client = SimpleNamespace(_database_string="projects/" + "p" * 30 + "/databases/(default)")
+
+    def commit(request: CommitRequest, **_: object) -> None:
+        sizes.append(CommitRequest.pb(request).ByteSize())
+
+    client = SimpleNamespace(
+        _database_string="projects/" + "p" * 30 + "/databases/(default)",
+        _firestore_api=SimpleNamespace(commit=commit),
+        _rpc_metadata=(),
+    )
     Store(SimpleNamespace(client=client)).commit(stock.changes(), soon())  # type: ignore[arg-type]
     return sizes[0]
 
 
-def test_a_commit_of_the_largest_reservation_is_as_large_as_is_said(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_commit_of_the_largest_reservation_is_as_large_as_is_said() -> None:
     products = [stuffed(n) for n in range(MAX_LINES)]
     wanted = lines(**{each.product_id: 1 for each in products})
     operation = Reserve("r" * 128, wanted, "USD", "n" * 16)
     stock = read_for(operation, [*products])
     operation.decide(stock)
     named = sum(1 for _ in operation.needs(stock))
-    assert DOCUMENT_BYTES * named * 0.7 < size_of(stock, monkeypatch) <= DOCUMENT_BYTES * named
+    assert DOCUMENT_BYTES * named * 0.7 < size_of(stock) <= DOCUMENT_BYTES * named
 
 
-def test_the_largest_request_is_within_what_firestore_takes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_largest_request_is_within_what_firestore_takes() -> None:
     def products_of(number: int) -> Iterator[Product]:
         return (stuffed(n) for n in range(number * MAX_LINES, (number + 1) * MAX_LINES))
 
@@ -179,4 +182,4 @@ def test_the_largest_request_is_within_what_firestore_takes(
     operation = Release(tuple(each.reservation_id for each in reservations), "USD")
     stock = read_for(operation, [*reservations, *products])
     operation.decide(stock)
-    assert size_of(stock, monkeypatch) < 10 * 1024 * 1024
+    assert size_of(stock) < 10 * 1024 * 1024
