@@ -129,6 +129,8 @@ def _field(text: str) -> dict[str, str]:
         query(field_filter("__name__", "EQUAL", reference("c/d")), a_is_1),
         query(composite("OR", a_is_1, b_is_1)),
         query(composite("OR", a_is_1, composite("AND", b_is_1, t_has_1))),
+        query(composite("OR", a_is_1, field_filter("b", "NOT_EQUAL", None))),
+        query(a_is_1, field_filter("b", "LESS_THAN", None), order="c"),
         query(field_filter("m.`x-y`", "EQUAL", 1), order="m.`x-y`"),
         query(group=True),
         query(order="__name__", group=True),
