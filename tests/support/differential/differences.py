@@ -50,17 +50,36 @@ def _transform_of_the_name() -> list[Step]:
 def _writes_a_document_twice(step: Step, ours: Outcome, its: Outcome) -> bool:
     if step.method != "Commit" or isinstance(ours, str) or isinstance(its, str):
         return False
-    names = [
-        write.update.name or write.delete or write.transform.document
-        for write in step.request.writes
-    ]
+    names = [_written_document(write) for write in step.request.writes]
     others = zip(names, ours[0]["write_results"], its[0]["write_results"], strict=True)
     return all(names.count(name) > 1 for name, own, other in others if own != other)
+
+
+def _written_document(write: Any) -> str:
+    return str(write.update.name or write.delete or write.transform.document)
 
 
 def _written_and_deleted() -> list[Step]:
     name = f"{ROOT}/a/x"
     return [_commit({"update": {"name": name}}, {"delete": name})]
+
+
+def _replaces_a_field_without_a_name(step: Step, ours: Outcome, its: Outcome) -> bool:
+    if step.method != "Commit" or ours != "INVALID_ARGUMENT" or its == ours:
+        return False
+    malformed = set()
+    for write in step.request.writes:
+        if _written_document(write) in malformed:
+            return True
+        if "" in write.update.fields:
+            malformed.add(write.update.name)
+    return False
+
+
+def _field_without_a_name_deleted() -> list[Step]:
+    name = f"{ROOT}/a/x"
+    fields = {"": {"integer_value": 1}}
+    return [_commit({"update": {"name": name, "fields": fields}}, {"delete": name})]
 
 
 def _scans_names_downwards(step: Step, _: Outcome, its: Outcome) -> bool:
@@ -209,6 +228,15 @@ DIFFERENCES = [
         "WriteResult is the result of its own write, without a time after a delete (its proto).",
         _writes_a_document_twice,
         _written_and_deleted(),
+    ),
+    Difference(
+        "Of a document that a commit writes twice the official emulator checks only what is left"
+        " of it in the end.",
+        "The service checks every write before it looks at a document, and a field name is not"
+        " empty (Firestore's limits on field names).",
+        _replaces_a_field_without_a_name,
+        _field_without_a_name_deleted(),
+        diverges=True,
     ),
 ]
 
