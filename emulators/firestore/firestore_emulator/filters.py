@@ -16,7 +16,7 @@ from firestore_emulator.errors import InvalidArgumentError
 from firestore_emulator.field_paths import NAME, FieldPath
 from firestore_emulator.messages import Document, StructuredQuery, Value
 from firestore_emulator.names import DocumentName
-from firestore_emulator.values import NAN_KEY, NULL_KEY, SortKey, sort_key
+from firestore_emulator.values import NAN_KEY, NULL_KEY, SortKey, inner_key, sort_key
 
 Test: TypeAlias = Callable[[Value], bool]
 
@@ -206,10 +206,11 @@ def _is_nan(value: Value) -> bool:
 def _field(field: StructuredQuery.FieldFilter) -> FieldCondition:
     path = field_paths.parse(field.field.field_path)
     name = _operator_name(field.op)
-    operands = _list(name, field.value) if name in _LISTS else [field.value]
+    in_list = name in _LISTS
+    operands = _list(name, field.value) if in_list else [field.value]
     if path == NAME:
         _check_name_filter(name, operands)
-    keys = [sort_key(operand) for operand in operands]
+    keys = list(map(inner_key if in_list else sort_key, operands))
     return FieldCondition(path, name, _test(name, keys), len(keys), _is_satisfiable(name, keys))
 
 

@@ -129,6 +129,13 @@ def test_field_filter(operator: str, operand: Plain, expected: list[str]) -> Non
     assert ids(query(field_filter("v", operator, operand), order=["v"])) == expected
 
 
+def test_timestamps_in_a_list_of_operands_are_cut_to_microseconds_and_others_are_not() -> None:
+    finer = Value(timestamp_value={"seconds": 1_577_836_800, "nanos": 999})
+    assert ids(query(field_filter("v", "IN", [finer]))) == ["time"]
+    assert ids(query(field_filter("v", "EQUAL", finer))) == []
+    assert ids(query(field_filter("v", "LESS_THAN", finer))) == ["time"]
+
+
 @pytest.mark.parametrize(
     ("operator", "expected"),
     [
