@@ -23,6 +23,7 @@ from google.auth.exceptions import GoogleAuthError  # noqa: E402
 from google.cloud import firestore  # noqa: E402
 
 from functions_common.store_errors import (  # noqa: E402
+    AlreadyThereError,
     ConflictError,
     OutcomeUnknownError,
     StoreUnavailableError,
@@ -42,7 +43,6 @@ CALL_SECONDS = 3.0
 
 _CONFLICTS = (
     google_errors.Aborted,
-    google_errors.AlreadyExists,
     google_errors.FailedPrecondition,
     google_errors.NotFound,
 )
@@ -119,6 +119,8 @@ def committing() -> Iterator[None]:
     try:
         with activity.part("firestore"):
             yield
+    except google_errors.AlreadyExists as error:
+        raise AlreadyThereError(str(error)) from error
     except _CONFLICTS as error:
         raise ConflictError(str(error)) from error
     except (*_REFUSALS, GoogleAuthError) as error:

@@ -57,7 +57,7 @@ class Store:
     def commit(self, changes: Iterable[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
         documents.commit(
             self._client,
-            (Change(entity.key, to_document(entity), version) for entity, version in changes),
+            (Change(entity.key, _fields(entity, version), version) for entity, version in changes),
             deadline,
         )
 
@@ -154,6 +154,13 @@ def to_document(entity: Entity) -> dict[str, Any]:
         "product_ids": [line.product_id for line in entity.lines],  # to find them by
         "status": entity.status.value,
     }
+
+
+def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
+    """Of a reservation that is stored nothing but the status changes; the rest may be long."""
+    if replaces is not None and isinstance(entity, Reservation):
+        return {"status": entity.status.value}
+    return to_document(entity)
 
 
 def _without(entity: Entity | PricedLine, *names: str) -> dict[str, Any]:

@@ -41,6 +41,7 @@ _AWAY = frozenset(
     (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 )
 _KIND = "urn:problem-type:"
+_TOO_MANY_WAITING = f"{_KIND}too-many-waiting"
 _REFUSALS = (
     (HTTPStatus.NOT_FOUND, f"{_KIND}unknown-product"),
     (HTTPStatus.CONFLICT, f"{_KIND}insufficient-stock"),
@@ -180,7 +181,9 @@ class InventoryClient:
                 if answer.status_code not in _AWAY:
                     self._circuit.succeeded()
                     return answer
-                reason, carried_out = f"answered {answer.status_code}", None
+                reason = f"answered {answer.status_code}"
+                if not _was_turned_away(answer):
+                    carried_out = None
             self._circuit.failed(began)
         logs.event("inventory unavailable", severity=logging.WARNING, reason=reason)
         raise InventoryUnavailableError(reason, carried_out=carried_out)
@@ -216,6 +219,14 @@ def _prepared(method: str, url: str, query: dict[str, str] | None) -> requests.P
     else:
         request.url = url
     return request
+
+
+def _was_turned_away(answer: requests.Response) -> bool:
+    """Whether inventory says that it has not begun; what stands before it does not speak so."""
+    try:
+        return parsing.shaped(parsing.loads(answer.content), _Problem).type == _TOO_MANY_WAITING
+    except (ValueError, msgspec.ValidationError):
+        return False
 
 
 def _was_sent(error: requests.RequestException) -> bool:
