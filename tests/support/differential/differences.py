@@ -181,6 +181,32 @@ def _is_of_version_zero(step: Step, ours: Outcome, _: Outcome) -> bool:
     return ours == "FAILED_PRECONDITION" and zero in conditions
 
 
+def _is_of_a_deletion(step: Step, ours: Outcome, its: Outcome) -> bool:
+    """There a delete goes through, and another write finds its document missing."""
+    if ours != "FAILED_PRECONDITION":
+        return False
+    conditional = {
+        "Commit": getattr(step.request, "writes", ()),
+        "DeleteDocument": [step.request],
+        "UpdateDocument": [step.request],
+    }.get(step.method, ())
+    versioned = [each for each in conditional if each.current_document.HasField("update_time")]
+    if isinstance(its, str):
+        return its == "NOT_FOUND" and bool(versioned)
+    return any(step.method == "DeleteDocument" or getattr(each, "delete", "") for each in versioned)
+
+
+def _deleted_at_its_deletion() -> list[Step]:
+    name = f"{ROOT}/a/x"
+    deletion = {"update_time": {"seconds": 1}}
+    request = types.DeleteDocumentRequest.pb()(name=name, current_document=deletion)
+    return [
+        _commit({"update": {"name": name}}),
+        _commit({"delete": name}),
+        Step("DeleteDocument", request),
+    ]
+
+
 DIFFERENCES = [
     Difference(
         "A missing document that was deleted has an update_time in the official emulator.",
@@ -193,6 +219,13 @@ DIFFERENCES = [
         "With an update_time the target document must exist (Precondition.update_time).",
         _is_of_version_zero,
         [_commit({"update": {"name": f"{ROOT}/a/x"}, "current_document": {"update_time": {}}})],
+        diverges=True,
+    ),
+    Difference(
+        "For the official emulator a deleted document has the version of its deletion.",
+        "With an update_time the target document must exist (Precondition.update_time).",
+        _is_of_a_deletion,
+        _deleted_at_its_deletion(),
         diverges=True,
     ),
     Difference(
