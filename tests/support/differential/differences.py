@@ -11,7 +11,7 @@ from google.cloud.firestore_v1 import types
 from support.differential.session import DATABASE, ROOT, Outcome, Step
 
 _DESCENDING = 2
-_ABORTED = 10
+_NOT_FOUND, _FAILED_PRECONDITION, _ABORTED = 5, 9, 10
 
 
 class Difference(NamedTuple):
@@ -196,6 +196,18 @@ def _is_of_a_deletion(step: Step, ours: Outcome, its: Outcome) -> bool:
     return any(step.method == "DeleteDocument" or getattr(each, "delete", "") for each in versioned)
 
 
+def _is_of_a_deletion_in_a_batch(step: Step, ours: Outcome, its: Outcome) -> bool:
+    if step.method != "BatchWrite" or isinstance(ours, str) or isinstance(its, str):
+        return False
+    codes = zip(step.request.writes, ours[0]["status"], its[0]["status"], strict=True)
+    other = [each for each in codes if each[1] != each[2]]
+    return bool(other) and all(
+        write.current_document.HasField("update_time")
+        and (own.get("code"), official.get("code")) == (_FAILED_PRECONDITION, _NOT_FOUND)
+        for write, own, official in other
+    )
+
+
 def _deleted_at_its_deletion() -> list[Step]:
     name = f"{ROOT}/a/x"
     deletion = {"update_time": {"seconds": 1}}
@@ -224,7 +236,7 @@ DIFFERENCES = [
     Difference(
         "For the official emulator a deleted document has the version of its deletion.",
         "With an update_time the target document must exist (Precondition.update_time).",
-        _is_of_a_deletion,
+        lambda *each: _is_of_a_deletion(*each) or _is_of_a_deletion_in_a_batch(*each),
         _deleted_at_its_deletion(),
         diverges=True,
     ),
