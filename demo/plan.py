@@ -49,7 +49,7 @@ class Plan:
     def __post_init__(self) -> None:
         if not 0 <= self.mix <= 1:
             raise PlanError(f"the mix is a share from 0 to 1, not {self.mix}")
-        if self.opening < 1:
+        if self.buyers < 1 or self.opening <= 1:
             raise PlanError("so few buyers in so short a sale cannot sell anything out")
 
     @property
