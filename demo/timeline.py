@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BEFORE = 4.0
 """Seconds of the sleep before the first order that are shown."""
 INTERVAL = 1.0
-LEFT, RIGHT, HEAD, TITLE, GAP, FOOT = 46.0, 10.0, 30.0, 24.0, 14.0, 34.0
+LEFT, RIGHT, HEAD, TITLE, GAP, FOOT = 46.0, 24.0, 30.0, 24.0, 14.0, 34.0
 PANEL = 104.0
 FASTEST, SLOWEST = 0.004, 10.0
 """Seconds at the ends of the axis of latency."""

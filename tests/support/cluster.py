@@ -73,13 +73,20 @@ class Shop:
         return product["available_quantity"], product["reserved_quantity"]
 
     def confirmed(self, product_id: str) -> set[str]:
-        """Ids of every confirmed order of the product, from the lists that order gives."""
+        """Ids of every confirmed order of the product, of the customer who `place` orders for."""
+        return self.orders_of("C123", product_id)
+
+    def orders_of(self, customer_id: str, product_id: str | None = None) -> set[str]:
+        """Ids of the confirmed orders, of one product or all, from the lists that order gives."""
         found: set[str] = set()
         cursor: str | None = ""
         while cursor is not None:
-            page = self.show(f"/orders?customer_id=C123&status=confirmed&limit=200{cursor}")
+            path = f"/orders?customer_id={customer_id}&status=confirmed&limit=200{cursor}"
+            page = self.show(path)
             found |= {
-                each["order_id"] for each in page["orders"] if each.get("product_id") == product_id
+                each["order_id"]
+                for each in page["orders"]
+                if product_id in (None, each.get("product_id"))
             }
             cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
         return found
