@@ -41,6 +41,9 @@ REPORT ?= $(lastword $(sort $(wildcard .run/demo/*/report.html)))
 screenshots: $(VENV)/.dev ## Pictures of the last demo's report, for docs/
 	$(BIN)/python -m tools.screenshots $(REPORT) docs
 
+bench: $(VENV)/.dev ## The shop against the usual design and a floor, a quarter of an hour (PART="hot warm")
+	$(BIN)/python -m benchmarks.shop $(PART)
+
 bench-emulator: $(VENV)/.dev ## Our emulator against the official one: latency, contention, start, memory
 	$(BIN)/python -m benchmarks.emulator
 

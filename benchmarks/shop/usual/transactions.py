@@ -1,0 +1,72 @@
+"""What carries out a request where everybody has a transaction of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from google.cloud import firestore
+
+from functions_common.documents import Document
+from functions_common.store_errors import ConflictError, StoreUnavailableError
+from inventory_function.operations import Stock
+from inventory_function.store import to_document, to_entity
+from order_function import store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from functions_common.deadlines import Deadline
+    from functions_common.firestore import Connection
+    from inventory_function.domain import Key
+    from inventory_function.operations import Operation
+    from order_function.domain import Order
+
+T = TypeVar("T")
+
+
+class Transactions:
+    """In the place of inventory's ``GroupCommit``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def run(self, operation: Operation[T], _deadline: Deadline) -> T:
+        client = self._connection.client
+
+        def carry_out(transaction: firestore.Transaction) -> T:
+            stock = Stock()
+            while missing := {key for key in operation.needs(stock) if key not in stock}:
+                references = [client.document(*key) for key in missing]
+                for found in transaction.get_all(references):
+                    key: Key = tuple(found.reference.path.split("/"))
+                    stock.add(key, to_entity(Document.of(found)) if found.exists else None, None)
+            answer = operation.decide(stock)
+            for entity, _ in stock.changes():
+                transaction.set(client.document(*entity.key), to_document(entity))
+            return answer
+
+        return _in_a_transaction(client, carry_out)
+
+
+class OrderStore(store.Store):
+    """In the place of order's: looks whether the order is there, then writes it."""
+
+    def create(self, order: Order, _deadline: Deadline) -> None:
+        client = self._connection.client
+        reference = client.document(store.COLLECTION, order.order_id)
+
+        def carry_out(transaction: firestore.Transaction) -> None:
+            if reference.get(transaction=transaction).exists:
+                raise ConflictError(order.order_id)
+            transaction.set(reference, store.to_document(order))
+
+        _in_a_transaction(client, carry_out)
+
+
+def _in_a_transaction(
+    client: firestore.Client, carry_out: Callable[[firestore.Transaction], T]
+) -> T:
+    try:
+        return firestore.transactional(carry_out)(client.transaction())  # type: ignore[no-any-return]
+    except ValueError as error:  # so the client says that all of its five attempts lost
+        raise StoreUnavailableError(str(error)) from error
