@@ -102,7 +102,11 @@ async def _play(stage: Stage, plan: Plan, recording: Recording, console: Console
 
 
 async def _show_and_check(stage: Stage, plan: Plan, recording: Recording, console: Console) -> None:
+    before = await asyncio.to_thread(stage.spent)
     await show.show(stage, plan, recording, View(console, recording))
+    after = await asyncio.to_thread(stage.spent)
+    if before is not None and after is not None:
+        recording.spent = after.since(before)
     console.print("Counting again: orders in the store, pods by the scheduler's events, the audit")
     recording.checks = await show.check(stage, plan, recording)
 

@@ -7,7 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demo.recording import CONFLICT, CREATED
+from benchmarks.cost import prices
+
+from demo.recording import CONFLICT, CREATED, Spent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -142,28 +144,29 @@ def shelf(recording: Recording) -> Shelf:
     )
 
 
-PRICES = {"read": 0.06, "write": 0.18}
-"""Dollars for 100,000 documents: Firestore in a multi-region of the USA, without the free quota
-(https://cloud.google.com/firestore/pricing, read in 2026). A single region is cheaper."""
-CONFIRMED = {"read": 2, "write": 3}
-REFUSED = {"read": 2, "write": 1}
-SWEPT = {"read": 2, "write": 1}
-"""Documents of an order of one product, alone: the design's L + 1 and L + 2; a refusal under a key
-is kept; `reconcile` confirms afterwards. Who shares a commit shares the product's, so a rush costs
-less: this is the most."""
+CONFIRMED = Spent(reads=2, writes=3)
+REFUSED = Spent(reads=2, writes=1)
+SWEPT = Spent(reads=3, writes=1)
+"""An order of one product by itself, one refused under a key, and what `reconcile` adds to the
+first later (docs/cost.md). Who shares a commit shares the product's document: a rush costs less."""
 
 
-def firestore_dollars(outcomes: Outcomes) -> float:
-    """The most that Firestore takes for these, the sweep afterwards included."""
-    counted = (
+def firestore_dollars(spent: Spent) -> float:
+    """At list price: docs/cost.md says which."""
+    priced = spent.reads * prices.READS + spent.writes * prices.WRITES
+    return float(priced / prices.PRICED)
+
+
+def at_most(outcomes: Outcomes) -> Spent:
+    """What the orders and refusals take when none of them shares anything, swept afterwards."""
+    times = (
         (CONFIRMED, outcomes.confirmed),
         (REFUSED, outcomes.refused),
         (SWEPT, outcomes.confirmed),
     )
-    return sum(
-        times * documents * PRICES[kind] / 100_000
-        for each, times in counted
-        for kind, documents in each.items()
+    return Spent(
+        sum(each.reads * count for each, count in times),
+        sum(each.writes * count for each, count in times),
     )
 
 

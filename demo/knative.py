@@ -14,7 +14,7 @@ from tools import cluster
 from demo import pods
 from demo.background import background
 from demo.client import Client
-from demo.recording import Where
+from demo.recording import Spent, Where
 from demo.stage import DemoError
 
 if TYPE_CHECKING:
@@ -98,6 +98,22 @@ for product_id in {[plan.hot, *plan.others]!r}:
             <= recording.at(each["eventTime"] or each["firstTimestamp"])
             <= recording.ended
         )
+
+    def spent(self) -> Spent | None:
+        """Where Firestore is the embedded emulator: it counts, and answers inside the cluster."""
+        settings = cluster.get("configmap", "settings")["data"]
+        host = settings.get("FIRESTORE_EMULATOR_HOST")
+        if not host:
+            return None
+        name = settings.get("FIRESTORE_DATABASE", "(default)")
+        database = f"projects/{settings['GOOGLE_CLOUD_PROJECT']}/databases/{name}"
+        url = f"http://{host}/emulator/v1/{database}:usage"
+        said = cluster.in_a_pod(f"""
+answer = requests.get({url!r}, timeout=60)
+print(answer.text if answer.ok else "null")  # an emulator that does not count
+""")
+        counted = json.loads(said)
+        return Spent(counted["reads"], counted["writes"]) if counted else None
 
     def audit(self) -> dict[str, object]:
         said: dict[str, object] = cluster.run_job("audit")

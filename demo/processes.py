@@ -9,12 +9,13 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
+from benchmarks.cost.usage import Meter
 from local.processes import Process, answers, direct_session
 from local.stack import HOST, ROOT, command
 
 from demo import pods
 from demo.client import Client
-from demo.recording import Pod, Where
+from demo.recording import Pod, Spent, Where
 from firestore_emulator.launcher import free_port
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from demo.recording import Recording
 
 FUNCTIONS = ("order", "inventory")
+PROJECT = "demo"
 TIMEOUT = 30
 
 
@@ -42,7 +44,14 @@ class Processes:
         self._stack = Process(
             "make run",
             [sys.executable, "-m", "local"],
-            {**ports, "OPERATOR_TOKENS": self._token, "DATA": "", "FIRESTORE_EMULATOR_HOST": ""},
+            {
+                **ports,
+                "OPERATOR_TOKENS": self._token,
+                "GOOGLE_CLOUD_PROJECT": PROJECT,
+                "EMULATOR": "embedded",
+                "FIRESTORE_EMULATOR_HOST": "",
+                "DATA": "",
+            },
             folder / "make-run.log",
         )
         self.address = self._url("order")
@@ -100,11 +109,15 @@ class Processes:
     def recount(self, recording: Recording) -> list[str] | None:  # noqa: ARG002
         return None
 
+    def spent(self) -> Spent | None:
+        used = Meter(f"{HOST}:{self._ports['emulator']}", PROJECT).read()
+        return Spent(used.reads, used.writes)
+
     def audit(self) -> dict[str, object]:
         log = self._folder / "audit.log"
         log.unlink(missing_ok=True)
         emulator = f"{HOST}:{self._ports['emulator']}"
-        settings = {"GOOGLE_CLOUD_PROJECT": "demo", "FIRESTORE_EMULATOR_HOST": emulator}
+        settings = {"GOOGLE_CLOUD_PROJECT": PROJECT, "FIRESTORE_EMULATOR_HOST": emulator}
         audit = command("audit", settings, log)
         audit.start()
         audit.wait(60)

@@ -111,6 +111,17 @@ class Phase:
     ended: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What Firestore would charge for, in documents."""
+
+    reads: int
+    writes: int
+
+    def since(self, before: Spent) -> Spent:
+        return Spent(self.reads - before.reads, self.writes - before.writes)
+
+
 @dataclass(slots=True)
 class Checks:
     """The same things counted a second time, by somebody else."""
@@ -147,6 +158,8 @@ class Recording:
     stock: list[Stock] = field(default_factory=list)
     sweeps: list[float] = field(default_factory=list)
     """When `reconcile` ran of its own accord: it may wake inventory."""
+    spent: Spent | None = None
+    """By the run, its own looks at the stock included; None where nobody counts."""
     checks: Checks | None = None
     ended_early: str | None = None
     """Why, where it was."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from demo.client import Client
     from demo.plan import Plan
-    from demo.recording import Recording, Where
+    from demo.recording import Recording, Spent, Where
 
 
 class DemoError(Exception):
@@ -36,6 +36,9 @@ class Stage(Protocol):
 
     def recount(self, recording: Recording) -> list[str] | None:
         """The run's pods by another source than what was watched; None where there are none."""
+
+    def spent(self) -> Spent | None:
+        """What Firestore would have charged for until now; None where nobody counts."""
 
     def audit(self) -> dict[str, object]:
         """Every invariant of the database: the last line of the audit."""

@@ -106,14 +106,16 @@ class View:
 
     async def _lines(self, load: Load) -> None:
         while True:
-            self._console.print(line(Now.of(self._recording, load.in_flight)))
+            now = Now.of(self._recording, load.in_flight)
+            self._console.print(line(now, self._recording.where), soft_wrap=True, highlight=False)
             await asyncio.sleep(LINE_SECONDS)
 
 
-def line(now: Now) -> str:
-    pods = " ".join(f"{name} {each.ready}/{each.asked}" for name, each in now.pods.items())
+def line(now: Now, where: Where) -> str:
+    pods = "".join(f" {name} {each.ready}/{each.asked}" for name, each in now.pods.items())
     return (
-        f"{now.phase} {now.seconds:.0f} s: {pods} in flight {now.in_flight}"
+        f"{now.phase} {now.seconds:.0f} s:{pods if where is Where.KNATIVE else ''}"
+        f" in flight {now.in_flight}"
         f" orders/s {now.rate:.0f} p50 {_ms(now.p50)} p99 {_ms(now.p99)}"
         f" refused {now.outcomes.refused} failed {now.outcomes.failed} cold {now.cold}"
         f" stock {'-' if now.stock is None else now.stock}"

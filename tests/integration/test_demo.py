@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from demo import cold_start, report
+from demo import cold_start, figures, report
 from demo.client import Client, NoAnswerError, Response
 from demo.recording import Recording, Where
 from local.stack import ROOT
@@ -29,7 +29,7 @@ def demo(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "demo", "--local", "--out", str(folder), *options],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": CODE, "EMULATOR": "embedded"},
+        env={**os.environ, "PYTHONPATH": CODE},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -70,6 +70,9 @@ def test_it_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
     assert {each.order_id for each in recording.answers if each.status == 201} == set(
         recording.checks.stored
     )
+    at_most = figures.at_most(figures.Outcomes.of(recording.answers))
+    assert recording.spent is not None
+    assert 0 < recording.spent.writes <= at_most.writes
     assert left_of(folder) == []
 
 

@@ -10,6 +10,7 @@ from demo.recording import (
     Phase,
     Pod,
     Recording,
+    Spent,
     Start,
     Stock,
     Where,
@@ -69,6 +70,7 @@ def on_knative() -> Recording:
     inventory = Pod(INVENTORY, "inventory", created=10.6, scheduled=10.7, ready=11.5, gone=100.0)
     second = Pod(SECOND, "order", created=13.2, scheduled=13.3, ready=13.9, gone=90.0)
     found.pods = {each.name: each for each in (order_pod(), inventory, second)}
+    found.spent = Spent(reads=10, writes=10)
     found.checks = Checks(
         stored=["ORD10.0", "ORD13.0", "ORD14.0"],
         stock=Stock(101.0, 0, 3),

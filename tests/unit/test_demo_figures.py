@@ -4,7 +4,7 @@ import pytest
 from demo import agreement, figures
 from demo.figures import Outcomes, PodCount
 from demo.plan import Plan, PlanError
-from demo.recording import Pod, Recording
+from demo.recording import Pod, Recording, Spent
 from hypothesis import given
 from hypothesis import strategies as st
 from support.recordings import HOT, SECOND, answer, on_knative
@@ -95,12 +95,16 @@ def test_what_is_not_sold_out_says_so() -> None:
 
 
 def test_firestore_dollars_are_documents_times_their_price() -> None:
-    """Confirmed: 2 + 2 reads and 3 + 1 writes; refused: 2 reads and 1 write."""
-    confirmed = (4 * 0.06 + 4 * 0.18) / 100
-    assert figures.firestore_dollars(Outcomes(1000, 0, 0)) == pytest.approx(confirmed)
-    refused = (2 * 0.06 + 1 * 0.18) / 100
-    found = figures.firestore_dollars(Outcomes(1000, 1000, 5))
-    assert found == pytest.approx(confirmed + refused)
+    """$0.03 for 100,000 reads and $0.09 for as many writes."""
+    assert figures.firestore_dollars(Spent(200_000, 100_000)) == pytest.approx(0.15)
+    assert figures.per_thousand(0.15, 5000) == pytest.approx(0.03)
+    assert figures.per_thousand(0.15, 0) is None
+
+
+def test_an_order_by_itself_is_the_most_that_one_costs() -> None:
+    """Confirmed: 2 + 3 reads and 3 + 1 writes; refused: 2 reads and 1 write."""
+    assert figures.at_most(Outcomes(1000, 0, 7)) == Spent(5000, 4000)
+    assert figures.at_most(Outcomes(1000, 100, 0)) == Spent(5200, 4100)
 
 
 def disagreeing(recording: Recording) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from demo import report, summary
-from demo.recording import Recording
+from demo.recording import Recording, Where
 from demo.svg import steps, ticks
 from demo.timeline import timeline
 from demo.view import Now, line, picture
@@ -29,6 +29,8 @@ def test_its_figures_are_those_that_one_counts_by_hand() -> None:
     assert found["Pods of order that were started"] == "2"
     assert found["Pod-seconds of order"] == "156", "10.2 to 90, 13.3 to 90, rounded down"
     assert found["Pod-seconds of inventory"] == "89"
+    counted = "Firestore, as the emulator counted, for 1,000 confirmed orders"
+    assert found[counted] == "$0.0040", "12 thousandths of a cent for three"
     assert found["Orders that met a cold start"] == "2"
     assert found["Waiting, p50 and p99: everybody wants one product"] == "100 ms, 400 ms"
 
@@ -114,4 +116,5 @@ def test_the_live_view_has_all_that_one_wants_to_see(monkeypatch: pytest.MonkeyP
         "sold out",
     ):
         assert text in shown, shown
-    assert "order 2/1" in line(now)
+    assert "order 2/1 inventory 1/0" in line(now, Where.KNATIVE)
+    assert "order 2" not in line(now, Where.PROCESSES), "there are no pods"
