@@ -79,7 +79,7 @@ def _stage(options: argparse.Namespace, folder: Path, console: Console, until: E
         except DemoError as error:
             if options.host or options.gateway:
                 raise
-            console.print(f"On processes of this machine, for there is {error}.")
+            console.print(f"On processes of this machine, for there is {error}.", markup=False)
     return until.enter_context(Processes(folder))
 
 
@@ -113,7 +113,10 @@ async def _show_and_check(stage: Stage, plan: Plan, recording: Recording, consol
 
 def _retire(stage: Stage, plan: Plan, console: Console) -> None:
     console.print("Taking the products off sale")
-    stage.retire(plan)
+    try:
+        stage.retire(plan)
+    except EXPECTED as error:
+        console.print(f"That failed: {error}", markup=False)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
@@ -143,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(_play(stage, plan, recording, console))
             written = report.write(recording, folder)
     except (PlanError, *EXPECTED) as error:
-        console.print(f"{error}")
+        console.print(f"{error}", markup=False)
         return 1
     except KeyboardInterrupt:
         console.print("Ended before anything was to be seen.")
@@ -151,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in written:
         console.print(f"  {path}")
     if recording.ended_early:
-        console.print(f"Not all of it was shown: {recording.ended_early}")
+        console.print(f"Not all of it was shown: {recording.ended_early}", markup=False)
         return 1
     return 0 if report.agrees(recording) else 2
 

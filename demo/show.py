@@ -32,7 +32,7 @@ ASLEEP = "waiting for zero"
 FROM_ZERO = "one order, from zero"
 FIRST = "one order"
 ON_ONE = "everybody wants one product"
-ON_MANY = "and then many"
+ON_MANY = "then many products"
 SILENCE = "silence"
 
 

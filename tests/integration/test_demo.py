@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -10,12 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from demo import cold_start, figures, report
-from demo.client import Client, NoAnswerError, Response
 from demo.recording import Recording, Where
 from local.stack import ROOT
 from playwright.sync_api import Browser, Page, ViewportSize, expect
@@ -160,70 +158,8 @@ def test_the_parts_of_the_start_can_be_read_as_a_table(page: Page) -> None:
 
 
 def test_both_counts_stand_side_by_side(page: Page) -> None:
-    row = page.get_by_role("row").filter(has_text="Confirmed orders")
-    expect(row).to_contain_text(re.compile(r"GET /orders.*3.*3.*yes"))
-
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def asked(serve: Serve, times: int) -> list[Response | str]:
-    """What a client gets from a server of these manners, again and again."""
-
-    async def ask() -> list[Response | str]:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        found: list[Response | str] = []
-        async with server, Client(f"http://127.0.0.1:{port}", "shop.example.com") as client:
-            for _ in range(times):
-                try:
-                    found.append(await client.ask("POST", "/orders", b"{}"))
-                except NoAnswerError as error:
-                    found.append(str(error))
-                await asyncio.sleep(0.05)
-        return found
-
-    return asyncio.run(ask())
-
-
-def test_the_client_keeps_its_connection_and_reads_chunks() -> None:
-    connections = 0
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            assert b"Host: shop.example.com\r\n" in head
-            await reader.readexactly(2)
-            writer.write(b"HTTP/1.1 201 Created\r\nX-Pod: p\r\nTransfer-Encoding: chunked\r\n\r\n")
-            writer.write(b"2\r\n{}\r\n")
-            await writer.drain()
-            writer.write(b"1\r\n!\r\n0\r\n\r\n")
-
-    found = asked(serve, 3)
-    assert connections == 1
-    for each in found:
-        assert isinstance(each, Response)
-        assert (each.status, each.headers["x-pod"], each.body) == (201, "p", b"{}!")
-
-
-def test_the_client_sends_nothing_twice() -> None:
-    requests = 0
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal requests
-        requests += 1
-        await reader.readuntil(b"\r\n\r\n")
-        if requests == 1:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-        else:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}")
-        writer.close()
-
-    first, *others = asked(serve, 3)
-    assert isinstance(first, Response)
-    assert requests == 3, "a closed connection is noticed, and not tried"
-    assert all(isinstance(each, str) for each in others)
+    row = page.get_by_role("row").filter(has_text="GET /orders, every page")
+    expect(row).to_contain_text(re.compile(r"^Confirmed orders.*33yes$"))
 
 
 def test_data_is_plain_json(ran: tuple[Path, str]) -> None:
