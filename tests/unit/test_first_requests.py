@@ -1,0 +1,75 @@
+"""A burst that meets a new process: what is done once for all must stand many who are first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from local.stack import ROOT
+from support.apps import inventory_app, order_app
+
+from functions_common import parsing
+from functions_common.routing import Api
+from inventory_function.api import API as INVENTORY
+from order_function.api import API as ORDER
+
+BURSTS = """
+import sys, threading
+import msgspec
+from functions_common import parsing
+
+sys.setswitchinterval(1e-6)
+
+def new_shape():
+    class Line(msgspec.Struct):
+        product_id: str
+    class Body(msgspec.Struct):
+        items: list[Line]
+    return Body
+
+for _ in range(60):
+    shape, together = new_shape(), threading.Barrier(16)
+    parsing.prepare(shape)
+    def first():
+        together.wait()
+        parsing.shaped({"items": [{"product_id": "P001"}]}, shape)
+    threads = [threading.Thread(target=first) for _ in range(16)]
+    for each in threads: each.start()
+    for each in threads: each.join()
+print("fine")
+"""
+
+
+def test_a_prepared_shape_stands_many_first_uses_at_once() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", BURSTS],
+        env={"PYTHONPATH": str(ROOT / "functions/common")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "fine\n"), ended.stderr
+
+
+NOBODY: Any = None  # no request comes
+
+
+@pytest.mark.parametrize(
+    ("api", "app"),
+    [(ORDER, lambda: order_app(NOBODY, NOBODY)), (INVENTORY, lambda: inventory_app(NOBODY))],
+    ids=["order", "inventory"],
+)
+def test_every_body_is_prepared_with_the_app(
+    api: Api, app: Callable[[], Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[type] = []
+    monkeypatch.setattr(parsing, "prepare", prepared.append)
+    app()
+    bodies = [each.body for each in api.operations if each.body is not None]
+    assert bodies
+    assert prepared == bodies
