@@ -189,7 +189,7 @@ def _pods() -> list[pods.Object]:
 def _nodes() -> str:
     nodes = cluster.get("nodes")["items"]
     cores = ", ".join(sorted({node["status"]["capacity"]["cpu"] for node in nodes}))
-    return f"{len(nodes)} node{'s' if len(nodes) > 1 else ''}, {cores} cores each"
+    return f"one node, {cores} cores" if len(nodes) == 1 else f"{len(nodes)} nodes of {cores} cores"
 
 
 def _sweeps(recording: Recording) -> list[float]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 CALL_SECONDS = 3.0
 """The longest that one call may take; a request's deadline may cut it shorter."""
 
+
 _CONFLICTS = (
     google_errors.Aborted,
     google_errors.AlreadyExists,
