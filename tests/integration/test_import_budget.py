@@ -68,8 +68,10 @@ def test_no_package_that_nobody_has_weighed(loaded: list[str]) -> None:
 def is_installed(package: str) -> bool:
     """Not the interpreter's, and not what an extension module makes for itself."""
     spec = None if package.startswith("_") else PathFinder.find_spec(package)
-    places = spec and (spec.submodule_search_locations or [spec.origin])
-    return any("site-packages" in str(place) for place in places or [])
+    if spec is None:
+        return False
+    places = spec.submodule_search_locations or [str(spec.origin)]
+    return any("site-packages" in place for place in places)
 
 
 @pytest.mark.parametrize("name", BUDGET["late"])
