@@ -33,18 +33,18 @@ def note_pod(recording: Recording, change: str, found: Object) -> Pod:
         if each["status"] == "True"
     }
 
-    def better(told: float) -> float:
+    def refined(told: float) -> float:
         return now if now - told < _ANEW else told
 
     pod = recording.pods.get(meta["name"])
     if pod is None:
         told = recording.at(meta["creationTimestamp"])
-        pod = Pod(meta["name"], meta["labels"][SERVICE], better(told))
+        pod = Pod(meta["name"], meta["labels"][SERVICE], refined(told))
         recording.pods[pod.name] = pod
     if pod.scheduled is None and "PodScheduled" in conditions:
-        pod.scheduled = better(conditions["PodScheduled"])
+        pod.scheduled = refined(conditions["PodScheduled"])
     if pod.ready is None and "Ready" in conditions:
-        pod.ready = better(conditions["Ready"])
+        pod.ready = refined(conditions["Ready"])
     if pod.ending is None and "deletionTimestamp" in meta:
         pod.ending = now
     if change == "DELETED":
