@@ -72,7 +72,7 @@ def _title(recording: Recording) -> str:
 
 def _head(recording: Recording, found: FromZero | None) -> str:
     when = datetime.fromtimestamp(recording.began_at, UTC)
-    told = f"{recording.address}, {when:%Y-%m-%d %H:%M} UTC. {recording.machine}."
+    told = f"{recording.address}, {when:%Y-%m-%d %H:%M} UTC. {recording.machine.capitalize()}."
     if recording.ended_early:
         told += f" Not all of it was shown: {recording.ended_early}."
     tiles = "".join(

@@ -19,8 +19,8 @@ BEFORE = 4.0
 INTERVAL = 1.0
 LEFT, RIGHT, HEAD, TITLE, GAP, FOOT = 46.0, 24.0, 30.0, 24.0, 14.0, 34.0
 PANEL = 104.0
-FASTEST, SLOWEST = 0.004, 10.0
-"""Seconds at the ends of the axis of latency."""
+FASTEST, SLOWEST = 0.004, 40.0
+"""Seconds at the ends of the axis of latency: a buyer waits no longer."""
 LINES = ("come", "ask")
 """Kinds whose key is a line."""
 
@@ -190,12 +190,15 @@ def _latency(frame: _Frame) -> None:
     )
     shown = figures.intervals(frame.recording.answers, frame.ended, INTERVAL)
     for kind in ("other", "main"):
-        points = [
-            (frame.x(each.began + INTERVAL / 2), y(value))
-            for each in shown
-            if (value := each.p50 if kind == "main" else each.p99) is not None
-        ]
-        frame.drawing.line(kind, points)
+        line: list[tuple[float, float]] = []
+        for each in shown:
+            value = each.p50 if kind == "main" else each.p99
+            if value is not None:
+                line.append((frame.x(each.began + INTERVAL / 2), y(value)))
+            elif line:  # nobody came: nothing is known, so nothing is drawn
+                frame.drawing.line(kind, line)
+                line = []
+        frame.drawing.line(kind, line)
     for answer in frame.recording.answers:
         if answer.cold:
             told = f"{answer.latency:.2f} s from zero, {answer.pod}"
