@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
 
-import pytest
-from flask import Flask
 from local.stack import ROOT
-from support.apps import inventory_app, order_app
-
-from functions_common import parsing
-from functions_common.routing import Api
-from inventory_function.api import API as INVENTORY
-from order_function.api import API as ORDER
 
 BURSTS = """
 import sys, threading
@@ -33,7 +23,6 @@ def new_shape():
 
 for _ in range(60):
     shape, together = new_shape(), threading.Barrier(16)
-    parsing.prepare(shape)
     def first():
         together.wait()
         parsing.shaped({"items": [{"product_id": "P001"}]}, shape)
@@ -44,7 +33,7 @@ print("fine")
 """
 
 
-def test_a_prepared_shape_stands_many_first_uses_at_once() -> None:
+def test_a_shape_stands_many_first_uses_at_once() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", BURSTS],
         env={"PYTHONPATH": str(ROOT / "functions/common")},
@@ -54,22 +43,3 @@ def test_a_prepared_shape_stands_many_first_uses_at_once() -> None:
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (0, "fine\n"), ended.stderr
-
-
-NOBODY: Any = None  # no request comes
-
-
-@pytest.mark.parametrize(
-    ("api", "app"),
-    [(ORDER, lambda: order_app(NOBODY, NOBODY)), (INVENTORY, lambda: inventory_app(NOBODY))],
-    ids=["order", "inventory"],
-)
-def test_every_body_is_prepared_with_the_app(
-    api: Api, app: Callable[[], Flask], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepared: list[type] = []
-    monkeypatch.setattr(parsing, "prepare", prepared.append)
-    app()
-    bodies = [each.body for each in api.operations if each.body is not None]
-    assert bodies
-    assert prepared == bodies

@@ -58,9 +58,6 @@ def create_app(
     app.teardown_request(requests.leave)
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
-    for operation in api.operations:
-        if operation.body is not None:
-            parsing.prepare(operation.body)
     route(app, api.operations, views, callers)
     route(app, about.OPERATIONS, about.About(api), callers)
     return app
