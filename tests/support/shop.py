@@ -67,6 +67,7 @@ class Shop:
             "FIRESTORE_EMULATOR_HOST": self.emulator,
             "ORDER_TOKENS": ORDER,
             "OPERATOR_TOKENS": OPERATOR,
+            "AUTH_MODE": "open",
             **self._changes,
         }
 
@@ -86,6 +87,10 @@ class Shop:
     def start(self, *urls: str) -> None:
         ports = [int(url.rpartition(":")[2]) for url in urls]
         stack.start([self._processes[url] for url in urls], ports)
+
+    def said(self, url: str) -> str:
+        """All that the process has logged."""
+        return self._processes[url].log.read_text()
 
     def kill(self, url: str) -> None:
         self._processes[url].kill()
