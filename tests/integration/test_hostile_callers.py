@@ -26,7 +26,7 @@ def shop(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) ->
     folder: Path = tmp_path_factory.mktemp("logs")
     with (
         tokens.serving(tokens.key_set()) as address,
-        Shop(emulator, folder, **tokens.environment_of(address)) as shop,
+        Shop(emulator, folder, **tokens.environment(jwks_url=address)) as shop,
     ):
         shop.offer("P001", 50)
         yield shop
@@ -112,7 +112,7 @@ def test_a_token_elsewhere_is_none_and_a_name_is_no_token(
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("//orders", 404),
+        ("//orders", 401),
         ("/orders/", 404),
         ("/./orders", 404),
         ("/health/../orders", 404),

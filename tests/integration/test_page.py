@@ -176,8 +176,8 @@ def test_while_inventory_is_away_an_order_can_be_kept_as_pending(
 def test_where_customers_show_tokens_the_page_asks_for_one(
     emulator: str, tmp_path: Path, context: BrowserContext
 ) -> None:
-    settings = tokens.environment(tmp_path)
-    with Shop(emulator, tmp_path, **settings) as shop:
+    trusting = tokens.environment(tokens.in_file(tmp_path).keys_file)
+    with Shop(emulator, tmp_path, **trusting) as shop:
         shop.offer("P001", 10)
         page = context.new_page()
         page.goto(shop.orders[0])

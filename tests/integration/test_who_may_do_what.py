@@ -74,8 +74,9 @@ def doors(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -
     if which == "official":
         pytest.skip("once is enough: who is let in is decided before the database is asked")
     folder: Path = tmp_path_factory.mktemp("logs")
+    trusting = tokens.environment(tokens.in_file(folder).keys_file)
     with (
-        Shop(emulator, folder, **tokens.environment(folder)) as required,
+        Shop(emulator, folder, **trusting) as required,
         Shop(emulator, folder) as unguarded,
     ):
         for shop in (required, unguarded):

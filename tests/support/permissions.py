@@ -61,8 +61,9 @@ def body(cell: Cell, reservation_id: str) -> dict[str, object] | None:
         return item | ({"customer_id": CUSTOMER} if named else {})
     if cell.path.startswith("/reservations:"):
         return {"ids": [reservation_id]}
-    return {
+    sent: dict[tuple[str, str], dict[str, object]] = {
         ("PUT", "/products/{product_id}"): {"name": "Laptop", "price": 999.99},
         ("POST", "/products/{product_id}/adjustments"): {"delta": 1, "reason": "delivery"},
         ("PUT", "/reservations/{reservation_id}"): {"items": [item]},
-    }.get((cell.method, cell.path))
+    }
+    return sent.get((cell.method, cell.path))

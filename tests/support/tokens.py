@@ -10,7 +10,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypedDict
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -30,17 +30,24 @@ def in_file(folder: Path) -> IssuerSettings:
     return IssuerSettings(ISSUER, AUDIENCE, "", str(file), "sub")
 
 
-_TRUSTING = {"AUTH_MODE": "required", "AUTH_ISSUER": ISSUER, "AUTH_AUDIENCE": AUDIENCE}
+class Variables(TypedDict):
+    """Those that make a function trust it; one of the last two is empty."""
+
+    AUTH_MODE: str
+    AUTH_ISSUER: str
+    AUTH_AUDIENCE: str
+    AUTH_JWKS_URL: str
+    AUTH_KEYS_FILE: str
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """The variables that make a function trust it, its keys in a file of this folder."""
-    return _TRUSTING | {"AUTH_KEYS_FILE": in_file(folder).keys_file}
-
-
-def environment_of(address: str) -> dict[str, str]:
-    """The same, its keys at this address."""
-    return _TRUSTING | {"AUTH_JWKS_URL": address}
+def environment(keys_file: str = "", jwks_url: str = "") -> Variables:
+    return Variables(
+        AUTH_MODE="required",
+        AUTH_ISSUER=ISSUER,
+        AUTH_AUDIENCE=AUDIENCE,
+        AUTH_JWKS_URL=jwks_url,
+        AUTH_KEYS_FILE=keys_file,
+    )
 
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
