@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-crash fuzz conformance bench-emulator audit lint format openapi lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-unit test-crash fuzz conformance bench-emulator audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -60,6 +60,18 @@ format: $(VENV)/.dev ## Put the code into the style that `make lint` asks for
 
 openapi: $(VENV)/.dev ## Keep what the functions say of themselves (docs/openapi); refuses what breaks clients
 	$(BIN)/python -m tools.openapi
+
+sbom: $(VENV)/.dev ## What ships, as CycloneDX: build/sbom, for each function and image
+	@$(BIN)/python -m tools.sbom build/sbom $(TAG)
+
+licences: $(VENV)/.dev ## docs/licences.md, from the locks
+	$(BIN)/python -m tools.licences
+
+# Asks a service for advisories, so it is for hand and not for tests.
+audit-deps: $(VENV)/.dev ## What is known against the versions that ship
+	$(BIN)/uv tool run pip-audit --require-hashes --disable-pip \
+		-r functions/requirements.txt -r functions/requirements-otel.txt \
+		-r emulators/firestore/requirements.txt
 
 # One lock for Python 3.11 and 3.13, without the address of any registry.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -128,7 +140,7 @@ test-cluster: $(VENV)/.dev ## What needs a cluster with Knative; the images are 
 	$(BIN)/python -m pytest tests/cluster -s
 
 clean: ## Remove what make has made
-	rm -rf $(VENV) .run .conformance .fuzz emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .run .conformance .fuzz emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
