@@ -69,7 +69,7 @@ licences: $(VENV)/.dev ## docs/licences.md, from the locks
 
 # Asks a service for advisories, so it is for hand and not for tests.
 audit-deps: $(VENV)/.dev ## What is known against the versions that ship
-	$(BIN)/uv tool run pip-audit --require-hashes --disable-pip \
+	$(BIN)/uv tool run pip-audit --strict --require-hashes --disable-pip \
 		-r functions/requirements.txt -r functions/requirements-otel.txt \
 		-r emulators/firestore/requirements.txt
 
