@@ -14,6 +14,7 @@ HERE = Path(__file__).resolve().parent
 FUNCTION = os.environ.get("FUNCTION", "")
 sys.path[:0] = [str(HERE / "common"), str(HERE / FUNCTION)]
 
+
 from functions_common import logs  # noqa: E402 - found through the path above
 from functions_common.settings import SettingsError  # noqa: E402
 

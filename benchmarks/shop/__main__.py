@@ -21,6 +21,7 @@ from rich.table import Table
 
 from benchmarks import results
 from benchmarks.shop import cold, layer, sales
+from benchmarks.shop.buyers import Sales
 from benchmarks.shop.requirements import LINES, failed
 from firestore_emulator.launcher import EmulatorNotFoundError, choose, emulator
 
@@ -110,7 +111,7 @@ class Run:
         """Where the other side sold nothing, as if it had sold one in a hundred seconds."""
         self.ratios[key] = round(ours / max(other, 0.01), 3)
 
-    def _sold(self, key: str, found: dict[str, sales.Sales]) -> None:
+    def _sold(self, key: str, found: dict[str, Sales]) -> None:
         self.raw[key] = {name: sold.figures() for name, sold in found.items()}
         self.failures |= sales.failures(found)
         table = Table(title=key.replace("_", " "))

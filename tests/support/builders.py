@@ -13,6 +13,7 @@ from inventory_function.service import Inventory
 from support.fakes import MemoryStock
 
 SOON = 5.0
+OPENING_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 _count = itertools.count()
 
 
@@ -39,7 +40,7 @@ def release(*reservation_ids: str) -> Release:
 
 def adjust(product_id: str, delta: int, key: str = "") -> Adjust:
     count = next(_count)
-    now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=count)
+    now = OPENING_TIME + timedelta(seconds=count)
     nonce = f"nonce-{count}"
     return Adjust(product_id, key or f"key-{count}", delta, "counted", None, "operator", now, nonce)
 

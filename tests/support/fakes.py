@@ -12,7 +12,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from functions_common.store_errors import ConflictError, OutcomeUnknownError, StoreUnavailableError
+from functions_common.store_errors import (
+    AlreadyThereError,
+    ConflictError,
+    OutcomeUnknownError,
+    StoreUnavailableError,
+)
 from inventory_function.domain import (
     Adjustment,
     Entity,
@@ -107,7 +112,9 @@ class MemoryStock:
     def _commit(self, changes: list[tuple[Entity, datetime | None]]) -> None:
         for entity, version in changes:
             if self.documents.get(entity.key, (None, None))[1] != version:
-                raise ConflictError(entity.key)
+                raise (
+                    AlreadyThereError(entity.key) if version is None else ConflictError(entity.key)
+                )
         self.commits += 1
         now = self.clock.next()
         for entity, _ in changes:

@@ -11,9 +11,12 @@ from support.fakes import MemoryStock
 
 from functions_common.deadlines import Deadline
 from functions_common.store_errors import OutcomeUnknownError, StoreError, StoreUnavailableError
-from inventory_function.domain import InsufficientStockError, StockError
-from inventory_function.group_commit import GroupCommit
+from inventory_function import group_commit
+from inventory_function.domain import InsufficientStockError, Line, StockError
+from inventory_function.group_commit import GroupCommit, TooManyWaitingError
 from inventory_function.operations import Operation, Stock
+from inventory_function.service import Inventory
+from inventory_function.transactions import LEAST_LEFT
 
 
 def outcome(call: Callable[[], object]) -> str:
@@ -118,7 +121,7 @@ def test_at_the_deadline_it_is_told_whether_anything_may_have_happened(
     store = stocked(P001=5)
     store.faults.coming.extend(faults)
     with pytest.raises(error):
-        GroupCommit(store).run(reserve("R", P001=2), Deadline.after(0.2))
+        GroupCommit(store).run(reserve("R", P001=2), Deadline.after(LEAST_LEFT + 0.2))
 
 
 def test_one_that_still_waits_at_its_deadline_is_not_carried_out(
@@ -131,7 +134,7 @@ def test_one_that_still_waits_at_its_deadline_is_not_carried_out(
         first = pool.submit(group.run, reserve("R1", P001=1), soon())
         assert gate.reached.wait(10)
         with pytest.raises(StoreUnavailableError):
-            group.run(reserve("R2", P001=1), Deadline.after(0.05))
+            group.run(reserve("R2", P001=1), Deadline.after(LEAST_LEFT + 0.05))
         gate.open.set()
         first.result()
     assert units(store, "P001") == (4, 1, 0)
@@ -258,7 +261,7 @@ def test_under_way_at_its_deadline_is_not_told_as_nothing_done(
         pool.submit(group.run, reserve("R0", P001=1), soon())
         assert first.reached.wait(10)
         pile_up(pool, group, [reserve("R1", P001=1)])
-        impatient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(0.3))
+        impatient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(LEAST_LEFT + 0.3))
         while queued(group) < 2:
             pass
         first.proceed.set()
@@ -280,7 +283,7 @@ def test_those_with_time_left_are_taken_over_when_the_leaders_is_up(
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
         assert pause.reached.wait(10)
-        leader = pool.submit(group.run, reserve("R1", P001=1), Deadline.after(0.5))
+        leader = pool.submit(group.run, reserve("R1", P001=1), Deadline.after(LEAST_LEFT + 0.5))
         while queued(group) < 1:
             pass
         patient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(20))
@@ -320,9 +323,98 @@ def test_one_that_gave_up_in_the_queue_is_never_carried_out(
         first = pool.submit(group.run, reserve("R1", P001=1), soon())
         assert gate.reached.wait(10)
         with pytest.raises(StoreUnavailableError):
-            group.run(reserve("R2", P001=1), Deadline.after(0.05))
+            group.run(reserve("R2", P001=1), Deadline.after(LEAST_LEFT + 0.05))
         gate.open.set()
         first.result()
     group.run(reserve("R3", P001=1), soon())
     assert ("reservations", "R2") not in store.documents
     assert units(store, "P001") == (3, 2, 0)
+
+
+def test_beyond_the_queues_bound_a_request_is_turned_away_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = stocked(P001=9)
+    group = GroupCommit(store, max_waiting=2)
+    gate = Gate(store, monkeypatch)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(group.run, reserve("R0", P001=1), soon())
+        assert gate.reached.wait(10)
+        others = pile_up(pool, group, [reserve("R1", P001=1), reserve("R2", P001=1)])
+        with pytest.raises(TooManyWaitingError):
+            group.run(reserve("R3", P001=1), soon())
+        gate.open.set()
+        first.result()
+        assert [other.result() for other in others] == ["ok", "ok"]
+    assert ("reservations", "R3") not in store.documents
+    assert units(store, "P001") == (6, 3, 0)
+    group.run(reserve("R3", P001=1), soon())  # there is room again
+
+
+def test_one_that_has_waited_too_long_is_not_taken_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = stocked(P001=9)
+    group = GroupCommit(store)
+    gate = Gate(store, monkeypatch)
+    old, young = Deadline.after(20), Deadline.after(120)
+    with ThreadPoolExecutor(5) as pool:
+        pool.submit(group.run, reserve("R0", P001=1), young)
+        assert gate.reached.wait(10)
+        waiting = []
+        for n, deadline in enumerate([old, young, old, young], start=1):
+            waiting.append(pool.submit(group.run, reserve(f"R{n}", P001=1), deadline))
+            while queued(group) < n:
+                pass
+        monkeypatch.setattr(group_commit, "LEAST_LEFT", 60)
+        gate.open.set()
+        for each in waiting[::2]:
+            with pytest.raises(StoreUnavailableError, match="too long in the queue"):
+                each.result(10)
+        for each in waiting[1::2]:
+            each.result(10)
+    assert units(store, "P001") == (6, 3, 0)
+
+
+def test_nothing_is_begun_that_could_not_be_finished() -> None:
+    store = stocked(P001=5)
+    before = store.commits
+    with pytest.raises(StoreUnavailableError):
+        GroupCommit(store).run(reserve("R", P001=1), Deadline.after(LEAST_LEFT / 2))
+    assert store.commits == before
+
+
+def test_a_confirmation_waits_for_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = stocked(P001=5)
+    inventory = Inventory(store, "USD", 5)
+    inventory.reserve("R1", [Line("P001", 1)])
+    under_way = Pause()
+    Script(store, monkeypatch, under_way)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(inventory.reserve, "R2", [Line("P001", 1)])
+        assert under_way.reached.wait(10)
+        (confirmed,) = inventory.confirm(("R1",))
+        assert not slow.done()
+        under_way.proceed.set()
+        slow.result()
+    assert confirmed.status == "confirmed"
+
+
+@pytest.mark.parametrize("fault", ["conflict", "away", "lost", "dropped"])
+def test_a_confirmation_that_goes_wrong_once_is_tried_again(fault: str) -> None:
+    store = stocked(P001=5)
+    inventory = Inventory(store, "USD", 5)
+    inventory.reserve("R1", [Line("P001", 1)])
+    store.faults.coming.append(fault)
+    assert [each.status for each in inventory.confirm(("R1", "unknown"))] == ["confirmed"]
+
+
+def test_a_confirmation_never_undoes_what_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = stocked(P001=5)
+    inventory = Inventory(store, "USD", 5)
+    inventory.reserve("R1", [Line("P001", 1)])
+
+    def give_back() -> None:
+        inventory.release(("R1",))
+
+    Script(store, monkeypatch, give_back)
+    assert [each.status for each in inventory.confirm(("R1",))] == ["released"]
+    assert units(store, "P001") == (5, 0, 0)

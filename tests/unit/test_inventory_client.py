@@ -29,6 +29,7 @@ _pool = HTTPConnectionPool("inventory")
 REFUSED = requests.ConnectionError(
     MaxRetryError(_pool, "/", NewConnectionError(_pool, "refused"))  # type: ignore[arg-type]
 )
+TURNED_AWAY = b'{"type":"urn:problem-type:too-many-waiting","detail":"250 wait already"}'
 CUT_OFF = requests.ConnectionError(ProtocolError("Connection aborted."))
 
 
@@ -80,6 +81,7 @@ def test_a_passing_trouble_is_tried_again(trouble: tuple[int, bytes] | Exception
         (CUT_OFF, None),
         (requests.ReadTimeout(), None),
         ((503, b"{}"), None),
+        ((503, TURNED_AWAY), False),
     ],
 )
 def test_at_the_deadline_it_says_what_is_known(

@@ -9,6 +9,8 @@ from support.apps import ORDER, inventory_app, signed
 from support.builders import stocked
 from support.fakes import MemoryStock
 
+from inventory_function.group_commit import GroupCommit, TooManyWaitingError
+
 KEY = {"Idempotency-Key": "delivery-1"}
 
 
@@ -189,6 +191,18 @@ def test_the_database_away_is_503(store: MemoryStock) -> None:
     answer = client.put("/reservations/R", json=items(P001=1))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.content_type == "application/problem+json"
+
+
+def test_a_full_queue_is_503_and_says_that_nothing_was_done(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise TooManyWaitingError("250 wait already")
+
+    monkeypatch.setattr(GroupCommit, "run", full)
+    answer = client.put("/reservations/R", json=items(P001=1))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json["type"] == "urn:problem-type:too-many-waiting"
 
 
 def ledger(client: Any, product_id: str, limit: int = 200) -> list[dict[str, Any]]:

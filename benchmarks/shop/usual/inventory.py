@@ -6,6 +6,7 @@ import os
 
 import flask
 import functions_framework
+from werkzeug.wrappers import Response
 
 from benchmarks.shop.usual.transactions import Transactions
 from functions_common.firestore import Connection
@@ -30,5 +31,5 @@ app = create_app(
 
 
 @functions_framework.http
-def inventory(request: flask.Request) -> flask.Response:
-    return flask.Response.from_app(app, request.environ)
+def inventory(request: flask.Request) -> Response:
+    return Response.from_app(app, request.environ)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from google.cloud import firestore
 
+from functions_common.documents import Document
 from functions_common.store_errors import ConflictError, StoreUnavailableError
 from inventory_function.operations import Stock
 from inventory_function.store import to_document, to_entity
@@ -38,7 +39,7 @@ class Transactions:
                 references = [client.document(*key) for key in missing]
                 for found in transaction.get_all(references):
                     key: Key = tuple(found.reference.path.split("/"))
-                    stock.add(key, to_entity(key, found) if found.exists else None, None)
+                    stock.add(key, to_entity(Document.of(found)) if found.exists else None, None)
             answer = operation.decide(stock)
             for entity, _ in stock.changes():
                 transaction.set(client.document(*entity.key), to_document(entity))
@@ -66,6 +67,6 @@ def _in_a_transaction(
     client: firestore.Client, carry_out: Callable[[firestore.Transaction], T]
 ) -> T:
     try:
-        return firestore.transactional(carry_out)(client.transaction())
+        return firestore.transactional(carry_out)(client.transaction())  # type: ignore[no-any-return]
     except ValueError as error:  # so the client says that all of its five attempts lost
         raise StoreUnavailableError(str(error)) from error

@@ -22,6 +22,11 @@ from firestore_emulator.service import Service
 from firestore_emulator.storage import DataError, Storage
 from firestore_emulator.transactions import Limits
 
+try:
+    from uvloop import new_event_loop as _new_loop
+except ImportError:  # there is none for Windows
+    from asyncio import new_event_loop as _new_loop  # type: ignore[assignment]
+
 
 def main() -> None:
     arguments = parser().parse_args()
@@ -42,7 +47,8 @@ def _serve(arguments: argparse.Namespace) -> None:
             _load_file(databases, arguments.import_data)
         service = Service(databases, limits, check_indexes)
         try:
-            asyncio.run(serve(service, host, port, _announce, around))
+            with asyncio.Runner(loop_factory=_new_loop) as runner:
+                runner.run(serve(service, host, port, _announce, around))
         except OSError as error:
             sys.exit(f"Cannot listen on {address_of(host, port)}: {error.strerror or error}")
 

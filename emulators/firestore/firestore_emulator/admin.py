@@ -1,9 +1,9 @@
-"""What the port answers over plain HTTP: life and death, clearing, export and import."""
+"""What the port answers over plain HTTP: life and death, clearing, export and import, usage."""
 
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from firestore_emulator import transfer
@@ -13,7 +13,7 @@ from firestore_emulator.service import Service
 from firestore_emulator.web import Request, Response, text
 
 _OF_DATABASE = re.compile(
-    r"/emulator/v1/(projects/[^/]+/databases/[^/:]+)(/documents|:export|:import)"
+    r"/emulator/v1/(projects/[^/]+/databases/[^/:]+)(/documents|:export|:import|:usage)"
 )
 _AT_ONCE = 200  # documents, between which gRPC has its turn
 
@@ -48,6 +48,8 @@ class Admin:
             case "GET", ":export":
                 documents = transfer.snapshot(self._service.databases[database])
                 return Response(HTTPStatus.OK, "application/jsonl", _lines(documents))
+            case "GET", ":usage":
+                return _json(self._service.usage[database].figures())
             case "POST", ":import":
                 return await self._import(request.body, database)
             case _:
@@ -64,7 +66,7 @@ class Admin:
         return _json({"documents": len(writes)})
 
 
-def _json(content: dict[str, int]) -> Response:
+def _json(content: Mapping[str, object]) -> Response:
     return Response(HTTPStatus.OK, "application/json", json.dumps(content).encode())
 
 

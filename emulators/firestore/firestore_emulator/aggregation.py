@@ -14,10 +14,9 @@ from firestore_emulator.messages import (
     StructuredAggregationQuery,
     Value,
 )
-from firestore_emulator.names import Parent, is_reserved
+from firestore_emulator.names import is_reserved
 from firestore_emulator.query import Query
 from firestore_emulator.transforms import MAX_INTEGER, MIN_INTEGER
-from firestore_emulator.view import View
 
 MAX_AGGREGATIONS = 5
 MAX_ALIAS_BYTES = 1500
@@ -82,8 +81,8 @@ class Aggregation:
         query = Query.compile(aggregation.structured_query, summed)
         return cls(query, aggregators)
 
-    def run(self, view: View, parent: Parent) -> AggregationResult:
-        found = self.query.run(view, parent)
+    def over(self, found: Sequence[Document]) -> AggregationResult:
+        """What the query found."""
         return AggregationResult(
             aggregate_fields={alias: each.of(found) for alias, each in self.aggregators.items()}
         )

@@ -112,6 +112,13 @@ class Query:
     def run(self, view: View, parent: Parent) -> list[Document]:
         return [fields.project(each, self.projection) for each in self.matches(view, parent)]
 
+    def skipped(self, view: View, parent: Parent) -> int:
+        """How many results the offset leaves out."""
+        if not self.offset:
+            return 0
+        without = replace(self, offset=0, limit=self.offset)
+        return sum(1 for _ in without.matches(view, parent))
+
     def matches(self, view: View, parent: Parent) -> Iterator[Document]:
         """The results as they are stored."""
         by_name = len(self.orders) == 1  # the name is always the last of them

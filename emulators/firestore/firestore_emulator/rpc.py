@@ -4,6 +4,7 @@ Requests are parsed here and not by grpc, which would answer a malformed one wit
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from inspect import isawaitable
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -14,6 +15,7 @@ from firestore_emulator import messages
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotThereYetError
 from firestore_emulator.service import Service
 from firestore_emulator.status import code_of
+from firestore_emulator.usage import Usages
 
 SERVICE = "google.firestore.v1.Firestore"
 
@@ -39,36 +41,41 @@ class Methods(grpc.GenericRpcHandler):
 
 
 def _handlers(service: Service) -> dict[str, Handler]:
+    unary = partial(_unary, service.usage)
+    streamed = partial(_streamed, service.usage)
+    conversation = partial(_conversation, service.usage)
     return {
-        "GetDocument": _unary(messages.GetDocumentRequest, service.get_document),
-        "ListDocuments": _unary(messages.ListDocumentsRequest, service.list_documents),
-        "CreateDocument": _unary(messages.CreateDocumentRequest, service.create_document),
-        "UpdateDocument": _unary(messages.UpdateDocumentRequest, service.update_document),
-        "DeleteDocument": _unary(messages.DeleteDocumentRequest, service.delete_document),
-        "BatchGetDocuments": _streamed(
+        "GetDocument": unary(messages.GetDocumentRequest, service.get_document),
+        "ListDocuments": unary(messages.ListDocumentsRequest, service.list_documents),
+        "CreateDocument": unary(messages.CreateDocumentRequest, service.create_document),
+        "UpdateDocument": unary(messages.UpdateDocumentRequest, service.update_document),
+        "DeleteDocument": unary(messages.DeleteDocumentRequest, service.delete_document),
+        "BatchGetDocuments": streamed(
             messages.BatchGetDocumentsRequest, service.batch_get_documents
         ),
-        "BeginTransaction": _unary(messages.BeginTransactionRequest, service.begin_transaction),
-        "Rollback": _unary(messages.RollbackRequest, service.rollback),
-        "Commit": _unary(messages.CommitRequest, service.commit),
-        "BatchWrite": _unary(messages.BatchWriteRequest, service.batch_write),
-        "RunQuery": _streamed(messages.RunQueryRequest, service.run_query),
-        "RunAggregationQuery": _streamed(
+        "BeginTransaction": unary(messages.BeginTransactionRequest, service.begin_transaction),
+        "Rollback": unary(messages.RollbackRequest, service.rollback),
+        "Commit": unary(messages.CommitRequest, service.commit),
+        "BatchWrite": unary(messages.BatchWriteRequest, service.batch_write),
+        "RunQuery": streamed(messages.RunQueryRequest, service.run_query),
+        "RunAggregationQuery": streamed(
             messages.RunAggregationQueryRequest, service.run_aggregation_query
         ),
-        "PartitionQuery": _unary(messages.PartitionQueryRequest, service.partition_query),
-        "ListCollectionIds": _unary(messages.ListCollectionIdsRequest, service.list_collection_ids),
-        "Listen": _conversation(messages.ListenRequest, service.listen),
-        "Write": _conversation(messages.WriteRequest, service.write),
+        "PartitionQuery": unary(messages.PartitionQueryRequest, service.partition_query),
+        "ListCollectionIds": unary(messages.ListCollectionIdsRequest, service.list_collection_ids),
+        "Listen": conversation(messages.ListenRequest, service.listen),
+        "Write": conversation(messages.WriteRequest, service.write),
     }
 
 
 def _unary(
-    kind: type[Request], method: Callable[[Request], Message | Awaitable[Message]]
+    usage: Usages,
+    kind: type[Request],
+    method: Callable[[Request], Message | Awaitable[Message]],
 ) -> Handler:
     async def call(data: bytes, context: Context) -> bytes:
         try:
-            response = method(_parsed(kind, data))
+            response = method(_parsed(usage, kind, data))
             if isawaitable(response):
                 response = await response
             return response.SerializeToString()
@@ -79,6 +86,7 @@ def _unary(
 
 
 def _streamed(
+    usage: Usages,
     kind: type[Request],
     method: Callable[[Request], Iterable[Message] | Awaitable[Iterable[Message]]],
 ) -> Handler:
@@ -86,7 +94,7 @@ def _streamed(
 
     async def call(data: bytes, context: Context) -> AsyncIterator[bytes]:
         try:
-            responses = method(_parsed(kind, data))
+            responses = method(_parsed(usage, kind, data))
             if isawaitable(responses):
                 responses = await responses
         except EmulatorError as error:
@@ -98,6 +106,7 @@ def _streamed(
 
 
 def _conversation(
+    usage: Usages,
     kind: type[Request],
     method: Callable[
         [AsyncIterator[Request], Callable[[Message], Awaitable[None]]], Awaitable[None]
@@ -107,7 +116,7 @@ def _conversation(
 
     async def call(stream: AsyncIterator[bytes], context: Context) -> None:
         try:
-            requests = (_parsed(kind, data) async for data in stream)
+            requests = (_parsed(usage, kind, data) async for data in stream)
             await method(requests, lambda response: context.write(response.SerializeToString()))
         except EmulatorError as error:
             await _refuse(context, error)
@@ -129,7 +138,7 @@ async def _refuse(context: Context, error: EmulatorError) -> NoReturn:
     await context.abort(code_of(error), details)
 
 
-def _parsed(kind: type[Request], data: bytes) -> Request:
+def _parsed(usage: Usages, kind: type[Request], data: bytes) -> Request:
     try:
         request = kind.FromString(data)
     except DecodeError as error:
@@ -137,4 +146,5 @@ def _parsed(kind: type[Request], data: bytes) -> Request:
     for field, _ in request.ListFields():
         if field.name in _NOT_THERE_YET:
             raise NotThereYetError(f"{kind.DESCRIPTOR.name}.{field.name}")
+    usage.called(request)
     return request

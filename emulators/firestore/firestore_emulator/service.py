@@ -24,7 +24,7 @@ from firestore_emulator import (
     writing,
 )
 from firestore_emulator.aggregation import Aggregation
-from firestore_emulator.database import Database, Databases, Reading
+from firestore_emulator.database import Commit, Database, Databases, Reading
 from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
 from firestore_emulator.index_checks import CheckIndexes, unchecked
 from firestore_emulator.isolation import Isolation
@@ -66,6 +66,7 @@ from firestore_emulator.names import DocumentName, Parent
 from firestore_emulator.query import Query
 from firestore_emulator.status import number_of
 from firestore_emulator.transactions import DEFAULT_LIMITS, Limits
+from firestore_emulator.usage import Usages
 from firestore_emulator.view import View
 
 PastRequest: TypeAlias = ListCollectionIdsRequest | PartitionQueryRequest
@@ -83,6 +84,7 @@ class Service:
         check_indexes: CheckIndexes = unchecked,
     ) -> None:
         self.databases = databases
+        self.usage = Usages()
         self._limits = limits
         self._check_indexes = check_indexes
         self._isolations: dict[str, Isolation] = {}
@@ -106,6 +108,7 @@ class Service:
         name = DocumentName.parse(request.name)
         mask = masks.paths(request)
         seen = await self.isolation(name.database).read(request, Read(frozenset({name})))
+        self.usage[name.database].looked_up(1)
         return fields.project(_found(seen.view, name), mask)
 
     async def batch_get_documents(
@@ -116,6 +119,7 @@ class Service:
         names = [database.document_name(name) for name in dict.fromkeys(request.documents)]
         mask = masks.paths(request)
         seen = await self.isolation(request.database).read(request, Read(frozenset(names)))
+        self.usage[request.database].looked_up(len(names))
         responses = []
         if seen.begun:
             responses.append(BatchGetDocumentsResponse(transaction=seen.begun))
@@ -135,7 +139,9 @@ class Service:
             return await self._list_in_order(request, parent)
         wants = Read(predicate=predicates.of_listing(request, parent))
         seen = await self.isolation(parent.database).read(request, wants)
-        return listing.list_documents(seen.view, parent, request)
+        response = listing.list_documents(seen.view, parent, request)
+        self.usage[parent.database].listed(len(response.documents))
+        return response
 
     async def _list_in_order(
         self, request: ListDocumentsRequest, parent: Parent
@@ -144,11 +150,14 @@ class Service:
         self._check_indexes(query, parent.database)
         wants = Read(predicate=predicates.of_query(query, parent))
         seen = await self.isolation(parent.database).read(request, wants)
-        return ordered_listing.list_documents(query, seen.view, parent, request)
+        response = ordered_listing.list_documents(query, seen.view, parent, request)
+        self.usage[parent.database].listed(len(response.documents))
+        return response
 
     def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
         parent = Parent.parse(request.parent)
         view, _ = _read(self.databases[parent.database], request)
+        self.usage[parent.database].listed(1)
         return listing.list_collection_ids(view, parent, request)
 
     async def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
@@ -161,6 +170,8 @@ class Service:
         seen = await self.isolation(parent.database).read(request, wants)
         begun = [RunQueryResponse(transaction=seen.begun)] if seen.begun else []
         documents = query.run(seen.view, parent)
+        skipped = query.skipped(seen.view, parent)
+        self.usage[parent.database].queried(query, len(documents), skipped)
         if not documents:
             return [*begun, RunQueryResponse(read_time=seen.time)]
         return [*begun, *(RunQueryResponse(document=x, read_time=seen.time) for x in documents)]
@@ -175,7 +186,10 @@ class Service:
         self._check_indexes(aggregation.query, parent.database)
         wants = Read(predicate=predicates.of_query(aggregation.query, parent))
         seen = await self.isolation(parent.database).read(request, wants)
-        result = aggregation.run(seen.view, parent)
+        query = aggregation.query
+        found = query.run(seen.view, parent)
+        self.usage[parent.database].aggregated(len(found) + query.skipped(seen.view, parent))
+        result = aggregation.over(found)
         return [
             RunAggregationQueryResponse(result=result, transaction=seen.begun, read_time=seen.time)
         ]
@@ -185,11 +199,11 @@ class Service:
         parent = Parent.parse(request.parent)
         partition.check(parent, request)
         view, _ = _read(self.databases[parent.database], request)
+        self.usage[parent.database].listed(1)
         return partition.partition(view, parent, request)
 
     async def commit(self, request: CommitRequest) -> CommitResponse:
-        isolation = self.isolation(request.database)
-        commit = await isolation.commit(request.writes, request.transaction)
+        commit = await self._commit(request.database, request.writes, request.transaction)
         return CommitResponse(write_results=commit.results, commit_time=commit.time)
 
     async def batch_write(self, request: BatchWriteRequest) -> BatchWriteResponse:
@@ -200,10 +214,9 @@ class Service:
                 "the same document cannot be written more than once in a single request"
             )
         writes.check_form(request.writes)
-        isolation = self.isolation(request.database)
         response = BatchWriteResponse()
         for result, status in await asyncio.gather(
-            *(_write_alone(isolation, write) for write in request.writes)
+            *(self._write_alone(request.database, write) for write in request.writes)
         ):
             response.write_results.append(result)
             response.status.append(status)
@@ -235,7 +248,7 @@ class Service:
         write = Write(delete=request.name)
         if request.HasField("current_document"):
             write.current_document.CopyFrom(request.current_document)
-        await self.isolation(name.database).commit([write])
+        await self._commit(name.database, [write])
         return Empty()
 
     async def listen(
@@ -243,21 +256,40 @@ class Service:
         requests: AsyncIterator[ListenRequest],
         send: Callable[[ListenResponse], Awaitable[None]],
     ) -> None:
-        await listening.listen(self.databases, self._check_indexes, requests, send)
+        async def tell(response: ListenResponse) -> None:
+            self.usage.told(response)
+            await send(response)
+
+        await listening.listen(self.databases, self._check_indexes, requests, tell)
 
     async def write(
         self,
         requests: AsyncIterator[WriteRequest],
         send: Callable[[WriteResponse], Awaitable[None]],
     ) -> None:
-        await writing.write(self.isolation, requests, send)
+        await writing.write(self._commit, requests, send)
+
+    async def _commit(
+        self, database: str, writes: Sequence[Write], transaction: bytes = b""
+    ) -> Commit:
+        """Every way to write ends here."""
+        commit = await self.isolation(database).commit(writes, transaction)
+        self.usage[database].committed(writes)
+        return commit
+
+    async def _write_alone(self, database: str, write: Write) -> tuple[WriteResult, Status]:
+        try:
+            (result,) = (await self._commit(database, [write])).results
+        except EmulatorError as error:
+            return WriteResult(), Status(code=number_of(error), message=str(error))
+        return result, Status()
 
     async def _write_one(
         self, write: Write, request: CreateDocumentRequest | UpdateDocumentRequest
     ) -> Document:
         mask = masks.paths(request)
         name = DocumentName.parse(write.update.name)
-        await self.isolation(name.database).commit([write])
+        await self._commit(name.database, [write])
         return fields.project(_found(self.databases[name.database], name), mask)
 
 
@@ -270,14 +302,6 @@ def _found(view: View, name: DocumentName) -> Document:
     if document is None:
         raise NotFoundError(f'Document "{name}" not found.')
     return document
-
-
-async def _write_alone(isolation: Isolation, write: Write) -> tuple[WriteResult, Status]:
-    try:
-        (result,) = (await isolation.commit([write])).results
-    except EmulatorError as error:
-        return WriteResult(), Status(code=number_of(error), message=str(error))
-    return result, Status()
 
 
 def _random_id() -> str:

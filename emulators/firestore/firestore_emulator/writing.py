@@ -1,18 +1,23 @@
 """One stream of Write: a handshake, and then commits, one after another."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import count
+from typing import TypeAlias
 
+from firestore_emulator.database import Commit
 from firestore_emulator.errors import InvalidArgumentError, NotThereYetError
-from firestore_emulator.isolation import Isolation
-from firestore_emulator.messages import WriteRequest, WriteResponse
+from firestore_emulator.messages import Write, WriteRequest, WriteResponse
+from firestore_emulator.names import check_database
+
+CommitTo: TypeAlias = Callable[[str, Sequence[Write]], Awaitable[Commit]]
+"""In the database of that name."""
 
 _ID_BYTES = 16
 
 
 async def write(
-    isolation_of: Callable[[str], Isolation],
+    commit_to: CommitTo,
     requests: AsyncIterator[WriteRequest],
     send: Callable[[WriteResponse], Awaitable[None]],
 ) -> None:
@@ -24,7 +29,7 @@ async def write(
     first = await anext(requests, None)
     if first is None:
         return
-    isolation = isolation_of(first.database)
+    check_database(first.database)
     _check_handshake(first)
     tokens = (str(number).encode() for number in count())
     await send(WriteResponse(stream_id=secrets.token_hex(_ID_BYTES), stream_token=next(tokens)))
@@ -33,7 +38,7 @@ async def write(
             raise InvalidArgumentError("Only the first request of a stream has a stream_id.")
         response = WriteResponse(stream_token=next(tokens))
         if request.writes:
-            commit = await isolation.commit(request.writes)
+            commit = await commit_to(first.database, request.writes)
             response.write_results.extend(commit.results)
             response.commit_time.CopyFrom(commit.time)
         await send(response)

@@ -23,6 +23,7 @@ from google.auth.exceptions import GoogleAuthError  # noqa: E402
 from google.cloud import firestore  # noqa: E402
 
 from functions_common.store_errors import (  # noqa: E402
+    AlreadyThereError,
     ConflictError,
     OutcomeUnknownError,
     StoreUnavailableError,
@@ -31,7 +32,6 @@ from functions_common.store_errors import (  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from google.cloud.firestore import DocumentSnapshot
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from functions_common.deadlines import Deadline
@@ -43,7 +43,6 @@ CALL_SECONDS = 3.0
 
 _CONFLICTS = (
     google_errors.Aborted,
-    google_errors.AlreadyExists,
     google_errors.FailedPrecondition,
     google_errors.NotFound,
 )
@@ -99,13 +98,6 @@ def call_options(deadline: Deadline) -> dict[str, Any]:
     return {"retry": _NO_RETRY, "timeout": deadline.timeout(CALL_SECONDS)}
 
 
-def known_fields(found: DocumentSnapshot[Any], kind: type) -> dict[str, Any]:
-    """The document's fields that the (slotted) type knows: another revision may have added some."""
-    fields = found.to_dict() or {}
-    names: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
-    return {name: fields[name] for name in names if name in fields}
-
-
 def moment(time: datetime | Timestamp) -> datetime:
     """A snapshot's time: the client gives some as a datetime, others as they came."""
     return time if isinstance(time, datetime) else time.ToDatetime(UTC)
@@ -127,6 +119,8 @@ def committing() -> Iterator[None]:
     try:
         with activity.part("firestore"):
             yield
+    except google_errors.AlreadyExists as error:
+        raise AlreadyThereError(str(error)) from error
     except _CONFLICTS as error:
         raise ConflictError(str(error)) from error
     except (*_REFUSALS, GoogleAuthError) as error:

@@ -2,6 +2,7 @@
 
 StoreError
 ├── ConflictError         nothing was written: another writer came first; read and decide again
+│   └── AlreadyThereError what was to be created
 ├── StoreUnavailableError nothing was written: it is out of reach, or refuses us
 └── OutcomeUnknownError   it may have been written: read again, and decide again
 """
@@ -12,6 +13,10 @@ class StoreError(Exception):
 
 
 class ConflictError(StoreError):
+    pass
+
+
+class AlreadyThereError(ConflictError):
     pass
 
 

@@ -34,19 +34,28 @@ _TOO_LITTLE = ProblemType(
     HTTPStatus.CONFLICT, "insufficient-stock", "It would take more than is available"
 )
 _SHORT = replace(_TOO_LITTLE, meaning="Not enough is left; `lines` lists every short line")
+TOO_MANY_WAITING = ProblemType(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "too-many-waiting",
+    "Nothing was done for this request, not even begun; repeat it",
+    ("Retry-After",),
+)
+_UNAVAILABLE = (TEMPORARILY_UNAVAILABLE, TOO_MANY_WAITING)
 _ALL_OR_NONE = {
     "items": [{"product_id": "P001", "quantity": 2}, {"product_id": "P002", "quantity": 1}]
 }
 
 
-def _settling(verb: str, summary: str) -> Operation:
+def _settling(
+    verb: str, summary: str, unavailable: tuple[ProblemType, ...] = _UNAVAILABLE
+) -> Operation:
     return Operation(
         verb,
         "POST",
         f"/reservations:{verb}",
         summary,
         {HTTPStatus.OK: Answer("Each as it is afterwards", wire.ReservationsAnswer)},
-        problems=(TEMPORARILY_UNAVAILABLE,),
+        problems=unavailable,
         body=wire.IdsBody,
         role=ORDER,
     )
@@ -80,7 +89,7 @@ OPERATIONS = (
             HTTPStatus.OK: Answer("Changed", wire.ProductAnswer),
             HTTPStatus.CREATED: Answer("New", wire.ProductAnswer),
         },
-        problems=(TEMPORARILY_UNAVAILABLE,),
+        problems=_UNAVAILABLE,
         parameters=(_PRODUCT_ID,),
         body=wire.ProductBody,
         examples={
@@ -128,7 +137,7 @@ OPERATIONS = (
                 "idempotency-key-reused",
                 "The key came with another adjustment before",
             ),
-            TEMPORARILY_UNAVAILABLE,
+            *_UNAVAILABLE,
         ),
         parameters=(_PRODUCT_ID, replace(parsing.IDEMPOTENCY_KEY, required=True)),
         body=wire.AdjustmentBody,
@@ -172,7 +181,7 @@ OPERATIONS = (
                 "reservation-mismatch",
                 "It exists with other lines",
             ),
-            TEMPORARILY_UNAVAILABLE,
+            *_UNAVAILABLE,
         ),
         parameters=(_RESERVATION_ID,),
         body=wire.ReservationBody,
@@ -189,7 +198,11 @@ OPERATIONS = (
         parameters=(_RESERVATION_ID,),
         role=ORDER,
     ),
-    _settling("confirm", "Their orders exist: held becomes confirmed; unknown ids are left out"),
+    _settling(
+        "confirm",
+        "Their orders exist: held becomes confirmed; unknown ids are left out",
+        (TEMPORARILY_UNAVAILABLE,),
+    ),
     _settling("release", "Give the stock back; an unknown id can never be held afterwards"),
     _settling("consume", "The goods have left; unknown ids are left out"),
 )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Response, request
 from werkzeug.exceptions import NotFound
 
-from functions_common import activity, paging, parsing, web
+from functions_common import activity, paging, parsing, problems, web
 from functions_common.callers import Callers
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
 from functions_common.parsing import Checks
 from functions_common.problems import InvalidField, MalformedRequestError, Problem
 from inventory_function import domain, wire
-from inventory_function.api import API
+from inventory_function.api import API, TOO_MANY_WAITING
 from inventory_function.domain import OPERATOR, ORDER, Adjustment
+from inventory_function.group_commit import TooManyWaitingError
 from inventory_function.service import Inventory
 from inventory_function.store import Store
 
@@ -36,7 +38,10 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
         connection = Connection(settings.firestore)
         connection.prepare()
         inventory = Inventory(
-            Store(connection), settings.currency, settings.request_deadline_seconds
+            Store(connection),
+            settings.currency,
+            settings.request_deadline_seconds,
+            settings.max_waiting,
         )
     callers = Callers({ORDER: settings.order_tokens, OPERATOR: settings.operator_tokens})
     views = _Views(inventory)
@@ -191,7 +196,12 @@ def _unknown_products(error: domain.UnknownProductsError) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, str(error), "unknown-product", extensions)
 
 
+def _too_many_waiting(error: TooManyWaitingError) -> Problem:
+    return replace(problems.unavailable(str(error)), kind=TOO_MANY_WAITING.kind)
+
+
 PROBLEMS: web.ProblemTable = {
+    TooManyWaitingError: _too_many_waiting,
     domain.UnknownProductsError: _unknown_products,
     domain.InsufficientStockError: _insufficient_stock,
     domain.NegativeStockError: web.problem(HTTPStatus.CONFLICT, "insufficient-stock"),

@@ -22,6 +22,7 @@ from inventory_function.domain import (
     ReservationReleasedError,
     ReservationStatus,
     ShortLine,
+    StockError,
     UnknownProductsError,
     adjustment_key,
     product_key,
@@ -37,32 +38,52 @@ if TYPE_CHECKING:
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Stock:
-    """Documents as they were read, and the changes decided since."""
+class NotReadError(Exception):
+    """A decision would rest on a reservation that was hoped to be absent, and not read."""
 
-    def __init__(self) -> None:
-        self._entities: dict[Key, Entity | None] = {}
-        self._versions: dict[Key, datetime | None] = {}
+    def __init__(self, key: Key) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class Stock:
+    """Documents as they were read, and the changes decided since.
+
+    While it is ``hopeful`` a reservation that is to be made is not read first, but hoped to be
+    absent: if it is not, the precondition of its creation fails. Where anything but its creation
+    would rest on it, it must be read after all (``look_at``). What is absent when it is read was
+    absent all the time before, since reservations are never deleted.
+    """
+
+    def __init__(self, *, hopeful: bool = False) -> None:
+        self.hopeful = hopeful
+        self.disappointed = False
+        """Hope was in vain, or would have been."""
+        self._read: dict[Key, tuple[Entity | None, datetime | None]] = {}
         self._changed: dict[Key, Entity] = {}
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._entities
+        return key in self._read
 
     def add(self, key: Key, entity: Entity | None, version: datetime | None) -> None:
         """Take in a document as read; both are None where there is none."""
-        self._entities[key] = entity
-        self._versions[key] = version
+        self._read[key] = entity, version
+        self._changed.pop(key, None)
 
     def put(self, entity: Entity) -> None:
-        self._entities[entity.key] = self._changed[entity.key] = entity
+        self._changed[entity.key] = entity
 
     def changes(self) -> Iterator[tuple[Entity, datetime | None]]:
         """Every changed entity, with the version that it replaces (None: it must not exist)."""
         for key, entity in self._changed.items():
-            yield entity, self._versions[key]
+            yield entity, self._read[key][1] if key in self._read else None
+
+    def undo(self) -> None:
+        """Back to what was read."""
+        self._changed.clear()
 
     def product(self, product_id: str) -> Product | None:
-        return cast("Product | None", self._entities[product_key(product_id)])
+        return cast("Product | None", self._now(product_key(product_id)))
 
     def known_product(self, product_id: str) -> Product:
         product = self.product(product_id)
@@ -71,10 +92,30 @@ class Stock:
         return product
 
     def reservation(self, reservation_id: str) -> Reservation | None:
-        return cast("Reservation | None", self._entities[reservation_key(reservation_id)])
+        return cast("Reservation | None", self._now(reservation_key(reservation_id)))
+
+    def reservation_or_hope(self, reservation_id: str) -> Reservation | None:
+        """None also for one that is only hoped to be absent."""
+        key = reservation_key(reservation_id)
+        if self.hopeful and not self._known(key):
+            return None
+        return self.reservation(reservation_id)
+
+    def look_at(self, reservation_id: str) -> None:
+        """Raises NotReadError where nothing but hope is known of it."""
+        self.disappointed = True
+        key = reservation_key(reservation_id)
+        if not self._known(key):
+            raise NotReadError(key)
 
     def adjustment(self, product_id: str, adjustment_id: str) -> Adjustment | None:
-        return cast("Adjustment | None", self._entities[adjustment_key(product_id, adjustment_id)])
+        return cast("Adjustment | None", self._now(adjustment_key(product_id, adjustment_id)))
+
+    def _known(self, key: Key) -> bool:
+        return key in self._changed or key in self._read
+
+    def _now(self, key: Key) -> Entity | None:
+        return self._changed[key] if key in self._changed else self._read[key][0]
 
 
 class Operation(Protocol[T_co]):
@@ -82,7 +123,10 @@ class Operation(Protocol[T_co]):
         """What must be in the stock before ``decide``; asked again when more has been read."""
 
     def decide(self, stock: Stock) -> T_co:
-        """Change the stock and answer, or raise a ``StockError`` and leave it as it was."""
+        """Change the stock and answer, or raise a ``StockError`` and leave it as it was.
+
+        Raises NotReadError where a document that ``needs`` left to hope has to be read first.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +141,28 @@ class Reserve:
     currency: str
     nonce: str
 
-    def needs(self, stock: Stock) -> Iterable[Key]:  # noqa: ARG002
-        yield reservation_key(self.reservation_id)
+    def needs(self, stock: Stock) -> Iterable[Key]:
+        if not stock.hopeful:
+            yield reservation_key(self.reservation_id)
         for line in self.lines:
             yield product_key(line.product_id)
 
     def decide(self, stock: Stock) -> tuple[Reservation, bool]:
-        if found := stock.reservation(self.reservation_id):
+        if found := stock.reservation_or_hope(self.reservation_id):
+            stock.look_at(self.reservation_id)
             return self._again(found), found.nonce == self.nonce
+        try:
+            products = self._that_fit(stock)
+        except StockError:
+            stock.look_at(self.reservation_id)
+            raise
+        reservation = self._reservation(products)
+        for line, product in zip(self.lines, products, strict=True):
+            stock.put(product.reserve(line.quantity))
+        stock.put(reservation)
+        return reservation, True
+
+    def _that_fit(self, stock: Stock) -> list[Product]:
         products = self._products(stock)
         short = [
             ShortLine(line.product_id, line.quantity, product.available)
@@ -113,11 +171,7 @@ class Reserve:
         ]
         if short:
             raise InsufficientStockError(short)
-        reservation = self._reservation(products)
-        for line, product in zip(self.lines, products, strict=True):
-            stock.put(product.reserve(line.quantity))
-        stock.put(reservation)
-        return reservation, True
+        return products
 
     def _again(self, found: Reservation) -> Reservation:
         if found.status is ReservationStatus.RELEASED:

@@ -17,8 +17,9 @@ from inventory_function.domain import (
     product_key,
     reservation_key,
 )
-from inventory_function.group_commit import GroupCommit
+from inventory_function.group_commit import MAX_WAITING, GroupCommit
 from inventory_function.operations import Adjust, Confirm, Consume, PutProduct, Release, Reserve
+from inventory_function.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,9 +29,16 @@ if TYPE_CHECKING:
 
 
 class Inventory:
-    def __init__(self, store: CatalogueStore, currency: str, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        store: CatalogueStore,
+        currency: str,
+        deadline_seconds: float,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
         self._store = store
-        self._group = GroupCommit(store)
+        self._group = GroupCommit(store, max_waiting)
+        self._ungrouped = Transactions(store)
         self.currency = currency
         self._deadline_seconds = deadline_seconds
 
@@ -117,7 +125,11 @@ class Inventory:
         return self._group.run(Release(reservation_ids, self.currency), self._deadline())
 
     def confirm(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
-        return self._group.run(Confirm(reservation_ids), self._deadline())
+        """In a transaction of its own: it changes no product, so it contends with nobody."""
+        operations = [Confirm(reservation_ids)]
+        (outcome,) = self._ungrouped.carry_out(operations, self._deadline())
+        confirmed: list[Reservation] = outcome.result()
+        return confirmed
 
     def consume(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
         return self._group.run(Consume(reservation_ids), self._deadline())

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from functions_common.settings import Environment, FirestoreSettings, ServerSettings
+from inventory_function.group_commit import MAX_WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,8 @@ class Settings:
     request_deadline_seconds: int
     order_tokens: tuple[str, ...] = field(repr=False)
     operator_tokens: tuple[str, ...] = field(repr=False)
+    max_waiting: int = MAX_WAITING
+    """Requests that change stock and wait for their turn; beyond them 503 at once."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:
@@ -32,4 +35,5 @@ class Settings:
             request_deadline_seconds=env.integer("REQUEST_DEADLINE_SECONDS", 5, least=1, most=19),
             order_tokens=env.tokens("ORDER_TOKENS"),
             operator_tokens=env.tokens("OPERATOR_TOKENS"),
+            max_waiting=env.integer("MAX_WAITING", MAX_WAITING, least=1, most=1000),
         )

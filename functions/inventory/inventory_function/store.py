@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common.firestore import call_options, committing, known_fields, moment, reading
+from functions_common import documents
+from functions_common.documents import Change, Document
+from functions_common.firestore import call_options, moment, reading
 from inventory_function.domain import (
     Adjustment,
     PricedLine,
@@ -46,27 +48,18 @@ class Store:
     def read(
         self, keys: Collection[Key], deadline: Deadline
     ) -> Iterator[tuple[Key, Entity | None, datetime | None]]:
-        references = [self._reference(key) for key in keys]
-        with reading():
-            for found in self._client.get_all(references, **call_options(deadline)):
-                key = tuple(found.reference.path.split("/"))
-                if found.exists:
-                    yield key, to_entity(key, found), found.update_time
-                else:
-                    yield key, None, None
+        for key, found in documents.read(self._client, keys, deadline):
+            if found is None:
+                yield key, None, None
+            else:
+                yield key, to_entity(found), found.update_time
 
     def commit(self, changes: Iterable[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
-        client = self._client
-        batch = client.batch()
-        for entity, version in changes:
-            reference = self._reference(entity.key)
-            if version is None:
-                batch.create(reference, to_document(entity))
-            else:
-                option = client.write_option(last_update_time=version)
-                batch.update(reference, to_document(entity), option=option)
-        with committing():
-            batch.commit(**call_options(deadline))
+        documents.commit(
+            self._client,
+            (Change(entity.key, _fields(entity, version), version) for entity, version in changes),
+            deadline,
+        )
 
     def get(self, key: Key, deadline: Deadline) -> Entity | None:
         ((_, entity, _),) = self.read([key], deadline)
@@ -76,7 +69,7 @@ class Store:
         query = self._client.collection("products").order_by("__name__").limit(limit)
         if after is not None:
             query = query.start_after({"__name__": self._reference(product_key(after))})
-        return [_to_product(found) for found in self._stream(query, deadline)]
+        return [_to_product(Document.of(found)) for found in self._stream(query, deadline)]
 
     def adjustments(
         self,
@@ -94,7 +87,7 @@ class Store:
         if after is not None:
             reference = self._reference(adjustment_key(product_id, after[1]))
             query = query.start_after({"created_at": after[0], "__name__": reference})
-        return [_to_adjustment(found) for found in self._stream(query, deadline)]
+        return [_to_adjustment(Document.of(found)) for found in self._stream(query, deadline)]
 
     def reservations_of(
         self, product_id: str, after: str | None, limit: int, deadline: Deadline
@@ -106,7 +99,9 @@ class Store:
             query = query.start_after({"__name__": self._reference(reservation_key(after))})
         return [
             RecordedReservation(
-                _to_reservation(found), moment(found.create_time), moment(found.update_time)
+                _to_reservation(Document.of(found)),
+                moment(found.create_time),
+                moment(found.update_time),
             )
             for found in self._stream(query, deadline)
         ]
@@ -119,35 +114,31 @@ class Store:
         return self._client.document(*key)
 
 
-def _to_product(found: DocumentSnapshot[Any]) -> Product:
-    return Product(
-        product_id=found.id, updated_at=found.update_time, **known_fields(found, Product)
-    )
+def _to_product(found: Document) -> Product:
+    return Product(product_id=found.id, updated_at=found.update_time, **found.known(Product))
 
 
-def _to_reservation(found: DocumentSnapshot[Any]) -> Reservation:
-    fields = known_fields(found, Reservation)
+def _to_reservation(found: Document) -> Reservation:
+    fields = found.known(Reservation)
     lines = tuple(PricedLine(**line) for line in fields.pop("lines"))
     status = ReservationStatus(fields.pop("status"))
     return Reservation(found.id, status, lines=lines, **fields)
 
 
-def _to_adjustment(found: DocumentSnapshot[Any]) -> Adjustment:
-    product = found.reference.parent.parent
-    return Adjustment(
-        adjustment_id=found.id, product_id=product.id, **known_fields(found, Adjustment)
-    )
+def _to_adjustment(found: Document) -> Adjustment:
+    _, product_id, *_ = found.path
+    return Adjustment(adjustment_id=found.id, product_id=product_id, **found.known(Adjustment))
 
 
-_READERS: dict[str, Callable[[DocumentSnapshot[Any]], Entity]] = {
+_READERS: dict[str, Callable[[Document], Entity]] = {
     "products": _to_product,
     "reservations": _to_reservation,
     "adjustments": _to_adjustment,
 }
 
 
-def to_entity(key: Key, found: DocumentSnapshot[Any]) -> Entity:
-    return _READERS[key[-2]](found)
+def to_entity(found: Document) -> Entity:
+    return _READERS[found.path[-2]](found)
 
 
 def to_document(entity: Entity) -> dict[str, Any]:
@@ -163,6 +154,13 @@ def to_document(entity: Entity) -> dict[str, Any]:
         "product_ids": [line.product_id for line in entity.lines],  # to find them by
         "status": entity.status.value,
     }
+
+
+def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
+    """Of a reservation that is stored nothing but the status changes; the rest may be long."""
+    if replaces is not None and isinstance(entity, Reservation):
+        return {"status": entity.status.value}
+    return to_document(entity)
 
 
 def _without(entity: Entity | PricedLine, *names: str) -> dict[str, Any]:

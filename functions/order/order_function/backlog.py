@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter
 
+from functions_common import documents
+from functions_common.documents import Document
 from functions_common.firestore import call_options, moment, reading
 from order_function.domain import ReservationName, Status
 from order_function.ports import HeldReservation, UnfinishedOrder
@@ -49,18 +51,16 @@ class FirestoreBacklog:
     ) -> list[UnfinishedOrder]:
         of_status = FieldFilter("status", "in", _UNFINISHED)
         return [
-            UnfinishedOrder(to_order(found), _age(found, found.update_time))
+            UnfinishedOrder(to_order(Document.of(found)), _age(found, found.update_time))
             for found in self._page(COLLECTION, of_status, after, limit, deadline)
         ]
 
     def orders(
         self, order_ids: Collection[str], deadline: Deadline
     ) -> dict[str, tuple[Order, datetime]]:
-        client = self._connection.client
-        references = [client.document(COLLECTION, order_id) for order_id in order_ids]
-        with reading():
-            documents = list(client.get_all(references, **call_options(deadline)))
-        return {each.id: (to_order(each), each.update_time) for each in documents if each.exists}
+        paths = [(COLLECTION, order_id) for order_id in order_ids]
+        found = documents.read(self._connection.client, paths, deadline)
+        return {each.id: (to_order(each), each.update_time) for _, each in found if each}
 
     def _page(
         self,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import NewConnectionError
 
 from functions_common import activity, logs, money, parsing
@@ -40,6 +41,7 @@ _AWAY = frozenset(
     (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 )
 _KIND = "urn:problem-type:"
+_TOO_MANY_WAITING = f"{_KIND}too-many-waiting"
 _REFUSALS = (
     (HTTPStatus.NOT_FOUND, f"{_KIND}unknown-product"),
     (HTTPStatus.CONFLICT, f"{_KIND}insufficient-stock"),
@@ -179,7 +181,9 @@ class InventoryClient:
                 if answer.status_code not in _AWAY:
                     self._circuit.succeeded()
                     return answer
-                reason, carried_out = f"answered {answer.status_code}", None
+                reason = f"answered {answer.status_code}"
+                if not _was_turned_away(answer):
+                    carried_out = None
             self._circuit.failed(began)
         logs.event("inventory unavailable", severity=logging.WARNING, reason=reason)
         raise InventoryUnavailableError(reason, carried_out=carried_out)
@@ -194,15 +198,35 @@ class InventoryClient:
     ) -> requests.Response:
         timeout = (deadline.timeout(CONNECT_SECONDS), deadline.timeout(LONGEST_READ))
         with activity.part("inventory") as trace:
-            return self._session.request(
-                method,
-                self._url + path,
-                params=query,
-                data=data,
-                headers=self._headers | (trace.headers() if trace else {}),
-                timeout=timeout,
-                allow_redirects=False,
-            )
+            request = _prepared(method, self._url + path, query)
+            request.headers.update(self._headers | (trace.headers() if trace else {}))
+            request.prepare_body(data, None)
+            answer = self._session.get_adapter(self._url).send(request, timeout=timeout)
+            _ = answer.content  # read here, so that what breaks off is an error of the call
+            return answer
+
+
+def _prepared(method: str, url: str, query: dict[str, str] | None) -> requests.PreparedRequest:
+    """What ``Session.request`` would make, in two thirds of its time.
+
+    It merges cookies, hooks and the environment into each call, and ours have none of them.
+    """
+    request = requests.PreparedRequest()
+    request.prepare_method(method)
+    request.headers = CaseInsensitiveDict()
+    if query:
+        request.prepare_url(url, query)
+    else:
+        request.url = url
+    return request
+
+
+def _was_turned_away(answer: requests.Response) -> bool:
+    """Whether inventory says that it has not begun; what stands before it does not speak so."""
+    try:
+        return parsing.shaped(parsing.loads(answer.content), _Problem).type == _TOO_MANY_WAITING
+    except (ValueError, msgspec.ValidationError):
+        return False
 
 
 def _was_sent(error: requests.RequestException) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from functions_common.deadlines import Deadline
+from functions_common.documents import Document
 from functions_common.firestore import call_options, moment, reading
 from order_function.backlog import RESERVATIONS
 from order_function.domain import Item, ReservationName
@@ -35,7 +36,8 @@ class Snapshot:
 
     def orders(self) -> Iterator[AuditedOrder]:
         for found in self._all(COLLECTION):
-            yield AuditedOrder(to_order(found), self.read_time - moment(found.update_time))
+            order = to_order(Document.of(found))
+            yield AuditedOrder(order, self.read_time - moment(found.update_time))
 
     def reservations(self) -> Iterator[AuditedReservation]:
         for found in self._all(RESERVATIONS):

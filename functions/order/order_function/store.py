@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common.firestore import call_options, committing, known_fields, reading
+from functions_common import documents
+from functions_common.documents import Change, Document
+from functions_common.firestore import call_options, reading
 from order_function.domain import Item, Line, Order, Rejection, Status
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from google.cloud.firestore import DocumentReference, DocumentSnapshot
+    from google.cloud.firestore import DocumentReference
 
     from functions_common.deadlines import Deadline
     from functions_common.firestore import Connection
@@ -25,22 +27,18 @@ class Store:
         self._connection = connection
 
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
-        with reading():
-            found = self._reference(order_id).get(**call_options(deadline))
-        if not found.exists:
-            return None
-        return to_order(found), found.update_time
+        ((_, found),) = documents.read(self._connection.client, [_path(order_id)], deadline)
+        return None if found is None else (to_order(found), found.update_time)
 
     def create(self, order: Order, deadline: Deadline) -> None:
-        reference, document = self._reference(order.order_id), to_document(order)
-        with committing():
-            reference.create(document, **call_options(deadline))
+        self._commit(order, None, deadline)
 
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
-        option = self._connection.client.write_option(last_update_time=version)
-        reference, document = self._reference(order.order_id), to_document(order)
-        with committing():
-            reference.update(document, option=option, **call_options(deadline))
+        self._commit(order, version, deadline)
+
+    def _commit(self, order: Order, version: datetime | None, deadline: Deadline) -> None:
+        change = Change(_path(order.order_id), to_document(order), version)
+        documents.commit(self._connection.client, [change], deadline)
 
     def of_customer(
         self,
@@ -64,15 +62,19 @@ class Store:
             place = {"created_at": after[0], "__name__": self._reference(after[1])}
             query = query.start_after(place)
         with reading():
-            documents = list(query.stream(**call_options(deadline)))
-        return [to_order(found) for found in documents]
+            found = list(query.stream(**call_options(deadline)))
+        return [to_order(Document.of(each)) for each in found]
 
     def _reference(self, order_id: str) -> DocumentReference:
         return self._connection.client.document(COLLECTION, order_id)
 
 
-def to_order(found: DocumentSnapshot[Any]) -> Order:
-    fields = known_fields(found, Order)
+def _path(order_id: str) -> tuple[str, str]:
+    return COLLECTION, order_id
+
+
+def to_order(found: Document) -> Order:
+    fields = found.known(Order)
     rejection = fields.pop("rejection", None)
     return Order(
         order_id=found.id,

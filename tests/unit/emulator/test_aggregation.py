@@ -53,7 +53,7 @@ def run(
     compiled = Aggregation.compile(
         StructuredAggregationQuery(structured_query=structured, aggregations=aggregations)
     )
-    result = compiled.run(of, ROOT)
+    result = compiled.over(compiled.query.run(of, ROOT))
     return {alias: plain(result.aggregate_fields[alias]) for alias in result.aggregate_fields}
 
 

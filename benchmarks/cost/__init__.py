@@ -1,0 +1,1 @@
+"""What the shop takes of Firestore, counted exactly, and what that costs."""

@@ -1,0 +1,87 @@
+"""A process killed in the middle of a commit on a hot product holds nobody up."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from support.apps import ORDER
+from support.emulators import REQUIRE_INDEXES, in_environment, running
+from support.shop import TIMEOUT, Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUYERS = 8
+OPENING_STOCK = 1000
+COMMIT_MILLISECONDS = 250
+"""So long that whoever buys all the time is in a commit whenever we look."""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    latency = f"--latency=Commit={COMMIT_MILLISECONDS}"
+    with (
+        running("embedded", REQUIRE_INDEXES, latency) as address,
+        in_environment(address),
+        Shop(address, tmp_path, pairs=2) as shop,
+    ):
+        yield shop
+
+
+class Buyers:
+    """They reserve at one inventory process, again and again, until it answers no more."""
+
+    def __init__(self, url: str) -> None:
+        self.answered = threading.Semaphore(0)
+        self._url = url
+        self._numbers = itertools.count()
+        self._threads = [threading.Thread(target=self._buy) for _ in range(BUYERS)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+    def _buy(self) -> None:
+        headers = {"Authorization": f"Bearer {ORDER}"}
+        body = {"items": [{"product_id": "P-hot", "quantity": 1}]}
+        with suppress(requests.RequestException):
+            while True:
+                path = f"/reservations/ORD{next(self._numbers)}.0.F"
+                answer = requests.put(self._url + path, json=body, headers=headers, timeout=TIMEOUT)
+                assert answer.status_code == 201, answer.text
+                self.answered.release()
+
+
+def test_the_next_sale_needs_nobody_who_died(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.offer("P-hot", OPENING_STOCK)
+    buyers = Buyers(shop.inventories[0])
+    buyers.start()
+    for _ in range(2 * BUYERS):  # they are in full swing
+        assert buyers.answered.acquire(timeout=TIMEOUT)
+    time.sleep(COMMIT_MILLISECONDS / 2000)
+    shop.kill(shop.inventories[0])
+    killed = time.monotonic()
+    answer = shop.place("P-hot", n=1)
+    seconds = time.monotonic() - killed
+    buyers.join()
+    assert answer.status_code == 201, answer.text
+    with capsys.disabled():
+        print(f"\nthe next sale came {seconds:.2f} s after the kill")  # noqa: T201 - a figure
+    reserved = [
+        document for path, document in shop.documents().items() if path.startswith("reservations/")
+    ]
+    assert len(reserved) > 2 * BUYERS
+    assert shop.stock("P-hot", n=1) == (OPENING_STOCK - len(reserved), len(reserved))

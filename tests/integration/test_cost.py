@@ -1,0 +1,44 @@
+"""What the functions take of Firestore is known to the document, and published as it is."""
+
+from __future__ import annotations
+
+import pytest
+from benchmarks.cost import page
+from benchmarks.cost.__main__ import PAGE
+from benchmarks.cost.acts import measure
+from benchmarks.cost.usage import Usage
+
+EXACTLY = {
+    "An order of one product": Usage(reads=1, writes=3, round_trips=3),
+    "An order of 3 products": Usage(reads=3, writes=5, round_trips=3),
+    "An order repeated under its key": Usage(reads=4, round_trips=5),
+    "An order refused: not enough in stock": Usage(reads=2, round_trips=1),
+    "An order refused, with a key": Usage(reads=2, writes=1, round_trips=2),
+    "An order shown": Usage(reads=1, round_trips=1),
+    "A list of 10 orders": Usage(reads=10, round_trips=1),
+    "An order cancelled": Usage(reads=4, writes=4, round_trips=7),
+    "An order fulfilled": Usage(reads=4, writes=4, round_trips=7),
+    "A sweep that finds nothing": Usage(reads=2, round_trips=2),
+    "A sweep that finds 10 orders to confirm": Usage(reads=31, writes=10, round_trips=5),
+    "An order taken while inventory is away": Usage(writes=1, round_trips=1),
+    "A sweep that decides it and confirms it": Usage(reads=8, writes=4, round_trips=10),
+}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Usage]:
+    return measure(tmp_path_factory.mktemp("logs"))
+
+
+def test_every_act_takes_exactly_this(measured: dict[str, Usage]) -> None:
+    assert measured == EXACTLY
+
+
+@pytest.mark.parametrize("products", [1, 3])
+def test_an_order_takes_no_more_than_it_must(measured: dict[str, Usage], products: int) -> None:
+    found = measured["An order of one product" if products == 1 else "An order of 3 products"]
+    assert found == Usage(reads=products, writes=products + 2, round_trips=3)
+
+
+def test_the_page_tells_what_was_measured(measured: dict[str, Usage]) -> None:
+    assert PAGE.read_text() == page.markdown(measured)

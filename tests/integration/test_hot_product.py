@@ -1,0 +1,76 @@
+"""Several inventory processes sell one product: none starves, and no unit is sold twice."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import uuid
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from functions_common.deadlines import Deadline
+from functions_common.firestore import Connection
+from functions_common.settings import FirestoreSettings
+from inventory_function.domain import InsufficientStockError, Line, Product, product_key
+from inventory_function.service import Inventory
+from inventory_function.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROCESSES, BUYERS_EACH = 4, 8
+STOCK = 600
+LEAST_SHARE = 1 / (4 * PROCESSES)
+"""Of all sales: a quarter of what would be exactly fair."""
+PATIENCE = 20.0
+"""Seconds; far above what a request takes, so that one that fails has starved."""
+
+
+@pytest.fixture
+def connections(emulator: str) -> Iterator[list[Connection]]:
+    """As many processes have them: a client and a channel each."""
+    settings = FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
+    connections = [Connection(settings) for _ in range(PROCESSES)]
+    yield connections
+    for each in connections:
+        each.client.close()  # type: ignore[no-untyped-call]
+
+
+def test_no_process_starves_and_nothing_is_oversold(connections: list[Connection]) -> None:
+    inventories = [Inventory(Store(each), "USD", PATIENCE) for each in connections]
+    inventories[0].put_product("hot", "Laptop", 99_999)
+    inventories[0].adjust("hot", "opening-stock", STOCK, "opening stock")
+    sold: Counter[int] = Counter()
+    failed: list[Exception] = []
+    numbers = itertools.count()
+    lock = threading.Lock()
+
+    def buy(process: int) -> None:
+        while True:
+            try:
+                inventories[process].reserve(f"R{next(numbers)}", [Line("hot", 1)])
+            except InsufficientStockError:
+                return
+            except Exception as error:  # noqa: BLE001 - told at the end, whatever it is
+                failed.append(error)
+                return
+            with lock:
+                sold[process] += 1
+
+    threads = [
+        threading.Thread(target=buy, args=(process,))
+        for process in range(PROCESSES)
+        for _ in range(BUYERS_EACH)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert sum(sold.values()) == STOCK
+    hot = Store(connections[0]).get(product_key("hot"), Deadline.after(PATIENCE))
+    assert isinstance(hot, Product)
+    assert (hot.available, hot.reserved) == (0, STOCK)
+    assert min(sold[process] for process in range(PROCESSES)) >= LEAST_SHARE * STOCK, sold

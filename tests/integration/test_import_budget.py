@@ -1,0 +1,81 @@
+"""A cold start is imports: what a function loads stays within functions/import_budget.toml."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tomllib
+from collections import Counter
+from importlib.machinery import PathFinder
+
+import pytest
+from local import stack
+from local.processes import Process
+from support.apps import OPERATOR, ORDER
+
+from firestore_emulator.launcher import free_port
+
+BUDGET = tomllib.loads((stack.ROOT / "functions/import_budget.toml").read_text())
+SERVER_SETTINGS = stack.ROOT / "tests/support/listing_modules.py"
+OURS = {"functions_common", "order_function", "inventory_function", "main", "__main__"}
+SLACK = 15
+NOBODY = "127.0.0.1:1"
+
+
+def package_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.fixture(scope="module", params=["order", "inventory"])
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The modules of the real server's worker, ready for its first customer."""
+    directory = tmp_path_factory.mktemp("modules")
+    modules = directory / "modules"
+    environment = {
+        "FUNCTION": request.param,
+        "PORT": str(free_port()),
+        "HOST": stack.HOST,
+        "PYTHONPATH": "",
+        "GOOGLE_CLOUD_PROJECT": "none",
+        "FIRESTORE_EMULATOR_HOST": NOBODY,
+        "INVENTORY_SERVICE_URL": f"http://{NOBODY}",
+        "ORDER_TOKENS": ORDER,
+        "OPERATOR_TOKENS": OPERATOR,
+        "AUTH_MODE": "open",
+        "MODULES": str(modules),
+    }
+    server = [sys.executable, "-m", "gunicorn", "-c", str(SERVER_SETTINGS)]
+    process = Process(request.param, server, environment, directory / "log")
+    process.start()
+    try:
+        process.wait_until(modules.exists, lambda: None)
+    finally:
+        process.kill()
+    return modules.read_text().split()
+
+
+def test_no_more_modules_than_the_budget(loaded: list[str]) -> None:
+    others = [module for module in loaded if package_of(module) not in OURS]
+    most = Counter(map(package_of, others)).most_common(30)
+    assert len(others) <= BUDGET["modules"], f"most are of {most}"
+    assert len(others) >= BUDGET["modules"] - SLACK, "the budget can be lowered"
+
+
+def test_no_package_that_nobody_has_weighed(loaded: list[str]) -> None:
+    packages = {package_of(module) for module in loaded} - OURS
+    assert {name for name in packages if is_installed(name)} == set(BUDGET["packages"])
+
+
+def is_installed(package: str) -> bool:
+    """Not the interpreter's, and not what an extension module makes for itself."""
+    spec = None if package.startswith("_") else PathFinder.find_spec(package)
+    if spec is None:
+        return False
+    places = spec.submodule_search_locations or [str(spec.origin)]
+    return any("site-packages" in place for place in places)
+
+
+@pytest.mark.parametrize("name", BUDGET["late"])
+def test_what_few_requests_want_comes_late(loaded: list[str], name: str) -> None:
+    assert importlib.util.find_spec(name), "there is no such module"
+    assert name not in loaded, BUDGET["late"][name]

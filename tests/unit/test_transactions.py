@@ -1,0 +1,185 @@
+"""What a transaction reads and holds: no more than it must, and never more than Firestore takes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google.cloud.firestore_v1.types import CommitRequest
+from support.builders import lines, release, reserve, soon, stocked, units
+
+from inventory_function.domain import (
+    MAX_IDS,
+    MAX_LINES,
+    InsufficientStockError,
+    PricedLine,
+    Product,
+    Reservation,
+    ReservationStatus,
+)
+from inventory_function.operations import Release, Reserve, Stock
+from inventory_function.store import Store
+from inventory_function.transactions import CAREFUL, DOCUMENT_BYTES, Transactions
+from inventory_function.wire import MAX_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from support.fakes import MemoryStock
+
+    from functions_common.deadlines import Deadline
+    from inventory_function.domain import Key
+    from inventory_function.operations import Operation
+
+
+class Watched:
+    """Notes what is read of the store."""
+
+    def __init__(self, store: MemoryStock) -> None:
+        self.commit = store.commit
+        self.reads: list[list[str]] = []
+        self.store = store
+
+    def read(self, keys: Collection[Key], deadline: Deadline) -> Any:
+        self.reads.append(sorted(key[-1] for key in keys))
+        return self.store.read(keys, deadline)
+
+
+@pytest.fixture
+def memory() -> MemoryStock:
+    return stocked(P001=5)
+
+
+@pytest.fixture
+def watched(memory: MemoryStock) -> Watched:
+    return Watched(memory)
+
+
+@pytest.fixture
+def transactions(watched: Watched) -> Transactions:
+    return Transactions(watched)
+
+
+def run(transactions: Transactions, operation: Operation[Any]) -> Any:
+    (outcome,) = transactions.carry_out([operation], soon())
+    return outcome.result()
+
+
+def test_a_new_reservation_is_not_read(transactions: Transactions, watched: Watched) -> None:
+    run(transactions, reserve("R1", P001=1))
+    assert watched.reads == [["P001"]]
+
+
+def test_one_that_is_there_already_is_read_then_and_answered_as_it_is(
+    transactions: Transactions, watched: Watched, memory: MemoryStock
+) -> None:
+    operation = reserve("R1", P001=2)
+    first, second = run(transactions, operation), run(transactions, operation)
+    assert second == first
+    assert watched.reads == [["P001"], ["P001"], ["P001", "R1"]]
+    assert units(memory, "P001") == (3, 2, 0)
+
+
+def test_a_refusal_never_rests_on_hope(transactions: Transactions, watched: Watched) -> None:
+    """What is left is too little, but the reservation holds it already."""
+    operation = reserve("R1", P001=5)
+    run(transactions, operation)
+    reservation, _ = run(transactions, operation)
+    assert reservation.reservation_id == "R1"
+    with pytest.raises(InsufficientStockError):
+        run(Transactions(watched), reserve("R2", P001=1))
+    assert watched.reads[-2:] == [["P001"], ["R2"]]
+
+
+def test_after_a_disappointment_everything_is_read_first_for_a_while(
+    transactions: Transactions, watched: Watched
+) -> None:
+    with pytest.raises(InsufficientStockError):
+        run(transactions, reserve("big", P001=99))
+    watched.reads.clear()
+    for n in range(CAREFUL + 1):
+        reservation_id = f"R{n:02}"
+        run(transactions, reserve(reservation_id, P001=1))
+        run(Transactions(watched.store), release(reservation_id))
+    assert watched.reads[:CAREFUL] == [["P001", f"R{n:02}"] for n in range(CAREFUL)]
+    assert watched.reads[CAREFUL:] == [["P001"]]
+
+
+def test_in_one_group_the_first_decides_whatever_was_read(
+    transactions: Transactions, memory: MemoryStock
+) -> None:
+    """Made, asked for again, given back, and asked for again, in one commit."""
+    operations = [reserve("R", P001=5), reserve("R", P001=5), reserve("S", P001=1), release("R")]
+    outcomes = transactions.carry_out(operations, soon())  # type: ignore[arg-type]
+    assert [type(each.refusal).__name__ for each in outcomes] == [
+        "NoneType",
+        "NoneType",
+        "InsufficientStockError",
+        "NoneType",
+    ]
+    assert units(memory, "P001") == (5, 0, 0)
+
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LONGEST_ID = "x" * 124
+LONGEST_NAME = "\N{SHOPPING TROLLEY}" * MAX_NAME
+"""Of four bytes each."""
+
+
+def stuffed(number: int) -> Product:
+    return Product(f"{number:04}{LONGEST_ID}", LONGEST_NAME, 10**12, "USD", True, 10**9, 10**9)
+
+
+def held(number: int, products: list[Product]) -> Reservation:
+    name = f"{number:04}{LONGEST_ID}"
+    priced = (PricedLine(each.product_id, 10**6, 10**12, each.name) for each in products)
+    return Reservation(name, ReservationStatus.HELD, "USD", tuple(priced), "n" * 16)
+
+
+def read_for(operation: Operation[Any], found: list[Product | Reservation]) -> Stock:
+    stock = Stock()
+    entities = {each.key: each for each in found}
+    while missing := [key for key in operation.needs(stock) if key not in stock]:
+        for key in missing:
+            stock.add(key, entities.get(key), _NOW if key in entities else None)
+    return stock
+
+
+def size_of(stock: Stock) -> int:
+    """Of the commit that the store would send."""
+    sizes: list[int] = []
+
+    def commit(request: CommitRequest, **_: object) -> None:
+        sizes.append(CommitRequest.pb(request).ByteSize())
+
+    client = SimpleNamespace(
+        _database_string="projects/" + "p" * 30 + "/databases/(default)",
+        _firestore_api=SimpleNamespace(commit=commit),
+        _rpc_metadata=(),
+    )
+    Store(SimpleNamespace(client=client)).commit(stock.changes(), soon())  # type: ignore[arg-type]
+    return sizes[0]
+
+
+def test_a_commit_of_the_largest_reservation_is_as_large_as_is_said() -> None:
+    products = [stuffed(n) for n in range(MAX_LINES)]
+    wanted = lines(**{each.product_id: 1 for each in products})
+    operation = Reserve("r" * 128, wanted, "USD", "n" * 16)
+    stock = read_for(operation, [*products])
+    operation.decide(stock)
+    named = sum(1 for _ in operation.needs(stock))
+    assert DOCUMENT_BYTES * named * 0.7 < size_of(stock) <= DOCUMENT_BYTES * named
+
+
+def test_the_largest_request_is_within_what_firestore_takes() -> None:
+    def products_of(number: int) -> Iterator[Product]:
+        return (stuffed(n) for n in range(number * MAX_LINES, (number + 1) * MAX_LINES))
+
+    reservations = [held(n, list(products_of(n))) for n in range(MAX_IDS)]
+    products = [each for n in range(MAX_IDS) for each in products_of(n)]
+    operation = Release(tuple(each.reservation_id for each in reservations), "USD")
+    stock = read_for(operation, [*reservations, *products])
+    operation.decide(stock)
+    assert size_of(stock) < 10 * 1024 * 1024
