@@ -154,6 +154,12 @@ def test_what_is_no_set_of_public_keys_is_none(data: bytes) -> None:
 
 
 def test_keys_that_are_not_understood_do_not_hide_the_others() -> None:
-    others: list[Any] = [{"kty": "new"}, {"kty": "oct", "k": "c2VjcmV0", "kid": "9"}]
+    others: list[Any] = [
+        1,
+        [],
+        {"kty": "new"},
+        {"kty": "RSA", "n": 5, "e": "AQAB"},
+        {"kty": "oct", "k": "c2VjcmV0", "kid": "9"},
+    ]
     entries = [*others, entry(ec_key(), "1")]
     assert set(parse(json.dumps({"keys": entries}).encode())) == {None, "1"}

@@ -90,8 +90,7 @@ class KeySet:
         if not self._fetching.acquire(timeout=FETCH_SECONDS):
             raise IssuerUnavailableError
         try:
-            if self._due:
-                self._fetch_now()
+            self._fetch_if_due()
         finally:
             self._fetching.release()
         if self._fetched_at < self._tried_at:
@@ -100,12 +99,14 @@ class KeySet:
     def _try_fetch(self) -> None:
         if self._fetching.acquire(blocking=False):
             try:
-                self._fetch_now()
+                self._fetch_if_due()
             finally:
                 self._fetching.release()
 
-    def _fetch_now(self) -> None:
+    def _fetch_if_due(self) -> None:
         """Where it fails, what was known stays."""
+        if not self._due:
+            return
         try:
             self._keys = parse(self._fetch())
         except (OSError, KeySetError) as error:  # requests' errors are OSErrors
@@ -121,7 +122,7 @@ def parse(data: bytes) -> Keys:
     try:
         entries = json.loads(data)["keys"]
         usable = [key for key in map(_usable, entries) if key is not None]
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise KeySetError("not a JSON Web Key Set") from error
     if not usable:
         raise KeySetError("no public key for signatures in it")
@@ -130,8 +131,10 @@ def parse(data: bytes) -> Keys:
     return keys | {None: usable[0]} if len(usable) == 1 else keys
 
 
-def _usable(entry: dict[str, object]) -> PyJWK | None:
+def _usable(entry: object) -> PyJWK | None:
     """None for what is not a public key for signatures, or of a kind that is not known here."""
+    if not isinstance(entry, dict):
+        return None
     if entry.get("use", "sig") != "sig" or "d" in entry:
         return None
     if entry.get("alg", "ES256") not in ALGORITHMS:
@@ -149,9 +152,11 @@ def of_url(url: str) -> Callable[[], bytes]:
         with requests.get(url, timeout=timeout, allow_redirects=False, stream=True) as answer:
             if answer.status_code != requests.codes.ok:
                 raise KeySetError(f"answered {answer.status_code}")
-            data: bytes = answer.raw.read(MAX_BYTES + 1, decode_content=True)
-        if len(data) > MAX_BYTES:
-            raise KeySetError(f"longer than {MAX_BYTES} bytes")
+            data = b""
+            for part in answer.iter_content(MAX_BYTES):
+                data += part
+                if len(data) > MAX_BYTES:
+                    raise KeySetError(f"longer than {MAX_BYTES} bytes")
         return data
 
     return fetch
