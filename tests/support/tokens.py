@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -108,14 +108,18 @@ def shown(customer_id: Any = "C1", **changes: Any) -> dict[str, str]:
 
 
 @contextmanager
-def serving(keys: bytes) -> Iterator[str]:
-    """The address of the key set, on this machine."""
+def serving(
+    body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The address of the key set on this machine; or of another answer in its place."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(status)
+            for header in (headers or {}).items():
+                self.send_header(*header)
             self.end_headers()
-            self.wfile.write(keys)
+            self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
             pass
