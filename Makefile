@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-crash conformance demo demo-local screenshots bench-emulator audit lint format openapi lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-unit test-crash fuzz conformance demo demo-local screenshots bench bench-emulator audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -27,6 +27,11 @@ test-unit: $(VENV)/.dev ## Only what needs no process and no socket: seconds
 CRASH_SECONDS ?= 600
 test-crash: $(VENV)/.dev ## Ten minutes of SIGKILL at random (CRASH_SECONDS, CRASH_SEED)
 	CRASH_SECONDS=$(CRASH_SECONDS) $(BIN)/python -m pytest tests/crash/test_random_kills.py
+
+FUZZ_SECONDS ?= 600
+fuzz: export PYTHONPATH := $(PYTHONPATH):.fuzz
+fuzz: $(VENV)/.dev .fuzz/.made ## Ten minutes of requests that nobody has thought of (FUZZ_SECONDS, FUZZ_SEED)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/fuzz
 
 conformance: $(VENV)/.run .conformance/.made ## The client library's own system tests, on the embedded emulator
 	$(BIN)/python tests/conformance/run.py $(TESTS)
@@ -66,6 +71,18 @@ format: $(VENV)/.dev ## Put the code into the style that `make lint` asks for
 openapi: $(VENV)/.dev ## Keep what the functions say of themselves (docs/openapi); refuses what breaks clients
 	$(BIN)/python -m tools.openapi
 
+sbom: $(VENV)/.dev ## What ships, as CycloneDX: build/sbom, for each function and image
+	@$(BIN)/python -m tools.sbom build/sbom $(TAG)
+
+licences: $(VENV)/.dev ## docs/licences.md, from the locks
+	$(BIN)/python -m tools.licences
+
+# Asks a service for advisories, so it is for hand and not for tests.
+audit-deps: $(VENV)/.dev ## What is known against the versions that ship
+	$(BIN)/uv tool run pip-audit --strict --require-hashes --disable-pip \
+		-r functions/requirements.txt -r functions/requirements-otel.txt \
+		-r emulators/firestore/requirements.txt
+
 # One lock for Python 3.11 and 3.13, without the address of any registry.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header
@@ -79,6 +96,7 @@ lock: $(VENV)/.dev ## Compile the requirements again (UPGRADE=--upgrade for newe
 		requirements-dev.in -o requirements-dev.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		tests/conformance/requirements.in -o tests/conformance/requirements.txt
+	$(BIN)/$(COMPILE) $(UPGRADE) tests/fuzz/requirements.in -o tests/fuzz/requirements.txt
 
 # Images and the cluster of the current kubeconfig. The tag follows what is in the tree, so that a
 # change makes a new revision.
@@ -132,7 +150,7 @@ test-cluster: $(VENV)/.dev ## What needs a cluster with Knative; the images are 
 	$(BIN)/python -m pytest tests/cluster -s
 
 clean: ## Remove what make has made
-	rm -rf $(VENV) .run .conformance emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .run .conformance .fuzz emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -151,6 +169,14 @@ $(VENV)/.run: $(VENV)/.made functions/requirements.txt emulators/firestore/requi
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# It has wheels for some platforms alone, and cannot be built on others.
+.fuzz/.made: tests/fuzz/requirements.txt
+	rm -rf .fuzz && mkdir .fuzz
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --target .fuzz \
+		--only-binary :all: -r tests/fuzz/requirements.txt \
+		|| echo "atheris cannot be had here: requests from the descriptions alone"
 	@touch $@
 
 # The client's tests are in its source distribution, whose hash the lock has.

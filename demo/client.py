@@ -1,6 +1,6 @@
 """HTTP/1.1 for the load: kept connections, as many as are needed at once, parsed by h11.
 
-Measured and compared in docs/adr/0021: it has to be light, for it shares the machine with what it
+Measured and compared in docs/adr/0020: it has to be light, for it shares the machine with what it
 measures where that is one machine.
 """
 

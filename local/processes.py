@@ -9,13 +9,13 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 START_SECONDS = 60.0
 STOP_SECONDS = 25.0
@@ -71,6 +71,13 @@ class Process:
         lines = self.log.read_text(errors="replace").splitlines()[-10:]
         said = "".join(f"\n    {line}" for line in lines)
         return f"{self.name} ended by itself (exit code {code}); its last words:{said}"
+
+    def children(self) -> list[int]:
+        """Process ids of those that it has started; on Linux (proc_pid_task_children(5))."""
+        if self._child is None:
+            return []
+        task = Path(f"/proc/{self._child.pid}/task/{self._child.pid}")
+        return [int(child) for child in (task / "children").read_text().split()]
 
     def signal(self, number: signal.Signals) -> None:
         """To the process and all that it has started."""

@@ -54,7 +54,8 @@ class _Comparison:
                     yield from self._operation(where, old, new)
 
     def _operation(self, where: str, old: Schema, new: Schema) -> Iterator[str]:
-        if new.get("security", []) != old.get("security", []) and new.get("security"):
+        needed = new.get("security", [])
+        if needed != old.get("security", []) and needed and {} not in needed:
             yield f"{where}: needs another token"
         yield from self._parameters(where, old, new)
         yield from self._body(where, old.get("requestBody"), new.get("requestBody"))

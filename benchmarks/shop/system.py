@@ -65,6 +65,7 @@ def settings(address: str, project: str, inventory: str = "http://127.0.0.1:1") 
         "INVENTORY_SERVICE_URL": inventory,
         "ORDER_TOKENS": ORDER_TOKEN,
         "OPERATOR_TOKENS": OPERATOR_TOKEN,
+        "AUTH_MODE": "open",
     }
 
 

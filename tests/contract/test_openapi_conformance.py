@@ -6,59 +6,18 @@ error, or one that the description does not allow.
 
 from __future__ import annotations
 
-import itertools
-import json
-import uuid
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import schemathesis
-from flask import Flask
 from hypothesis import HealthCheck, settings
-from schemathesis import Case, CheckContext, Response
-from schemathesis.specs.openapi import checks
-from support.apps import OPERATOR, ORDER, inventory_app, order_app
-from support.in_process import client_of
-from tools import openapi
+from schemathesis import Case
+from support import tokens
+from support.described import UNAUTHORIZED, Shop, described, described_shop
 
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
-from inventory_function import store as inventory_store
-from order_function import store as order_store
+NOT_FOUND, METHOD_NOT_ALLOWED = 404, 405
 
-UNAUTHORIZED, NOT_FOUND, METHOD_NOT_ALLOWED = 401, 404, 405
-TOKENS = {"order": ORDER, "operator": OPERATOR}
-
-
-def described(name: str) -> dict[str, Any]:
-    description = openapi.kept(name)
-    assert description is not None
-    return description
-
-
-def of_a_listed_type(_: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Types of problems stand outside the schemas, but none may come that is not told of."""
-    answers = case.operation.definition.raw["responses"]
-    listed = answers.get(str(response.status_code), {}).get("x-problem-types")
-    if listed is not None:
-        assert response.json()["type"] in listed
-
-
-CHECKS = [
-    schemathesis.checks.not_a_server_error,
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_headers_conformance,
-    checks.response_schema_conformance,
-    checks.negative_data_rejection,
-    checks.missing_required_header,
-    checks.unsupported_method,
-    checks.allow_header_conformance,
-    of_a_listed_type,
-]
 BOUNDED = settings(
     max_examples=40,
     derandomize=True,  # the same requests on every run
@@ -71,108 +30,17 @@ ORDER_API = schemathesis.openapi.from_dict(described("order"))
 INVENTORY_API = schemathesis.openapi.from_dict(described("inventory"))
 
 
-@dataclass
-class Shop:
-    """Both functions, and what is in them: requests that name nothing known reach little."""
-
-    inventory: Flask
-    order: Flask
-    known: dict[str, Iterator[str]] = field(default_factory=dict)
-    answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-
-    def stock(self) -> None:
-        for n in range(4):
-            body = {"name": "Laptop", "price": 999.99}
-            path = f"/products/P{n}"
-            assert self.ask(self.inventory, "PUT", path, body).status_code == 201
-            body = {"delta": 1_000_000, "reason": "opening stock"}
-            self.ask(self.inventory, "POST", f"{path}/adjustments", body)
-        orders = [self.order_of("C1") for _ in range(40)]
-        reserved = [f"R{n}" for n in range(10)]
-        self.known = {
-            "product_id": itertools.cycle(f"P{n}" for n in range(4)),
-            "customer_id": itertools.cycle(["C1"]),
-            "order_id": itertools.cycle(orders),
-            "reservation_id": itertools.cycle(reserved),
-        }
-
-    def order_of(self, customer_id: str) -> str:
-        body = {"customer_id": customer_id, "product_id": "P1", "quantity": 1}
-        answer = self.ask(self.order, "POST", "/orders", body)
-        assert answer.status_code == 201
-        return str(answer.json["order_id"])
-
-    def ask(self, app: Flask, method: str, path: str, body: object) -> Any:
-        token = {"Authorization": f"Bearer {OPERATOR}", "Idempotency-Key": uuid.uuid4().hex}
-        return app.test_client().open(path, method=method, json=body, headers=token)
-
-    def make_known(self, part: Any) -> Any:
-        """The same, about things that are there, and few enough of them to be had."""
-        if isinstance(part, list):
-            return [self.make_known(each) for each in part][:3]
-        if not isinstance(part, dict):
-            return part
-        return {name: self._known(name, value) for name, value in part.items()}
-
-    def _known(self, name: str, value: Any) -> Any:
-        if name in self.known:
-            return next(self.known[name])
-        return min(value, 2) if name == "quantity" else self.make_known(value)
-
-    def never_answered(self) -> set[tuple[str, str, int]]:
-        """Successes that are told of, of operations that were let in; 202 is inventory away."""
-        tried = {(method, path) for method, path, status in self.answered if status != UNAUTHORIZED}
-        promised = {
-            (method.upper(), path, int(status))
-            for name in openapi.APIS
-            for path, operations in described(name)["paths"].items()
-            for method, operation in operations.items()
-            for status in operation["responses"]
-            if status in ("200", "201") and (method.upper(), path) in tried
-        }
-        return promised - set(self.answered)
-
-    def try_out(self, app: Flask, case: Case[Any], headers: dict[str, str]) -> Any:
-        """The answer, which the description allows."""
-        meta = case.meta
-        if meta is not None and meta.generation.mode.is_positive and chosen(case):
-            case.path_parameters = self.make_known(dict(case.path_parameters or {}))
-            if isinstance(case.body, dict):
-                case.body = self.make_known(case.body)
-        headers = headers | accepting(case)
-        answer = case.call(app=app, headers=headers)
-        self.answered[case.method, case.path, answer.status_code] += 1
-        case.validate_response(answer, checks=CHECKS, headers=headers)
-        return answer
-
-
-def chosen(case: Case[Any]) -> bool:
-    """About every second case, by what it holds, so that it is the same one on every run."""
-    return sum(json.dumps([case.path_parameters, repr(case.body)]).encode()) % 2 == 0
-
-
-def accepting(case: Case[Any]) -> dict[str, str]:
-    """What a client sends that wants what is described."""
-    answers = case.operation.definition.raw["responses"]
-    return {"Accept": next(iter(answers.get("200", {}).get("content", {})), "*/*")}
-
-
-def token_of(case: Case[Any]) -> dict[str, str]:
-    roles = [role for each in case.operation.definition.raw.get("security", []) for role in each]
-    return {"Authorization": f"Bearer {TOKENS[roles[0]]}"} if roles else {}
+@pytest.fixture(scope="module")
+def shop(emulator: str) -> Iterator[Shop]:
+    with described_shop(emulator, None) as shop:
+        yield shop
+    assert not shop.never_answered(), "successes that no request brought about"
 
 
 @pytest.fixture(scope="module")
-def shop(emulator: str) -> Iterator[Shop]:
-    connection = Connection(
-        FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
-    )
-    inventory = inventory_app(inventory_store.Store(connection))
-    shop = Shop(inventory, order_app(order_store.Store(connection), client_of(inventory)))
-    shop.stock()
-    yield shop
-    connection.client.close()  # type: ignore[no-untyped-call]
-    assert not shop.never_answered(), "successes that no request brought about"
+def shop_with_tokens(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with described_shop(emulator, tokens.in_file(tmp_path_factory.mktemp("keys"))) as shop:
+        yield shop
 
 
 def _guarded(context: Any) -> bool:
@@ -182,13 +50,19 @@ def _guarded(context: Any) -> bool:
 @ORDER_API.parametrize()
 @BOUNDED
 def test_order(case: Case[Any], shop: Shop) -> None:
-    shop.try_out(shop.order, case, token_of(case))
+    shop.try_out(shop.order, case, shop.token_of(case))
+
+
+@ORDER_API.include(_guarded).parametrize()
+@settings(BOUNDED, max_examples=15)
+def test_order_where_customers_show_tokens(case: Case[Any], shop_with_tokens: Shop) -> None:
+    shop_with_tokens.try_out(shop_with_tokens.order, case, shop_with_tokens.token_of(case))
 
 
 @INVENTORY_API.parametrize()
 @BOUNDED
 def test_inventory(case: Case[Any], shop: Shop) -> None:
-    shop.try_out(shop.inventory, case, token_of(case))
+    shop.try_out(shop.inventory, case, shop.token_of(case))
 
 
 def _reached_nothing(answer: Any) -> bool:
@@ -199,7 +73,8 @@ def _reached_nothing(answer: Any) -> bool:
 
 @ORDER_API.include(_guarded).parametrize()
 @settings(BOUNDED, max_examples=5)
-def test_order_without_a_token(case: Case[Any], shop: Shop) -> None:
+def test_order_without_a_token(case: Case[Any], shop_with_tokens: Shop) -> None:
+    shop = shop_with_tokens
     assert _reached_nothing(shop.try_out(shop.order, case, {}))
 
 

@@ -122,6 +122,17 @@ def test_the_servers_own_answers(shop: Shop, request_bytes: bytes, status: int) 
     assert int(line.split()[1]) == status
 
 
+@pytest.mark.parametrize("path", ["/orders", "/products"])
+def test_a_query_of_bytes_that_are_no_text_is_refused(shop: Shop, path: str) -> None:
+    """Clients' libraries would encode them; atheris found what they do unencoded."""
+    address = urlsplit(shop.orders[0])
+    with socket.create_connection((address.hostname, address.port), timeout=TIMEOUT) as client:
+        client.sendall(b"GET " + path.encode() + b"?\xe8 HTTP/1.1\r\nHost: order\r\n\r\n")
+        answer = client.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in answer
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_body_orders_nothing(shop: Shop) -> None:
     before = shop.documents()
     address = urlsplit(shop.orders[0])

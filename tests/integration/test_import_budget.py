@@ -41,6 +41,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "INVENTORY_SERVICE_URL": f"http://{NOBODY}",
         "ORDER_TOKENS": ORDER,
         "OPERATOR_TOKENS": OPERATOR,
+        "AUTH_MODE": "open",
         "MODULES": str(modules),
     }
     server = [sys.executable, "-m", "gunicorn", "-c", str(SERVER_SETTINGS)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
+from support import tokens
 from support.browser import CONTRASTS, DESK, PHONE
 from support.shop import Shop
 
@@ -161,6 +162,29 @@ def test_while_inventory_is_away_an_order_can_be_kept_as_pending(
         page.locator("#keep").uncheck()
         buy(page, "P001")
         expect(page.locator("#waiting")).to_contain_text("Stock cannot be reached just now")
+
+
+def test_where_customers_show_tokens_the_page_asks_for_one(
+    emulator: str, tmp_path: Path, context: BrowserContext
+) -> None:
+    trusting = tokens.environment(tokens.in_file(tmp_path).keys_file)
+    with Shop(emulator, tmp_path, **trusting) as shop:
+        shop.offer("P001", 10)
+        page = context.new_page()
+        page.goto(shop.orders[0])
+        expect(page.locator("#orders-state")).to_contain_text("This needs a token")
+        expect(page.get_by_label("Customer")).to_be_hidden()
+        page.get_by_label("Your token").fill(tokens.token("C7"))
+        page.get_by_role("button", name="Use it").click()
+        expect(page.locator("#orders-state")).to_have_text("No orders yet.")
+        buy(page, "P001")
+        news(page, "Ordered: 1 × Laptop.")
+        order = page.locator("#order-list > li").first
+        order.get_by_role("button", name="Cancel the order of 1 × Laptop").click()
+        news(page, "Cancelled: 1 × Laptop.")
+        expect(page.get_by_role("textbox", name="Your token")).to_have_value("")
+        kept = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
+        assert "eyJ" not in kept
 
 
 def test_all_of_it_is_reached_by_keyboard(page: Page) -> None:

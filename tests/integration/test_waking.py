@@ -15,6 +15,7 @@ SETTINGS = {
     "GOOGLE_CLOUD_PROJECT": "test",
     "ORDER_TOKENS": "token-of-the-order-function",
     "OPERATOR_TOKENS": "token-of-an-operator",
+    "AUTH_MODE": "open",
 }
 
 

@@ -278,12 +278,27 @@ def test_func_yaml_gives_the_same_environment() -> None:
     assert given == plain_env("order")
 
 
+def test_customers_show_tokens_in_production_and_need_none_in_demos() -> None:
+    """The overlay's settings are full: with one of them away the function would not start."""
+    settings = documents(MANIFESTS / "settings.yaml")[0]["data"]
+    assert settings["AUTH_MODE"] == "open"
+    overlay = documents(ROOT / "knative-firestore/kustomization.yaml")[0]
+    for change in yaml.safe_load(overlay["patches"][0]["patch"]):
+        name = change["path"].rpartition("/")[2]
+        settings[name] = change.get("value", "")
+    settings |= dict.fromkeys(("ORDER_TOKENS", "OPERATOR_TOKENS"), "only-for-this-test")
+    assert order_function.settings.Settings.load(settings).issuer is not None
+    for name in ("AUTH_MODE", "AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL"):
+        with pytest.raises(SettingsError, match=name):
+            order_function.settings.Settings.load(settings | {name: ""})
+
+
 def test_the_overlay_for_the_real_firestore_touches_what_there_is() -> None:
     overlay = documents(ROOT / "knative-firestore/kustomization.yaml")[0]
     assert overlay["resources"][0] == "../knative"
     patches = "".join(each["patch"] for each in overlay["patches"])
     settings = documents(MANIFESTS / "settings.yaml")[0]["data"]
-    for key in re.findall(r"/data/(\w+)", patches):
+    for key in re.findall(r"op: (?:replace|remove), path: /data/(\w+)", patches):
         assert key in settings
     kinds = {
         (each["kind"], each["metadata"].get("name")) for each in all_objects() if "metadata" in each

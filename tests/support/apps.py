@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from flask import Flask
 
-from functions_common.settings import FirestoreSettings, Instance, ServerSettings
+from functions_common.settings import FirestoreSettings, Instance, IssuerSettings, ServerSettings
 from inventory_function.http import create_app as create_inventory_app
 from inventory_function.ports import CatalogueStore
 from inventory_function.service import Inventory
@@ -43,10 +43,21 @@ def inventory_app(
 
 
 def order_app(
-    store: OrderStore, inventory: OrdersInventory, instance: Instance | None = None
+    store: OrderStore,
+    inventory: OrdersInventory,
+    instance: Instance | None = None,
+    issuer: IssuerSettings | None = None,
 ) -> Flask:
     server = replace(_SERVER, instance=instance or Instance())
     settings = OrderSettings(
-        server, _FIRESTORE, "http://inventory", 5, "USD", 60, ORDER, operator_tokens=(OPERATOR,)
+        server,
+        _FIRESTORE,
+        "http://inventory",
+        5,
+        "USD",
+        60,
+        ORDER,
+        operator_tokens=(OPERATOR,),
+        issuer=issuer,
     )
     return create_order_app(settings, Orders(store, inventory, 5))

@@ -214,6 +214,7 @@ class CrashingShop:
             0,
             ORDER,
             operator_tokens=(OPERATOR,),
+            issuer=None,
         )
         self.order = create_order_app(order_settings, self._orders)
 

@@ -6,6 +6,7 @@ import json
 import signal
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import requests
@@ -18,7 +19,6 @@ from support.apps import OPERATOR, ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from local.processes import Process
 
@@ -67,6 +67,7 @@ class Shop:
             "FIRESTORE_EMULATOR_HOST": self.emulator,
             "ORDER_TOKENS": ORDER,
             "OPERATOR_TOKENS": OPERATOR,
+            "AUTH_MODE": "open",
             **self._changes,
         }
 
@@ -86,6 +87,16 @@ class Shop:
     def start(self, *urls: str) -> None:
         ports = [int(url.rpartition(":")[2]) for url in urls]
         stack.start([self._processes[url] for url in urls], ports)
+
+    def memory(self, url: str) -> float:
+        """Of the process that answers, in MB."""
+        (worker,) = self._processes[url].children()
+        status = Path(f"/proc/{worker}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def said(self, url: str) -> str:
+        """All that the process has logged."""
+        return self._processes[url].log.read_text()
 
     def kill(self, url: str) -> None:
         self._processes[url].kill()

@@ -33,3 +33,10 @@ def test_inventory_refuses(bad: BadRequest) -> None:
     before = copy.copy(store.documents)
     send(inventory_app(store).test_client(), bad)
     assert store.documents == before
+
+
+@pytest.mark.parametrize("path", ["/orders", "/products"])
+def test_a_query_of_bytes_that_are_no_text_is_refused(path: str) -> None:
+    client = order_app(MemoryOrders(), FakeInventory(P001=1)).test_client()
+    answer = client.get(path, environ_overrides={"QUERY_STRING": "customer_id=\xe8"})
+    assert (answer.status_code, answer.content_type) == (400, "application/problem+json")

@@ -18,6 +18,7 @@ SETTINGS = {
     "INVENTORY_SERVICE_URL": "http://inventory",
     "ORDER_TOKENS": "token-of-the-order-function",
     "OPERATOR_TOKENS": "token-of-an-operator",
+    "AUTH_MODE": "open",
 }
 
 
@@ -57,7 +58,8 @@ def test_a_setting_that_is_missing_is_named_in_one_line(
     environment.delenv(name)
     assert command() == code
     said = only_line(capsys)
-    assert (said["severity"], said["message"]) == ("CRITICAL", f"Cannot start: {name} is not set")
+    assert said["severity"] == "CRITICAL"
+    assert said["message"].startswith(f"Cannot start: {name} is not set")
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ def test_only_the_first_request_is_cold_and_a_health_check_is_none(client: Any) 
 
 def test_the_order_is_named_whatever_becomes_of_it(said: list[dict[str, Any]]) -> None:
     client = order_app(MemoryOrders(), FakeInventory(P001=1)).test_client()
+    said.clear()  # of the start
     refused = client.post("/orders", json=ORDER, headers={"Idempotency-Key": "once"})
     assert refused.status_code == 409
     client.post(f"/orders/{refused.json['order_id']}/cancel")  # type: ignore[index]
@@ -105,6 +106,7 @@ def test_order_and_inventory_are_one_trace_with_times_of_their_own(
 ) -> None:
     inventory = inventory_app(MemoryStock())
     order = order_app(MemoryOrders(), client_of(inventory)).test_client()
+    said.clear()  # of the start
     timing = order.get("/products").headers["Server-Timing"]
     assert re.fullmatch(r"total;dur=[0-9.]+, inventory;dur=[0-9.]+, cold", timing)
     inner, outer = said

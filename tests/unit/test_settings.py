@@ -8,7 +8,7 @@ import pytest
 
 import inventory_function.settings
 import order_function.settings
-from functions_common.settings import Environment, SettingsError
+from functions_common.settings import Environment, IssuerSettings, SettingsError
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = {
@@ -16,6 +16,13 @@ REQUIRED = {
     "INVENTORY_SERVICE_URL": "http://inventory.shop/",
     "ORDER_TOKENS": "a-token-of-order-1, a-token-of-order-2",
     "OPERATOR_TOKENS": "a-token-of-an-operator",
+    "AUTH_MODE": "open",
+}
+ISSUER = {
+    "AUTH_MODE": "required",
+    "AUTH_ISSUER": "https://issuer.example/",
+    "AUTH_AUDIENCE": "shop",
+    "AUTH_JWKS_URL": "https://issuer.example/keys?of=shop",
 }
 FUNCTIONS: dict[str, Callable[[Environment], object]] = {
     "order": order_function.settings.Settings.read,
@@ -50,11 +57,74 @@ def test_defaults() -> None:
         ("INVENTORY_SERVICE_URL", "http://"),
         ("INVENTORY_SERVICE_URL", "http://inventory:port"),
         ("INVENTORY_SERVICE_URL", "http://inventory/?a=b"),
+        ("AUTH_MODE", ""),
+        ("AUTH_MODE", "optional"),
+        ("AUTH_MODE", "OPEN"),
     ],
 )
 def test_a_missing_or_malformed_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} is "):
         order_function.settings.Settings.load(REQUIRED | {name: value})
+
+
+def test_customers_tokens() -> None:
+    order = order_function.settings.Settings.load(REQUIRED | ISSUER)
+    assert order.issuer == IssuerSettings(
+        issuer="https://issuer.example/",
+        audience="shop",
+        jwks_url="https://issuer.example/keys?of=shop",
+        keys_file="",
+        claim="sub",
+    )
+    assert order_function.settings.Settings.load(REQUIRED).issuer is None
+
+
+def test_all_that_is_missing_for_customers_tokens_is_named() -> None:
+    with pytest.raises(SettingsError) as error:
+        order_function.settings.Settings.load(REQUIRED | {"AUTH_MODE": "required"})
+    for name in ("AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL (or AUTH_KEYS_FILE)"):
+        assert name in str(error.value)
+    for name in ("AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL"):
+        with pytest.raises(SettingsError, match=f"^AUTH_MODE is required: set {name}"):
+            order_function.settings.Settings.load(REQUIRED | ISSUER | {name: ""})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in (*ISSUER, "AUTH_KEYS_FILE", "AUTH_CUSTOMER_CLAIM") if name != "AUTH_MODE"],
+)
+def test_there_is_nothing_between_open_and_required(name: str) -> None:
+    """Who has set up an issuer does not mean to let everybody in."""
+    with pytest.raises(SettingsError, match=f"^AUTH_MODE is open, .* {name}$"):
+        order_function.settings.Settings.load(REQUIRED | {name: "anything"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"AUTH_KEYS_FILE": "/keys.json"}, "AUTH_KEYS_FILE"),
+        ({"AUTH_JWKS_URL": "http://issuer.example/keys"}, "AUTH_JWKS_URL"),
+        ({"AUTH_JWKS_URL": "http://issuer.svc.cluster.local.example/keys"}, "AUTH_JWKS_URL"),
+        ({"AUTH_JWKS_URL": "http://localhost@issuer.example/keys"}, "AUTH_JWKS_URL"),
+        ({"AUTH_JWKS_URL": "file:///keys"}, "AUTH_JWKS_URL"),
+        ({"AUTH_JWKS_URL": "https://"}, "AUTH_JWKS_URL"),
+        ({"AUTH_JWKS_URL": "https://issuer.example:port/"}, "AUTH_JWKS_URL"),
+        ({"AUTH_CUSTOMER_CLAIM": "the customer"}, "AUTH_CUSTOMER_CLAIM"),
+    ],
+)
+def test_an_issuer_that_cannot_be_trusted_is_named(changes: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{named} is "):
+        order_function.settings.Settings.load(REQUIRED | ISSUER | changes)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:8090", "127.0.0.1", "[::1]", "dex.auth.svc.cluster.local"]
+)
+def test_keys_may_come_over_plain_http_from_inside(host: str) -> None:
+    url = f"http://{host}/keys"
+    order = order_function.settings.Settings.load(REQUIRED | ISSUER | {"AUTH_JWKS_URL": url})
+    assert order.issuer is not None
+    assert order.issuer.jwks_url == url
 
 
 @pytest.mark.parametrize("currency", ["usd", "US", "DOLLAR"])

@@ -63,7 +63,7 @@ class About:
 
     def show_docs(self) -> Response:
         page, policy = self._page
-        headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}
+        headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
         return Response(page, content_type=f"{HTML}; charset=utf-8", headers=headers)
 
     @cached_property

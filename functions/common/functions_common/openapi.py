@@ -112,7 +112,7 @@ def document(api: Api) -> Schema:
     paths: dict[str, Schema] = {}
     for operation in api.operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
-            operation, types, several_roles=len(api.roles) > 1
+            operation, types, api
         )
     schemes = {
         role: {"type": "http", "scheme": "bearer", "description": meaning}
@@ -158,10 +158,11 @@ def _types(operations: Iterable[Operation]) -> Iterator[object]:
         yield from (parameter.type for parameter in operation.parameters)
 
 
-def _operation(operation: Operation, types: _Types, *, several_roles: bool) -> Schema:
+def _operation(operation: Operation, types: _Types, api: Api) -> Schema:
     described: Schema = {"operationId": operation.name, "summary": operation.summary}
     if operation.role is not None:
-        described["security"] = [{operation.role: []}]
+        without: list[Schema] = [{}] if operation.role == api.optional_role else []
+        described["security"] = [{operation.role: []}, *without]
     if operation.parameters:
         described["parameters"] = [
             {
@@ -184,7 +185,7 @@ def _operation(operation: Operation, types: _Types, *, several_roles: bool) -> S
             for status, answer in operation.answers.items()
         },
         **_problems(
-            [*_implied(operation, several_roles=several_roles), *operation.problems], types
+            [*_implied(operation, several_roles=len(api.roles) > 1), *operation.problems], types
         ),
     }
     return described

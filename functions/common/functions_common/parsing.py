@@ -226,7 +226,12 @@ class Checks:
 
 def query(request: Request, *allowed: str) -> Mapping[str, str]:
     """The query parameters, each once; an unknown name is refused, since it is a typing error."""
-    for name, values in request.args.lists():
+    try:
+        given = request.args
+    except UnicodeDecodeError as error:
+        detail = "The query is not UTF-8; percent-encode what is not ASCII"
+        raise MalformedRequestError(InvalidField(detail)) from error
+    for name, values in given.lists():
         if name not in allowed:
             known = ", ".join(allowed) or "none"
             detail = f"{name[:128]}: there is no such parameter here (known: {known})"
@@ -234,7 +239,7 @@ def query(request: Request, *allowed: str) -> Mapping[str, str]:
         if len(values) > 1:
             detail = f"{name}: given more than once"
             raise MalformedRequestError(InvalidField(detail, parameter=name))
-    return request.args.to_dict()
+    return given.to_dict()
 
 
 def query_integer(args: Mapping[str, str], name: str, default: int, most: int) -> int:

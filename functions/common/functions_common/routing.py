@@ -80,6 +80,8 @@ class Api:
     problem: Any
     """The body of every refusal."""
     roles: Mapping[str, str]
+    optional_role: str | None = None
+    """The one that a deployment may have no tokens for; then nobody is asked for one."""
 
 
 def route(app: Flask, operations: Iterable[Operation], views: object, callers: Callers) -> None:

@@ -19,6 +19,8 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,256}")
 _ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9A-Fa-f:]+\]")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_CLAIM = re.compile(r"[!-~]{1,128}")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
 
 
@@ -82,6 +84,19 @@ class Environment:
         value = self.optional(name)
         return None if value is None else self._http_url(name, value)
 
+    def private_url(self, name: str) -> str:
+        """An address whose answers are trusted: https, or inside this machine or cluster."""
+        value = self.text(name)
+        try:
+            parts = urlsplit(value)
+            scheme, host = parts.scheme, (parts.port != 0 and parts.hostname) or ""
+        except ValueError:
+            scheme = host = ""
+        inside = host in _LOOPBACK or host.endswith(".svc.cluster.local")
+        if not host or not (scheme == "https" or (scheme == "http" and inside)):
+            raise SettingsError(f"{name} is {value!r}: not an https URL")
+        return value
+
     def _http_url(self, name: str, value: str) -> str:
         try:
             parts = urlsplit(value)
@@ -106,6 +121,57 @@ class FirestoreSettings:
             project=env.resource_name("GOOGLE_CLOUD_PROJECT"),
             database=env.resource_name("FIRESTORE_DATABASE", "(default)"),
             emulator_host=env.host_and_port("FIRESTORE_EMULATOR_HOST"),
+        )
+
+
+_ISSUER = ("AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL", "AUTH_KEYS_FILE", "AUTH_CUSTOMER_CLAIM")
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """Who gives out the tokens that customers show."""
+
+    issuer: str
+    """Letter by letter what tokens say in ``iss``."""
+    audience: str
+    jwks_url: str
+    keys_file: str
+    """In place of the URL; one of the two is empty."""
+    claim: str
+    """Which of a token's claims says whose it is."""
+
+    @classmethod
+    def load(cls, env: Environment) -> IssuerSettings | None:
+        """None in the mode ``open``. There is no default, so that nobody is in it by accident."""
+        mode, given = env.optional("AUTH_MODE"), {name: env.optional(name) for name in _ISSUER}
+        if mode == "open":
+            if superfluous := [name for name, value in given.items() if value]:
+                raise SettingsError(f"AUTH_MODE is open, which has no use for {superfluous[0]}")
+            return None
+        if mode != "required":
+            said = f"is {mode!r}" if mode else "is not set"
+            raise SettingsError(
+                f"AUTH_MODE {said}: it must be required (customers show tokens) or open"
+                " (whoever calls may be any customer)"
+            )
+        return cls._required(env, given)
+
+    @classmethod
+    def _required(cls, env: Environment, given: dict[str, str | None]) -> IssuerSettings:
+        url, file = given["AUTH_JWKS_URL"], given["AUTH_KEYS_FILE"]
+        missing = [name for name in ("AUTH_ISSUER", "AUTH_AUDIENCE") if not given[name]]
+        if not url and not file:
+            missing.append("AUTH_JWKS_URL (or AUTH_KEYS_FILE)")
+        if missing:
+            raise SettingsError(f"AUTH_MODE is required: set {', '.join(missing)}")
+        if url and file:
+            raise SettingsError("AUTH_KEYS_FILE is set beside AUTH_JWKS_URL: only one can be")
+        return cls(
+            env.text("AUTH_ISSUER"),
+            env.text("AUTH_AUDIENCE"),
+            env.private_url("AUTH_JWKS_URL") if url else "",
+            file or "",
+            env.matching("AUTH_CUSTOMER_CLAIM", _CLAIM, "sub"),
         )
 
 

@@ -11,7 +11,11 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from functions_common import about, logs, parsing, problems
-from functions_common.callers import ForbiddenError, UnauthenticatedError
+from functions_common.callers import (
+    ForbiddenError,
+    IssuerUnavailableError,
+    UnauthenticatedError,
+)
 from functions_common.deadlines import DeadlineExceededError
 from functions_common.observing import Requests
 from functions_common.problems import Problem
@@ -53,6 +57,7 @@ def create_app(
     requests = Requests(api.name, server)
     app.before_request(requests.begin)
     app.before_request(_refuse_what_is_too_long)
+    app.after_request(_protect)
     app.after_request(requests.finish)
     app.after_request(_drain)  # the last one added is the first to run
     app.teardown_request(requests.leave)
@@ -80,6 +85,16 @@ def problem(status: HTTPStatus, kind: str) -> Callable[[Exception], Problem]:
 def _refuse_what_is_too_long() -> None:
     if (request.content_length or 0) > parsing.MAX_BODY:
         raise RequestEntityTooLarge
+
+
+def _protect(response: Response) -> Response:
+    """What is not said to be a file is somebody's own: not kept on the way, and only what it says.
+
+    setdefault, since files say for themselves how long they may be kept.
+    """
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 def _drain(response: Response) -> Response:
@@ -135,6 +150,9 @@ _COMMON_PROBLEMS: ProblemTable = {
     problems.RequestError: lambda error: error.problem(),
     HTTPException: _http_problem,
     UnauthenticatedError: _unauthenticated,
+    IssuerUnavailableError: lambda _: problems.unavailable(
+        "The issuer of tokens cannot be reached; try again."
+    ),
     ForbiddenError: lambda error: Problem(HTTPStatus.FORBIDDEN, str(error)),
     StoreError: lambda _: problems.unavailable("The database cannot be reached; try again."),
     DeadlineExceededError: lambda _: problems.unavailable("There was no time left; try again."),

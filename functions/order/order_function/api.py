@@ -11,13 +11,17 @@ from functions_common.problems import TEMPORARILY_UNAVAILABLE
 from functions_common.routing import Answer, Api, Operation, Parameter, ProblemType
 from order_function import page, wire
 
+CUSTOMER = "customer"
 OPERATOR = "operator"
 RESPOND_ASYNC = "respond-async"
 
 _ORDER_ID = Parameter("order_id", "path", wire.OrderId, "As it was answered", required=True)
 _PRODUCT_ID = Parameter("product_id", "path", wire.ProductId, "As in the catalogue", required=True)
 _CUSTOMER_ID = Parameter(
-    "customer_id", "query", Annotated[str, identifier("C123")], "Whose orders", required=True
+    "customer_id",
+    "query",
+    Annotated[str, identifier("C123")],
+    "Whose orders; may be left out where a customer's token says so, and must agree with it",
 )
 _STATUS = Parameter("status", "query", wire.PublicStatus, "Only orders of this status")
 _PREFER = Parameter(
@@ -27,7 +31,9 @@ _PREFER = Parameter(
     "`respond-async`: rather a pending order than a 503, while inventory is away",
 )
 
-_UNKNOWN_ORDER = ProblemType(HTTPStatus.NOT_FOUND, "unknown-order", "There is no such order")
+_UNKNOWN_ORDER = ProblemType(
+    HTTPStatus.NOT_FOUND, "unknown-order", "There is no such order, or it is another customer's"
+)
 _UNKNOWN_PRODUCT = ProblemType(
     HTTPStatus.NOT_FOUND, "unknown-product", "There is no such product; see `product_ids`"
 )
@@ -73,9 +79,11 @@ OPERATIONS = (
             TEMPORARILY_UNAVAILABLE,
         ),
         parameters=(parsing.IDEMPOTENCY_KEY, _PREFER),
+        role=CUSTOMER,
         body=wire.NewOrder,
         examples={
             "one product": {"customer_id": "C123", "product_id": "P001", "quantity": 2},
+            "under a customer's token": {"product_id": "P001", "quantity": 2},
             "several": {
                 "customer_id": "C123",
                 "items": [
@@ -99,6 +107,7 @@ OPERATIONS = (
         {HTTPStatus.OK: Answer("A page of them", wire.OrdersAnswer)},
         problems=(TEMPORARILY_UNAVAILABLE,),
         parameters=(_CUSTOMER_ID, _STATUS, *paging.PARAMETERS),
+        role=CUSTOMER,
     ),
     Operation(
         "show_order",
@@ -108,6 +117,7 @@ OPERATIONS = (
         {HTTPStatus.OK: Answer("As it is now", wire.OrderAnswer)},
         problems=(_UNKNOWN_ORDER, TEMPORARILY_UNAVAILABLE),
         parameters=(_ORDER_ID,),
+        role=CUSTOMER,
     ),
     Operation(
         "cancel_order",
@@ -128,6 +138,7 @@ OPERATIONS = (
             TEMPORARILY_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),
+        role=CUSTOMER,
     ),
     Operation(
         "fulfil_order",
@@ -172,7 +183,7 @@ OPERATIONS = (
 API = Api(
     name="order",
     title="order",
-    version="1.1.0",
+    version="1.2.0",
     meaning=(
         "Places, shows, lists, cancels and fulfils orders. Every refusal is a problem document"
         " (RFC 9457); a method that an address does not answer to is 405, with `Allow`. A"
@@ -180,5 +191,12 @@ API = Api(
     ),
     operations=OPERATIONS,
     problem=wire.ProblemAnswer,
-    roles={OPERATOR: "Sends the goods"},
+    roles={
+        CUSTOMER: (
+            "A customer's own: a JWT of the shop's issuer. Where there is none (`AUTH_MODE` is"
+            " `open`) no token is asked for, and `customer_id` says who it is."
+        ),
+        OPERATOR: "Sends the goods",
+    },
+    optional_role=CUSTOMER,
 )

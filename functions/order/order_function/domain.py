@@ -1,7 +1,7 @@
 """Orders, and what may become of them. Nothing here knows of HTTP or Firestore.
 
 OrderError                        why a request about an order was refused
-├── OrderNotFoundError            there is no such order
+├── OrderNotFoundError            there is no such order, or it is another customer's
 ├── OrderRejectedError            inventory refused it; under a key that is final
 ├── NotCancellableError           it was rejected, or the goods have left
 ├── NotFulfillableError           it is not confirmed: there is nothing to send
@@ -254,6 +254,15 @@ class Order:
     def gives_way_to(self, attempt: Attempt | ReservationName) -> bool:
         """An attempt of the same body died: the next one may follow."""
         return self.status is Status.ABANDONED and self.fingerprint == attempt.fingerprint
+
+    def seen_by(self, customer_id: str | None) -> Self:
+        """Itself, to the customer whose it is; to another there is no such order.
+
+        None is somebody who may see them all.
+        """
+        if customer_id not in (None, self.customer_id):
+            raise OrderNotFoundError(self.order_id)
+        return self
 
     def complete(self, items: tuple[Item, ...], currency: str) -> Self:
         """Its stock is reserved, at these prices. One that is not pending stays as it is."""

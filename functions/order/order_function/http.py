@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Response, request
+from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
-from functions_common import activity, paging, parsing, problems, web
-from functions_common.callers import Callers
+from functions_common import activity, callers, logs, paging, parsing, problems, web
+from functions_common.callers import Callers, Issued
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
 from functions_common.parsing import Checks
-from functions_common.problems import InvalidField, MalformedRequestError, Problem
+from functions_common.problems import Problem
 from order_function import domain, wire
-from order_function.api import API, OPERATOR, RESPOND_ASYNC
+from order_function.api import API, CUSTOMER, OPERATOR, RESPOND_ASYNC
 from order_function.domain import Attempt, OrderNotFoundError, Status
 from order_function.inventory_client import InventoryClient
 from order_function.page import Page, PageNotWantedError
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from functions_common.callers import Issuer
+    from functions_common.settings import IssuerSettings
     from order_function.domain import Order
     from order_function.settings import Settings
 
@@ -46,10 +50,24 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
             ),
             settings.request_deadline_seconds,
         )
-    callers = Callers({OPERATOR: settings.operator_tokens})
-    return web.create_app(
-        API, _Views(orders, settings.currency), callers, PROBLEMS, settings.server
+    callers = Callers(
+        {OPERATOR: settings.operator_tokens}, Issued(CUSTOMER, _issuer(settings.issuer))
     )
+    views = _Views(orders, settings.currency)
+    return web.create_app(API, views, callers, PROBLEMS, settings.server)
+
+
+def _issuer(settings: IssuerSettings | None) -> Issuer | None:
+    """Of customers' tokens; None where whoever calls may be any customer."""
+    if settings is None:
+        logs.event(
+            "AUTH_MODE is open: whoever reaches this may order, see and cancel as any customer",
+            severity=logging.WARNING,
+        )
+        return None
+    from functions_common import issuer  # noqa: PLC0415 - cryptography is not free
+
+    return issuer.of(settings)
 
 
 class _Views:
@@ -63,8 +81,8 @@ class _Views:
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
         body = parsing.body(request, wire.OrderBody)
-        lines, expected_total = body.checked(self._currency)
-        attempt = Attempt.begin(body.customer_id, lines, key, expected_total)
+        customer_id, lines, expected_total = body.checked(self._currency, callers.subject())
+        attempt = Attempt.begin(customer_id, lines, key, expected_total)
         activity.note(order_id=attempt.order_id)
         placed = self._orders.place(attempt, respond_async=_prefers_async())
         headers = {"Location": f"/orders/{placed.order.order_id}"}
@@ -78,11 +96,11 @@ class _Views:
 
     def list_orders(self) -> Response:
         args = parsing.query(request, "customer_id", "status", "limit", "cursor")
-        if "customer_id" not in args:
-            detail = "customer_id: is missing"
-            raise MalformedRequestError(InvalidField(detail, parameter="customer_id"))
+        shown = callers.subject()
+        named = args.get("customer_id", UNSET)
+        customer_id = wire.named_customer(named, shown, parameter="customer_id")
         checks = Checks()
-        customer_id = checks.identifier(args["customer_id"], parameter="customer_id")
+        wire.check_customer(checks, customer_id, shown, parameter="customer_id")
         status = _status(args, checks)
         checks.done()
         limit = paging.limit(args)
@@ -94,10 +112,12 @@ class _Views:
         return web.answer(wire.OrdersAnswer([*map(wire.OrderAnswer.of, page)], cursor))
 
     def show_order(self, order_id: str) -> Response:
-        return web.answer(wire.OrderAnswer.of(self._orders.get(_named(order_id))))
+        return web.answer(
+            wire.OrderAnswer.of(self._orders.get(_named(order_id), callers.subject()))
+        )
 
     def cancel_order(self, order_id: str) -> Response:
-        order = self._orders.cancel(_named(order_id))
+        order = self._orders.cancel(_named(order_id), callers.subject())
         return _done_if(order, Status.CANCELLED)
 
     def fulfil_order(self, order_id: str) -> Response:

@@ -42,7 +42,6 @@ _HEADERS = {
     "Cache-Control": "no-cache",  # kept by the browser, and asked for again: by ETag, for 304
     "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items()),
     "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 

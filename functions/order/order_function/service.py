@@ -181,9 +181,16 @@ class Orders:
             raise IdempotencyKeyReusedError
         return _tell(found, replayed=not found.made_by(attempt))
 
-    def cancel(self, order_id: str) -> Order:
-        """Cancelled; or cancelling, where inventory cannot be reached to give the stock back."""
-        return self._in_two_steps(order_id, Order.cancel, self._inventory.release, Order.released)
+    def cancel(self, order_id: str, customer_id: str | None = None) -> Order:
+        """Cancelled; or cancelling, where inventory cannot be reached to give the stock back.
+
+        With a customer, only an order of theirs; see ``Order.seen_by``.
+        """
+
+        def cancel(order: Order) -> Order:
+            return order.seen_by(customer_id).cancel()
+
+        return self._in_two_steps(order_id, cancel, self._inventory.release, Order.released)
 
     def fulfil(self, order_id: str) -> Order:
         """Fulfilled; or fulfilling, where inventory cannot be reached to count it as shipped."""
@@ -228,8 +235,9 @@ class Orders:
             self._inventory.release([order.reservation_id], deadline)
         return order
 
-    def get(self, order_id: str) -> Order:
-        return self._existing(order_id, self._deadline())[0]
+    def get(self, order_id: str, customer_id: str | None = None) -> Order:
+        """With a customer, only an order of theirs; see ``Order.seen_by``."""
+        return self._existing(order_id, self._deadline())[0].seen_by(customer_id)
 
     def of_customer(
         self,

@@ -3,7 +3,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from functions_common.settings import Environment, FirestoreSettings, ServerSettings
+from functions_common.settings import (
+    Environment,
+    FirestoreSettings,
+    IssuerSettings,
+    ServerSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +28,8 @@ class Settings:
     token: str = field(repr=False)
     """What order shows to inventory: the first of its tokens."""
     operator_tokens: tuple[str, ...] = field(repr=False)
+    issuer: IssuerSettings | None
+    """Of customers' tokens; None: whoever calls may be any customer."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:
@@ -41,4 +48,5 @@ class Settings:
             ),
             token=env.tokens("ORDER_TOKENS")[0],
             operator_tokens=env.tokens("OPERATOR_TOKENS"),
+            issuer=IssuerSettings.load(env),
         )

@@ -47,18 +47,25 @@ class ItemBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class OrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """One product at the top, or a list of items; not both."""
 
-    customer_id: CustomerId
+    customer_id: CustomerId | UnsetType = UNSET
+    """Who orders. May be left out where a customer's token says so, and must agree with it."""
     product_id: ProductId | UnsetType = UNSET
     quantity: Annotated[Number, whole(1, MAX_QUANTITY, examples=[2])] | UnsetType = UNSET
     items: Annotated[list[ItemBody], entries(1, MAX_LINES)] | UnsetType = UNSET
     expected_total: Annotated[Number, amount(MAX_TOTAL, 1999.98)] | UnsetType = UNSET
     """What the customer was shown; the order is refused where it would cost otherwise."""
 
-    def checked(self, currency: str) -> tuple[tuple[Line, ...], int | None]:
-        """The lines, one a product, and the expected total in minor units."""
+    def checked(
+        self, currency: str, customer_id: str | None
+    ) -> tuple[str, tuple[Line, ...], int | None]:
+        """Who orders, the lines, one a product, and the expected total in minor units.
+
+        ``customer_id`` is what the caller's token says; None where none was asked for.
+        """
+        customer = named_customer(self.customer_id, customer_id, pointer="#/customer_id")
         places = self._places()
         checks = Checks()
-        checks.identifier(self.customer_id, pointer="#/customer_id")
+        check_customer(checks, customer, customer_id, pointer="#/customer_id")
         count = f"must have 1 to {MAX_LINES} items"
         if checks.require(1 <= len(places) <= MAX_LINES, count, pointer="#/items"):
             lines = [_line(checks, where, item) for where, item in places]
@@ -70,7 +77,7 @@ class OrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
             checks.require(fits, detail, pointer="#/items")
         checks.done()
-        return merged, total
+        return customer, merged, total
 
     def _expected_total(self, checks: Checks, currency: str) -> int | None:
         if isinstance(self.expected_total, UnsetType):
@@ -102,6 +109,23 @@ NewOrder = Annotated[
     ),
 ]
 """Which members belong together is more than a struct can say."""
+
+
+def named_customer(named: str | UnsetType, shown: str | None, **place: str) -> str:
+    """Whom a request is about: the one it names, or whose token it shows."""
+    if not isinstance(named, UnsetType):
+        return named
+    if shown is None:
+        where = next(iter(place.values()))
+        raise MalformedRequestError(InvalidField(f"{where}: is missing", **place))
+    return shown
+
+
+def check_customer(checks: Checks, customer_id: str, shown: str | None, **place: str) -> None:
+    """It is an id; and the one of the token, where one was shown."""
+    checks.identifier(customer_id, **place)
+    detail = "must be the customer whose token is shown; it may be left out"
+    checks.require(shown in (None, customer_id), detail, **place)
 
 
 def _line(checks: Checks, where: str, item: ItemBody) -> Line:

@@ -62,6 +62,20 @@ function news(text, kind = "good") {
   if (kind === "good") news.timer = setTimeout(() => at("news").replaceChildren(), 6000);
 }
 
+// ---- Who it is --------------------------------------------------------------------------------
+
+/** Shown with every request; kept nowhere but here. */
+let token = null;
+
+/** This shop asks for one: from now on it says who the customer is, and the page no longer does. */
+function askForToken() {
+  at("token-form").hidden = false;
+  at("customer-form").hidden = true;
+}
+
+/** What the API is told of the customer: nothing, where the token tells. */
+const named = () => (token ? {} : { customer_id: customer() });
+
 // ---- Asking -----------------------------------------------------------------------------------
 
 /** What was answered; status 0 where nobody did. */
@@ -76,7 +90,11 @@ async function ask(method, path, { body, headers } = {}) {
   try {
     const response = await fetch(path, {
       method,
-      headers: { ...(body ? { "Content-Type": "application/json" } : {}), ...headers },
+      headers: {
+        ...(body ? { "Content-Type": "application/json" } : {}),
+        ...(token ? { Authorization: `Bearer ${token}` } : {}),
+        ...headers,
+      },
       body: body ? JSON.stringify(body) : undefined,
       cache: "no-store",
     });
@@ -87,6 +105,7 @@ async function ask(method, path, { body, headers } = {}) {
     answer.status = 0; // no connection, or one that broke: an order may have been placed all the same
   }
   clearTimeout(slow);
+  if (answer.status === 401) askForToken();
   if (at("news").textContent.startsWith("Still waiting")) at("news").replaceChildren();
   record(`${method} ${path.split("?")[0]}`, answer.status, {
     here: performance.now() - began,
@@ -244,7 +263,7 @@ async function order(shown) {
   const { product_id, price, currency, name } = shown.product;
   const quantity = shown.quantity.valueAsNumber;
   const body = {
-    customer_id: customer(), product_id, quantity, expected_total: total(price, quantity, currency),
+    ...named(), product_id, quantity, expected_total: total(price, quantity, currency),
   };
   const headers = { "Idempotency-Key": freshKey() };
   if (at("keep").checked) headers.Prefer = "respond-async";
@@ -311,18 +330,19 @@ let orderPages = 1;
 let whose = null;
 
 async function listOrders() {
-  const asked = customer();
+  const asked = token ? "your token" : customer();
   if (asked !== whose) {
     orders.clear();
     at("order-list").replaceChildren();
     [whose, orderPages] = [asked, 1];
     say(at("whose"), asked);
   }
+  const about = Object.entries(named()).map(([name, id]) => `${name}=${encodeURIComponent(id)}&`).join("");
   const found = [];
   let cursor = null;
   for (let page = 0; page < orderPages; page += 1) {
     const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-    const answer = await ask("GET", `orders?customer_id=${encodeURIComponent(asked)}&limit=${PAGE_SIZE}${from}`);
+    const answer = await ask("GET", `orders?${about}limit=${PAGE_SIZE}${from}`);
     if (asked !== whose) return; // another customer was asked for meanwhile
     if (answer.status !== 200) {
       at("orders-state").className = "notice bad";
@@ -427,6 +447,13 @@ at("customer").value = remembered("customer") ?? "C123";
 at("customer-form").addEventListener("submit", (event) => {
   event.preventDefault();
   remembered("customer", customer());
+  listOrders();
+});
+at("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = at("token").value.trim();
+  at("token").value = "";
+  whose = null;
   listOrders();
 });
 at("look").addEventListener("click", () => Promise.all([look(), listOrders()]));

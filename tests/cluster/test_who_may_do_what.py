@@ -1,0 +1,159 @@
+"""docs/security.md in the cluster: order's table through the gateway, inventory's from a pod."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from support import permissions, tokens
+from support.cluster import Shop
+from support.permissions import ANOTHER, CUSTOMER, PRODUCT, Cell
+from tools import cluster
+from tools.cluster import INVENTORY, NAMESPACE, get, kn, kubectl
+
+KEYS = f"http://issuer.{NAMESPACE}.svc.cluster.local/keys.json"
+
+
+@dataclass
+class Doors:
+    shop: Shop
+    shared: dict[str, str]
+    """Tokens of the operator and of the order function."""
+
+    def shown(self, caller: str) -> dict[str, str]:
+        if caller == "nobody":
+            return {}
+        if caller.endswith("customer"):
+            return tokens.shown(CUSTOMER if caller == "customer" else ANOTHER)
+        token = self.shared.get(caller.split(maxsplit=1)[0], "a-token-it-made-up")
+        return {"Authorization": f"Bearer {token}"}
+
+    def through_the_gateway(self, cell: Cell) -> int:
+        places = {"customer_id": CUSTOMER, "product_id": PRODUCT, "order_id": ""}
+        if "{order_id}" in cell.path:
+            places["order_id"] = self._order()
+        headers = {"Accept": "text/html", "Idempotency-Key": uuid.uuid4().hex}
+        return self.shop.order.call(
+            cell.method,
+            cell.path.format(**places),
+            json=permissions.body(cell, ""),
+            headers=headers | self.shown(cell.caller),
+        ).status_code
+
+    def _order(self) -> str:
+        body = {"product_id": PRODUCT, "quantity": 1}
+        headers = tokens.shown(CUSTOMER)
+        answer = self.shop.order.call("POST", "/orders", json=body, headers=headers)
+        return str(answer.json()["order_id"])
+
+    def from_a_pod(self, cells: list[Cell]) -> list[int]:
+        """All of inventory's, from one pod; each has a reservation of its own."""
+        calls = []
+        for cell in cells:
+            name = f"R-{uuid.uuid4().hex}"
+            path = cell.path.format(product_id=PRODUCT, reservation_id=name)
+            body = permissions.body(cell, name)
+            calls.append((cell.method, path, body, self.shown(cell.caller), name))
+        said = cluster.in_a_pod(f"""
+import json, uuid
+found = []
+for method, path, body, shown, name in json.loads({json.dumps(json.dumps(calls))}):
+    items = {{"items": [{{"product_id": {PRODUCT!r}, "quantity": 1}}]}}
+    ask("PUT", "/reservations/" + name, "order", json=items).raise_for_status()
+    headers = {{"Accept": "text/html", "Idempotency-Key": uuid.uuid4().hex, **shown}}
+    found.append(ask(method, path, json=body, headers=headers).status_code)
+print(json.dumps(found))
+""")
+        found: list[int] = json.loads(said.splitlines()[-1])
+        return found
+
+
+@pytest.fixture(scope="module")
+def issuer(shop: Shop) -> Iterator[None]:
+    """A pod that has the keys of customers' tokens, as an issuer inside the cluster would."""
+    image = get("ksvc", "order")["spec"]["template"]["spec"]["containers"][0]["image"]
+    program = (
+        "import http.server, os\n"
+        "class Handler(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200)\n"
+        "        self.end_headers()\n"
+        "        self.wfile.write(os.environ['KEYS'].encode())\n"
+        "http.server.ThreadingHTTPServer(('', 8080), Handler).serve_forever()\n"
+    )
+    del shop  # it is deployed
+    kubectl(
+        "run", "issuer", f"--image={image}", "--image-pull-policy=IfNotPresent", "--port=8080",
+        f"--env=KEYS={tokens.key_set().decode()}", "--command", "--", "python", "-c", program,
+    )  # fmt: skip
+    kubectl("expose", "pod", "issuer", "--port=80", "--target-port=8080")
+    kubectl("wait", "--for=condition=Ready", "pod/issuer", "--timeout=60s")
+    yield
+    kubectl("delete", "pod,service", "issuer", "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def doors(shop: Shop, issuer: None) -> Iterator[Doors]:  # noqa: ARG001
+    settings: dict[str, Any] = {**tokens.environment(jwks_url=KEYS)}
+    given = [f"{name}={value}" for name, value in settings.items() if value]
+    kn("service", "update", "order", *(part for each in given for part in ("--env", each)))
+    secret = get("secret", "tokens")["data"]
+    yield Doors(shop, {name: base64.b64decode(text).decode() for name, text in secret.items()})
+    taken = [f"{each.partition('=')[0]}-" for each in given]
+    kn("service", "update", "order", *(part for each in taken for part in ("--env", each)))
+
+
+def test_every_cell_of_order_through_the_gateway(doors: Doors) -> None:
+    cells = [
+        cell
+        for cell in permissions.table()
+        if cell.function == "order" and not cell.caller.endswith("open")
+    ]
+    found = {cell: doors.through_the_gateway(cell) for cell in cells}
+    print(f"\n{len(cells)} cells through the gateway")
+    assert [f"{cell} is {status}" for cell, status in found.items() if status != cell.status] == []
+
+
+def test_every_cell_of_inventory_from_a_pod(doors: Doors) -> None:
+    cells = [cell for cell in permissions.table() if cell.function == "inventory"]
+    found = dict(zip(cells, doors.from_a_pod(cells), strict=True))
+    print(f"\n{len(cells)} cells from a pod")
+    assert [f"{cell} is {status}" for cell, status in found.items() if status != cell.status] == []
+
+
+def test_no_endpoint_of_inventory_is_reached_through_the_gateway(doors: Doors) -> None:
+    host = INVENTORY.removeprefix("http://")
+    for cell in permissions.table():
+        if cell.function == "inventory":
+            path = cell.path.format(product_id=PRODUCT, reservation_id="R")
+            headers = doors.shown(cell.caller)
+            answer = doors.shop.order.call(cell.method, path, host=host, headers=headers)
+            assert answer.status_code == 404
+            assert "x-trace-id" not in answer.headers, "it never reached the function"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("//orders", {}),
+        ("/orders/", {}),
+        ("/health/../orders", {}),
+        ("/health/%2e%2e/orders", {}),
+        ("/%6frders", {}),
+        ("/orders", {"X-Forwarded-User": CUSTOMER, "X-Customer-Id": CUSTOMER}),
+        ("/orders", {"X-Original-URL": "/health", "X-HTTP-Method-Override": "OPTIONS"}),
+        ("/orders", {"Proxy-Authorization": f"Bearer {tokens.token()}"}),
+        ("/orders", {"K-Proxy-Request": "activator", "K-Network-Hash": "override"}),
+    ],
+)
+def test_no_trick_at_the_gateway_stands_for_a_token(
+    doors: Doors, path: str, headers: dict[str, str]
+) -> None:
+    answer = doors.shop.order.call("GET", path, headers=headers)
+    assert answer.status_code in (400, 401, 404)
+    assert '"orders":' not in answer.text

@@ -1,0 +1,165 @@
+"""Both functions, with customers' tokens and without, under requests that nobody has thought of.
+
+For FUZZ_SECONDS in all: a few in `make test`, ten minutes in `make fuzz`. Half of them on real
+processes, with requests made from the descriptions (schemathesis); half on the apps alone, with
+requests made of bytes, led by what they reach in the code (atheris, where it is installed).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from support import described, tokens
+from support.apps import ORDER
+from support.hostile_tokens import HOSTILE
+from support.shop import Shop
+
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "6")) / 2
+SEED = int(os.environ.get("FUZZ_SEED") or secrets.randbelow(2**32))
+EXAMPLES = 20
+"""Of one operation, before the next one's turn."""
+pytestmark = pytest.mark.timeout(2 * SECONDS + 200)
+BAD_TOKENS = [token for make in HOSTILE.values() if (token := make()) != ORDER]
+MOST_GROWTH = 32.0
+"""MB, of a process that has answered everything once before."""
+
+
+@dataclass
+class Door:
+    """An operation of a function, as one of the two modes has it."""
+
+    name: str
+    """Of the process."""
+    process: Shop
+    url: str
+    shop: described.Shop
+    operation: Any
+
+    @property
+    def guarded(self) -> bool:
+        security = self.operation.definition.raw.get("security", [])
+        return bool(security) and ({} not in security or self.shop.customers)
+
+    def explore(self, turn: int) -> None:
+        """Some requests of the round: good ones in one turn, bad ones in the next."""
+        mode = GenerationMode.NEGATIVE if turn % 2 else GenerationMode.POSITIVE
+
+        @seed(SEED + turn)
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=self.operation.as_strategy(generation_mode=mode))
+        def ask(case: Case[Any]) -> None:
+            self.ask(case)
+
+        with suppress(Unsatisfiable):  # what takes nothing cannot be asked wrongly
+            ask()
+
+    def ask(self, case: Case[Any]) -> None:
+        """As the caller that it is for; about every fourth as somebody else, who gets nothing."""
+        number = described.number_of(case)
+        if not self.guarded or number % 4:
+            self.shop.try_out(self.url, case, self.shop.token_of(case))
+            return
+        token = BAD_TOKENS[number // 4 % len(BAD_TOKENS)]
+        answer = self.shop.try_out(self.url, case, {"Authorization": f"Bearer {token}"})
+        assert answer.status_code >= 400 or answer.request.method == "OPTIONS", token
+
+
+def operations(name: str) -> list[Any]:
+    api = schemathesis.openapi.from_dict(described.described(name))
+    return [found.ok() for found in api.get_all_operations()]  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def doors(which: str, emulator: str, tmp_path: Path) -> Iterator[list[Door]]:
+    if which == "official":
+        pytest.skip("once is enough")
+    trusting = tokens.environment(tokens.in_file(tmp_path).keys_file)
+    with (
+        Shop(emulator, tmp_path / "required", **trusting) as required,
+        Shop(emulator, tmp_path / "open") as unguarded,
+    ):
+        found = []
+        for mode, process in (("required", required), ("open", unguarded)):
+            order, inventory = process.orders[0], process.inventories[0]
+            shop = described.Shop(inventory, order, customers=mode == "required")
+            shop.stock()
+            for name, url in (("order", order), ("inventory", inventory)):
+                label = f"{name} ({mode})"
+                found += [Door(label, process, url, shop, each) for each in operations(name)]
+        yield found
+
+
+def test_requests_made_from_the_descriptions(
+    doors: list[Door], capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = time.monotonic()
+    for number, door in enumerate(doors):
+        door.explore(number)
+    before = memory(doors)
+    for number in itertools.count(len(doors)):
+        if time.monotonic() - began > SECONDS:
+            break
+        doors[number % len(doors)].explore(number)
+    after = memory(doors)
+    statuses: Counter[int] = Counter()
+    for shop in {id(door.shop): door.shop for door in doors}.values():
+        for (_, _, status), times in shop.answered.items():
+            statuses[status] += times
+    with capsys.disabled():
+        print(
+            f"\n{statuses.total():,} requests from the descriptions in"
+            f" {time.monotonic() - began:.0f} s, seed {SEED}: {dict(sorted(statuses.items()))}"
+        )
+        for name in before:
+            print(f"  {name}: {before[name]:.1f} MB before, {after[name]:.1f} MB after")
+    assert all(after[name] - before[name] < MOST_GROWTH for name in before)
+
+
+def memory(doors: list[Door]) -> dict[str, float]:
+    return {door.name: door.process.memory(door.url) for door in doors}
+
+
+def test_requests_made_of_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if importlib.util.find_spec("atheris") is None:
+        pytest.skip("atheris is not installed; `make fuzz` does that where it can be had")
+    program = Path(__file__).with_name("from_bytes.py")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for number in range(20):
+        (corpus / str(number)).write_bytes(secrets.token_bytes(300))
+    done = subprocess.run(
+        [sys.executable, program, corpus, f"-max_total_time={max(1, int(SECONDS))}",
+         "-print_final_stats=1", "-max_len=4096", "-timeout=20", f"-seed={SEED}",
+         f"-artifact_prefix={tmp_path}/"],
+        capture_output=True, text=True, timeout=SECONDS + 120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    stats = dict(re.findall(r"stat::(\w+):\s+(\d+)", done.stderr))
+    said = re.findall(r"^RSS .*$", done.stderr, re.MULTILINE)
+    with capsys.disabled():
+        print(f"\n{int(stats['number_of_executed_units']):,} requests made of bytes; {said[-1:]}")
+    assert int(stats["number_of_executed_units"]) > 0

@@ -1,0 +1,63 @@
+"""What ships is what the locks say: named, hashed, and under a licence that is known."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from local.stack import ROOT
+from tools import licences, locks, sbom
+
+FREE = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0"}
+"""Licences that ask for no more than to be named, of a library that is not changed."""
+
+
+@pytest.mark.parametrize("name", locks.IMAGES)
+def test_the_bill_has_every_package_of_the_lock(name: str) -> None:
+    text = (ROOT / locks.IMAGES[name]).read_text()
+    locked = set(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+    components = sbom.of_image(name, "1")["components"]
+    listed = {
+        (each["name"], each["version"]) for each in components if each.get("scope") == "required"
+    }
+    assert listed == locked
+    hashes = {
+        content["content"]
+        for each in components
+        for reference in each.get("externalReferences", [])
+        for content in reference["hashes"]
+    }
+    assert set(re.findall(r"sha256:(\w+)", text)) <= hashes
+
+
+@pytest.mark.parametrize("name", locks.IMAGES)
+def test_every_reference_in_a_bill_leads_somewhere(name: str) -> None:
+    for bill in (sbom.of_function(name, "1"), sbom.of_image(name, "1")):
+        components = [bill["metadata"]["component"], *bill["components"]]
+        references = {each["bom-ref"] for each in components}
+        assert len(references) == len(components)
+        for each in bill["dependencies"]:
+            assert {each["ref"], *each["dependsOn"]} <= references
+        flask = [each for each in bill["dependencies"] if "/flask@" in each["ref"]]
+        assert all(any("/werkzeug@" in ref for ref in each["dependsOn"]) for each in flask)
+        json.dumps(bill)
+
+
+def test_make_sbom_writes_one_for_each_function_and_image(tmp_path: Path) -> None:
+    sbom.main(str(tmp_path), "1.2.3")
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "order.cdx.json",
+        "order-image.cdx.json",
+        "inventory.cdx.json",
+        "inventory-image.cdx.json",
+        "firestore-emulator-image.cdx.json",
+    }
+
+
+def test_the_licences_are_those_of_what_ships_and_ask_for_little() -> None:
+    page = licences.FILE.read_text()
+    assert page == licences.document(), "run `make licences` and commit what it writes"
+    for name, expression in re.findall(r"^\| ([\w-]+) \| ([\w. -]+) \|", page, re.MULTILINE)[1:]:
+        assert set(expression.split(" OR ")) <= FREE, name

@@ -1,0 +1,69 @@
+"""The tables of docs/security.md: every endpoint, every kind of caller, and what is answered."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from local.stack import ROOT
+
+CUSTOMER, ANOTHER = "C1", "C2"
+PRODUCT = "P001"
+
+
+class Cell(NamedTuple):
+    function: str
+    caller: str
+    method: str
+    path: str
+    """As the table has it, ``{order_id}`` and all."""
+    in_customers_name: bool
+    status: int
+
+    def __str__(self) -> str:
+        return f"{self.caller}: {self.method} {self.path} of {self.function}"
+
+
+def table() -> list[Cell]:
+    """All cells, in their order."""
+    text = (ROOT / "docs/security.md").read_text()
+    return [cell for name in ("order", "inventory") for cell in _of(name, text)]
+
+
+def _of(function: str, text: str) -> list[Cell]:
+    section = re.split(r"^## ", text.partition(f"\n## {function}\n")[2], flags=re.MULTILINE)[0]
+    head, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if line.startswith("|")
+    )
+    cells = []
+    for endpoint, *answers in rows:
+        found = re.fullmatch(r"`([A-Z]+) (\S+)`( in customer's name)?", endpoint)
+        assert found, endpoint
+        for caller, answer in zip(head[1:], answers, strict=True):
+            method, path, named = found.groups()
+            cells.append(Cell(function, caller, method, path, named is not None, int(answer)))
+    return cells
+
+
+def endpoints(function: str) -> set[tuple[str, str]]:
+    """Those that the table of the function has."""
+    cells = (cell for cell in table() if cell.function == function)
+    return {(cell.method, cell.path.partition("?")[0]) for cell in cells}
+
+
+def body(cell: Cell, reservation_id: str) -> dict[str, object] | None:
+    """What the endpoint is sent, where it takes anything."""
+    item = {"product_id": PRODUCT, "quantity": 1}
+    if cell.path == "/orders" and cell.method == "POST":
+        named = cell.in_customers_name or cell.caller.endswith("open")
+        return item | ({"customer_id": CUSTOMER} if named else {})
+    if cell.path.startswith("/reservations:"):
+        return {"ids": [reservation_id]}
+    sent: dict[tuple[str, str], dict[str, object]] = {
+        ("PUT", "/products/{product_id}"): {"name": "Laptop", "price": 999.99},
+        ("POST", "/products/{product_id}/adjustments"): {"delta": 1, "reason": "delivery"},
+        ("PUT", "/reservations/{reservation_id}"): {"items": [item]},
+    }
+    return sent.get((cell.method, cell.path))
