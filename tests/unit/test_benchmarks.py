@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
 from benchmarks import results
 from benchmarks.shop.buyers import Sales
 from benchmarks.shop.requirements import LINES, failed
