@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-crash fuzz conformance bench-emulator audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-unit test-crash fuzz conformance demo demo-local screenshots bench bench-emulator audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +35,16 @@ fuzz: $(VENV)/.dev .fuzz/.made ## Ten minutes of requests that nobody has though
 
 conformance: $(VENV)/.run .conformance/.made ## The client library's own system tests, on the embedded emulator
 	$(BIN)/python tests/conformance/run.py $(TESTS)
+
+demo: $(VENV)/.dev ## From zero through a sale and back, on the cluster, with a report (DEMO=--help)
+	@$(BIN)/python -m demo $(DEMO)
+
+demo-local: $(VENV)/.dev ## The same sale without a cluster, on processes of this machine
+	@$(BIN)/python -m demo --local $(DEMO)
+
+REPORT ?= $(lastword $(sort $(wildcard .run/demo/*/report.html)))
+screenshots: $(VENV)/.dev ## Pictures of the last demo's report, for docs/
+	$(BIN)/python -m tools.screenshots $(REPORT) docs
 
 bench: $(VENV)/.dev ## The shop against the usual design and a floor, a quarter of an hour (PART="hot warm")
 	$(BIN)/python -m benchmarks.shop $(PART)

@@ -17,6 +17,9 @@ sys.path[:0] = [str(HERE / "common"), str(HERE / FUNCTION)]
 
 from functions_common import logs  # noqa: E402 - found through the path above
 from functions_common.settings import SettingsError  # noqa: E402
+from functions_common.starting import Start  # noqa: E402
+
+start = Start()
 
 if FUNCTION not in ("order", "inventory"):
     logs.fatal(f"Cannot start: FUNCTION is {FUNCTION!r}: not order or inventory")
@@ -58,9 +61,11 @@ def when_ready(_arbiter: object) -> None:
 def post_fork(_arbiter: object, _worker: object) -> None:
     """In the worker, before it loads the app: nothing that is imported is garbage."""
     gc.disable()
+    start.forked()
 
 
 def post_worker_init(_worker: object) -> None:
     """The app is loaded: what is there now stays, and is not looked through again."""
     gc.freeze()
     gc.enable()
+    start.loaded(FUNCTION, server.instance.revision)

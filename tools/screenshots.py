@@ -1,7 +1,10 @@
-"""Pictures of the shop's page: ``python -m tools.screenshots http://localhost:8080 FOLDER``.
+"""Pictures of what people see, at the widths of a phone and of a desk, light and dark.
 
-At the widths of a phone and of a desk, light and dark, after two orders and a refusal. It buys from
-the shop that it is shown: `make run`'s, say.
+``python -m tools.screenshots http://localhost:8080 FOLDER``: the shop's page, after two orders and
+a refusal. It buys from the shop that it is shown: `make run`'s, say.
+
+``python -m tools.screenshots FOLDER/report.html FOLDER``: a report of the demo, down to its first
+picture.
 """
 
 from __future__ import annotations
@@ -9,13 +12,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
 
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
@@ -28,33 +34,64 @@ def use(page: Page, product_id: str, quantity: int) -> None:
     page.locator("#news p:not(.warn)").wait_for()
 
 
-def take(url: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         found = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def pages(browser: Browser, url: str) -> Iterator[tuple[Page, str]]:
+    """The address opened at each width and scheme, and a name for the picture's file."""
+    for name, (width, height) in SIZES.items():
+        for scheme in SCHEMES:
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if scheme == "dark" else "light",
+            )
+            page = context.new_page()
+            page.goto(url)
+            yield page, f"{name}-{scheme}.png"
+            context.close()
+
+
+def take_page(url: str, folder: Path) -> None:
+    with chromium() as browser:
         page = browser.new_page()
         page.goto(url)
         page.locator("[data-product='P001']").wait_for()
         use(page, "P001", 2)
         page.get_by_role("button", name="Cancel the order").first.click()
         page.locator(".status.cancelled").first.wait_for()
-        for name, (width, height) in SIZES.items():
-            for scheme in SCHEMES:
-                context = browser.new_context(
-                    viewport={"width": width, "height": height},
-                    color_scheme="dark" if scheme == "dark" else "light",
-                )
-                page = context.new_page()
-                page.goto(url)
-                page.locator("[data-product='P002']").wait_for()
-                use(page, "P002", 1)
-                use(page, "P003", 1_000_000)
-                page.wait_for_load_state("networkidle")
-                page.screenshot(path=folder / f"page-{name}-{scheme}.png", full_page=name == "desk")
-                context.close()
-        browser.close()
+        for page, name in pages(browser, url):
+            page.locator("[data-product='P002']").wait_for()
+            use(page, "P002", 1)
+            use(page, "P003", 1_000_000)
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=folder / f"page-{name}", full_page=name.startswith("desk"))
+
+
+def take_report(report: Path, folder: Path) -> None:
+    with chromium() as browser:
+        for page, name in pages(browser, report.resolve().as_uri()):
+            shown = page.locator("figure").first.bounding_box()
+            if shown is None:
+                raise SystemExit(f"{report} shows no picture")
+            size = page.viewport_size or {"width": 0, "height": 0}
+            bottom = int(shown["y"] + shown["height"] + 16)
+            page.set_viewport_size({"width": size["width"], "height": bottom})
+            page.screenshot(path=folder / f"demo-{name}")
+
+
+def main(what: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if what.startswith(("http://", "https://")):
+        take_page(what, folder)
+    else:
+        take_report(Path(what), folder)
 
 
 if __name__ == "__main__":
-    take(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]))

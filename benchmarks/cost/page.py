@@ -28,7 +28,7 @@ def _lines(measured: Mapping[str, Usage]) -> Iterator[str]:
 What each act takes of Firestore, when nobody else wants the same at that moment: documents read,
 written and deleted, and round trips. Real processes did each of them over HTTP; the embedded
 emulator [counted](../emulators/firestore/README.md) as Firestore charges, and
-`tests/integration/test_cost.py` holds the code to these numbers. An order of L products is L + 1
+`tests/integration/test_cost.py` holds the code to these numbers. An order of L products is L
 reads, L + 2 writes and three round trips, however many products it has. What is repeated, refused,
 cancelled, fulfilled or swept below is an order of one product.
 

@@ -20,6 +20,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from benchmarks import results
+from benchmarks.cost import acts
 from benchmarks.shop import cold, layer, sales
 from benchmarks.shop.buyers import Sales
 from benchmarks.shop.requirements import LINES, failed
@@ -96,6 +97,10 @@ class Run:
         self.raw["seconds_to_first_answer"] = found
         self._ratio("cold_over_hello", found["order"], found["hello"])
 
+    def cost(self) -> None:
+        """What an order takes of Firestore, counted by the emulator."""
+        self.ratios |= acts.figures(acts.measure(self.logs))
+
     def _layer(self, key: str, which: str, rounds: int, seconds: float) -> None:
         with started(which) as address:
             layers = layer.layers(address, "P-layer")
@@ -137,6 +142,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "kill": Run.kill,
     "warm": Run.warm,
     "cold": Run.cold,
+    "cost": Run.cost,
 }
 
 

@@ -11,8 +11,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from support import cluster
 from support.cluster import Shop
+from tools.cluster import NAMESPACE, run
 
 
 def _missing() -> str | None:
@@ -29,9 +29,9 @@ def _missing() -> str | None:
 def shop() -> Iterator[Shop]:
     if missing := _missing():
         pytest.skip(missing)
-    cluster.run("make", "undeploy")
-    print(cluster.run("make", "deploy"))
+    run("make", "undeploy")
+    print(run("make", "deploy"))
     yield Shop()
-    cluster.run("make", "undeploy")
-    left = cluster.run("kubectl", "get", "namespace", cluster.NAMESPACE, check=False)
+    run("make", "undeploy")
+    left = run("kubectl", "get", "namespace", NAMESPACE, check=False)
     assert left == "", "make undeploy leaves nothing"

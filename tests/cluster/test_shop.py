@@ -12,7 +12,8 @@ from collections import Counter
 import pytest
 import requests
 from support import cluster
-from support.cluster import INVENTORY, Load, Service, Shop, get, kn, kubectl
+from support.cluster import Load, Service, Shop
+from tools.cluster import INVENTORY, get, in_a_pod, kn, kubectl, run_job
 
 USUAL_DESIGN = (
     "the usual design, a locking transaction an order: 23 orders/s, 83 of 100 answers 500"
@@ -52,7 +53,7 @@ def test_inventory_has_no_route_from_outside(shop: Shop) -> None:
 
 
 def test_a_pod_without_the_token_is_refused(shop: Shop) -> None:  # noqa: ARG001
-    said = cluster.in_a_pod("""
+    said = in_a_pod("""
 import json
 items = {"items": [{"product_id": "P001", "quantity": 1}]}
 print(json.dumps({
@@ -144,8 +145,8 @@ def test_a_split_between_two_revisions_and_the_way_back(shop: Shop) -> None:
 def test_reconcile_and_audit_as_jobs_from_their_cron_jobs(shop: Shop) -> None:
     product_id = new_product(10)
     shop.place(product_id, 3)
-    print(f"\nreconcile: {cluster.run_job('reconcile')}")
-    audited = cluster.run_job("audit")
+    print(f"\nreconcile: {run_job('reconcile')}")
+    audited = run_job("audit")
     print(f"audit: {audited}")
     assert audited["findings"] == 0
     assert audited["orders"] > 0

@@ -11,11 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 from support import tokens
-from support.browser import chromium
+from support.browser import CONTRASTS, DESK, PHONE
 from support.shop import Shop
-
-PHONE = ViewportSize(width=320, height=640)
-DESK = ViewportSize(width=1280, height=900)
 
 
 def unavailable(route: Route, retry_after: int) -> None:
@@ -24,12 +21,6 @@ def unavailable(route: Route, retry_after: int) -> None:
         headers={"Retry-After": str(retry_after), "Content-Type": "application/problem+json"},
         body=json.dumps({"detail": "Stock cannot be reached just now; try again."}),
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -229,35 +220,3 @@ def test_nothing_is_cut_off_and_text_stands_out(
         news(page, "Not ordered")
         assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
         assert page.evaluate(CONTRASTS) == []
-
-
-CONTRASTS = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgb = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const light = ([r, g, b]) => [r, g, b]
-    .map((part) => (part / 255 <= 0.03928 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, part, n) => sum + part * [0.2126, 0.7152, 0.0722][n], 0);
-  const behind = (element) => {
-    for (let each = element; each; each = each.parentElement) {
-      const color = rgb(getComputedStyle(each).backgroundColor);
-      if (color[3] === 255) return color;
-    }
-    return [255, 255, 255];
-  };
-  const faint = [];
-  for (const element of document.body.querySelectorAll("*")) {
-    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!own || !element.checkVisibility()) continue;
-    if (element.closest("[aria-disabled=true], noscript")) continue;
-    const [a, b] = [rgb(getComputedStyle(element).color), behind(element)].map(light);
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) faint.push(`${element.tagName} ${element.textContent}: ${ratio.toFixed(2)}`);
-  }
-  return faint;
-}"""
-"""Texts whose contrast is below what WCAG asks for (AA)."""

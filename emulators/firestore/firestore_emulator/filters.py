@@ -1,6 +1,7 @@
 """The where clause: compiled once a query, then asked of every document.
 
-As in the service, null and NaN equal nothing; only IS_NULL and IS_NAN find them.
+As in the service, null and NaN equal nothing; only IS_NULL and IS_NAN find them. A comparison that
+no value satisfies, such as != null, is no inequality: it orders nothing and needs no index.
 """
 
 import itertools
@@ -15,7 +16,7 @@ from firestore_emulator.errors import InvalidArgumentError
 from firestore_emulator.field_paths import NAME, FieldPath
 from firestore_emulator.messages import Document, StructuredQuery, Value
 from firestore_emulator.names import DocumentName
-from firestore_emulator.values import NAN_KEY, NULL_KEY, SortKey, sort_key
+from firestore_emulator.values import NAN_KEY, NULL_KEY, SortKey, inner_key, sort_key
 
 Test: TypeAlias = Callable[[Value], bool]
 
@@ -29,6 +30,7 @@ _RANGES: dict[str, Callable[[SortKey, SortKey], bool]] = {
     "GREATER_THAN": operator.gt,
     "GREATER_THAN_OR_EQUAL": operator.ge,
 }
+_INCOMPARABLE = frozenset({NULL_KEY, NAN_KEY})
 _LISTS = {
     "IN": MAX_DISJUNCTIONS,
     "ARRAY_CONTAINS_ANY": MAX_DISJUNCTIONS,
@@ -42,7 +44,10 @@ class Condition(Protocol):
     def leaves(self) -> Iterator["FieldCondition"]: ...
 
     def alternatives(self) -> Iterator[tuple["FieldCondition", ...]]:
-        """The ANDs of the condition written as an OR of them; a list's values are one."""
+        """The ANDs of the condition written as an OR of them; a list's values are one.
+
+        Without those that no document can satisfy.
+        """
         ...
 
     def disjunctions(self) -> int:
@@ -60,10 +65,11 @@ class FieldCondition:
     operator: str
     test: Test
     operands: int = 1
+    is_satisfiable: bool = True
 
     @property
     def is_inequality(self) -> bool:
-        return self.operator in _RANGES or self.operator in _NEGATIONS
+        return self.is_satisfiable and (self.operator in _RANGES or self.operator in _NEGATIONS)
 
     def matches(self, document: Document) -> bool:
         value = fields.of_document(document, self.path)
@@ -77,7 +83,8 @@ class FieldCondition:
         yield self
 
     def alternatives(self) -> Iterator[tuple["FieldCondition", ...]]:
-        yield (self,)
+        if self.is_satisfiable:
+            yield (self,)
 
     def disjunctions(self) -> int:
         return self.operands if self.operator in {"IN", "ARRAY_CONTAINS_ANY"} else 1
@@ -199,11 +206,12 @@ def _is_nan(value: Value) -> bool:
 def _field(field: StructuredQuery.FieldFilter) -> FieldCondition:
     path = field_paths.parse(field.field.field_path)
     name = _operator_name(field.op)
-    operands = _list(name, field.value) if name in _LISTS else [field.value]
+    in_list = name in _LISTS
+    operands = _list(name, field.value) if in_list else [field.value]
     if path == NAME:
         _check_name_filter(name, operands)
-    keys = [sort_key(operand) for operand in operands]
-    return FieldCondition(path, name, _test(name, keys), len(keys))
+    keys = list(map(inner_key if in_list else sort_key, operands))
+    return FieldCondition(path, name, _test(name, keys), len(keys), _is_satisfiable(name, keys))
 
 
 def _check_name_filter(name: str, operands: Iterable[Value]) -> None:
@@ -229,8 +237,15 @@ def _list(name: str, value: Value) -> Iterable[Value]:
     return operands
 
 
+def _is_satisfiable(name: str, keys: Iterable[SortKey]) -> bool:
+    """As the official emulator sees it: NOT_IN of null and 1 finds nothing, yet it orders."""
+    if name in _RANGES:
+        return not _INCOMPARABLE.issuperset(keys)
+    return name not in {"NOT_EQUAL", "NOT_IN"} or set(keys) != {NULL_KEY}
+
+
 def _test(name: str, keys: list[SortKey]) -> Test:
-    equalable = frozenset(keys) - {NULL_KEY, NAN_KEY}
+    equalable = frozenset(keys) - _INCOMPARABLE
     match name:
         case "EQUAL" | "IN":
             return lambda value: sort_key(value) in equalable
@@ -252,7 +267,7 @@ def _none_of(keys: frozenset[SortKey], *, never: bool) -> Test:
 
 def _in_range(compare: Callable[[SortKey, SortKey], bool], bound: SortKey) -> Test:
     """Ranges are within one type, and NaN is in none of them."""
-    if bound in {NULL_KEY, NAN_KEY}:
+    if bound in _INCOMPARABLE:
         return lambda _: False
 
     def test(value: Value) -> bool:

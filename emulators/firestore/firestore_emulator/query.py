@@ -97,7 +97,8 @@ class Query:
         inequalities = filters.inequality_paths(where)
         _check_inequalities(inequalities, explicit)
         _check_equality_on_name(where, inequalities)
-        _check_summed(summed, where, explicit, projection)
+        _check_summed(summed - inequalities, where, explicit)
+        _check_projected(summed, projection)
         return cls(
             selector=_selector(query),
             where=where,
@@ -263,12 +264,7 @@ def _asks_for_name(where: Condition) -> bool:
     return any(leaf.path == NAME for leaf in where.leaves())
 
 
-def _check_summed(
-    summed: frozenset[FieldPath],
-    where: Condition,
-    explicit: list[Order],
-    projection: tuple[FieldPath, ...] | None,
-) -> None:
+def _check_summed(summed: AbstractSet[FieldPath], where: Condition, explicit: list[Order]) -> None:
     """None of their fields can come after the name in an index."""
     ordered = {order.path for order in explicit}
     by_name = NAME in ordered or _asks_for_name(where)
@@ -279,6 +275,11 @@ def _check_summed(
             " __name__ and Firestore does not currently support such an index. Please try the"
             " query again with additional ordering on those fields."
         )
+
+
+def _check_projected(
+    summed: AbstractSet[FieldPath], projection: tuple[FieldPath, ...] | None
+) -> None:
     for path in summed:
         if projection is not None and path not in projection:
             raise InvalidArgumentError(

@@ -10,7 +10,7 @@ from firestore_emulator import fields, storable
 from firestore_emulator.errors import InvalidArgumentError
 from firestore_emulator.fields import Fields
 from firestore_emulator.messages import DocumentTransform, Value
-from firestore_emulator.values import sort_key
+from firestore_emulator.values import inner_key
 
 Transform: TypeAlias = DocumentTransform.FieldTransform
 
@@ -93,9 +93,9 @@ def _minimum(old: Value, operand: Value) -> Value:
 
 def _append_missing(old: Value | None, transform: Transform) -> Value:
     new = _array(_elements(old))
-    seen = {sort_key(element) for element in new.array_value.values}
+    seen = set(map(inner_key, new.array_value.values))
     for element in transform.append_missing_elements.values:
-        key = sort_key(element)
+        key = inner_key(element)
         if key not in seen:
             seen.add(key)
             new.array_value.values.append(element)
@@ -103,8 +103,8 @@ def _append_missing(old: Value | None, transform: Transform) -> Value:
 
 
 def _remove_all(old: Value | None, transform: Transform) -> Value:
-    removed = {sort_key(element) for element in transform.remove_all_from_array.values}
-    return _array(element for element in _elements(old) if sort_key(element) not in removed)
+    removed = set(map(inner_key, transform.remove_all_from_array.values))
+    return _array(element for element in _elements(old) if inner_key(element) not in removed)
 
 
 def _elements(old: Value | None) -> Iterable[Value]:

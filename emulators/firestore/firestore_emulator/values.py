@@ -15,6 +15,7 @@ from firestore_emulator.names import numeric_id
 SortKey: TypeAlias = tuple[int, object]
 
 
+_NANOS_PER_MICROSECOND = 1000
 _TO_POSITIVE = 10**19  # more than any 19 digits
 
 
@@ -41,6 +42,17 @@ def sort_key(value: Value) -> SortKey:
     if kind not in _KEYS:
         raise InvalidArgumentError(f"Value type is not supported: {kind or 'unset'}")
     return _KEYS[kind](value)
+
+
+def inner_key(value: Value) -> SortKey:
+    """Of a value in an array or a map, as it is stored: timestamps are cut to microseconds there.
+
+    By itself one that is compared with stored ones keeps its nanoseconds, and so equals none.
+    """
+    if not value.HasField("timestamp_value"):
+        return sort_key(value)
+    time = value.timestamp_value
+    return Rank.TIMESTAMP, (time.seconds, time.nanos - time.nanos % _NANOS_PER_MICROSECOND)
 
 
 def reference_key(name: str) -> SortKey:
@@ -84,7 +96,7 @@ def _geo_point(value: Value) -> SortKey:
 
 
 def _array(value: Value) -> SortKey:
-    return Rank.ARRAY, tuple(map(sort_key, value.array_value.values))
+    return Rank.ARRAY, tuple(map(inner_key, value.array_value.values))
 
 
 def _map(value: Value) -> SortKey:
@@ -92,7 +104,7 @@ def _map(value: Value) -> SortKey:
     if is_vector(value.map_value):
         elements = fields["value"].array_value.values if "value" in fields else ()
         return Rank.VECTOR, (len(elements), tuple(map(sort_key, elements)))
-    return Rank.MAP, tuple((name, sort_key(fields[name])) for name in sorted(fields))
+    return Rank.MAP, tuple((name, inner_key(fields[name])) for name in sorted(fields))
 
 
 # Python orders strings by code point, which is the order of their UTF-8 bytes.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -114,7 +116,25 @@ def _not_a_number(constant: str) -> None:
 
 def shaped(value: object, shape: type[T]) -> T:
     """The parsed JSON as a msgspec type; raises ``msgspec.ValidationError``."""
+    if shape not in _known:
+        _get_to_know(shape)
     return msgspec.convert(value, shape, builtin_types=(Decimal,))
+
+
+_known: set[type] = set()
+_one_at_a_time = threading.Lock()
+
+
+def _get_to_know(shape: type) -> None:
+    """Have msgspec look the type through, with nobody beside.
+
+    It does so when a type is first used, and not safely: where many threads were first at once, as
+    in a new process that a burst has waited for, the process crashed (msgspec 0.22).
+    """
+    with _one_at_a_time:
+        with suppress(msgspec.ValidationError):
+            msgspec.convert(None, shape, builtin_types=(Decimal,))
+        _known.add(shape)
 
 
 def body(request: Request, shape: type[T]) -> T:

@@ -11,7 +11,7 @@ from google.cloud.firestore_v1 import types
 from support.differential.session import DATABASE, ROOT, Outcome, Step
 
 _DESCENDING = 2
-_ABORTED = 10
+_NOT_FOUND, _FAILED_PRECONDITION, _ABORTED = 5, 9, 10
 
 
 class Difference(NamedTuple):
@@ -50,17 +50,36 @@ def _transform_of_the_name() -> list[Step]:
 def _writes_a_document_twice(step: Step, ours: Outcome, its: Outcome) -> bool:
     if step.method != "Commit" or isinstance(ours, str) or isinstance(its, str):
         return False
-    names = [
-        write.update.name or write.delete or write.transform.document
-        for write in step.request.writes
-    ]
+    names = [_written_document(write) for write in step.request.writes]
     others = zip(names, ours[0]["write_results"], its[0]["write_results"], strict=True)
     return all(names.count(name) > 1 for name, own, other in others if own != other)
+
+
+def _written_document(write: Any) -> str:
+    return str(write.update.name or write.delete or write.transform.document)
 
 
 def _written_and_deleted() -> list[Step]:
     name = f"{ROOT}/a/x"
     return [_commit({"update": {"name": name}}, {"delete": name})]
+
+
+def _replaces_a_field_without_a_name(step: Step, ours: Outcome, its: Outcome) -> bool:
+    if step.method != "Commit" or ours != "INVALID_ARGUMENT" or its == ours:
+        return False
+    malformed = set()
+    for write in step.request.writes:
+        if _written_document(write) in malformed:
+            return True
+        if "" in write.update.fields:
+            malformed.add(write.update.name)
+    return False
+
+
+def _field_without_a_name_deleted() -> list[Step]:
+    name = f"{ROOT}/a/x"
+    fields = {"": {"integer_value": 1}}
+    return [_commit({"update": {"name": name, "fields": fields}}, {"delete": name})]
 
 
 def _scans_names_downwards(step: Step, _: Outcome, its: Outcome) -> bool:
@@ -162,6 +181,44 @@ def _is_of_version_zero(step: Step, ours: Outcome, _: Outcome) -> bool:
     return ours == "FAILED_PRECONDITION" and zero in conditions
 
 
+def _is_of_a_deletion(step: Step, ours: Outcome, its: Outcome) -> bool:
+    """There a delete goes through, and another write finds its document missing."""
+    if ours != "FAILED_PRECONDITION":
+        return False
+    conditional = {
+        "Commit": getattr(step.request, "writes", ()),
+        "DeleteDocument": [step.request],
+        "UpdateDocument": [step.request],
+    }.get(step.method, ())
+    versioned = [each for each in conditional if each.current_document.HasField("update_time")]
+    if isinstance(its, str):
+        return its == "NOT_FOUND" and bool(versioned)
+    return any(step.method == "DeleteDocument" or getattr(each, "delete", "") for each in versioned)
+
+
+def _is_of_a_deletion_in_a_batch(step: Step, ours: Outcome, its: Outcome) -> bool:
+    if step.method != "BatchWrite" or isinstance(ours, str) or isinstance(its, str):
+        return False
+    codes = zip(step.request.writes, ours[0]["status"], its[0]["status"], strict=True)
+    other = [each for each in codes if each[1] != each[2]]
+    return bool(other) and all(
+        write.current_document.HasField("update_time")
+        and (own.get("code"), official.get("code")) == (_FAILED_PRECONDITION, _NOT_FOUND)
+        for write, own, official in other
+    )
+
+
+def _deleted_at_its_deletion() -> list[Step]:
+    name = f"{ROOT}/a/x"
+    deletion = {"update_time": {"seconds": 1}}
+    request = types.DeleteDocumentRequest.pb()(name=name, current_document=deletion)
+    return [
+        _commit({"update": {"name": name}}),
+        _commit({"delete": name}),
+        Step("DeleteDocument", request),
+    ]
+
+
 DIFFERENCES = [
     Difference(
         "A missing document that was deleted has an update_time in the official emulator.",
@@ -174,6 +231,13 @@ DIFFERENCES = [
         "With an update_time the target document must exist (Precondition.update_time).",
         _is_of_version_zero,
         [_commit({"update": {"name": f"{ROOT}/a/x"}, "current_document": {"update_time": {}}})],
+        diverges=True,
+    ),
+    Difference(
+        "For the official emulator a deleted document has the version of its deletion.",
+        "With an update_time the target document must exist (Precondition.update_time).",
+        lambda *each: _is_of_a_deletion(*each) or _is_of_a_deletion_in_a_batch(*each),
+        _deleted_at_its_deletion(),
         diverges=True,
     ),
     Difference(
@@ -209,6 +273,15 @@ DIFFERENCES = [
         "WriteResult is the result of its own write, without a time after a delete (its proto).",
         _writes_a_document_twice,
         _written_and_deleted(),
+    ),
+    Difference(
+        "Of a document that a commit writes twice the official emulator checks only what is left"
+        " of it in the end.",
+        "The service checks every write before it looks at a document, and a field name is not"
+        " empty (Firestore's limits on field names).",
+        _replaces_a_field_without_a_name,
+        _field_without_a_name_deleted(),
+        diverges=True,
     ),
 ]
 

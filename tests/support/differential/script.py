@@ -4,7 +4,6 @@ No request has to wait for a lock, because the official emulator takes 2 s for e
 transaction has read below a top collection, only it writes there.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
@@ -20,7 +19,6 @@ PATHS = ("p", "q", "r", "m.n", "m.o", "`a b`")
 NAN, INFINITY = float("nan"), float("inf")
 WRONG_NAMES = ("a", "a/", "a//b", "a/./b/x", "a/__x__", "/a/x", "a/x/c")
 WRONG_PATHS = ("", ".", "p.", "1a", "`p", "__x__", "__name__", "p..q")
-_RANGES = {1, 2, 3, 4}
 
 Value = types.Value.pb()
 Query = types.StructuredQuery.pb()
@@ -218,10 +216,6 @@ class Script:
             return Query.Filter(unary_filter=unary)
         operator = self._pick(1, 2, 3, 4, 5, 5, 5, 6, 7, 8, 9, 10)
         operand = self._value()
-        if operator in _RANGES and (
-            operand.HasField("null_value") or math.isnan(operand.double_value)
-        ):  # nothing is less or more than these, so the official one looks at nothing else
-            operand = Value(integer_value=0)
         if operator in {8, 9, 10} and not self._chance(0.05):
             values = [self._value(flat=True) for _ in range(self._random.randint(1, 3))]
             operand = Value(array_value={"values": values})

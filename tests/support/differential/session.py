@@ -133,7 +133,7 @@ class Session:
             if field.name in _PASSING:
                 continue
             if field.name in {"update_time", "create_time"}:
-                plain[field.name] = self._version(value)
+                plain[field.name] = "missing" if _is_missing(message) else self._version(value)
             elif field.name == "transaction":
                 plain[field.name] = True
             elif field.type != FieldDescriptor.TYPE_MESSAGE:
@@ -161,6 +161,11 @@ class Session:
 
     def _version(self, time: Timestamp) -> int:
         return self._versions.setdefault((time.seconds, time.nanos), len(self._versions))
+
+
+def _is_missing(message: Message) -> bool:
+    """A document that is listed for those below it: no version that both emulators know of."""
+    return isinstance(message, types.Document.pb()) and not message.HasField("create_time")
 
 
 def _is_map(field: FieldDescriptor) -> bool:

@@ -15,6 +15,7 @@ from support.firestore_messages import (
     orders,
     plain,
     put,
+    reference,
 )
 
 from firestore_emulator.aggregation import Aggregation
@@ -166,6 +167,14 @@ def test_aliases() -> None:
 def test_refused(aggregations: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         run(*aggregations)
+
+
+def test_an_inequality_of_the_summed_field_orders_it_before_the_name() -> None:
+    first = field_filter("__name__", "GREATER_THAN_OR_EQUAL", reference("c/a"))
+    with pytest.raises(InvalidArgumentError, match=r"fields \[x\] after __name__"):
+        run(total("x"), where=first)
+    above = field_filter("x", "GREATER_THAN", 1)
+    assert run(total("x"), where=composite("AND", first, above)) == {"field_1": 2.5}
 
 
 def test_refused_for_its_query() -> None:

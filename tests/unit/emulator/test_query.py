@@ -129,6 +129,13 @@ def test_field_filter(operator: str, operand: Plain, expected: list[str]) -> Non
     assert ids(query(field_filter("v", operator, operand), order=["v"])) == expected
 
 
+def test_timestamps_in_a_list_of_operands_are_cut_to_microseconds_and_others_are_not() -> None:
+    finer = Value(timestamp_value={"seconds": 1_577_836_800, "nanos": 999})
+    assert ids(query(field_filter("v", "IN", [finer]))) == ["time"]
+    assert ids(query(field_filter("v", "EQUAL", finer))) == []
+    assert ids(query(field_filter("v", "LESS_THAN", finer))) == ["time"]
+
+
 @pytest.mark.parametrize(
     ("operator", "expected"),
     [
@@ -194,6 +201,33 @@ def test_inequality_fields_follow_the_orders_in_the_last_ones_direction() -> Non
         (("b",), True),
         (("__name__",), True),
     )
+
+
+@pytest.mark.parametrize(
+    ("operator", "operand"),
+    [
+        ("LESS_THAN", None),
+        ("GREATER_THAN_OR_EQUAL", NAN),
+        ("NOT_EQUAL", None),
+        ("NOT_IN", [None, None]),
+    ],
+)
+def test_an_unsatisfiable_comparison_is_no_inequality(operator: str, operand: Plain) -> None:
+    nothing = field_filter("other", operator, operand)
+    named = field_filter("__name__", "EQUAL", reference("v/5"))
+    assert ids(query(nothing, order=["__name__"])) == []
+    assert ids(query(composite("AND", nothing, named))) == []
+
+
+def test_in_an_or_an_unsatisfiable_comparison_asks_for_no_field() -> None:
+    nothing = field_filter("other", "NOT_EQUAL", None)
+    assert ids(query(composite("OR", nothing, field_filter("v", "EQUAL", 6)))) == ["6"]
+
+
+@pytest.mark.parametrize("operand", [[None, 1], [None, NAN], [NAN]])
+def test_a_not_in_of_more_than_null_is_an_inequality(operand: Plain) -> None:
+    with pytest.raises(InvalidArgumentError, match="after the key"):
+        Query.compile(query(field_filter("v", "NOT_IN", operand), order=["__name__"]))
 
 
 def test_documents_without_an_ordered_field_are_excluded() -> None:

@@ -105,6 +105,13 @@ def test_arrays(kind: str, old: Plain, operands: list[Plain], expected: object) 
     assert result is None
 
 
+def test_elements_are_compared_in_microseconds() -> None:
+    stored = Value(timestamp_value={"seconds": 1})
+    finer = Value(timestamp_value={"seconds": 1, "nanos": 999})
+    assert after([stored], array("append_missing_elements", finer))[0] == [stored.timestamp_value]
+    assert after([stored], array("remove_all_from_array", finer))[0] == []
+
+
 def test_nan_is_one_element() -> None:
     new, _ = after([NAN], array("append_missing_elements", NAN))
     assert same(new, [NAN])

@@ -1,0 +1,1 @@
+"""`make demo`: see the shop wake from zero, sell out a product, and go back to sleep."""

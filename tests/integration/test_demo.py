@@ -1,0 +1,167 @@
+"""The demo without a cluster, as `make demo-local` runs it; its report in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from demo import cold_start, figures, report
+from demo.recording import Recording, Where
+from local.stack import ROOT
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+from support.browser import CONTRASTS, DESK, PHONE
+from support.recordings import on_knative
+
+CODE = os.pathsep.join([str(ROOT), str(ROOT / "emulators/firestore")])
+
+
+def demo(folder: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "demo", "--local", "--out", str(folder), *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": CODE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def left_of(folder: Path) -> list[str]:
+    """Processes of the run that are still there: each has the log of it open, or its ports."""
+    said = (folder / "make-run.log").read_text()
+    ports = re.findall(r"127\.0\.0\.1:(\d+)", said)
+    assert ports
+    with_port = subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True)
+    return [
+        line for line in with_port.stdout.splitlines() if any(f":{port}" in line for port in ports)
+    ]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("demo")
+    with demo(folder, "--seconds", "5", "--buyers", "40") as running:
+        said, _ = running.communicate(timeout=90)
+    assert running.returncode == 0, said
+    return folder, said
+
+
+def test_it_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
+    folder, said = ran
+    recording = Recording.load(folder / "data.json")
+    assert str(folder / "report.html") in said
+    assert recording.where is Where.PROCESSES
+    assert report.agrees(recording)
+    assert {each.status for each in recording.answers} == {201, 409}
+    seen = [each.available for each in recording.stock]
+    assert seen == sorted(seen, reverse=True)
+    assert seen[-1] == min(seen) == 0
+    assert recording.checks is not None
+    assert {each.order_id for each in recording.answers if each.status == 201} == set(
+        recording.checks.stored
+    )
+    at_most = figures.at_most(figures.Outcomes.of(recording.answers))
+    assert recording.spent is not None
+    assert 0 < recording.spent.writes <= at_most.writes
+    assert left_of(folder) == []
+
+
+def test_processes_say_where_their_start_went(ran: tuple[Path, str]) -> None:
+    """The lines that order and inventory log of themselves, and that the demo reads."""
+    recording = Recording.load(ran[0] / "data.json")
+    assert {pod.service for pod in recording.pods.values()} == {"order", "inventory"}
+    for pod in recording.pods.values():
+        assert pod.start is not None
+        assert 0 < pod.start.forked - pod.start.process < pod.start.loaded - pod.start.process < 30
+        assert pod.start.firestore is not None
+        assert pod.first is not None
+    assert cold_start.from_zero(recording) is None, "nothing was asleep"
+    assert "no time from zero here" in report.page(recording)
+
+
+def test_ctrl_c_ends_it_and_keeps_what_was_seen(tmp_path: Path) -> None:
+    with demo(tmp_path, "--seconds", "60", "--buyers", "40") as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if line.startswith("one order"):
+                break
+        time.sleep(1.5)
+        running.send_signal(signal.SIGINT)
+        said, _ = running.communicate(timeout=60)
+    assert running.returncode == 1, said
+    assert "ended by hand" in said
+    assert "Traceback" not in said
+    recording = Recording.load(tmp_path / "data.json")
+    assert recording.ended_early == "ended by hand"
+    assert recording.answers
+    assert "Not all of it was shown" in (tmp_path / "report.html").read_text()
+    assert left_of(tmp_path) == []
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """The report of a run on Knative; whatever it asks for from elsewhere is noted."""
+    report.write(on_knative(), tmp_path)
+    with browser.new_context(viewport=DESK) as context:
+        page = context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((tmp_path / "report.html").as_uri())
+        yield page
+        assert asked == [(tmp_path / "report.html").as_uri()]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_report_fits_and_its_text_stands_out(
+    page: Page, size: ViewportSize, scheme: str
+) -> None:
+    page.set_viewport_size(size)
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
+    assert page.evaluate(CONTRASTS) == []
+    pictures = page.get_by_role("img")
+    assert pictures.count() == 2, "each is drawn for two widths, and shown once"
+    for each in pictures.all():
+        box = each.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= size["width"]
+        assert page.evaluate(CUT_OFF, each.element_handle()) == []
+
+
+CUT_OFF = """(picture) => {
+  const whole = picture.getBoundingClientRect();
+  return [...picture.querySelectorAll("text")]
+    .filter((text) => {
+      const box = text.getBoundingClientRect();
+      return box.left < whole.left || box.right > whole.right || box.bottom > whole.bottom;
+    })
+    .map((text) => text.textContent);
+}"""
+"""Texts that lie outside of their picture."""
+
+
+def test_the_parts_of_the_start_can_be_read_as_a_table(page: Page) -> None:
+    page.get_by_text("As a table").click()
+    rows = page.locator("details").get_by_role("row")
+    expect(rows.filter(has_text="order: imports")).to_contain_text("500 ms")
+    expect(rows.last).to_contain_text("2,000 ms")
+
+
+def test_both_counts_stand_side_by_side(page: Page) -> None:
+    row = page.get_by_role("row").filter(has_text="GET /orders, every page")
+    expect(row).to_contain_text(re.compile(r"^Confirmed orders.*33yes$"))
+
+
+def test_data_is_plain_json(ran: tuple[Path, str]) -> None:
+    data = json.loads((ran[0] / "data.json").read_text())
+    assert {"answers", "stock", "phases", "checks"} <= data.keys()

@@ -1,0 +1,76 @@
+"""The load's HTTP client, against servers of known manners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from demo.client import Client, NoAnswerError, Response
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def asked(serve: Serve, times: int) -> list[Response | str]:
+    """What a client gets from a server of these manners, again and again."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):  # the client has gone
+            await serve(reader, writer)
+        writer.close()
+        await writer.wait_closed()
+
+    async def ask() -> list[Response | str]:
+        server = await asyncio.start_server(connected, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        found: list[Response | str] = []
+        async with server, Client(f"http://127.0.0.1:{port}", "shop.example.com") as client:
+            for _ in range(times):
+                try:
+                    found.append(await client.ask("POST", "/orders", b"{}"))
+                except NoAnswerError as error:
+                    found.append(str(error))
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)
+        return found
+
+    return asyncio.run(ask())
+
+
+def test_the_client_keeps_its_connection_and_reads_chunks() -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            assert b"Host: shop.example.com\r\n" in head
+            await reader.readexactly(2)
+            writer.write(b"HTTP/1.1 201 Created\r\nX-Pod: p\r\nTransfer-Encoding: chunked\r\n\r\n")
+            writer.write(b"2\r\n{}\r\n")
+            await writer.drain()
+            writer.write(b"1\r\n!\r\n0\r\n\r\n")
+
+    found = asked(serve, 3)
+    assert connections == 1
+    for each in found:
+        assert isinstance(each, Response)
+        assert (each.status, each.headers["x-pod"], each.body) == (201, "p", b"{}!")
+
+
+def test_the_client_sends_nothing_twice() -> None:
+    requests = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        requests += 1
+        await reader.readuntil(b"\r\n\r\n")
+        if requests == 1:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}")
+
+    first, *others = asked(serve, 3)
+    assert isinstance(first, Response)
+    assert requests == 3, "a closed connection is noticed, and not tried"
+    assert all(isinstance(each, str) for each in others)

@@ -1,0 +1,45 @@
+"""What the benchmarks count, on runs small enough to count by hand."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from benchmarks import results
+from benchmarks.shop.buyers import Sales
+from benchmarks.shop.requirements import LINES, failed
+
+
+def test_an_order_that_failed_is_not_sold() -> None:
+    sales = Sales(2.0, [0.01] * 10, Counter({"503": 4}))
+    sales.add(Sales(3.0, [0.02] * 5, Counter({"503": 1, "TimeoutError": 2})))
+    assert sales.per_second == 15 / 5
+    assert sales.failures == {"503": 5, "TimeoutError": 2}
+    assert sales.figures()["p50_ms"] == 10
+
+
+def test_a_sale_without_orders_has_no_latency() -> None:
+    assert Sales(2.0).figures()["p50_ms"] is None
+
+
+@pytest.mark.parametrize(
+    ("key", "holding", "missing"),
+    [("hot_over_many", 0.9, 0.89), ("cold_over_hello", 1.5, 1.51), ("many_ratio", 1.2, 1.1)],
+)
+def test_a_requirement_has_a_side(key: str, holding: float, missing: float) -> None:
+    assert failed({key: holding}) == []
+    assert [line.key for line in failed({key: missing})] == [key]
+
+
+def test_what_was_not_measured_is_not_missed() -> None:
+    assert failed({}) == []
+    assert len({line.key for line in LINES}) == len(LINES)
+
+
+def test_results_of_other_benchmarks_stay(tmp_path: Path) -> None:
+    kept = tmp_path / "results.json"
+    results.merge({"a": 1, "b": {"c": 2}}, kept)
+    results.merge({"a": 3}, kept)
+    assert json.loads(kept.read_text()) == {"a": 3, "b": {"c": 2}}

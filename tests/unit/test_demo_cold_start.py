@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from demo import cold_start, pods
+from demo.pods import Replicas, note_pod
+from demo.recording import Asked, Handled, Pod, Recording, Start
+from support.recordings import INVENTORY, ORDER, SECOND, answer, on_knative
+
+
+def told(recording: Recording) -> dict[str, float]:
+    found = cold_start.from_zero(recording)
+    assert found is not None
+    assert found.order.parts[0].began == found.began
+    for before, after in zip(found.order.parts, found.order.parts[1:], strict=False):
+        assert before.ended == after.began, "no gap, no overlap"
+    assert sum(part.seconds for part in found.order.parts) == pytest.approx(found.seconds)
+    return {part.name: round(part.seconds, 3) for part in found.order.parts}
+
+
+def test_the_parts_follow_one_another_and_add_up_to_the_whole() -> None:
+    recording = on_knative()
+    assert told(recording) == {
+        cold_start.KNATIVE: 0.1,
+        cold_start.SCHEDULING: 0.1,
+        cold_start.CONTAINER: 0.3,
+        cold_start.PROCESS: 0.2,
+        cold_start.IMPORTS: 0.5,
+        cold_start.ROUTE: 0.1,
+        cold_start.REQUEST: 0.6,
+        cold_start.BACK: 0.1,
+    }
+    found = cold_start.from_zero(recording)
+    assert found is not None
+    assert [(each.name, each.began) for each in found.order.beside] == [
+        (cold_start.FIRST_CALL, 11.1)
+    ]
+    assert found.inventory is not None
+    assert found.inventory.service == "inventory"
+    assert found.waited["inventory"] == 550.0
+    assert found.disagreement == 0.0
+
+
+def test_a_moment_that_nobody_told_makes_two_parts_one() -> None:
+    recording = on_knative()
+    recording.pods[ORDER].start = None
+    parts = told(recording)
+    assert parts[cold_start.ROUTE] == 1.1, "container, process and imports are in it"
+    assert cold_start.IMPORTS not in parts
+
+
+def test_clocks_that_disagree_are_told_of() -> None:
+    recording = on_knative()
+    start = recording.pods[ORDER].start
+    assert start is not None
+    start.process = 9.95  # before it was scheduled, at 10.2
+    assert told(recording)[cold_start.CONTAINER] == 0.0
+    found = cold_start.from_zero(recording)
+    assert found is not None
+    assert found.disagreement == pytest.approx(0.25)
+
+
+def test_an_order_that_woke_nobody_is_not_from_zero() -> None:
+    recording = on_knative()
+    recording.answers[0].cold = False
+    assert cold_start.from_zero(recording) is None
+    recording = on_knative()
+    recording.pods[ORDER].created = 9.0
+    assert cold_start.from_zero(recording) is None, "its pod was there before"
+
+
+def test_the_pod_is_the_one_that_answered() -> None:
+    recording = on_knative()
+    recording.answers.insert(0, answer(10.0, 12.0, cold=True, pod=SECOND))
+    recording.pods[SECOND].created = 10.3
+    del recording.answers[1]
+    found = cold_start.from_zero(recording)
+    assert found is not None
+    assert found.order.parts[0].ended == 10.3
+
+
+class Watched:
+    """A recording whose time stands where it was put, a thousand seconds after 1970."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.recording = on_knative()
+        self.recording.pods, self.recording.asked = {}, []
+        self.recording.began_at = 1000.0
+        monkeypatch.setattr(Recording, "now", lambda _: self.now)
+
+    def wall(self, at: float) -> str:
+        return datetime.fromtimestamp(1000.0 + at, UTC).isoformat().replace("+00:00", "Z")
+
+    def tell(
+        self, now: float, change: str, created: float, *true: str, ending: bool = False
+    ) -> Pod:
+        self.now = now
+        meta = {
+            "name": ORDER,
+            "labels": {pods.SERVICE: "order"},
+            "creationTimestamp": self.wall(int(created)),
+        }
+        if ending:
+            meta["deletionTimestamp"] = self.wall(int(now))
+        conditions = [
+            {"type": each, "status": "True", "lastTransitionTime": self.wall(int(now))}
+            for each in true
+        ]
+        conditions.append(
+            {"type": "Initialized", "status": "False", "lastTransitionTime": self.wall(0)}
+        )
+        found = {"metadata": meta, "status": {"conditions": conditions}}
+        return note_pod(self.recording, change, found)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return Watched(monkeypatch)
+
+
+def test_a_pods_life_as_the_watch_tells_it(watched: Watched) -> None:
+    watched.tell(10.5, "ADDED", 10.4)
+    watched.tell(10.6, "MODIFIED", 10.4, "PodScheduled")
+    watched.tell(11.7, "MODIFIED", 10.4, "PodScheduled", "Ready")
+    watched.tell(12.7, "MODIFIED", 10.4, "PodScheduled", "Ready")
+    watched.tell(40.2, "MODIFIED", 10.4, "PodScheduled", "Ready", ending=True)
+    pod = watched.tell(45.1, "DELETED", 10.4, "PodScheduled", ending=True)
+    assert (pod.created, pod.scheduled, pod.ready) == (10.5, 10.6, 11.7)
+    assert (pod.ending, pod.gone) == (40.2, 45.1)
+    assert list(watched.recording.pods.values()) == [pod]
+
+
+def test_a_pod_from_before_has_the_times_that_kubernetes_kept(watched: Watched) -> None:
+    pod = watched.tell(60.0, "ADDED", 3.0)
+    assert pod.created == 3.0
+
+
+def test_replicas_are_counted_over_revisions(watched: Watched) -> None:
+    replicas = Replicas(watched.recording)
+
+    def tell(now: float, change: str, name: str, wanted: int) -> None:
+        watched.now = now
+        meta = {"name": name, "labels": {pods.SERVICE: "order"}}
+        replicas.note(change, {"metadata": meta, "spec": {"replicas": wanted}})
+
+    tell(1.0, "ADDED", "order-00001", 0)
+    tell(2.0, "ADDED", "order-00002", 2)
+    tell(3.0, "MODIFIED", "order-00002", 2)
+    tell(4.0, "MODIFIED", "order-00001", 1)
+    tell(5.0, "DELETED", "order-00002", 2)
+    assert watched.recording.asked == [
+        Asked(1.0, "order", 0),
+        Asked(2.0, "order", 2),
+        Asked(4.0, "order", 3),
+        Asked(5.0, "order", 1),
+    ]
+
+
+def test_a_start_is_read_from_the_functions_log(watched: Watched) -> None:
+    lines = [
+        {"message": "Starting gunicorn"},
+        {
+            "message": "Started",
+            "process_started_at": watched.wall(10),
+            "ms": {"total": 700.0, "process": 200.0, "imports": 500.0},
+        },
+        {"message": "GET /health 200", "cold": False, "time": watched.wall(11)},
+        {"message": "Firestore reached", "time": watched.wall(11), "ms": {"firestore": 250.0}},
+        {
+            "message": "POST /orders 201",
+            "cold": True,
+            "time": watched.wall(12),
+            "ms": {"total": 900.0, "inventory": 800.0},
+        },
+    ]
+    pod = Pod(INVENTORY, "inventory", created=9.0)
+    pods.note_log(watched.recording, pod, [*map(json.dumps, lines), '{"message": "cut o'])
+    assert pod.start == Start(10.0, 10.2, 10.7, firestore=(10.75, 11.0))
+    assert pod.first == Handled(11.1, 12.0, {"total": 900.0, "inventory": 800.0})

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from demo import report, summary
+from demo.recording import Recording, Where
+from demo.svg import steps, ticks
+from demo.timeline import timeline
+from demo.view import Now, line, picture
+from rich.console import Console
+from support.recordings import on_knative
+
+
+def values(recording: Recording) -> dict[str, str]:
+    return {each.name: each.value for each in summary.all_figures(recording)}
+
+
+def test_its_figures_are_those_that_one_counts_by_hand() -> None:
+    found = values(on_knative())
+    assert found["Buyers who came"] == "4"
+    assert found["Orders confirmed"] == "3"
+    assert found["Refused"] == "1"
+    assert found["Failed"] == "0"
+    assert found["Hot product: sold out"] == "4.4 s"
+    assert found["Pods of order that were started"] == "2"
+    assert found["Pod-seconds of order"] == "156", "10.2 to 90, 13.3 to 90, rounded down"
+    assert found["Pod-seconds of inventory"] == "89"
+    counted = "Firestore, as the emulator counted, for 1,000 confirmed orders"
+    assert found[counted] == "$0.0040", "12 thousandths of a cent for three"
+    assert found["Orders that met a cold start"] == "2"
+    assert found["Waiting, p50 and p99: everybody wants one product"] == "100 ms, 400 ms"
+
+
+def test_it_needs_nothing_else() -> None:
+    page = report.page(on_knative())
+    assert "<script" not in page
+    assert re.findall(r"(?:src|href|url)\s*[=(]", page) == []
+    assert "@import" not in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_it_says_how_a_run_ended_early() -> None:
+    recording = on_knative()
+    recording.ended_early, recording.checks = "ended by <hand>", None
+    recording.phases[-1].ended = None
+    page = report.page(recording)
+    assert "Not all of it was shown: ended by &lt;hand&gt;." in page
+    assert "There was no second count" in page
+
+
+def test_a_run_that_ended_before_its_first_order_has_a_report_too() -> None:
+    recording = on_knative()
+    recording.answers, recording.stock, recording.pods, recording.asked = [], [], {}, []
+    recording.phases, recording.checks = recording.phases[:1], None
+    assert "waiting for zero" in report.page(recording)
+
+
+def test_all_of_it_is_kept_and_read_again(tmp_path: Path) -> None:
+    recording = on_knative()
+    written = report.write(recording, tmp_path)
+    assert {path.name for path in written} == {
+        "report.html",
+        "timeline.svg",
+        "from-zero.svg",
+        "data.json",
+    }
+    assert Recording.load(tmp_path / "data.json") == recording
+    for path in tmp_path.glob("*.svg"):
+        assert ET.fromstring(path.read_text()).tag.endswith("svg")  # noqa: S314 - our own
+
+
+@pytest.mark.parametrize("width", [report.NARROW, report.WIDE])
+def test_the_stock_goes_down_to_the_floor_and_not_below(width: float) -> None:
+    """The last line of the picture: its lowest corner is where the axis' zero is drawn."""
+    drawn = timeline(on_knative(), width, alone=False)
+    stock = re.findall(r'<polyline class="main" points="([^"]+)"', drawn)[-1]
+    heights = [float(point.split(",")[1]) for point in stock.split()]
+    assert heights == sorted(heights), "downwards only"
+    floor = re.findall(r'<text class="soft" x="[^"]+" y="([^"]+)" text-anchor="end">0<', drawn)[-1]
+    assert max(heights) == pytest.approx(float(floor) - 4, abs=0.1)
+
+
+def test_ticks_are_round_and_cover_what_is_shown() -> None:
+    assert ticks(10, 4) == [0, 5, 10]
+    assert ticks(2861, 4) == [0, 1000, 2000, 3000]
+    assert ticks(0.0, 4)[0] == 0
+
+
+def test_a_value_holds_until_its_next_change() -> None:
+    assert steps([(0, 1), (2, 5), (4, 0)], 1, 6) == [(1, 1), (2, 1), (2, 5), (4, 5), (4, 0), (6, 0)]
+
+
+def test_the_live_view_has_all_that_one_wants_to_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recording, "now", lambda _: 15.2)
+    recording = on_knative()
+    recording.phases, recording.asked = recording.phases[:3], recording.asked[:2]
+    for pod in recording.pods.values():
+        pod.ending = pod.gone = None
+    now = Now.of(recording, in_flight=7)
+    console = Console(file=io.StringIO(), width=80, force_terminal=False)
+    console.print(picture(now, recording))
+    assert isinstance(console.file, io.StringIO)
+    shown = " ".join(console.file.getvalue().split())
+    for text in (
+        "everybody wants one product · 3 s",
+        "order 1 0 2 ■■",
+        "in flight 7",
+        "orders/s 1 ",
+        "p99 2000 ms",
+        "refused 1",
+        "cold starts met 2",
+        "sold out",
+    ):
+        assert text in shown, shown
+    assert "order 2/1 inventory 1/0" in line(now, Where.KNATIVE)
+    assert "order 2" not in line(now, Where.PROCESSES), "there are no pods"

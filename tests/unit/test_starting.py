@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from functions_common import starting
+from functions_common.starting import Start, process_age
+
+
+def test_the_age_of_this_process_is_what_ps_says() -> None:
+    said = subprocess.run(
+        ["ps", "-o", "etimes=", "-p", str(os.getpid())], capture_output=True, text=True, check=True
+    )
+    age = process_age()
+    assert age is not None
+    assert age == pytest.approx(int(said.stdout), abs=2)
+
+
+def test_the_parts_of_a_start_add_up(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "process_age", lambda: 0.25)
+    with caplog.at_level(logging.INFO, logger="functions"):
+        start = Start()
+        time.sleep(0.02)
+        start.forked()
+        time.sleep(0.03)
+        start.loaded("order", "order-00001")
+    (line,) = caplog.records
+    fields = line.__dict__["fields"]
+    assert (fields["function"], fields["revision"]) == ("order", "order-00001")
+    ms = fields["ms"]
+    assert ms["total"] == pytest.approx(ms["process"] + ms["imports"], abs=0.2)
+    assert 270 <= ms["process"] < 500
+    assert 30 <= ms["imports"] < 260
+    began = datetime.fromisoformat(fields["process_started_at"])
+    assert (datetime.now(UTC) - began).total_seconds() == pytest.approx(
+        ms["total"] / 1000, abs=0.05
+    )
+
+
+def test_without_proc_a_start_is_counted_from_here(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "process_age", lambda: None)
+    with caplog.at_level(logging.INFO, logger="functions"):
+        Start().loaded("order", None)
+    (line,) = caplog.records
+    assert line.__dict__["fields"]["ms"]["process"] == 0
