@@ -97,8 +97,17 @@ def issuer(shop: Shop) -> Iterator[None]:
     kubectl("delete", "pod,service", "issuer", "--wait=false")
 
 
+DELIVERY = f"""
+import uuid
+key, delivery = {{"Idempotency-Key": uuid.uuid4().hex}}, {{"delta": 1000, "reason": "delivery"}}
+path = "/products/{PRODUCT}/adjustments"
+ask("POST", path, "operator", json=delivery, headers=key).raise_for_status()
+"""
+
+
 @pytest.fixture(scope="module")
 def doors(shop: Shop, issuer: None) -> Iterator[Doors]:  # noqa: ARG001
+    cluster.in_a_pod(DELIVERY)  # the catalogue's stock is too little for so many cells
     settings: dict[str, Any] = {**tokens.environment(jwks_url=KEYS)}
     given = [f"{name}={value}" for name, value in settings.items() if value]
     kn("service", "update", "order", *(part for each in given for part in ("--env", each)))

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from support import tokens
-from support.described import UNAUTHORIZED, Shop, described, described_shop
+from support.described import UNAUTHORIZED, Shop, api, described_shop
 
 NOT_FOUND, METHOD_NOT_ALLOWED = 404, 405
 
@@ -26,8 +25,7 @@ BOUNDED = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-ORDER_API = schemathesis.openapi.from_dict(described("order"))
-INVENTORY_API = schemathesis.openapi.from_dict(described("inventory"))
+ORDER_API, INVENTORY_API = api("order"), api("inventory")
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
@@ -89,8 +88,7 @@ class Door:
 
 
 def operations(name: str) -> list[Any]:
-    api = schemathesis.openapi.from_dict(described.described(name))
-    return [found.ok() for found in api.get_all_operations()]  # type: ignore[union-attr]
+    return [found.ok() for found in described.api(name).get_all_operations()]  # type: ignore[union-attr]
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import schemathesis
 from flask import Flask
 from schemathesis import Case, CheckContext, Response
 from schemathesis.specs.openapi import checks
+from schemathesis.specs.openapi.schemas import OpenApiSchema
 from tools import openapi
 
 from functions_common.firestore import Connection
@@ -45,6 +46,13 @@ def described(name: str) -> dict[str, Any]:
     description = openapi.kept(name)
     assert description is not None
     return description
+
+
+def api(name: str) -> OpenApiSchema:
+    """What to make requests from; who calls is for the tests to say, and not for chance."""
+    found = schemathesis.openapi.from_dict(described(name))
+    found.config.generation.update(with_security_parameters=False)
+    return found
 
 
 def of_a_listed_type(_: CheckContext, response: Response, case: Case[Any]) -> None:

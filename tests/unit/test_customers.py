@@ -213,8 +213,9 @@ def test_tokens_are_in_no_answer_and_no_log(shop: Shop, caplog: pytest.LogCaptur
         assert secret not in said
 
 
-@pytest.mark.parametrize("accepted", [token(aud=["x", "shop"]), token(nbf=PAST, jti="1")])
-def test_a_good_token_of_another_form_is_accepted(shop: Shop, accepted: str) -> None:
+@pytest.mark.parametrize("changes", [{"aud": ["x", "shop"]}, {"nbf": PAST, "jti": "1"}])
+def test_a_good_token_of_another_form_is_accepted(shop: Shop, changes: dict[str, Any]) -> None:
+    accepted = token(**changes)
     for scheme in ("Bearer", "bearer", "BEARER"):
         headers = {"Authorization": f"{scheme} {accepted}"}
         assert shop.client.get("/orders", headers=headers).status_code == 200

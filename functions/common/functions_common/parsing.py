@@ -228,7 +228,7 @@ def query(request: Request, *allowed: str) -> Mapping[str, str]:
     """The query parameters, each once; an unknown name is refused, since it is a typing error."""
     try:
         given = request.args
-    except UnicodeDecodeError as error:
+    except UnicodeDecodeError as error:  # gunicorn lets none in; another server may
         detail = "The query is not UTF-8; percent-encode what is not ASCII"
         raise MalformedRequestError(InvalidField(detail)) from error
     for name, values in given.lists():
