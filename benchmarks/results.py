@@ -1,15 +1,10 @@
-"""The figures of the last runs, in one file: each benchmark has a key of its own."""
+"""The figures of the last runs, in one file: a benchmark replaces its own keys alone."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 PATH = Path(__file__).with_name("results.json")
-
-
-def write(benchmark: str, figures: Mapping[str, object], path: Path = PATH) -> None:
-    """Replaces what the benchmark wrote before; what others wrote stays."""
-    merge({benchmark: figures}, path)
 
 
 def merge(figures: Mapping[str, object], path: Path = PATH) -> None:

@@ -10,10 +10,9 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import results
+from benchmarks import official, results
 from benchmarks.emulator.measure import Figures, measure
 from benchmarks.emulator.requirements import LINES, failed
-from firestore_emulator.launcher import EmulatorNotFoundError, choose
 
 OURS, OFFICIAL = "embedded", "official"
 
@@ -22,16 +21,14 @@ def main() -> None:
     console = Console()
     measured = measure(_found(console))
     console.print(_table(measured))
-    results.write("emulator", {**_machine(), **measured})
+    results.merge({"emulator": {**_machine(), **measured}})
     if OFFICIAL in measured and failed(measured[OURS], measured[OFFICIAL]):
         sys.exit(1)
 
 
 def _found(console: Console) -> list[str]:
-    try:
-        choose({**os.environ, "EMULATOR": OFFICIAL, "FIRESTORE_EMULATOR_HOST": ""})
-    except EmulatorNotFoundError as error:
-        console.print(str(error), style="yellow")
+    if (reason := official.missing()) is not None:
+        console.print(reason, style="yellow")
         return [OURS]
     return [OURS, OFFICIAL]
 

@@ -11,7 +11,6 @@ import os
 import statistics
 import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,15 +18,16 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks import results
+from benchmarks import official, results
 from benchmarks.cost import acts
 from benchmarks.shop import cold, layer, sales
 from benchmarks.shop.buyers import Sales
 from benchmarks.shop.requirements import LINES, failed
-from firestore_emulator.launcher import EmulatorNotFoundError, choose, emulator
+from firestore_emulator.launcher import emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 OFFICIAL_SALE_SECONDS = 20.0  # the usual design sells one in two seconds there
 LAYER_SECONDS, OFFICIAL_LAYER_SECONDS = 4.0, 20.0
@@ -76,10 +76,9 @@ class Run:
     def kill(self) -> None:
         """An inventory process killed under a crowd."""
         found = {}
-        for which in ("embedded", "official"):
-            if is_found(which):
-                with started(which) as address:
-                    found[which] = sales.after_a_kill(address, self.logs, "ours")
+        for which in ("embedded",) if official.missing() else ("embedded", "official"):
+            with started(which) as address:
+                found[which] = sales.after_a_kill(address, self.logs)
         self.raw["seconds_to_next_sale_after_kill"] = found
         self.ratios["next_sale_after_kill"] = max(found.values())
 
@@ -146,18 +145,9 @@ PARTS: dict[str, Callable[[Run], None]] = {
 }
 
 
-@contextmanager
-def started(which: str) -> Iterator[str]:
-    with emulator({**os.environ, "EMULATOR": which, "FIRESTORE_EMULATOR_HOST": ""}) as address:
-        yield address
-
-
-def is_found(which: str) -> bool:
-    try:
-        choose({**os.environ, "EMULATOR": which, "FIRESTORE_EMULATOR_HOST": ""})
-    except EmulatorNotFoundError:
-        return False
-    return True
+def started(which: str) -> AbstractContextManager[str]:
+    """An emulator of this kind, fresh; its address."""
+    return emulator({**os.environ, "EMULATOR": which, "FIRESTORE_EMULATOR_HOST": ""})
 
 
 def main() -> None:
@@ -167,9 +157,9 @@ def main() -> None:
     if unknown := set(wanted) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     console = Console()
-    if not is_found("official"):
+    if (reason := official.missing()) is not None:
         wanted = [part for part in wanted if not part.endswith("official")]
-        console.print("The official emulator is not found: what needs it is left out.")
+        console.print(f"What needs the official emulator is left out. {reason}", style="yellow")
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as logs:
         run = Run(console, Path(logs))
         _measure(run, wanted, console)

@@ -87,11 +87,9 @@ def processes(address: str, logs: Path) -> dict[str, Sales]:
     return found
 
 
-def after_a_kill(address: str, logs: Path, design: str) -> float:
+def after_a_kill(address: str, logs: Path) -> float:
     """Seconds from SIGKILL of an inventory process under a crowd to the other's next sale."""
-    with shop(
-        address, f"bench-kill-{design}", logs, design=design, orders=2, inventories=2
-    ) as running:
+    with shop(address, "bench-kill", logs, orders=2, inventories=2) as running:
         Watched(running, ["P-hot"])
         doomed, other = running.orders
         crowd = threading.Thread(target=sell, args=([doomed], ["P-hot"], 16, 3.0))
