@@ -5,9 +5,13 @@ The same suite runs against those that order's unit tests use instead, so that t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 from flask import Flask
 from support.apps import OPERATOR, inventory_app, order_app
 from support.builders import soon, stocked, units
@@ -15,6 +19,7 @@ from support.fakes import FakeInventory, MemoryOrders
 from support.in_process import client_of
 from support.memory_shop import InventoryInProcess
 
+from order_function import coalescing
 from order_function.domain import Line
 from order_function.ports import (
     InventoryRefusedError,
@@ -52,6 +57,49 @@ def test_reserving_answers_names_and_prices(inventory: Inventory) -> None:
 def test_reserving_again_is_the_same_answer_and_takes_nothing(inventory: Inventory) -> None:
     first = inventory.reserve("R", (Line("P001", 5),), soon())
     assert inventory.reserve("R", (Line("P001", 5),), soon()) == first
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_is_asked_for_together_is_held_once(
+    monkeypatch: pytest.MonkeyPatch, *, lost: bool
+) -> None:
+    """Whether the answer to all of them arrives, or all have to ask again."""
+    store = stocked(P001=7)
+    client = client_of(inventory_app(store))
+    adapter = client._session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own
+    deliver, first, go_on = adapter.send, Event(), Event()
+    carried: list[str] = []
+
+    def send(request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        if not first.is_set():
+            first.set()
+            assert go_on.wait(10)
+        answer = deliver(request, **options)
+        carried.append(request.path_url)
+        if lost and carried[1:] == ["/reservations:reserve"]:
+            raise requests.ConnectionError("the answer was lost")
+        return answer
+
+    monkeypatch.setattr(adapter, "send", send)
+    monkeypatch.setattr(coalescing, "PATIENCE", 10)
+
+    def hold(name: str) -> str:
+        try:
+            client.reserve(name, (Line("P001", 1),), soon())
+        except InventoryRefusedError as refused:
+            return refused.rejection.kind
+        return "held"
+
+    with ThreadPoolExecutor(10) as pool:
+        told = [pool.submit(hold, "R0")]
+        assert first.wait(10)
+        told += [pool.submit(hold, f"R{n}") for n in range(1, 9)]
+        while len(client._together._waiting) < 8:  # noqa: SLF001 - no other way to know
+            time.sleep(0)
+        go_on.set()
+        assert sorted(each.result() for each in told) == ["held"] * 7 + ["insufficient-stock"] * 2
+    assert "/reservations:reserve" in carried
+    assert units(store, "P001") == (0, 7, 0)
 
 
 def test_short_lines_are_listed(inventory: Inventory) -> None:

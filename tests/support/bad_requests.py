@@ -186,6 +186,14 @@ def _ids(name: str, ids: object, status: int, named: str) -> BadRequest:
     return _post(name, "/reservations:release", {"ids": ids}, status, named)
 
 
+def _reservations(name: str, reservations: object, status: int, named: str) -> BadRequest:
+    return _post(name, "/reservations:reserve", {"reservations": reservations}, status, named)
+
+
+def _named(*items: object, reservation_id: str = "R") -> dict[str, object]:
+    return {"reservation_id": reservation_id, "items": list(items)}
+
+
 INVENTORY = [
     _product("a price with three decimals", 422, "#/price", price=9.999),
     _product("a price below zero", 422, "#/price", price=-1),
@@ -230,6 +238,24 @@ INVENTORY = [
         422,
         "reservation_id",
         "PUT",
+    ),
+    _reservations("no reservations", [], 422, "#/reservations"),
+    _reservations("a reservation of no items", [_named()], 422, "#/reservations/0/items"),
+    _reservations("101 items in all", [_named(*[_ONE] * 51)] * 2, 422, "#/reservations"),
+    _reservations(
+        "one of two with quantity 0",
+        [_named(_ONE), _named(_ONE | {"quantity": 0})],
+        422,
+        "#/reservations/1/items/0/quantity",
+    ),
+    _reservations(
+        "one of two with an id that cannot be",
+        [_named(_ONE), _named(_ONE, reservation_id="a/b")],
+        422,
+        "#/reservations/1/reservation_id",
+    ),
+    _reservations(
+        "a reservation without items", [{"reservation_id": "R"}], 400, "#/reservations/0/items"
     ),
     _ids("no ids", [], 422, "#/ids"),
     _ids("ids not a list", "R", 400, "#/ids"),

@@ -59,6 +59,8 @@ def body(cell: Cell, reservation_id: str) -> dict[str, object] | None:
     if cell.path == "/orders" and cell.method == "POST":
         named = cell.in_customers_name or cell.caller.endswith("open")
         return item | ({"customer_id": CUSTOMER} if named else {})
+    if cell.path == "/reservations:reserve":
+        return {"reservations": [{"reservation_id": reservation_id, "items": [item]}]}
     if cell.path.startswith("/reservations:"):
         return {"ids": [reservation_id]}
     sent: dict[tuple[str, str], dict[str, object]] = {

@@ -58,6 +58,16 @@ def pile_up(
     return futures
 
 
+class Broken:
+    """An operation with a mistake in it."""
+
+    def needs(self, stock: Stock) -> list[tuple[str, ...]]:  # noqa: ARG002
+        return []
+
+    def decide(self, stock: Stock) -> None:  # noqa: ARG002
+        raise ZeroDivisionError
+
+
 def test_alone_a_request_is_one_commit() -> None:
     store = stocked(P001=5)
     before = store.commits
@@ -141,13 +151,6 @@ def test_one_that_still_waits_at_its_deadline_is_not_carried_out(
 
 
 def test_an_error_of_our_own_reaches_its_request_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken:
-        def needs(self, stock: Stock) -> list[tuple[str, ...]]:  # noqa: ARG002
-            return []
-
-        def decide(self, stock: Stock) -> None:  # noqa: ARG002
-            raise ZeroDivisionError
-
     store = stocked(P001=5)
     group = GroupCommit(store)
     with pytest.raises(ZeroDivisionError):
@@ -167,6 +170,45 @@ def test_an_error_of_our_own_reaches_its_request_alone(monkeypatch: pytest.Monke
         with pytest.raises(ZeroDivisionError):
             others[1].result()
     assert units(store, "P001") == (5, 1, 0)
+
+
+def test_of_several_in_one_request_each_has_its_own_outcome() -> None:
+    store = stocked(P001=5)
+    several: list[Operation[object]] = [
+        reserve("R1", P001=2),
+        reserve("R2", P001=9),
+        Broken(),
+        reserve("R3", P001=3),
+    ]
+    outcomes = GroupCommit(store).run_all(several, soon())
+    refusals = [type(each.refusal).__name__ for each in outcomes]
+    assert refusals == ["NoneType", "InsufficientStockError", "ZeroDivisionError", "NoneType"]
+    assert units(store, "P001") == (0, 5, 0)
+
+
+def test_several_in_one_request_are_one_commit() -> None:
+    store = stocked(P001=5)
+    before = store.commits
+    GroupCommit(store).run_all([reserve(f"R{n}", P001=1) for n in range(5)], soon())
+    assert store.commits == before + 1
+
+
+def test_several_are_queued_where_all_of_them_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store, max_waiting=3)
+    gate = Gate(store, monkeypatch)
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(group.run, reserve("R", P001=1), soon())
+        assert gate.reached.wait(10)
+        two = pool.submit(group.run_all, [reserve("R1", P001=1), reserve("R2", P001=1)], soon())
+        while not queued(group):
+            pass
+        with pytest.raises(TooManyWaitingError):
+            group.run_all([reserve("R3", P001=1), reserve("R4", P001=1)], soon())
+        gate.open.set()
+        first.result()
+        assert len(two.result()) == 2
+    assert units(store, "P001") == (2, 3, 0)
 
 
 def test_many_threads_and_two_processes_sell_what_there_is() -> None:

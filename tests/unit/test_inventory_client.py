@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,10 +18,11 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 from functions_common import activity
 from functions_common.deadlines import Deadline
 from functions_common.trace import Trace
+from order_function import coalescing
 from order_function.circuit import OPEN_AFTER
 from order_function.domain import Line
 from order_function.inventory_client import InventoryClient
-from order_function.ports import InventoryUnavailableError
+from order_function.ports import InventoryRefusedError, InventoryUnavailableError
 
 LINES = (Line("P001", 1),)
 HELD = (
@@ -55,6 +60,20 @@ class Scripted(BaseAdapter):
 
     def close(self) -> None:
         pass
+
+
+class HeldUp(Scripted):
+    """The first request is held up until it is told to go on."""
+
+    def __init__(self, *script: tuple[int, bytes] | Exception) -> None:
+        super().__init__(*script)
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
+        if not self.reached.is_set():
+            self.reached.set()
+            assert self.go_on.wait(10)
+        return super().send(request, **options)
 
 
 def client_of(adapter: Scripted) -> InventoryClient:
@@ -137,6 +156,100 @@ def test_each_try_is_a_span_of_the_request_with_its_time() -> None:
     assert [part.failed for part in begun.parts] == [False, True, False]
     assert {each.headers["tracestate"] for each in adapter.requests} == {"vendor=1"}
     assert set(begun.milliseconds()) == {"total", "inventory"}
+
+
+def held(*names: str) -> bytes:
+    """That all of them are, in answer to one request."""
+    answers = (
+        b'{"reservation_id":"%b","status":201,"reservation":%b}'
+        % (name.encode(), HELD.replace(b'"R"', b'"%b"' % name.encode()))
+        for name in names
+    )
+    return b'{"answers":[%b]}' % b",".join(answers)
+
+
+def together(adapter: HeldUp, *names: str, seconds: float = 5) -> list[BaseException | None]:
+    """They come while the first one, of another, is under way; what becomes of each."""
+    client = client_of(adapter)
+    with ThreadPoolExecutor(10) as pool:
+        first = pool.submit(client.reserve, "first", LINES, soon())
+        assert adapter.reached.wait(10)
+        others = []
+        for n, name in enumerate(names, start=1):
+            deadline = Deadline.after(seconds)
+            others.append(pool.submit(client.reserve, name, LINES, deadline))
+            while len(client._together._waiting) < n:  # noqa: SLF001 - no other way to know
+                time.sleep(0)
+        adapter.go_on.set()
+        first.result()
+        return [other.exception() for other in others]
+
+
+def sent(adapter: Scripted) -> list[str]:
+    return [
+        f"{each.method} {(each.url or '').partition('//inventory')[2]}" for each in adapter.requests
+    ]
+
+
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coalescing, "PATIENCE", 10)
+
+
+@pytest.mark.usefixtures("_patient")
+def test_what_waits_for_inventory_is_asked_for_in_one_request() -> None:
+    adapter = HeldUp((201, HELD), (200, held("A", "B", "C")))
+    assert together(adapter, "A", "B", "C") == [None] * 3
+    assert sent(adapter) == ["PUT /reservations/first", "POST /reservations:reserve"]
+    body = json.loads(adapter.requests[1].body or b"")
+    assert body == {
+        "reservations": [
+            {"reservation_id": name, "items": [{"product_id": "P001", "quantity": 1}]}
+            for name in "ABC"
+        ]
+    }
+
+
+@pytest.mark.usefixtures("_patient")
+def test_each_of_many_is_refused_for_itself() -> None:
+    short = b'{"reservation_id":"B","status":409,"problem":{"type":"%b","detail":"Not enough"}}'
+    answers = held("A")[:-2] + b"," + short % b"urn:problem-type:insufficient-stock" + b"]}"
+    adapter = HeldUp((201, HELD), (200, answers))
+    fine, refused = together(adapter, "A", "B")
+    assert fine is None
+    assert isinstance(refused, InventoryRefusedError)
+    assert len(adapter.requests) == 2
+
+
+@pytest.mark.usefixtures("_patient")
+@pytest.mark.parametrize("status", [400, 404, 405, 422])
+def test_what_inventory_takes_no_request_for_is_asked_for_one_by_one(status: int) -> None:
+    """As one of an older revision does, while a new one is rolled out."""
+    adapter = HeldUp((201, HELD), (status, b"{}"), (201, HELD))
+    assert together(adapter, "A", "B") == [None] * 2
+    assert sorted(sent(adapter)[2:]) == ["PUT /reservations/A", "PUT /reservations/B"]
+
+
+@pytest.mark.usefixtures("_patient")
+@pytest.mark.parametrize(
+    ("trouble", "carried_out"), [(CUT_OFF, None), ((503, b"{}"), None), ((503, TURNED_AWAY), False)]
+)
+def test_of_many_each_is_told_what_is_known(
+    trouble: tuple[int, bytes] | Exception, *, carried_out: bool | None
+) -> None:
+    adapter = HeldUp((201, HELD), trouble)
+    for error in together(adapter, "A", "B", seconds=0.5):
+        assert isinstance(error, InventoryUnavailableError)
+        assert error.carried_out is carried_out
+
+
+@pytest.mark.usefixtures("_patient")
+@pytest.mark.parametrize("answers", [held("B", "A"), held("A"), b"{}", b"<html>"])
+def test_what_answers_others_is_no_answer(answers: bytes) -> None:
+    adapter = HeldUp((201, HELD), (200, answers))
+    for error in together(adapter, "A", "B"):
+        assert isinstance(error, InventoryUnavailableError)
+        assert error.carried_out is None
 
 
 def test_what_was_sent_once_stays_unknown() -> None:

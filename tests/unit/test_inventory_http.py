@@ -161,6 +161,34 @@ def test_the_refusals_of_a_reservation(client: Any) -> None:
     assert (gone.status_code, gone.json["type"]) == (410, "urn:problem-type:reservation-released")
 
 
+def test_reservations_asked_for_together_are_answered_as_alone() -> None:
+    wanted = {
+        "R1": items(P001=2),
+        "R2": items(P001=99, P002=1),
+        "R3": items(P999=1),
+        "R4": items(P002=1),
+    }
+    alone = signed_client(inventory_app(stocked(P001=5, P002=2)))
+    together = signed_client(inventory_app(stocked(P001=5, P002=2)))
+    together.post("/reservations:release", json={"ids": ["R5"]})
+    alone.post("/reservations:release", json={"ids": ["R5"]})
+    wanted |= {"R5": items(P001=1)}
+    for status in (201, 200):  # new, and the same again
+        body = {"reservations": [{"reservation_id": name} | each for name, each in wanted.items()]}
+        answers = together.post("/reservations:reserve", json=body).json["answers"]
+        assert [answer["reservation_id"] for answer in answers] == [*wanted]
+        assert [answer["status"] for answer in answers] == [status, 409, 404, status, 410]
+        for answer, (name, each) in zip(answers, wanted.items(), strict=True):
+            single = alone.put(f"/reservations/{name}", json=each)
+            assert answer["status"] == single.status_code
+            told = answer.get("reservation") or answer["problem"]
+            assert _but_for_its_place(told) == _but_for_its_place(single.json)
+
+
+def _but_for_its_place(told: dict[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in told.items() if name not in ("instance", "trace_id")}
+
+
 def test_a_reservation_with_other_lines_is_422(client: Any) -> None:
     client.put("/reservations/R", json=items(P001=2))
     assert client.put("/reservations/R", json=items(P001=3)).status_code == 422

@@ -18,7 +18,8 @@ from order_function.service import Orders
 from order_function.settings import Settings
 
 PATIENCE = 60.0
-"""Seconds. No usual design gives up sooner, or at once while inventory is known to be slow."""
+"""Seconds. No usual design gives up sooner, or at once while inventory is known to be slow; nor
+does one send what several customers want in one request."""
 
 
 class NeverOpen(Circuit):
@@ -30,6 +31,7 @@ class PatientClient(InventoryClient):
     def __init__(self, url: str, token: str, connections: int) -> None:
         super().__init__(url, token, connections)
         self._circuit = NeverOpen()
+        self._together = self._hold_alone  # type: ignore[assignment]
 
 
 inventory_client.LONGEST_READ = PATIENCE

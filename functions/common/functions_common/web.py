@@ -111,11 +111,21 @@ def _drain(response: Response) -> Response:
     return response
 
 
+def problem_body(error: Exception, table: ProblemTable) -> dict[str, Any]:
+    """What would be told of the error where it is not the whole request's."""
+    known = {**_COMMON_PROBLEMS, **table}
+    to_problem = next(known[kind] for kind in type(error).__mro__ if kind in known)
+    return _body(to_problem(error))
+
+
+def _body(problem: Problem) -> dict[str, Any]:
+    return problem.body(instance=request.path[:200], trace_id=g.activity.trace.trace_id)
+
+
 def _handler(to_problem: Callable[[E], Problem]) -> Callable[[E], Response]:
     def handle(error: E) -> Response:
         problem = to_problem(error)
-        body = problem.body(instance=request.path[:200], trace_id=g.activity.trace.trace_id)
-        response = answer(body, problem.status, problem.headers)
+        response = answer(_body(problem), problem.status, problem.headers)
         response.content_type = problems.CONTENT_TYPE
         return response
 

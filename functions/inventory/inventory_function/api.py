@@ -198,6 +198,24 @@ OPERATIONS = (
         parameters=(_RESERVATION_ID,),
         role=ORDER,
     ),
+    Operation(
+        "reserve",
+        "POST",
+        "/reservations:reserve",
+        "Hold stock for many, each as if it had been asked for alone",
+        {HTTPStatus.OK: Answer("The answer to each, in the same order", wire.ReserveAnswers)},
+        problems=_UNAVAILABLE,
+        body=wire.ReserveBody,
+        examples={
+            "two orders": {
+                "reservations": [
+                    {"reservation_id": "R1", **_ALL_OR_NONE},
+                    {"reservation_id": "R2", "items": [{"product_id": "P001", "quantity": 1}]},
+                ]
+            }
+        },
+        role=ORDER,
+    ),
     _settling(
         "confirm",
         "Their orders exist: held becomes confirmed; unknown ids are left out",
@@ -210,7 +228,7 @@ OPERATIONS = (
 API = Api(
     name="inventory",
     title="inventory",
-    version="1.0.0",
+    version="1.1.0",
     meaning=(
         "The catalogue and its stock, and the reservations that orders hold. Every refusal is a"
         " problem document (RFC 9457); a method that an address does not answer to is 405, with"

@@ -22,6 +22,8 @@ from inventory_function.operations import Stock
 from inventory_function.transactions import LEAST_LEFT, MAX_DOCUMENTS, Outcome, Transactions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from functions_common.deadlines import Deadline
     from inventory_function.operations import Operation
     from inventory_function.ports import StockStore
@@ -62,30 +64,40 @@ class _Sleep:
 class _Entry:
     """A request in the queue. Its own thread sleeps until it is answered, or has to lead."""
 
-    operation: Operation[Any]
+    operations: Sequence[Operation[Any]]
     deadline: Deadline
+    outcomes: list[Outcome | None] = field(init=False)
+    """Of each operation, once it is known; a request of many can be in more than one commit."""
     sleep: _Sleep = field(default_factory=_Sleep)
     leads: bool = False
     unknown: bool = False
-    """A commit that held it may have been carried out, or may yet be."""
+    """A commit that held some of it may have been carried out, or may yet be."""
     given_up: bool = False
     """Its thread has left; nobody would lead for it or read its answer."""
-    outcome: Outcome | None = None
     error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.outcomes = [None] * len(self.operations)
+
+    @property
+    def left(self) -> list[int]:
+        """The operations that have no outcome, by their places."""
+        return [place for place, outcome in enumerate(self.outcomes) if outcome is None]
 
     @property
     def names(self) -> int:
         """Documents, as far as is known before any is read."""
-        return sum(1 for _ in self.operation.needs(_NOTHING_READ))
+        return sum(1 for place in self.left for _ in self.operations[place].needs(_NOTHING_READ))
 
     @property
     def too_old(self) -> bool:
         return self.deadline.remaining < LEAST_LEFT
 
-    def result(self) -> Any:  # noqa: ANN401 - of the operation's own type
-        if self.outcome is None:
+    def result(self) -> list[Outcome]:
+        outcomes = [outcome for outcome in self.outcomes if outcome is not None]
+        if len(outcomes) < len(self.operations):
             raise self.error or OutcomeUnknownError("not answered")
-        return self.outcome.result()
+        return outcomes
 
     def dismiss(self) -> None:
         """It leaves the queue: what is left of its time would not see a commit through."""
@@ -94,6 +106,10 @@ class _Entry:
 
     def out_of_time(self, reason: str) -> StoreError:
         return OutcomeUnknownError(reason) if self.unknown else StoreUnavailableError(reason)
+
+
+_Part = tuple[_Entry, int]
+"""An operation of a request, by its place in it."""
 
 
 class GroupCommit:
@@ -110,19 +126,28 @@ class GroupCommit:
         Raises its own ``StockError``, or a ``StoreError`` by the deadline; OutcomeUnknownError
         where it may still have been, or yet be, carried out.
         """
-        entry = _Entry(operation, deadline)
+        (outcome,) = self.run_all([operation], deadline)
+        return outcome.result()  # type: ignore[no-any-return]
+
+    def run_all(self, operations: Sequence[Operation[Any]], deadline: Deadline) -> list[Outcome]:
+        """Several, as if each had been asked for on its own, one after the other.
+
+        Raises a ``StoreError`` where the outcome of one is not known by the deadline.
+        """
+        entry = _Entry(operations, deadline)
         if not self._lead_or_queue(entry):
             self._await_turn(entry)
         if entry.leads:
             self._lead(entry)
-        return entry.result()  # type: ignore[no-any-return]
+        return entry.result()
 
     def _lead_or_queue(self, entry: _Entry) -> bool:
         if entry.too_old:
             raise entry.out_of_time("no time left to begin")
         with self._lock:
-            if len(self._waiting) >= self._max_waiting:
-                raise TooManyWaitingError(f"{len(self._waiting)} requests wait already; try again.")
+            waiting = sum(len(each.operations) for each in self._waiting)
+            if waiting and waiting + len(entry.operations) > self._max_waiting:
+                raise TooManyWaitingError(f"{waiting} requests wait already; try again.")
             self._waiting.append(entry)
             entry.leads = not self._under_way
             self._under_way = True
@@ -184,26 +209,34 @@ class GroupCommit:
 
     def _carry_out(self, group: list[_Entry], leader: _Entry) -> list[_Entry]:
         """Answer the requests; those left over have time for another leader to try."""
+        parts = [(entry, place) for entry in group for place in entry.left]
         try:
-            operations = [entry.operation for entry in group]
-            outcomes = self._transactions.carry_out(operations, leader.deadline)
+            self._try(parts, leader.deadline)
         except StoreError as error:
-            logs.event("Group commit failed", requests=len(group), error=str(error)[:300])
+            logs.event("Group commit failed", requests=len(parts), error=str(error)[:300])
             return _give_up(group, leader, error)
+        return [entry for entry in group if entry.left]
+
+    def _try(self, parts: list[_Part], deadline: Deadline) -> None:
+        operations = [entry.operations[place] for entry, place in parts]
+        try:
+            outcomes = self._transactions.carry_out(operations, deadline)
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it reaches whom it concerns
-            if len(group) > 1:  # one of them is to blame, and the others need not suffer
-                return [left for entry in group for left in self._carry_out([entry], leader)]
-            group[0].error = error
-            return []
-        for entry, outcome in zip(group, outcomes, strict=False):
-            entry.outcome = outcome
-        return group[len(outcomes) :]
+            if len(parts) > 1:  # one of them is to blame, and the others need not suffer
+                for part in parts:
+                    self._try([part], deadline)
+                return
+            outcomes = [Outcome(refusal=error)]
+        for (entry, place), outcome in zip(parts, outcomes, strict=False):
+            entry.outcomes[place] = outcome
 
 
 def _give_up(group: list[_Entry], leader: _Entry, error: StoreError) -> list[_Entry]:
     """The leader's time is over; whoever came later may have some left."""
     left_over = []
-    for entry in group:
+    for entry in filter(lambda entry: entry.left, group):
         entry.unknown |= isinstance(error, OutcomeUnknownError)
         if entry is leader or entry.too_old:
             entry.error = entry.out_of_time(str(error))

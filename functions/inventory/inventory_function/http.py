@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from inventory_function.domain import RecordedReservation, Reservation
     from inventory_function.settings import Settings
+    from inventory_function.transactions import Outcome
 
 
 def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
@@ -125,6 +126,13 @@ class _Views:
         reservation, new = self._inventory.reserve(reservation_id, lines)
         return web.answer(wire.ReservationAnswer.of(reservation), _created_if(new))
 
+    def reserve(self) -> Response:
+        wanted = parsing.body(request, wire.ReserveBody).checked()
+        ids = [reservation_id for reservation_id, _ in wanted]
+        activity.note(reservations=len(ids), reservation_ids=ids[:MOST_NOTED])
+        outcomes = self._inventory.reserve_all(wanted)
+        return web.answer(wire.ReserveAnswers([*map(_answered, ids, outcomes)]))
+
     def show_reservation(self, reservation_id: str) -> Response:
         found = self._inventory.reservation(_named(reservation_id))
         if found is None:
@@ -156,6 +164,20 @@ def _for_ids(use_case: Callable[[tuple[str, ...]], list[Reservation]]) -> Respon
     activity.note(reservation_ids=ids[:MOST_NOTED])
     reservations = use_case(ids)
     return web.answer(wire.ReservationsAnswer([*map(wire.ReservationAnswer.of, reservations)]))
+
+
+def _answered(reservation_id: str, outcome: Outcome) -> wire.ReserveAnswer:
+    if outcome.refusal is None:
+        reservation, new = outcome.answer
+        return wire.ReserveAnswer(
+            reservation_id=reservation_id,
+            status=_created_if(new).value,
+            reservation=wire.ReservationAnswer.of(reservation),
+        )
+    body = web.problem_body(outcome.refusal, PROBLEMS)
+    return wire.ReserveAnswer(
+        reservation_id=reservation_id, status=body["status"], problem=wire.ProblemAnswer(**body)
+    )
 
 
 def _named(identifier: str) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from inventory_function.domain import Adjustment, Line, RecordedReservation
     from inventory_function.ports import CatalogueStore
+    from inventory_function.transactions import Outcome
 
 
 class Inventory:
@@ -116,6 +117,14 @@ class Inventory:
         """The reservation as it is stored, and whether it was made just now."""
         operation = Reserve(reservation_id, merge(lines), self.currency, _nonce())
         return self._group.run(operation, self._deadline())
+
+    def reserve_all(self, wanted: Iterable[tuple[str, tuple[Line, ...]]]) -> list[Outcome]:
+        """Each decided as if it had been asked for alone, in turn; see ``reserve``."""
+        operations = [
+            Reserve(reservation_id, lines, self.currency, _nonce())
+            for reservation_id, lines in wanted
+        ]
+        return self._group.run_all(operations, self._deadline())
 
     def reservation(self, reservation_id: str) -> Reservation | None:
         found = self._store.get(reservation_key(reservation_id), self._deadline())

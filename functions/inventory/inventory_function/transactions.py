@@ -54,10 +54,11 @@ groups once; and where a product is sold out, each refusal would be read for twi
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An operation's answer, or why it was refused."""
+    """An operation's answer, or why there is none."""
 
     answer: Any = None
-    refusal: StockError | None = None
+    refusal: Exception | None = None
+    """A StockError; or, of an operation that nobody expected to fail, another."""
 
     def result(self) -> Any:  # noqa: ANN401 - of the operation's own type
         if self.refusal is not None:

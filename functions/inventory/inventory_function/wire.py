@@ -104,22 +104,34 @@ class ReservationBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def checked(self) -> tuple[Line, ...]:
         """The lines, one a product."""
         checks = Checks()
-        count = f"must have 1 to {MAX_LINES} items"
-        checks.require(1 <= len(self.items) <= MAX_LINES, count, pointer="#/items")
+        lines = _lines(self.items, checks, "#/items")
         checks.done()
-        lines = []
-        for n, item in enumerate(self.items):
-            checks.identifier(item.product_id, pointer=f"#/items/{n}/product_id")
-            place = f"#/items/{n}/quantity"
-            quantity = checks.integer(item.quantity, 1, MAX_QUANTITY, pointer=place)
-            lines.append(Line(item.product_id, quantity))
-        merged = merge(lines)
-        for line in merged:
-            fits = line.quantity <= MAX_QUANTITY
-            detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
-            checks.require(fits, detail, pointer="#/items")
+        return lines
+
+
+class NamedReservation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    reservation_id: ReservationId
+    items: Annotated[list[ReservationLine], entries(1, MAX_LINES)]
+
+
+class ReserveBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    reservations: Annotated[list[NamedReservation], entries(1, MAX_LINES)]
+
+    def checked(self) -> list[tuple[str, tuple[Line, ...]]]:
+        """Ids and lines, in the order given."""
+        checks = Checks()
+        checks.require(self.reservations, "must have a reservation", pointer="#/reservations")
+        items = sum(len(each.items) for each in self.reservations)
+        detail = f"must have at most {MAX_LINES} items in all"
+        checks.require(items <= MAX_LINES, detail, pointer="#/reservations")
         checks.done()
-        return merged
+        found = []
+        for n, each in enumerate(self.reservations):
+            place = f"#/reservations/{n}"
+            checks.identifier(each.reservation_id, pointer=f"{place}/reservation_id")
+            found.append((each.reservation_id, _lines(each.items, checks, f"{place}/items")))
+        checks.done()
+        return found
 
 
 class IdsBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -135,6 +147,24 @@ class IdsBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             checks.identifier(reservation_id, pointer=f"#/ids/{n}")
         checks.done()
         return tuple(dict.fromkeys(self.ids))
+
+
+def _lines(items: list[ReservationLine], checks: Checks, place: str) -> tuple[Line, ...]:
+    """One a product."""
+    count = f"must have 1 to {MAX_LINES} items"
+    if not checks.require(1 <= len(items) <= MAX_LINES, count, pointer=place):
+        return ()
+    lines = []
+    for n, item in enumerate(items):
+        checks.identifier(item.product_id, pointer=f"{place}/{n}/product_id")
+        quantity = checks.integer(item.quantity, 1, MAX_QUANTITY, pointer=f"{place}/{n}/quantity")
+        lines.append(Line(item.product_id, quantity))
+    merged = merge(lines)
+    for line in merged:
+        fits = line.quantity <= MAX_QUANTITY
+        detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
+        checks.require(fits, detail, pointer=place)
+    return merged
 
 
 class ProductAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +239,32 @@ class ReservationsAnswer(msgspec.Struct, frozen=True):
     reservations: list[ReservationAnswer]
 
 
+class ShortLine(msgspec.Struct, frozen=True):
+    product_id: ProductId
+    requested: Annotated[int, example(51, minimum=1)]
+    available_quantity: Units
+
+
+class ProblemAnswer(problems.ProblemAnswer, frozen=True, kw_only=True):
+    __doc__ = problems.ProblemAnswer.__doc__
+
+    lines: list[ShortLine] | UnsetType = UNSET
+    product_ids: list[ProductId] | UnsetType = UNSET
+
+
+class ReserveAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """As the same reservation asked for alone would have been answered."""
+
+    reservation_id: ReservationId
+    status: Annotated[int, example(201, minimum=200, maximum=599)]
+    reservation: ReservationAnswer | UnsetType = UNSET
+    problem: ProblemAnswer | UnsetType = UNSET
+
+
+class ReserveAnswers(msgspec.Struct, frozen=True):
+    answers: list[ReserveAnswer]
+
+
 class AdjustmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     adjustment_id: Annotated[str, example("0C5V7D2K8Q1W3E4R5T6Y7A8B9X")]
     product_id: ProductId
@@ -268,16 +324,3 @@ class MovementAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class LedgerAnswer(msgspec.Struct, frozen=True):
     entries: list[MovementAnswer]
     next_cursor: NextCursor
-
-
-class ShortLine(msgspec.Struct, frozen=True):
-    product_id: ProductId
-    requested: Annotated[int, example(51, minimum=1)]
-    available_quantity: Units
-
-
-class ProblemAnswer(problems.ProblemAnswer, frozen=True, kw_only=True):
-    __doc__ = problems.ProblemAnswer.__doc__
-
-    lines: list[ShortLine] | UnsetType = UNSET
-    product_ids: list[ProductId] | UnsetType = UNSET
