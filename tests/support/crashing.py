@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.request import Request, urlopen
 
@@ -101,17 +102,28 @@ class Network:
 
 
 class _Stub:
-    """Firestore's generated client, with every call carried by our network."""
+    """Firestore's generated client and its channel, with every call carried by our network."""
 
     def __init__(self, stub: Any, process: str, network: Network) -> None:
         self._stub, self._process, self._network = stub, process, network
 
-    def commit(self, *args: Any, **kwargs: Any) -> Any:
-        return self._carry("Commit", lambda: self._stub.commit(*args, **kwargs))
+    @property
+    def transport(self) -> Any:
+        return SimpleNamespace(grpc_channel=self)
+
+    def unary_unary(self, method: str, *codec: Any) -> Any:
+        call = self._stub.transport.grpc_channel.unary_unary(method, *codec)
+        name = method.rpartition("/")[2]
+        return lambda *args, **kwargs: self._carry(name, lambda: call(*args, **kwargs))
+
+    def unary_stream(self, method: str, *codec: Any) -> Any:
+        call = self._stub.transport.grpc_channel.unary_stream(method, *codec)
+        name = method.rpartition("/")[2]
+        return lambda *args, **kwargs: self._carry(name, lambda: [*call(*args, **kwargs)])
 
     def batch_get_documents(self, *args: Any, **kwargs: Any) -> Any:
         call = self._stub.batch_get_documents
-        return iter(self._carry("BatchGetDocuments", lambda: list(call(*args, **kwargs))))
+        return iter(self._carry("BatchGetDocuments", lambda: [*call(*args, **kwargs)]))
 
     def run_query(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs["request"]["structured_query"].limit is None:

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from google.cloud.firestore_v1.types import CommitRequest
 from support.builders import lines, release, reserve, soon, stocked, units
 
 from inventory_function.domain import (
@@ -151,12 +150,13 @@ def size_of(stock: Stock) -> int:
     """Of the commit that the store would send."""
     sizes: list[int] = []
 
-    def commit(request: CommitRequest, **_: object) -> None:
-        sizes.append(CommitRequest.pb(request).ByteSize())
+    def commit(request: Any, **_: object) -> None:
+        sizes.append(request.ByteSize())
 
+    channel = SimpleNamespace(unary_unary=lambda *_: commit, unary_stream=lambda *_: None)
     client = SimpleNamespace(
         _database_string="projects/" + "p" * 30 + "/databases/(default)",
-        _firestore_api=SimpleNamespace(commit=commit),
+        _firestore_api=SimpleNamespace(transport=SimpleNamespace(grpc_channel=channel)),
         _rpc_metadata=(),
     )
     Store(SimpleNamespace(client=client)).commit(stock.changes(), soon())  # type: ignore[arg-type]

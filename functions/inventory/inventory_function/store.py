@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common import documents
-from functions_common.documents import Change, Document
+from functions_common.documents import Change, Document, Documents
 from functions_common.firestore import call_options, moment, reading
 from inventory_function.domain import (
     Adjustment,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 class Store:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._documents = Documents(connection)
 
     @property
     def _client(self) -> Client:
@@ -48,15 +48,14 @@ class Store:
     def read(
         self, keys: Collection[Key], deadline: Deadline
     ) -> Iterator[tuple[Key, Entity | None, datetime | None]]:
-        for key, found in documents.read(self._client, keys, deadline):
+        for key, found in self._documents.read(keys, deadline):
             if found is None:
                 yield key, None, None
             else:
                 yield key, to_entity(found), found.update_time
 
     def commit(self, changes: Iterable[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
-        documents.commit(
-            self._client,
+        self._documents.commit(
             (Change(entity.key, _fields(entity, version), version) for entity, version in changes),
             deadline,
         )

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter
 
-from functions_common import documents
-from functions_common.documents import Document
+from functions_common.documents import Document, Documents
 from functions_common.firestore import call_options, moment, reading
 from order_function.domain import ReservationName, Status
 from order_function.ports import HeldReservation, UnfinishedOrder
@@ -36,6 +35,7 @@ _UNFINISHED = [Status.PENDING.value, Status.CANCELLING.value, Status.FULFILLING.
 class FirestoreBacklog:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._documents = Documents(connection)
 
     def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:
         of_status = FieldFilter("status", "==", HELD)
@@ -59,7 +59,7 @@ class FirestoreBacklog:
         self, order_ids: Collection[str], deadline: Deadline
     ) -> dict[str, tuple[Order, datetime]]:
         paths = [(COLLECTION, order_id) for order_id in order_ids]
-        found = documents.read(self._connection.client, paths, deadline)
+        found = self._documents.read(paths, deadline)
         return {each.id: (to_order(each), each.update_time) for _, each in found if each}
 
     def _page(

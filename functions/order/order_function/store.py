@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common import documents
-from functions_common.documents import Change, Document
+from functions_common.documents import Change, Document, Documents
 from functions_common.firestore import call_options, reading
 from order_function.domain import Item, Line, Order, Rejection, Status
 
@@ -25,9 +24,10 @@ COLLECTION = "orders"
 class Store:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._documents = Documents(connection)
 
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
-        ((_, found),) = documents.read(self._connection.client, [_path(order_id)], deadline)
+        ((_, found),) = self._documents.read([_path(order_id)], deadline)
         return None if found is None else (to_order(found), found.update_time)
 
     def create(self, order: Order, deadline: Deadline) -> None:
@@ -38,7 +38,7 @@ class Store:
 
     def _commit(self, order: Order, version: datetime | None, deadline: Deadline) -> None:
         change = Change(_path(order.order_id), to_document(order), version)
-        documents.commit(self._connection.client, [change], deadline)
+        self._documents.commit([change], deadline)
 
     def of_customer(
         self,
