@@ -15,6 +15,8 @@ FUNCTION = os.environ.get("FUNCTION", "")
 sys.path[:0] = [str(HERE / "common"), str(HERE / FUNCTION)]
 
 
+from gunicorn.glogging import Logger  # noqa: E402 - the path above comes first
+
 from functions_common import logs  # noqa: E402 - found through the path above
 from functions_common.settings import SettingsError  # noqa: E402
 from functions_common.starting import Start  # noqa: E402
@@ -51,6 +53,13 @@ control_socket_disable = True  # two servers on one machine would share it
 limit_request_line = 8190
 forwarder_headers = ""  # a client's SCRIPT_NAME header must not rewrite the path
 logconfig_dict = logs.configuration(settings.firestore.project)
+
+
+class logger_class(Logger):  # type: ignore[misc] # noqa: N801 - the setting's name
+    """Each request has a line of ours; gunicorn would put one together, too, for nobody to read."""
+
+    def access(self, *_: object) -> None:
+        pass
 
 
 def when_ready(_arbiter: object) -> None:
