@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -184,6 +185,24 @@ class OrderStoreContract:
         orders.create(stored, soon())
         with pytest.raises(ConflictError):
             orders.create(stored, soon())
+
+    def test_of_orders_created_at_once_each_is_created_once(self, orders: OrderStore) -> None:
+        """Some of them in the same request, and in one with what cannot be created again."""
+        each_twice = [stored for stored in (order() for _ in range(30)) for _ in range(2)]
+
+        def create(stored: Order) -> bool:
+            try:
+                orders.create(stored, soon())
+            except ConflictError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(20) as pool:
+            assert sum(pool.map(create, each_twice)) == 30
+        for stored in each_twice:
+            found = orders.get(stored.order_id, soon())
+            assert found is not None
+            assert found[0] == stored
 
     def test_an_order_is_replaced_under_the_version_read(self, orders: OrderStore) -> None:
         stored = order()

@@ -187,7 +187,7 @@ def test_a_failed_order_does_not_give_its_stock_back(crashing: CrashingShop) -> 
     crashing.network.cut(4, Cut.BEFORE)  # the order is to be written
     with pytest.raises(ProcessDiedError):
         crashing.place("key")
-    assert crashing.network.calls[-1] == "order Commit"
+    assert crashing.network.calls[-1] == "order BatchWrite"
     assert crashing.units("P1") == (8, 2, 0)
     crashing.restart()
     crashing.sweep()

@@ -19,13 +19,16 @@ from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.cloud.firestore_v1.types import (
     BatchGetDocumentsRequest,
     BatchGetDocumentsResponse,
+    BatchWriteRequest,
+    BatchWriteResponse,
     CommitRequest,
     CommitResponse,
 )
 from google.protobuf.timestamp_pb2 import Timestamp
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
-from functions_common.firestore import CALL_SECONDS, committing, reading
+from functions_common.firestore import CALL_SECONDS, commit_errors, committing, reading
+from functions_common.store_errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,6 +43,7 @@ Path = tuple[str, ...]
 _SERVICE = "/google.firestore.v1.Firestore"
 _READ, _FOUND = BatchGetDocumentsRequest.pb(), BatchGetDocumentsResponse.pb()
 _COMMIT, _COMMITTED = CommitRequest.pb(), CommitResponse.pb()
+_WRITE, _WRITTEN = BatchWriteRequest.pb(), BatchWriteResponse.pb()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +105,34 @@ class Documents:
     def commit(self, changes: Iterable[Change], deadline: Deadline) -> None:
         """All changes or none; ConflictError where a document is not of the version given."""
         wire = self._wire
-        request = _COMMIT(database=wire.database)
-        for change in changes:
-            write = request.writes.add()
-            write.update.name = wire.root + "/".join(change.path)
-            _encode_fields(change.fields, write.update.fields)
-            if change.replaces is None:
-                write.current_document.exists = False
-            else:
-                write.update_mask.field_paths.extend(change.fields)
-                write.current_document.update_time.CopyFrom(_timestamp(change.replaces))
+        request = wire.put_into(_COMMIT(database=wire.database), changes)
         with committing(), _google_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             wire.commit(request, timeout=timeout, metadata=wire.metadata)
+
+    def write_each(self, changes: Iterable[Change], deadline: Deadline) -> list[StoreError | None]:
+        """Each change on its own, in one request: None, or why it was not carried out.
+
+        Of different documents, 500 at most. What is raised is true of all. Whose time it is, is for
+        those to say who wait for it.
+        """
+        wire = self._wire
+        request = wire.put_into(_WRITE(database=wire.database), changes)
+        with commit_errors(), _google_errors():
+            timeout = deadline.timeout(CALL_SECONDS)
+            answer = wire.batch_write(request, timeout=timeout, metadata=wire.metadata)
+        return [_error_of(status) for status in answer.status]
+
+
+def _error_of(status: Any) -> StoreError | None:  # noqa: ANN401 - made by protobuf, untyped
+    """What a commit of that change alone would have raised."""
+    if status.code == grpc.StatusCode.OK.value[0]:
+        return None
+    try:
+        with commit_errors():
+            raise google_errors.from_grpc_status(status.code, status.message)  # type: ignore[no-untyped-call]
+    except StoreError as error:
+        return error
 
 
 @contextmanager
@@ -126,10 +145,11 @@ def _google_errors() -> Iterator[None]:
 
 
 class _Wire(NamedTuple):
-    """Two calls on the library's own channel, without the five layers that its client adds."""
+    """Calls on the library's own channel, without the five layers that its client adds."""
 
     batch_get: grpc.UnaryStreamMultiCallable[Any, Any]
     commit: grpc.UnaryUnaryMultiCallable[Any, Any]
+    batch_write: grpc.UnaryUnaryMultiCallable[Any, Any]
     metadata: tuple[tuple[str, str], ...]
     database: str
     root: str
@@ -142,6 +162,7 @@ class _Wire(NamedTuple):
         return cls(
             channel.unary_stream(f"{_SERVICE}/BatchGetDocuments", *_codec(_READ, _FOUND)),
             channel.unary_unary(f"{_SERVICE}/Commit", *_codec(_COMMIT, _COMMITTED)),
+            channel.unary_unary(f"{_SERVICE}/BatchWrite", *_codec(_WRITE, _WRITTEN)),
             (*client._rpc_metadata, routing),  # noqa: SLF001 - the same
             database,
             f"{database}/documents/",
@@ -149,6 +170,19 @@ class _Wire(NamedTuple):
 
     def path(self, name: str) -> Path:
         return tuple(name[len(self.root) :].split("/"))
+
+    def put_into(self, request: Any, changes: Iterable[Change]) -> Any:  # noqa: ANN401 - the same
+        """The request, with a write for each change."""
+        for change in changes:
+            write = request.writes.add()
+            write.update.name = self.root + "/".join(change.path)
+            _encode_fields(change.fields, write.update.fields)
+            if change.replaces is None:
+                write.current_document.exists = False
+            else:
+                write.update_mask.field_paths.extend(change.fields)
+                write.current_document.update_time.CopyFrom(_timestamp(change.replaces))
+        return request
 
 
 def _codec(request: Any, answer: Any) -> tuple[Any, Any]:  # noqa: ANN401 - made by protobuf, untyped

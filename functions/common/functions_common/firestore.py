@@ -123,9 +123,15 @@ def reading() -> Iterator[None]:
 @contextmanager
 def committing() -> Iterator[None]:
     """Turn the client's errors of a commit into ours; its time is Firestore's."""
+    with commit_errors(), activity.part("firestore"):
+        yield
+
+
+@contextmanager
+def commit_errors() -> Iterator[None]:
+    """Turn the client's errors of a commit into ours."""
     try:
-        with activity.part("firestore"):
-            yield
+        yield
     except google_errors.AlreadyExists as error:
         raise AlreadyThereError(str(error)) from error
     except _CONFLICTS as error:

@@ -31,10 +31,6 @@ class UnansweredError(Exception):
     """It was sent, or may have been, and there is no answer."""
 
 
-class NotSentError(Exception):
-    """Whoever was to send it had no time left to; it can be tried again."""
-
-
 @dataclass(slots=True, eq=False)
 class _Call(Generic[T, R]):
     what: T
@@ -45,6 +41,8 @@ class _Call(Generic[T, R]):
     over: bool = False
     answer: list[R] = field(default_factory=list)
     error: Exception | None = None
+    again: bool = False
+    """Whoever was to send it had no time left to."""
 
     def end(self) -> None:
         self.over = True
@@ -78,16 +76,17 @@ class Coalesced(Generic[T, R]):
         """Whoever sends, or is about to, and is waited for; None where nobody is."""
 
     def __call__(self, what: T, deadline: Deadline) -> R:
-        """The answer to this one. Raises what ``send`` raised, or one of these.
+        """The answer to this one.
 
-        - DeadlineExceededError: it was not sent by the deadline
-        - NotSentError: it was not sent, and there may be time left
-        - UnansweredError: it may have been sent, and there is no answer
+        Raises what ``send`` raised; DeadlineExceededError where it was not sent by the deadline;
+        UnansweredError where it was, and is not answered.
         """
-        call: _Call[T, R] = _Call(what, deadline)
-        if group := self._at_once(call) or self._in_turn(call):
-            self._carry(group)
-        return call.result()
+        while True:
+            call: _Call[T, R] = _Call(what, deadline)
+            if group := self._at_once(call) or self._in_turn(call):
+                self._carry(group)
+            if not call.again:
+                return call.result()
 
     def _at_once(self, call: _Call[T, R]) -> list[_Call[T, R]]:
         """What it has to send: itself; or nothing, where another is under way."""
@@ -131,7 +130,7 @@ class Coalesced(Generic[T, R]):
         except DeadlineExceededError as error:
             leader.error = error
             for call in others:
-                call.error = NotSentError()
+                call.again = True
         except Exception as error:  # noqa: BLE001 - whatever it is, it is everybody's
             for call in group:
                 call.error = error

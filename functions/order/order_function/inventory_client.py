@@ -17,7 +17,7 @@ from functions_common import activity, logs
 from functions_common.deadlines import DeadlineExceededError
 from order_function import inventory_answers
 from order_function.circuit import Circuit
-from order_function.coalescing import Coalesced, NotSentError, UnansweredError
+from order_function.coalescing import Coalesced, UnansweredError
 from order_function.domain import MAX_LINES
 from order_function.inventory_answers import Answer
 from order_function.ports import InventoryUnavailableError
@@ -164,8 +164,6 @@ class InventoryClient:
             began = time.monotonic()
             try:
                 told = _try(send)
-            except NotSentError:
-                continue
             except DeadlineExceededError:
                 break
             if isinstance(told, Answer):

@@ -6,37 +6,64 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter, Query
 
+from functions_common import activity
 from functions_common.documents import Change, Document, Documents
 from functions_common.firestore import call_options, reading
+from functions_common.store_errors import ConflictError, OutcomeUnknownError
+from order_function.coalescing import Coalesced, UnansweredError
 from order_function.domain import Item, Line, Order, Rejection, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from google.cloud.firestore import DocumentReference
 
     from functions_common.deadlines import Deadline
     from functions_common.firestore import Connection
+    from functions_common.store_errors import StoreError
 
 COLLECTION = "orders"
+MOST_LINES = 500
+"""Of orders that are created in one request: Firestore takes 500 documents in one, and of the
+longest lines 10,000."""
 
 
 class Store:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._documents = Documents(connection)
+        self._together = Coalesced(self._create_all, MOST_LINES, lambda order: len(order.lines))
 
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
         ((_, found),) = self._documents.read([_path(order_id)], deadline)
         return None if found is None else (to_order(found), found.update_time)
 
     def create(self, order: Order, deadline: Deadline) -> None:
-        self._commit(order, None, deadline)
+        """Together with others, where others are created just now; each for itself."""
+        try:
+            with activity.part("firestore"):
+                error = self._together(order, deadline)
+        except UnansweredError as unanswered:
+            raise OutcomeUnknownError("no answer by the deadline") from unanswered
+        if error is not None:
+            raise error
+
+    def _create_all(
+        self, orders: Sequence[Order], deadline: Deadline
+    ) -> Sequence[StoreError | None]:
+        """In one request a document is written once: of two that are alike, the second has lost."""
+        firsts = {order.order_id: order for order in reversed(orders)}
+        new = [Change(_path(name), to_document(order), None) for name, order in firsts.items()]
+        told = dict(zip(firsts, self._documents.write_each(new, deadline), strict=True))
+        return [
+            told.pop(order.order_id)
+            if order.order_id in told
+            else ConflictError(f"{order.order_id} is being created by another")
+            for order in orders
+        ]
 
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
-        self._commit(order, version, deadline)
-
-    def _commit(self, order: Order, version: datetime | None, deadline: Deadline) -> None:
         change = Change(_path(order.order_id), to_document(order), version)
         self._documents.commit([change], deadline)
 
