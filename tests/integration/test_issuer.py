@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import pytest
+from local import stack
 from support import tokens
 
+from firestore_emulator.launcher import free_port
 from functions_common.callers import IssuerUnavailableError
 from functions_common.key_set import MAX_BYTES, KeySet, of_url
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEYS = tokens.key_set()
 
@@ -42,3 +50,30 @@ def test_keys_are_taken_from_no_other_address() -> None:
         pytest.raises(IssuerUnavailableError),
     ):
         KeySet(of_url(url)).key("1")
+
+
+def test_with_a_file_that_holds_no_key_it_does_not_start_and_says_so_in_one_line(
+    tmp_path: Path,
+) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text("{}")
+    settings = {
+        "GOOGLE_CLOUD_PROJECT": "test",
+        "INVENTORY_SERVICE_URL": "http://127.0.0.1:1",
+        "ORDER_TOKENS": "token-of-the-order-function",
+        "OPERATOR_TOKENS": "token-of-an-operator",
+        "AUTH_MODE": "required",
+        "AUTH_ISSUER": "https://issuer.example",
+        "AUTH_AUDIENCE": "shop",
+        "AUTH_KEYS_FILE": str(keys),
+    }
+    order = stack.function("order", free_port(), settings, tmp_path)
+    order.start()
+    try:
+        assert order.wait() != 0
+    finally:
+        order.stop()
+    said = [json.loads(line) for line in order.log.read_text().splitlines()]
+    fatal = [line["message"] for line in said if line["severity"] == "CRITICAL"]
+    assert fatal == ["Cannot start: AUTH_KEYS_FILE cannot be used: not a JSON Web Key Set"]
+    assert not any("stack_trace" in line for line in said)
