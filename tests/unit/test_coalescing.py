@@ -196,6 +196,36 @@ def test_at_its_deadline_one_that_was_not_sent_says_so(
 
 
 @pytest.mark.usefixtures("_patient")
+def test_one_with_little_time_left_sends_for_nobody_else(
+    wire: Wire, pool: ThreadPoolExecutor
+) -> None:
+    call = wire.coalesced()
+    under_way(pool, call, wire)
+    (short,) = queue_up(pool, call, "a", by=Deadline.after(coalescing.LEAST_LEFT))
+    others = queue_up(pool, call, "b", "c")
+    wire.go_on.release(3)
+    assert [each.result() for each in (short, *others)] == ["to a", "to b", "to c"]
+    assert wire.sent[1:] == [["a"], ["b", "c"]]
+
+
+@pytest.mark.usefixtures("_patient")
+def test_what_is_too_late_when_the_next_goes_is_not_sent(
+    wire: Wire, pool: ThreadPoolExecutor
+) -> None:
+    call = wire.coalesced()
+    under_way(pool, call, wire)
+    late = coalescing._Call[str, str]("late", Deadline.after(0))  # noqa: SLF001 - as if it slept
+    (leads,) = queue_up(pool, call, "a")
+    call._waiting.append(late)  # noqa: SLF001
+    (goes_along,) = queue_up(pool, call, "b")
+    wire.go_on.release(2)
+    assert (leads.result(), goes_along.result()) == ("to a", "to b")
+    with pytest.raises(DeadlineExceededError):
+        late.result()
+    assert wire.sent[1:] == [["a", "b"]]
+
+
+@pytest.mark.usefixtures("_patient")
 def test_at_its_deadline_one_that_was_sent_knows_nothing(
     wire: Wire, pool: ThreadPoolExecutor
 ) -> None:

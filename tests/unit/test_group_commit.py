@@ -16,7 +16,7 @@ from inventory_function.domain import InsufficientStockError, Line, StockError
 from inventory_function.group_commit import GroupCommit, TooManyWaitingError
 from inventory_function.operations import Operation, Stock
 from inventory_function.service import Inventory
-from inventory_function.transactions import LEAST_LEFT
+from inventory_function.transactions import LEAST_LEFT, MAX_DOCUMENTS
 
 
 def outcome(call: Callable[[], object]) -> str:
@@ -191,6 +191,27 @@ def test_several_in_one_request_are_one_commit() -> None:
     before = store.commits
     GroupCommit(store).run_all([reserve(f"R{n}", P001=1) for n in range(5)], soon())
     assert store.commits == before + 1
+
+
+def test_more_than_one_commit_holds_is_carried_out_in_several() -> None:
+    store = stocked(P001=10_000)
+    group, before = GroupCommit(store), store.commits
+    outcomes = group.run_all([reserve(f"R{n}", P001=1) for n in range(MAX_DOCUMENTS + 1)], soon())
+    assert all(outcome.refusal is None for outcome in outcomes)
+    assert store.commits > before + 1
+    group.run(reserve("R", P001=1), soon())  # and nobody is in its way afterwards
+    assert units(store, "P001")[1] == MAX_DOCUMENTS + 2
+
+
+def test_of_several_that_are_carried_out_in_part_each_is_told_its_own() -> None:
+    store = stocked(P001=10_000)
+    several = [reserve(f"R{n}", P001=1) for n in range(MAX_DOCUMENTS + 1)]
+    store.faults.coming.extend(["", *["away"] * 100])
+    outcomes = GroupCommit(store).run_all(several, Deadline.after(LEAST_LEFT + 0.5))
+    held = [outcome.refusal is None for outcome in outcomes]
+    assert held == [True] * MAX_DOCUMENTS + [False]
+    assert isinstance(outcomes[-1].refusal, StoreUnavailableError)
+    assert units(store, "P001")[1] == MAX_DOCUMENTS
 
 
 def test_several_are_queued_where_all_of_them_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,7 +232,14 @@ def test_what_inventory_takes_no_request_for_is_asked_for_one_by_one(status: int
 
 @pytest.mark.usefixtures("_patient")
 @pytest.mark.parametrize(
-    ("trouble", "carried_out"), [(CUT_OFF, None), ((503, b"{}"), None), ((503, TURNED_AWAY), False)]
+    ("trouble", "carried_out"),
+    [
+        (CUT_OFF, None),
+        ((503, b"{}"), None),
+        ((503, TURNED_AWAY), False),
+        ((500, b"Internal Server Error"), None),
+        ((401, b"{}"), None),
+    ],
 )
 def test_of_many_each_is_told_what_is_known(
     trouble: tuple[int, bytes] | Exception, *, carried_out: bool | None

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_WAITING = 250
-"""Requests in the queue. With one line each they fill the next commit (see MAX_DOCUMENTS), so
-whoever gets in waits for two commits at most: the one under way, and its own."""
+"""Operations in the queue; a request can be for many. With one line each they fill the next commit
+(see MAX_DOCUMENTS), so whoever gets in waits for two at most: the one under way, and its own."""
 
 _NOTHING_READ = Stock()
 
@@ -52,8 +52,9 @@ class _Sleep:
         self._lock.acquire()
 
     def end(self) -> None:
-        self.over = True
-        self._lock.release()
+        if not self.over:
+            self.over = True
+            self._lock.release()
 
     def until_woken(self, seconds: float) -> bool:
         """False where the time was over first."""
@@ -94,10 +95,11 @@ class _Entry:
         return self.deadline.remaining < LEAST_LEFT
 
     def result(self) -> list[Outcome]:
-        outcomes = [outcome for outcome in self.outcomes if outcome is not None]
-        if len(outcomes) < len(self.operations):
-            raise self.error or OutcomeUnknownError("not answered")
-        return outcomes
+        """Raises where nothing is known of any of them; where it is of some, the others say so."""
+        error = self.error or OutcomeUnknownError("not answered")
+        if len(self.left) == len(self.operations):
+            raise error
+        return [outcome or Outcome(refusal=error) for outcome in self.outcomes]
 
     def dismiss(self) -> None:
         """It leaves the queue: what is left of its time would not see a commit through."""
@@ -132,12 +134,13 @@ class GroupCommit:
     def run_all(self, operations: Sequence[Operation[Any]], deadline: Deadline) -> list[Outcome]:
         """Several, as if each had been asked for on its own, one after the other.
 
-        Raises a ``StoreError`` where the outcome of one is not known by the deadline.
+        Raises a ``StoreError`` where that is true of all of them.
         """
         entry = _Entry(operations, deadline)
         if not self._lead_or_queue(entry):
             self._await_turn(entry)
-        if entry.leads:
+        while entry.leads:  # again, where it was more than one commit could hold
+            entry.leads = False
             self._lead(entry)
         return entry.result()
 
@@ -145,9 +148,9 @@ class GroupCommit:
         if entry.too_old:
             raise entry.out_of_time("no time left to begin")
         with self._lock:
-            waiting = sum(len(each.operations) for each in self._waiting)
+            waiting = sum(len(each.left) for each in self._waiting)
             if waiting and waiting + len(entry.operations) > self._max_waiting:
-                raise TooManyWaitingError(f"{waiting} requests wait already; try again.")
+                raise TooManyWaitingError(f"{waiting} operations wait already; try again.")
             self._waiting.append(entry)
             entry.leads = not self._under_way
             self._under_way = True
@@ -213,7 +216,7 @@ class GroupCommit:
         try:
             self._try(parts, leader.deadline)
         except StoreError as error:
-            logs.event("Group commit failed", requests=len(parts), error=str(error)[:300])
+            logs.event("Group commit failed", operations=len(parts), error=str(error)[:300])
             return _give_up(group, leader, error)
         return [entry for entry in group if entry.left]
 
@@ -225,8 +228,9 @@ class GroupCommit:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it reaches whom it concerns
             if len(parts) > 1:  # one of them is to blame, and the others need not suffer
-                for part in parts:
-                    self._try([part], deadline)
+                half = len(parts) // 2
+                self._try(parts[:half], deadline)
+                self._try(parts[half:], deadline)
                 return
             outcomes = [Outcome(refusal=error)]
         for (entry, place), outcome in zip(parts, outcomes, strict=False):

@@ -115,16 +115,15 @@ class Inventory:
 
     def reserve(self, reservation_id: str, lines: Iterable[Line]) -> tuple[Reservation, bool]:
         """The reservation as it is stored, and whether it was made just now."""
-        operation = Reserve(reservation_id, merge(lines), self.currency, _nonce())
-        return self._group.run(operation, self._deadline())
+        return self._group.run(self._reserving(reservation_id, lines), self._deadline())
 
     def reserve_all(self, wanted: Iterable[tuple[str, tuple[Line, ...]]]) -> list[Outcome]:
         """Each decided as if it had been asked for alone, in turn; see ``reserve``."""
-        operations = [
-            Reserve(reservation_id, lines, self.currency, _nonce())
-            for reservation_id, lines in wanted
-        ]
+        operations = [self._reserving(*each) for each in wanted]
         return self._group.run_all(operations, self._deadline())
+
+    def _reserving(self, reservation_id: str, lines: Iterable[Line]) -> Reserve:
+        return Reserve(reservation_id, merge(lines), self.currency, _nonce())
 
     def reservation(self, reservation_id: str) -> Reservation | None:
         found = self._store.get(reservation_key(reservation_id), self._deadline())

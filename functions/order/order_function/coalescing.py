@@ -25,6 +25,9 @@ R = TypeVar("R")
 
 PATIENCE = 0.1
 """Seconds. Above what a call takes on a good day, and little beside a customer's own patience."""
+LEAST_LEFT = 0.2
+"""Seconds that a call must have left to be sent with others by its thread. Where its deadline cuts
+it short, nobody who went along knows what became of theirs."""
 
 
 class UnansweredError(Exception):
@@ -38,6 +41,7 @@ class _Call(Generic[T, R]):
     woken: threading.Event = field(default_factory=threading.Event)
     """To send, or since it is over."""
     sent: bool = False
+    """It is in nobody's way any more: sent, or given up."""
     over: bool = False
     answer: list[R] = field(default_factory=list)
     error: Exception | None = None
@@ -108,17 +112,22 @@ class Coalesced(Generic[T, R]):
         return []
 
     def _take(self, leader: _Call[T, R]) -> list[_Call[T, R]]:
-        """It, and as many more as may go with it: none where it has no time left itself."""
+        """It, and as many more as may go with it; those whose time is over go nowhere."""
         self._last = leader
         self._waiting.remove(leader)
+        leader.sent = True
         group, weight = [leader], self._weight(leader.what)
-        while self._waiting and not leader.deadline.passed:
+        while self._waiting and leader.deadline.remaining > LEAST_LEFT:
             weight += self._weight(self._waiting[0].what)
             if weight > self._most:
                 break
-            group.append(self._waiting.popleft())
-        for call in group:
+            call = self._waiting.popleft()
             call.sent = True
+            if call.deadline.passed:
+                call.error = DeadlineExceededError()
+                call.end()
+            else:
+                group.append(call)
         return group
 
     def _carry(self, group: list[_Call[T, R]]) -> None:

@@ -40,6 +40,19 @@ _AWAY = frozenset(
 )
 
 
+_NOT_BEGUN = frozenset(
+    (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    )
+)
+"""What a request for many is answered where not one of them was looked at."""
+
+
 class _NotTogetherError(Exception):
     """Inventory refuses the request as such: an older revision does not know of it."""
 
@@ -130,15 +143,15 @@ class InventoryClient:
         }
         path = "/reservations:reserve"
         answer = self._send("POST", path, deadline, body, trace=wanted[0].trace)
-        if answer.status in _AWAY:
-            return [answer] * len(wanted)
-        if answer.status != HTTPStatus.OK:
+        if answer.status in _NOT_BEGUN:
             logs.event(
                 "inventory takes no reservations together",
                 severity=logging.WARNING,
                 status=answer.status,
             )
             raise _NotTogetherError
+        if answer.status != HTTPStatus.OK:
+            return [answer] * len(wanted)
         return inventory_answers.each_of(answer, [each.reservation_id for each in wanted])
 
     def _call(

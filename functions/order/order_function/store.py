@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.cloud.firestore import FieldFilter, Query
 
@@ -25,15 +25,24 @@ if TYPE_CHECKING:
 
 COLLECTION = "orders"
 MOST_LINES = 500
-"""Of orders that are created in one request: Firestore takes 500 documents in one, and of the
-longest lines 10,000."""
+"""Of orders that are created in one request. Firestore takes 500 documents in one, and 10 MiB: some
+10,000 of the longest lines."""
+
+
+class _New(NamedTuple):
+    """An order to be created."""
+
+    order_id: str
+    lines: int
+    write: Any
+    """As Firestore takes it."""
 
 
 class Store:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._documents = Documents(connection)
-        self._together = Coalesced(self._create_all, MOST_LINES, lambda order: len(order.lines))
+        self._together = Coalesced(self._create_all, MOST_LINES, lambda new: new.lines)
 
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
         ((_, found),) = self._documents.read([_path(order_id)], deadline)
@@ -41,26 +50,24 @@ class Store:
 
     def create(self, order: Order, deadline: Deadline) -> None:
         """Together with others, where others are created just now; each for itself."""
+        change = Change(_path(order.order_id), to_document(order), None)
+        new = _New(order.order_id, max(1, len(order.lines)), self._documents.prepared(change))
         try:
             with activity.part("firestore"):
-                error = self._together(order, deadline)
+                if error := self._together(new, deadline):
+                    raise error
         except UnansweredError as unanswered:
             raise OutcomeUnknownError("no answer by the deadline") from unanswered
-        if error is not None:
-            raise error
 
-    def _create_all(
-        self, orders: Sequence[Order], deadline: Deadline
-    ) -> Sequence[StoreError | None]:
+    def _create_all(self, new: Sequence[_New], deadline: Deadline) -> Sequence[StoreError | None]:
         """In one request a document is written once: of two that are alike, the second has lost."""
-        firsts = {order.order_id: order for order in reversed(orders)}
-        new = [Change(_path(name), to_document(order), None) for name, order in firsts.items()]
-        told = dict(zip(firsts, self._documents.write_each(new, deadline), strict=True))
+        firsts = {each.order_id: each.write for each in reversed(new)}
+        told = dict(zip(firsts, self._documents.write_each(firsts.values(), deadline), strict=True))
         return [
-            told.pop(order.order_id)
-            if order.order_id in told
-            else ConflictError(f"{order.order_id} is being created by another")
-            for order in orders
+            told.pop(each.order_id)
+            if each.order_id in told
+            else ConflictError(f"{each.order_id} is being created by another")
+            for each in new
         ]
 
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
