@@ -47,8 +47,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--buyers",
         type=int,
-        default=150,
-        help="who come in a second, at the most (default: %(default)s)",
+        help="who come in a second, at the most (default: 350; 150 without a cluster)",
     )
     parser.add_argument(
         "--seconds",
@@ -134,11 +133,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path = options.out or FOLDER / f"{began:%Y-%m-%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        plan = Plan(
-            uuid.uuid4().hex[:6], options.buyers, options.seconds, options.mix, options.seed
-        )
         with ExitStack() as until:
             stage = _stage(options, folder, console, until)
+            plan = Plan(
+                uuid.uuid4().hex[:6],
+                stage.buyers if options.buyers is None else options.buyers,
+                options.seconds,
+                options.mix,
+                options.seed,
+            )
             console.print(f"Entering {1 + len(plan.others)} products at {stage.address}")
             until.callback(_retire, stage, plan, console)
             stage.offer(plan)

@@ -32,6 +32,7 @@ _BLOCK = 65_536
 
 class Knative:
     where = Where.KNATIVE
+    buyers = 350  # so many are not served by one pod of order
 
     def __init__(self, host: str | None, gateway: str | None) -> None:
         """``gateway``: the ingress' address, where the route's own does not lead there."""

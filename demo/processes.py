@@ -34,6 +34,7 @@ TIMEOUT = 30
 
 class Processes:
     where = Where.PROCESSES
+    buyers = 150  # which one process of order can serve, on most machines
 
     def __init__(self, folder: Path) -> None:
         """``folder``: for what these commands print; the functions' logs are in .run."""

@@ -22,6 +22,8 @@ class Stage(Protocol):
     """Where people would find the shop."""
     machine: str
     """What all of it runs on."""
+    buyers: int
+    """In a second, at the most, where nobody says otherwise."""
 
     def client(self) -> Client: ...
 
