@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from support.apps import OPERATOR
 from support.builders import soon
-from support.crashing import CrashingShop, Cut, ProcessDiedError
+from support.crashing import CrashingShop, Cut
+from support.dying import ProcessDiedError
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 from support.apps import OPERATOR
-from support.crashing import CrashingShop, Cut, ProcessDiedError
+from support.crashing import CrashingShop, Cut
+from support.dying import ProcessDiedError
 from support.shop import TIMEOUT, Shop, at_once, count
 
 AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR}"}

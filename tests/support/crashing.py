@@ -37,6 +37,7 @@ from order_function.settings import Settings as OrderSettings
 from order_function.store import Store as OrderStore
 from order_function.sweep import Report, Sweep
 from support.apps import OPERATOR, ORDER
+from support.dying import ProcessDiedError
 from support.in_process import WsgiAdapter
 
 if TYPE_CHECKING:
@@ -57,14 +58,6 @@ class Cut(StrEnum):
     AFTER = "after"
     LOST = "lost"
     DROPPED = "dropped"
-
-
-class ProcessDiedError(BaseException):
-    """Not an Exception: nothing in a dead process handles it."""
-
-    def __init__(self, process: str) -> None:
-        super().__init__(process)
-        self.process = process
 
 
 class UnlimitedQueryError(BaseException):

@@ -19,6 +19,7 @@ from order_function.ports import (
 from order_function.service import Orders, Placed
 from order_function.sweep import Report, Sweep
 from support.builders import SOON, soon, stocked
+from support.dying import ProcessDiedError
 from support.fakes import FakeInventory, MemoryBacklog, MemoryOrders
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ T = TypeVar("T")
 InventoryT = TypeVar("InventoryT", bound="ports.Inventory")
 
 NO_TIME = timedelta()
-
-
-class ProcessDiedError(BaseException):
-    """Not an Exception: nothing in a dead process handles it."""
 
 
 class Between:

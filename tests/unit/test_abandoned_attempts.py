@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 from support.builders import soon
-from support.memory_shop import Between, MemoryShop, ProcessDiedError, death, every_place
+from support.dying import ProcessDiedError
+from support.memory_shop import Between, MemoryShop, death, every_place
 
 from order_function.domain import (
     Attempt,

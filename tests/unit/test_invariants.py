@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.memory_shop import Between, MemorySnapshot, ProcessDiedError, WholeShop, death
+from support.dying import ProcessDiedError
+from support.memory_shop import Between, MemorySnapshot, WholeShop, death
 
 from order_function import invariants
 from order_function.domain import (

@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.builders import SOON, stocked, units
-from support.memory_shop import Between, ProcessDiedError, WholeShop, death
+from support.dying import ProcessDiedError
+from support.memory_shop import Between, WholeShop, death
 
 from functions_common.store_errors import StoreError
 from inventory_function.domain import Adjustment, Line, RecordedReservation, StockError

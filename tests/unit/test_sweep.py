@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.builders import soon, units
+from support.dying import ProcessDiedError
 from support.memory_shop import (
     Between,
     MemoryShop,
-    ProcessDiedError,
     WholeShop,
     death,
     every_place,
