@@ -154,6 +154,7 @@ def test_requests_made_of_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[st
          "-print_final_stats=1", "-max_len=4096", "-timeout=20", f"-seed={SEED}",
          f"-artifact_prefix={tmp_path}/"],
         capture_output=True, text=True, timeout=SECONDS + 120, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     stats = dict(re.findall(r"stat::(\w+):\s+(\d+)", done.stderr))

@@ -19,6 +19,7 @@ import requests
 import schemathesis
 from flask import Flask
 from schemathesis import Case, CheckContext, Response
+from schemathesis.config._checks import NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES
 from schemathesis.specs.openapi import checks
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 from tools import openapi
@@ -52,6 +53,11 @@ def api(name: str) -> OpenApiSchema:
     """What to make requests from; who calls is for the tests to say, and not for chance."""
     found = schemathesis.openapi.from_dict(described(name))
     found.config.generation.update(with_security_parameters=False)
+    # What is wrong can be too long before it is looked at.
+    found.config.checks.negative_data_rejection.expected_statuses = [
+        *NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES,
+        "413",
+    ]
     return found
 
 
