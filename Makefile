@@ -55,7 +55,7 @@ bench-emulator: $(VENV)/.dev ## Our emulator against the official one: latency, 
 # Of the system that `make run` runs, unless the environment names another database.
 audit: export FIRESTORE_EMULATOR_HOST ?= localhost:$(or $(EMULATOR_PORT),8085)
 audit: export GOOGLE_CLOUD_PROJECT ?= demo
-audit: $(VENV)/.run ## Check every invariant of the database at one moment (GRACE=0: right after a reconcile)
+audit: $(VENV)/.run ## Check every invariant of the database at one moment (GRACE=0: a minute after the last request, reconciled)
 	@$(BIN)/python -m order_function.audit $(if $(GRACE),--grace $(GRACE))
 
 lint: $(VENV)/.dev ## Style, types, and who may import whom

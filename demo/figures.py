@@ -147,8 +147,9 @@ def shelf(recording: Recording) -> Shelf:
 CONFIRMED = Spent(reads=2, writes=3)
 REFUSED = Spent(reads=2, writes=1)
 SWEPT = Spent(reads=3, writes=1)
-"""An order of one product by itself, one refused under a key, and what `reconcile` adds to the
-first later (docs/cost.md). Who shares a commit shares the product's document: a rush costs less."""
+"""An order of one product by itself, at the most (it reads its reservation only after another was
+there already), one refused under a key, and what `reconcile` adds to the first later
+(docs/cost.md). Who shares a commit shares the product's document: a rush costs less."""
 
 
 def firestore_dollars(spent: Spent) -> float:

@@ -47,7 +47,8 @@ _KEY = re.compile(KEY_PATTERN)
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_NUMBER = 100
 _PLACE = re.compile(r" - at `\$(.*)`$")
-_MEMBER = re.compile(r"(?:missing required|unknown) field `(.*)`$", re.DOTALL)
+_MEMBER = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
+_OF_MEMBERS = {"missing required": "is missing", "unknown": "is not known here"}
 _JSON_TYPES = {
     "int | decimal": "number",
     "str": "string",
@@ -165,7 +166,9 @@ def _misshapen(message: str) -> InvalidField:
     detail = message[: place.start()] if place else message
     path = re.sub(r"\[(\d+)\]", r".\1", place[1]) if place else ""
     member = _MEMBER.search(detail)
-    pointer = "#" + path.replace(".", "/") + (f"/{_escaped(member[1])}" if member else "")
+    pointer = "#" + path.replace(".", "/") + (f"/{_escaped(member[2])}" if member else "")
+    if member:
+        detail = _OF_MEMBERS[member[1]]
     for python, json_type in _JSON_TYPES.items():
         detail = detail.replace(f"`{python}`", json_type)
     return InvalidField(f"{pointer}: {detail[:_LONGEST_DETAIL]}", pointer=pointer)
