@@ -52,6 +52,8 @@ class Shop:
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes.values():
+            process.signal(signal.SIGTERM)  # all at once: each lingers for requests on the way
+        for process in self._processes.values():
             process.stop()
 
     def _prepare(self, name: str, settings: dict[str, str]) -> str:
