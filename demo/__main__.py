@@ -70,7 +70,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _stage(options: argparse.Namespace, folder: Path, console: Console, until: ExitStack) -> Stage:
+def _stage(options: argparse.Namespace, folder: Path, console: Console) -> Stage:
     """The cluster where there is one with the shop, unless told otherwise."""
     if not options.local:
         try:
@@ -79,7 +79,7 @@ def _stage(options: argparse.Namespace, folder: Path, console: Console, until: E
             if options.host or options.gateway:
                 raise
             console.print(f"On processes of this machine, for there is {error}.", markup=False)
-    return until.enter_context(Processes(folder))
+    return Processes(folder)
 
 
 async def _play(stage: Stage, plan: Plan, recording: Recording, console: Console) -> None:
@@ -133,15 +133,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path = options.out or FOLDER / f"{began:%Y-%m-%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     try:
+        stage = _stage(options, folder, console)
+        buyers = stage.buyers if options.buyers is None else options.buyers
+        plan = Plan(uuid.uuid4().hex[:6], buyers, options.seconds, options.mix, options.seed)
         with ExitStack() as until:
-            stage = _stage(options, folder, console, until)
-            plan = Plan(
-                uuid.uuid4().hex[:6],
-                stage.buyers if options.buyers is None else options.buyers,
-                options.seconds,
-                options.mix,
-                options.seed,
-            )
+            until.enter_context(stage)
             console.print(f"Entering {1 + len(plan.others)} products at {stage.address}")
             until.callback(_retire, stage, plan, console)
             stage.offer(plan)

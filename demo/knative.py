@@ -6,7 +6,7 @@ import asyncio
 import json
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from tools import cluster
@@ -44,6 +44,12 @@ class Knative:
         self._gateway = gateway or route
         self.address = f"{urlsplit(route).scheme}://{self._host}"
         self.machine = _nodes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It runs on."""
 
     def client(self) -> Client:
         return Client(self._gateway, self._host)

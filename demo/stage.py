@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -17,6 +17,8 @@ class DemoError(Exception):
 
 
 class Stage(Protocol):
+    """A shop to play on; while in it, it runs."""
+
     where: Where
     address: str
     """Where people would find the shop."""
@@ -24,6 +26,10 @@ class Stage(Protocol):
     """What all of it runs on."""
     buyers: int
     """In a second, at the most, where nobody says otherwise."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
     def client(self) -> Client: ...
 

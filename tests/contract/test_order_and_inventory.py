@@ -5,7 +5,6 @@ The same suite runs against those that order's unit tests use instead, so that t
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from support.builders import soon, stocked, units
 from support.fakes import FakeInventory, MemoryOrders
 from support.in_process import client_of
 from support.memory_shop import InventoryInProcess
+from support.queues import until_waiting
 
 from order_function import coalescing
 from order_function.domain import Line
@@ -94,8 +94,7 @@ def test_what_is_asked_for_together_is_held_once(
         told = [pool.submit(hold, "R0")]
         assert first.wait(10)
         told += [pool.submit(hold, f"R{n}") for n in range(1, 9)]
-        while len(client._together._waiting) < 8:  # noqa: SLF001 - no other way to know
-            time.sleep(0)
+        until_waiting(client._together, 8)  # noqa: SLF001 - it is nobody else's
         go_on.set()
         assert sorted(each.result() for each in told) == ["held"] * 7 + ["insufficient-stock"] * 2
     assert "/reservations:reserve" in carried

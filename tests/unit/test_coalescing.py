@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.builders import soon
+from support.queues import until_waiting, waiting
 
 from functions_common.deadlines import Deadline, DeadlineExceededError
 from order_function import coalescing
@@ -65,10 +66,9 @@ def queue_up(
     """One after the other, each waiting before the next comes."""
     futures = []
     for what in wanted:
-        waiting = len(call._waiting)  # noqa: SLF001 - there is no other way to know that it waits
+        before = waiting(call)
         futures.append(pool.submit(call, what, by or soon()))
-        while len(call._waiting) == waiting:  # noqa: SLF001
-            time.sleep(0)
+        until_waiting(call, before + 1)
     return futures
 
 

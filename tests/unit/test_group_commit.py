@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.builders import adjust, release, reserve, soon, stocked, units
 from support.fakes import MemoryStock
+from support.queues import until_waiting
 
 from functions_common.deadlines import Deadline
 from functions_common.store_errors import OutcomeUnknownError, StoreError, StoreUnavailableError
@@ -43,18 +44,13 @@ class Gate:
         monkeypatch.setattr(store, "commit", commit)
 
 
-def queued(group: GroupCommit) -> int:
-    return len(group._waiting)  # noqa: SLF001 - there is no other way to know that they wait
-
-
 def pile_up(
     pool: ThreadPoolExecutor, group: GroupCommit, operations: list[Operation[object]]
 ) -> list[Future[str]]:
     futures = []
     for n, operation in enumerate(operations, start=1):
         futures.append(pool.submit(outcome, lambda op=operation: group.run(op, soon())))  # type: ignore[misc]
-        while queued(group) < n:
-            pass
+        until_waiting(group, n)
     return futures
 
 
@@ -162,8 +158,7 @@ def test_an_error_of_our_own_reaches_its_request_alone(monkeypatch: pytest.Monke
         others = [
             pool.submit(group.run, each, soon()) for each in (reserve("R1", P001=1), Broken())
         ]
-        while queued(group) < 2:
-            pass
+        until_waiting(group, 2)
         gate.open.set()
         first.result()
         others[0].result()  # the group's others do not suffer
@@ -222,8 +217,7 @@ def test_several_are_queued_where_all_of_them_may_wait(monkeypatch: pytest.Monke
         first = pool.submit(group.run, reserve("R", P001=1), soon())
         assert gate.reached.wait(10)
         two = pool.submit(group.run_all, [reserve("R1", P001=1), reserve("R2", P001=1)], soon())
-        while not queued(group):
-            pass
+        until_waiting(group, 1)
         with pytest.raises(TooManyWaitingError):
             group.run_all([reserve("R3", P001=1), reserve("R4", P001=1)], soon())
         gate.open.set()
@@ -325,8 +319,7 @@ def test_under_way_at_its_deadline_is_not_told_as_nothing_done(
         assert first.reached.wait(10)
         pile_up(pool, group, [reserve("R1", P001=1)])
         impatient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(LEAST_LEFT + 0.3))
-        while queued(group) < 2:
-            pass
+        until_waiting(group, 2)
         first.proceed.set()
         assert second.reached.wait(10)
         with pytest.raises(OutcomeUnknownError, match="under way"):
@@ -347,11 +340,9 @@ def test_those_with_time_left_are_taken_over_when_the_leaders_is_up(
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
         assert pause.reached.wait(10)
         leader = pool.submit(group.run, reserve("R1", P001=1), Deadline.after(LEAST_LEFT + 0.5))
-        while queued(group) < 1:
-            pass
+        until_waiting(group, 1)
         patient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(20))
-        while queued(group) < 2:
-            pass
+        until_waiting(group, 2)
         store.faults.coming.extend(["", *["away"] * 20])  # longer than the leader has time
         pause.proceed.set()
         first.result()
@@ -425,8 +416,7 @@ def test_one_that_has_waited_too_long_is_not_taken_along(monkeypatch: pytest.Mon
         waiting = []
         for n, deadline in enumerate([old, young, old, young], start=1):
             waiting.append(pool.submit(group.run, reserve(f"R{n}", P001=1), deadline))
-            while queued(group) < n:
-                pass
+            until_waiting(group, n)
         monkeypatch.setattr(group_commit, "LEAST_LEFT", 60)
         gate.open.set()
         for each in waiting[::2]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 from support.builders import soon
+from support.queues import until_waiting
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
@@ -178,8 +178,7 @@ def together(adapter: HeldUp, *names: str, seconds: float = 5) -> list[BaseExcep
         for n, name in enumerate(names, start=1):
             deadline = Deadline.after(seconds)
             others.append(pool.submit(client.reserve, name, LINES, deadline))
-            while len(client._together._waiting) < n:  # noqa: SLF001 - no other way to know
-                time.sleep(0)
+            until_waiting(client._together, n)  # noqa: SLF001 - it is nobody else's
         adapter.go_on.set()
         first.result()
         return [other.exception() for other in others]

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.builders import OPENING_TIME, soon, stocked
 from support.fakes import MemoryStock
+from support.queues import until_waiting
 
 from inventory_function.domain import Line, Product, StockError, merge
 from inventory_function.group_commit import GroupCommit
@@ -122,8 +123,7 @@ def as_a_group(
     with held_up(group, pool):
         for n, several in enumerate(asked, start=1):
             answers.append(pool.submit(group.run_all, several, soon()))
-            while len(group._waiting) < n:  # noqa: SLF001 - no other way to know
-                pass
+            until_waiting(group, n)
     return [told(outcome.result) for answer in answers for outcome in answer.result()]
 
 

@@ -23,6 +23,7 @@ from google.cloud.firestore_v1.types import (
     BatchWriteResponse,
     CommitRequest,
     CommitResponse,
+    Write,
 )
 from google.protobuf.timestamp_pb2 import Timestamp
 from proto.datetime_helpers import DatetimeWithNanoseconds
@@ -43,7 +44,8 @@ Path = tuple[str, ...]
 _SERVICE = "/google.firestore.v1.Firestore"
 _READ, _FOUND = BatchGetDocumentsRequest.pb(), BatchGetDocumentsResponse.pb()
 _COMMIT, _COMMITTED = CommitRequest.pb(), CommitResponse.pb()
-_WRITE, _WRITTEN = BatchWriteRequest.pb(), BatchWriteResponse.pb()
+_EACH, _TOLD = BatchWriteRequest.pb(), BatchWriteResponse.pb()
+_WRITE = Write.pb()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +107,17 @@ class Documents:
     def commit(self, changes: Iterable[Change], deadline: Deadline) -> None:
         """All changes or none; ConflictError where a document is not of the version given."""
         wire = self._wire
-        request = wire.put_into(_COMMIT(database=wire.database), changes)
+        request = _COMMIT(database=wire.database)
+        for change in changes:
+            wire.fill(request.writes.add(), change)
         with committing(), _google_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             wire.commit(request, timeout=timeout, metadata=wire.metadata)
 
     def prepared(self, change: Change) -> Any:  # noqa: ANN401 - made by protobuf, untyped
         """The change as Firestore takes it, for ``write_each``."""
-        (write,) = self._wire.put_into(_WRITE(), [change]).writes
+        write = _WRITE()
+        self._wire.fill(write, change)
         return write
 
     def write_each(self, writes: Iterable[Any], deadline: Deadline) -> list[StoreError | None]:
@@ -122,7 +127,7 @@ class Documents:
         those to say who wait for it.
         """
         wire = self._wire
-        request = _WRITE(database=wire.database, writes=writes)
+        request = _EACH(database=wire.database, writes=writes)
         with commit_errors(), _google_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             answer = wire.batch_write(request, timeout=timeout, metadata=wire.metadata)
@@ -171,7 +176,7 @@ class _Wire(NamedTuple):
         return cls(
             channel.unary_stream(f"{_SERVICE}/BatchGetDocuments", *_codec(_READ, _FOUND)),
             channel.unary_unary(f"{_SERVICE}/Commit", *_codec(_COMMIT, _COMMITTED)),
-            channel.unary_unary(f"{_SERVICE}/BatchWrite", *_codec(_WRITE, _WRITTEN)),
+            channel.unary_unary(f"{_SERVICE}/BatchWrite", *_codec(_EACH, _TOLD)),
             (*client._rpc_metadata, routing),  # noqa: SLF001
             database,
             f"{database}/documents/",
@@ -180,18 +185,14 @@ class _Wire(NamedTuple):
     def path(self, name: str) -> Path:
         return tuple(name[len(self.root) :].split("/"))
 
-    def put_into(self, request: Any, changes: Iterable[Change]) -> Any:  # noqa: ANN401 - the same
-        """The request, with a write for each change."""
-        for change in changes:
-            write = request.writes.add()
-            write.update.name = self.root + "/".join(change.path)
-            _encode_fields(change.fields, write.update.fields)
-            if change.replaces is None:
-                write.current_document.exists = False
-            else:
-                write.update_mask.field_paths.extend(change.fields)
-                write.current_document.update_time.CopyFrom(_timestamp(change.replaces))
-        return request
+    def fill(self, write: Any, change: Change) -> None:  # noqa: ANN401 - the same
+        write.update.name = self.root + "/".join(change.path)
+        _encode_fields(change.fields, write.update.fields)
+        if change.replaces is None:
+            write.current_document.exists = False
+        else:
+            write.update_mask.field_paths.extend(change.fields)
+            write.current_document.update_time.CopyFrom(_timestamp(change.replaces))
 
 
 def _codec(request: Any, answer: Any) -> tuple[Any, Any]:  # noqa: ANN401 - made by protobuf, untyped

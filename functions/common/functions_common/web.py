@@ -113,8 +113,9 @@ def _drain(response: Response) -> Response:
 
 def problem_body(error: Exception, table: ProblemTable) -> dict[str, Any]:
     """What would be told of the error where it is not the whole request's."""
-    known = {**_COMMON_PROBLEMS, **table}
-    to_problem = next(known[kind] for kind in type(error).__mro__ if kind in known)
+    tables = (table, _COMMON_PROBLEMS)
+    kinds = type(error).__mro__
+    to_problem = next(each[kind] for kind in kinds for each in tables if kind in each)
     return _body(to_problem(error))
 
 

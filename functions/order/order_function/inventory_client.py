@@ -38,8 +38,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 _AWAY = frozenset(
     (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 )
-
-
 _NOT_BEGUN = frozenset(
     (
         HTTPStatus.BAD_REQUEST,

@@ -1,0 +1,19 @@
+"""Where calls wait for each other: a test that wants some to wait has to know that they do."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inventory_function.group_commit import GroupCommit
+    from order_function.coalescing import Coalesced
+
+
+def waiting(queue: GroupCommit | Coalesced[Any, Any]) -> int:
+    return len(queue._waiting)  # noqa: SLF001 - there is no other way to know that they wait
+
+
+def until_waiting(queue: GroupCommit | Coalesced[Any, Any], number: int) -> None:
+    while waiting(queue) < number:
+        time.sleep(0)
