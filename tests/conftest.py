@@ -33,7 +33,7 @@ def emulator(which: str) -> Iterator[str]:
 @pytest.fixture
 def logging_as_it_was() -> Iterator[None]:
     """Afterwards; for commands, which set logging up for a process of their own."""
-    loggers = [logging.getLogger(name) for name in (None, "functions", "gunicorn.error")]
+    loggers = [logging.getLogger(name) for name in (None, "functions")]
     before = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
     yield
     for each, handlers, level, propagate in before:

@@ -37,6 +37,7 @@ _CLASSIFIED = {
     "MIT License": "MIT",
     "Apache Software License": "Apache-2.0",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "Zope Public License": "ZPL-2.1",
 }
 _SAID = {"MIT": "MIT", "Apache-2.0": "Apache-2.0", "BSD-2-Clause": "BSD-2-Clause"}
 _READ = {

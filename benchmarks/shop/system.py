@@ -50,10 +50,8 @@ class Shop:
 
 def source(function: str, main: Path, port: int, settings: dict[str, str], logs: Path) -> Process:
     """Another main.py, under the server and the settings of a function of ours."""
-    conf = str(stack.ROOT / "functions/gunicorn.conf.py")
-    app = f"functions_common.wsgi:create_app({function!r}, {str(main)!r})"
     own = {"FUNCTION": function, "HOST": stack.HOST, "PORT": str(port), "no_grpc_proxy": stack.HOST}
-    command = [sys.executable, "-m", "gunicorn", "-c", conf, app]
+    command = [sys.executable, str(stack.ROOT / "functions/serve.py"), str(main)]
     log = logs / f"{main.parent.name}-{function}-{port}.log"
     return Process(f"{main.parent.name} {function}", command, {**settings, **own}, log)
 

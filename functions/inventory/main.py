@@ -1,4 +1,7 @@
-"""Entry point of the inventory function."""
+"""Entry point of the inventory function.
+
+``functions/serve.py`` serves ``app``. ``functions-framework --target inventory`` serves it as well.
+"""
 
 import os
 

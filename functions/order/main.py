@@ -1,4 +1,7 @@
-"""Entry point of the order function."""
+"""Entry point of the order function.
+
+``functions/serve.py`` serves ``app``. ``functions-framework --target order`` serves it as well.
+"""
 
 import os
 

@@ -16,7 +16,7 @@ from support.apps import OPERATOR, ORDER
 from firestore_emulator.launcher import free_port
 
 BUDGET = tomllib.loads((stack.ROOT / "functions/import_budget.toml").read_text())
-SERVER_SETTINGS = stack.ROOT / "tests/support/listing_modules.py"
+SERVER = stack.ROOT / "tests/support/listing_modules.py"
 OURS = {"functions_common", "order_function", "inventory_function", "main", "__main__"}
 SLACK = 15
 NOBODY = "127.0.0.1:1"
@@ -28,7 +28,7 @@ def package_of(module: str) -> str:
 
 @pytest.fixture(scope="module", params=["order", "inventory"])
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The modules of the real server's worker, ready for its first customer."""
+    """The modules of the real server, ready for its first customer."""
     directory = tmp_path_factory.mktemp("modules")
     modules = directory / "modules"
     environment = {
@@ -44,7 +44,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "AUTH_MODE": "open",
         "MODULES": str(modules),
     }
-    server = [sys.executable, "-m", "gunicorn", "-c", str(SERVER_SETTINGS)]
+    server = [sys.executable, str(SERVER)]
     process = Process(request.param, server, environment, directory / "log")
     process.start()
     try:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import os
 import re
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from local.stack import ROOT
 
 import inventory_function.settings
 import order_function.settings
+from functions_common.server import GRACEFUL_SECONDS
 from functions_common.settings import SettingsError
 from order_function import inventory_client
 
@@ -73,13 +72,11 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def server(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What gunicorn.conf.py says under the Service's own environment."""
-    settings = documents(MANIFESTS / "settings.yaml")[0]["data"]
+def settings(name: str) -> Any:
+    """As the function reads them in the Service's own environment."""
+    shared = documents(MANIFESTS / "settings.yaml")[0]["data"]
     tokens = dict.fromkeys(("ORDER_TOKENS", "OPERATOR_TOKENS"), "only-for-this-test")
-    for key, value in {**settings, **tokens, **plain_env(name), "FUNCTION": name}.items():
-        monkeypatch.setenv(key, value)
-    return runpy.run_path(str(ROOT / "functions/gunicorn.conf.py"))
+    return SETTINGS[name].load({**shared, **tokens, **plain_env(name)})
 
 
 def test_each_file_that_kn_reads_is_one_service(name: str) -> None:
@@ -99,18 +96,17 @@ def test_everything_is_in_one_namespace() -> None:
             assert each["metadata"]["namespace"] == "shop", each["metadata"]["name"]
 
 
-def test_threads_are_the_concurrency_that_knative_lets_in(
-    name: str, server: dict[str, Any]
-) -> None:
-    assert server["threads"] == revision(name)["containerConcurrency"]
+def test_threads_are_the_concurrency_that_knative_lets_in(name: str, settings: Any) -> None:
+    threads = settings.server.concurrency
+    assert threads == revision(name)["containerConcurrency"]
     target = service(name)["spec"]["template"]["metadata"]["annotations"]
-    assert 0 < int(target["autoscaling.knative.dev/target"]) <= server["threads"]
+    assert 0 < int(target["autoscaling.knative.dev/target"]) <= threads
 
 
-def test_deadlines_fit_into_each_other(name: str, server: dict[str, Any]) -> None:
-    deadline = server["settings"].request_deadline_seconds
+def test_deadlines_fit_into_each_other(name: str, settings: Any) -> None:
+    deadline = settings.request_deadline_seconds
     assert deadline == int(plain_env(name)["REQUEST_DEADLINE_SECONDS"])
-    assert deadline < server["graceful_timeout"] < revision(name)["timeoutSeconds"]
+    assert deadline < GRACEFUL_SECONDS < revision(name)["timeoutSeconds"]
 
 
 def test_order_outwaits_inventory() -> None:
@@ -119,25 +115,8 @@ def test_order_outwaits_inventory() -> None:
     assert inventory < inventory_client.LONGEST_READ < order
 
 
-def test_idle_connections_outlive_those_of_queue_proxy(server: dict[str, Any]) -> None:
-    assert server["keepalive"] > 90
-    assert (server["workers"], server["preload_app"]) == (1, False)
-    assert server["control_socket_disable"] is True
-
-
-def test_garbage_is_collected_again_once_the_app_is_loaded(server: dict[str, Any]) -> None:
-    try:
-        server["post_fork"](None, None)
-        assert not gc.isenabled()
-        server["post_worker_init"](None)
-        assert gc.isenabled()
-        assert gc.get_freeze_count()
-    finally:
-        gc.unfreeze()
-        gc.enable()
-    gc.disable()
-    server["when_ready"](None)
-    assert gc.isenabled()
+def test_idle_connections_outlive_those_of_queue_proxy(settings: Any) -> None:
+    assert settings.server.keep_alive_seconds > 90
 
 
 def test_the_manifests_give_every_setting_that_is_required(name: str) -> None:

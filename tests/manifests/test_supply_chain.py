@@ -10,7 +10,16 @@ import pytest
 from local.stack import ROOT
 from tools import licences, locks, sbom
 
-FREE = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0"}
+FREE = {
+    "ZPL-2.1",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "MIT",
+    "MIT-0",
+    "MPL-2.0",
+    "PSF-2.0",
+}
 """Licences that ask for no more than to be named, of a library that is not changed."""
 
 

@@ -1,4 +1,4 @@
-"""For ``gunicorn -c``: the server's settings, and a list of what its worker has loaded when ready.
+"""Serve a function as ``functions/serve.py`` does, and list the modules that it has loaded.
 
 MODULES names the file for the list. The Firestore client is made in the background; the first
 customer waits for it all the same, so it belongs to what is loaded.
@@ -12,10 +12,8 @@ from pathlib import Path
 
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 
-globals().update(runpy.run_path(str(FUNCTIONS / "gunicorn.conf.py")))
 
-
-def post_worker_init(_worker: object) -> None:
+def list_modules(*_: object) -> None:
     for thread in threading.enumerate():
         if thread.name == "firestore-prepare":
             thread.join()
@@ -23,3 +21,12 @@ def post_worker_init(_worker: object) -> None:
     made = listed.with_suffix(".new")
     made.write_text("\n".join(sorted(sys.modules)))
     made.replace(listed)
+
+
+sys.path.insert(0, str(FUNCTIONS / "common"))
+
+from functions_common.starting import Start  # noqa: E402 - found through the path above
+
+Start.loaded = list_modules  # type: ignore[assignment, method-assign]
+del sys.argv[1:]
+runpy.run_path(str(FUNCTIONS / "serve.py"), run_name="__main__")

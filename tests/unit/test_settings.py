@@ -170,8 +170,9 @@ def test_no_variable_is_read_behind_the_settings_back() -> None:
     sources = [
         path for path in (ROOT / "functions").rglob("*.py") if "os.environ" in path.read_text()
     ]
-    entries = {"main.py", "gunicorn.conf.py", "serve.py"}
+    entries = {"main.py", "serve.py"}
     commands = {"reconcile.py", "audit.py"}
     assert {path.name for path in sources} == entries | commands
-    server = (ROOT / "functions/gunicorn.conf.py").read_text()
-    assert re.findall(r'environ.*?"([A-Z_]+)"', server) == ["FUNCTION"]
+    server = (ROOT / "functions/serve.py").read_text()
+    named = re.findall(r'environ.*?"([A-Z_]+)"', server)
+    assert set(named) == {"FUNCTION", "INVENTORY_SERVICE_URL"}

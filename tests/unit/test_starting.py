@@ -27,8 +27,6 @@ def test_the_parts_of_a_start_add_up(
     monkeypatch.setattr(starting, "process_age", lambda: 0.25)
     with caplog.at_level(logging.INFO, logger="functions"):
         start = Start()
-        time.sleep(0.02)
-        start.forked()
         time.sleep(0.03)
         start.loaded("order", "order-00001")
     (line,) = caplog.records
@@ -36,7 +34,7 @@ def test_the_parts_of_a_start_add_up(
     assert (fields["function"], fields["revision"]) == ("order", "order-00001")
     ms = fields["ms"]
     assert ms["total"] == pytest.approx(ms["process"] + ms["imports"], abs=0.2)
-    assert 270 <= ms["process"] < 500
+    assert 250 <= ms["process"] < 500
     assert 30 <= ms["imports"] < 260
     began = datetime.fromisoformat(fields["process_started_at"])
     assert (datetime.now(UTC) - began).total_seconds() == pytest.approx(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import flask
-import functions_framework
 from google.cloud import firestore
 
 client = firestore.Client()
 
 
-@functions_framework.http
-def inventory(request: flask.Request) -> flask.Response:
-    if request.method == "GET":  # whether it is up
-        return flask.Response()
-    order_id = request.path.rsplit("/", 1)[1]
+app = flask.Flask(__name__)
+
+
+@app.get("/health")
+def show_health() -> flask.Response:
+    return flask.Response()
+
+
+@app.put("/reservations/<order_id>")
+def put_reservation(order_id: str) -> flask.Response:
     product = client.document("floor_products", "P")
     reservation = client.document("floor_reservations", order_id)
     list(client.get_all([product, reservation]))

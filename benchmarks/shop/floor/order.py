@@ -6,7 +6,6 @@ import os
 import uuid
 
 import flask
-import functions_framework
 import requests
 from google.cloud import firestore
 
@@ -16,11 +15,17 @@ session.trust_env = False
 inventory_url = os.environ["INVENTORY_SERVICE_URL"]
 
 
-@functions_framework.http
-def order(request: flask.Request) -> flask.Response:
-    if request.method == "GET":  # whether it is up
-        return flask.Response()
-    wanted = request.get_json()
+app = flask.Flask(__name__)
+
+
+@app.get("/health")
+def show_health() -> flask.Response:
+    return flask.Response()
+
+
+@app.post("/orders")
+def place_order() -> flask.Response:
+    wanted = flask.request.get_json()
     order_id = uuid.uuid4().hex
     session.put(
         f"{inventory_url}/reservations/{order_id}", json={"items": [wanted]}, timeout=10

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 
-import flask
-import functions_framework
-from werkzeug.wrappers import Response
-
 from benchmarks.shop.usual.transactions import Transactions
 from functions_common.firestore import Connection
 from inventory_function.http import create_app
@@ -28,8 +24,3 @@ connection.prepare()
 app = create_app(
     settings, UsualInventory(connection, settings.currency, settings.request_deadline_seconds)
 )
-
-
-@functions_framework.http
-def inventory(request: flask.Request) -> Response:
-    return Response.from_app(app, request.environ)

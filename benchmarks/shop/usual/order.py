@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 
-import flask
-import functions_framework
-from werkzeug.wrappers import Response
-
 from benchmarks.shop.usual.transactions import OrderStore
 from functions_common.firestore import Connection
 from order_function import inventory_client
@@ -42,8 +38,3 @@ inventory = PatientClient(
     settings.inventory_service_url, settings.token, settings.server.concurrency
 )
 app = create_app(settings, Orders(OrderStore(connection), inventory, PATIENCE))
-
-
-@functions_framework.http
-def order(request: flask.Request) -> Response:
-    return Response.from_app(app, request.environ)

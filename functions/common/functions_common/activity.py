@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from functions_common.deadlines import Deadline
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,6 +41,8 @@ class Part:
 class Activity:
     trace: Trace
     began: int = field(default_factory=time.monotonic_ns)
+    is_request: bool = False
+    """``began`` is when its first byte arrived."""
     parts: list[Part] = field(default_factory=list)
     notes: dict[str, object] = field(default_factory=dict)
     """Ids that the log line should have: never secrets, never what people wrote."""
@@ -58,10 +62,24 @@ def current() -> Activity | None:
     return _current.get()
 
 
-def begin(trace: Trace) -> Activity:
+def begin(trace: Trace, first_byte: int | None = None) -> Activity:
+    """Record what this thread does from now on.
+
+    ``first_byte`` is when the request began to arrive (monotonic, in nanoseconds), if it is one.
+    """
     activity = Activity(trace)
+    if first_byte is not None:
+        activity.began, activity.is_request = first_byte, True
     _current.set(activity)
     return activity
+
+
+def deadline(seconds: float) -> Deadline:
+    """That many seconds after the request under way began to arrive; from now if there is none."""
+    activity = _current.get()
+    if activity is None or not activity.is_request:
+        return Deadline.after(seconds)
+    return Deadline(activity.began / 1e9 + seconds)
 
 
 def resume(activity: Activity | None) -> None:

@@ -61,7 +61,6 @@ def configuration(project: str | None = None) -> dict[str, object]:
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {
             "functions": {"level": "INFO"},
-            "gunicorn.error": {"level": "INFO", "propagate": True, "handlers": []},
         },
     }
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from functions_common.settings import ServerSettings
 
 HEALTH = "/health"
+FIRST_BYTE = "functions_common.first_byte_ns"
+"""In the WSGI environment: when the request's first byte arrived, on the monotonic clock."""
 _LONGEST_PATH = 200
 
 
@@ -62,7 +64,7 @@ class Requests:
             headers.get("traceparent"), headers.get("tracestate"), sampled=self._sampled
         )
         g.before = activity.current()
-        g.activity = activity.begin(trace)
+        g.activity = activity.begin(trace, request.environ.get(FIRST_BYTE))
         g.cold = request.path != HEALTH and self._first.acquire(blocking=False)
 
     def finish(self, response: Response) -> Response:

@@ -14,7 +14,6 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
-from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from functions_common import money
@@ -39,8 +38,8 @@ Number = int | Decimal
 
 MAX_BODY = 64 * 1024
 
-UNREADABLE = (OSError, ParseException)
-"""What the server raises for a body that breaks off, or comes in malformed chunks."""
+UNREADABLE = (OSError,)
+"""A server raises these while a body is read that breaks off. Ours reads bodies before."""
 
 _ID = re.compile(ID_PATTERN)
 _KEY = re.compile(KEY_PATTERN)

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from functions_common.connection import Limits
+
 # What a Google Cloud project or a Firestore database may be called, kept wide for emulators.
 _RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}|\(default\)")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -195,7 +197,14 @@ class ServerSettings:
     host: str
     port: int
     concurrency: int
-    """Requests answered at once: the server's threads, and Knative's containerConcurrency."""
+    """Requests served at once: the server's threads, and Knative's containerConcurrency."""
+    header_timeout_seconds: int = 10
+    send_timeout_seconds: int = 30
+    keep_alive_seconds: int = 100
+    """Above the 90 s for which Knative's queue-proxy reuses an idle connection."""
+    max_connections: int = 4000
+    max_queued: int = 256
+    """Requests that wait for a thread; further ones get 503 at once."""
     instance: Instance = Instance()
     telemetry: bool = False
     """Whether OpenTelemetry is wanted; its SDK reads where to and all else by itself."""
@@ -206,8 +215,26 @@ class ServerSettings:
             host=env.matching("HOST", _ADDRESS, "0.0.0.0"),
             port=env.integer("PORT", 8080, least=1, most=65535),
             concurrency=env.integer("CONCURRENCY", 64, least=1, most=1000),
+            header_timeout_seconds=env.integer("HEADER_TIMEOUT_SECONDS", 10, least=1, most=60),
+            send_timeout_seconds=env.integer("SEND_TIMEOUT_SECONDS", 30, least=1, most=300),
+            keep_alive_seconds=env.integer("KEEP_ALIVE_SECONDS", 100, least=1, most=3600),
+            max_connections=env.integer("MAX_CONNECTIONS", 4000, least=1, most=100_000),
+            max_queued=env.integer("MAX_QUEUED", 256, least=0, most=10_000),
             instance=Instance.load(env),
             telemetry=_telemetry(env),
+        )
+
+    def limits(self, request_deadline_seconds: int) -> Limits:
+        """For the server; a request has its deadline also for arriving."""
+        from functions_common.connection import Limits  # noqa: PLC0415 - the commands serve nothing
+
+        return Limits(
+            header_seconds=self.header_timeout_seconds,
+            request_seconds=request_deadline_seconds,
+            send_seconds=self.send_timeout_seconds,
+            keep_alive_seconds=self.keep_alive_seconds,
+            connections=self.max_connections,
+            queued=self.max_queued,
         )
 
 

@@ -1,7 +1,7 @@
-"""Where the time of a start goes: one log line, once the process can answer.
+"""Where the time of a start goes: one log line when the process can serve.
 
-What comes before the process (scheduling, the sandbox, the image) only the cluster knows. The
-kernel knows when the process began, and that is where the two accounts join.
+Only the cluster knows what happened before the process began (scheduling, the sandbox, the image).
+The kernel knows when the process began, so the two accounts can be joined there.
 """
 
 from __future__ import annotations
@@ -29,23 +29,21 @@ def process_age() -> float | None:
 
 
 class Start:
-    """Made in the server's master, and finished in the worker that it forks."""
+    """Made as early as the process can; ``loaded`` logs what the start was spent on."""
 
     def __init__(self) -> None:
         age = process_age()
         now = time.monotonic_ns()
         self._began = now if age is None else now - int(age * 1e9)
-        self._forked = now
-
-    def forked(self) -> None:
-        self._forked = time.monotonic_ns()
+        self._running = now
 
     def loaded(self, function: str, revision: str | None) -> None:
+        """The process can serve: log milliseconds until Python ran our code, and of imports."""
         now = time.monotonic_ns()
         spent = {
             "total": now - self._began,
-            "process": self._forked - self._began,
-            "imports": now - self._forked,
+            "process": self._running - self._began,
+            "imports": now - self._running,
         }
         ms = {name: round(each / NANOSECONDS_A_MILLISECOND, 1) for name, each in spent.items()}
         began = datetime.fromtimestamp(time.time() - ms["total"] / 1000, UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,9 +33,6 @@ E = TypeVar("E", bound=Exception)
 ProblemTable = dict[type[Any], "Callable[[Any], Problem]"]
 """From a domain's exceptions to the problems that clients see."""
 
-_BLOCK = 64 * 1024
-_MOST_DRAINED = 8 * 1024 * 1024
-
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -58,8 +54,7 @@ def create_app(
     app.before_request(requests.begin)
     app.before_request(_refuse_what_is_too_long)
     app.after_request(_protect)
-    app.after_request(requests.finish)
-    app.after_request(_drain)  # the last one added is the first to run
+    app.after_request(requests.finish)  # the last one added is the first to run
     app.teardown_request(requests.leave)
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
@@ -94,20 +89,6 @@ def _protect(response: Response) -> Response:
     """
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-def _drain(response: Response) -> Response:
-    """Read what is left of the body, within bounds.
-
-    Otherwise the rest of a refused body would stand before the next request of the connection,
-    which behind a proxy is somebody else's.
-    """
-    body = request.environ["wsgi.input"]
-    with suppress(*parsing.UNREADABLE):
-        for _ in range(_MOST_DRAINED // _BLOCK):
-            if not body.read(_BLOCK):
-                break
     return response
 
 

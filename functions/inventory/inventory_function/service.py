@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from functions_common.deadlines import Deadline
+from functions_common import activity
 from functions_common.encoding import digest_id
 from inventory_function.domain import (
     OPERATOR,
@@ -24,6 +24,7 @@ from inventory_function.transactions import Transactions
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from functions_common.deadlines import Deadline
     from inventory_function.domain import Adjustment, Line, RecordedReservation
     from inventory_function.ports import CatalogueStore
     from inventory_function.transactions import Outcome
@@ -143,7 +144,7 @@ class Inventory:
         return self._group.run(Consume(reservation_ids), self._deadline())
 
     def _deadline(self) -> Deadline:
-        return Deadline.after(self._deadline_seconds)
+        return activity.deadline(self._deadline_seconds)
 
 
 def _nonce() -> str:

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from functions_common.deadlines import Deadline, DeadlineExceededError
+from functions_common import activity
+from functions_common.deadlines import DeadlineExceededError
 from functions_common.store_errors import (
     ConflictError,
     OutcomeUnknownError,
@@ -39,6 +40,7 @@ from order_function.ports import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from functions_common.deadlines import Deadline
     from order_function.domain import Attempt
     from order_function.ports import Inventory, OrderStore
 
@@ -271,7 +273,7 @@ class Orders:
         return found
 
     def _deadline(self) -> Deadline:
-        return Deadline.after(self._deadline_seconds)
+        return activity.deadline(self._deadline_seconds)
 
 
 def _tell(order: Order, *, replayed: bool = False, written: bool = True) -> Placed:
