@@ -233,9 +233,15 @@ class Connection(HTTPChannel):
         return not (self.requests or self.request or self.total_outbufs_len or self.ends)
 
     @property
-    def receiving(self) -> bool:
-        """The server waits for the rest of a request."""
-        return bool(self.request and not self.requests)
+    def waits_for_client_since(self) -> float | None:
+        """Since when the client could go on and does not; None while the server works for it."""
+        if self._lingering_since is not None:
+            return self._lingering_since
+        if self.total_outbufs_len:
+            return self._sending_since
+        if self.request and not self.requests:
+            return self.request.first_byte_ns / 1e9
+        return None
 
     @property
     def ends(self) -> bool:

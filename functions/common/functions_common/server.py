@@ -44,6 +44,8 @@ GRACEFUL_SECONDS = 20.0
 """From SIGTERM to the end of the process; above the longest request deadline, below the pod's
 grace period."""
 BACKLOG = 2048
+MAX_UNSENT = 32 * 1024 * 1024
+"""Bytes of responses that clients have not read yet, of all connections together."""
 SWEEP_SECONDS = 0.25
 _ACCEPTED_AT_ONCE = 64
 _RESERVED_DESCRIPTORS = 64
@@ -93,6 +95,7 @@ class Server(TcpWSGIServer):
         """Connections whose next response needs no worker thread."""
         self._idle: dict[Connection, float] = {}
         """Since when each is idle, on the monotonic clock; longest first."""
+        self._idle_lock = threading.Lock()
         self._refusals: Counter[str] = Counter()
         self._refusals_lock = threading.Lock()
         self._swept_at = self._reported_at = time.monotonic()
@@ -109,6 +112,7 @@ class Server(TcpWSGIServer):
             max_request_header_size=MAX_HEADERS,
             max_request_body_size=MAX_BODY + 1,
             log_socket_errors=False,
+            outbuf_overflow=2 * MAX_UNSENT,  # never into a file: the file system is read-only
             backlog=BACKLOG,
         )
         dispatcher = Dispatcher(threads, limits)
@@ -157,7 +161,9 @@ class Server(TcpWSGIServer):
             self.accepting = False
             self.del_channel()
             self.socket.close()
-        for connection in list(self._idle):
+        with self._idle_lock:
+            idle = list(self._idle)
+        for connection in idle:
             connection.handle_read()  # a request may have arrived just now; else it closes
         return not self.active_channels or time.monotonic() > self._stop_at
 
@@ -176,7 +182,8 @@ class Server(TcpWSGIServer):
     def watch(self, connection: Connection) -> None:
         """Have the main thread look at the connection when it can go on; from any thread."""
         if connection.idle and connection.connected:
-            self._idle.setdefault(connection, time.monotonic())
+            with self._idle_lock:
+                self._idle.setdefault(connection, time.monotonic())
         descriptor = connection._fileno  # noqa: SLF001 - wasyncore keeps it there
         if self._epoll is None or descriptor is None:
             return
@@ -189,7 +196,8 @@ class Server(TcpWSGIServer):
 
     def is_active(self, connection: Connection) -> None:
         """It has sent something, or has closed."""
-        self._idle.pop(connection, None)
+        with self._idle_lock:
+            self._idle.pop(connection, None)
 
     def idle_since(self, connection: Connection, now: float) -> float:
         return self._idle.get(connection, now)
@@ -240,23 +248,33 @@ class Server(TcpWSGIServer):
             sock.close()
             return
         connection = self.channel_class(self, sock, self.fix_addr(address), self.adj, map=self._map)
-        self._idle[connection] = time.monotonic()
+        with self._idle_lock:
+            self._idle[connection] = time.monotonic()
         if self._epoll:
             self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLONESHOT)
 
     def _make_room(self) -> bool:
-        """Close the connection that has been idle longest, else a request that still arrives."""
-        while self._idle:
-            longest = next(iter(self._idle))
-            self._idle.pop(longest, None)
+        """Close the connection that has been idle longest, else one that waits for its client."""
+        while longest := self._longest_idle():
             if longest.connected:
                 longest.handle_close()
                 return True
-        arriving = (each for each in self.active_channels.values() if each.receiving)
-        oldest = min(arriving, key=lambda each: each.request.first_byte_ns, default=None)
-        if oldest is None:
+        return self._close_slowest(list(self.active_channels.values()))
+
+    def _longest_idle(self) -> Connection | None:
+        with self._idle_lock:
+            longest = next(iter(self._idle), None)
+            if longest is not None:
+                del self._idle[longest]
+        return longest
+
+    def _close_slowest(self, connections: list[Connection]) -> bool:
+        """Close the one that has waited longest for its client, if one does."""
+        since = {each: each.waits_for_client_since for each in connections}
+        waiting = {each: began for each, began in since.items() if began is not None}
+        if not waiting:
             return False
-        oldest.handle_close()
+        min(waiting, key=waiting.__getitem__).handle_close()
         return True
 
     def _pause_accepting(self) -> None:
@@ -270,6 +288,7 @@ class Server(TcpWSGIServer):
             connection.enforce(self._limits, now)
             if connection.connected:
                 self.watch(connection)
+        self._bound_unsent()
         for connection in self.task_dispatcher.overdue():
             connection.requests[0].error = OverloadedError()
             connection.service()
@@ -280,6 +299,15 @@ class Server(TcpWSGIServer):
         if now - self._reported_at >= 1:
             self._reported_at = now
             self._report()
+
+    def _bound_unsent(self) -> None:
+        """Close the slowest readers while their unread responses take too much memory."""
+        sending = [each for each in self.active_channels.values() if each.total_outbufs_len]
+        while sum(each.total_outbufs_len for each in sending) > MAX_UNSENT:
+            if not self._close_slowest(sending):
+                return
+            self.refused("not read")
+            sending = [each for each in sending if each.connected]
 
     def _report(self) -> None:
         with self._refusals_lock:

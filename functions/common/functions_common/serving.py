@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import logging.config
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ def serve_function(
     The socket listens before the app is loaded, so that the first requests of a cold start wait in
     the kernel instead of being refused. Exits with status 1 if a setting is missing or malformed.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as process 1 it has no default action
     try:
         settings = _module(f"{function}_function.settings").Settings.load(environment)
         logging.config.dictConfig(logs.configuration(settings.firestore.project))
