@@ -49,6 +49,12 @@ class Process:
             )
 
     @property
+    def pid(self) -> int:
+        if self._child is None:
+            raise LocalError(f"{self.name} was not started")
+        return self._child.pid
+
+    @property
     def alive(self) -> bool:
         return self._child is not None and self._child.poll() is None
 

@@ -31,8 +31,18 @@ COMMAND_SECONDS = 240
 class Shop:
     """Pairs of an order and an inventory process, all on one database of their own."""
 
-    def __init__(self, emulator: str, logs: Path, pairs: int = 1, **settings: str) -> None:
-        """Settings are those of both functions."""
+    def __init__(
+        self,
+        emulator: str,
+        logs: Path,
+        pairs: int = 1,
+        descriptors: int | None = None,
+        **settings: str,
+    ) -> None:
+        """``descriptors`` limits the open files of each process.
+
+        Settings are those of both functions.
+        """
         self.project = f"test-{uuid.uuid4().hex[:12]}"
         self.emulator = emulator
         self.orders: list[str] = []
@@ -40,6 +50,7 @@ class Shop:
         self._processes: dict[str, Process] = {}
         self._logs = logs
         self._pairs = pairs
+        self._descriptors = descriptors
         self._changes = settings
 
     def __enter__(self) -> Self:
@@ -59,7 +70,11 @@ class Shop:
     def _prepare(self, name: str, settings: dict[str, str]) -> str:
         port = free_port()
         url = f"http://{stack.HOST}:{port}"
-        self._processes[url] = stack.function(name, port, self._settings | settings, self._logs)
+        process = stack.function(name, port, self._settings | settings, self._logs)
+        if self._descriptors is not None:
+            limit = f'ulimit -n {self._descriptors} && exec "$@"'
+            process.command = ["/bin/sh", "-c", limit, "sh", *process.command]
+        self._processes[url] = process
         return url
 
     @property
@@ -91,9 +106,8 @@ class Shop:
         stack.start([self._processes[url] for url in urls], ports)
 
     def memory(self, url: str) -> float:
-        """Of the process that answers, in MB."""
-        (worker,) = self._processes[url].children()
-        status = Path(f"/proc/{worker}/status").read_text()
+        """Resident memory of the serving process, in MB."""
+        status = Path(f"/proc/{self._processes[url].pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     def said(self, url: str) -> str:

@@ -1,0 +1,1 @@
+"""Hostile and normal HTTP clients, shared by `make test-hostile` and `benchmarks.servers`."""

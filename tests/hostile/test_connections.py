@@ -1,0 +1,120 @@
+"""Many connections: idle ones give way to new ones, and none costs the process its life."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from support.raw_client import RawClient, get
+from support.shop import Shop
+from support.victims import FUNCTIONS, Victim, victim
+
+CONNECTIONS = 20
+DESCRIPTORS = 64
+SILENT = 200
+
+
+@pytest.fixture(scope="module")
+def small_shop(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """With few connections."""
+    folder: Path = tmp_path_factory.mktemp("logs")
+    with Shop(emulator, folder, MAX_CONNECTIONS=str(CONNECTIONS)) as shop:
+        shop.offer("P001", 1000)
+        yield shop
+
+
+@pytest.fixture(params=FUNCTIONS)
+def small(small_shop: Shop, request: pytest.FixtureRequest) -> Victim:
+    return victim(small_shop, request.param)
+
+
+@pytest.fixture
+def clients() -> Iterator[ExitStack]:
+    """Closes the clients that a test has entered into it."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def idle(server: Victim, clients: ExitStack) -> RawClient:
+    """A connection that has been used once."""
+    client = clients.enter_context(server.connect())
+    client.send(get("/health"))
+    assert client.response().status == 200
+    return client
+
+
+def test_longest_idle_connection_closes_when_all_are_taken(
+    small: Victim, clients: ExitStack
+) -> None:
+    old = [idle(small, clients) for _ in range(CONNECTIONS)]
+    idle(small, clients)
+    assert old[0].ends()
+    old[-1].send(get("/health"))
+    assert old[-1].response().status == 200
+
+
+def test_used_connection_is_not_the_longest_idle(small: Victim, clients: ExitStack) -> None:
+    old = [idle(small, clients) for _ in range(CONNECTIONS)]
+    old[0].send(get("/health"))
+    assert old[0].response().status == 200
+    idle(small, clients)
+    assert old[1].ends()
+    old[0].send(get("/health"))
+    assert old[0].response().status == 200
+
+
+def test_request_in_progress_is_not_closed_when_all_connections_are_taken(
+    small: Victim, clients: ExitStack
+) -> None:
+    request = small.good_request()
+    busy = clients.enter_context(small.connect())
+    busy.send(request[:-10])
+    for _ in range(2 * CONNECTIONS):
+        idle(small, clients)
+    busy.send(request[-10:])
+    assert busy.response().status == 201
+
+
+def test_new_clients_are_served_beside_silent_ones(small: Victim, clients: ExitStack) -> None:
+    for _ in range(3 * CONNECTIONS):
+        clients.enter_context(small.connect())
+    fresh = idle(small, clients)
+    fresh.send(small.good_request())
+    assert fresh.response().status == 201
+
+
+def test_process_survives_more_connections_than_descriptors(
+    emulator: str, tmp_path: Path, clients: ExitStack
+) -> None:
+    with Shop(emulator, tmp_path, descriptors=DESCRIPTORS) as shop:
+        shop.offer("P001", 1000)
+        for function in FUNCTIONS:
+            server = victim(shop, function)
+            for _ in range(SILENT):
+                clients.enter_context(server.connect())
+            with server.connect() as client:
+                client.send(server.good_request())
+                assert client.response().status == 201
+        clients.close()
+        for function in FUNCTIONS:
+            server = victim(shop, function)
+            with server.connect() as client:
+                client.send(server.good_request())
+                assert client.response().status == 201
+            assert shop.said(server.url).count('"Started"') == 1
+
+
+def test_pipelined_requests_get_their_responses_in_order(server: Victim) -> None:
+    with server.connect() as client:
+        client.send(
+            get("/health")
+            + get("/nowhere")
+            + server.good_request()
+            + get("/openapi.json")
+            + server.good_request()
+            + get("/health", "Connection: close")
+        )
+        assert [client.response().status for _ in range(6)] == [200, 404, 201, 200, 201, 200]
+        assert client.ends()

@@ -1,0 +1,62 @@
+"""SIGTERM under load, as a scale-down sends it: no request that was accepted loses its response."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from benchmarks.hostile.customers import LOST, Caller, Customers, orders
+from support.raw_client import NoResponseError, get
+from support.shop import Shop
+from support.victims import victim
+
+CUSTOMERS = 16
+OPENING_STOCK = 1_000_000
+
+
+def test_every_order_gets_its_response_when_order_ends_under_load(
+    emulator: str, tmp_path: Path
+) -> None:
+    with Shop(emulator, tmp_path) as shop:
+        shop.offer("P001", OPENING_STOCK)
+        server = victim(shop, "order")
+        callers = [Caller(server.address, orders(["P001"])) for _ in range(CUSTOMERS)]
+        with Customers(callers) as customers:
+            customers.connect()
+            customers.start()
+            customers.window(1.0)
+            shop.signal(server.url, signal.SIGTERM)
+            assert shop.wait_until_ended(server.url) == 0
+            statuses = customers.stop().statuses
+        placed = len([path for path in shop.documents() if path.startswith("orders/")])
+        assert statuses[201] == placed
+        assert set(statuses) <= {201, LOST}  # lost before it was accepted: nothing was placed
+        assert shop.stock("P001") == (OPENING_STOCK - placed, placed)
+
+
+@pytest.mark.parametrize("function", ["order", "inventory"])
+def test_new_connections_are_refused_when_the_process_ends(
+    emulator: str, tmp_path: Path, function: str
+) -> None:
+    with Shop(emulator, tmp_path) as shop:
+        shop.offer("P001", 10)
+        server = victim(shop, function)
+        request = server.good_request()
+        with server.connect() as busy:
+            busy.send(request[:-10])
+            time.sleep(0.5)  # the server has received it
+            shop.signal(server.url, signal.SIGTERM)
+            time.sleep(0.5)
+            try:
+                with server.connect() as late:
+                    late.send(get("/health"))
+                    assert late.response().closes
+            except (ConnectionError, NoResponseError):
+                pass
+            busy.send(request[-10:])
+            response = busy.response()
+            assert response.status == 201
+            assert response.closes
+        assert shop.wait_until_ended(server.url) == 0

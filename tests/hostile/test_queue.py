@@ -1,0 +1,71 @@
+"""Requests that would wait too long for a thread get 503 at once, and may be repeated."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.raw_client import RawClient, assert_problem
+from support.shop import Shop
+from support.victims import FUNCTIONS, Victim, victim
+
+THREADS, QUEUED = 2, 1
+CLIENTS = 10
+DEADLINE = 6
+"""Seconds that the requests in progress take: the database is a socket that never responds."""
+SHED_WITHIN = 3.0
+
+
+@pytest.fixture(scope="module")
+def stuck_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Few threads, a short queue, and a database that does not respond."""
+    folder: Path = tmp_path_factory.mktemp("logs")
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as database:
+        host, port = database.getsockname()
+        settings: dict[str, Any] = {
+            "CONCURRENCY": str(THREADS),
+            "MAX_QUEUED": str(QUEUED),
+            "REQUEST_DEADLINE_SECONDS": str(DEADLINE),
+            "FIRESTORE_EMULATOR_HOST": f"{host}:{port}",
+        }
+        with Shop("unused", folder, **settings) as shop:
+            yield shop
+
+
+@pytest.fixture(params=FUNCTIONS)
+def stuck(stuck_shop: Shop, request: pytest.FixtureRequest) -> Victim:
+    return victim(stuck_shop, request.param)
+
+
+def first_to_respond(clients: list[RawClient], count: int, seconds: float) -> list[RawClient]:
+    """The clients that have got a response by the time that so many have, or the time is over."""
+    until = time.monotonic() + seconds
+    by_socket = {client.socket: client for client in clients}
+    while time.monotonic() < until:
+        ready, _, _ = select.select([*by_socket], [], [], 0.1)
+        if len(ready) >= count:
+            break
+        time.sleep(0.05)
+    return [by_socket[each] for each in ready]
+
+
+def test_full_queue_gets_503_with_retry_after_at_once(stuck: Victim) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(stuck.connect()) for _ in range(CLIENTS)]
+        for client in clients:
+            client.send(stuck.good_request())
+        shed = first_to_respond(clients, CLIENTS - THREADS - QUEUED, SHED_WITHIN)
+        assert len(shed) >= CLIENTS - THREADS - QUEUED
+        assert stuck.serves()  # so that the platform does not restart a busy pod
+        for client in shed:
+            response = client.response()
+            assert_problem(response, 503)
+            assert int(response.headers["retry-after"]) >= 1
+            assert response.json()["type"] == "urn:problem-type:temporarily-unavailable"
+            assert not response.closes

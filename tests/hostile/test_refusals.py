@@ -1,0 +1,100 @@
+"""What the server refuses by itself: at once, with a problem document that the client gets."""
+
+from __future__ import annotations
+
+import pytest
+from support.raw_client import assert_problem, get, head
+from support.victims import Victim
+
+JSON = "Content-Type: application/json"
+MORE = b"x" * 64 * 1024
+"""What a client goes on to send after the server has refused its request."""
+TIMES = 10
+"""A response that is lost to a reset is lost now and then."""
+
+REFUSED = {
+    "not HTTP": (400, b"this is not HTTP\r\n\r\n"),
+    "TLS": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)),
+    "HTTP/2": (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "no colon": (400, b"GET /health HTTP/1.1\r\nHost shop\r\n\r\n"),
+    "two lengths": (
+        400,
+        head("POST /x", "Content-Length: 5", "Content-Length: 6") + b"\r\n",
+    ),
+    "negative length": (400, head("POST /x", "Content-Length: -5") + b"\r\n"),
+    "length of another base": (400, head("POST /x", "Content-Length: 0x5") + b"\r\n"),
+    "bad chunk": (400, head("POST /x", "Transfer-Encoding: chunked") + b"\r\nzz\r\n"),
+    "long request line": (414, head("GET /" + "a" * 9000) + b"\r\n"),
+    "request line without end": (414, b"GET /" + b"a" * 9000),
+    "one large header": (431, head("GET /health", "X-Large: " + "a" * 70_000) + b"\r\n"),
+    "large headers without end": (431, head("GET /health", *["X-Large: " + "a" * 7000] * 10)),
+    "many headers": (431, head("GET /health", *(f"X-{n}: a" for n in range(2000))) + b"\r\n"),
+    "unknown expectation": (
+        417,
+        head("POST /x", "Content-Length: 5", "Expect: a-miracle") + b"\r\n",
+    ),
+    "huge length": (413, head("POST /x", JSON, "Content-Length: 99999999") + b"\r\n"),
+    "huge length of GET": (413, head("GET /health", "Content-Length: 99999999") + b"\r\n"),
+    "huge length, awaiting 100": (
+        413,
+        head("POST /x", "Content-Length: 99999999", "Expect: 100-continue") + b"\r\n",
+    ),
+    "one byte too many": (413, head("POST /x", JSON, "Content-Length: 65538") + b"\r\n"),
+    "large chunk": (
+        413,
+        head("POST /x", JSON, "Transfer-Encoding: chunked") + b"\r\n20000\r\n" + b"a" * 0x20000,
+    ),
+}
+CASES = pytest.mark.parametrize(("status", "sent"), REFUSED.values(), ids=REFUSED.keys())
+
+
+@CASES
+def test_refusal_is_a_problem_and_closes(server: Victim, status: int, sent: bytes) -> None:
+    """The default limits apply, so a response within the test's patience came at once."""
+    with server.connect() as client:
+        client.send(sent)
+        assert_problem(client.response(), status)
+        assert client.ends()
+
+
+@CASES
+def test_refusal_is_received_when_the_client_goes_on_sending(
+    server: Victim, status: int, sent: bytes
+) -> None:
+    for _ in range(TIMES):
+        with server.connect() as client:
+            client.send(sent + MORE)
+            assert_problem(client.response(), status)
+
+
+def test_refused_body_is_not_read_as_the_next_request(server: Victim) -> None:
+    smuggled = get("/openapi.json")
+    with server.connect() as client:
+        client.send(head("POST /x", "Content-Length: 99999999") + b"\r\n" + smuggled)
+        assert client.response().status == 413
+        assert client.ends()
+
+
+def test_body_of_an_unknown_path_is_not_read_as_the_next_request(server: Victim) -> None:
+    smuggled = get("/openapi.json")
+    with server.connect() as client:
+        client.send(head("POST /x", f"Content-Length: {len(smuggled)}") + b"\r\n" + smuggled)
+        assert client.response().status == 404
+        client.send(get("/health"))
+        following = client.response()
+        assert following.status == 200
+        assert b"openapi" not in following.body
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [get("/health", "Connection: close"), b"GET /health HTTP/1.0\r\n\r\n"],
+    ids=["close", "HTTP/1.0"],
+)
+def test_server_closes_first_when_the_client_asked_for_it(
+    server: Victim, request_bytes: bytes
+) -> None:
+    with server.connect() as client:
+        client.send(request_bytes)
+        assert client.response().status == 200
+        assert client.ends()

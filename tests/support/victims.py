@@ -1,0 +1,48 @@
+"""A function's server as a hostile client sees it."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from support.apps import ORDER
+from support.raw_client import RawClient, get, post
+from support.shop import Shop
+
+FUNCTIONS = ("order", "inventory")
+
+
+class Victim(NamedTuple):
+    """The server of one function."""
+
+    url: str
+    line: str
+    """Method and path of an operation that has a body."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        return host, int(port)
+
+    def connect(self, receive_buffer: int | None = None) -> RawClient:
+        return RawClient(self.url, receive_buffer)
+
+    def good_request(self, product_id: str = "P001") -> bytes:
+        """A request that gets 201."""
+        line = {"product_id": product_id, "quantity": 1}
+        if self.line.startswith("POST /orders"):
+            return post(self.line, {"customer_id": "C123", **line})
+        token = f"Authorization: Bearer {ORDER}"
+        return post(f"PUT /reservations/R{os.urandom(9).hex()}", {"items": [line]}, token)
+
+    def serves(self) -> bool:
+        """Whether a new client gets a response."""
+        with self.connect() as client:
+            client.send(get("/health"))
+            return client.response().status == 200
+
+
+def victim(shop: Shop, function: str) -> Victim:
+    if function == "order":
+        return Victim(shop.orders[0], "POST /orders")
+    return Victim(shop.inventories[0], "PUT /reservations/R-hostile")
