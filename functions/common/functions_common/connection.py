@@ -221,7 +221,11 @@ class Connection(HTTPChannel):
         self._lingering_since: float | None = None
         self._sending_since: float | None = None
         self._refused = False
+        self._blank_since: float | None = None
+        """Since when the client has sent nothing but blank lines, which waitress skips."""
         self.request: ReceivedRequest | None
+        self.completed_request = False
+        """The last data received completed a request."""
         self.queued_at = 0.0
         self.waits_to_send = False
         """It has a further request, whose turn comes when the response before it has left."""
@@ -230,7 +234,8 @@ class Connection(HTTPChannel):
     @property
     def idle(self) -> bool:
         """No request is being received or served, and no response is being sent."""
-        return not (self.requests or self.request or self.total_outbufs_len or self.ends)
+        busy = self.requests or self.request or self.total_outbufs_len or self._blank_since
+        return not (busy or self.ends)
 
     @property
     def waits_for_client_since(self) -> float | None:
@@ -241,7 +246,7 @@ class Connection(HTTPChannel):
             return self._sending_since
         if self.request and not self.requests:
             return self.request.first_byte_ns / 1e9
-        return None
+        return self._blank_since
 
     @property
     def ends(self) -> bool:
@@ -277,7 +282,11 @@ class Connection(HTTPChannel):
 
     def received(self, data: bytes) -> bool:
         self.server.is_active(self)
-        return bool(super().received(data))
+        self.completed_request = False
+        used = bool(super().received(data))
+        if not self.completed_request and self.request is None:
+            self._blank_since = self._blank_since or time.monotonic()
+        return used
 
     def handle_write(self) -> None:
         refused = self.close_when_flushed and self._refused
@@ -293,7 +302,7 @@ class Connection(HTTPChannel):
 
     def service(self) -> None:
         """Serve one request; see ``HTTPChannel.service``."""
-        self._refused = bool(self.requests[0].error)
+        self._refused, self._blank_since = bool(self.requests[0].error), None
         super().service()
         self._sending_since = time.monotonic() if self.total_outbufs_len else None
         self.server.watch(self)
@@ -322,13 +331,12 @@ class Connection(HTTPChannel):
         elif self.requests:
             pass  # the request's own deadline applies
         elif request is not None:
-            limit = limits.header_seconds
-            if request.headers_finished:
-                limit = limits.request_seconds
+            finished = request.headers_finished
+            limit = limits.request_seconds if finished else limits.header_seconds
             if request.age > limit:
-                self.refuse(
-                    RefusedError(HTTPStatus.REQUEST_TIMEOUT, _DETAILS[HTTPStatus.REQUEST_TIMEOUT])
-                )
+                self.refuse(_late())
+        elif self._blank_since and now - self._blank_since > limits.header_seconds:
+            self.refuse(_late())
         elif now - self.server.idle_since(self, now) > limits.keep_alive_seconds:
             self.handle_close()
 
@@ -362,3 +370,7 @@ class Connection(HTTPChannel):
     def handle_close(self) -> None:
         with suppress(OSError):
             super().handle_close()
+
+
+def _late() -> RefusedError:
+    return RefusedError(HTTPStatus.REQUEST_TIMEOUT, _DETAILS[HTTPStatus.REQUEST_TIMEOUT])

@@ -48,6 +48,9 @@ MAX_UNSENT = 32 * 1024 * 1024
 """Bytes of responses that clients have not read yet, of all connections together."""
 SWEEP_SECONDS = 0.25
 _ACCEPTED_AT_ONCE = 64
+_SEND_BUFFER = 64 * 1024
+"""Of the kernel, for each connection. Its default of megabytes would have many responses made for a
+client that sends requests ahead and reads none."""
 _RESERVED_DESCRIPTORS = 64
 """For Firestore's channel, connections to inventory, and files."""
 _OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -209,6 +212,7 @@ class Server(TcpWSGIServer):
 
     def add_task(self, connection: Connection) -> None:
         """Waitress has a request to serve, from the main thread or from a worker."""
+        connection.completed_request = True
         if connection.total_outbufs_len:
             connection.waits_to_send = True
             return
@@ -321,6 +325,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # connections inherit it
     sock.bind((host.strip("[]"), port))
     sock.listen(BACKLOG)
     return sock
