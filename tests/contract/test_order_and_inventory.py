@@ -66,7 +66,7 @@ def test_what_is_asked_for_together_is_held_once(
     """Whether the answer to all of them arrives, or all have to ask again."""
     store = stocked(P001=7)
     client = client_of(inventory_app(store))
-    adapter = client._session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own
+    adapter = client._http.session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own
     deliver, first, go_on = adapter.send, Event(), Event()
     carried: list[str] = []
 
