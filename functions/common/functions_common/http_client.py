@@ -96,7 +96,7 @@ class DeadlineAdapter(BaseAdapter):
 
     def __init__(self, connections: int) -> None:
         super().__init__()
-        self._connections = connections
+        self.connections = connections
         self._idle: dict[_Origin, deque[DeadlineSocket]] = {}
         weakref.finalize(self, _close, self._idle)
         self._tls: ssl.SSLContext | None = None
@@ -142,7 +142,7 @@ class DeadlineAdapter(BaseAdapter):
 
     def _keep(self, origin: _Origin, connection: DeadlineSocket) -> None:
         idle = self._idle[origin]
-        if len(idle) >= self._connections:
+        if len(idle) >= self.connections:
             connection.close()
         else:
             idle.append(connection)
