@@ -66,7 +66,7 @@ def test_what_is_asked_for_together_is_held_once(
     """Whether the answer to all of them arrives, or all have to ask again."""
     store = stocked(P001=7)
     client = client_of(inventory_app(store))
-    adapter = client._session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own
+    adapter = client._http.session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own
     deliver, first, go_on = adapter.send, Event(), Event()
     carried: list[str] = []
 
@@ -194,3 +194,39 @@ def test_a_retired_product_is_sold_no_more_and_its_orders_are_finished() -> None
     assert shop.post(f"/orders/{cancelled}/cancel").status_code == 200
     assert shop.post(f"/orders/{fulfilled}/fulfil", headers=operator).status_code == 200
     assert units(store, "P001") == (4, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "tracestate",
+    ["vendor=1", ",".join(f"k{n}=v" for n in range(30)), "a=b," + " " * 8000 + "!", "x" * 8000],
+)
+def test_no_header_of_a_client_but_its_trace_id_is_sent_to_inventory(
+    monkeypatch: pytest.MonkeyPatch, tracestate: str
+) -> None:
+    client = client_of(inventory_app(stocked(P001=1)))
+    adapter = client._http.session.get_adapter("http://inventory")  # noqa: SLF001
+    deliver, sent = adapter.send, list[requests.PreparedRequest]()
+
+    def send(request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        sent.append(request)
+        return deliver(request, **options)
+
+    monkeypatch.setattr(adapter, "send", send)
+    headers = {
+        "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
+        "tracestate": tracestate,
+        "baggage": tracestate,
+        "User-Agent": tracestate,
+        "Cookie": tracestate,
+    }
+    body = {"customer_id": "C1", "product_id": "P001", "quantity": 1}
+    shop = order_app(MemoryOrders(), client).test_client()
+    assert shop.post("/orders", json=body, headers=headers).status_code == 201
+    (request,) = sent
+    assert {name.lower() for name in request.headers} == {
+        "authorization",
+        "content-type",
+        "content-length",
+        "traceparent",
+    }
+    assert request.headers["traceparent"].startswith(f"00-{'a' * 32}-")

@@ -1,4 +1,4 @@
-"""order wakes inventory as the first thing that it does."""
+"""order sends inventory a request as the first thing that it does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,15 @@ def test_it_asks_for_inventorys_health_and_waits_for_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["", "nonsense", "http://", "http://[", "https://inventory", "http://127.0.0.1:1"]
+    "url", ["", "nonsense", "http://", "http://:80", "https://inventory", "http://inventory:none"]
 )
-def test_what_cannot_be_woken_is_no_error(url: str) -> None:
-    assert wake(url) is False
+def test_a_request_is_not_sent_when_the_address_is_malformed(url: str) -> None:
+    assert wake(url) is None
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://127.0.0.1:1", "http://127.0.0.1:99999"])
+def test_a_request_that_cannot_be_sent_is_no_error(url: str) -> None:
+    thread = wake(url)
+    assert thread
+    thread.join(30)
+    assert not thread.is_alive()

@@ -22,6 +22,7 @@ import requests
 from google.api_core.exceptions import ServiceUnavailable
 
 from functions_common.firestore import Connection
+from functions_common.http_client import NoResponseError, NotSentError
 from functions_common.settings import FirestoreSettings, ServerSettings
 from inventory_function.http import create_app as create_inventory_app
 from inventory_function.service import Inventory
@@ -152,8 +153,8 @@ class _CutAdapter(WsgiAdapter):
 
     def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
         if self._shop.inventory_is_away:
-            raise requests.ConnectionError("nobody listens")
-        lost = requests.ConnectionError("the answer was lost")
+            raise NotSentError("nobody listens")
+        lost = NoResponseError("the response was lost")
         name = f"{request.method} {request.path_url.partition('/ORD')[0]}"
         return self._shop.network.carry("order", name, lambda: self._deliver(request), lost)
 
@@ -164,7 +165,7 @@ class _CutAdapter(WsgiAdapter):
             if death.process != "inventory":
                 raise
             self._shop.restart()
-            raise requests.ConnectionError("the connection broke") from death
+            raise NoResponseError("the connection broke") from death
 
 
 class CrashingShop:
@@ -206,8 +207,8 @@ class CrashingShop:
         store = InventoryStore(self._inventory_connection)
         inventory = Inventory(store, "USD", DEADLINE_SECONDS)
         self.inventory = create_inventory_app(settings, inventory)
-        self.client = InventoryClient("http://inventory", ORDER, connections=1)
-        self.client._session.mount("http://", _CutAdapter(self))  # noqa: SLF001
+        self.client = InventoryClient("http://inventory", ORDER, connections=1, currency="USD")
+        self.client._http.session.mount("http://", _CutAdapter(self))  # noqa: SLF001
         self.store = OrderStore(self.order_connection)
         self._orders = Orders(self.store, self.client, self.order_deadline)
         order_settings = OrderSettings(

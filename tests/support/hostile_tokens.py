@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from support import tokens
@@ -43,6 +44,18 @@ def _mac(secret: bytes, key_id: str) -> str:
 def _tampered() -> str:
     head, _, signature = token("C1").split(".")
     return f"{head}.{_part(tokens.claims('C2'))}.{signature}"
+
+
+def _signed_text(claims: bytes) -> str:
+    """Signed by the issuer, whatever the claims are."""
+    return jwt.api_jws.encode(claims, ec_key(), "ES256", {"kid": "1"})
+
+
+def signed(**changes: bytes) -> str:
+    """A good token but for these claims, given as JSON."""
+    claims = {name: json.dumps(value).encode() for name, value in tokens.claims().items()}
+    members = (b'"%b":%b' % (name.encode(), text) for name, text in (claims | changes).items())
+    return _signed_text(b"{%b}" % b",".join(members))
 
 
 PAST, FUTURE = 1_000_000_000, 9_999_999_999
@@ -95,6 +108,46 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "a header that is not UTF-8": lambda: _headed(b"\xff"),
     "a number as a key id": lambda: _headed({"alg": "ES256", "kid": 5}),
     "an algorithm that is a list": lambda: _headed({"alg": ["ES256"], "kid": "1"}),
+    "a list as a key id": lambda: _headed({"alg": "ES256", "kid": ["1"]}),
+    "an object as a key id": lambda: _headed({"alg": "ES256", "kid": {"1": "1"}}),
+    "a key id of 300 characters": lambda: _headed({"alg": "ES256", "kid": "1" * 300}),
+    "half a character as a key id": lambda: _headed(b'{"alg":"ES256","kid":"\\ud800"}'),
+    "two key ids": lambda: _headed(b'{"alg":"ES256","kid":"1","kid":"2"}'),
+    "NaN in the header": lambda: _headed(b'{"alg":"ES256","kid":"1","x":NaN}'),
+    "half a character as a customer": lambda: signed(sub=b'"\\ud800"'),
+    "half a character within a customer": lambda: signed(sub=b'"C1\\uDFFFx"'),
+    "half a character in another claim": lambda: signed(name=b'["\\udead"]'),
+    "half a character as a member": lambda: signed(**{"\\ud800": b"1"}),
+    "a list as a customer": lambda: token(["C1"]),
+    "an object as a customer": lambda: signed(sub=b'{"id":"C1"}'),
+    "a number as a customer": lambda: signed(sub=b"5"),
+    "true as a customer": lambda: signed(sub=b"true"),
+    "null as a customer": lambda: signed(sub=b"null"),
+    "no character as a customer": lambda: token(""),
+    "it expires at 1e999": lambda: signed(exp=b"1e999"),
+    "it expires at 1e300": lambda: signed(exp=b"1e300"),
+    "it expires at Infinity": lambda: signed(exp=b"Infinity"),
+    "it expires at NaN": lambda: signed(exp=b"NaN"),
+    "it expires at a number of 5,000 digits": lambda: signed(exp=b"9" * 5000),
+    "it expires at a list": lambda: signed(exp=b"[9999999999]"),
+    "it expires at true": lambda: signed(exp=b"true"),
+    "it expires at null": lambda: signed(exp=b"null"),
+    "not valid before -1e999": lambda: signed(nbf=b"-1e999"),
+    "not valid before an object": lambda: signed(nbf=b"{}"),
+    "issued at 1e999": lambda: signed(iat=b"1e999"),
+    "issued at NaN": lambda: signed(iat=b"NaN"),
+    "issued at a list": lambda: signed(iat=b"[]"),
+    "the audience is an object": lambda: signed(aud=b'{"shop":"shop"}'),
+    "the audience is a list of lists": lambda: signed(aud=b'[["shop"]]'),
+    "the audience is a number": lambda: signed(aud=b"5"),
+    "the issuer is a list": lambda: signed(iss=b'["%b"]' % tokens.ISSUER.encode()),
+    "the issuer is an object": lambda: signed(iss=b"{}"),
+    "two customers": lambda: signed(**{'sub":"C2","sub': b'"C1"'}),
+    "two customers, spelt apart": lambda: signed(**{'sub":"C2","\\u0073ub': b'"C1"'}),
+    "claims of 2,000 lists in each other": lambda: signed(deep=b"[" * 2000 + b"]" * 2000),
+    "claims that are a list": lambda: _signed_text(b"[]"),
+    "claims that are a number": lambda: _signed_text(b"1e999"),
+    "claims that are not UTF-8": lambda: _signed_text(b'{"sub":"\xff"}'),
     "two parts": lambda: token().rpartition(".")[0],
     "four parts": lambda: token() + ".AA",
     "an encrypted one, of five parts": lambda: token() + ".AA.AA",

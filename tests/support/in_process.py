@@ -39,6 +39,6 @@ class WsgiAdapter(BaseAdapter):
 
 
 def client_of(app: Flask) -> InventoryClient:
-    client = InventoryClient("http://inventory", ORDER, connections=1)
-    client._session.mount("http://", WsgiAdapter(app))  # noqa: SLF001 - the seam is requests' own
+    client = InventoryClient("http://inventory", ORDER, connections=1, currency="USD")
+    client._http.session.mount("http://", WsgiAdapter(app))  # noqa: SLF001 - the seam is requests' own
     return client

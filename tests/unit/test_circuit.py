@@ -2,7 +2,8 @@ import time
 
 import pytest
 
-from order_function.circuit import OPEN_AFTER, TRIAL_EVERY, Circuit
+from order_function.circuit import MIN_FAILURES, OPEN_AFTER, TRIAL_EVERY, Circuit
+from order_function.inventory_client import LONGEST_CALL
 
 
 class Clock:
@@ -21,8 +22,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def fail_for(circuit: Circuit, clock: Clock, seconds: float) -> None:
-    began = clock.now
-    circuit.failed(began)
+    """``MIN_FAILURES`` in this time, the last at its end."""
+    for _ in range(MIN_FAILURES - 1):
+        circuit.failed(clock.now)
     clock.now += seconds
     circuit.failed(clock.now)
 
@@ -41,11 +43,40 @@ def test_it_opens_when_nothing_has_succeeded_for_a_while(clock: Clock) -> None:
     assert not circuit.allows()
 
 
-def test_one_long_try_that_failed_is_long_enough(clock: Clock) -> None:
+def test_it_stays_closed_when_one_call_times_out(clock: Clock) -> None:
+    """As long as the longest call, twice over: a cold start of inventory may take that long."""
     circuit = Circuit()
+    began, clock.now = clock.now, clock.now + 2 * LONGEST_CALL
+    circuit.failed(began)
+    assert circuit.allows()
+
+
+def test_it_stays_closed_when_many_calls_time_out_together(clock: Clock) -> None:
+    """All of them waited for the same cold start."""
+    circuit = Circuit()
+    began, clock.now = clock.now, clock.now + LONGEST_CALL
+    for _ in range(64):
+        circuit.failed(began)
+        clock.now += OPEN_AFTER / 100
+    assert circuit.allows()
+
+
+def test_it_stays_closed_when_few_calls_fail_over_a_long_time(clock: Clock) -> None:
+    circuit = Circuit()
+    for _ in range(MIN_FAILURES - 1):
+        circuit.failed(clock.now)
+        clock.now += 10 * OPEN_AFTER
+    assert circuit.allows()
+
+
+def test_a_success_starts_the_count_again(clock: Clock) -> None:
+    circuit = Circuit()
+    for _ in range(MIN_FAILURES - 1):
+        circuit.failed(clock.now)
     clock.now += OPEN_AFTER
-    circuit.failed(began=clock.now - OPEN_AFTER)
-    assert not circuit.allows()
+    circuit.succeeded()
+    circuit.failed(clock.now)
+    assert circuit.allows()
 
 
 def test_a_try_that_began_before_the_last_success_says_nothing(clock: Clock) -> None:

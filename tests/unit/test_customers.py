@@ -196,7 +196,7 @@ def test_a_refusal_says_why_where_a_client_can_do_something(shop: Shop) -> None:
     for changes, said in (
         ({"exp": PAST}, "expired"),
         ({"nbf": FUTURE}, "not valid yet"),
-        ({"aud": "another"}, "somebody else"),
+        ({"aud": "another"}, "another audience"),
         ({"iss": "another"}, "another issuer"),
     ):
         assert said in shop.place(shown("C1", **changes)).json["detail"]

@@ -1,24 +1,33 @@
-"""An issuer's keys: asked for rarely, found when new, trusted for a while when nobody answers."""
+"""An issuer's keys: fetched rarely, found when new, trusted for a while if the issuer is down."""
 
 from __future__ import annotations
 
 import json
+import queue
 import threading
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import tokens
+from support.hostile_tokens import HOSTILE, signed
 from support.tokens import ec_key, entry, rsa_key
 
-from functions_common.callers import IssuerUnavailableError
+from functions_common import key_set
+from functions_common.callers import IssuerUnavailableError, UnauthenticatedError
+from functions_common.issuer import Issuer as TokenIssuer
 from functions_common.key_set import (
     FRESH_SECONDS,
+    MAX_WAITING,
     PAUSE_SECONDS,
     TRUSTED_SECONDS,
     KeySet,
     KeySetError,
     parse,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Issuer:
@@ -29,17 +38,21 @@ class Issuer:
         self.asked = 0
         self.away = False
         self.entries = [entry(ec_key(), "1")]
-        self.answered = threading.Event()
+        self.slow: threading.Event | None = None
+        """The issuer responds when it is set."""
         self.keys = KeySet(self.fetch, lambda: self.now)
 
     def fetch(self) -> bytes:
         self.asked += 1
-        try:
-            if self.away:
-                raise ConnectionError("away")
-            return tokens.key_set(*self.entries)
-        finally:
-            self.answered.set()
+        if self.slow:
+            assert self.slow.wait(30)
+        if self.away:
+            raise ConnectionError("away")
+        return tokens.key_set(*self.entries)
+
+    def wait_for_refresh(self) -> None:
+        if refresh := self.keys.fetch_soon():
+            assert refresh.wait(30)
 
     def knows(self, key_id: str | None) -> bool:
         return self.keys.key(key_id) is not None
@@ -75,9 +88,8 @@ def test_a_key_that_is_withdrawn_is_not_accepted_for_long(issuer: Issuer) -> Non
     assert issuer.knows("1")
     issuer.entries = [entry(rsa_key(), "2")]
     issuer.now += FRESH_SECONDS + 1
-    issuer.answered.clear()
-    assert issuer.knows("1"), "nobody waits for the keys to be looked at again"
-    assert issuer.answered.wait(5)
+    assert issuer.knows("1"), "a request with a known key does not wait for the refresh"
+    issuer.wait_for_refresh()
     issuer.now += PAUSE_SECONDS
     assert not issuer.knows("1")
     assert issuer.knows("2")
@@ -126,6 +138,117 @@ def test_a_token_may_name_no_key_where_there_is_only_one(issuer: Issuer) -> None
     assert not issuer.knows(None)
 
 
+def refresh_threads() -> int:
+    return sum(thread.name == "key-set" for thread in threading.enumerate())
+
+
+@pytest.fixture
+def slow_issuer(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
+    """Its key 1 is known and due to be refreshed; the refresh does not end."""
+    assert issuer.knows("1")
+    issuer.now += FRESH_SECONDS + 1
+    monkeypatch.setattr(key_set, "FETCH_SECONDS", 0.2)
+    issuer.slow = threading.Event()
+    yield issuer
+    issuer.slow.set()
+    issuer.wait_for_refresh()
+
+
+def test_requests_with_a_known_key_do_not_wait_when_a_refresh_is_slow(slow_issuer: Issuer) -> None:
+    before = slow_issuer.asked
+    assert all(slow_issuer.knows("1") for _ in range(300))
+    slow_issuer.now += 10 * PAUSE_SECONDS
+    assert slow_issuer.knows("1")
+    assert slow_issuer.asked == before + 1
+    assert refresh_threads() == 1
+
+
+def test_few_threads_wait_for_an_unknown_key_when_a_refresh_is_slow(
+    slow_issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else requests with invented key ids take all threads from customers with a known key."""
+    monkeypatch.setattr(key_set, "FETCH_SECONDS", 30)
+    done = queue.SimpleQueue[str]()
+
+    def ask(n: int) -> None:
+        try:
+            slow_issuer.knows(f"invented-{n}")
+        except IssuerUnavailableError:
+            done.put("unavailable")
+        else:
+            done.put("unknown")
+
+    asking = [threading.Thread(target=ask, args=(n,)) for n in range(3 * MAX_WAITING)]
+    for each in asking:
+        each.start()
+    at_once = [done.get(timeout=10) for _ in range(2 * MAX_WAITING)]
+    assert at_once == ["unavailable"] * (2 * MAX_WAITING)
+    assert refresh_threads() == 1
+    assert slow_issuer.slow
+    slow_issuer.slow.set()
+    for each in asking:
+        each.join()
+    assert [done.get(timeout=10) for _ in range(MAX_WAITING)] == ["unknown"] * MAX_WAITING
+
+
+def test_an_unknown_key_costs_the_fetch_deadline_at_most_when_a_refresh_is_slow(
+    slow_issuer: Issuer,
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(IssuerUnavailableError):
+        slow_issuer.keys.key("invented")
+    assert time.monotonic() - began < 10, "the refresh itself takes 30 s"
+
+
+def test_a_fetch_that_raises_anything_leaves_the_known_keys(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert issuer.knows("1")
+
+    def broken(_: bytes) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(key_set, "parse", broken)
+    issuer.now += PAUSE_SECONDS
+    with pytest.raises(IssuerUnavailableError):
+        issuer.keys.key("2")
+    assert issuer.knows("1")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a list as a key id", "an object as a key id", "a number as a key id", "two key ids"],
+)
+def test_a_malformed_key_id_is_refused_without_a_fetch(issuer: Issuer, name: str) -> None:
+    verifier = TokenIssuer(tokens.SETTINGS, issuer.keys)
+    with pytest.raises(UnauthenticatedError):
+        verifier.subject(HOSTILE[name]())
+    assert issuer.asked == 0
+
+
+def test_any_json_in_any_claim_is_accepted_or_unauthenticated(issuer: Issuer) -> None:
+    verifier = TokenIssuer(tokens.SETTINGS, issuer.keys)
+    values = [
+        *(
+            b"null true false 0 -1 5 1e999 -1e999 1e-999 1e400 0.1 NaN Infinity -Infinity"
+            b' "" "x" "\\ud800" "\\udc00\\ud800" "\\u0000" [] [[]] [null] ["\\ud800"] {} {"a":[]}'
+        ).split(),
+        b"9" * 90,
+        b"9" * 5000,
+        b"[" * 1500 + b"]" * 1500,
+        b'"' + b"x" * 3000 + b'"',
+    ]
+    accepted = 0
+    for claim in (*tokens.claims(), "nbf", "jti", "azp", "crit", "other"):
+        for value in values:
+            try:
+                assert isinstance(verifier.subject(signed(**{claim: value})), str)
+                accepted += 1
+            except UnauthenticatedError:
+                pass
+    assert 0 < accepted < 5 * len(values)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -160,6 +283,10 @@ def test_keys_that_are_not_understood_do_not_hide_the_others() -> None:
         {"kty": "new"},
         {"kty": "RSA", "n": 5, "e": "AQAB"},
         {"kty": "oct", "k": "c2VjcmV0", "kid": "9"},
+        entry(ec_key(), "1", kid=["1"]),
+        entry(ec_key(), "1", kid=5),
+        entry(ec_key(), "1", x="\ud800"),
+        entry(rsa_key(), "1", e="AA"),
     ]
     entries = [*others, entry(ec_key(), "1")]
     assert set(parse(json.dumps({"keys": entries}).encode())) == {None, "1"}

@@ -24,17 +24,20 @@ class NeverOpen(Circuit):
 
 
 class PatientClient(InventoryClient):
-    def __init__(self, url: str, token: str, connections: int) -> None:
-        super().__init__(url, token, connections)
+    def __init__(self, url: str, token: str, connections: int, currency: str) -> None:
+        super().__init__(url, token, connections, currency)
         self._circuit = NeverOpen()
         self._together = self._hold_alone  # type: ignore[assignment]
 
 
-inventory_client.LONGEST_READ = PATIENCE
+inventory_client.LONGEST_CALL = PATIENCE
 settings = Settings.load(os.environ)
 connection = Connection(settings.firestore)
 connection.prepare()
 inventory = PatientClient(
-    settings.inventory_service_url, settings.token, settings.server.concurrency
+    settings.inventory_service_url,
+    settings.token,
+    settings.server.concurrency,
+    settings.currency,
 )
 app = create_app(settings, Orders(OrderStore(connection), inventory, PATIENCE))

@@ -1,7 +1,7 @@
-"""What is being done for the request of this thread, and where its time goes.
+"""The request that this thread works on, and where its time goes.
 
 One record with three readers: the request's log line, its ``Server-Timing`` header, and
-OpenTelemetry where that is turned on. Nothing is kept of what belongs to no request.
+OpenTelemetry if it is enabled. Calls that belong to no request are not recorded.
 """
 
 from __future__ import annotations
@@ -13,28 +13,29 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from functions_common.deadlines import Deadline
+from functions_common.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from functions_common.trace import Trace
-
-PartName = Literal["firestore", "inventory", "queue"]
+PartName = Literal["firestore", "inventory", "queue", "batch"]
 
 NANOSECONDS_A_MILLISECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A call that was waited for."""
+    """A call that the request waited for."""
 
     name: PartName
     trace: Trace
-    """Its own span, within the request's."""
+    """Its own span: a child of the request's, or for a batch the root of a trace of its own."""
     began: int
     ended: int
     """Both on the monotonic clock, in nanoseconds."""
     failed: bool
+    links: Sequence[Trace] = ()
+    """For a batch: the spans of the requests that it carries."""
 
 
 @dataclass(slots=True)
@@ -48,9 +49,14 @@ class Activity:
     """Ids that the log line should have: never secrets, never what people wrote."""
 
     def milliseconds(self) -> dict[str, float]:
-        """All of it until now, and the sum of each part; the parts are not all there is."""
+        """The total until now, and the sum of each kind of part.
+
+        A batch is left out: the part that waits for it has its time already.
+        """
         spent: dict[str, int] = {"total": time.monotonic_ns() - self.began}
         for part in self.parts:
+            if part.name == "batch":
+                continue
             spent[part.name] = spent.get(part.name, 0) + part.ended - part.began
         return {name: round(each / NANOSECONDS_A_MILLISECOND, 1) for name, each in spent.items()}
 
@@ -115,3 +121,22 @@ def part(name: PartName) -> Iterator[Trace | None]:
         failed = False
     finally:
         activity.parts.append(Part(name, trace, began, time.monotonic_ns(), failed))
+
+
+@contextmanager
+def batch(requests: Sequence[Trace]) -> Iterator[Trace]:
+    """Time one call made for several requests, under a trace of its own with links to theirs.
+
+    It continues the trace of none of them, so no client decides about the headers of the call.
+    """
+    trace, began, failed = Trace.begin(sampled=any(each.sampled for each in requests)), _now(), True
+    try:
+        yield trace
+        failed = False
+    finally:
+        if (activity := _current.get()) is not None:
+            activity.parts.append(Part("batch", trace, began, _now(), failed, tuple(requests)))
+
+
+def _now() -> int:
+    return time.monotonic_ns()

@@ -1,6 +1,6 @@
-"""An issuer's public keys (RFC 7517): kept, and looked at again where one is not among them.
+"""An issuer's public keys (RFC 7517): cached, refreshed in one background thread.
 
-Imported only where tokens of an issuer are asked for.
+Imported only if AUTH_MODE is required.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import json
 import logging
 import threading
 import time
-from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import requests
-from jwt import PyJWK, PyJWTError
+from jwt import PyJWK
 
 from functions_common import logs
 from functions_common.callers import IssuerUnavailableError
+from functions_common.http_client import HttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,86 +39,105 @@ ALGORITHMS = (
 """All of them asymmetric: a public key can never be taken for a shared secret."""
 
 FRESH_SECONDS = 600.0
-"""After these the keys are fetched again, while those at hand are still used."""
+"""Keys older than this are refreshed in the background, while they are still used."""
 TRUSTED_SECONDS = 24 * 3600.0
 """The longest that keys are used while the issuer cannot be reached."""
 PAUSE_SECONDS = 5.0
-"""Between two fetches, whatever key ids are asked for."""
+"""Between two fetches, whatever key ids tokens name."""
 FETCH_SECONDS = 2.0
+"""For a fetch as a whole, and the longest that a request waits for one."""
 MAX_BYTES = 256 * 1024
+MAX_WAITING = 8
+"""Requests that wait for a fetch while other keys are known: the others still need threads."""
 
 
 class KeySetError(Exception):
-    """What was fetched holds no key that can be used."""
+    """The key set is malformed, or holds no usable key."""
 
 
 class KeySet:
+    """Requests whose key is known never wait, however slow the issuer is."""
+
     def __init__(
         self, fetch: Callable[[], bytes], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._fetching = threading.Lock()
+        self._lock = threading.Lock()
         self._keys: Keys = {}
         self._fetched_at = self._tried_at = float("-inf")
+        self._refresh: threading.Event | None = None
+        """Of the fetch that is under way, set when it ends."""
+        self._waiting = 0
 
     def key(self, key_id: str | None) -> PyJWK | None:
-        """None where the issuer has no such key.
+        """None if the issuer has no such key.
 
-        A token may name no key where there is only one. Raises IssuerUnavailableError where the
-        issuer would have to be asked and does not answer.
+        A token may name no key if there is only one. Raises IssuerUnavailableError if the key is
+        not known and the issuer does not respond in time.
         """
         age = self._clock() - self._fetched_at
-        found = self._keys.get(key_id) if age < TRUSTED_SECONDS else None
+        trusted = age < TRUSTED_SECONDS
+        found = self._keys.get(key_id) if trusted else None
         if found is None:
-            self._wait_for_fetch()
+            if refresh := self.fetch_soon():
+                self._wait_for(refresh, patient=not (trusted and self._keys))
+            if not self._keys or self._fetched_at < self._tried_at:
+                raise IssuerUnavailableError
             return self._keys.get(key_id)
-        if age > FRESH_SECONDS and self._due:
+        if age > FRESH_SECONDS:
             self.fetch_soon()
         return found
 
-    def fetch_soon(self) -> None:
-        """In the background, so that nobody waits for it."""
-        threading.Thread(target=self._try_fetch, name="key-set", daemon=True).start()
+    def fetch_soon(self) -> threading.Event | None:
+        """Fetch in the background unless a fetch is under way, or was a moment ago.
 
-    @property
-    def _due(self) -> bool:
-        return self._clock() - self._tried_at >= PAUSE_SECONDS
+        Returns the event that ends the fetch under way; None if there is none.
+        """
+        with self._lock:
+            due = self._clock() - self._tried_at >= PAUSE_SECONDS
+            if self._refresh is None and due:
+                refresh = threading.Event()
+                thread = threading.Thread(
+                    target=self._run, args=(refresh,), name="key-set", daemon=True
+                )
+                try:
+                    thread.start()
+                except RuntimeError:  # the process has no more threads
+                    return None
+                self._refresh = refresh
+            return self._refresh
 
-    def _wait_for_fetch(self) -> None:
-        """Until the keys have been fetched, now or by somebody else a moment ago."""
-        if not self._fetching.acquire(timeout=FETCH_SECONDS):
-            raise IssuerUnavailableError
+    def _wait_for(self, refresh: threading.Event, *, patient: bool) -> None:
+        with self._lock:
+            if not patient and self._waiting >= MAX_WAITING:
+                raise IssuerUnavailableError
+            self._waiting += 1
         try:
-            self._fetch_if_due()
+            if not refresh.wait(FETCH_SECONDS):
+                raise IssuerUnavailableError
         finally:
-            self._fetching.release()
-        if self._fetched_at < self._tried_at:
-            raise IssuerUnavailableError
+            with self._lock:
+                self._waiting -= 1
 
-    def _try_fetch(self) -> None:
-        if self._fetching.acquire(blocking=False):
-            try:
-                self._fetch_if_due()
-            finally:
-                self._fetching.release()
-
-    def _fetch_if_due(self) -> None:
-        """Where it fails, what was known stays."""
-        if not self._due:
-            return
+    def _run(self, refresh: threading.Event) -> None:
+        """If the fetch fails, the known keys stay."""
+        keys: Keys | None = None
         try:
-            self._keys = parse(self._fetch())
-        except (OSError, KeySetError) as error:  # requests' errors are OSErrors
-            self._tried_at = self._clock()
+            keys = parse(self._fetch())
+        except Exception as error:  # noqa: BLE001 - requests wait for the event, whatever happens
             reason = f"{type(error).__name__}: {error}"[:300]
             logs.event("issuer's keys unavailable", severity=logging.WARNING, reason=reason)
-        else:
-            self._fetched_at = self._tried_at = self._clock()
+        with self._lock:
+            self._tried_at = self._clock()
+            if keys is not None:
+                self._keys, self._fetched_at = keys, self._tried_at
+            self._refresh = None
+        refresh.set()
 
 
 def parse(data: bytes) -> Keys:
-    """By key id; the only one also without. Each is bound to one algorithm (RFC 8725, 3.1)."""
+    """By key id; a single key also under None. Each is bound to one algorithm (RFC 8725, 3.1)."""
     try:
         entries = json.loads(data)["keys"]
         usable = [key for key in map(_usable, entries) if key is not None]
@@ -132,32 +151,31 @@ def parse(data: bytes) -> Keys:
 
 
 def _usable(entry: object) -> PyJWK | None:
-    """None for what is not a public key for signatures, or of a kind that is not known here."""
+    """None unless it is a public key for signatures, of a kind that is known here."""
     if not isinstance(entry, dict):
         return None
     if entry.get("use", "sig") != "sig" or "d" in entry:
         return None
     if entry.get("alg", "ES256") not in ALGORITHMS:
         return None
-    with suppress(PyJWTError):
+    if not isinstance(entry.get("kid"), str | None):
+        return None
+    try:
         key = PyJWK(entry)
-        return key if key.algorithm_name in ALGORITHMS else None
-    return None
+    except Exception:  # noqa: BLE001 - PyJWT and cryptography raise errors of many kinds
+        return None
+    return key if key.algorithm_name in ALGORITHMS else None
 
 
 def of_url(url: str) -> Callable[[], bytes]:
+    """Redirects are not followed: only the configured address is trusted."""
+    client = HttpClient(connections=0)
+
     def fetch() -> bytes:
-        timeout = (FETCH_SECONDS, FETCH_SECONDS)
-        # Not redirected: the address that was configured is the one that is trusted.
-        with requests.get(url, timeout=timeout, allow_redirects=False, stream=True) as answer:
-            if answer.status_code != requests.codes.ok:
-                raise KeySetError(f"answered {answer.status_code}")
-            data = b""
-            for part in answer.iter_content(MAX_BYTES):
-                data += part
-                if len(data) > MAX_BYTES:
-                    raise KeySetError(f"longer than {MAX_BYTES} bytes")
-        return data
+        response = client.send("GET", url, timeout=FETCH_SECONDS, max_bytes=MAX_BYTES)
+        if response.status_code != HTTPStatus.OK:
+            raise KeySetError(f"status {response.status_code}")
+        return response.content
 
     return fetch
 

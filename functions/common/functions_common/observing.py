@@ -59,10 +59,7 @@ class Requests:
             self._telemetry = Telemetry(function, server.instance)
 
     def begin(self) -> None:
-        headers = request.headers
-        trace = Trace.begin(
-            headers.get("traceparent"), headers.get("tracestate"), sampled=self._sampled
-        )
+        trace = Trace.begin(request.headers.get("traceparent"), sampled=self._sampled)
         g.before = activity.current()
         g.activity = activity.begin(trace, request.environ.get(FIRST_BYTE))
         g.cold = request.path != HEALTH and self._first.acquire(blocking=False)

@@ -22,7 +22,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,12 @@ EXPORT_SECONDS = 3
 grace period, where the collector is away."""
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_KINDS = {"firestore": SpanKind.CLIENT, "inventory": SpanKind.CLIENT, "queue": SpanKind.INTERNAL}
+_KINDS = {
+    "firestore": SpanKind.CLIENT,
+    "inventory": SpanKind.CLIENT,
+    "batch": SpanKind.CLIENT,
+    "queue": SpanKind.INTERNAL,
+}
 _OUR_FAULT = 500
 
 
@@ -62,7 +67,7 @@ class Telemetry:
         self._parts = meter.create_histogram(
             "shop.part.duration",
             "s",
-            "What a request waited for: Firestore, inventory, or its turn in the queue",
+            "Calls of Firestore and inventory, batches to inventory, and time in the queue",
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
         self._cold_starts = meter.create_counter(
@@ -72,8 +77,13 @@ class Telemetry:
 
     def record(self, answered: Answered) -> None:
         self._measure(answered)
+        now = time.monotonic_ns()
+        since_the_epoch = time.time_ns() - now
+        for part in answered.activity.parts:
+            if part.trace.sampled:  # a batch may be of a trace of its own
+                self._spans.on_end(self._part(part, since_the_epoch))
         if answered.activity.trace.sampled:
-            self._trace(answered)
+            self._spans.on_end(self._request(answered, now, since_the_epoch))
 
     def _measure(self, answered: Answered) -> None:
         labels: dict[str, AttributeValue] = {
@@ -89,11 +99,7 @@ class Telemetry:
         if answered.cold:
             self._cold_starts.add(1)
 
-    def _trace(self, answered: Answered) -> None:
-        now = time.monotonic_ns()
-        since_the_epoch = time.time_ns() - now
-        for part in answered.activity.parts:
-            self._spans.on_end(self._part(part, since_the_epoch))
+    def _request(self, answered: Answered, now: int, since_the_epoch: int) -> ReadableSpan:
         current = answered.activity
         attributes: dict[str, AttributeValue] = {
             "http.request.method": answered.method,
@@ -104,7 +110,7 @@ class Telemetry:
         }
         if answered.route is not None:
             attributes["http.route"] = answered.route
-        span = ReadableSpan(
+        return ReadableSpan(
             name=f"{answered.method} {answered.route or ''}".rstrip(),
             context=_context(current.trace),
             parent=_parent(current.trace, remote=True),
@@ -116,7 +122,6 @@ class Telemetry:
             end_time=now + since_the_epoch,
             instrumentation_scope=self._scope,
         )
-        self._spans.on_end(span)
 
     def _part(self, part: Part, since_the_epoch: int) -> ReadableSpan:
         return ReadableSpan(
@@ -124,6 +129,7 @@ class Telemetry:
             context=_context(part.trace),
             parent=_parent(part.trace, remote=False),
             resource=self._resource,
+            links=[Link(_context(each)) for each in part.links],
             kind=_KINDS[part.name],
             status=_status(failed=part.failed),
             start_time=part.began + since_the_epoch,
@@ -177,7 +183,6 @@ def _span_context(trace: Trace, span_id: str, *, remote: bool) -> SpanContext:
         int(span_id, 16),
         is_remote=remote,
         trace_flags=TraceFlags(int(trace.sampled)),
-        trace_state=TraceState.from_header([trace.state]),
     )
 
 

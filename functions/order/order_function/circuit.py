@@ -1,4 +1,4 @@
-"""A circuit breaker: when inventory stays away, callers are told at once instead of waiting."""
+"""A circuit breaker: while inventory is down, calls fail at once instead of waiting."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import threading
 import time
 
 OPEN_AFTER = 3.0
-"""Seconds without a single success; a cold start is buffered by Knative and fails nobody."""
+"""Seconds from the first failure to the one that opens the circuit."""
+MIN_FAILURES = 3
+"""Failures without a success in between before the circuit opens."""
 TRIAL_EVERY = 1.0
-"""Seconds between the calls that an open circuit lets through, to see whether it is back."""
+"""Seconds between the calls that an open circuit lets through as trials."""
 
 
 class Circuit:
-    """Closed until every try has failed for a while; one success closes it again."""
+    """Closed until several tries in a row have failed over some time; one success closes it again.
+
+    The time counts from the end of the first failed try. Calls that wait for a slow cold start and
+    time out together do not open the circuit, however long they waited.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last_success = float("-inf")
         self._failing_since: float | None = None
+        self._failures = 0
         self._next_trial: float | None = None
         """None while it is closed."""
 
     def allows(self) -> bool:
-        """Whether to try at all. While open, one caller is let through every now and then."""
+        """False while open, but for one trial every ``TRIAL_EVERY`` seconds."""
         with self._lock:
             if self._next_trial is None:
                 return True
@@ -36,6 +43,7 @@ class Circuit:
         with self._lock:
             self._last_success = time.monotonic()
             self._failing_since = self._next_trial = None
+            self._failures = 0
 
     def failed(self, began: float) -> None:
         """A try that began then (on the monotonic clock) has failed now."""
@@ -43,7 +51,9 @@ class Circuit:
             if began < self._last_success:
                 return
             now = time.monotonic()
+            self._failures += 1
             if self._failing_since is None:
-                self._failing_since = began
-            if now - self._failing_since >= OPEN_AFTER and self._next_trial is None:
+                self._failing_since = now
+            long_enough = now - self._failing_since >= OPEN_AFTER
+            if self._failures >= MIN_FAILURES and long_enough and self._next_trial is None:
                 self._next_trial = now + TRIAL_EVERY

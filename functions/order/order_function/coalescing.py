@@ -25,9 +25,9 @@ R = TypeVar("R")
 
 PATIENCE = 0.1
 """Seconds. Above what a call takes on a good day, and little beside a customer's own patience."""
-LEAST_LEFT = 0.2
-"""Seconds that a call must have left to be sent with others by its thread. Where its deadline cuts
-it short, nobody who went along knows what became of theirs."""
+LEAST_LEFT = 1.0
+"""Seconds that a call must have left to send others with its own. If its deadline cuts the batch
+short, the outcome of each of them is unknown."""
 
 
 class UnansweredError(Exception):

@@ -46,7 +46,10 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
         orders = Orders(
             Store(connection),
             InventoryClient(
-                settings.inventory_service_url, settings.token, settings.server.concurrency
+                settings.inventory_service_url,
+                settings.token,
+                settings.server.concurrency,
+                settings.currency,
             ),
             settings.request_deadline_seconds,
         )

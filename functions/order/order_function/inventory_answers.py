@@ -1,14 +1,19 @@
-"""What inventory answers, and what order makes of it."""
+"""Inventory's replies, decoded into types and checked against the request.
+
+order relies on nothing that it can check. If a reply is about another reservation, product or
+quantity, has an impossible price or an unknown shape, the outcome of the call is unknown.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from functions_common import logs, money, parsing
+from functions_common import logs, money, paging, parsing
 from order_function.domain import Item, Rejection
 from order_function.ports import (
     InventoryRefusedError,
@@ -17,16 +22,40 @@ from order_function.ports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 T = TypeVar("T")
 
+MAX_PRICE = 10**12
+"""In minor units; inventory's own bound."""
+MAX_NAME = 200
+MAX_DETAIL = 2000
+"""Characters of a problem's text that an order keeps; the rest is cut off."""
+MAX_CURSOR = 2000
+
 _KIND = "urn:problem-type:"
 _TOO_MANY_WAITING = f"{_KIND}too-many-waiting"
-_REFUSALS = (
-    (HTTPStatus.NOT_FOUND, f"{_KIND}unknown-product"),
-    (HTTPStatus.CONFLICT, f"{_KIND}insufficient-stock"),
+_RELEASED = f"{_KIND}reservation-released"
+_SHORT = f"{_KIND}insufficient-stock"
+_UNKNOWN = f"{_KIND}unknown-product"
+_KEPT = ("held", "confirmed", "consumed")
+"""Statuses of a reservation that has what was asked for; the last two for a repeated request."""
+_CATALOGUE_PROBLEMS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
 )
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+class Asked(NamedTuple):
+    """A reservation that order asked for."""
+
+    reservation_id: str
+    quantities: Mapping[str, int]
+    """By product."""
+    currency: str
 
 
 class Answer(NamedTuple):
@@ -35,13 +64,22 @@ class Answer(NamedTuple):
     status: int
     content: bytes = b""
     one_of_many: dict[str, Any] | None = None
-    """In the place of the content: what of it is for this call."""
+    """In the place of the content: the member of a batch's reply."""
     trace_id: str | None = None
     """Of the trace that the request belonged to."""
 
     def json(self) -> Any:  # noqa: ANN401 - JSON is anything
-        """Raises ``ValueError`` where it is none."""
-        return parsing.loads(self.content) if self.one_of_many is None else self.one_of_many
+        """Raises ``ValueError`` for malformed JSON, and for text that cannot be stored."""
+        if self.one_of_many is not None:
+            return self.one_of_many
+        value = parsing.loads(self.content)
+        if _ESCAPED_SURROGATE.search(self.content):
+            msgspec.json.encode(value)  # raises UnicodeEncodeError for half a character
+        return value
+
+
+class UnusableError(Exception):
+    """The reply is not one that inventory gives to this request."""
 
 
 class _Item(msgspec.Struct):
@@ -58,8 +96,13 @@ class _Reservation(msgspec.Struct):
     items: list[_Item]
 
 
+class _Settled(msgspec.Struct):
+    reservation_id: str
+    status: str
+
+
 class _Reservations(msgspec.Struct):
-    reservations: list[_Reservation]
+    reservations: list[_Settled]
 
 
 class _OneOfMany(msgspec.Struct):
@@ -79,99 +122,190 @@ class _ShortLine(msgspec.Struct):
     available_quantity: int
 
 
-class _Problem(msgspec.Struct, omit_defaults=True):
+class _Problem(msgspec.Struct):
     type: str
     detail: str
     lines: list[_ShortLine] = []
     product_ids: list[str] = []
 
-    def rejection(self) -> Rejection:
-        extensions = msgspec.to_builtins(self)
-        kind, detail = extensions.pop("type"), extensions.pop("detail")
-        return Rejection(kind.removeprefix(_KIND), detail, extensions)
+
+class _Product(msgspec.Struct):
+    product_id: str
+    name: str
+    price: parsing.Number
+    currency: str
+    active: bool = True
+    available_quantity: int = 0
+    reserved_quantity: int = 0
+    last_updated: str | None = None
 
 
-class _Catalogue(msgspec.Struct):
-    """What is passed through is not looked at, but must be a JSON object."""
+class _Products(msgspec.Struct):
+    products: list[_Product]
+    next_cursor: str | None = None
 
 
-_CATALOGUE_ANSWERS: dict[HTTPStatus, type[_Catalogue | _Problem]] = {
-    HTTPStatus.OK: _Catalogue,
-    HTTPStatus.BAD_REQUEST: _Problem,
-    HTTPStatus.NOT_FOUND: _Problem,
-    HTTPStatus.UNPROCESSABLE_ENTITY: _Problem,
-}
-
-
-def reserved(answer: Answer) -> tuple[tuple[Item, ...], str]:
+def reserved(answer: Answer, asked: Asked) -> tuple[tuple[Item, ...], str]:
     """The items as they are held, and their currency; raises an ``InventoryError``."""
-    if answer.status in (HTTPStatus.OK, HTTPStatus.CREATED):
-        return _items(_read(answer, _Reservation))
-    problem = _read(answer, _Problem)
-    if answer.status == HTTPStatus.GONE:
-        raise ReservationReleasedError(problem.detail)
-    if (answer.status, problem.type) in _REFUSALS:
-        raise InventoryRefusedError(problem.rejection())
-    raise _unusable(answer, problem.detail)
+    try:
+        if answer.status in (HTTPStatus.OK, HTTPStatus.CREATED):
+            return _items(_read(answer, _Reservation), asked), asked.currency
+        problem = _read(answer, _Problem)
+        if (answer.status, problem.type) == (HTTPStatus.GONE, _RELEASED):
+            raise ReservationReleasedError(problem.detail[:MAX_DETAIL])
+        raise InventoryRefusedError(_rejection(answer.status, problem, asked))
+    except UnusableError as error:
+        raise unavailable(answer, error) from error
 
 
 def each_of(answer: Answer, reservation_ids: Sequence[str]) -> list[Answer]:
-    """What the answer to a request for many says to each."""
+    """The reply to each member of a batch. Raises UnusableError."""
+    if answer.status != HTTPStatus.OK:
+        raise UnusableError("the batch as a whole was refused")
     found = _read(answer, _Answers).answers
-    if [each.reservation_id for each in found] != reservation_ids:
-        raise _unusable(answer, "it answers others than were asked for")
+    if [each.reservation_id for each in found] != list(reservation_ids):
+        raise UnusableError("not the reservations that were asked for")
     return [
         answer._replace(status=each.status, one_of_many=each.reservation or each.problem)
         for each in found
     ]
 
 
-def statuses(answer: Answer) -> dict[str, str]:
-    """Of each reservation that inventory knows, after they were settled."""
-    if answer.status != HTTPStatus.OK:
-        raise _unusable(answer, "reservations were not settled")
-    found = _read(answer, _Reservations).reservations
-    return {reservation.reservation_id: reservation.status for reservation in found}
+def settled(
+    answer: Answer, reservation_ids: Collection[str], is_settled: Callable[[str | None], bool]
+) -> None:
+    """Check the status of each reservation; raises InventoryUnavailableError.
+
+    The status is None for one that the reply leaves out: inventory does not know it.
+    """
+    try:
+        _require(answer.status == HTTPStatus.OK, "the reservations were not settled")
+        found = _read(answer, _Reservations).reservations
+        statuses = {each.reservation_id: each.status for each in found}
+        _require(len(statuses) == len(found), "a reservation appears twice")
+        _require(set(statuses) <= set(reservation_ids), "not the reservations that were asked for")
+        for each in reservation_ids:
+            status = statuses.get(each)
+            _require(is_settled(status), f"{each} is {(status or 'unknown')[:40]}")
+    except UnusableError as error:
+        raise unavailable(answer, error) from error
 
 
-def catalogue(answer: Answer) -> tuple[int, bytes]:
-    """Status and body, to be passed on."""
-    if answer.status not in _CATALOGUE_ANSWERS:
-        raise _unusable(answer, "not an answer of the catalogue")
-    _read(answer, _CATALOGUE_ANSWERS[HTTPStatus(answer.status)])
+def catalogue(answer: Answer, product_id: str | None) -> tuple[int, bytes]:
+    """Status and body of a product, or of a page of them, to be passed on."""
+    try:
+        if answer.status == HTTPStatus.OK and product_id is None:
+            _check_page(_read(answer, _Products))
+        elif answer.status == HTTPStatus.OK:
+            product = _read(answer, _Product)
+            _require(product.product_id == product_id, "another product than was asked for")
+            _check_product(product)
+        else:
+            _require(answer.status in _CATALOGUE_PROBLEMS, "not a reply of the catalogue")
+            problem = _read(answer, _Problem)
+            _require(len(problem.detail) <= MAX_DETAIL, "the detail is too long")
+    except UnusableError as error:
+        raise unavailable(answer, error) from error
     return answer.status, answer.content
 
 
 def was_turned_away(answer: Answer) -> bool:
-    """Whether inventory says that it has not begun; what stands before it does not speak so."""
+    """Inventory says that it has not begun; a gateway in front of it does not use this type."""
     try:
-        return parsing.shaped(answer.json(), _Problem).type == _TOO_MANY_WAITING
-    except (ValueError, msgspec.ValidationError):
+        return _read(answer, _Problem).type == _TOO_MANY_WAITING
+    except UnusableError:
         return False
 
 
-def _read(answer: Answer, shape: type[T]) -> T:
-    """The answer's body; a gateway's own page, say, is not one that inventory gave."""
-    try:
-        return parsing.shaped(answer.json(), shape)
-    except (ValueError, msgspec.ValidationError) as error:
-        raise _unusable(answer, str(error)) from error
-
-
-def _unusable(answer: Answer, reason: str) -> InventoryUnavailableError:
+def unavailable(answer: Answer, error: UnusableError) -> InventoryUnavailableError:
+    """Logs the reply, since it is a defect of inventory or of a gateway."""
+    reason = str(error)[:300]
     logs.event(
-        "inventory gave an answer that is no use",
+        "inventory sent an unusable reply",
         severity=logging.ERROR,
         status=answer.status,
-        reason=reason[:300],
+        reason=reason,
     )
     return InventoryUnavailableError(reason, carried_out=None)
 
 
-def _items(reservation: _Reservation) -> tuple[tuple[Item, ...], str]:
-    currency = reservation.currency
-    items = tuple(
-        Item(item.product_id, item.quantity, money.to_minor(item.unit_price, currency), item.name)
+def _read(answer: Answer, shape: type[T]) -> T:
+    try:
+        return parsing.shaped(answer.json(), shape)
+    except (ValueError, RecursionError) as error:  # msgspec.ValidationError is a ValueError
+        raise UnusableError(str(error)) from error
+
+
+def _require(condition: object, reason: str) -> None:
+    if not condition:
+        raise UnusableError(reason)
+
+
+def _items(reservation: _Reservation, asked: Asked) -> tuple[Item, ...]:
+    _require(reservation.reservation_id == asked.reservation_id, "another reservation")
+    _require(reservation.status in _KEPT, f"the reservation is {reservation.status[:40]!r}")
+    _require(reservation.currency == asked.currency, "another currency than the shop's")
+    held = {item.product_id: item.quantity for item in reservation.items}
+    _require(len(held) == len(reservation.items), "a product appears twice")
+    _require(held == asked.quantities, "not the items that were asked for")
+    return tuple(
+        Item(
+            item.product_id,
+            item.quantity,
+            _price(item.unit_price, asked.currency),
+            _name(item.name),
+        )
         for item in reservation.items
     )
-    return items, currency
+
+
+def _price(amount: parsing.Number, currency: str) -> int:
+    """In minor units. The bounds come first: 1e999999 is a number of JSON, too."""
+    _require(0 <= amount <= money.to_wire(MAX_PRICE, currency), "a price out of range")
+    try:
+        return money.to_minor(amount, currency)
+    except ValueError as error:
+        raise UnusableError(str(error)) from error
+
+
+def _name(name: str) -> str:
+    _require(len(name) <= MAX_NAME, "a name is too long")
+    return name
+
+
+def _rejection(status: int, problem: _Problem, asked: Asked) -> Rejection:
+    """Of the products that were asked for, and of these alone."""
+    extensions: dict[str, Any]
+    if (status, problem.type) == (HTTPStatus.CONFLICT, _SHORT):
+        for line in problem.lines:
+            _require(line.requested == asked.quantities.get(line.product_id), "another line")
+            _require(0 <= line.available_quantity < line.requested, "a line that is not short")
+        named = [line.product_id for line in problem.lines]
+        extensions = {"lines": [msgspec.to_builtins(line) for line in problem.lines]}
+    elif (status, problem.type) == (HTTPStatus.NOT_FOUND, _UNKNOWN):
+        named = problem.product_ids
+        extensions = {"product_ids": named}
+    else:
+        raise UnusableError(problem.detail)
+    _require(named, "no product is named")
+    _require(len(set(named)) == len(named), "a product appears twice")
+    _require(set(named) <= set(asked.quantities), "a product that was not asked for")
+    return Rejection(problem.type.removeprefix(_KIND), problem.detail[:MAX_DETAIL], extensions)
+
+
+def _check_page(page: _Products) -> None:
+    _require(len(page.products) <= paging.MOST, "too many products")
+    _require(len(page.next_cursor or "") <= MAX_CURSOR, "the cursor is too long")
+    ids = {product.product_id for product in page.products}
+    _require(len(ids) == len(page.products), "a product appears twice")
+    for product in page.products:
+        _check_product(product)
+
+
+def _check_product(product: _Product) -> None:
+    _require(parsing.is_id(product.product_id), "a product's id is not one")
+    _require(_CURRENCY.fullmatch(product.currency), "a currency is not one")
+    _price(product.price, product.currency)
+    _name(product.name)
+    for units in (product.available_quantity, product.reserved_quantity):
+        _require(units >= 0, "a quantity is negative")

@@ -1,25 +1,28 @@
-"""inventory, as order reaches it: over HTTP, under one deadline, trying again where it helps."""
+"""Calls of inventory over HTTP: one deadline, retries, and batches of reservations."""
 
 from __future__ import annotations
 
 import logging
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
-from urllib3.exceptions import NewConnectionError
 
 from functions_common import activity, logs
 from functions_common.deadlines import DeadlineExceededError
+from functions_common.http_client import (
+    MAX_BYTES,
+    HttpClient,
+    NotSentError,
+    UnusableResponseError,
+)
 from order_function import inventory_answers
 from order_function.circuit import Circuit
 from order_function.coalescing import Coalesced, UnansweredError
 from order_function.domain import MAX_LINES
-from order_function.inventory_answers import Answer
+from order_function.inventory_answers import Answer, Asked, UnusableError
 from order_function.ports import InventoryUnavailableError
 
 if TYPE_CHECKING:
@@ -29,143 +32,173 @@ if TYPE_CHECKING:
     from functions_common.trace import Trace
     from order_function.domain import Item, Line
 
-CONNECT_SECONDS = 2.0
-LONGEST_READ = 7.0
-"""Seconds; above inventory's own deadline and a cold start together."""
+    class _Send(Protocol):
+        def __call__(self, trace: Trace | None, *, alone: bool) -> Answer: ...
+
+
+LONGEST_CALL = 7.0
+"""Seconds for one try, as a whole; above inventory's own deadline and a cold start together."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds, before the next try."""
+MAX_RESERVATION_BYTES = 128 * 1024
+"""Above the longest reservation in a reply: 100 lines of 1.1 kB."""
 
 _AWAY = frozenset(
     (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 )
-_NOT_BEGUN = frozenset(
-    (
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.METHOD_NOT_ALLOWED,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-    )
-)
-"""What a request for many is answered where not one of them was looked at."""
 
 
-class _NotTogetherError(Exception):
-    """Inventory refuses the request as such: an older revision does not know of it."""
+class _BatchFailedError(Exception):
+    """The batch as a whole has no usable reply: each member retries alone."""
+
+
+class _Request(NamedTuple):
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    query: dict[str, str] | None = None
+    max_bytes: int = MAX_BYTES
 
 
 class _Wanted(NamedTuple):
-    reservation_id: str
-    items: list[dict[str, object]]
+    asked: Asked
     trace: Trace | None
-    """The part of the order's trace that this is."""
+    """The span of the order that waits for it."""
+
+    @property
+    def items(self) -> list[dict[str, object]]:
+        return [
+            {"product_id": product_id, "quantity": quantity}
+            for product_id, quantity in self.asked.quantities.items()
+        ]
 
 
 class _Failed(NamedTuple):
     reason: str
     sent: bool
     """It may have reached inventory."""
+    batch: bool = False
+    """Inventory replied to the batch, but not usably: it is not down."""
 
 
 class InventoryClient:
-    def __init__(self, url: str, token: str, connections: int) -> None:
+    def __init__(self, url: str, token: str, connections: int, currency: str) -> None:
         self._url = url
+        self._currency = currency
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
         }
         self._circuit = Circuit()
-        self._together = Coalesced(self._reserve_all, MAX_LINES, lambda each: len(each.items))
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy stands between the functions
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+        self._together = Coalesced(
+            self._reserve_all, MAX_LINES, lambda each: len(each.asked.quantities)
+        )
+        self._http = HttpClient(connections)
 
     def reserve(
         self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
     ) -> tuple[tuple[Item, ...], str]:
-        items: list[dict[str, object]] = [
-            {"product_id": line.product_id, "quantity": line.quantity} for line in lines
-        ]
+        quantities: dict[str, int] = {}
+        for line in lines:
+            quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
+        asked = Asked(reservation_id, quantities, self._currency)
 
-        def hold(trace: Trace | None) -> Answer:
-            return self._hold(_Wanted(reservation_id, items, trace), deadline)
+        def hold(trace: Trace | None, *, alone: bool) -> Answer:
+            wanted = _Wanted(asked, trace)
+            return self._hold_alone(wanted, deadline) if alone else self._hold(wanted, deadline)
 
-        return inventory_answers.reserved(self._until_answered(hold, deadline))
+        return inventory_answers.reserved(self._until_answered(hold, deadline), asked)
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        self._settle("release", reservation_ids, deadline)
-
-    def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        self._settle("confirm", reservation_ids, deadline)
-
-    def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        consumed = self._settle("consume", reservation_ids, deadline)
-        if len(consumed) < len(reservation_ids) or set(consumed.values()) != {"consumed"}:
-            raise InventoryUnavailableError(f"not all were consumed: {consumed}", carried_out=None)
-
-    def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
-        return inventory_answers.catalogue(self._call("GET", path, deadline, query=query))
-
-    def _settle(
-        self, verb: str, reservation_ids: Collection[str], deadline: Deadline
-    ) -> dict[str, str]:
-        body = {"ids": list(reservation_ids)}
-        return inventory_answers.statuses(
-            self._call("POST", f"/reservations:{verb}", deadline, body)
+        self._settle(
+            "release", reservation_ids, deadline, lambda status: status in ("released", "consumed")
         )
 
+    def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
+        self._settle("confirm", reservation_ids, deadline, lambda status: status != "held")
+
+    def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
+        self._settle("consume", reservation_ids, deadline, lambda status: status == "consumed")
+
+    def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
+        product_id = path.removeprefix("/products").removeprefix("/") or None
+        answer = self._call(_Request("GET", path, query=query), deadline)
+        return inventory_answers.catalogue(answer, product_id)
+
+    def _settle(
+        self,
+        verb: str,
+        reservation_ids: Collection[str],
+        deadline: Deadline,
+        is_settled: Callable[[str | None], bool],
+    ) -> None:
+        request = _Request(
+            "POST",
+            f"/reservations:{verb}",
+            {"ids": list(reservation_ids)},
+            max_bytes=max(MAX_BYTES, len(reservation_ids) * MAX_RESERVATION_BYTES),
+        )
+        answer = self._call(request, deadline)
+        inventory_answers.settled(answer, reservation_ids, is_settled)
+
     def _hold(self, wanted: _Wanted, deadline: Deadline) -> Answer:
-        """One try; in a request with others, where others want something just now."""
-        try:
-            answer = self._together(wanted, deadline)
-        except _NotTogetherError:
-            return self._hold_alone(wanted, deadline)
+        """One try, in a batch if other reservations wait."""
+        answer = self._together(wanted, deadline)
         if wanted.trace and answer.trace_id != wanted.trace.trace_id:
             activity.note(inventory_trace=answer.trace_id)
         return answer
 
     def _hold_alone(self, wanted: _Wanted, deadline: Deadline) -> Answer:
-        path, body = f"/reservations/{wanted.reservation_id}", {"items": wanted.items}
-        return self._send("PUT", path, deadline, body, trace=wanted.trace)
+        path, body = f"/reservations/{wanted.asked.reservation_id}", {"items": wanted.items}
+        return self._send(_Request("PUT", path, body), deadline, wanted.trace)
 
     def _reserve_all(self, wanted: Sequence[_Wanted], deadline: Deadline) -> list[Answer]:
-        """To each, what it would be answered alone."""
+        """To each the reply that it would get alone.
+
+        Raises _BatchFailedError unless inventory replied to every member, or is away: one member
+        may be the cause, and must not decide about the others.
+        """
         if len(wanted) == 1:
             return [self._hold_alone(wanted[0], deadline)]
+        answer = self._send_batch(wanted, deadline)
+        if answer.status in _AWAY:
+            return [answer] * len(wanted)
+        try:
+            return inventory_answers.each_of(answer, [each.asked.reservation_id for each in wanted])
+        except UnusableError as error:
+            raise _batch_failed(str(error), answer.status) from error
+
+    def _send_batch(self, wanted: Sequence[_Wanted], deadline: Deadline) -> Answer:
         body = {
             "reservations": [
-                {"reservation_id": each.reservation_id, "items": each.items} for each in wanted
+                {"reservation_id": each.asked.reservation_id, "items": each.items}
+                for each in wanted
             ]
         }
-        path = "/reservations:reserve"
-        answer = self._send("POST", path, deadline, body, trace=wanted[0].trace)
-        if answer.status in _NOT_BEGUN:
-            logs.event(
-                "inventory takes no reservations together",
-                severity=logging.WARNING,
-                status=answer.status,
-            )
-            raise _NotTogetherError
-        if answer.status != HTTPStatus.OK:
-            return [answer] * len(wanted)
-        return inventory_answers.each_of(answer, [each.reservation_id for each in wanted])
+        request = _Request("POST", "/reservations:reserve", body)
+        try:
+            with activity.batch([each.trace for each in wanted if each.trace]) as trace:
+                return self._send(request, deadline, trace)
+        except UnusableResponseError as error:
+            raise _batch_failed(str(error)) from error
+        except (requests.RequestException, DeadlineExceededError):
+            raise
+        except Exception as error:
+            logs.exception("Unexpected error in a batch", error)
+            raise _batch_failed(str(error)) from error
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        deadline: Deadline,
-        body: dict[str, Any] | None = None,
-        query: dict[str, str] | None = None,
-    ) -> Answer:
-        return self._until_answered(
-            lambda trace: self._send(method, path, deadline, body, query, trace), deadline
-        )
+    def _call(self, request: _Request, deadline: Deadline) -> Answer:
+        def send(trace: Trace | None, *, alone: bool) -> Answer:  # noqa: ARG001 - it always is
+            return self._send(request, deadline, trace)
 
-    def _until_answered(self, send: Callable[[Trace | None], Answer], deadline: Deadline) -> Answer:
-        """Try until there is an answer: everything that order asks of inventory is idempotent."""
+        return self._until_answered(send, deadline)
+
+    def _until_answered(self, send: _Send, deadline: Deadline) -> Answer:
+        """Retry until there is a reply: all calls of inventory are idempotent.
+
+        After a try of unknown outcome the next ones go alone, since a member of the batch may have
+        caused it.
+        """
         reason = "no time left"
         carried_out: bool | None = False
         for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
@@ -174,7 +207,7 @@ class InventoryClient:
                 break
             began = time.monotonic()
             try:
-                told = _try(send)
+                told = _try(send, alone=carried_out is None)
             except DeadlineExceededError:
                 break
             if isinstance(told, Answer):
@@ -183,62 +216,48 @@ class InventoryClient:
             reason = told.reason
             if told.sent:
                 carried_out = None
-            self._circuit.failed(began)
+            if not told.batch:
+                self._circuit.failed(began)
         logs.event("inventory unavailable", severity=logging.WARNING, reason=reason)
         raise InventoryUnavailableError(reason, carried_out=carried_out)
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        deadline: Deadline,
-        body: dict[str, Any] | None = None,
-        query: dict[str, str] | None = None,
-        trace: Trace | None = None,
-    ) -> Answer:
-        timeout = (deadline.timeout(CONNECT_SECONDS), deadline.timeout(LONGEST_READ))
-        request = _prepared(method, self._url + path, query)
-        request.headers.update(self._headers | (trace.headers() if trace else {}))
-        request.prepare_body(None if body is None else msgspec.json.encode(body), None)
-        answer = self._session.get_adapter(self._url).send(request, timeout=timeout)
-        # The content is read here, so that what breaks off is an error of the call.
+    def _send(self, request: _Request, deadline: Deadline, trace: Trace | None) -> Answer:
+        response = self._http.send(
+            request.method,
+            self._url + request.path,
+            timeout=deadline.timeout(LONGEST_CALL),
+            headers=self._headers | (trace.headers() if trace else {}),
+            body=None if request.body is None else msgspec.json.encode(request.body),
+            query=request.query,
+            max_bytes=request.max_bytes,
+        )
         trace_id = trace.trace_id if trace else None
-        return Answer(answer.status_code, answer.content, trace_id=trace_id)
+        return Answer(response.status_code, response.content, trace_id=trace_id)
 
 
-def _try(send: Callable[[Trace | None], Answer]) -> Answer | _Failed:
-    """One try, which is a part of the request that waits for it."""
+def _try(send: _Send, *, alone: bool) -> Answer | _Failed:
+    """One try, recorded as a part of the request that waits for it."""
     try:
         with activity.part("inventory") as trace:
-            answer = send(trace)
+            answer = send(trace, alone=alone)
     except UnansweredError:
-        return _Failed("no answer by the deadline", sent=True)
+        return _Failed("no response by the deadline", sent=True)
+    except _BatchFailedError as error:
+        return _Failed(f"the batch failed: {error}"[:300], sent=True, batch=True)
     except requests.RequestException as error:
-        return _Failed(f"{type(error).__name__}: {error}"[:300], _was_sent(error))
+        reason = f"{type(error).__name__}: {error}"[:300]
+        return _Failed(reason, sent=not isinstance(error, NotSentError))
     if answer.status in _AWAY:
         turned_away = inventory_answers.was_turned_away(answer)
-        return _Failed(f"answered {answer.status}", sent=not turned_away)
+        return _Failed(f"status {answer.status}", sent=not turned_away)
     return answer
 
 
-def _prepared(method: str, url: str, query: dict[str, str] | None) -> requests.PreparedRequest:
-    """What ``Session.request`` would make, in two thirds of its time.
-
-    It merges cookies, hooks and the environment into each call, and ours have none of them.
-    """
-    request = requests.PreparedRequest()
-    request.prepare_method(method)
-    request.headers = CaseInsensitiveDict()
-    if query:
-        request.prepare_url(url, query)
-    else:
-        request.url = url
-    return request
-
-
-def _was_sent(error: requests.RequestException) -> bool:
-    """Whether the request may have reached inventory; not where there was no connection."""
-    if isinstance(error, requests.ConnectTimeout):
-        return False
-    cause = getattr(error.args[0], "reason", None) if error.args else None
-    return not isinstance(cause, NewConnectionError)
+def _batch_failed(reason: str, status: int | None = None) -> _BatchFailedError:
+    logs.event(
+        "a batch of reservations failed; each is retried alone",
+        severity=logging.WARNING,
+        status=status,
+        reason=reason[:300],
+    )
+    return _BatchFailedError(reason)

@@ -28,7 +28,9 @@ from order_function.sweep import Report, Sweep
 def sweep_of(settings: Settings, connection: Connection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
     store = Store(connection)
-    inventory = InventoryClient(settings.inventory_service_url, settings.token, connections=1)
+    inventory = InventoryClient(
+        settings.inventory_service_url, settings.token, connections=1, currency=settings.currency
+    )
     return Sweep(
         FirestoreBacklog(connection),
         store,

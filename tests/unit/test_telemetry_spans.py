@@ -1,0 +1,84 @@
+"""Spans as they are exported: a batch is the root of a trace of its own, with links."""
+
+from __future__ import annotations
+
+import atexit
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import ReadableSpan
+
+from functions_common import activity, telemetry
+from functions_common.observing import Answered
+from functions_common.settings import Instance
+from functions_common.trace import Trace
+
+if TYPE_CHECKING:
+    from functions_common.activity import Activity
+
+CALLER = f"00-{'a' * 32}-{'b' * 16}"
+
+
+class Exported(list[ReadableSpan]):
+    """In the place of the processor that sends spans to a collector."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.append(span)
+
+
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
+    exported = Exported()
+    monkeypatch.setattr(telemetry, "BatchSpanProcessor", lambda _: exported)
+    monkeypatch.setattr(telemetry, "_meter_provider", lambda _: MeterProvider())
+    monkeypatch.setattr(atexit, "register", lambda *_: None)
+    return exported
+
+
+def lead_a_batch(leader: str, *members: Trace) -> Activity:
+    """What a request records that sends the reservations of others with its own."""
+    with activity.during(Trace.begin(leader)) as current, activity.part("inventory") as own:
+        assert own
+        with activity.batch([own, *members]):
+            pass
+    return current
+
+
+def record(current: Activity) -> None:
+    answered = Answered(current, "POST", "/orders", "/orders", 201, current.milliseconds(), False)
+    telemetry.Telemetry("order", Instance()).record(answered)
+
+
+def ids(context: Any) -> tuple[str, str]:
+    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+
+
+@pytest.mark.parametrize("sampled", ["00", "01"])
+def test_a_batch_is_exported_with_links_when_a_member_is_sampled(
+    exported: Exported, sampled: str
+) -> None:
+    member = Trace.begin(f"00-{'c' * 32}-{'d' * 16}-01").child()
+    current = lead_a_batch(f"{CALLER}-{sampled}", member)
+    record(current)
+    (batch,) = [span for span in exported if span.name == "batch"]
+    assert batch.parent is None
+    trace_id, _ = ids(batch.context)
+    assert trace_id not in ("a" * 32, "c" * 32)
+    own = next(part.trace for part in current.parts if part.name == "inventory")
+    assert [ids(link.context) for link in batch.links] == [
+        (own.trace_id, own.span_id),
+        (member.trace_id, member.span_id),
+    ]
+    others = {"inventory", "POST /orders"} if sampled == "01" else set()
+    assert {span.name for span in exported} == {"batch"} | others
+
+
+def test_nothing_is_exported_when_no_member_is_sampled(exported: Exported) -> None:
+    record(lead_a_batch(f"{CALLER}-00", Trace.begin(f"{CALLER}-00")))
+    assert exported == []
+
+
+def test_a_batch_does_not_count_twice_in_the_time_of_its_leader() -> None:
+    current = lead_a_batch(f"{CALLER}-01")
+    assert set(current.milliseconds()) == {"total", "inventory"}
