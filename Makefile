@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-crash fuzz conformance demo demo-local screenshots bench bench-emulator audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-unit test-hostile test-crash fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -23,6 +23,9 @@ test: $(VENV)/.dev ## Everything that needs no cluster
 
 test-unit: $(VENV)/.dev ## Only what needs no process and no socket: seconds
 	$(BIN)/python -m pytest tests/unit
+
+test-hostile: $(VENV)/.dev ## Both functions against hostile clients, held to the whole bar: ten minutes
+	HOSTILE_BAR=full $(BIN)/python -m pytest tests/hostile -s $(TESTS)
 
 CRASH_SECONDS ?= 600
 test-crash: $(VENV)/.dev ## Ten minutes of SIGKILL at random (CRASH_SECONDS, CRASH_SEED)
@@ -51,6 +54,9 @@ bench: $(VENV)/.dev ## The shop against the usual design and a floor, a quarter 
 
 bench-emulator: $(VENV)/.dev ## Our emulator against the official one: latency, contention, start, memory
 	$(BIN)/python -m benchmarks.emulator
+
+bench-servers: $(VENV)/.dev ## Our HTTP server against others under the same app, half an hour (SERVERS=--help)
+	$(BIN)/python -m benchmarks.servers $(SERVERS)
 
 # Of the system that `make run` runs, unless the environment names another database.
 audit: export FIRESTORE_EMULATOR_HOST ?= localhost:$(or $(EMULATOR_PORT),8085)
@@ -97,6 +103,8 @@ lock: $(VENV)/.dev ## Compile the requirements again (UPGRADE=--upgrade for newe
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		tests/conformance/requirements.in -o tests/conformance/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) tests/fuzz/requirements.in -o tests/fuzz/requirements.txt
+	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
+		benchmarks/servers/requirements.in -o benchmarks/servers/requirements.txt
 
 # Images and the cluster of the current kubeconfig. The tag follows what is in the tree, so that a
 # change makes a new revision.

@@ -133,7 +133,7 @@ def _recover(customers: Customers) -> None:
     """Wait until requests succeed again and none is left from before."""
     until = time.monotonic() + RECOVERY_SECONDS
     while time.monotonic() < until:
-        window = customers.window(0.2)
+        window = customers.window(0.1)
         if window.per_second and max(window.waiting, default=0.0) < 1:
             return
 

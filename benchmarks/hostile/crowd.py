@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 
-FIRST_PER_SECOND = 1000.0
+FIRST_PER_SECOND = 2000.0
 CONNECT_SECONDS = 2.0
 """A server that accepts no more is not waited for any longer."""
 

@@ -21,7 +21,7 @@ BAR = FULL if len(ATTACKED) > 1 else LENIENT
 PLAN = (
     Plan(settle=1.0, beside=2.0, alone=2.0, rounds=3)
     if BAR is FULL
-    else Plan(settle=0.3, beside=0.6, alone=0.3, rounds=2)
+    else Plan(settle=0.3, beside=0.5, alone=0.3, rounds=2)
 )
 CUSTOMERS = 8
 ORDERING_BESIDE = 2

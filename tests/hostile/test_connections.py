@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from local.processes import Process
 from support.raw_client import RawClient, get
 from support.shop import Shop
 from support.victims import FUNCTIONS, Victim, victim
@@ -14,6 +15,16 @@ from support.victims import FUNCTIONS, Victim, victim
 CONNECTIONS = 20
 DESCRIPTORS = 64
 SILENT = 200
+
+
+class ShopWithFewDescriptors(Shop):
+    """Each of its processes may open 64 files and sockets."""
+
+    def _process(self, name: str, port: int, settings: dict[str, str]) -> Process:
+        process = super()._process(name, port, settings)
+        limit = f'ulimit -n {DESCRIPTORS} && exec "$@"'
+        process.command = ["/bin/sh", "-c", limit, "sh", *process.command]
+        return process
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +99,7 @@ def test_new_clients_are_served_beside_silent_ones(small: Victim, clients: ExitS
 def test_process_survives_more_connections_than_descriptors(
     emulator: str, tmp_path: Path, clients: ExitStack
 ) -> None:
-    with Shop(emulator, tmp_path, descriptors=DESCRIPTORS) as shop:
+    with ShopWithFewDescriptors(emulator, tmp_path) as shop:
         shop.offer("P001", 1000)
         for function in FUNCTIONS:
             server = victim(shop, function)

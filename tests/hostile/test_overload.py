@@ -19,7 +19,7 @@ from support.victims import victim
 
 FULL = os.environ.get("HOSTILE_BAR") == "full"
 CROWDS = (1000, 2500) if FULL else (1000,)
-SECONDS = 8.0 if FULL else 4.0
+SECONDS = 8.0 if FULL else 3.0
 ACCEPTED_P99_MS = 2000 if FULL else 8000
 SHED_P99_MS = 1000 if FULL else 8000
 OPENING_STOCK = 1_000_000

@@ -17,7 +17,7 @@ from support.victims import FUNCTIONS, Victim, victim
 
 THREADS, QUEUED = 2, 1
 CLIENTS = 10
-DEADLINE = 6
+DEADLINE = 5
 """Seconds that the requests in progress take: the database is a socket that never responds."""
 SHED_WITHIN = 3.0
 

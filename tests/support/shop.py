@@ -31,18 +31,8 @@ COMMAND_SECONDS = 240
 class Shop:
     """Pairs of an order and an inventory process, all on one database of their own."""
 
-    def __init__(
-        self,
-        emulator: str,
-        logs: Path,
-        pairs: int = 1,
-        descriptors: int | None = None,
-        **settings: str,
-    ) -> None:
-        """``descriptors`` limits the open files of each process.
-
-        Settings are those of both functions.
-        """
+    def __init__(self, emulator: str, logs: Path, pairs: int = 1, **settings: str) -> None:
+        """Settings are those of both functions."""
         self.project = f"test-{uuid.uuid4().hex[:12]}"
         self.emulator = emulator
         self.orders: list[str] = []
@@ -50,7 +40,6 @@ class Shop:
         self._processes: dict[str, Process] = {}
         self._logs = logs
         self._pairs = pairs
-        self._descriptors = descriptors
         self._changes = settings
 
     def __enter__(self) -> Self:
@@ -70,12 +59,11 @@ class Shop:
     def _prepare(self, name: str, settings: dict[str, str]) -> str:
         port = free_port()
         url = f"http://{stack.HOST}:{port}"
-        process = stack.function(name, port, self._settings | settings, self._logs)
-        if self._descriptors is not None:
-            limit = f'ulimit -n {self._descriptors} && exec "$@"'
-            process.command = ["/bin/sh", "-c", limit, "sh", *process.command]
-        self._processes[url] = process
+        self._processes[url] = self._process(name, port, self._settings | settings)
         return url
+
+    def _process(self, name: str, port: int, settings: dict[str, str]) -> Process:
+        return stack.function(name, port, settings, self._logs)
 
     @property
     def _settings(self) -> dict[str, str]:

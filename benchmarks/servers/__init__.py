@@ -1,0 +1,1 @@
+"""The HTTP server of the functions beside others that could serve the same app."""
