@@ -47,6 +47,7 @@ def order_app(
     inventory: OrdersInventory,
     instance: Instance | None = None,
     issuer: IssuerSettings | None = None,
+    deadline_seconds: float = 5,
 ) -> Flask:
     server = replace(_SERVER, instance=instance or Instance())
     settings = OrderSettings(
@@ -60,4 +61,4 @@ def order_app(
         operator_tokens=(OPERATOR,),
         issuer=issuer,
     )
-    return create_order_app(settings, Orders(store, inventory, 5))
+    return create_order_app(settings, Orders(store, inventory, deadline_seconds))

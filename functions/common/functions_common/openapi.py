@@ -205,6 +205,15 @@ def _headers(names: Iterable[str]) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, *_ON_EVERY_ANSWER)}
 
 
+def _problem_headers(alike: list[ProblemType]) -> Schema:
+    """Required if every problem of the status has it."""
+    headers = _headers(dict.fromkeys(name for each in alike for name in each.headers))
+    for name in headers.keys() - set(_ON_EVERY_ANSWER):
+        if not all(name in each.headers for each in alike):
+            headers[name] = {**_HEADERS[name], "required": False}
+    return headers
+
+
 def _implied(operation: Operation, *, several_roles: bool) -> Iterator[ProblemType]:
     """What can be refused before the view decides anything."""
     places = {parameter.where for parameter in operation.parameters}
@@ -231,7 +240,7 @@ def _problems(found: Iterable[ProblemType], types: _Types) -> Schema:
         str(status.value): {
             "description": status.phrase,
             "x-problem-types": {problems.type_of(each.kind): each.meaning for each in alike},
-            "headers": _headers(dict.fromkeys(name for each in alike for name in each.headers)),
+            "headers": _problem_headers(alike),
             "content": {problems.CONTENT_TYPE: {"schema": types.problem}},
         }
         for status, alike in sorted(by_status.items())

@@ -221,7 +221,7 @@ class ProblemAnswer(problems.ProblemAnswer, frozen=True, kw_only=True):
     total_price: Money | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
     order_id: OrderId | UnsetType = UNSET
-    """Which to look for; absent where no order was placed."""
+    """The order that was rejected, or that may have been placed: see `type`."""
 
 
 # inventory's answers, passed through: tests/contract holds these two against what it says of them.
