@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from local import tokens
 from local.stack import ROOT
 
 import inventory_function.settings
@@ -76,8 +77,8 @@ def name(request: pytest.FixtureRequest) -> str:
 def server(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What gunicorn.conf.py says under the Service's own environment."""
     settings = documents(MANIFESTS / "settings.yaml")[0]["data"]
-    tokens = dict.fromkeys(("ORDER_TOKENS", "OPERATOR_TOKENS"), "only-for-this-test")
-    for key, value in {**settings, **tokens, **plain_env(name), "FUNCTION": name}.items():
+    shared = tokens.variables("only-for-this-test", "only-for-this-test")
+    for key, value in {**settings, **shared, **plain_env(name), "FUNCTION": name}.items():
         monkeypatch.setenv(key, value)
     return runpy.run_path(str(ROOT / "functions/gunicorn.conf.py"))
 
@@ -141,8 +142,9 @@ def test_garbage_is_collected_again_once_the_app_is_loaded(server: dict[str, Any
 
 
 def test_the_manifests_give_every_setting_that_is_required(name: str) -> None:
+    shared = tokens.variables("only-for-this-test", "only-for-this-test")
     secrets = {
-        each["name"]: "only-for-this-test" for each in container(name)["env"] if "valueFrom" in each
+        each["name"]: shared[each["name"]] for each in container(name)["env"] if "valueFrom" in each
     }
     given = {**documents(MANIFESTS / "settings.yaml")[0]["data"], **plain_env(name), **secrets}
     SETTINGS[name].load(given)
@@ -168,7 +170,10 @@ def test_every_token_comes_from_the_secret() -> None:
         }
         for name in SETTINGS
     }
-    assert keys == {key: {"order", "operator"} for key in SETTINGS}
+    assert keys == {
+        "order": {"order", "operator-sha256"},
+        "inventory": {"order-sha256", "operator-sha256"},
+    }
 
 
 def test_order_calls_inventory_by_its_cluster_local_name() -> None:
@@ -233,7 +238,7 @@ def test_reconcile_is_a_command_with_all_the_settings_that_it_requires(
         monkeypatch.setenv(each["name"], "a-token-for-this-test")
     for key, value in documents(MANIFESTS / "settings.yaml")[0]["data"].items():
         monkeypatch.setenv(key, value)
-    assert command.Settings.load(os.environ).reconcile_after_seconds == 60
+    assert command.ReconcileSettings.load(os.environ).reconcile_after_seconds == 60
 
 
 def test_network_policies_name_the_pods_that_there_are() -> None:
@@ -274,7 +279,7 @@ def test_func_yaml_gives_the_same_environment() -> None:
     given = {each.get("name"): each["value"] for each in FUNC["run"]["envs"]}
     assert given.pop(None) == "{{ configMap:settings }}"
     assert given.pop("ORDER_TOKENS") == "{{ secret:tokens:order }}"
-    assert given.pop("OPERATOR_TOKENS") == "{{ secret:tokens:operator }}"
+    assert given.pop("OPERATOR_TOKEN_HASHES") == "{{ secret:tokens:operator-sha256 }}"
     assert given == plain_env("order")
 
 
@@ -286,7 +291,7 @@ def test_customers_show_tokens_in_production_and_need_none_in_demos() -> None:
     for change in yaml.safe_load(overlay["patches"][0]["patch"]):
         name = change["path"].rpartition("/")[2]
         settings[name] = change.get("value", "")
-    settings |= dict.fromkeys(("ORDER_TOKENS", "OPERATOR_TOKENS"), "only-for-this-test")
+    settings |= tokens.variables("only-for-this-test", "only-for-this-test")
     assert order_function.settings.Settings.load(settings).issuer is not None
     for name in ("AUTH_MODE", "AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL"):
         with pytest.raises(SettingsError, match=name):

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from local import tokens
 from support.apps import order_app
 from support.memory_shop import WholeShop
 from support.obedient import ObedientClient
@@ -206,8 +207,7 @@ def test_no_404_is_final_before_every_write_of_a_request_has_ended() -> None:
     settings = {
         "GOOGLE_CLOUD_PROJECT": "demo",
         "INVENTORY_SERVICE_URL": "http://inventory",
-        "ORDER_TOKENS": "token-of-the-order-function",
-        "OPERATOR_TOKEN_HASHES": "0" * 64,
+        **tokens.variables("token-of-the-order-function", "token-of-an-operator"),
         "AUTH_MODE": "open",
     }
     longest = max(

@@ -44,7 +44,9 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
             settings.request_deadline_seconds,
             settings.max_waiting,
         )
-    callers = Callers({ORDER: settings.order_tokens, OPERATOR: settings.operator_tokens})
+    callers = Callers(
+        {ORDER: settings.order_token_hashes, OPERATOR: settings.operator_token_hashes}
+    )
     views = _Views(inventory)
     return web.create_app(API, views, callers, PROBLEMS, settings.server)
 

@@ -67,7 +67,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
             settings.request_deadline_seconds,
         )
     callers = Callers(
-        {OPERATOR: settings.operator_tokens}, Issued(CUSTOMER, _issuer(settings.issuer))
+        {OPERATOR: settings.operator_token_hashes}, Issued(CUSTOMER, _issuer(settings.issuer))
     )
     views = _Views(orders, settings.currency)
     return web.create_app(API, views, callers, PROBLEMS, settings.server)
