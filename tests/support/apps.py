@@ -54,6 +54,7 @@ def order_app(
     instance: Instance | None = None,
     issuer: IssuerSettings | None = None,
     deadline_seconds: float = 5,
+    currency: str = "USD",
 ) -> Flask:
     server = replace(_SERVER, instance=instance or Instance())
     settings = OrderSettings(
@@ -61,7 +62,7 @@ def order_app(
         _FIRESTORE,
         "http://inventory",
         5,
-        "USD",
+        currency,
         ORDER,
         operator_token_hashes=(tokens.hashes(OPERATOR),),
         issuer=issuer,

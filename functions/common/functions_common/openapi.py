@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from functions_common import parsing, problems
+from functions_common import money, parsing, problems
+from functions_common.described import MAX_MINOR_UNITS
 from functions_common.routing import ProblemType
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ class _Types:
         schemas, components = msgspec.json.schema_components(
             self._types, ref_template="#/components/schemas/{name}"
         )
-        self._schemas: list[Schema] = [_as_sent(schema) for schema in schemas]
-        self.components: Schema = _as_sent(components)
+        self._schemas: list[Schema] = [_as_sent(schema, api.currency) for schema in schemas]
+        self.components: Schema = _as_sent(components, api.currency)
 
     def __getitem__(self, wanted: object) -> Schema:
         return self._schemas[self._types.index(wanted)]
@@ -247,23 +248,31 @@ def _problems(found: Iterable[ProblemType], types: _Types) -> Schema:
     }
 
 
-def _as_sent(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """As it is on this wire: a ``Decimal``, which msgspec describes as text, is a number here.
+def _as_sent(schema: Any, currency: str) -> Any:  # noqa: ANN401 - any part of a schema
+    """As it is on the wire.
 
-    And docstrings become Markdown.
+    A ``Decimal``, which msgspec describes as text, is a number. A bound in minor units becomes one
+    in the currency. Docstrings become Markdown.
     """
     if isinstance(schema, list):
-        return [_as_sent(each) for each in schema]
+        return [_as_sent(each, currency) for each in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("format") == "decimal":
         return {key: value for key, value in schema.items() if key != "format"} | {"type": "number"}
     if schema.get("anyOf") == _INTEGER_OR_DECIMAL:
-        return {"type": "number"} | {key: schema[key] for key in schema if key != "anyOf"}
-    sent = {key: _as_sent(value) for key, value in schema.items()}
+        number = {"type": "number"} | {key: schema[key] for key in schema if key != "anyOf"}
+        most = number.pop(MAX_MINOR_UNITS, None)
+        return number if most is None else number | _maximum(most, currency)
+    sent = {key: _as_sent(value, currency) for key, value in schema.items()}
     if isinstance(text := sent.get("description"), str):
         sent["description"] = inspect.cleandoc(text).replace("``", "`")
     return sent
+
+
+def _maximum(minor_units: int, currency: str) -> Schema:
+    most = money.to_wire(minor_units, currency)
+    return {"maximum": int(most) if most == int(most) else float(most)}
 
 
 _INTEGER_OR_DECIMAL = [{"type": "integer"}, {"type": "string", "format": "decimal"}]

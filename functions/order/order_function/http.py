@@ -70,7 +70,8 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
         {OPERATOR: settings.operator_token_hashes}, Issued(CUSTOMER, _issuer(settings.issuer))
     )
     views = _Views(orders, settings.currency)
-    return web.create_app(API, views, callers, PROBLEMS, settings.server)
+    api = replace(API, currency=settings.currency)
+    return web.create_app(api, views, callers, PROBLEMS, settings.server)
 
 
 def _issuer(settings: IssuerSettings | None) -> Issuer | None:
