@@ -258,6 +258,12 @@ def test_no_function_has_a_token_that_it_does_not_send() -> None:
         assert requests.post(url, headers=headers, timeout=30).status_code == 404
 
 
+def test_a_token_that_is_too_short_is_named() -> None:
+    with Run(OPERATOR_TOKENS="token-of-an-operator,short") as run:
+        assert run.ended() == 1
+        assert "OPERATOR_TOKENS: each token must have at least 16 characters" in run.said
+
+
 HOLDS = {"order": True, "inventory": False}
 """Whether it sends the order function's token."""
 
