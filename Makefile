@@ -129,12 +129,7 @@ image: ## Build the images of order, inventory and the emulator (docker, podman 
 deploy: ## Both functions with kn, on the emulator, with the catalogue to try
 	kubectl apply -f knative/namespace.yaml -f knative/settings.yaml -f knative/network-policies.yaml
 	$(WITH_TAG) knative/emulator.yaml | kubectl apply -f -
-	@kubectl -n $(NAMESPACE) get secret tokens >/dev/null 2>&1 || { \
-		echo "Making up tokens: the Secret 'tokens'"; umask 077; made=$$(mktemp -d); \
-		trap 'rm -rf "$$made"' EXIT; \
-		for name in order operator; do \
-			od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$$made/$$name"; done; \
-		kubectl -n $(NAMESPACE) create secret generic tokens --from-file="$$made"; }
+	@NAMESPACE=$(NAMESPACE) sh knative/tokens.sh
 	kubectl -n $(NAMESPACE) rollout status deployment/firestore-emulator --timeout=120s
 	kn service apply -f knative/inventory.yaml -n $(NAMESPACE) --image $(IMAGES)/inventory:$(TAG)
 	kn service apply -f knative/order.yaml -n $(NAMESPACE) --image $(IMAGES)/order:$(TAG)

@@ -21,6 +21,10 @@ class Compared:
     agree: bool
 
 
+UNDECIDED = (None, 500, 502, 503, 504)
+"""Statuses, or no response, after which an order may have been placed."""
+
+
 def compare(recording: Recording) -> list[Compared]:
     """Nothing where there was no second count."""
     checks = recording.checks
@@ -45,7 +49,7 @@ def _orders(recording: Recording, checks: Checks) -> Compared:
     """Every 201 is in the store, and what else is there had an answer that did not arrive."""
     told = {each.order_id for each in recording.answers if each.order_id}
     stored = set(checks.stored)
-    unanswered = sum(1 for each in recording.answers if each.status in (None, 502, 503, 504))
+    unanswered = sum(1 for each in recording.answers if each.status in UNDECIDED)
     fine = told <= stored and len(stored) - len(told) <= unanswered
     return Compared(
         "Confirmed orders", f"{len(told)}", f"{len(stored)}", "GET /orders, every page", fine

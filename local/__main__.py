@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firestore_emulator import launcher
-from local import catalogue, stack
+from local import catalogue, stack, tokens
 from local.processes import LocalError, Process, Timer, answers, is_free
 from local.stack import HOST, ROOT
 
@@ -157,19 +157,19 @@ def _run_functions(
     signals: Signals,
 ) -> None:
     order, inventory = f"http://{HOST}:{ports.order}", f"http://{HOST}:{ports.inventory}"
+    operators = environ.get("OPERATOR_TOKENS") or secrets.token_urlsafe()
     settings = {
         "GOOGLE_CLOUD_PROJECT": environ.get("GOOGLE_CLOUD_PROJECT") or "demo",
         "FIRESTORE_EMULATOR_HOST": address,
         "INVENTORY_SERVICE_URL": inventory,
-        "ORDER_TOKENS": environ.get("ORDER_TOKENS") or secrets.token_urlsafe(),
-        "OPERATOR_TOKENS": environ.get("OPERATOR_TOKENS") or secrets.token_urlsafe(),
         "AUTH_MODE": environ.get("AUTH_MODE") or "open",
+        **tokens.variables(environ.get("ORDER_TOKENS") or secrets.token_urlsafe(), operators),
     }
-    operator = settings["OPERATOR_TOKENS"].partition(",")[0]
+    operator = operators.partition(",")[0].strip()
     if settings["AUTH_MODE"] == "open":
         _say(OPEN)
     functions = [
-        stack.function("inventory", ports.inventory, settings, LOGS),
+        stack.function("inventory", ports.inventory, settings | {"ORDER_TOKENS": ""}, LOGS),
         stack.function("order", ports.order, settings, LOGS),
     ]
     children.extend(functions)

@@ -174,6 +174,10 @@ def continued(state: State, process: Process) -> Iterator[tuple[Step, State]]:
     if not call.awaited:
         unheard = process.answered(None)
         outcomes = [Outcome("never arrives", state.world, unheard)]
+    elif call.best_effort:
+        unheard = process.answered(None)
+        if state.faults:
+            outcomes.append(Outcome("never arrives", state.world, unheard, faults=1))
     if state.faults and world != state.world:
         outcomes.append(Outcome("carried out, not heard", world, unheard, faults=1))
     if state.faults and call.rule is not read:

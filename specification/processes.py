@@ -29,6 +29,8 @@ class Call(NamedTuple):
     arguments: tuple[Any, ...]
     awaited: bool = True
     """False: the caller goes on without the answer, not knowing whether it was carried out."""
+    best_effort: bool = False
+    """True: the same, but only if no answer comes."""
 
     def carry_out(self, world: World) -> tuple[World, Any]:
         return self.rule(world, *self.arguments)

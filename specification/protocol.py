@@ -122,6 +122,22 @@ class Protocol:
         yield Call(self.inventory.reserve, (attempt,), awaited=False)
         return Process.of(self.create, new_order(attempt, version))
 
+    def replay(self, attempt: Attempt) -> Program:
+        """Inventory does not respond, and the client accepts no pending order.
+
+        An earlier delivery may have decided the order: then replay it. Else the client hears that
+        the outcome is unknown. ``reconcile`` releases a unit that may be held for this attempt.
+        """
+        yield Call(self.inventory.reserve, (attempt,), awaited=False)
+        found = yield from call(read, attempt.key)
+        if not found:
+            return None
+        if found.attempt.body != attempt.body:
+            yield Tell(Answer.OTHER_BODY, attempt.key, attempt.body)
+        elif found.status is not OrderStatus.ABANDONED:
+            yield tell(found)
+        return None
+
     def create(self, order: Order) -> Program:
         """The write that decides. A refusal is written too, before it is told: it stays final.
 
@@ -136,9 +152,10 @@ class Protocol:
         return None
 
     def settle(self, attempt: Attempt) -> Program:
-        """The document is there already: keep no stock but its own, and answer as it says.
+        """The document exists already: keep no stock but its own, and replay it.
 
-        Nobody releases a reservation before there is a document, so there is one.
+        No process releases a reservation before the document exists, so it exists. The response
+        does not depend on the release: if inventory does not respond, ``reconcile`` releases it.
         """
         found = yield from call(read, attempt.key)
         if not found:
@@ -146,7 +163,7 @@ class Protocol:
         if found.attempt.body == attempt.body and found.status is OrderStatus.ABANDONED:
             return Process.of(self.follow, attempt, found)
         if not found.owns(attempt):
-            yield from call(self.inventory.release, attempt)
+            yield Call(self.inventory.release, (attempt,), best_effort=True)
         if found.attempt.body != attempt.body:
             yield Tell(Answer.OTHER_BODY, attempt.key, attempt.body)
         else:

@@ -30,6 +30,9 @@ def scenarios(protocol: Protocol) -> dict[str, Scenario]:
     def buy_later(key: str, body: Body = ANY) -> Process:
         return Process.of(protocol.place_later, Attempt(key, 0, body))
 
+    def ask_again(key: str, body: Body = ANY) -> Process:
+        return Process.of(protocol.replay, Attempt(key, 0, body))
+
     cancel = Process.of(protocol.cancel, "A")
     fulfil = Process.of(protocol.fulfil, "A")
     dearer = Process.of(change_price, 2)
@@ -48,6 +51,12 @@ def scenarios(protocol: Protocol) -> dict[str, Scenario]:
         "another body": Scenario(2, {"buyer": buy("A"), "other": buy("A", OTHER)}, faults=2),
         "inventory away": Scenario(
             1, {"buyer": buy_later("A"), "retry": buy("A"), "cancel": cancel}
+        ),
+        "inventory away after a request": Scenario(
+            1, {"buyer": buy("A"), "retry": ask_again("A"), "cancel": cancel}
+        ),
+        "inventory away after a request, another body": Scenario(
+            2, {"buyer": buy("A"), "other": ask_again("A", OTHER)}
         ),
         "inventory away, another body": Scenario(
             2, {"buyer": buy_later("A"), "other": buy("A", OTHER)}, faults=2

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local import stack
+from local import stack, tokens
 from local.processes import Process, direct_session
 
 from firestore_emulator.launcher import free_port
@@ -61,8 +61,7 @@ def settings(address: str, project: str, inventory: str = "http://127.0.0.1:1") 
         "GOOGLE_CLOUD_PROJECT": project,
         "FIRESTORE_EMULATOR_HOST": address,
         "INVENTORY_SERVICE_URL": inventory,
-        "ORDER_TOKENS": ORDER_TOKEN,
-        "OPERATOR_TOKENS": OPERATOR_TOKEN,
+        **tokens.variables(ORDER_TOKEN, OPERATOR_TOKEN),
         "AUTH_MODE": "open",
     }
 

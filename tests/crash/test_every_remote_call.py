@@ -17,6 +17,7 @@ from support.apps import OPERATOR
 from support.builders import soon
 from support.crashing import CrashingShop, Cut
 from support.dying import ProcessDiedError
+from support.obedient import ObedientClient, Reply
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
 
@@ -48,6 +49,21 @@ def once(shop: CrashingShop, body: dict[str, Any]) -> Any:
     except ProcessDiedError:
         shop.restart()
         return None
+
+
+def order_obediently(shop: CrashingShop, **body: Any) -> str | None:
+    """The order that a client without a key has, who follows docs/api.md. Nothing arrives late."""
+
+    def send(method: str, path: str, body: Any = None, headers: Any = None) -> Reply | None:
+        client: Any = shop.order.test_client()
+        try:
+            answer = client.open(path, method=method, json=body, headers=headers)
+        except ProcessDiedError:
+            shop.restart()
+            return None
+        return Reply(answer.status_code, answer.json, answer.headers)
+
+    return ObedientClient(send, lambda _: None, BODY | body).order()
 
 
 def place(shop: CrashingShop, key: str = "key", headers: Any = None, **changes: Any) -> Any:
@@ -129,11 +145,24 @@ def an_order_of_three_lines(shop: CrashingShop) -> Iterator[None]:
 def an_order_without_a_key(shop: CrashingShop) -> Iterator[None]:
     offer(shop)
     yield
+    order_id = order_obediently(shop)
+    yield
+    assert order_id is not None
+    assert [each for each in shop.documents("orders") if shown(shop, each)] == [order_id]
+    assert shown(shop, order_id) == "confirmed"
+    assert shop.units("P1") == (8, 2, 0)
+
+
+def an_order_without_a_key_by_a_client_that_asks_once(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
     answer = once(shop, BODY)
     yield
     if answer is not None and answer.status_code == 201:
         assert shown(shop, answer.json["order_id"]) == "confirmed"
         assert shop.units("P1") == (8, 2, 0)
+    elif answer is not None and "order_id" not in answer.json:
+        assert shop.units("P1") == (10, 0, 0), "no order came of it"
     else:
         assert shop.units("P1") in ((8, 2, 0), (10, 0, 0)), "it exists or it does not"
 
@@ -165,6 +194,22 @@ def a_replay(shop: CrashingShop) -> Iterator[None]:
     first = place(shop)
     yield
     again = place(shop)
+    yield
+    assert (again.status_code, again.json) == (201, first.json)
+    assert shop.units("P1") == (8, 2, 0)
+
+
+def a_replay_while_inventory_is_away(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    first = place(shop)
+    shop.order_deadline = 0.5
+    shop.restart()
+    shop.inventory_is_away = True
+    yield
+    again = place(shop)
+    shop.inventory_is_away = False
+    shop.order_deadline = 5
+    shop.restart()
     yield
     assert (again.status_code, again.json) == (201, first.json)
     assert shop.units("P1") == (8, 2, 0)
@@ -419,9 +464,11 @@ FLOWS: tuple[Flow, ...] = (
     an_order_with_a_key,
     an_order_of_three_lines,
     an_order_without_a_key,
+    an_order_without_a_key_by_a_client_that_asks_once,
     a_refusal_with_a_key,
     a_refusal_without_a_key,
     a_replay,
+    a_replay_while_inventory_is_away,
     another_body_under_the_key,
     a_price_that_has_changed,
     a_price_that_has_changed_without_a_key,

@@ -9,7 +9,7 @@ from collections import Counter
 from importlib.machinery import PathFinder
 
 import pytest
-from local import stack
+from local import stack, tokens
 from local.processes import Process
 from support.apps import OPERATOR, ORDER
 
@@ -39,8 +39,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "GOOGLE_CLOUD_PROJECT": "none",
         "FIRESTORE_EMULATOR_HOST": NOBODY,
         "INVENTORY_SERVICE_URL": f"http://{NOBODY}",
-        "ORDER_TOKENS": ORDER,
-        "OPERATOR_TOKENS": OPERATOR,
+        **tokens.variables(ORDER, OPERATOR),
         "AUTH_MODE": "open",
         "MODULES": str(modules),
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from local import stack
+from local import tokens as shared_tokens
 from support import tokens
 
 from firestore_emulator.launcher import free_port
@@ -60,8 +61,7 @@ def test_with_a_file_that_holds_no_key_it_does_not_start_and_says_so_in_one_line
     settings = {
         "GOOGLE_CLOUD_PROJECT": "test",
         "INVENTORY_SERVICE_URL": "http://127.0.0.1:1",
-        "ORDER_TOKENS": "token-of-the-order-function",
-        "OPERATOR_TOKENS": "token-of-an-operator",
+        **shared_tokens.variables("token-of-the-order-function", "token-of-an-operator"),
         "AUTH_MODE": "required",
         "AUTH_ISSUER": "https://issuer.example",
         "AUTH_AUDIENCE": "shop",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -239,3 +240,40 @@ def test_a_function_that_cannot_start_says_why() -> None:
         assert "inventory ended by itself (exit code 1)" in run.said
         assert "Cannot start: CURRENCY is 'dollars'" in run.said
         assert run.ports_in_use() == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
+def test_no_function_has_a_token_that_it_does_not_send() -> None:
+    order, operator = "token-of-the-order-function", "token-of-an-operator"
+    with Run(ORDER_TOKENS=order, OPERATOR_TOKENS=operator) as run:
+        run.wait_until_it_says("Ctrl-C ends everything")
+        found = {name: _environments(run.ports[f"{name.upper()}_PORT"]) for name in HOLDS}
+        for name, holds in HOLDS.items():
+            assert found[name], name
+            for environment in found[name]:
+                assert operator.encode() not in environment
+                assert (order.encode() in environment) == holds
+        headers = {"Authorization": f"Bearer {operator}"}
+        url = f"http://127.0.0.1:{run.ports['ORDER_PORT']}/orders/ORD{'0' * 26}/fulfil"
+        assert requests.post(url, headers=headers, timeout=30).status_code == 404
+
+
+def test_a_token_that_is_too_short_is_named() -> None:
+    with Run(OPERATOR_TOKENS="token-of-an-operator,short") as run:
+        assert run.ended() == 1
+        assert "OPERATOR_TOKENS: each token must have at least 16 characters" in run.said
+
+
+HOLDS = {"order": True, "inventory": False}
+"""Whether it sends the order function's token."""
+
+
+def _environments(port: int) -> list[bytes]:
+    """Of the processes that serve at the port: the server and its workers."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            environment = file.read_bytes()
+            if {f"PORT={port}".encode()} <= set(environment.split(b"\0")):
+                found.append(environment)
+    return found

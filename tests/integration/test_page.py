@@ -139,6 +139,33 @@ def test_while_stock_cannot_be_reached_the_same_order_is_sent_again(page: Page, 
     assert shop.stock("P001")[0] == available - 1
 
 
+@pytest.mark.parametrize("status", [503, 500])
+def test_an_order_of_unknown_outcome_is_sent_again_under_its_key(
+    page: Page, shop: Shop, status: int
+) -> None:
+    keys = []
+
+    def unknown_once(route: Route) -> None:
+        if route.request.method != "POST":
+            return route.continue_()
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) > 1:
+            return route.continue_()
+        route.fetch()
+        problem = {"type": "urn:problem-type:order-outcome-unknown", "detail": "May be."}
+        headers = {"Retry-After": "1", "Content-Type": "application/problem+json"}
+        return route.fulfill(status=status, headers=headers, body=json.dumps(problem))
+
+    page.route("**/orders", unknown_once)
+    available, _ = shop.stock("P001")
+    buy(page, "P001")
+    expect(page.locator("#waiting")).to_contain_text("not known yet whether it was placed")
+    news(page, "Ordered: 1 × Laptop.")
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    assert shop.stock("P001")[0] == available - 1
+
+
 def test_who_gives_up_is_told_that_it_is_not_known(page: Page) -> None:
     page.route("**/orders", lambda route: unavailable(route, retry_after=60))
     buy(page, "P001")
@@ -161,7 +188,7 @@ def test_while_inventory_is_away_an_order_can_be_kept_as_pending(
         expect(page.locator("#order-list > li").first).to_contain_text("pending")
         page.locator("#keep").uncheck()
         buy(page, "P001")
-        expect(page.locator("#waiting")).to_contain_text("Stock cannot be reached just now")
+        expect(page.locator("#waiting")).to_contain_text("not known yet whether it was placed")
 
 
 def test_where_customers_show_tokens_the_page_asks_for_one(

@@ -6,15 +6,14 @@ import socket
 from pathlib import Path
 
 import pytest
-from local import stack
+from local import stack, tokens
 
 from firestore_emulator.launcher import free_port
 from functions_common.waking import wake
 
 SETTINGS = {
     "GOOGLE_CLOUD_PROJECT": "test",
-    "ORDER_TOKENS": "token-of-the-order-function",
-    "OPERATOR_TOKENS": "token-of-an-operator",
+    **tokens.variables("token-of-the-order-function", "token-of-an-operator"),
     "AUTH_MODE": "open",
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from local import tokens
 from local.stack import ROOT
 
 import inventory_function.settings
@@ -19,6 +20,7 @@ import order_function.settings
 from functions_common.server import GRACEFUL_SECONDS
 from functions_common.settings import SettingsError
 from order_function import inventory_client
+from order_function import service as service_of_order
 
 MANIFESTS = ROOT / "knative"
 FUNC = yaml.safe_load((ROOT / "func.yaml").read_text())
@@ -75,8 +77,8 @@ def name(request: pytest.FixtureRequest) -> str:
 def settings(name: str) -> Any:
     """As the function reads them in the Service's own environment."""
     shared = documents(MANIFESTS / "settings.yaml")[0]["data"]
-    tokens = dict.fromkeys(("ORDER_TOKENS", "OPERATOR_TOKENS"), "only-for-this-test")
-    return SETTINGS[name].load({**shared, **tokens, **plain_env(name)})
+    secrets = tokens.variables("only-for-this-test", "only-for-this-test")
+    return SETTINGS[name].load({**shared, **secrets, **plain_env(name)})
 
 
 def test_each_file_that_kn_reads_is_one_service(name: str) -> None:
@@ -112,7 +114,7 @@ def test_deadlines_fit_into_each_other(name: str, settings: Any) -> None:
 def test_order_outwaits_inventory() -> None:
     inventory = int(plain_env("inventory")["REQUEST_DEADLINE_SECONDS"])
     order = int(plain_env("order")["REQUEST_DEADLINE_SECONDS"])
-    assert inventory < inventory_client.LONGEST_CALL < order
+    assert inventory < inventory_client.LONGEST_CALL < service_of_order.INVENTORY_SHARE * order
 
 
 def test_idle_connections_outlive_those_of_queue_proxy(settings: Any) -> None:
@@ -120,8 +122,9 @@ def test_idle_connections_outlive_those_of_queue_proxy(settings: Any) -> None:
 
 
 def test_the_manifests_give_every_setting_that_is_required(name: str) -> None:
+    shared = tokens.variables("only-for-this-test", "only-for-this-test")
     secrets = {
-        each["name"]: "only-for-this-test" for each in container(name)["env"] if "valueFrom" in each
+        each["name"]: shared[each["name"]] for each in container(name)["env"] if "valueFrom" in each
     }
     given = {**documents(MANIFESTS / "settings.yaml")[0]["data"], **plain_env(name), **secrets}
     SETTINGS[name].load(given)
@@ -147,7 +150,10 @@ def test_every_token_comes_from_the_secret() -> None:
         }
         for name in SETTINGS
     }
-    assert keys == {key: {"order", "operator"} for key in SETTINGS}
+    assert keys == {
+        "order": {"order", "operator-sha256"},
+        "inventory": {"order-sha256", "operator-sha256"},
+    }
 
 
 def test_order_calls_inventory_by_its_cluster_local_name() -> None:
@@ -212,7 +218,7 @@ def test_reconcile_is_a_command_with_all_the_settings_that_it_requires(
         monkeypatch.setenv(each["name"], "a-token-for-this-test")
     for key, value in documents(MANIFESTS / "settings.yaml")[0]["data"].items():
         monkeypatch.setenv(key, value)
-    assert command.Settings.load(os.environ).reconcile_after_seconds == 60
+    assert command.ReconcileSettings.load(os.environ).reconcile_after_seconds == 60
 
 
 def test_network_policies_name_the_pods_that_there_are() -> None:
@@ -253,7 +259,7 @@ def test_func_yaml_gives_the_same_environment() -> None:
     given = {each.get("name"): each["value"] for each in FUNC["run"]["envs"]}
     assert given.pop(None) == "{{ configMap:settings }}"
     assert given.pop("ORDER_TOKENS") == "{{ secret:tokens:order }}"
-    assert given.pop("OPERATOR_TOKENS") == "{{ secret:tokens:operator }}"
+    assert given.pop("OPERATOR_TOKEN_HASHES") == "{{ secret:tokens:operator-sha256 }}"
     assert given == plain_env("order")
 
 
@@ -265,7 +271,7 @@ def test_customers_show_tokens_in_production_and_need_none_in_demos() -> None:
     for change in yaml.safe_load(overlay["patches"][0]["patch"]):
         name = change["path"].rpartition("/")[2]
         settings[name] = change.get("value", "")
-    settings |= dict.fromkeys(("ORDER_TOKENS", "OPERATOR_TOKENS"), "only-for-this-test")
+    settings |= tokens.variables("only-for-this-test", "only-for-this-test")
     assert order_function.settings.Settings.load(settings).issuer is not None
     for name in ("AUTH_MODE", "AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL"):
         with pytest.raises(SettingsError, match=name):

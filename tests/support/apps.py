@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flask import Flask
+from local import tokens
 
 from functions_common.settings import FirestoreSettings, Instance, IssuerSettings, ServerSettings
 from inventory_function.http import create_app as create_inventory_app
@@ -37,7 +38,12 @@ def inventory_app(
     order_tokens: tuple[str, ...] = (ORDER,),
 ) -> Flask:
     settings = InventorySettings(
-        _SERVER, _FIRESTORE, currency, 5, order_tokens=order_tokens, operator_tokens=(OPERATOR,)
+        _SERVER,
+        _FIRESTORE,
+        currency,
+        5,
+        order_token_hashes=tuple(map(tokens.hashes, order_tokens)),
+        operator_token_hashes=(tokens.hashes(OPERATOR),),
     )
     return create_inventory_app(settings, Inventory(store, currency, deadline_seconds))
 
@@ -47,6 +53,8 @@ def order_app(
     inventory: OrdersInventory,
     instance: Instance | None = None,
     issuer: IssuerSettings | None = None,
+    deadline_seconds: float = 5,
+    currency: str = "USD",
 ) -> Flask:
     server = replace(_SERVER, instance=instance or Instance())
     settings = OrderSettings(
@@ -54,10 +62,9 @@ def order_app(
         _FIRESTORE,
         "http://inventory",
         5,
-        "USD",
-        60,
+        currency,
         ORDER,
-        operator_tokens=(OPERATOR,),
+        operator_token_hashes=(tokens.hashes(OPERATOR),),
         issuer=issuer,
     )
-    return create_order_app(settings, Orders(store, inventory, 5))
+    return create_order_app(settings, Orders(store, inventory, deadline_seconds))

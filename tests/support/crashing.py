@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 
 import requests
 from google.api_core.exceptions import ServiceUnavailable
+from local import tokens
 
 from functions_common.firestore import Connection
 from functions_common.http_client import NoResponseError, NotSentError
@@ -202,7 +203,12 @@ class CrashingShop:
     def restart(self) -> None:
         """What a process remembered is gone."""
         settings = InventorySettings(
-            _SERVER, self._firestore, "USD", DEADLINE_SECONDS, (ORDER,), (OPERATOR,)
+            _SERVER,
+            self._firestore,
+            "USD",
+            DEADLINE_SECONDS,
+            (tokens.hashes(ORDER),),
+            (tokens.hashes(OPERATOR),),
         )
         store = InventoryStore(self._inventory_connection)
         inventory = Inventory(store, "USD", DEADLINE_SECONDS)
@@ -217,9 +223,8 @@ class CrashingShop:
             "http://inventory",
             DEADLINE_SECONDS,
             "USD",
-            0,
             ORDER,
-            operator_tokens=(OPERATOR,),
+            operator_token_hashes=(tokens.hashes(OPERATOR),),
             issuer=None,
         )
         self.order = create_order_app(order_settings, self._orders)

@@ -233,6 +233,10 @@ class WholeShop(OrderShop[InventoryInProcess]):
         self.stock = stocked(**units)
         super().__init__(InventoryInProcess(self.stock), self.stock)
 
+    def stock_price(self, price: int, product_id: str = "P001") -> None:
+        """Change the price in the catalogue, in minor units."""
+        self.inventory.service.put_product(product_id, "Laptop", price)
+
     def findings(self) -> list[Finding]:
         return MemorySnapshot(self).findings()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import requests
-from local import stack
+from local import stack, tokens
 
 from firestore_emulator.launcher import free_port
 from functions_common.firestore import Connection
@@ -70,8 +70,7 @@ class Shop:
         return {
             "GOOGLE_CLOUD_PROJECT": self.project,
             "FIRESTORE_EMULATOR_HOST": self.emulator,
-            "ORDER_TOKENS": ORDER,
-            "OPERATOR_TOKENS": OPERATOR,
+            **tokens.variables(ORDER, OPERATOR),
             "AUTH_MODE": "open",
             **self._changes,
         }

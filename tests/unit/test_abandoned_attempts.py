@@ -18,7 +18,7 @@ from order_function.domain import (
     ReservationName,
     Status,
 )
-from order_function.service import UnresolvedError
+from order_function.service import OrderOutcomeUnknownError
 
 TWO = (Line("P001", 2),)
 FIRST = Attempt.begin("C1", TWO, "key")
@@ -76,7 +76,7 @@ def test_an_attempt_whose_mark_was_not_there_yet_is_unresolved() -> None:
     """Released without a mark: nobody of ours does that, and no order is made of it."""
     shop = MemoryShop(P001=5)
     shop.inventory.release([FIRST.reservation_id], soon())
-    with pytest.raises(UnresolvedError):
+    with pytest.raises(OrderOutcomeUnknownError):
         shop.place("C1", TWO, "key")
     assert not shop.store.documents
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from local import tokens
 from support.apps import OPERATOR, ORDER, inventory_app
 from support.builders import stocked
 
@@ -49,6 +50,20 @@ def test_a_refusal_says_how_to_be_let_in() -> None:
     answer = inventory_app(stocked()).test_client().put("/reservations/R")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert answer.content_type == "application/problem+json"
+
+
+@pytest.mark.parametrize("token", ["", "fifteen-letters"])
+def test_a_short_token_lets_no_one_in_though_its_hash_is_accepted(token: str) -> None:
+    app = inventory_app(stocked(), order_tokens=(token,))
+    headers = {"Authorization": f"Bearer {token}"}
+    assert app.test_client().get("/reservations/R", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("caller", ["order", "operator"])
+def test_a_hash_is_not_a_token(caller: str) -> None:
+    path = "/reservations/R" if caller == "order" else "/products/P001/adjustments"
+    shown = {"Authorization": f"Bearer {tokens.hashes(TOKENS[caller])}"}
+    assert inventory_app(stocked()).test_client().get(path, headers=shown).status_code == 401
 
 
 def test_two_tokens_are_accepted_while_one_is_changed() -> None:

@@ -17,8 +17,6 @@ SETTINGS = {
     "GOOGLE_CLOUD_PROJECT": "test",
     "INVENTORY_SERVICE_URL": "http://inventory",
     "ORDER_TOKENS": "token-of-the-order-function",
-    "OPERATOR_TOKENS": "token-of-an-operator",
-    "AUTH_MODE": "open",
 }
 
 

@@ -15,7 +15,7 @@ from order_function.domain import (
     Status,
 )
 from order_function.ports import InventoryUnavailableError
-from order_function.service import UnresolvedError
+from order_function.service import OrderOutcomeUnknownError
 
 TWO = (Line("P001", 2),)
 
@@ -48,7 +48,7 @@ def test_who_asks_for_it_gets_a_pending_order_while_inventory_is_away(
 
 def test_who_does_not_ask_for_it_gets_none(shop: MemoryShop) -> None:
     shop.inventory.away.append(None)
-    with pytest.raises(UnresolvedError):
+    with pytest.raises(OrderOutcomeUnknownError):
         shop.place("C1", TWO, "key")
     assert not shop.store.documents
 

@@ -18,7 +18,7 @@ from order_function.domain import (
     is_order_id,
 )
 from order_function.ports import InventoryUnavailableError
-from order_function.service import Placed, UnresolvedError
+from order_function.service import OrderOutcomeUnknownError, Placed
 
 TWO = (Line("P001", 2),)
 
@@ -108,20 +108,20 @@ def test_a_create_of_unknown_outcome_is_looked_at_again(shop: MemoryShop, fault:
 def test_a_create_that_stays_unknown_says_which_order_to_look_for() -> None:
     shop = MemoryShop(deadline_seconds=0.2, P001=5)
     shop.store.faults.coming.extend(["dropped"] * 100)
-    with pytest.raises(UnresolvedError) as unresolved:
+    with pytest.raises(OrderOutcomeUnknownError) as unknown:
         shop.place("C1", TWO, "key")
     shop.store.faults.coming.clear()
-    assert shop.place("C1", TWO, "key").order.order_id == unresolved.value.order_id
+    assert shop.place("C1", TWO, "key").order.order_id == unknown.value.order_id
 
 
 def test_a_store_that_refuses_after_the_reservation_says_which_order_to_look_for(
     shop: MemoryShop,
 ) -> None:
     shop.store.faults.coming.append("away")
-    with pytest.raises(UnresolvedError) as unresolved:
+    with pytest.raises(OrderOutcomeUnknownError) as unknown:
         shop.place("C1", TWO, "key")
     placed = shop.place("C1", TWO, "key")
-    assert placed.order.order_id == unresolved.value.order_id
+    assert placed.order.order_id == unknown.value.order_id
     assert shop.held == {placed.order.reservation_id: 2}
 
 
@@ -133,22 +133,25 @@ def test_a_crash_between_reservation_and_order_is_mended_by_the_retry(shop: Memo
     assert shop.inventory.available["P001"] == 3
 
 
-def test_inventory_that_no_request_reached_leaves_no_order_to_look_for(shop: MemoryShop) -> None:
-    shop.inventory.away.append(False)
-    with pytest.raises(InventoryUnavailableError):
-        shop.place("C1", TWO, "key")
-    assert not shop.store.documents
-
-
-@pytest.mark.parametrize("carried_out", [True, None])
-def test_inventory_that_may_have_reserved_leaves_an_order_to_look_for(
+@pytest.mark.parametrize("carried_out", [True, None, False])
+def test_an_order_without_a_key_is_not_placed_when_inventory_is_unavailable(
     shop: MemoryShop, *, carried_out: bool | None
 ) -> None:
     shop.inventory.away.append(carried_out)
-    with pytest.raises(UnresolvedError) as unresolved:
+    with pytest.raises(InventoryUnavailableError):
+        shop.place("C1", TWO, None)
+    assert not shop.store.documents
+
+
+@pytest.mark.parametrize("carried_out", [True, None, False])
+def test_an_order_with_a_key_names_its_id_when_inventory_is_unavailable(
+    shop: MemoryShop, *, carried_out: bool | None
+) -> None:
+    shop.inventory.away.append(carried_out)
+    with pytest.raises(OrderOutcomeUnknownError) as unknown:
         shop.place("C1", TWO, "key")
     again = shop.place("C1", TWO, "key")
-    assert again.order.order_id == unresolved.value.order_id
+    assert again.order.order_id == unknown.value.order_id
     assert shop.inventory.available["P001"] == 3
 
 
@@ -222,7 +225,7 @@ def test_at_another_total_it_is_refused_and_keeps_no_stock(shop: MemoryShop) -> 
 
 def test_a_changed_price_is_written_before_the_stock_is_given_back(shop: MemoryShop) -> None:
     shop.store.faults.coming.append("away")
-    with pytest.raises(UnresolvedError):
+    with pytest.raises(OrderOutcomeUnknownError):
         shop.place("C1", TWO, "key", 1)
     assert sum(shop.held.values()) == 2
 

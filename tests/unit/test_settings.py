@@ -1,21 +1,27 @@
 """Settings are typed and named, and the table in docs/settings.md is the truth about them."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from local import tokens
 
 import inventory_function.settings
 import order_function.settings
-from functions_common.settings import Environment, IssuerSettings, SettingsError
+from functions_common.settings import (
+    Environment,
+    FirestoreSettings,
+    IssuerSettings,
+    SettingsError,
+)
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = {
     "GOOGLE_CLOUD_PROJECT": "demo",
     "INVENTORY_SERVICE_URL": "http://inventory.shop/",
-    "ORDER_TOKENS": "a-token-of-order-1, a-token-of-order-2",
-    "OPERATOR_TOKENS": "a-token-of-an-operator",
+    **tokens.variables("a-token-of-order-1, a-token-of-order-2", "a-token-of-an-operator"),
     "AUTH_MODE": "open",
 }
 ISSUER = {
@@ -24,9 +30,11 @@ ISSUER = {
     "AUTH_AUDIENCE": "shop",
     "AUTH_JWKS_URL": "https://issuer.example/keys?of=shop",
 }
-FUNCTIONS: dict[str, Callable[[Environment], object]] = {
+READERS: dict[str, Callable[[Environment], object]] = {
     "order": order_function.settings.Settings.read,
     "inventory": inventory_function.settings.Settings.read,
+    "reconcile": order_function.settings.ReconcileSettings.read,
+    "audit": FirestoreSettings.load,
 }
 
 
@@ -133,35 +141,68 @@ def test_a_currency_is_three_capitals(currency: str) -> None:
         inventory_function.settings.Settings.load(REQUIRED | {"CURRENCY": currency})
 
 
-@pytest.mark.parametrize("tokens", ["short", "good-enough-by-length,", "with space in between"])
-def test_a_malformed_token_is_named_and_not_told(tokens: str) -> None:
+@pytest.mark.parametrize("shown", ["short", "good-enough-by-length,", "with space in between"])
+def test_a_malformed_token_is_named_and_not_told(shown: str) -> None:
     with pytest.raises(SettingsError, match=r"^ORDER_TOKENS is malformed") as error:
-        order_function.settings.Settings.load(REQUIRED | {"ORDER_TOKENS": tokens})
-    assert tokens not in str(error.value)
+        order_function.settings.Settings.load(REQUIRED | {"ORDER_TOKENS": shown})
+    assert shown not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["OPERATOR_TOKEN_HASHES", "ORDER_TOKEN_HASHES"])
+@pytest.mark.parametrize("value", ["a-token-of-an-operator", "0" * 63, f"{'0' * 64},", "g" * 64])
+def test_a_malformed_hash_is_named_and_not_told(name: str, value: str) -> None:
+    """It may be the token itself, set by mistake."""
+    with pytest.raises(SettingsError, match=f"^{name} is malformed") as error:
+        inventory_function.settings.Settings.load(REQUIRED | {name: value})
+    assert value not in str(error.value)
+
+
+@pytest.mark.parametrize("nothing", [b"", b"\n"])
+def test_the_hash_of_an_empty_token_is_refused(nothing: bytes) -> None:
+    empty = {"OPERATOR_TOKEN_HASHES": hashlib.sha256(nothing).hexdigest()}
+    with pytest.raises(SettingsError, match=r"^OPERATOR_TOKEN_HASHES holds .* an empty token"):
+        order_function.settings.Settings.load(REQUIRED | empty)
+
+
+def test_an_operators_token_in_place_of_its_hash_is_a_missing_setting() -> None:
+    """As from a deployment of an earlier version."""
+    before = REQUIRED | {"OPERATOR_TOKENS": "a-token-of-an-operator", "OPERATOR_TOKEN_HASHES": ""}
+    with pytest.raises(SettingsError, match=r"^OPERATOR_TOKEN_HASHES is not set: .* sha256sum"):
+        order_function.settings.Settings.load(before)
+
+
+def test_hashes_may_be_in_capitals_and_spaced() -> None:
+    hashes = tokens.hashes("a-token-of-an-operator,another-of-an-operator")
+    given = {"OPERATOR_TOKEN_HASHES": hashes.upper().replace(",", " , ")}
+    order = order_function.settings.Settings.load(REQUIRED | given)
+    assert order.operator_token_hashes == tuple(hashes.split(","))
 
 
 def test_tokens_are_not_in_what_is_printed_of_settings() -> None:
     order = order_function.settings.Settings.load(REQUIRED)
     inventory = inventory_function.settings.Settings.load(REQUIRED)
-    assert order.token == "a-token-of-order-1"
-    assert inventory.order_tokens == ("a-token-of-order-1", "a-token-of-order-2")
-    assert "a-token" not in repr(order) + repr(inventory)
+    reconcile = order_function.settings.ReconcileSettings.load(REQUIRED)
+    assert order.token == reconcile.token == "a-token-of-order-1"
+    assert len(inventory.order_token_hashes) == 2
+    assert "a-token" not in repr(order) + repr(inventory) + repr(reconcile)
+    assert order.operator_token_hashes[0] not in repr(order) + repr(inventory)
 
 
 def documented() -> dict[str, set[str]]:
-    """The functions that docs/settings.md names for each variable."""
+    """The functions and commands that docs/settings.md names for each variable."""
     text = (ROOT / "docs/settings.md").read_text()
-    rows = re.findall(r"^\| `([A-Z_]+)` \| ((?:order|inventory|, )+) \|", text, re.MULTILINE)
+    who = "|".join((*READERS, ", "))
+    rows = re.findall(rf"^\| `([A-Z_]+)` \| ((?:{who})+) \|", text, re.MULTILINE)
     return {name: set(used_by.split(", ")) for name, used_by in rows}
 
 
 def test_every_setting_is_in_the_table_and_nothing_else() -> None:
     read: dict[str, set[str]] = {}
-    for function, settings in FUNCTIONS.items():
+    for reader, settings in READERS.items():
         environment = Environment(REQUIRED)
         settings(environment)
         for name in environment.names:
-            read.setdefault(name, set()).add(function)
+            read.setdefault(name, set()).add(reader)
     assert documented() == read
 
 

@@ -164,7 +164,13 @@ bodies = st.lists(st.tuples(st.sampled_from("AB"), st.integers(1, 4)), min_size=
 places = st.integers(0, 8)
 
 
-NO_ANSWER = (ProcessDiedError, InventoryUnavailableError, service.UnresolvedError, StoreError)
+NO_ANSWER = (
+    ProcessDiedError,
+    InventoryUnavailableError,
+    service.OrderOutcomeUnknownError,
+    service.UnresolvedError,
+    StoreError,
+)
 OUTCOMES = {
     "cancel": {Status.CANCELLING, Status.CANCELLED},
     "fulfil": {Status.FULFILLING, Status.FULFILLED},

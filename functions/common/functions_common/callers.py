@@ -1,14 +1,15 @@
 """Callers show who they are: by a bearer token.
 
-Some roles have a list of tokens that all of them share, so that one can be changed without a gap:
-add the new one, let every caller send it, take the old one away. In others everybody has a token
-of their own, which an issuer has given them.
+Some roles have a list of tokens that all their callers share. A token of the list can be changed
+without a gap: add the new one, let every caller send it, remove the old one. This process knows the
+SHA-256 of these tokens, not the tokens. In other roles each caller has a token from an issuer.
 """
 
 from __future__ import annotations
 
 import hmac
 from functools import wraps
+from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from flask import g, request
@@ -20,6 +21,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _SCHEME = "bearer "
+MIN_TOKEN = 16
+"""Characters. The hash of a shorter token may be in the settings by mistake; it lets no one in."""
 
 
 class UnauthenticatedError(Exception):
@@ -53,11 +56,12 @@ class _Caller(NamedTuple):
 
 
 class Callers:
-    def __init__(self, tokens: Mapping[str, Sequence[str]], issued: Issued | None = None) -> None:
-        """The tokens of each role, and the role of which everybody has one of their own."""
-        self._roles = [
-            (token.encode(), role) for role, accepted in tokens.items() for token in accepted
-        ]
+    def __init__(self, hashes: Mapping[str, Sequence[str]], issued: Issued | None = None) -> None:
+        """``hashes``: by role, the SHA-256 of each of its shared tokens, in hex.
+
+        ``issued``: the role whose callers have tokens of their own.
+        """
+        self._roles = [(each, role) for role, accepted in hashes.items() for each in accepted]
         self._issued = issued
 
     def only(self, role: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -88,10 +92,10 @@ class Callers:
         return _Caller(self._issued.role, self._issued.issuer.subject(token))
 
     def _role_of(self, token: str) -> str | None:
-        """Compares every token in constant time, so that the duration reveals nothing."""
-        shown = token.encode(errors="surrogatepass")  # a header may hold any bytes
+        """Compares with every hash, in constant time, so that the duration reveals nothing."""
+        shown = sha256(token.encode(errors="surrogatepass")).hexdigest()  # it may hold any bytes
         roles = [role for accepted, role in self._roles if hmac.compare_digest(accepted, shown)]
-        return roles[0] if roles else None
+        return roles[0] if roles and len(token) >= MIN_TOKEN else None
 
 
 def subject() -> str | None:

@@ -39,9 +39,15 @@ def whole(least: int, most: int, **keywords: Any) -> Meta:  # noqa: ANN401
     return as_schema(type="integer", minimum=least, maximum=most, **keywords)
 
 
+MAX_MINOR_UNITS = "x-maximum-minor-units"
+
+
 def amount(most: int, value: float) -> Meta:
-    """Money in a request; ``most`` is of minor units, so it bounds every currency."""
-    return example(value, type="number", minimum=0, maximum=most)
+    """Money in a request. ``most`` is in minor units.
+
+    The description says it in the deployment's currency: see ``openapi``.
+    """
+    return example(value, type="number", minimum=0, **{MAX_MINOR_UNITS: most})
 
 
 def text(most: int, value: str) -> Meta:
@@ -57,6 +63,13 @@ def entries(least: int, most: int) -> Meta:
 Money = Annotated[Decimal, example(999.99, minimum=0)]
 """In an answer: a decimal number, digit by digit."""
 Currency = Annotated[str, example("USD", pattern="^[A-Z]{3}$")]
+OnSale = Annotated[
+    bool,
+    as_schema(
+        description="Whether it can be ordered: not if it was taken off sale, or its `currency` is"
+        " not the shop's"
+    ),
+]
 Moment = Annotated[str, example("2025-11-23T19:11:48.658182+00:00", format="date-time")]
 Units = Annotated[int, example(50, minimum=0)]
 NextCursor = Annotated[str | None, as_schema(description="Of the next page; null on the last")]

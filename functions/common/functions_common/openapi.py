@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from functions_common import parsing, problems
+from functions_common import money, parsing, problems
+from functions_common.described import MAX_MINOR_UNITS
 from functions_common.routing import ProblemType
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ class _Types:
         schemas, components = msgspec.json.schema_components(
             self._types, ref_template="#/components/schemas/{name}"
         )
-        self._schemas: list[Schema] = [_as_sent(schema) for schema in schemas]
-        self.components: Schema = _as_sent(components)
+        self._schemas: list[Schema] = [_as_sent(schema, api.currency) for schema in schemas]
+        self.components: Schema = _as_sent(components, api.currency)
 
     def __getitem__(self, wanted: object) -> Schema:
         return self._schemas[self._types.index(wanted)]
@@ -205,6 +206,15 @@ def _headers(names: Iterable[str]) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, *_ON_EVERY_ANSWER)}
 
 
+def _problem_headers(alike: list[ProblemType]) -> Schema:
+    """Required if every problem of the status has it."""
+    headers = _headers(dict.fromkeys(name for each in alike for name in each.headers))
+    for name in headers.keys() - set(_ON_EVERY_ANSWER):
+        if not all(name in each.headers for each in alike):
+            headers[name] = {**_HEADERS[name], "required": False}
+    return headers
+
+
 def _implied(operation: Operation, *, several_roles: bool) -> Iterator[ProblemType]:
     """What can be refused before the view decides anything."""
     places = {parameter.where for parameter in operation.parameters}
@@ -231,30 +241,38 @@ def _problems(found: Iterable[ProblemType], types: _Types) -> Schema:
         str(status.value): {
             "description": status.phrase,
             "x-problem-types": {problems.type_of(each.kind): each.meaning for each in alike},
-            "headers": _headers(dict.fromkeys(name for each in alike for name in each.headers)),
+            "headers": _problem_headers(alike),
             "content": {problems.CONTENT_TYPE: {"schema": types.problem}},
         }
         for status, alike in sorted(by_status.items())
     }
 
 
-def _as_sent(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """As it is on this wire: a ``Decimal``, which msgspec describes as text, is a number here.
+def _as_sent(schema: Any, currency: str) -> Any:  # noqa: ANN401 - any part of a schema
+    """As it is on the wire.
 
-    And docstrings become Markdown.
+    A ``Decimal``, which msgspec describes as text, is a number. A bound in minor units becomes one
+    in the currency. Docstrings become Markdown.
     """
     if isinstance(schema, list):
-        return [_as_sent(each) for each in schema]
+        return [_as_sent(each, currency) for each in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("format") == "decimal":
         return {key: value for key, value in schema.items() if key != "format"} | {"type": "number"}
     if schema.get("anyOf") == _INTEGER_OR_DECIMAL:
-        return {"type": "number"} | {key: schema[key] for key in schema if key != "anyOf"}
-    sent = {key: _as_sent(value) for key, value in schema.items()}
+        number = {"type": "number"} | {key: schema[key] for key in schema if key != "anyOf"}
+        most = number.pop(MAX_MINOR_UNITS, None)
+        return number if most is None else number | _maximum(most, currency)
+    sent = {key: _as_sent(value, currency) for key, value in schema.items()}
     if isinstance(text := sent.get("description"), str):
         sent["description"] = inspect.cleandoc(text).replace("``", "`")
     return sent
+
+
+def _maximum(minor_units: int, currency: str) -> Schema:
+    most = money.to_wire(minor_units, currency)
+    return {"maximum": int(most) if most == int(most) else float(most)}
 
 
 _INTEGER_OR_DECIMAL = [{"type": "integer"}, {"type": "string", "format": "decimal"}]

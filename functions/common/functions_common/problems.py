@@ -102,7 +102,7 @@ class UnsupportedMediaTypeError(RequestError):
 TEMPORARILY_UNAVAILABLE = ProblemType(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "temporarily-unavailable",
-    "Nothing is wrong with the request; repeat it",
+    "Nothing is wrong with the request. Repeating it is safe",
     ("Retry-After",),
 )
 

@@ -82,6 +82,8 @@ class Api:
     roles: Mapping[str, str]
     optional_role: str | None = None
     """The one that a deployment may have no tokens for; then nobody is asked for one."""
+    currency: str = "USD"
+    """Of the deployment: bounds of money are described in it."""
 
 
 def route(app: Flask, operations: Iterable[Operation], views: object, callers: Callers) -> None:

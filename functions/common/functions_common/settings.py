@@ -19,11 +19,23 @@ if TYPE_CHECKING:
 _RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}|\(default\)")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,256}")
+_TOKEN_HASH = re.compile(r"[0-9a-f]{64}")
+_EMPTY_HASHES = (
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b",
+)
+"""SHA-256 of nothing, and of an empty line: a variable was empty when they were made."""
 _ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9A-Fa-f:]+\]")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _CLAIM = re.compile(r"[!-~]{1,128}")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
+
+
+_HASHES = (
+    'the SHA-256 of each token, 64 hexadecimal digits (printf %s "$TOKEN" | sha256sum), separated'
+    " by commas"
+)
 
 
 class SettingsError(Exception):
@@ -77,6 +89,18 @@ class Environment:
                 " A-Z a-z 0-9 . _ ~ + / = -, separated by commas"
             )
         return tokens
+
+    def token_hashes(self, name: str) -> tuple[str, ...]:
+        """SHA-256 digests of bearer tokens, in hex, separated by commas. Never part of an error."""
+        text = self.optional(name)
+        if text is None:
+            raise SettingsError(f"{name} is not set: it must be {_HASHES}")
+        hashes = tuple(each.strip().lower() for each in text.split(","))
+        if not all(map(_TOKEN_HASH.fullmatch, hashes)):
+            raise SettingsError(f"{name} is malformed: it must be {_HASHES}")
+        if not set(hashes).isdisjoint(_EMPTY_HASHES):
+            raise SettingsError(f"{name} holds the SHA-256 of an empty token")
+        return hashes
 
     def http_url(self, name: str) -> str:
         """The address of a service, without a trailing slash."""
@@ -221,7 +245,7 @@ class ServerSettings:
             max_connections=env.integer("MAX_CONNECTIONS", 4000, least=1, most=100_000),
             max_queued=env.integer("MAX_QUEUED", 256, least=0, most=10_000),
             instance=Instance.load(env),
-            telemetry=_telemetry(env),
+            telemetry=telemetry(env),
         )
 
     def limits(self, request_deadline_seconds: int) -> Limits:
@@ -238,8 +262,8 @@ class ServerSettings:
         )
 
 
-def _telemetry(env: Environment) -> bool:
-    """Where this is false, nothing for it is imported."""
+def telemetry(env: Environment) -> bool:
+    """Whether OpenTelemetry is wanted. If not, nothing of it is imported."""
     if env.optional_http_url("OTEL_EXPORTER_OTLP_ENDPOINT") is None:
         return False
     if importlib.util.find_spec("opentelemetry.sdk") is None:

@@ -101,6 +101,7 @@ class Product:
         return product_key(self.product_id)
 
     def on_sale(self, currency: str) -> bool:
+        """Whether it can be ordered in a shop of this currency."""
         return self.active and self.currency == currency
 
     def fits(self, quantity: int) -> bool:

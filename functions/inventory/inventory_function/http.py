@@ -44,9 +44,12 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
             settings.request_deadline_seconds,
             settings.max_waiting,
         )
-    callers = Callers({ORDER: settings.order_tokens, OPERATOR: settings.operator_tokens})
+    callers = Callers(
+        {ORDER: settings.order_token_hashes, OPERATOR: settings.operator_token_hashes}
+    )
     views = _Views(inventory)
-    return web.create_app(API, views, callers, PROBLEMS, settings.server)
+    api = replace(API, currency=settings.currency)
+    return web.create_app(api, views, callers, PROBLEMS, settings.server)
 
 
 MOST_NOTED = 10
@@ -65,17 +68,20 @@ class _Views:
         after = paging.decode_cursor(args, paging.place_of_id)
         found = self._inventory.products(after, limit + 1)
         page, cursor = paging.cut(found, limit, lambda product: [product.product_id])
-        return web.answer(wire.ProductsAnswer([*map(wire.ProductAnswer.of, page)], cursor))
+        return web.answer(wire.ProductsAnswer([*map(self._shown, page)], cursor))
 
     def show_product(self, product_id: str) -> Response:
-        return web.answer(wire.ProductAnswer.of(self._inventory.product(_named(product_id))))
+        return web.answer(self._shown(self._inventory.product(_named(product_id))))
 
     def put_product(self, product_id: str) -> Response:
         _check_id(product_id, "product_id")
         body = parsing.body(request, wire.ProductBody)
         name, price = body.checked(self._inventory.currency)
         product, new = self._inventory.put_product(product_id, name, price, active=body.active)
-        return web.answer(wire.ProductAnswer.of(product), _created_if(new))
+        return web.answer(self._shown(product), _created_if(new))
+
+    def _shown(self, product: domain.Product) -> wire.ProductAnswer:
+        return wire.ProductAnswer.of(product, self._inventory.currency)
 
     def show_availability(self, product_id: str) -> Response:
         args = parsing.query(request, "quantity")

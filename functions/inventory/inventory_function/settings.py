@@ -17,8 +17,8 @@ class Settings:
     currency: str
     """ISO 4217, of every price in this deployment."""
     request_deadline_seconds: int
-    order_tokens: tuple[str, ...] = field(repr=False)
-    operator_tokens: tuple[str, ...] = field(repr=False)
+    order_token_hashes: tuple[str, ...] = field(repr=False)
+    operator_token_hashes: tuple[str, ...] = field(repr=False)
     max_waiting: int = MAX_WAITING
     """Requests that change stock and wait for their turn; beyond them 503 at once."""
 
@@ -33,7 +33,7 @@ class Settings:
             firestore=FirestoreSettings.load(env),
             currency=env.currency(),
             request_deadline_seconds=env.integer("REQUEST_DEADLINE_SECONDS", 5, least=1, most=19),
-            order_tokens=env.tokens("ORDER_TOKENS"),
-            operator_tokens=env.tokens("OPERATOR_TOKENS"),
+            order_token_hashes=env.token_hashes("ORDER_TOKEN_HASHES"),
+            operator_token_hashes=env.token_hashes("OPERATOR_TOKEN_HASHES"),
             max_waiting=env.integer("MAX_WAITING", MAX_WAITING, least=1, most=1000),
         )

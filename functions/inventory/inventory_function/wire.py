@@ -17,6 +17,7 @@ from functions_common.described import (
     Moment,
     Money,
     NextCursor,
+    OnSale,
     Units,
     amount,
     entries,
@@ -172,19 +173,20 @@ class ProductAnswer(msgspec.Struct, frozen=True, kw_only=True):
     name: Name
     price: Money
     currency: Currency
-    active: bool
+    active: OnSale
     available_quantity: Units
     reserved_quantity: Annotated[int, example(2, minimum=0)]
     last_updated: Moment | None
 
     @classmethod
-    def of(cls, product: Product) -> Self:
+    def of(cls, product: Product, currency: str) -> Self:
+        """``currency``: the shop's."""
         return cls(
             product_id=product.product_id,
             name=product.name,
             price=money.to_wire(product.price, product.currency),
             currency=product.currency,
-            active=product.active,
+            active=product.on_sale(currency),
             available_quantity=product.available,
             reserved_quantity=product.reserved,
             last_updated=timestamp(product.updated_at) if product.updated_at else None,

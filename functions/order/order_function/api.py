@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated
 
@@ -36,6 +37,36 @@ _UNKNOWN_ORDER = ProblemType(
 )
 _UNKNOWN_PRODUCT = ProblemType(
     HTTPStatus.NOT_FOUND, "unknown-product", "There is no such product; see `product_ids`"
+)
+
+LOOKUP_FINAL_SECONDS = 30
+"""After a response that leaves an unkeyed order unknown, a write of it may still arrive. It cannot
+after this time: it is above the longest deadline of a request and of a call to Firestore together.
+"""
+
+ORDER_OUTCOME_UNKNOWN = ProblemType(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "order-outcome-unknown",
+    "The request has an `Idempotency-Key`, and `order_id` may have been placed: repeat the request"
+    " with the same key",
+    ("Retry-After",),
+)
+ORDER_OUTCOME_UNKNOWN_WITHOUT_KEY = ProblemType(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "order-outcome-unknown-without-key",
+    "The request has no `Idempotency-Key`, and `order_id` may have been placed: look at"
+    " `GET /orders/{order_id}` before you order again. 404 is final from"
+    f" {LOOKUP_FINAL_SECONDS} seconds after the response on. There is no `Retry-After`",
+)
+_OUTCOMES_UNKNOWN = (ORDER_OUTCOME_UNKNOWN, ORDER_OUTCOME_UNKNOWN_WITHOUT_KEY)
+_NOT_PLACED = replace(
+    TEMPORARILY_UNAVAILABLE,
+    meaning="No order came of this request, and none will: repeat it, with the same"
+    " `Idempotency-Key` if it had one",
+)
+_CHANGE_UNAVAILABLE = replace(
+    TEMPORARILY_UNAVAILABLE,
+    meaning="The change may have been made or not. Repeating it is safe: it is made once",
 )
 
 
@@ -76,7 +107,9 @@ OPERATIONS = (
                 "idempotency-key-reused",
                 "The key came with another body before",
             ),
-            TEMPORARILY_UNAVAILABLE,
+            _NOT_PLACED,
+            *_OUTCOMES_UNKNOWN,
+            *(replace(each, status=HTTPStatus.INTERNAL_SERVER_ERROR) for each in _OUTCOMES_UNKNOWN),
         ),
         parameters=(parsing.IDEMPOTENCY_KEY, _PREFER),
         role=CUSTOMER,
@@ -135,7 +168,7 @@ OPERATIONS = (
             ProblemType(
                 HTTPStatus.CONFLICT, "not-cancellable", "It was rejected, or the goods have left"
             ),
-            TEMPORARILY_UNAVAILABLE,
+            _CHANGE_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),
         role=CUSTOMER,
@@ -154,7 +187,7 @@ OPERATIONS = (
         problems=(
             _UNKNOWN_ORDER,
             ProblemType(HTTPStatus.CONFLICT, "not-fulfillable", "It is not confirmed"),
-            TEMPORARILY_UNAVAILABLE,
+            _CHANGE_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),
         role=OPERATOR,
@@ -183,7 +216,7 @@ OPERATIONS = (
 API = Api(
     name="order",
     title="order",
-    version="1.2.0",
+    version="2.0.0",
     meaning=(
         "Places, shows, lists, cancels and fulfils orders. Every refusal is a problem document"
         " (RFC 9457); a method that an address does not answer to is 405, with `Allow`. A"

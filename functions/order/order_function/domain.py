@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
 MAX_TOTAL = 10**18
-"""In minor units: beyond what any order can cost."""
+"""In minor units: the largest ``expected_total``. Firestore's integers end a little above it."""
 
 _DIGEST = rf"[0-9A-HJKMNP-TV-Z]{{{LENGTH}}}"
 _ORDER_ID = re.compile(rf"ORD{_DIGEST}")
@@ -273,8 +273,9 @@ class Order:
         if self.expected_total in (None, total):
             return confirmed
         detail = "The price has changed since: see total_price, and order again at that price"
+        stored = total if total <= MAX_TOTAL else str(total)
         return self.reject(
-            Rejection("price-changed", detail, {"total_price": total, "currency": currency})
+            Rejection("price-changed", detail, {"total_price": stored, "currency": currency})
         )
 
     def reject(self, rejection: Rejection) -> Self:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -17,22 +19,36 @@ from functions_common.firestore import Connection
 from functions_common.parsing import Checks
 from functions_common.problems import Problem
 from order_function import domain, wire
-from order_function.api import API, CUSTOMER, OPERATOR, RESPOND_ASYNC
+from order_function.api import (
+    API,
+    CUSTOMER,
+    LOOKUP_FINAL_SECONDS,
+    OPERATOR,
+    ORDER_OUTCOME_UNKNOWN,
+    ORDER_OUTCOME_UNKNOWN_WITHOUT_KEY,
+    RESPOND_ASYNC,
+)
 from order_function.domain import Attempt, OrderNotFoundError, Status
 from order_function.inventory_client import InventoryClient
 from order_function.page import Page, PageNotWantedError
 from order_function.ports import InventoryUnavailableError
-from order_function.service import Orders, UnresolvedError
+from order_function.service import (
+    UNAVAILABLE,
+    OrderOutcomeUnknownError,
+    Orders,
+    UnresolvedError,
+)
 from order_function.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from flask import Flask
 
     from functions_common.callers import Issuer
     from functions_common.settings import IssuerSettings
     from order_function.domain import Order
+    from order_function.service import Placed
     from order_function.settings import Settings
 
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -54,10 +70,11 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
             settings.request_deadline_seconds,
         )
     callers = Callers(
-        {OPERATOR: settings.operator_tokens}, Issued(CUSTOMER, _issuer(settings.issuer))
+        {OPERATOR: settings.operator_token_hashes}, Issued(CUSTOMER, _issuer(settings.issuer))
     )
     views = _Views(orders, settings.currency)
-    return web.create_app(API, views, callers, PROBLEMS, settings.server)
+    api = replace(API, currency=settings.currency)
+    return web.create_app(api, views, callers, PROBLEMS, settings.server)
 
 
 def _issuer(settings: IssuerSettings | None) -> Issuer | None:
@@ -87,15 +104,8 @@ class _Views:
         customer_id, lines, expected_total = body.checked(self._currency, callers.subject())
         attempt = Attempt.begin(customer_id, lines, key, expected_total)
         activity.note(order_id=attempt.order_id)
-        placed = self._orders.place(attempt, respond_async=_prefers_async())
-        headers = {"Location": f"/orders/{placed.order.order_id}"}
-        if placed.replayed:
-            headers |= REPLAYED
-        status = HTTPStatus.CREATED
-        if placed.order.status is Status.PENDING:
-            status = HTTPStatus.ACCEPTED
-            headers["Preference-Applied"] = RESPOND_ASYNC
-        return web.answer(wire.OrderAnswer.of(placed.order), status, headers)
+        with _naming_the_order(attempt):
+            return _placed(self._orders.place(attempt, respond_async=_prefers_async()))
 
     def list_orders(self) -> Response:
         args = parsing.query(request, "customer_id", "status", "limit", "cursor")
@@ -153,6 +163,36 @@ class _Views:
         return Response(body, status, content_type=content_type)
 
 
+class UnexpectedOutcomeError(OrderOutcomeUnknownError):
+    """An unexpected error came while the order was being placed."""
+
+    def __init__(self, attempt: Attempt, cause: Exception) -> None:
+        super().__init__(attempt)
+        self.cause = cause
+
+
+@contextmanager
+def _naming_the_order(attempt: Attempt) -> Iterator[None]:
+    """Name the order in an unexpected error, because it may have been placed by then."""
+    try:
+        yield
+    except (domain.OrderError, OrderOutcomeUnknownError, *UNAVAILABLE):
+        raise
+    except Exception as error:
+        raise UnexpectedOutcomeError(attempt, error) from error
+
+
+def _placed(placed: Placed) -> Response:
+    headers = {"Location": f"/orders/{placed.order.order_id}"}
+    if placed.replayed:
+        headers |= REPLAYED
+    status = HTTPStatus.CREATED
+    if placed.order.status is Status.PENDING:
+        status = HTTPStatus.ACCEPTED
+        headers["Preference-Applied"] = RESPOND_ASYNC
+    return web.answer(wire.OrderAnswer.of(placed.order), status, headers)
+
+
 def _prefers_async() -> bool:
     """``Prefer: respond-async`` (RFC 7240), alone or among others."""
     preferences = ",".join(request.headers.getlist("Prefer")).lower().split(",")
@@ -189,8 +229,25 @@ def _rejected(error: domain.OrderRejectedError) -> Problem:
     return Problem(HTTPStatus.CONFLICT, detail, kind, extensions, headers)
 
 
-def _unresolved(error: UnresolvedError) -> Problem:
-    return problems.unavailable(str(error), order_id=error.order_id)
+def _outcome_unknown(error: OrderOutcomeUnknownError) -> Problem:
+    """503. Without a key there is no Retry-After: clients and proxies repeat what has one."""
+    if error.keyed:
+        detail = f"{error}. Repeat the request with the same Idempotency-Key."
+        unavailable = problems.unavailable(detail, order_id=error.order_id)
+        return replace(unavailable, kind=ORDER_OUTCOME_UNKNOWN.kind)
+    detail = (
+        f"{error}. Before you order again, look at GET /orders/{error.order_id}: 200 means that it"
+        f" was placed; 404 means that it was not, from {LOOKUP_FINAL_SECONDS} seconds after this"
+        " response on."
+    )
+    kind = ORDER_OUTCOME_UNKNOWN_WITHOUT_KEY.kind
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, kind, {"order_id": error.order_id})
+
+
+def _unexpected_outcome(error: UnexpectedOutcomeError) -> Problem:
+    """500, of the same types: for the client the same follows."""
+    logs.exception("Unexpected error", error.cause)
+    return replace(_outcome_unknown(error), status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _page_not_wanted(error: PageNotWantedError) -> Problem:
@@ -207,7 +264,9 @@ PROBLEMS: web.ProblemTable = {
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
     InventoryUnavailableError: lambda _: problems.unavailable(
-        "Stock cannot be reached just now; try again."
+        "inventory cannot be reached now. Repeat the request later."
     ),
-    UnresolvedError: _unresolved,
+    UnresolvedError: lambda error: problems.unavailable(f"{error}."),
+    OrderOutcomeUnknownError: _outcome_unknown,
+    UnexpectedOutcomeError: _unexpected_outcome,
 }

@@ -20,12 +20,12 @@ from functions_common.trace import Trace
 from order_function.backlog import FirestoreBacklog
 from order_function.inventory_client import InventoryClient
 from order_function.service import Orders
-from order_function.settings import Settings
+from order_function.settings import ReconcileSettings
 from order_function.store import Store
 from order_function.sweep import Report, Sweep
 
 
-def sweep_of(settings: Settings, connection: Connection) -> Sweep:
+def sweep_of(settings: ReconcileSettings, connection: Connection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
     store = Store(connection)
     inventory = InventoryClient(
@@ -43,7 +43,7 @@ def sweep_of(settings: Settings, connection: Connection) -> Sweep:
 def main() -> int:
     logging.config.dictConfig(logs.configuration())
     try:
-        settings = Settings.load(os.environ)
+        settings = ReconcileSettings.load(os.environ)
     except SettingsError as error:
         logs.fatal(f"Cannot start: {error}")
         return 1
@@ -52,17 +52,17 @@ def main() -> int:
         report = sweep.run()
         severity = logging.WARNING if report.failures else logging.INFO
         logs.event("Reconciled", severity=severity, **asdict(report), ms=sweeping.milliseconds())
-    if settings.server.telemetry:
+    if settings.telemetry:
         _export(settings, report)
     return 1 if report.failures else 0
 
 
-def _export(settings: Settings, report: Report) -> None:
+def _export(settings: ReconcileSettings, report: Report) -> None:
     """What the alarms look at, as gauges; see observability/alerts.yaml."""
     from functions_common import telemetry  # noqa: PLC0415 - only where it is wanted
 
     figures = asdict(report) | {"failures": len(report.failures), "finished_at": time.time()}
-    telemetry.report("reconcile", settings.server.instance, figures)
+    telemetry.report("reconcile", settings.instance, figures)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from functions_common.store_errors import (
     ConflictError,
     OutcomeUnknownError,
     StoreError,
-    StoreUnavailableError,
 )
 from order_function.domain import (
     IdempotencyKeyReusedError,
@@ -48,16 +47,37 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds, before a write of unknown outcome is looked at again."""
+INVENTORY_SHARE = 0.9
+"""The fraction of a keyed request's time that reserving may take. The rest is for the order
+document: an earlier delivery of the request may have written it."""
 ASYNC_PATIENCE = 0.7
-"""The part of a request's time that may go into inventory where a pending order will do."""
+"""The same fraction if the client accepts a pending order."""
+
+UNAVAILABLE = (InventoryUnavailableError, StoreError, DeadlineExceededError)
+"""Failures of a dependency, or of time. The same request may succeed later."""
 
 
 class UnresolvedError(Exception):
-    """Something was begun and could not be finished in time: the order's id finds out what."""
+    """A change of an order could not be finished in time. Repeating it is safe: it is idempotent.
+
+    Raised by ``cancel``, ``fulfil`` and ``complete``; placing raises OrderOutcomeUnknownError.
+    """
 
     def __init__(self, order_id: str) -> None:
-        super().__init__(f"The outcome is not known yet; look for the order {order_id}")
+        super().__init__(f"The change of order {order_id} could not be finished in time; repeat it")
         self.order_id = order_id
+
+
+class OrderOutcomeUnknownError(Exception):
+    """The request, or an earlier delivery under the same key, may have placed the order.
+
+    With a key the client repeats the request. Without one it looks for ``order_id`` first.
+    """
+
+    def __init__(self, attempt: Attempt) -> None:
+        super().__init__(f"Order {attempt.order_id} may have been placed")
+        self.order_id = attempt.order_id
+        self.keyed = attempt.keyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +97,13 @@ class _Delivery:
     replaces: datetime | None = None
     """The version of the abandoned attempt before this one; None where there is none."""
 
+    @property
+    def inventory_deadline(self) -> Deadline:
+        """For reserving: it leaves time for the order document."""
+        if self.respond_async:
+            return self.deadline.share(ASYNC_PATIENCE)
+        return self.deadline.share(INVENTORY_SHARE) if self.attempt.keyed else self.deadline
+
     def next(self, abandoned: Order, version: datetime) -> Self:
         return replace(self, attempt=self.attempt.after(abandoned), replaces=version)
 
@@ -88,18 +115,28 @@ class Orders:
         self._deadline_seconds = deadline_seconds
 
     def place(self, attempt: Attempt, *, respond_async: bool = False) -> Placed:
-        """Reserve, then create the order; or replay what the key stands for already.
+        """Reserve stock, then create the order; or replay the order that the key already has.
 
-        With ``respond_async`` an order comes of it while inventory is away, too: a pending one.
+        With ``respond_async`` the order is placed as pending if inventory is unavailable.
+
+        Raises, beside the errors of the domain:
+
+        - OrderOutcomeUnknownError: the order may exist, now or later
+        - one of UNAVAILABLE: no order came of this request, and none will. Never under a key:
+          another delivery of the request may have placed the order, or be about to.
         """
-        return self._try(_Delivery(attempt, self._deadline(), respond_async))
+        try:
+            return self._try(_Delivery(attempt, self._deadline(), respond_async))
+        except UNAVAILABLE as error:
+            if attempt.keyed:
+                raise OrderOutcomeUnknownError(attempt) from error
+            raise
 
     def _try(self, delivery: _Delivery) -> Placed:
-        attempt, deadline = delivery.attempt, delivery.deadline
-        patience = deadline.share(ASYNC_PATIENCE) if delivery.respond_async else deadline
+        attempt = delivery.attempt
         try:
             items, currency = self._inventory.reserve(
-                attempt.reservation_id, attempt.lines, patience
+                attempt.reservation_id, attempt.lines, delivery.inventory_deadline
             )
         except InventoryRefusedError as refused:
             return self._refuse(delivery, Order.rejected(attempt, refused.rejection, _now()))
@@ -108,11 +145,21 @@ class Orders:
         except InventoryUnavailableError as error:
             if delivery.respond_async:
                 return self._write(delivery, Order.pending(attempt, _now()))
-            if error.carried_out is False or not attempt.keyed:
-                raise  # no order can come of it
-            raise UnresolvedError(attempt.order_id) from error
+            return self._replay_without_inventory(delivery, error)
         order = Order.reserved(attempt, items, currency, _now())
         return self._write(delivery, order) if order.live else self._decline(delivery, order)
+
+    def _replay_without_inventory(
+        self, delivery: _Delivery, error: InventoryUnavailableError
+    ) -> Placed:
+        """Replay the order if an earlier delivery decided it; else raise ``error`` again.
+
+        A reservation that this delivery may have made is left to reconcile.
+        """
+        seen = self._look(delivery) if delivery.attempt.keyed else None
+        if seen is None or seen[0].gives_way_to(delivery.attempt):
+            raise error
+        return _replay(delivery.attempt, seen[0])
 
     def _refuse(self, delivery: _Delivery, rejected: Order) -> Placed:
         """Under a key a refusal is written before it is told, so that it stays final."""
@@ -133,8 +180,12 @@ class Orders:
             raise
 
     def _write(self, delivery: _Delivery, order: Order) -> Placed:
-        """Write the document. This decides; whoever comes second finds what was decided."""
-        deadline = delivery.deadline
+        """Write the document. The first write decides; a later writer replays its decision.
+
+        Raises OrderOutcomeUnknownError if one of the writes may have been carried out, or may be
+        carried out later; else the error that kept the document from being written.
+        """
+        deadline, doubt = delivery.deadline, False
         for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
             try:
                 if delivery.replaces is None:
@@ -143,45 +194,47 @@ class Orders:
                     self._store.replace(order, delivery.replaces, deadline)
                 return _tell(order)
             except (ConflictError, OutcomeUnknownError):
+                doubt = True
                 found = self._look(delivery)
-            except (StoreUnavailableError, DeadlineExceededError):
+            except (StoreError, DeadlineExceededError):
+                if not doubt:
+                    raise  # nothing was written
                 break
             if found and found[1] != delivery.replaces:
                 return self._settle(delivery, found)
-        raise UnresolvedError(order.order_id)
+        raise OrderOutcomeUnknownError(delivery.attempt)
 
     def _look(self, delivery: _Delivery) -> tuple[Order, datetime] | None:
-        """The order as it stands; None where it is not there, or cannot be seen just now."""
+        """The order as it stands; None if it does not exist, or cannot be read now."""
         try:
             return self._store.get(delivery.attempt.order_id, delivery.deadline)
-        except (StoreUnavailableError, DeadlineExceededError):
+        except (StoreError, DeadlineExceededError):
             return None
 
     def _released_for(
         self, delivery: _Delivery, released: ReservationReleasedError
     ) -> tuple[Order, datetime]:
-        """Why our reservation was released: nobody does that before the document is there."""
+        """The document that made someone release our reservation: it is written first."""
         order_id = delivery.attempt.order_id
         found = self._store.get(order_id, delivery.deadline)
         if found is None:
-            raise UnresolvedError(order_id) from released
+            reason = f"the reservation was released, and there is no order {order_id}"
+            raise InventoryUnavailableError(reason, carried_out=None) from released
         return found
 
     def _settle(self, delivery: _Delivery, seen: tuple[Order, datetime]) -> Placed:
-        """The document is there already: answer as it says, and keep no stock but its own."""
+        """The document exists already: replay it, and keep no stock but the order's own."""
         found, version = seen
         attempt = delivery.attempt
-        gives_way = found.gives_way_to(attempt)
-        unwanted = {attempt.reservation_id}
-        if gives_way:
-            unwanted.add(found.reservation_id)
-        if not found.owns(attempt.reservation_id):
+        if found.gives_way_to(attempt):
+            # Both must be free before the next attempt, or it may find too little in stock.
+            unwanted = {attempt.reservation_id, found.reservation_id}
             self._inventory.release(sorted(unwanted), delivery.deadline)
-        if gives_way:
             return self._try(delivery.next(found, version))
-        if found.fingerprint != attempt.fingerprint:
-            raise IdempotencyKeyReusedError
-        return _tell(found, replayed=not found.made_by(attempt))
+        if not found.owns(attempt.reservation_id):
+            with suppress(InventoryUnavailableError):  # reconcile finds it
+                self._inventory.release([attempt.reservation_id], delivery.deadline)
+        return _replay(attempt, found)
 
     def cancel(self, order_id: str, customer_id: str | None = None) -> Order:
         """Cancelled; or cancelling, where inventory cannot be reached to give the stock back.
@@ -274,6 +327,13 @@ class Orders:
 
     def _deadline(self) -> Deadline:
         return activity.deadline(self._deadline_seconds)
+
+
+def _replay(attempt: Attempt, found: Order) -> Placed:
+    """The outcome in the document, if it belongs to the same body."""
+    if found.fingerprint != attempt.fingerprint:
+        raise IdempotencyKeyReusedError
+    return _tell(found, replayed=not found.made_by(attempt))
 
 
 def _tell(order: Order, *, replayed: bool = False, written: bool = True) -> Placed:

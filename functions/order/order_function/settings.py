@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from functions_common.settings import (
     Environment,
     FirestoreSettings,
+    Instance,
     IssuerSettings,
     ServerSettings,
+    telemetry,
 )
 
 if TYPE_CHECKING:
@@ -23,11 +25,9 @@ class Settings:
     """Over all that one request does: above inventory's cold start, below graceful_timeout."""
     currency: str
     """ISO 4217, of every price in this deployment."""
-    reconcile_after_seconds: int
-    """What is younger may still be under way: above all deadlines of a request together."""
     token: str = field(repr=False)
-    """What order shows to inventory: the first of its tokens."""
-    operator_tokens: tuple[str, ...] = field(repr=False)
+    """Sent to inventory: the first of ORDER_TOKENS."""
+    operator_token_hashes: tuple[str, ...] = field(repr=False)
     issuer: IssuerSettings | None
     """Of customers' tokens; None: whoever calls may be any customer."""
 
@@ -41,12 +41,50 @@ class Settings:
             server=ServerSettings.load(env),
             firestore=FirestoreSettings.load(env),
             inventory_service_url=env.http_url("INVENTORY_SERVICE_URL"),
-            request_deadline_seconds=env.integer("REQUEST_DEADLINE_SECONDS", 10, least=1, most=19),
+            request_deadline_seconds=_deadline(env),
+            currency=env.currency(),
+            token=env.tokens("ORDER_TOKENS")[0],
+            operator_token_hashes=env.token_hashes("OPERATOR_TOKEN_HASHES"),
+            issuer=IssuerSettings.load(env),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileSettings:
+    """Only what the command needs: it serves no requests, so it knows no caller."""
+
+    firestore: FirestoreSettings
+    inventory_service_url: str
+    request_deadline_seconds: int
+    """For finishing one order: the same as for the request that began it."""
+    currency: str
+    """ISO 4217, of every price in this deployment: inventory's replies are checked against it."""
+    reconcile_after_seconds: int
+    """Younger work may still be under way. Above all deadlines of a request together."""
+    token: str = field(repr=False)
+    """Sent to inventory: the first of ORDER_TOKENS."""
+    instance: Instance
+    telemetry: bool
+
+    @classmethod
+    def load(cls, variables: Mapping[str, str]) -> ReconcileSettings:
+        return cls.read(Environment(variables))
+
+    @classmethod
+    def read(cls, env: Environment) -> ReconcileSettings:
+        return cls(
+            firestore=FirestoreSettings.load(env),
+            inventory_service_url=env.http_url("INVENTORY_SERVICE_URL"),
+            request_deadline_seconds=_deadline(env),
             currency=env.currency(),
             reconcile_after_seconds=env.integer(
                 "RECONCILE_AFTER_SECONDS", 60, least=0, most=86_400
             ),
             token=env.tokens("ORDER_TOKENS")[0],
-            operator_tokens=env.tokens("OPERATOR_TOKENS"),
-            issuer=IssuerSettings.load(env),
+            instance=Instance.load(env),
+            telemetry=telemetry(env),
         )
+
+
+def _deadline(env: Environment) -> int:
+    return env.integer("REQUEST_DEADLINE_SECONDS", 10, least=1, most=19)

@@ -16,6 +16,7 @@ from functions_common.described import (
     Moment,
     Money,
     NextCursor,
+    OnSale,
     Units,
     amount,
     as_schema,
@@ -221,7 +222,7 @@ class ProblemAnswer(problems.ProblemAnswer, frozen=True, kw_only=True):
     total_price: Money | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
     order_id: OrderId | UnsetType = UNSET
-    """Which to look for; absent where no order was placed."""
+    """The order that was rejected, or that may have been placed: see `type`."""
 
 
 # inventory's answers, passed through: tests/contract holds these two against what it says of them.
@@ -230,7 +231,7 @@ class ProductAnswer(msgspec.Struct, frozen=True):
     name: Annotated[str, example("Laptop")]
     price: Money
     currency: Currency
-    active: bool
+    active: OnSale
     available_quantity: Units
     reserved_quantity: Annotated[int, example(2, minimum=0)]
     last_updated: Moment | None
@@ -248,7 +249,7 @@ def extensions_answer(rejection: domain.Rejection) -> dict[str, Any]:
         name: rejection.extensions[name] for name in names if name in rejection.extensions
     }
     if "total_price" in extensions:
-        total, currency = extensions["total_price"], extensions["currency"]
+        total, currency = int(extensions["total_price"]), extensions["currency"]
         extensions["total_price"] = money.to_wire(total, currency)
     return extensions
 

@@ -12,6 +12,8 @@ const SLOW_AFTER = 1000;
 const MOST_ANSWERS = 20;
 const MOST_TRIES = 20;
 const UNDECIDED = new Set([0, 502, 503, 504]);
+/** Of a 500, too: the order may have been placed. The page always has a key, so it repeats. */
+const OUTCOME_UNKNOWN = "urn:problem-type:order-outcome-unknown";
 const CANCELLABLE = new Set(["confirmed", "pending", "cancelling"]);
 const MEANING = {
   pending: "Stock could not be reached. It is decided as soon as it can.",
@@ -286,12 +288,14 @@ function placed(answer, what) {
 async function decided(what, send, then) {
   for (let tries = 1; ; tries += 1) {
     const answer = await send();
-    if (!UNDECIDED.has(answer.status)) return then(answer, what);
+    if (!UNDECIDED.has(answer.status) && !outcomeUnknown(answer)) return then(answer, what);
     if (tries === MOST_TRIES || !(await patience(what, answer))) {
       return news(`Given up: ${what}. Whether it was done is not known; look at the orders below.`, "bad");
     }
   }
 }
+
+const outcomeUnknown = ({ body }) => body?.type === OUTCOME_UNKNOWN;
 
 /** Wait in sight of the customer; false where they give up. */
 function patience(what, answer) {
@@ -300,7 +304,8 @@ function patience(what, answer) {
   return new Promise((resolve) => {
     let left = Math.max(1, answer.retryAfter || 0);
     const text = make("span", {});
-    const tell = () => say(text, `${what}: ${reason(answer)} Next try in ${left} s.`);
+    const why = outcomeUnknown(answer) ? "It is not known yet whether it was placed." : reason(answer);
+    const tell = () => say(text, `${what}: ${why} Next try in ${left} s.`);
     const done = (goOn) => {
       clearInterval(timer);
       row.remove();

@@ -1,0 +1,175 @@
+"""What may befall each remote call of order, and the connection of its client, in virtual time."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from functions_common.deadlines import DeadlineExceededError
+from functions_common.store_errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreUnavailableError,
+)
+from order_function.ports import InventoryError, InventoryUnavailableError
+from support.dying import ProcessDiedError
+from support.obedient import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flask import Flask
+
+T = TypeVar("T")
+
+LATE_SECONDS = 20.0
+"""After which a late call is carried out: long after its caller has given it up."""
+READS = frozenset(("get", "of_customer"))
+
+
+class Fault(StrEnum):
+    """Of a remote call."""
+
+    NONE = "none"
+    REFUSED = "refused"
+    """Known not to be carried out: unreachable, the queue full, the circuit open."""
+    CONFLICT = "conflict"
+    """Of a write: another one came first, or Firestore says so."""
+    LOST = "lost"
+    """Carried out, and the caller cannot know."""
+    DROPPED = "dropped"
+    """Never carried out, and the caller cannot know."""
+    LATE = "late"
+    """Carried out after the caller has given it up."""
+    NO_TIME = "no time"
+    """The deadline passed before it was sent."""
+    BROKEN_BEFORE = "broken before"
+    BROKEN_AFTER = "broken after"
+    """An unexpected exception, without and with the call carried out."""
+    DIED_BEFORE = "died before"
+    DIED_AFTER = "died after"
+    """The process dies: its client gets no response."""
+
+
+class Unexpected(Exception):  # noqa: N818 - what no code expects
+    pass
+
+
+class Weather:
+    """Counts the remote calls of order's process, and lets the planned fault befall each.
+
+    After the plan the weather is fine; with ``then_away`` no call is possible after it, until the
+    client waits. ``before_call`` happens before the call of that number.
+    """
+
+    def __init__(self, *plan: Fault, then_away: bool = False) -> None:
+        self.plan = list(plan)
+        self._then_away = then_away
+        self.calls: list[str] = []
+        self.before_call: dict[int, Callable[[], object]] = {}
+        self._late: list[tuple[float, Callable[[], object]]] = []
+        self._now = 0.0
+
+    def watch(self, target: T) -> T:
+        return cast("T", _Watched(target, self))
+
+    def wait(self, seconds: float) -> None:
+        """The client waits: late calls are carried out when their time comes."""
+        self._now += seconds
+        if len(self.calls) >= len(self.plan):
+            self._then_away = False
+        due = [call for moment, call in self._late if moment <= self._now]
+        self._late = [each for each in self._late if each[0] > self._now]
+        for call in due:
+            with suppress(StoreError, InventoryError):
+                call()
+
+    def carry(self, name: str, call: Callable[[], Any], *, of_store: bool) -> Any:
+        number = len(self.calls)
+        self.calls.append(name)
+        self.before_call.get(number, lambda: None)()
+        afterwards = Fault.REFUSED if self._then_away else Fault.NONE
+        fault = self.plan[number] if number < len(self.plan) else afterwards
+        if fault in (Fault.LOST, Fault.BROKEN_AFTER, Fault.DIED_AFTER):
+            call()
+        if fault is Fault.LATE and name not in READS:
+            self._late.append((self._now + LATE_SECONDS, call))
+        if fault is Fault.NONE or (fault is Fault.CONFLICT and not _writes(name)):
+            return call()
+        raise _error(fault, name, of_store=of_store)
+
+
+def _writes(name: str) -> bool:
+    return name in ("create", "replace")
+
+
+def _error(fault: Fault, name: str, *, of_store: bool) -> BaseException:
+    """What the adapters of order make of the fault."""
+    if fault in (Fault.DIED_BEFORE, Fault.DIED_AFTER):
+        return ProcessDiedError()
+    if fault in (Fault.BROKEN_BEFORE, Fault.BROKEN_AFTER):
+        return Unexpected(name)
+    if not of_store:
+        known = fault in (Fault.REFUSED, Fault.NO_TIME)
+        return InventoryUnavailableError(fault, carried_out=False if known else None)
+    if fault is Fault.NO_TIME:
+        return DeadlineExceededError()
+    if not _writes(name) or fault is Fault.REFUSED:
+        return StoreUnavailableError(fault)
+    return ConflictError(fault) if fault is Fault.CONFLICT else OutcomeUnknownError(fault)
+
+
+class _Watched:
+    def __init__(self, target: object, weather: Weather) -> None:
+        self._target, self._weather = target, weather
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._target, name)
+        of_store = hasattr(self._target, "create")
+
+        def call(*args: Any, **named: Any) -> Any:
+            return self._weather.carry(name, lambda: method(*args, **named), of_store=of_store)
+
+        return call
+
+
+class Connection(StrEnum):
+    """What may befall a request of the client."""
+
+    FINE = "fine"
+    REPLY_LOST = "reply lost"
+    NEVER_ARRIVES = "never arrives"
+    SHED = "shed"
+    """The server turns it away before the function sees it."""
+
+
+class Line:
+    """A client's way to the app; ``plan`` says what befalls its requests, one after the other."""
+
+    def __init__(self, app: Flask, *plan: Connection) -> None:
+        self._app = app
+        self._plan = list(plan)
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply | None:
+        how = self._plan.pop(0) if self._plan else Connection.FINE
+        if how is Connection.NEVER_ARRIVES:
+            return None
+        if how is Connection.SHED:
+            kind = {"type": "urn:problem-type:temporarily-unavailable"}
+            return Reply(503, kind, {"Retry-After": "1"})
+        try:
+            client: Any = self._app.test_client()
+            response = client.open(path, method=method, json=body, headers=headers)
+        except ProcessDiedError:
+            return None
+        if how is Connection.REPLY_LOST:
+            return None
+        return Reply(response.status_code, response.json, response.headers)
