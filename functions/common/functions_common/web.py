@@ -17,9 +17,9 @@ from functions_common.callers import (
     UnauthenticatedError,
 )
 from functions_common.deadlines import DeadlineExceededError
+from functions_common.dispatch import route
 from functions_common.observing import Requests
 from functions_common.problems import Problem
-from functions_common.routing import route
 from functions_common.store_errors import StoreError
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def _handler(to_problem: Callable[[E], Problem]) -> Callable[[E], Response]:
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not answer to this method.",
+    HTTPStatus.REQUEST_URI_TOO_LONG: f"The query is longer than {parsing.MAX_QUERY} characters.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body is longer than {parsing.MAX_BODY} bytes.",
 }
 

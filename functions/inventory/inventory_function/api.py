@@ -228,7 +228,7 @@ OPERATIONS = (
 API = Api(
     name="inventory",
     title="inventory",
-    version="1.1.0",
+    version="2.0.0",
     meaning=(
         "The catalogue and its stock, and the reservations that orders hold. Every refusal is a"
         " problem document (RFC 9457); a method that an address does not answer to is 405, with"

@@ -60,7 +60,7 @@ class _Views:
         self._inventory = inventory
 
     def list_products(self) -> Response:
-        args = parsing.query(request, "limit", "cursor")
+        args = request.args
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.place_of_id)
         found = self._inventory.products(after, limit + 1)
@@ -78,7 +78,7 @@ class _Views:
         return web.answer(wire.ProductAnswer.of(product), _created_if(new))
 
     def show_availability(self, product_id: str) -> Response:
-        args = parsing.query(request, "quantity")
+        args = request.args
         quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
         product = self._inventory.product(_named(product_id))
         available = product.on_sale(self._inventory.currency) and product.fits(quantity)
@@ -87,7 +87,7 @@ class _Views:
         )
 
     def list_adjustments(self, product_id: str) -> Response:
-        args = parsing.query(request, "limit", "cursor")
+        args = request.args
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.place_in_time)
         found = self._inventory.adjustments(_named(product_id), after, limit + 1)
@@ -97,7 +97,7 @@ class _Views:
         return web.answer(wire.AdjustmentsAnswer([*map(wire.AdjustmentAnswer.of, page)], cursor))
 
     def show_ledger(self, product_id: str) -> Response:
-        args = parsing.query(request, "limit", "cursor")
+        args = request.args
         limit = paging.limit(args)
         after = paging.decode_cursor(args, _ledger_place)
         found = self._inventory.ledger(_named(product_id), after, limit + 1)

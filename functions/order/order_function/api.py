@@ -183,7 +183,7 @@ OPERATIONS = (
 API = Api(
     name="order",
     title="order",
-    version="1.2.0",
+    version="1.3.0",
     meaning=(
         "Places, shows, lists, cancels and fulfils orders. Every refusal is a problem document"
         " (RFC 9457); a method that an address does not answer to is 405, with `Allow`. A"

@@ -95,7 +95,7 @@ class _Views:
         return web.answer(wire.OrderAnswer.of(placed.order), status, headers)
 
     def list_orders(self) -> Response:
-        args = parsing.query(request, "customer_id", "status", "limit", "cursor")
+        args = request.args
         shown = callers.subject()
         named = args.get("customer_id", UNSET)
         customer_id = wire.named_customer(named, shown, parameter="customer_id")
@@ -124,7 +124,7 @@ class _Views:
         return _done_if(self._orders.fulfil(_named(order_id)), Status.FULFILLED)
 
     def list_products(self) -> Response:
-        return self._catalogue("/products", dict(parsing.query(request, "limit", "cursor")))
+        return self._catalogue("/products", request.args.to_dict())
 
     def show_product(self, product_id: str) -> Response:
         if not parsing.is_id(product_id):
