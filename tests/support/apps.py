@@ -7,6 +7,7 @@ from dataclasses import replace
 from flask import Flask
 
 from functions_common.settings import FirestoreSettings, Instance, IssuerSettings, ServerSettings
+from functions_common.turns import Turns
 from inventory_function.http import create_app as create_inventory_app
 from inventory_function.ports import CatalogueStore
 from inventory_function.service import Inventory
@@ -47,6 +48,7 @@ def order_app(
     inventory: OrdersInventory,
     instance: Instance | None = None,
     issuer: IssuerSettings | None = None,
+    turns: Turns | None = None,
 ) -> Flask:
     server = replace(_SERVER, instance=instance or Instance())
     settings = OrderSettings(
@@ -60,4 +62,4 @@ def order_app(
         operator_tokens=(OPERATOR,),
         issuer=issuer,
     )
-    return create_order_app(settings, Orders(store, inventory, 5))
+    return create_order_app(settings, Orders(store, inventory, 5, turns))

@@ -21,6 +21,7 @@ from functions_common.dispatch import route
 from functions_common.observing import Requests
 from functions_common.problems import Problem
 from functions_common.store_errors import StoreError
+from functions_common.turns import TooManyListsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -166,6 +167,7 @@ _COMMON_PROBLEMS: ProblemTable = {
         "The issuer of tokens cannot be reached; try again."
     ),
     ForbiddenError: lambda error: Problem(HTTPStatus.FORBIDDEN, str(error)),
+    TooManyListsError: lambda error: problems.unavailable(f"{error}; try again."),
     StoreError: lambda _: problems.unavailable("The database cannot be reached; try again."),
     DeadlineExceededError: lambda _: problems.unavailable("There was no time left; try again."),
     Exception: _unexpected,

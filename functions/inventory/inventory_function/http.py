@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flask import Response, request
 from werkzeug.exceptions import NotFound
 
-from functions_common import activity, paging, parsing, problems, web
+from functions_common import activity, paging, parsing, problems, turns, web
 from functions_common.callers import Callers
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
@@ -39,7 +39,7 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
         connection = Connection(settings.firestore)
         connection.prepare()
         inventory = Inventory(
-            Store(connection),
+            Store(connection, turns.of_server(settings.server.concurrency)),
             settings.currency,
             settings.request_deadline_seconds,
             settings.max_waiting,
