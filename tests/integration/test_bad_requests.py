@@ -131,3 +131,17 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_orders_nothing(shop: Sho
         client.sendall(head + b'Content-Length: 100\r\n\r\n{"customer_id":')
     assert requests.get(f"{shop.orders[0]}/health", timeout=TIMEOUT).ok
     assert shop.documents() == before
+
+
+def test_a_body_that_breaks_off_orders_nothing_although_its_json_is_whole(shop: Shop) -> None:
+    before = shop.documents()
+    address = urlsplit(shop.orders[0])
+    head = b"POST /orders HTTP/1.1\r\nHost: order\r\nContent-Type: application/json\r\n"
+    body = b'{"customer_id":"C1","product_id":"P001","quantity":1}'
+    length = b"Content-Length: %d\r\n\r\n" % (len(body) + 1)
+    with socket.create_connection((address.hostname, address.port), timeout=TIMEOUT) as client:
+        client.sendall(head + length + body)
+        client.shutdown(socket.SHUT_WR)
+        answer = client.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 400") or not answer
+    assert shop.documents() == before

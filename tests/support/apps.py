@@ -8,6 +8,7 @@ from flask import Flask
 from local import tokens
 
 from functions_common.settings import FirestoreSettings, Instance, IssuerSettings, ServerSettings
+from functions_common.turns import Turns
 from inventory_function.http import create_app as create_inventory_app
 from inventory_function.ports import CatalogueStore
 from inventory_function.service import Inventory
@@ -54,7 +55,9 @@ def order_app(
     instance: Instance | None = None,
     issuer: IssuerSettings | None = None,
     deadline_seconds: float = 5,
+    *,
     currency: str = "USD",
+    turns: Turns | None = None,
 ) -> Flask:
     server = replace(_SERVER, instance=instance or Instance())
     settings = OrderSettings(
@@ -67,4 +70,4 @@ def order_app(
         operator_token_hashes=(tokens.hashes(OPERATOR),),
         issuer=issuer,
     )
-    return create_order_app(settings, Orders(store, inventory, deadline_seconds))
+    return create_order_app(settings, Orders(store, inventory, deadline_seconds, turns))

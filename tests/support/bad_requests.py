@@ -11,6 +11,7 @@ from typing import Any
 
 JSON = {"Content-Type": "application/json"}
 LONG = "x" * 10_000
+OPERATOR_TOKEN = {"Authorization": "Bearer token-of-an-operator"}
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,114 @@ def _items(name: str, items: object, status: int, named: str) -> BadRequest:
 
 _ONE = {"product_id": "P001", "quantity": 1}
 _GOOD = json.dumps({"customer_id": "C1", **_ONE}).encode()
+_MANY_KEYS = b"{" + b"".join(b'"k%d":1,' % n for n in range(5000)) + b'"k4999":1}'
+
+_CANCEL = "/orders/ORD00000000000000000000000000/cancel"
+_FULFIL = "/orders/ORD00000000000000000000000000/fulfil"
+_SHOW = "/orders/ORD00000000000000000000000000"
+
+
+def _sent(name: str, status: int, named: str, /, **headers: str) -> BadRequest:
+    """A good order under these headers."""
+    given = JSON | {key.replace("_", "-"): value for key, value in headers.items()}
+    return BadRequest(name, "POST", "/orders", status, named, _GOOD, given)
+
+
+def _bodies(where: str, method: str, path: str, **headers: str) -> list[BadRequest]:
+    """Bodies for an operation that takes none."""
+    bodies = {
+        "items": b'{"items":[{"product_id":"P001","quantity":1}]}',
+        "an empty object": b"{}",
+        "no JSON": b"{not json",
+        "a space": b" ",
+    }
+    return [
+        BadRequest(f"{where} with {name}", method, path, 400, "#", body, JSON | headers)
+        for name, body in bodies.items()
+    ]
+
+
+def _queries(*operations: tuple[str, str], **headers: str) -> list[BadRequest]:
+    """An unknown query parameter, which the operation must not ignore."""
+    return [
+        BadRequest(
+            f"{method} {path} with an unknown parameter",
+            method,
+            f"{path}{'&' if '?' in path else '?'}dry_run=true",
+            400,
+            "dry_run",
+            _GOOD if (method, path) == ("POST", "/orders") else b"",
+            JSON | headers,
+        )
+        for method, path in operations
+    ]
+
 
 ORDER = [
     _raw("no body", b""),
+    *_bodies("cancelling", "POST", _CANCEL),
+    *_bodies("fulfilling", "POST", _FULFIL, **OPERATOR_TOKEN),
+    *_bodies("showing an order", "GET", _SHOW),
+    *_bodies("listing orders", "GET", "/orders?customer_id=C1"),
+    *_bodies("the catalogue", "GET", "/products"),
+    *_bodies("a product", "GET", "/products/P001"),
+    *_bodies("health", "GET", "/health"),
+    *_bodies("the description", "GET", "/openapi.json"),
+    *_bodies("the documentation", "GET", "/docs"),
+    *_bodies("the page's script", "GET", "/page.js"),
+    *_bodies("the page", "GET", "/", Accept="text/html"),
+    *_queries(
+        ("POST", "/orders"),
+        ("GET", "/orders?customer_id=C1"),
+        ("GET", _SHOW),
+        ("POST", _CANCEL),
+        ("GET", "/products"),
+        ("GET", "/products/P001"),
+        ("GET", "/health"),
+        ("GET", "/openapi.json"),
+    ),
+    *_queries(("POST", _FULFIL), **OPERATOR_TOKEN),
+    BadRequest("a parameter without a name", "GET", "/products?=1", 400, "(empty name)"),
+    BadRequest("a parameter of another case", "GET", "/products?Limit=1", 400, "Limit"),
+    BadRequest("a query of 5 kB", "GET", f"/products?cursor={'x' * 5000}", 414),
+    BadRequest("a query of 5 kB for the page", "GET", f"/page.js?x={'x' * 5000}", 414),
+    BadRequest("1,000 parameters", "GET", f"/products?{'limit=1&' * 500}", 400, "limit"),
+    _sent(
+        "a charset that is not UTF-8",
+        415,
+        "Content-Type",
+        Content_Type="application/json; charset=latin-1",
+    ),
+    _sent(
+        "UTF-16 as charset", 415, "Content-Type", Content_Type='application/json;charset="utf-16"'
+    ),
+    _sent(
+        "two charsets",
+        415,
+        "Content-Type",
+        Content_Type="application/json; charset=utf-8; charset=utf-7",
+    ),
+    _sent(
+        "the content type twice",
+        415,
+        "Content-Type",
+        Content_Type="application/json,application/json",
+    ),
+    _sent("two content types", 415, "Content-Type", Content_Type="application/json;, text/plain"),
+    _sent(
+        "a content type of 5 kB",
+        415,
+        "Content-Type",
+        Content_Type="application/json" + "; a=b" * 1000,
+    ),
+    _sent("another JSON type", 415, "Content-Type", Content_Type="application/problem+json"),
+    *(
+        _sent(f"{coding} as encoding", 415, "Content-Encoding", Content_Encoding=coding)
+        for coding in ("gzip", "br", "x", "identity, gzip", "identity, identity", "GZIP")
+    ),
+    _raw("a duplicate of 60 kB of keys", _MANY_KEYS, 400, "#"),
+    _raw("a key of 10 kB", b'{"' + b"k" * 10_000 + b'":1}'),
+    _raw("a fraction of 200 digits", b'{"quantity":1.' + b"0" * 200 + b"}"),
     _raw("not JSON", b"{"),
     _raw("two values", b"{} {}"),
     _raw("not UTF-8", b'{"customer_id":"\xff"}'),
@@ -194,7 +300,33 @@ def _named(*items: object, reservation_id: str = "R") -> dict[str, object]:
     return {"reservation_id": reservation_id, "items": list(items)}
 
 
+_STOCK = "/products/P001/adjustments"
+
 INVENTORY = [
+    *_bodies("the catalogue", "GET", "/products"),
+    *_bodies("a product", "GET", "/products/P001"),
+    *_bodies("availability", "GET", "/products/P001/availability"),
+    *_bodies("adjustments", "GET", _STOCK),
+    *_bodies("the ledger", "GET", "/products/P001/ledger"),
+    *_bodies("a reservation", "GET", "/reservations/R"),
+    *_bodies("health", "GET", "/health"),
+    *_queries(
+        ("GET", "/products"),
+        ("GET", "/products/P001"),
+        ("PUT", "/products/P001"),
+        ("GET", "/products/P001/availability"),
+        ("GET", _STOCK),
+        ("POST", _STOCK),
+        ("GET", "/products/P001/ledger"),
+        ("PUT", "/reservations/R"),
+        ("GET", "/reservations/R"),
+        ("POST", "/reservations:reserve"),
+        ("POST", "/reservations:confirm"),
+        ("POST", "/reservations:release"),
+        ("POST", "/reservations:consume"),
+        ("GET", "/health"),
+        ("GET", "/openapi.json"),
+    ),
     _product("a price with three decimals", 422, "#/price", price=9.999),
     _product("a price below zero", 422, "#/price", price=-1),
     _product("a price beyond bounds", 422, "#/price", price=10**11),
@@ -204,6 +336,12 @@ INVENTORY = [
     _product("a name of 10 kB", 422, "#/name", name=LONG),
     _product("a name with a line break", 422, "#/name", name="a\nb"),
     _product("a name of half a character", 422, "#/name", name="\udfff"),
+    _product("a name that shows nothing", 422, "#/name", name="\u200b\u00ad"),
+    _product("a blank name of Braille", 422, "#/name", name="\u2800"),
+    _product("a name of a Hangul filler", 422, "#/name", name="\u3164"),
+    _product("a name with a line separator", 422, "#/name", name="a\u2028b"),
+    _product("a name that turns direction", 422, "#/name", name="a\u202eb"),
+    _product("a name of tags", 422, "#/name", name="a\U000e0041"),
     _product("stock in the catalogue", 400, "#/available_quantity", available_quantity=5),
     _product("active as a number", 400, "#/active", active=1),
     BadRequest(
@@ -221,6 +359,9 @@ INVENTORY = [
     _adjustment("delta 1.5", 422, "#/delta", delta=1.5),
     _adjustment("delta beyond bounds", 422, "#/delta", delta=-(10**12)),
     _adjustment("no reason", 422, "#/reason", reason=""),
+    _adjustment("a reason that shows nothing", 422, "#/reason", reason="\u2060"),
+    _adjustment("a reference with a paragraph separator", 422, "#/reference", reference="a\u2029"),
+    _adjustment("an actor that turns direction", 422, "#/actor", actor="\u2066a"),
     _adjustment("a reference as a number", 400, "#/reference", reference=7),
     _post(
         "no key", "/products/P001/adjustments", {"delta": 1, "reason": "x"}, 400, "Idempotency-Key"
@@ -257,6 +398,18 @@ INVENTORY = [
     _reservations(
         "a reservation without items", [{"reservation_id": "R"}], 400, "#/reservations/0/items"
     ),
+    _reservations(
+        "100 reservations that are all wrong",
+        [_named(reservation_id="")] * 100,
+        422,
+        "#/reservations/0/items",
+    ),
+    _reservations(
+        "1,500 reservations",
+        [{"reservation_id": "", "items": []}] * 1500,
+        422,
+        "#/reservations",
+    ),
     _ids("no ids", [], 422, "#/ids"),
     _ids("ids not a list", "R", 400, "#/ids"),
     _ids("an id that cannot be", ["R", "a/b"], 422, "#/ids/1"),
@@ -265,7 +418,9 @@ INVENTORY = [
     BadRequest("wrong method", "DELETE", "/products/P001", 405),
     BadRequest("an unknown verb", "POST", "/reservations:sell", 404),
     BadRequest("quantity 0", "GET", "/products/P001/availability?quantity=0", 422, "quantity"),
+    BadRequest("an empty limit", "GET", "/products?limit=", 422, "limit"),
     BadRequest("a cursor that is none", "GET", "/products?cursor=x", 422, "cursor"),
+    BadRequest("a cursor of 2 kB", "GET", f"/products?cursor={'W' * 2000}", 422, "cursor"),
     BadRequest(
         "a cursor beyond time",
         "GET",

@@ -114,7 +114,13 @@ class _Stub:
     def unary_stream(self, method: str, *codec: Any) -> Any:
         call = self._stub.transport.grpc_channel.unary_stream(method, *codec)
         name = method.rpartition("/")[2]
-        return lambda *args, **kwargs: self._carry(name, lambda: [*call(*args, **kwargs)])
+
+        def carried(request: Any, **kwargs: Any) -> Any:
+            if name == "RunQuery" and not request.structured_query.HasField("limit"):
+                raise UnlimitedQueryError
+            return self._carry(name, lambda: [*call(request, **kwargs)])
+
+        return carried
 
     def batch_get_documents(self, *args: Any, **kwargs: Any) -> Any:
         call = self._stub.batch_get_documents

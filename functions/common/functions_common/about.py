@@ -41,6 +41,7 @@ OPERATIONS = (
         "/docs",
         "This description, as a page for people",
         {HTTPStatus.OK: Answer("The page", str, ("Content-Security-Policy",), HTML)},
+        ignores_unknown_query=True,
     ),
 )
 

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 
 _HEADERS: dict[str, Schema] = {
+    "Accept-Encoding": {
+        "description": "The only encoding of bodies that is accepted",
+        "required": True,
+        "schema": {"type": "string", "const": "identity"},
+    },
     "Content-Security-Policy": {
         "description": "Nothing foreign is loaded",
         "required": True,
@@ -87,18 +92,25 @@ _HEADERS: dict[str, Schema] = {
 _MALFORMED = ProblemType(
     HTTPStatus.BAD_REQUEST,
     "malformed-request",
-    "Not of the shape that is described here; `errors` names the place",
+    "Not of the shape that is described here, or with a body or a query parameter that is not"
+    " described; `errors` names the place",
 )
 _INVALID = ProblemType(
     HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-value",
-    "The shape is right and a value is not; `errors` names every one",
+    "The shape is right and a value is not; `errors` names the first 20 that are wrong",
 )
 _TOO_LARGE = ProblemType(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, None, f"A body over {parsing.MAX_BODY:,} bytes"
 )
 _NOT_JSON = ProblemType(
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, None, "A body that is not sent as `application/json`"
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    None,
+    "A body that is not `application/json` in UTF-8, or is compressed",
+    ("Accept-Encoding",),
+)
+_TOO_LONG = ProblemType(
+    HTTPStatus.REQUEST_URI_TOO_LONG, None, f"A query over {parsing.MAX_QUERY:,} characters"
 )
 _NO_TOKEN = ProblemType(
     HTTPStatus.UNAUTHORIZED, None, "No token, or an unknown one", ("WWW-Authenticate",)
@@ -218,8 +230,9 @@ def _problem_headers(alike: list[ProblemType]) -> Schema:
 def _implied(operation: Operation, *, several_roles: bool) -> Iterator[ProblemType]:
     """What can be refused before the view decides anything."""
     places = {parameter.where for parameter in operation.parameters}
+    yield _MALFORMED
+    yield _TOO_LONG
     if operation.body is not None or "query" in places:
-        yield _MALFORMED
         yield _INVALID
     if operation.role is not None:
         yield _NO_TOKEN

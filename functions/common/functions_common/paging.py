@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_LIMIT, MOST = 50, 200
+_LONGEST_CURSOR = 512
+"""Characters; the longest that a list gives out, a time and an id, has fewer than 250."""
 
 PARAMETERS = (
     Parameter(
@@ -48,18 +50,20 @@ def encode_cursor(place: Sequence[str]) -> str:
 
 
 def decode_cursor(args: Mapping[str, str], read: Callable[[Sequence[str]], T]) -> T | None:
-    """What ``read`` makes of the place in the ``cursor`` parameter; None without one.
+    """The place in the ``cursor`` parameter, converted by ``read``; None without a cursor.
 
-    ``read`` raises ``ValueError`` for a place that no list of ours has given out.
+    ``read`` raises ``ValueError`` for a place that is not one of this list.
     """
     text = args.get("cursor")
     if text is None:
         return None
     try:
+        if len(text) > _LONGEST_CURSOR:
+            raise ValueError("too long")  # noqa: TRY301 - the same as any other that is not ours
         padded = text + "=" * (-len(text) % 4)
         return read(_strings(json.loads(base64.b64decode(padded, b"-_", validate=True))))
     except (ValueError, OverflowError, RecursionError) as error:
-        detail = "cursor: not one that this list has given out"
+        detail = "cursor: this list has no such page; send its next_cursor as it was received"
         raise InvalidValueError(InvalidField(detail, parameter="cursor")) from error
 
 

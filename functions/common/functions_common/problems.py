@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -77,13 +77,14 @@ class RequestError(Exception):
 
     status = HTTPStatus.BAD_REQUEST
     kind: str | None = None
+    headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *errors: InvalidField) -> None:
         super().__init__("; ".join(error.detail for error in errors))
         self.errors = errors
 
     def problem(self) -> Problem:
-        return Problem(self.status, str(self), self.kind, {"errors": self.errors})
+        return Problem(self.status, str(self), self.kind, {"errors": self.errors}, self.headers)
 
 
 class MalformedRequestError(RequestError):
@@ -96,7 +97,10 @@ class InvalidValueError(RequestError):
 
 
 class UnsupportedMediaTypeError(RequestError):
+    """The response names the one encoding that is accepted (RFC 9110, 15.5.16)."""
+
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    headers: ClassVar = {"Accept-Encoding": "identity"}
 
 
 TEMPORARILY_UNAVAILABLE = ProblemType(

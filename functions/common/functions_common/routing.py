@@ -1,6 +1,7 @@
-"""An API as a table of operations: the routes are made from it, and so is its description.
+"""An API as a table of operations.
 
-A view that no operation names is never reached, and a route without a description cannot exist.
+The routes (``dispatch``) and the description (``openapi``) are made from it: a route without a
+description cannot exist, and a request that no operation declares is refused.
 """
 
 from __future__ import annotations
@@ -9,12 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from http import HTTPStatus
-
-    from flask import Flask
-
-    from functions_common.callers import Callers
 
 JSON, HTML = "application/json", "text/html"
 
@@ -65,6 +62,8 @@ class Operation:
     """Of the body, each under what it shows."""
     role: str | None = None
     """The only caller; None lets everybody in."""
+    ignores_unknown_query: bool = False
+    """For pages: a link to one picks up parameters on its way (``utm_source``). Others refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +83,3 @@ class Api:
     """The one that a deployment may have no tokens for; then nobody is asked for one."""
     currency: str = "USD"
     """Of the deployment: bounds of money are described in it."""
-
-
-def route(app: Flask, operations: Iterable[Operation], views: object, callers: Callers) -> None:
-    """Each operation is answered by the method of ``views`` that has its name."""
-    for operation in operations:
-        view = getattr(views, operation.name)
-        if operation.role is not None:
-            view = callers.only(operation.role)(view)
-        rule = operation.path.replace("{", "<").replace("}", ">")
-        app.add_url_rule(rule, operation.name, view, methods=[operation.method])

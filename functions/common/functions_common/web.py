@@ -16,10 +16,11 @@ from functions_common.callers import (
     UnauthenticatedError,
 )
 from functions_common.deadlines import DeadlineExceededError
+from functions_common.dispatch import route
 from functions_common.observing import Requests
 from functions_common.problems import Problem
-from functions_common.routing import route
 from functions_common.store_errors import StoreError
+from functions_common.turns import TooManyListsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -117,6 +118,7 @@ def _handler(to_problem: Callable[[E], Problem]) -> Callable[[E], Response]:
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not answer to this method.",
+    HTTPStatus.REQUEST_URI_TOO_LONG: f"The query is longer than {parsing.MAX_QUERY} characters.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body is longer than {parsing.MAX_BODY} bytes.",
 }
 
@@ -146,6 +148,7 @@ _COMMON_PROBLEMS: ProblemTable = {
         "The issuer of tokens cannot be reached; try again."
     ),
     ForbiddenError: lambda error: Problem(HTTPStatus.FORBIDDEN, str(error)),
+    TooManyListsError: lambda error: problems.unavailable(f"{error}; try again."),
     StoreError: lambda _: problems.unavailable("The database cannot be reached; try again."),
     DeadlineExceededError: lambda _: problems.unavailable("There was no time left; try again."),
     Exception: _unexpected,

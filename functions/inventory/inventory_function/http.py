@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flask import Response, request
 from werkzeug.exceptions import NotFound
 
-from functions_common import activity, paging, parsing, problems, web
+from functions_common import activity, paging, parsing, problems, turns, web
 from functions_common.callers import Callers
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
@@ -39,7 +39,7 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
         connection = Connection(settings.firestore)
         connection.prepare()
         inventory = Inventory(
-            Store(connection),
+            Store(connection, turns.of_server(settings.server.concurrency)),
             settings.currency,
             settings.request_deadline_seconds,
             settings.max_waiting,
@@ -63,7 +63,7 @@ class _Views:
         self._inventory = inventory
 
     def list_products(self) -> Response:
-        args = parsing.query(request, "limit", "cursor")
+        args = request.args
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.place_of_id)
         found = self._inventory.products(after, limit + 1)
@@ -84,7 +84,7 @@ class _Views:
         return wire.ProductAnswer.of(product, self._inventory.currency)
 
     def show_availability(self, product_id: str) -> Response:
-        args = parsing.query(request, "quantity")
+        args = request.args
         quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
         product = self._inventory.product(_named(product_id))
         available = product.on_sale(self._inventory.currency) and product.fits(quantity)
@@ -93,7 +93,7 @@ class _Views:
         )
 
     def list_adjustments(self, product_id: str) -> Response:
-        args = parsing.query(request, "limit", "cursor")
+        args = request.args
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.place_in_time)
         found = self._inventory.adjustments(_named(product_id), after, limit + 1)
@@ -103,7 +103,7 @@ class _Views:
         return web.answer(wire.AdjustmentsAnswer([*map(wire.AdjustmentAnswer.of, page)], cursor))
 
     def show_ledger(self, product_id: str) -> Response:
-        args = parsing.query(request, "limit", "cursor")
+        args = request.args
         limit = paging.limit(args)
         after = paging.decode_cursor(args, _ledger_place)
         found = self._inventory.ledger(_named(product_id), after, limit + 1)

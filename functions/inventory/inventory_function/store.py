@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common.documents import Change, Document, Documents
-from functions_common.firestore import call_options, moment, reading
+from functions_common.documents import Change, Documents
+from functions_common.queries import Queries
+from functions_common.turns import Turns
 from inventory_function.domain import (
     Adjustment,
     PricedLine,
@@ -29,16 +30,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
-    from google.cloud.firestore import Client, DocumentReference, DocumentSnapshot
+    from google.cloud.firestore import Client, DocumentReference
 
     from functions_common.deadlines import Deadline
+    from functions_common.documents import Document
     from functions_common.firestore import Connection
     from inventory_function.domain import Entity, Key
 
 
 class Store:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, turns: Turns | None = None) -> None:
+        """``turns`` are those of the process's lists."""
         self._connection = connection
+        self._queries = Queries(connection, turns or Turns())
         self._documents = Documents(connection)
 
     @property
@@ -68,7 +72,7 @@ class Store:
         query = self._client.collection("products").order_by("__name__").limit(limit)
         if after is not None:
             query = query.start_after({"__name__": self._reference(product_key(after))})
-        return [_to_product(Document.of(found)) for found in self._stream(query, deadline)]
+        return [_to_product(found) for found, _ in self._queries.run(query, deadline)]
 
     def adjustments(
         self,
@@ -86,7 +90,7 @@ class Store:
         if after is not None:
             reference = self._reference(adjustment_key(product_id, after[1]))
             query = query.start_after({"created_at": after[0], "__name__": reference})
-        return [_to_adjustment(Document.of(found)) for found in self._stream(query, deadline)]
+        return [_to_adjustment(found) for found, _ in self._queries.run(query, deadline)]
 
     def reservations_of(
         self, product_id: str, after: str | None, limit: int, deadline: Deadline
@@ -97,17 +101,9 @@ class Store:
         if after is not None:
             query = query.start_after({"__name__": self._reference(reservation_key(after))})
         return [
-            RecordedReservation(
-                _to_reservation(Document.of(found)),
-                moment(found.create_time),
-                moment(found.update_time),
-            )
-            for found in self._stream(query, deadline)
+            RecordedReservation(_to_reservation(found), created, found.update_time)
+            for found, created in self._queries.run(query, deadline)
         ]
-
-    def _stream(self, query: Query, deadline: Deadline) -> list[DocumentSnapshot[Any]]:
-        with reading():
-            return list(query.stream(**call_options(deadline)))
 
     def _reference(self, key: Key) -> DocumentReference:
         return self._client.document(*key)

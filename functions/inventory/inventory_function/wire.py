@@ -121,7 +121,8 @@ class ReserveBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def checked(self) -> list[tuple[str, tuple[Line, ...]]]:
         """Ids and lines, in the order given."""
         checks = Checks()
-        checks.require(self.reservations, "must have a reservation", pointer="#/reservations")
+        count = f"must have 1 to {MAX_LINES} reservations"
+        checks.require(1 <= len(self.reservations) <= MAX_LINES, count, pointer="#/reservations")
         items = sum(len(each.items) for each in self.reservations)
         detail = f"must have at most {MAX_LINES} items in all"
         checks.require(items <= MAX_LINES, detail, pointer="#/reservations")

@@ -12,7 +12,7 @@ from flask import Response, request
 from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
-from functions_common import activity, callers, logs, paging, parsing, problems, web
+from functions_common import activity, callers, logs, paging, parsing, problems, turns, web
 from functions_common.callers import Callers, Issued
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
@@ -59,8 +59,9 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     if orders is None:
         connection = Connection(settings.firestore)
         connection.prepare()
+        concurrency = settings.server.concurrency
         orders = Orders(
-            Store(connection),
+            Store(connection, turns.of_server(concurrency)),
             InventoryClient(
                 settings.inventory_service_url,
                 settings.token,
@@ -68,6 +69,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
                 settings.currency,
             ),
             settings.request_deadline_seconds,
+            turns.of_calls(concurrency),
         )
     callers = Callers(
         {OPERATOR: settings.operator_token_hashes}, Issued(CUSTOMER, _issuer(settings.issuer))
@@ -108,7 +110,7 @@ class _Views:
             return _placed(self._orders.place(attempt, respond_async=_prefers_async()))
 
     def list_orders(self) -> Response:
-        args = parsing.query(request, "customer_id", "status", "limit", "cursor")
+        args = request.args
         shown = callers.subject()
         named = args.get("customer_id", UNSET)
         customer_id = wire.named_customer(named, shown, parameter="customer_id")
@@ -137,12 +139,12 @@ class _Views:
         return _done_if(self._orders.fulfil(_named(order_id)), Status.FULFILLED)
 
     def list_products(self) -> Response:
-        return self._catalogue("/products", dict(parsing.query(request, "limit", "cursor")))
+        return _passed_on(*self._orders.products(request.args.to_dict()))
 
     def show_product(self, product_id: str) -> Response:
         if not parsing.is_id(product_id):
             raise NotFound
-        return self._catalogue(f"/products/{product_id}", {})
+        return _passed_on(*self._orders.product(product_id))
 
     def show_page(self) -> Response:
         return self._page.show_to_people(request)
@@ -156,11 +158,12 @@ class _Views:
     def show_page_icon(self) -> Response:
         return self._page.show(request)
 
-    def _catalogue(self, path: str, query: dict[str, str]) -> Response:
-        status, body = self._orders.catalogue(path, query)
-        fine = status == HTTPStatus.OK
-        content_type = "application/json" if fine else problems.CONTENT_TYPE
-        return Response(body, status, content_type=content_type)
+
+def _passed_on(status: int, body: bytes) -> Response:
+    """Inventory's own response."""
+    fine = status == HTTPStatus.OK
+    content_type = "application/json" if fine else problems.CONTENT_TYPE
+    return Response(body, status, content_type=content_type)
 
 
 class UnexpectedOutcomeError(OrderOutcomeUnknownError):

@@ -59,6 +59,7 @@ def _operation(
             HTTPStatus.NOT_MODIFIED: Answer("The one that the client has", None, of_all),
         },
         problems=problems,
+        ignores_unknown_query=True,
     )
 
 

@@ -22,6 +22,7 @@ from functions_common.store_errors import (
     OutcomeUnknownError,
     StoreError,
 )
+from functions_common.turns import Turns
 from order_function.domain import (
     IdempotencyKeyReusedError,
     Order,
@@ -109,7 +110,15 @@ class _Delivery:
 
 
 class Orders:
-    def __init__(self, store: OrderStore, inventory: Inventory, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        store: OrderStore,
+        inventory: Inventory,
+        deadline_seconds: float,
+        turns: Turns | None = None,
+    ) -> None:
+        """``turns`` are those of lists that inventory reads."""
+        self._turns = turns or Turns()
         self._store = store
         self._inventory = inventory
         self._deadline_seconds = deadline_seconds
@@ -303,8 +312,15 @@ class Orders:
     ) -> list[Order]:
         return self._store.of_customer(customer_id, status, after, limit, self._deadline())
 
-    def catalogue(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
-        return self._inventory.catalogue(path, query, self._deadline())
+    def products(self, query: dict[str, str]) -> tuple[int, bytes]:
+        """Inventory's status and body, when it is this list's turn: see ``Turns``."""
+        deadline = self._deadline()
+        with self._turns.take(deadline):
+            return self._inventory.catalogue("/products", query, deadline)
+
+    def product(self, product_id: str) -> tuple[int, bytes]:
+        """Inventory's status and body."""
+        return self._inventory.catalogue(f"/products/{product_id}", {}, self._deadline())
 
     def _move(self, order_id: str, transition: Transition, deadline: Deadline) -> Order:
         """Change the order under the version read, again and again until nobody else came first."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from google.cloud.firestore import FieldFilter, Query
 
 from functions_common import activity
-from functions_common.documents import Change, Document, Documents
-from functions_common.firestore import call_options, reading
+from functions_common.documents import Change, Documents
+from functions_common.queries import Queries
 from functions_common.store_errors import ConflictError, OutcomeUnknownError
+from functions_common.turns import Turns
 from order_function.coalescing import Coalesced, UnansweredError
 from order_function.domain import Item, Line, Order, Rejection, Status
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from google.cloud.firestore import DocumentReference
 
     from functions_common.deadlines import Deadline
+    from functions_common.documents import Document
     from functions_common.firestore import Connection
     from functions_common.store_errors import StoreError
 
@@ -39,8 +41,10 @@ class _New(NamedTuple):
 
 
 class Store:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, turns: Turns | None = None) -> None:
+        """``turns`` are those of the process's lists."""
         self._connection = connection
+        self._queries = Queries(connection, turns or Turns())
         self._documents = Documents(connection)
         self._together = Coalesced(self._create_all, MOST_LINES, lambda new: new.lines)
 
@@ -95,9 +99,7 @@ class Store:
         if after is not None:
             place = {"created_at": after[0], "__name__": self._reference(after[1])}
             query = query.start_after(place)
-        with reading():
-            found = list(query.stream(**call_options(deadline)))
-        return [to_order(Document.of(each)) for each in found]
+        return [to_order(found) for found, _ in self._queries.run(query, deadline)]
 
     def _reference(self, order_id: str) -> DocumentReference:
         return self._connection.client.document(COLLECTION, order_id)

@@ -1,0 +1,94 @@
+"""Pages that are read in Firestore's own messages are the library's, document by document."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.cloud.firestore import Client, FieldFilter, Query
+from support.builders import soon
+
+from functions_common.deadlines import Deadline, DeadlineExceededError
+from functions_common.firestore import Connection
+from functions_common.queries import Queries
+from functions_common.settings import FirestoreSettings
+from functions_common.store_errors import StoreUnavailableError
+from functions_common.turns import TooManyListsError, Turns
+
+
+@pytest.fixture
+def connection(emulator: str) -> Iterator[Connection]:
+    project = f"test-{uuid.uuid4().hex[:12]}"
+    connection = Connection(FirestoreSettings(project, "(default)", emulator))
+    for n in range(5):
+        product = connection.client.document("products", f"P{n}")
+        product.set({"name": f"é{n}", "lines": [{"n": n}], "none": None})
+        for m in range(2):
+            made = product.collection("adjustments").document(f"A{m}")
+            made.set({"delta": n - m, "created_at": product.get().update_time})
+    yield connection
+    connection.client.close()  # type: ignore[no-untyped-call]
+
+
+def pages(client: Client) -> dict[str, Query]:
+    products = client.collection("products").order_by("__name__")
+    mine = client.document("products", "P1").collection("adjustments")
+    place = {"__name__": client.document("products", "P2")}
+    return {
+        "all": products.limit(9),
+        "some": products.limit(2),
+        "after one": products.start_after(place).limit(9),
+        "of a value": client.collection("products")
+        .where(filter=FieldFilter("name", "==", "é3"))
+        .limit(9),
+        "of a product": mine.order_by("__name__").limit(9),
+        "none": client.collection("nothing").order_by("__name__").limit(9),
+    }
+
+
+@pytest.mark.parametrize("name", ["all", "some", "after one", "of a value", "of a product", "none"])
+def test_a_page_is_what_the_library_reads(connection: Connection, name: str) -> None:
+    query = pages(connection.client)[name]
+    expected = [
+        (tuple(each.reference.path.split("/")), each.to_dict(), each.update_time, each.create_time)
+        for each in query.stream()
+    ]
+    found = [
+        (each.path, dict(each.fields), each.update_time, created)
+        for each, created in Queries(connection, Turns()).run(query, soon())
+    ]
+    assert found == expected
+    assert bool(found) == (name != "none")
+
+
+def test_a_page_may_take_all_the_time_that_its_request_has(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the few seconds of a single document."""
+    timeouts: list[float] = []
+    queries = Queries(connection, Turns())
+
+    def call(*_: Any, timeout: float, **__: Any) -> list[bytes]:
+        timeouts.append(timeout)
+        return []
+
+    monkeypatch.setattr(queries, "_run", call)
+    query = pages(connection.client)["all"]
+    assert queries.run(query, Deadline.after(60)) == []
+    assert timeouts[0] > 50
+    with pytest.raises((DeadlineExceededError, TooManyListsError)):
+        queries.run(query, Deadline.after(0))
+
+
+def test_an_unreachable_database_is_told_apart_and_gives_the_turn_back() -> None:
+    settings = FirestoreSettings("test", "(default)", "127.0.0.1:1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
+        connection = Connection(settings)
+        queries = Queries(connection, Turns(most_waiting=0, at_once=1))
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError):
+                queries.run(pages(connection.client)["all"], Deadline.after(3))
+    connection.client.close()  # type: ignore[no-untyped-call]
