@@ -40,7 +40,9 @@ class Plan(NamedTuple):
     alone: float
     """Before and after each kind."""
     rounds: int
-    """The most. A kind that misses the bar is measured again, and all its rounds count together."""
+    """The most. A kind that misses the bar is measured again."""
+    pooled: bool = True
+    """Whether all rounds of a kind count together; otherwise the last one counts alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ def measure(
         for _ in range(plan.rounds):
             for row in _round(crowds, customers, plan, kinds):
                 progress(row.kind)
-                found[row.kind] = found[row.kind] + row if row.kind in found else row
+                former = found.get(row.kind) if plan.pooled else None
+                found[row.kind] = former + row if former else row
             kinds = [row.kind for row in found.values() if bar.missed(row)]
     return list(found.values())
 

@@ -1,7 +1,8 @@
 """Normal clients keep their throughput and latency beside 200 sockets of each hostile kind.
 
 ``HOSTILE_BAR=full`` (make test-hostile) measures each function by itself and holds it to the whole
-bar; otherwise both are attacked at once, for a moment, and held to a lenient one.
+bar; otherwise both are attacked at once, for a moment, and held to a lenient one. A kind misses the
+lenient bar if it does so five times in a row, so that a busy machine does not fail the test.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ BAR = FULL if len(ATTACKED) > 1 else LENIENT
 PLAN = (
     Plan(settle=1.0, beside=2.0, alone=2.0, rounds=3)
     if BAR is FULL
-    else Plan(settle=0.3, beside=0.5, alone=0.3, rounds=2)
+    else Plan(settle=0.3, beside=0.5, alone=0.3, rounds=5, pooled=False)
 )
 CUSTOMERS = 8
 ORDERING_BESIDE = 2

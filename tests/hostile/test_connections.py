@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from local.processes import Process
-from support.raw_client import RawClient, get
+from support.raw_client import RawClient, get, head
 from support.shop import Shop
 from support.victims import FUNCTIONS, Victim, victim
 
@@ -88,9 +88,23 @@ def test_request_in_progress_is_not_closed_when_all_connections_are_taken(
     assert busy.response().status == 201
 
 
-def test_new_clients_are_served_beside_silent_ones(small: Victim, clients: ExitStack) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /hea",
+        head("GET /health"),
+        head("POST /x", "Content-Length: 60") + b"\r\n",
+        get("/openapi.json") * 50,
+    ],
+    ids=["silent", "request line", "head", "body", "not reading"],
+)
+def test_new_client_is_served_when_hostile_ones_take_all_connections(
+    small: Victim, clients: ExitStack, sent: bytes
+) -> None:
     for _ in range(3 * CONNECTIONS):
-        clients.enter_context(small.connect())
+        hostile = clients.enter_context(small.connect(receive_buffer=1024))
+        hostile.send(sent)
     fresh = idle(small, clients)
     fresh.send(small.good_request())
     assert fresh.response().status == 201
