@@ -276,6 +276,15 @@ class Movement:
     shipped: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A document that exists and that no operation may rest on: damaged, or a newer revision's."""
+
+    key: Key
+    error: Exception
+    """Raised to each operation that needs the document."""
+
+
 Entity = Product | Reservation | Adjustment
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Response, request
+from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
-from functions_common import activity, paging, parsing, problems, web
+from functions_common import activity, logs, paging, parsing, problems, web
 from functions_common.callers import Callers
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from inventory_function.domain import RecordedReservation, Reservation
+    from inventory_function.domain import RecordedReservation
     from inventory_function.settings import Settings
     from inventory_function.transactions import Outcome
 
@@ -140,13 +142,13 @@ class _Views:
         return web.answer(wire.ReservationAnswer.of(found))
 
     def confirm(self) -> Response:
-        return _for_ids(self._inventory.confirm)
+        return _settle(self._inventory.confirm)
 
     def release(self) -> Response:
-        return _for_ids(self._inventory.release)
+        return _settle(self._inventory.release)
 
     def consume(self) -> Response:
-        return _for_ids(self._inventory.consume)
+        return _settle(self._inventory.consume)
 
 
 def _place_in_ledger(entry: Adjustment | RecordedReservation) -> list[str]:
@@ -159,11 +161,32 @@ def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
     return paging.place_of_id(parts) if len(parts) == 1 else paging.place_in_time(parts)
 
 
-def _for_ids(use_case: Callable[[tuple[str, ...]], list[Reservation]]) -> Response:
+def _settle(use_case: Callable[[tuple[str, ...]], list[Outcome]]) -> Response:
+    """Each reservation afterwards, and a problem for each that was left as it was.
+
+    If the request names one reservation only, its problem is the response.
+    """
     ids = parsing.body(request, wire.IdsBody).checked()
     activity.note(reservation_ids=ids[:MOST_NOTED])
-    reservations = use_case(ids)
-    return web.answer(wire.ReservationsAnswer([*map(wire.ReservationAnswer.of, reservations)]))
+    outcomes = dict(zip(ids, use_case(ids), strict=True))
+    failed = {each: outcome.refusal for each, outcome in outcomes.items() if outcome.refusal}
+    for reservation_id, error in failed.items():
+        reason = f"{type(error).__name__}: {error}"[:300]
+        logs.event(
+            "Reservation left as it was",
+            severity=logging.WARNING,
+            reservation_id=reservation_id,
+            reason=reason,
+        )
+    if len(ids) == 1 and failed:
+        raise failed[ids[0]]
+    settled = [outcome.answer for outcome in outcomes.values() if outcome.answer is not None]
+    problems = [
+        wire.NotSettled(reservation_id, wire.ProblemAnswer(**web.problem_body(error, PROBLEMS)))
+        for reservation_id, error in failed.items()
+    ]
+    reservations = [*map(wire.ReservationAnswer.of, settled)]
+    return web.answer(wire.ReservationsAnswer(reservations, problems or UNSET))
 
 
 def _answered(reservation_id: str, outcome: Outcome) -> wire.ReserveAnswer:

@@ -19,7 +19,6 @@ from inventory_function.domain import (
 )
 from inventory_function.group_commit import MAX_WAITING, GroupCommit
 from inventory_function.operations import Adjust, Confirm, Consume, PutProduct, Release, Reserve
-from inventory_function.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +38,7 @@ class Inventory:
     ) -> None:
         self._store = store
         self._group = GroupCommit(store, max_waiting)
-        self._ungrouped = Transactions(store)
+        self._confirmations = GroupCommit(store, max_waiting)
         self.currency = currency
         self._deadline_seconds = deadline_seconds
 
@@ -129,18 +128,22 @@ class Inventory:
         found = self._store.get(reservation_key(reservation_id), self._deadline())
         return found if isinstance(found, Reservation) else None
 
-    def release(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
-        return self._group.run(Release(reservation_ids, self.currency), self._deadline())
+    def release(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
+        """The outcome of each, in order: one that cannot be released fails alone."""
+        operations = [Release(each, self.currency) for each in reservation_ids]
+        return self._group.run_all(operations, self._deadline())
 
-    def confirm(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
-        """In a transaction of its own: it changes no product, so it contends with nobody."""
-        operations = [Confirm(reservation_ids)]
-        (outcome,) = self._ungrouped.carry_out(operations, self._deadline())
-        confirmed: list[Reservation] = outcome.result()
-        return confirmed
+    def confirm(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
+        """The outcome of each, in order.
 
-    def consume(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
-        return self._group.run(Consume(reservation_ids), self._deadline())
+        In commits of their own: confirmations change no product, so they contend with nothing.
+        """
+        operations = [Confirm(each) for each in reservation_ids]
+        return self._confirmations.run_all(operations, self._deadline())
+
+    def consume(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
+        """The outcome of each, in order."""
+        return self._group.run_all([*map(Consume, reservation_ids)], self._deadline())
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._deadline_seconds)

@@ -235,10 +235,6 @@ class ReservationAnswer(msgspec.Struct, frozen=True):
         return cls(reservation.reservation_id, reservation.status, currency, lines)
 
 
-class ReservationsAnswer(msgspec.Struct, frozen=True):
-    reservations: list[ReservationAnswer]
-
-
 class ShortLine(msgspec.Struct, frozen=True):
     product_id: ProductId
     requested: Annotated[int, example(51, minimum=1)]
@@ -263,6 +259,19 @@ class ReserveAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReserveAnswers(msgspec.Struct, frozen=True):
     answers: list[ReserveAnswer]
+
+
+class NotSettled(msgspec.Struct, frozen=True):
+    """A reservation that was left as it was. The others of the request are not affected."""
+
+    reservation_id: ReservationId
+    problem: ProblemAnswer
+
+
+class ReservationsAnswer(msgspec.Struct, frozen=True):
+    reservations: list[ReservationAnswer]
+    problems: list[NotSettled] | UnsetType = UNSET
+    """Absent if every reservation could be settled."""
 
 
 class AdjustmentAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,11 +13,12 @@ from order_function.domain import Item, Rejection
 from order_function.ports import (
     InventoryRefusedError,
     InventoryUnavailableError,
+    NotSettledError,
     ReservationReleasedError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 T = TypeVar("T")
 
@@ -27,6 +28,14 @@ _REFUSALS = (
     (HTTPStatus.NOT_FOUND, f"{_KIND}unknown-product"),
     (HTTPStatus.CONFLICT, f"{_KIND}insufficient-stock"),
 )
+
+
+_NONE_SETTLED = frozenset(
+    (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INTERNAL_SERVER_ERROR)
+)
+"""To a request to settle: inventory tried, and one of the reservations is to blame."""
+_SETTLED = {"release": frozenset(("released", "consumed")), "consume": frozenset(("consumed",))}
+"""Statuses of a reservation after it was settled; after a confirmation it may have any."""
 
 
 class Answer(NamedTuple):
@@ -58,21 +67,6 @@ class _Reservation(msgspec.Struct):
     items: list[_Item]
 
 
-class _Reservations(msgspec.Struct):
-    reservations: list[_Reservation]
-
-
-class _OneOfMany(msgspec.Struct):
-    reservation_id: str
-    status: int
-    reservation: dict[str, Any] = {}
-    problem: dict[str, Any] = {}
-
-
-class _Answers(msgspec.Struct):
-    answers: list[_OneOfMany]
-
-
 class _ShortLine(msgspec.Struct):
     product_id: str
     requested: int
@@ -89,6 +83,32 @@ class _Problem(msgspec.Struct, omit_defaults=True):
         extensions = msgspec.to_builtins(self)
         kind, detail = extensions.pop("type"), extensions.pop("detail")
         return Rejection(kind.removeprefix(_KIND), detail, extensions)
+
+
+class _Settled(msgspec.Struct):
+    reservation_id: str
+    status: str
+
+
+class _NotSettled(msgspec.Struct):
+    reservation_id: str
+    problem: _Problem
+
+
+class _Reservations(msgspec.Struct):
+    reservations: list[_Settled]
+    problems: list[_NotSettled] = []
+
+
+class _OneOfMany(msgspec.Struct):
+    reservation_id: str
+    status: int
+    reservation: dict[str, Any] = {}
+    problem: dict[str, Any] = {}
+
+
+class _Answers(msgspec.Struct):
+    answers: list[_OneOfMany]
 
 
 class _Catalogue(msgspec.Struct):
@@ -126,12 +146,22 @@ def each_of(answer: Answer, reservation_ids: Sequence[str]) -> list[Answer]:
     ]
 
 
-def statuses(answer: Answer) -> dict[str, str]:
-    """Of each reservation that inventory knows, after they were settled."""
+def settled(answer: Answer, verb: str, reservation_ids: Collection[str]) -> None:
+    """Return if every reservation is settled; raise NotSettledError for those that are not."""
+    if answer.status in _NONE_SETTLED:
+        detail = _read(answer, _Problem).detail
+        raise NotSettledError(dict.fromkeys(reservation_ids, detail), blames_all=True)
     if answer.status != HTTPStatus.OK:
         raise _unusable(answer, "reservations were not settled")
-    found = _read(answer, _Reservations).reservations
-    return {reservation.reservation_id: reservation.status for reservation in found}
+    found = _read(answer, _Reservations)
+    reasons = {each.reservation_id: each.problem.detail for each in found.problems}
+    if verb in _SETTLED:
+        statuses = {each.reservation_id: each.status for each in found.reservations}
+        for each in reservation_ids:
+            if (status := statuses.get(each, "not there")) not in _SETTLED[verb]:
+                reasons.setdefault(each, f"is {status}")
+    if reasons:
+        raise NotSettledError(reasons)
 
 
 def catalogue(answer: Answer) -> tuple[int, bytes]:

@@ -101,20 +101,15 @@ class InventoryClient:
         self._settle("confirm", reservation_ids, deadline)
 
     def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        consumed = self._settle("consume", reservation_ids, deadline)
-        if len(consumed) < len(reservation_ids) or set(consumed.values()) != {"consumed"}:
-            raise InventoryUnavailableError(f"not all were consumed: {consumed}", carried_out=None)
+        self._settle("consume", reservation_ids, deadline)
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
         return inventory_answers.catalogue(self._call("GET", path, deadline, query=query))
 
-    def _settle(
-        self, verb: str, reservation_ids: Collection[str], deadline: Deadline
-    ) -> dict[str, str]:
+    def _settle(self, verb: str, reservation_ids: Collection[str], deadline: Deadline) -> None:
         body = {"ids": list(reservation_ids)}
-        return inventory_answers.statuses(
-            self._call("POST", f"/reservations:{verb}", deadline, body)
-        )
+        answer = self._call("POST", f"/reservations:{verb}", deadline, body)
+        inventory_answers.settled(answer, verb, reservation_ids)
 
     def _hold(self, wanted: _Wanted, deadline: Deadline) -> Answer:
         """One try; in a request with others, where others want something just now."""

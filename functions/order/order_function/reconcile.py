@@ -24,17 +24,23 @@ from order_function.settings import Settings
 from order_function.store import Store
 from order_function.sweep import Report, Sweep
 
+IN_FLIGHT = 4
+"""Parts of a page, or orders, at a time."""
+
 
 def sweep_of(settings: Settings, connection: Connection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
     store = Store(connection)
-    inventory = InventoryClient(settings.inventory_service_url, settings.token, connections=1)
+    inventory = InventoryClient(
+        settings.inventory_service_url, settings.token, connections=IN_FLIGHT
+    )
     return Sweep(
         FirestoreBacklog(connection),
         store,
         inventory,
         Orders(store, inventory, settings.request_deadline_seconds),
         timedelta(seconds=settings.reconcile_after_seconds),
+        IN_FLIGHT,
     )
 
 
