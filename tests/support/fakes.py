@@ -76,6 +76,15 @@ class Faults:
             raise OutcomeUnknownError(fault)
 
 
+MAX_DOCUMENT_BYTES = 1_048_576
+"""Firestore's own limit."""
+
+
+def _reject_too_large(document: object) -> None:
+    if len(repr(document)) > MAX_DOCUMENT_BYTES:
+        raise StoreRejectedError("the document is too large")
+
+
 class Clock:
     """A database's: every moment that it tells is later than the one before."""
 
@@ -98,8 +107,6 @@ class MemoryStock:
         self._created: dict[Key, datetime] = {}
         self.unusable: dict[Key, StoreError] = {}
         """Errors of documents that cannot be used, in their place."""
-        self.rejected: set[Key] = set()
-        """A commit that writes one of these is rejected for good."""
         self.faults = Faults()
         self.commits = 0
         self.clock = Clock()
@@ -128,8 +135,8 @@ class MemoryStock:
             self.faults.around(lambda: self._commit(list(changes)))
 
     def _commit(self, changes: list[tuple[Entity, datetime | None]]) -> None:
-        if self.rejected.intersection(entity.key for entity, _ in changes):
-            raise StoreRejectedError("INVALID_ARGUMENT")
+        for entity, _ in changes:
+            _reject_too_large(entity)
         for entity, version in changes:
             if self.documents.get(entity.key, (None, None))[1] != version:
                 raise (
@@ -225,6 +232,7 @@ class MemoryOrders:
         self.faults.around(lambda: self._write(order, version))
 
     def _write(self, order: Order, version: datetime | None) -> None:
+        _reject_too_large(order)
         if self.documents.get(order.order_id, (None, None))[1] != version:
             raise ConflictError(order.order_id)
         self.documents[order.order_id] = (order, self.clock.next())

@@ -182,7 +182,8 @@ def test_the_largest_request_is_carried_out_in_commits_that_firestore_takes(
 
     reservations = [held(n, list(products_of(n))) for n in range(MAX_IDS)]
     products = [each for n in range(MAX_IDS) for each in products_of(n)]
-    memory.documents = {each.key: (each, _NOW) for each in [*reservations, *products]}
+    memory.documents = {each.key: (each, _NOW) for each in products}
+    memory.documents |= {each.key: (each, _NOW) for each in reservations}
     sizes: list[int] = []
     commit = memory.commit
 

@@ -424,7 +424,7 @@ def _decode(value: Any) -> Any:  # noqa: ANN401 - the same
 
 def _plain(value: object) -> object:
     """Msgspec converts a datetime, and no subclass of it."""
-    if isinstance(value, DatetimeWithNanoseconds):
+    if isinstance(value, datetime):
         return datetime.combine(value.date(), value.timetz())
     return value
 

@@ -46,16 +46,32 @@ _ALL_OR_NONE = {
 }
 
 
-def _settling(
-    verb: str, summary: str, unavailable: tuple[ProblemType, ...] = _UNAVAILABLE
-) -> Operation:
+_NEWER_REVISION = ProblemType(
+    HTTPStatus.CONFLICT,
+    "newer-revision",
+    "Only a newer revision of inventory knows its status; nothing was changed",
+)
+
+
+_ONE_IS_LEFT = (
+    replace(_UNKNOWN_PRODUCT, meaning="To one id: a product of the reservation is missing"),
+    replace(_NEWER_REVISION, meaning="To one id: only a newer revision knows its status"),
+)
+
+
+def _settling(verb: str, summary: str) -> Operation:
     return Operation(
         verb,
         "POST",
         f"/reservations:{verb}",
         summary,
-        {HTTPStatus.OK: Answer("Each as it is afterwards", wire.ReservationsAnswer)},
-        problems=unavailable,
+        {
+            HTTPStatus.OK: Answer(
+                "Each afterwards; `problems` names those that were left as they were",
+                wire.ReservationsAnswer,
+            )
+        },
+        problems=(*_ONE_IS_LEFT, *_UNAVAILABLE),
         body=wire.IdsBody,
         role=ORDER,
     )
@@ -181,6 +197,7 @@ OPERATIONS = (
                 "reservation-mismatch",
                 "It exists with other lines",
             ),
+            _NEWER_REVISION,
             *_UNAVAILABLE,
         ),
         parameters=(_RESERVATION_ID,),
@@ -194,7 +211,7 @@ OPERATIONS = (
         "/reservations/{reservation_id}",
         "A reservation",
         {HTTPStatus.OK: Answer("As it is now", wire.ReservationAnswer)},
-        problems=(TEMPORARILY_UNAVAILABLE,),
+        problems=(_NEWER_REVISION, TEMPORARILY_UNAVAILABLE),
         parameters=(_RESERVATION_ID,),
         role=ORDER,
     ),
@@ -216,11 +233,7 @@ OPERATIONS = (
         },
         role=ORDER,
     ),
-    _settling(
-        "confirm",
-        "Their orders exist: held becomes confirmed; unknown ids are left out",
-        (TEMPORARILY_UNAVAILABLE,),
-    ),
+    _settling("confirm", "Their orders exist: held becomes confirmed; unknown ids are left out"),
     _settling("release", "Give the stock back; an unknown id can never be held afterwards"),
     _settling("consume", "The goods have left; unknown ids are left out"),
 )
@@ -228,7 +241,7 @@ OPERATIONS = (
 API = Api(
     name="inventory",
     title="inventory",
-    version="1.1.0",
+    version="1.2.0",
     meaning=(
         "The catalogue and its stock, and the reservations that orders hold. Every refusal is a"
         " problem document (RFC 9457); a method that an address does not answer to is 405, with"

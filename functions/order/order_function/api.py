@@ -51,6 +51,12 @@ _REFUSALS = (
     _refused("reservation-released", "It was pending, and its reservation was given back"),
 )
 
+_NEWER_REVISION = ProblemType(
+    HTTPStatus.CONFLICT,
+    "newer-revision",
+    "Only a newer revision of order knows its status; nothing was changed",
+)
+
 OPERATIONS = (
     Operation(
         "place_order",
@@ -135,6 +141,7 @@ OPERATIONS = (
             ProblemType(
                 HTTPStatus.CONFLICT, "not-cancellable", "It was rejected, or the goods have left"
             ),
+            _NEWER_REVISION,
             TEMPORARILY_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),
@@ -154,6 +161,7 @@ OPERATIONS = (
         problems=(
             _UNKNOWN_ORDER,
             ProblemType(HTTPStatus.CONFLICT, "not-fulfillable", "It is not confirmed"),
+            _NEWER_REVISION,
             TEMPORARILY_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),
