@@ -116,13 +116,16 @@ class OrderShop(Generic[InventoryT]):
     def sweep(self, patience: timedelta = NO_TIME, between: Between = NOTHING) -> Report:
         return self.a_sweep(patience, between).run()
 
-    def a_sweep(self, patience: timedelta = NO_TIME, between: Between = NOTHING) -> Sweep:
+    def a_sweep(
+        self, patience: timedelta = NO_TIME, between: Between = NOTHING, in_flight: int = 1
+    ) -> Sweep:
         return Sweep(
             between.watch(MemoryBacklog(self.store, self._reservations)),
             between.watch(self.store),
             between.watch(self.inventory),
             self.orders_with(between),
             patience,
+            in_flight,
         )
 
     def sweep_up(self) -> None:

@@ -194,14 +194,19 @@ class Sweep:
 
     def _settle_reservations(self) -> None:
         with InFlight(self._in_flight) as work:
-            for page in self._pages(self._backlog.held, lambda held: held.reservation_id):
-                self._add(held=len(page))
-                for first in range(0, len(page), AT_ONCE):
-                    part = page[first : first + AT_ONCE]
-                    work.submit(self._noting_failures, partial(self._settle_part, part))
+            for part in self._held_parts():
+                if self._stopping.is_set():
+                    return
                 if self._calls_in_vain >= CALLS_IN_VAIN:
                     self._fail("inventory is away: the rest is left for the next sweep")
                     return
+                work.submit(self._noting_failures, partial(self._settle_part, part))
+
+    def _held_parts(self) -> Iterator[Sequence[HeldReservation]]:
+        for page in self._pages(self._backlog.held, lambda held: held.reservation_id):
+            self._add(held=len(page))
+            for first in range(0, len(page), AT_ONCE):
+                yield page[first : first + AT_ONCE]
 
     def _settle_part(self, part: Sequence[HeldReservation]) -> None:
         old = [held for held in part if held.age >= self._patience]
