@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.apps import inventory_app, signed
 from support.builders import product, release, reserve, soon, stocked, units
+from support.in_process import client_of
 from support.memory_shop import MemoryShop, WholeShop
 
 from functions_common.store_errors import (
@@ -367,6 +368,19 @@ def test_reasons_in_the_report_are_bounded_and_the_count_is_not() -> None:
     assert (len(report.failures), report.failed) == (MAX_REASONS, MAX_REASONS + 5)
 
 
+def test_an_older_inventory_that_takes_fewer_ids_at_once_gets_fewer() -> None:
+    """Its response to more is 422, to the request as a whole."""
+    app = inventory_app(stocked(P001=200))
+    client = client_of(app)
+    names = [f"R{n}" for n in range(60)]
+    for name in names:
+        client.reserve(name, ONE, soon())
+    with pytest.raises(NotSettledError) as too_many:
+        client.release(names, soon())
+    assert too_many.value.blames_all
+    client.release(names[:30], soon())
+
+
 def test_a_sweep_stops_asking_an_inventory_that_is_away() -> None:
     count = 2 * PAGE
     shop = MemoryShop(P001=count)
@@ -374,7 +388,7 @@ def test_a_sweep_stops_asking_an_inventory_that_is_away() -> None:
     shop.inventory.away.extend([None] * 99)
     report = shop.sweep()
     calls = [verb for verb, _ in shop.inventory.calls if verb == "release"]
-    assert CALLS_IN_VAIN <= len(calls) <= PAGE // AT_ONCE
+    assert len(calls) == CALLS_IN_VAIN
     assert report.left == count
     assert any("inventory is away" in reason for reason in report.failures)
 

@@ -59,7 +59,7 @@ _ONE_IS_LEFT = (
 )
 
 
-def _settling(verb: str, summary: str) -> Operation:
+def _settling(verb: str, summary: str, body: type = wire.IdsBody) -> Operation:
     return Operation(
         verb,
         "POST",
@@ -72,7 +72,7 @@ def _settling(verb: str, summary: str) -> Operation:
             )
         },
         problems=(*_ONE_IS_LEFT, *_UNAVAILABLE),
-        body=wire.IdsBody,
+        body=body,
         role=ORDER,
     )
 
@@ -233,7 +233,11 @@ OPERATIONS = (
         },
         role=ORDER,
     ),
-    _settling("confirm", "Their orders exist: held becomes confirmed; unknown ids are left out"),
+    _settling(
+        "confirm",
+        "Their orders exist: held becomes confirmed; unknown ids are left out",
+        wire.ConfirmBody,
+    ),
     _settling("release", "Give the stock back; an unknown id can never be held afterwards"),
     _settling("consume", "The goods have left; unknown ids are left out"),
 )

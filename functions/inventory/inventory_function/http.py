@@ -25,7 +25,7 @@ from inventory_function.service import Inventory
 from inventory_function.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from flask import Flask
@@ -142,13 +142,16 @@ class _Views:
         return web.answer(wire.ReservationAnswer.of(found))
 
     def confirm(self) -> Response:
-        return _settle(self._inventory.confirm)
+        ids = parsing.body(request, wire.ConfirmBody).checked()
+        return _settled(ids, self._inventory.confirm(ids))
 
     def release(self) -> Response:
-        return _settle(self._inventory.release)
+        ids = parsing.body(request, wire.IdsBody).checked()
+        return _settled(ids, self._inventory.release(ids))
 
     def consume(self) -> Response:
-        return _settle(self._inventory.consume)
+        ids = parsing.body(request, wire.IdsBody).checked()
+        return _settled(ids, self._inventory.consume(ids))
 
 
 def _place_in_ledger(entry: Adjustment | RecordedReservation) -> list[str]:
@@ -161,14 +164,13 @@ def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
     return paging.place_of_id(parts) if len(parts) == 1 else paging.place_in_time(parts)
 
 
-def _settle(use_case: Callable[[tuple[str, ...]], list[Outcome]]) -> Response:
+def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
     """Each reservation afterwards, and a problem for each that was left as it was.
 
     If the request names one reservation only, its problem is the response.
     """
-    ids = parsing.body(request, wire.IdsBody).checked()
     activity.note(reservation_ids=ids[:MOST_NOTED])
-    outcomes = dict(zip(ids, use_case(ids), strict=True))
+    outcomes = dict(zip(ids, results, strict=True))
     failed = {each: outcome.refusal for each, outcome in outcomes.items() if outcome.refusal}
     for reservation_id, error in failed.items():
         reason = f"{type(error).__name__}: {error}"[:300]

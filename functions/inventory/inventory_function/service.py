@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from functions_common.deadlines import Deadline
 from functions_common.encoding import digest_id
 from inventory_function.domain import (
+    MAX_CONFIRMED,
     OPERATOR,
     Product,
     Reservation,
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from inventory_function.transactions import Outcome
 
 
+MAX_CONFIRMATIONS_WAITING = 4 * MAX_CONFIRMED
+"""Nothing waits for them but sweeps, which have several calls under way."""
+
+
 class Inventory:
     def __init__(
         self,
@@ -38,7 +43,7 @@ class Inventory:
     ) -> None:
         self._store = store
         self._group = GroupCommit(store, max_waiting)
-        self._confirmations = GroupCommit(store, max_waiting)
+        self._confirmations = GroupCommit(store, MAX_CONFIRMATIONS_WAITING)
         self.currency = currency
         self._deadline_seconds = deadline_seconds
 

@@ -28,6 +28,7 @@ from functions_common.described import (
 from functions_common.encoding import timestamp
 from functions_common.parsing import Checks, Number
 from inventory_function.domain import (
+    MAX_CONFIRMED,
     MAX_IDS,
     MAX_LINES,
     MAX_PRICE,
@@ -139,14 +140,25 @@ class IdsBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def checked(self) -> tuple[str, ...]:
         """The ids, each once."""
-        checks = Checks()
-        count = f"must have 1 to {MAX_IDS} ids"
-        checks.require(1 <= len(self.ids) <= MAX_IDS, count, pointer="#/ids")
-        checks.done()
-        for n, reservation_id in enumerate(self.ids):
-            checks.identifier(reservation_id, pointer=f"#/ids/{n}")
-        checks.done()
-        return tuple(dict.fromkeys(self.ids))
+        return _ids(self.ids, MAX_IDS)
+
+
+class ConfirmBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    ids: Annotated[list[ReservationId], entries(1, MAX_CONFIRMED)]
+
+    def checked(self) -> tuple[str, ...]:
+        """The ids, each once."""
+        return _ids(self.ids, MAX_CONFIRMED)
+
+
+def _ids(ids: list[str], most: int) -> tuple[str, ...]:
+    checks = Checks()
+    checks.require(1 <= len(ids) <= most, f"must have 1 to {most} ids", pointer="#/ids")
+    checks.done()
+    for n, reservation_id in enumerate(ids):
+        checks.identifier(reservation_id, pointer=f"#/ids/{n}")
+    checks.done()
+    return tuple(dict.fromkeys(ids))
 
 
 def _lines(items: list[ReservationLine], checks: Checks, place: str) -> tuple[Line, ...]:

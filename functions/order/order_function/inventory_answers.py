@@ -31,9 +31,15 @@ _REFUSALS = (
 
 
 _NONE_SETTLED = frozenset(
-    (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INTERNAL_SERVER_ERROR)
+    (
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
 )
-"""To a request to settle: inventory tried, and one of the reservations is to blame."""
+"""To a request to settle: one of the reservations is to blame, or they are too many for an older
+revision of inventory."""
 _SETTLED = {"release": frozenset(("released", "consumed")), "consume": frozenset(("consumed",))}
 """Statuses of a reservation after it was settled; after a confirmation it may have any."""
 

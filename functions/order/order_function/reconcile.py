@@ -98,7 +98,11 @@ def _export(settings: Settings, report: Report) -> None:
     """What the alarms look at, as gauges; see observability/alerts.yaml."""
     from functions_common import telemetry  # noqa: PLC0415 - only where it is wanted
 
-    figures = asdict(report) | {"failures": report.failed, "finished_at": time.time()}
+    figures: dict[str, float] = asdict(report) | {
+        "failures": report.failed,
+        "stopped": int(report.stopped),
+        "finished_at": time.time(),
+    }
     if report.left is None:
         del figures["left"]
     telemetry.report("reconcile", settings.server.instance, figures)

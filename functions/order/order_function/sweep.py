@@ -42,13 +42,16 @@ if TYPE_CHECKING:
     from order_function.service import Orders
 
     T = TypeVar("T", HeldReservation, UnfinishedOrder)
+    U = TypeVar("U")
     Found = tuple[Order, datetime] | StoreError | None
     """The order of a reservation with its version; the error of a damaged one; None if missing."""
 
 PAGE = 500
 """Documents that one query returns."""
-AT_ONCE = 50
-"""Reservations that are settled together; also the most that inventory takes in one call."""
+AT_ONCE = 250
+"""Reservations that are decided together; also the most that inventory confirms in one call."""
+MOVED_AT_ONCE = 50
+"""The most that inventory releases or consumes in one call: these wait in line with buyers."""
 CALL_SECONDS = 15.0
 """For each step of a sweep; above a cold start of inventory."""
 STOPPING_SECONDS = 3.0
@@ -205,8 +208,7 @@ class Sweep:
     def _held_parts(self) -> Iterator[Sequence[HeldReservation]]:
         for page in self._pages(self._backlog.held, lambda held: held.reservation_id):
             self._add(held=len(page))
-            for first in range(0, len(page), AT_ONCE):
-                yield page[first : first + AT_ONCE]
+            yield from _cut(page, AT_ONCE)
 
     def _settle_part(self, part: Sequence[HeldReservation]) -> None:
         old = [held for held in part if held.age >= self._patience]
@@ -224,8 +226,10 @@ class Sweep:
             "oldest_held_seconds", [held for held in part if held.reservation_id not in newer]
         )
         self._settle("confirmed", self._inventory.confirm, verdicts[Verdict.CONFIRM])
-        self._settle("released", self._inventory.release, verdicts[Verdict.RELEASE])
-        self._settle("consumed", self._inventory.consume, verdicts[Verdict.CONSUME])
+        for some in _cut(verdicts[Verdict.RELEASE], MOVED_AT_ONCE):
+            self._settle("released", self._inventory.release, some)
+        for some in _cut(verdicts[Verdict.CONSUME], MOVED_AT_ONCE):
+            self._settle("consumed", self._inventory.consume, some)
 
     def _verdict_or_failure(self, held: HeldReservation, found: Found) -> Verdict:
         verdict = Verdict.LATER
@@ -273,7 +277,10 @@ class Sweep:
         reservation_ids: Sequence[str],
     ) -> None:
         """One call for all; each that inventory cannot settle fails alone."""
-        if not reservation_ids:
+        if not reservation_ids or self._stopping.is_set():
+            return
+        if self._calls_in_vain >= CALLS_IN_VAIN:
+            self._fail("inventory is away", count=len(reservation_ids))
             return
         try:
             verb(reservation_ids, self._soon())
@@ -349,6 +356,10 @@ _OF_ITS_ORDER: dict[str, Verdict] = {
     Status.FULFILLING: Verdict.LATER,
 }
 """Of a reservation that is its order's own."""
+
+
+def _cut(whole: Sequence[U], most: int) -> Iterator[Sequence[U]]:
+    return (whole[first : first + most] for first in range(0, len(whole), most))
 
 
 def _earlier_attempt(order: Order, name: ReservationName) -> bool:
