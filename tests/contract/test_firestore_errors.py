@@ -22,16 +22,19 @@ from functions_common.store_errors import (
     ConflictError,
     OutcomeUnknownError,
     StoreError,
+    StoreRejectedError,
     StoreUnavailableError,
 )
 from inventory_function.store import Store as StockStore
+from order_function.backlog import FirestoreBacklog
 from order_function.domain import Attempt, Line, Order
 from order_function.store import Store as OrderStore
 
 Code = grpc.StatusCode
 
 CONFLICTS = {Code.ABORTED, Code.ALREADY_EXISTS, Code.FAILED_PRECONDITION, Code.NOT_FOUND}
-REFUSALS = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED}
+DENIED = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED}
+REJECTED = {Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.UNIMPLEMENTED}
 CODES = [code for code in Code if code is not Code.OK]
 
 ORDER = Order.reserved(Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", datetime.now(UTC))
@@ -45,6 +48,9 @@ class Failing(grpc.GenericRpcHandler):
         self.before: list[bytes] = []
         self.hangs = False
         self.ends_well = False
+        self.poison: bytes | None = None
+        """Fails only requests that hold this, and carries out the writes of all others."""
+        self.written: list[str] = []
         self.seconds_given: list[float] = []
         self.calls: list[str] = []
 
@@ -54,7 +60,13 @@ class Failing(grpc.GenericRpcHandler):
         self.calls.append(handler_call_details.method.rpartition("/")[2])
         return grpc.stream_stream_rpc_method_handler(self._fail)
 
-    def _fail(self, _: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+    def _fail(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        if self.poison and self.poison not in (request := next(requests)):
+            writes = types.BatchWriteRequest.deserialize(request).writes
+            self.written += [write.update.name.rpartition("/")[2] for write in writes]
+            statuses = [Status() for _ in writes]
+            yield types.BatchWriteResponse.serialize(types.BatchWriteResponse(status=statuses))
+            return
         self.seconds_given.append(context.time_remaining() or 0)
         yield from self.before
         if self.ends_well:
@@ -100,13 +112,17 @@ def reads(connection: Connection) -> dict[str, Callable[[Deadline], object]]:
         "products": lambda deadline: stock.products(None, 9, deadline),
         "adjustments": lambda deadline: stock.adjustments("P001", None, 9, deadline),
         "of_customer": lambda deadline: orders.of_customer("C1", None, None, 9, deadline),
+        "held": lambda deadline: FirestoreBacklog(connection).held(None, 9, deadline),
+        "count_held": lambda deadline: FirestoreBacklog(connection).count_held(deadline),
     }
 
 
 def meaning(code: grpc.StatusCode) -> type[StoreError]:
     if code in CONFLICTS:
         return ConflictError
-    return StoreUnavailableError if code in REFUSALS else OutcomeUnknownError
+    if code in REJECTED:
+        return StoreRejectedError
+    return StoreUnavailableError if code in DENIED else OutcomeUnknownError
 
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
@@ -129,19 +145,52 @@ def test_of_orders_created_together_each_has_its_own_failure(
     failing.ends_well = True
     changes = [Change(("orders", name), {"n": 1}, None) for name in ("ORD1", "ORD2")]
     documents = Documents(connection)
-    error, none = documents.write_each(map(documents.prepared, changes), soon())
+    error, none = documents.write_each([*map(documents.prepared, changes)], soon())
     assert type(error) in (meaning(code), AlreadyThereError)
     assert (type(error) is AlreadyThereError) == (code is Code.ALREADY_EXISTS)
     assert none is None
 
 
+@pytest.mark.parametrize("code", sorted(REJECTED, key=str), ids=lambda code: code.name)
+def test_a_batch_that_is_rejected_for_good_fails_the_write_to_blame_alone(
+    failing: Failing, connection: Connection, code: grpc.StatusCode
+) -> None:
+    failing.code, failing.poison = code, b"POISON"
+    names = [f"ORD{n}" for n in range(10)]
+    changes = [
+        Change(("orders", name), {"n": 1}, None) for name in [*names[:7], "POISON", *names[7:]]
+    ]
+    documents = Documents(connection)
+    errors = documents.write_each([*map(documents.prepared, changes)], soon())
+    kinds = [type(error) for error in errors]
+    assert kinds == [*[type(None)] * 7, StoreRejectedError, *[type(None)] * 3]
+    assert sorted(failing.written) == names, "each once"
+    assert len(failing.calls) < 10
+
+
+@pytest.mark.parametrize(
+    "value", [{1, 2}, 2**63, "\ud800"], ids=["no type", "too large", "surrogate"]
+)
+def test_a_value_that_no_field_can_hold_is_rejected_before_it_is_sent(
+    failing: Failing, connection: Connection, value: object
+) -> None:
+    change = Change(("orders", "ORD1"), {"n": value}, None)
+    documents = Documents(connection)
+    with pytest.raises(StoreRejectedError):
+        documents.prepared(change)
+    with pytest.raises(StoreRejectedError):
+        documents.commit([change], soon())
+    assert not failing.calls
+
+
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
-def test_a_failed_read_is_unavailable(
+def test_a_failed_read_is_unavailable_or_rejected_for_good(
     failing: Failing, connection: Connection, code: grpc.StatusCode
 ) -> None:
     failing.code = code
+    expected = StoreRejectedError if code in REJECTED else StoreUnavailableError
     for call in reads(connection).values():
-        with pytest.raises(StoreUnavailableError):
+        with pytest.raises(expected):
             call(soon())
     assert len(failing.calls) == len(reads(connection)), "each was sent once"
 

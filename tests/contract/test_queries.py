@@ -12,7 +12,7 @@ from support.builders import soon
 
 from functions_common.deadlines import Deadline, DeadlineExceededError
 from functions_common.firestore import Connection
-from functions_common.queries import Queries
+from functions_common.queries import Found, Queries
 from functions_common.settings import FirestoreSettings
 from functions_common.store_errors import StoreUnavailableError
 from functions_common.turns import TooManyListsError, Turns
@@ -32,32 +32,39 @@ def connection(emulator: str) -> Iterator[Connection]:
     connection.client.close()  # type: ignore[no-untyped-call]
 
 
-def pages(client: Client) -> dict[str, Query]:
+def pages(client: Client) -> dict[str, tuple[Query, int]]:
+    """Queries and the sizes of their pages."""
     products = client.collection("products").order_by("__name__")
     mine = client.document("products", "P1").collection("adjustments")
     place = {"__name__": client.document("products", "P2")}
     return {
-        "all": products.limit(9),
-        "some": products.limit(2),
-        "after one": products.start_after(place).limit(9),
-        "of a value": client.collection("products")
-        .where(filter=FieldFilter("name", "==", "é3"))
-        .limit(9),
-        "of a product": mine.order_by("__name__").limit(9),
-        "none": client.collection("nothing").order_by("__name__").limit(9),
+        "all": (products, 9),
+        "some": (products, 2),
+        "after one": (products.start_after(place), 9),
+        "of a value": (
+            client.collection("products").where(filter=FieldFilter("name", "==", "é3")),
+            9,
+        ),
+        "of a product": (mine.order_by("__name__"), 9),
+        "none": (client.collection("nothing").order_by("__name__"), 9),
     }
+
+
+def read(queries: Queries, connection: Connection, name: str, deadline: Deadline) -> list[Found]:
+    query, limit = pages(connection.client)[name]
+    return queries.page(query, limit, lambda found: found, deadline)
 
 
 @pytest.mark.parametrize("name", ["all", "some", "after one", "of a value", "of a product", "none"])
 def test_a_page_is_what_the_library_reads(connection: Connection, name: str) -> None:
-    query = pages(connection.client)[name]
+    query, limit = pages(connection.client)[name]
     expected = [
         (tuple(each.reference.path.split("/")), each.to_dict(), each.update_time, each.create_time)
-        for each in query.stream()
+        for each in query.limit(limit).stream()
     ]
     found = [
         (each.path, dict(each.fields), each.update_time, created)
-        for each, created in Queries(connection, Turns()).run(query, soon())
+        for each, created in read(Queries(connection, Turns()), connection, name, soon())
     ]
     assert found == expected
     assert bool(found) == (name != "none")
@@ -75,11 +82,10 @@ def test_a_page_may_take_all_the_time_that_its_request_has(
         return []
 
     monkeypatch.setattr(queries, "_run", call)
-    query = pages(connection.client)["all"]
-    assert queries.run(query, Deadline.after(60)) == []
+    assert read(queries, connection, "all", Deadline.after(60)) == []
     assert timeouts[0] > 50
     with pytest.raises((DeadlineExceededError, TooManyListsError)):
-        queries.run(query, Deadline.after(0))
+        read(queries, connection, "all", Deadline.after(0))
 
 
 def test_an_unreachable_database_is_told_apart_and_gives_the_turn_back() -> None:
@@ -90,5 +96,5 @@ def test_an_unreachable_database_is_told_apart_and_gives_the_turn_back() -> None
         queries = Queries(connection, Turns(most_waiting=0, at_once=1))
         for _ in range(2):
             with pytest.raises(StoreUnavailableError):
-                queries.run(pages(connection.client)["all"], Deadline.after(3))
+                read(queries, connection, "all", Deadline.after(3))
     connection.client.close()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from support.in_process import client_of
 
 from functions_common.firestore import Connection
 from functions_common.settings import FirestoreSettings
-from functions_common.store_errors import ConflictError
+from functions_common.store_errors import ConflictError, StoreError, StoreRejectedError
 from inventory_function import store as inventory_store
 from inventory_function.domain import (
     Adjustment,
@@ -118,6 +118,14 @@ class StockStoreContract:
         with pytest.raises(ConflictError):
             stock.commit([(product(), NOW)], soon())
 
+    def test_a_commit_with_a_document_too_large_is_rejected_for_good(
+        self, stock: CatalogueStore
+    ) -> None:
+        too_large = product("P002", name="x" * 1_100_000)
+        with pytest.raises(StoreRejectedError):
+            stock.commit([(product("P001"), None), (too_large, None)], soon())
+        assert stock.get(("products", "P001"), soon()) is None
+
     def test_products_by_id_in_pages(self, stock: CatalogueStore) -> None:
         for name in ("P3", "P1", "P2"):
             stock.commit([(product(name), None)], soon())
@@ -204,6 +212,25 @@ class OrderStoreContract:
             assert found is not None
             assert found[0] == stored
 
+    def test_an_order_too_large_is_rejected_for_good_and_the_others_are_created(
+        self, orders: OrderStore
+    ) -> None:
+        """Created at once, so that some go to Firestore in one request with the large one."""
+        stored = [order() for _ in range(30)]
+        too_large = order("C" * 1_100_000)
+
+        def create(new: Order) -> type[Exception] | None:
+            try:
+                orders.create(new, soon())
+            except StoreError as error:
+                return type(error)
+            return None
+
+        with ThreadPoolExecutor(31) as pool:
+            results = [*pool.map(create, [*stored[:15], too_large, *stored[15:]])]
+        assert results == [*[None] * 15, StoreRejectedError, *[None] * 15]
+        assert all(orders.get(each.order_id, soon()) for each in stored)
+
     def test_an_order_is_replaced_under_the_version_read(self, orders: OrderStore) -> None:
         stored = order()
         orders.create(stored, soon())
@@ -271,6 +298,12 @@ class BothSides:
         return [each.reservation_id for each in self.backlog.held(after, limit, soon())]
 
 
+def found_order(sides: BothSides, order_id: str) -> tuple[Order, datetime]:
+    found = sides.backlog.orders([order_id], soon())[order_id]
+    assert isinstance(found, tuple)
+    return found
+
+
 class BacklogContract:
     def test_what_is_held_by_id_in_pages(self, sides: BothSides) -> None:
         sides.reserve("R3", "R1", "R2")
@@ -324,7 +357,7 @@ class BacklogContract:
         sides.orders.create(other, soon())
         ages = self.ages(sides)
         assert timedelta() < ages[other.order_id] < ages[stored.order_id]
-        ((_, version),) = sides.backlog.orders([stored.order_id], soon()).values()
+        _, version = found_order(sides, stored.order_id)
         sides.orders.replace(replace(stored, status=Status.FULFILLING), version, soon())
         later = self.ages(sides)
         assert timedelta() < later[stored.order_id] < later[other.order_id]
@@ -342,8 +375,10 @@ class BacklogContract:
         for each in stored.values():
             sides.orders.create(each, soon())
         found = sides.backlog.orders([*stored, "ORD" + "0" * 26], soon())
-        assert {order_id: each for order_id, (each, _) in found.items()} == stored
-        for order_id, (each, version) in found.items():
+        assert set(found) == set(stored)
+        for order_id, each in stored.items():
+            read, version = found_order(sides, order_id)
+            assert read == each
             assert sides.orders.get(order_id, soon()) == (each, version)
             sides.orders.replace(each, version, soon())
 

@@ -34,8 +34,8 @@ def reserve(reservation_id: str, **quantities: int) -> Reserve:
     return Reserve(reservation_id, lines(**quantities), "USD", nonce=f"nonce-{next(_count)}")
 
 
-def release(*reservation_ids: str) -> Release:
-    return Release(reservation_ids, "USD")
+def release(reservation_id: str) -> Release:
+    return Release(reservation_id, "USD")
 
 
 def adjust(product_id: str, delta: int, key: str = "") -> Adjust:

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 from functions_common.store_errors import (
     AlreadyThereError,
     ConflictError,
+    DamagedDocumentError,
     OutcomeUnknownError,
+    StoreError,
+    StoreRejectedError,
     StoreUnavailableError,
 )
 from inventory_function.domain import (
@@ -26,18 +29,20 @@ from inventory_function.domain import (
     RecordedReservation,
     Reservation,
     ReservationStatus,
+    Unusable,
 )
 from order_function.domain import Item, Line, Order, Rejection, ReservationName, Status
 from order_function.ports import (
     HeldReservation,
     InventoryRefusedError,
     InventoryUnavailableError,
+    NotSettledError,
     ReservationReleasedError,
     UnfinishedOrder,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from functions_common.deadlines import Deadline
 
@@ -51,6 +56,7 @@ class Faults:
     - away: not carried out, and known not to be
     - lost: carried out, and the answer lost
     - dropped: never arrived, and the caller cannot know
+    - rejected: invalid, and so for ever
     """
 
     def __init__(self) -> None:
@@ -62,10 +68,21 @@ class Faults:
             raise ConflictError(fault)
         if fault == "away":
             raise StoreUnavailableError(fault)
+        if fault == "rejected":
+            raise StoreRejectedError(fault)
         if fault in ("", "lost"):
             call()
         if fault in ("lost", "dropped"):
             raise OutcomeUnknownError(fault)
+
+
+MAX_DOCUMENT_BYTES = 1_048_576
+"""Firestore's own limit."""
+
+
+def _reject_too_large(document: object) -> None:
+    if len(repr(document)) > MAX_DOCUMENT_BYTES:
+        raise StoreRejectedError("the document is too large")
 
 
 class Clock:
@@ -88,6 +105,8 @@ class MemoryStock:
     def __init__(self) -> None:
         self.documents: dict[Key, tuple[Entity, datetime]] = {}
         self._created: dict[Key, datetime] = {}
+        self.unusable: dict[Key, StoreError] = {}
+        """Errors of documents that cannot be used, in their place."""
         self.faults = Faults()
         self.commits = 0
         self.clock = Clock()
@@ -97,9 +116,15 @@ class MemoryStock:
         self,
         keys: Collection[Key],
         deadline: Deadline,  # noqa: ARG002
-    ) -> list[tuple[Key, Entity | None, datetime | None]]:
+    ) -> list[tuple[Key, Entity | Unusable | None, datetime | None]]:
         with self._lock:
-            return [(key, *self.documents.get(key, (None, None))) for key in keys]
+            return [self._found(key) for key in keys]
+
+    def _found(self, key: Key) -> tuple[Key, Entity | Unusable | None, datetime | None]:
+        entity, version = self.documents.get(key, (None, None))
+        if key in self.unusable:
+            return key, Unusable(key, self.unusable[key]), version
+        return key, entity, version
 
     def commit(
         self,
@@ -110,6 +135,8 @@ class MemoryStock:
             self.faults.around(lambda: self._commit(list(changes)))
 
     def _commit(self, changes: list[tuple[Entity, datetime | None]]) -> None:
+        for entity, _ in changes:
+            _reject_too_large(entity)
         for entity, version in changes:
             if self.documents.get(entity.key, (None, None))[1] != version:
                 raise (
@@ -122,8 +149,10 @@ class MemoryStock:
             self.documents[entity.key] = (stored, now)
             self._created.setdefault(entity.key, now)
 
-    def get(self, key: Key, deadline: Deadline) -> Entity | None:
-        return self.read([key], deadline)[0][1]
+    def get(self, key: Key, deadline: Deadline) -> Entity | None:  # noqa: ARG002
+        if key in self.unusable:
+            raise self.unusable[key]
+        return self.documents.get(key, (None, None))[0]
 
     def products(
         self,
@@ -131,7 +160,7 @@ class MemoryStock:
         limit: int,
         deadline: Deadline,  # noqa: ARG002
     ) -> list[Product]:
-        found = (entity for entity, _ in self.documents.values() if isinstance(entity, Product))
+        found = (each for each in self._usable() if isinstance(each, Product))
         later = (product for product in found if after is None or product.product_id > after)
         return sorted(later, key=lambda product: product.product_id)[:limit]
 
@@ -145,7 +174,7 @@ class MemoryStock:
         def place(made: Adjustment) -> tuple[datetime, str]:
             return made.created_at, made.adjustment_id
 
-        found = (entity for entity, _ in self.documents.values() if isinstance(entity, Adjustment))
+        found = (each for each in self._usable() if isinstance(each, Adjustment))
         mine = (made for made in found if made.product_id == product_id)
         earlier = (made for made in mine if after is None or place(made) < after)
         return sorted(earlier, key=place, reverse=True)[:limit]
@@ -159,11 +188,16 @@ class MemoryStock:
     ) -> list[RecordedReservation]:
         found = [
             RecordedReservation(entity, self._created[entity.key], changed)
-            for entity, changed in self.documents.values()
-            if isinstance(entity, Reservation) and entity.quantity_of(product_id)
+            for key, (entity, changed) in self.documents.items()
+            if isinstance(entity, Reservation)
+            and entity.quantity_of(product_id)
+            and key not in self.unusable
         ]
         later = (each for each in found if after is None or each.reservation.reservation_id > after)
         return sorted(later, key=lambda each: each.reservation.reservation_id)[:limit]
+
+    def _usable(self) -> Iterator[Entity]:
+        return (each for key, (each, _) in self.documents.items() if key not in self.unusable)
 
     def held(self) -> dict[str, datetime]:
         return {
@@ -178,10 +212,17 @@ class MemoryOrders:
 
     def __init__(self) -> None:
         self.documents: dict[str, tuple[Order, datetime]] = {}
+        self.damaged: dict[str, DamagedDocumentError] = {}
+        """Errors of those whose documents cannot be read, by id."""
         self.faults = Faults()
         self.clock = Clock()
 
+    def damage(self, order_id: str) -> None:
+        self.damaged[order_id] = DamagedDocumentError(f"orders/{order_id}", "at `$.lines`")
+
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:  # noqa: ARG002
+        if order_id in self.damaged:
+            raise self.damaged[order_id]
         return self.documents.get(order_id)
 
     def create(self, order: Order, deadline: Deadline) -> None:  # noqa: ARG002
@@ -191,6 +232,7 @@ class MemoryOrders:
         self.faults.around(lambda: self._write(order, version))
 
     def _write(self, order: Order, version: datetime | None) -> None:
+        _reject_too_large(order)
         if self.documents.get(order.order_id, (None, None))[1] != version:
             raise ConflictError(order.order_id)
         self.documents[order.order_id] = (order, self.clock.next())
@@ -206,7 +248,11 @@ class MemoryOrders:
         def place(order: Order) -> tuple[datetime, str]:
             return order.created_at, order.order_id
 
-        found = (order for order, _ in self.documents.values() if order.customer_id == customer_id)
+        found = (
+            order
+            for order_id, (order, _) in self.documents.items()
+            if order.customer_id == customer_id and order_id not in self.damaged
+        )
         of_status = (order for order in found if status in (None, order.status))
         earlier = (order for order in of_status if after is None or place(order) < after)
         return sorted(earlier, key=place, reverse=True)[:limit]
@@ -225,6 +271,10 @@ class FakeInventory:
         self._created: dict[str, datetime] = {}
         self.calls: list[tuple[str, tuple[str, ...]]] = []
         """Verb and reservations of each call that changes something."""
+        self.poison: set[str] = set()
+        """Reservations that cannot be settled, whatever is tried."""
+        self.fails_as_a_whole = False
+        """A request with poison settles nothing, and its response says no more."""
         self.away: deque[bool | None] = deque()
         """The next calls fail; True: carried out all the same, None: it cannot be known."""
 
@@ -243,34 +293,46 @@ class FakeInventory:
         return tuple(items), "USD"
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
-        self.calls.append(("release", tuple(reservation_ids)))
-
-        def release() -> None:
-            for reservation_id in reservation_ids:
-                self._give_back(reservation_id)
-
-        if self.away:
-            self._fail(release)
-        release()
+        self._settle("release", reservation_ids, self._give_back)
 
     def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
-        self.calls.append(("confirm", tuple(reservation_ids)))
-        if self.away:
-            self._fail(lambda: None)
-        self.confirmed.update(each for each in reservation_ids if self.reservations.get(each))
+        def confirm(reservation_id: str) -> None:
+            if self.reservations.get(reservation_id):
+                self.confirmed.add(reservation_id)
+
+        self._settle("confirm", reservation_ids, confirm)
 
     def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
-        self.calls.append(("consume", tuple(reservation_ids)))
+        def consume(reservation_id: str) -> None:
+            if not self.reservations.get(reservation_id):
+                raise NotSettledError({reservation_id: "is not there"})
+            self.consumed.add(reservation_id)
 
-        def consume() -> None:
-            live = [each for each in reservation_ids if self.reservations.get(each)]
-            self.consumed.update(live)
-            if len(live) < len(reservation_ids):
-                raise InventoryUnavailableError("not all are there", carried_out=None)
+        self._settle("consume", reservation_ids, consume)
+
+    def _settle(
+        self, verb: str, reservation_ids: Collection[str], settle: Callable[[str], None]
+    ) -> None:
+        self.calls.append((verb, tuple(reservation_ids)))
+
+        def settle_all() -> None:
+            reasons: dict[str, str] = {}
+            if self.fails_as_a_whole and self.poison.intersection(reservation_ids):
+                raise NotSettledError(dict.fromkeys(reservation_ids, "failed"), blames_all=True)
+            for reservation_id in reservation_ids:
+                if reservation_id in self.poison:
+                    reasons[reservation_id] = "poison"
+                    continue
+                try:
+                    settle(reservation_id)
+                except NotSettledError as error:
+                    reasons |= error.reasons
+            if reasons:
+                raise NotSettledError(reasons)
 
         if self.away:
-            self._fail(consume)
-        consume()
+            self._fail(settle_all)
+        settle_all()
 
     def catalogue(
         self,
@@ -357,7 +419,7 @@ class MemoryBacklog:
         now = self._orders.clock.next()
         half_done = (Status.PENDING, Status.CANCELLING, Status.FULFILLING)
         return [
-            UnfinishedOrder(order, now - changed)
+            UnfinishedOrder(order_id, self._orders.damaged.get(order_id, order), now - changed)
             for order_id, (order, changed) in sorted(self._orders.documents.items())
             if order.status in half_done and (after is None or order_id > after)
         ][:limit]
@@ -366,6 +428,13 @@ class MemoryBacklog:
         self,
         order_ids: Collection[str],
         deadline: Deadline,  # noqa: ARG002
-    ) -> dict[str, tuple[Order, datetime]]:
+    ) -> dict[str, tuple[Order, datetime] | StoreError]:
         found = self._orders.documents
-        return {order_id: found[order_id] for order_id in order_ids if order_id in found}
+        return {
+            order_id: self._orders.damaged.get(order_id) or found[order_id]
+            for order_id in order_ids
+            if order_id in found
+        }
+
+    def count_held(self, deadline: Deadline) -> int:  # noqa: ARG002
+        return len(self._reservations.held())

@@ -14,6 +14,7 @@ from order_function.invariants import AuditedOrder, AuditedProduct, AuditedReser
 from order_function.ports import (
     InventoryRefusedError,
     InventoryUnavailableError,
+    NotSettledError,
     ReservationReleasedError,
 )
 from order_function.service import Orders, Placed
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from functions_common.deadlines import Deadline
+    from inventory_function.transactions import Outcome
     from order_function.snapshot import Snapshot
     from support.fakes import MemoryStock, Reservations
 
@@ -114,13 +116,16 @@ class OrderShop(Generic[InventoryT]):
     def sweep(self, patience: timedelta = NO_TIME, between: Between = NOTHING) -> Report:
         return self.a_sweep(patience, between).run()
 
-    def a_sweep(self, patience: timedelta = NO_TIME, between: Between = NOTHING) -> Sweep:
+    def a_sweep(
+        self, patience: timedelta = NO_TIME, between: Between = NOTHING, in_flight: int = 1
+    ) -> Sweep:
         return Sweep(
             between.watch(MemoryBacklog(self.store, self._reservations)),
             between.watch(self.store),
             between.watch(self.inventory),
             self.orders_with(between),
             patience,
+            in_flight,
         )
 
     def sweep_up(self) -> None:
@@ -182,19 +187,29 @@ class InventoryInProcess:
         return tuple(map(_item, found.lines)), found.currency
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
-        with self._errors():
-            self.service.release(tuple(reservation_ids))
+        self._settle(self.service.release, reservation_ids)
 
     def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
-        with self._errors():
-            self.service.confirm(tuple(reservation_ids))
+        self._settle(self.service.confirm, reservation_ids)
 
     def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002
+        settled = self._settle(self.service.consume, reservation_ids)
+        consumed = stock.ReservationStatus.CONSUMED
+        left = [name for name, each in settled.items() if not each or each.status is not consumed]
+        if left:
+            raise NotSettledError(dict.fromkeys(left, "was not consumed"))
+
+    def _settle(
+        self,
+        use_case: Callable[[tuple[str, ...]], list[Outcome]],
+        reservation_ids: Collection[str],
+    ) -> dict[str, stock.Reservation | None]:
         with self._errors():
-            found = self.service.consume(tuple(reservation_ids))
-        consumed = {each for each in found if each.status is stock.ReservationStatus.CONSUMED}
-        if len(consumed) < len(reservation_ids):
-            raise InventoryUnavailableError("not all were consumed", carried_out=None)
+            outcomes = use_case(tuple(reservation_ids))
+        found = dict(zip(reservation_ids, outcomes, strict=True))
+        if reasons := {name: str(each.refusal) for name, each in found.items() if each.refusal}:
+            raise NotSettledError(reasons)
+        return {name: each.answer for name, each in found.items()}
 
     def catalogue(
         self,
@@ -245,6 +260,7 @@ class MemorySnapshot:
     """All that is in a shop at one moment, as the audit reads it."""
 
     def __init__(self, shop: WholeShop) -> None:
+        self.damaged: list[Finding] = []
         now = shop.store.clock.next()
         self.all_orders = [
             AuditedOrder(order, now - changed) for order, changed in shop.store.documents.values()

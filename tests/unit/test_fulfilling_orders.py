@@ -106,7 +106,7 @@ def test_cancelled_and_fulfilled_at_once_it_is_one_of_the_two(verbs: tuple[str, 
     def act(place: int) -> Between:
         shop = MemoryShop(P001=5)
         order = shop.place("C1", TWO, None).order
-        outcomes: list[Status] = []
+        outcomes: list[str] = []
 
         def attempt(use_case: Callable[[str], Order]) -> None:
             with suppress(OrderError):

@@ -320,18 +320,12 @@ def settled_reply(*pairs: tuple[Any, Any]) -> JSON:
     ],
 )
 def test_a_settlement_is_unknown_when_the_reply_does_not_name_each_reservation(body: Any) -> None:
-    assert_unknown(
-        lambda: inventory_answers.settled(
-            reply(200, body), ["A", "B"], lambda status: status in ("released", "consumed")
-        )
-    )
+    assert_unknown(lambda: inventory_answers.settled(reply(200, body), "release", ["A", "B"]))
 
 
 def test_a_settlement_is_done_when_each_reservation_is_in_a_wanted_status() -> None:
     body = settled_reply(("B", "consumed"), ("A", "released"))
-    inventory_answers.settled(
-        reply(200, body), ["A", "B"], lambda status: status in ("released", "consumed")
-    )
+    inventory_answers.settled(reply(200, body), "release", ["A", "B"])
 
 
 def product(**changes: Any) -> JSON:

@@ -164,9 +164,9 @@ LINES = (inventory.Line("P001", 1),)
 PRICE = 7
 OPERATIONS: dict[str, tuple[Callable[..., Any], operations.Operation[Any]]] = {
     "reserve": (Inventory().reserve, operations.Reserve("R", LINES, "USD", "nonce")),
-    "release": (Inventory().release, operations.Release(("R",), "USD")),
-    "confirm": (Inventory().confirm, operations.Confirm(("R",))),
-    "consume": (Inventory().consume, operations.Consume(("R",))),
+    "release": (Inventory().release, operations.Release("R", "USD")),
+    "confirm": (Inventory().confirm, operations.Confirm("R")),
+    "consume": (Inventory().consume, operations.Consume("R")),
 }
 
 

@@ -18,18 +18,19 @@ from inventory_function.domain import (
     Reservation,
     ReservationStatus,
 )
-from inventory_function.operations import Release, Reserve, Stock
+from inventory_function.operations import Reserve, Stock
+from inventory_function.service import Inventory
 from inventory_function.store import Store
 from inventory_function.transactions import CAREFUL, DOCUMENT_BYTES, Transactions
 from inventory_function.wire import MAX_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from support.fakes import MemoryStock
 
     from functions_common.deadlines import Deadline
-    from inventory_function.domain import Key
+    from inventory_function.domain import Entity, Key
     from inventory_function.operations import Operation
 
 
@@ -146,7 +147,7 @@ def read_for(operation: Operation[Any], found: list[Product | Reservation]) -> S
     return stock
 
 
-def size_of(stock: Stock) -> int:
+def size_of(changes: Iterable[tuple[Entity, datetime | None]]) -> int:
     """Of the commit that the store would send."""
     sizes: list[int] = []
 
@@ -159,7 +160,7 @@ def size_of(stock: Stock) -> int:
         _firestore_api=SimpleNamespace(transport=SimpleNamespace(grpc_channel=channel)),
         _rpc_metadata=(),
     )
-    Store(SimpleNamespace(client=client)).commit(stock.changes(), soon())  # type: ignore[arg-type]
+    Store(SimpleNamespace(client=client)).commit(changes, soon())  # type: ignore[arg-type]
     return sizes[0]
 
 
@@ -170,16 +171,30 @@ def test_a_commit_of_the_largest_reservation_is_as_large_as_is_said() -> None:
     stock = read_for(operation, [*products])
     operation.decide(stock)
     named = sum(1 for _ in operation.needs(stock))
-    assert DOCUMENT_BYTES * named * 0.7 < size_of(stock) <= DOCUMENT_BYTES * named
+    assert DOCUMENT_BYTES * named * 0.7 < size_of(stock.changes()) <= DOCUMENT_BYTES * named
 
 
-def test_the_largest_request_is_within_what_firestore_takes() -> None:
+def test_the_largest_request_is_carried_out_in_commits_that_firestore_takes(
+    memory: MemoryStock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def products_of(number: int) -> Iterator[Product]:
         return (stuffed(n) for n in range(number * MAX_LINES, (number + 1) * MAX_LINES))
 
     reservations = [held(n, list(products_of(n))) for n in range(MAX_IDS)]
     products = [each for n in range(MAX_IDS) for each in products_of(n)]
-    operation = Release(tuple(each.reservation_id for each in reservations), "USD")
-    stock = read_for(operation, [*reservations, *products])
-    operation.decide(stock)
-    assert size_of(stock) < 10 * 1024 * 1024
+    memory.documents = {each.key: (each, _NOW) for each in products}
+    memory.documents |= {each.key: (each, _NOW) for each in reservations}
+    sizes: list[int] = []
+    commit = memory.commit
+
+    def measured(changes: list[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
+        sizes.append(size_of(changes))
+        commit(changes, deadline)
+
+    monkeypatch.setattr(memory, "commit", measured)
+    outcomes = Inventory(memory, "USD", 60).release(
+        tuple(each.reservation_id for each in reservations)
+    )
+    assert {each.result().status for each in outcomes} == {ReservationStatus.RELEASED}
+    assert len(sizes) > 1
+    assert max(sizes) < 2_000_000

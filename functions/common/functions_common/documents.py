@@ -7,13 +7,15 @@ Queries are rare, and stay with the library.
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import grpc
+import msgspec
 from google.api_core import exceptions as google_errors
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.cloud.firestore_v1.types import (
@@ -23,29 +25,52 @@ from google.cloud.firestore_v1.types import (
     BatchWriteResponse,
     CommitRequest,
     CommitResponse,
+    RunQueryRequest,
+    RunQueryResponse,
+    StructuredQuery,
     Write,
 )
 from google.protobuf.timestamp_pb2 import Timestamp
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
-from functions_common.firestore import CALL_SECONDS, commit_errors, committing, reading
-from functions_common.store_errors import StoreError
+from functions_common import logs
+from functions_common.deadlines import DeadlineExceededError
+from functions_common.firestore import (
+    CALL_SECONDS,
+    commit_errors,
+    committing,
+    reading,
+)
+from functions_common.store_errors import (
+    DamagedDocumentError,
+    StoreError,
+    StoreRejectedError,
+    StoreUnavailableError,
+    UnusableDocumentError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from google.cloud.firestore import Client, DocumentSnapshot
 
     from functions_common.deadlines import Deadline
     from functions_common.firestore import Connection
 
+T = TypeVar("T")
+
 Path = tuple[str, ...]
+
+UNKNOWN_VALUE: Final = object()
+"""A field's value of a type that this version of the client library cannot read."""
 
 _SERVICE = "/google.firestore.v1.Firestore"
 _READ, _FOUND = BatchGetDocumentsRequest.pb(), BatchGetDocumentsResponse.pb()
 _COMMIT, _COMMITTED = CommitRequest.pb(), CommitResponse.pb()
 _EACH, _TOLD = BatchWriteRequest.pb(), BatchWriteResponse.pb()
+_QUERY, _QUERIED = RunQueryRequest.pb(), RunQueryResponse.pb()
 _WRITE = Write.pb()
+_EQUAL = StructuredQuery.FieldFilter.Operator.EQUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +86,57 @@ class Document:
 
     @classmethod
     def of(cls, found: DocumentSnapshot[Any]) -> Document:
-        """From what a query of the library gives."""
+        """The document of a snapshot, as the library's queries return it."""
         path = tuple(found.reference.path.split("/"))
-        return cls(path, found.to_dict() or {}, found.update_time)
+        fields = {name: _plain(value) for name, value in (found.to_dict() or {}).items()}
+        return cls(path, fields, found.update_time)
 
-    def known(self, kind: type) -> dict[str, Any]:
-        """The fields that the (slotted) type knows: another revision may have added some."""
-        names: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
-        return {name: self.fields[name] for name in names if name in self.fields}
+    def convert(self, shape: type[T]) -> T:
+        """The fields as a msgspec struct.
+
+        Ignores fields that the struct does not name, at every depth: a newer revision may have
+        added them. Raises DamagedDocumentError if a field is missing or of another type.
+        """
+        try:
+            return msgspec.convert(self.fields, shape)
+        except msgspec.ValidationError as error:
+            raise self.damaged(str(error)) from error
+
+    def damaged(self, reason: str) -> DamagedDocumentError:
+        return DamagedDocumentError("/".join(self.path), reason)
+
+
+def read_document(found: Document, read: Callable[[Document], T]) -> T:
+    """The document as ``read`` returns it. Raises nothing but UnusableDocumentError.
+
+    One document must never end the work on others, so an exception that its reader does not
+    expect counts as damage too.
+    """
+    try:
+        return read(found)
+    except UnusableDocumentError:
+        raise
+    except Exception as error:
+        raise found.damaged(f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def log_unusable(error: UnusableDocumentError) -> None:
+    damaged = isinstance(error, DamagedDocumentError)
+    logs.event(
+        "Document left out",
+        severity=logging.ERROR if damaged else logging.WARNING,
+        document=error.path,
+        reason=error.reason,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The id of a document that a query found, without its fields."""
+
+    id: str
+    age: timedelta
+    """Since the document was created, by the database's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +172,46 @@ class Documents:
                 path = wire.path(answer.found.name if found else answer.missing)
                 yield path, _document(path, answer.found) if found else None
 
+    def names(
+        self,
+        collection: str,
+        where: tuple[str, str],
+        after: str | None,
+        limit: int,
+        deadline: Deadline,
+    ) -> list[Name]:
+        """Of the documents with this value in this field, by id, after the id given.
+
+        A tenth of the processor time of a query through the library, which returns whole documents.
+        """
+        wire = self._wire
+        request = _QUERY(parent=wire.root[:-1])
+        query = request.structured_query
+        query.from_.add().collection_id = collection
+        query.select.fields.add().field_path = "__name__"
+        query.where.field_filter.field.field_path = where[0]
+        query.where.field_filter.op = _EQUAL
+        query.where.field_filter.value.string_value = where[1]
+        query.order_by.add().field.field_path = "__name__"
+        query.limit.value = limit
+        if after is not None:
+            place = query.start_at.values.add()
+            place.reference_value = f"{wire.root}{collection}/{after}"
+        with reading(), _google_errors():
+            timeout = deadline.timeout(CALL_SECONDS)
+            found = wire.run_query(request, timeout=timeout, metadata=wire.metadata)
+            return [_name(each) for each in found if each.HasField("document")]
+
     def commit(self, changes: Iterable[Change], deadline: Deadline) -> None:
-        """All changes or none; ConflictError where a document is not of the version given."""
+        """All changes or none.
+
+        Raises ConflictError if a document is not of the version that its change names.
+        """
         wire = self._wire
         request = _COMMIT(database=wire.database)
-        for change in changes:
-            wire.fill(request.writes.add(), change)
+        with _encoding_errors():
+            for change in changes:
+                wire.fill(request.writes.add(), change)
         with committing(), _google_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             wire.commit(request, timeout=timeout, metadata=wire.metadata)
@@ -117,25 +219,48 @@ class Documents:
     def prepared(self, change: Change) -> Any:  # noqa: ANN401 - made by protobuf, untyped
         """The change as Firestore takes it, for ``write_each``."""
         write = _WRITE()
-        self._wire.fill(write, change)
+        with _encoding_errors():
+            self._wire.fill(write, change)
         return write
 
-    def write_each(self, writes: Iterable[Any], deadline: Deadline) -> list[StoreError | None]:
-        """Each change on its own, in one request: None, or why it was not carried out.
+    def write_each(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
+        """Each change on its own: None, or the error that a commit of it alone would have raised.
 
-        Of different documents, 500 at most. What is raised is true of all. Whose time it is, is for
-        those to say who wait for it.
+        At most 500 changes, of different documents, in one request. If Firestore rejects that
+        request for good, it is divided until only the change to blame fails. Any other error of a
+        request is raised. The caller decides which deadline applies.
         """
+        try:
+            return self._write_together(writes, deadline)
+        except StoreRejectedError as error:
+            if len(writes) == 1:
+                return [error]
+        half = len(writes) // 2
+        return [
+            *self._write_part(writes[:half], deadline),
+            *self._write_part(writes[half:], deadline),
+        ]
+
+    def _write_part(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
+        """As ``write_each``, but returns every error: the other part may be written."""
+        try:
+            return self.write_each(writes, deadline)
+        except DeadlineExceededError:
+            return [StoreUnavailableError("no time left to begin")] * len(writes)
+        except StoreError as error:
+            return [error] * len(writes)
+
+    def _write_together(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
         wire = self._wire
         request = _EACH(database=wire.database, writes=writes)
         with commit_errors(), _google_errors():
             timeout = deadline.timeout(CALL_SECONDS)
-            answer = wire.batch_write(request, timeout=timeout, metadata=wire.metadata)
-        return [_error_of(status) for status in answer.status]
+            response = wire.batch_write(request, timeout=timeout, metadata=wire.metadata)
+        return [_error_of(status) for status in response.status]
 
 
 def _error_of(status: Any) -> StoreError | None:  # noqa: ANN401 - made by protobuf, untyped
-    """What a commit of that change alone would have raised."""
+    """The error that a commit of that change alone would have raised."""
     if status.code == grpc.StatusCode.OK.value[0]:
         return None
     try:
@@ -143,6 +268,15 @@ def _error_of(status: Any) -> StoreError | None:  # noqa: ANN401 - made by proto
             raise google_errors.from_grpc_status(status.code, status.message)  # type: ignore[no-untyped-call]
     except StoreError as error:
         return error
+
+
+@contextmanager
+def _encoding_errors() -> Iterator[None]:
+    """A value that Firestore has no type for is rejected before it is sent."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise StoreRejectedError(f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager
@@ -164,6 +298,7 @@ class _Wire(NamedTuple):
     batch_get: grpc.UnaryStreamMultiCallable[Any, Any]
     commit: grpc.UnaryUnaryMultiCallable[Any, Any]
     batch_write: grpc.UnaryUnaryMultiCallable[Any, Any]
+    run_query: grpc.UnaryStreamMultiCallable[Any, Any]
     metadata: tuple[tuple[str, str], ...]
     database: str
     root: str
@@ -177,6 +312,7 @@ class _Wire(NamedTuple):
             channel.unary_stream(f"{_SERVICE}/BatchGetDocuments", *_codec(_READ, _FOUND)),
             channel.unary_unary(f"{_SERVICE}/Commit", *_codec(_COMMIT, _COMMITTED)),
             channel.unary_unary(f"{_SERVICE}/BatchWrite", *_codec(_EACH, _TOLD)),
+            channel.unary_stream(f"{_SERVICE}/RunQuery", *_codec(_QUERY, _QUERIED)),
             (*client._rpc_metadata, routing),  # noqa: SLF001
             database,
             f"{database}/documents/",
@@ -191,12 +327,19 @@ class _Wire(NamedTuple):
         if change.replaces is None:
             write.current_document.exists = False
         else:
+            write.update_mask.SetInParent()  # without a mask the other fields would be deleted
             write.update_mask.field_paths.extend(change.fields)
             write.current_document.update_time.CopyFrom(_timestamp(change.replaces))
 
 
 def _codec(request: Any, answer: Any) -> tuple[Any, Any]:  # noqa: ANN401 - made by protobuf, untyped
     return request.SerializeToString, answer.FromString
+
+
+def _name(found: Any) -> Name:  # noqa: ANN401 - made by protobuf, untyped
+    document = found.document
+    age = found.read_time.ToDatetime() - document.create_time.ToDatetime()
+    return Name(document.name.rpartition("/")[2], age)
 
 
 def _document(path: Path, found: Any) -> Document:  # noqa: ANN401 - made by protobuf, untyped
@@ -236,13 +379,22 @@ def _decode(value: Any) -> Any:  # noqa: ANN401 - the same
     kind = value.WhichOneof("value_type")
     if kind == "null_value":
         return None
+    if kind is None:
+        return UNKNOWN_VALUE
     if kind == "timestamp_value":
-        return DatetimeWithNanoseconds.from_timestamp_pb(value.timestamp_value)
+        return value.timestamp_value.ToDatetime(UTC)
     if kind == "map_value":
         return {name: _decode(each) for name, each in value.map_value.fields.items()}
     if kind == "array_value":
         return [_decode(each) for each in value.array_value.values]
     return getattr(value, kind)
+
+
+def _plain(value: object) -> object:
+    """Msgspec converts a datetime, and no subclass of it."""
+    if isinstance(value, datetime):
+        return datetime.combine(value.date(), value.timetz())
+    return value
 
 
 def _timestamp(time: datetime) -> Timestamp:

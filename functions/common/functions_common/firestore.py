@@ -27,6 +27,7 @@ from functions_common.store_errors import (  # noqa: E402
     AlreadyThereError,
     ConflictError,
     OutcomeUnknownError,
+    StoreRejectedError,
     StoreUnavailableError,
 )
 
@@ -47,11 +48,17 @@ _CONFLICTS = (
     google_errors.FailedPrecondition,
     google_errors.NotFound,
 )
-_REFUSALS = (
+_DENIED = (
     google_errors.Unauthenticated,
     google_errors.PermissionDenied,
     google_errors.ResourceExhausted,
 )
+_REJECTED = (
+    google_errors.InvalidArgument,
+    google_errors.OutOfRange,
+    google_errors.MethodNotImplemented,
+)
+"""The request itself is invalid: the same request gets the same status for ever."""
 
 
 class Connection:
@@ -116,6 +123,8 @@ def reading() -> Iterator[None]:
     try:
         with activity.part("firestore"):
             yield
+    except _REJECTED as error:
+        raise _rejected(error) from error
     except (google_errors.GoogleAPICallError, GoogleAuthError) as error:
         raise _unavailable(error) from error
 
@@ -136,7 +145,9 @@ def commit_errors() -> Iterator[None]:
         raise AlreadyThereError(str(error)) from error
     except _CONFLICTS as error:
         raise ConflictError(str(error)) from error
-    except (*_REFUSALS, GoogleAuthError) as error:
+    except _REJECTED as error:
+        raise _rejected(error) from error
+    except (*_DENIED, GoogleAuthError) as error:
         raise _unavailable(error) from error
     except google_errors.GoogleAPICallError as error:
         logs.event(
@@ -150,6 +161,11 @@ def commit_errors() -> Iterator[None]:
 def _unavailable(error: Exception) -> StoreUnavailableError:
     logs.event("Firestore unavailable", severity=logging.WARNING, error=_short(error))
     return StoreUnavailableError(str(error))
+
+
+def _rejected(error: Exception) -> StoreRejectedError:
+    logs.event("Firestore rejected a request", severity=logging.WARNING, error=_short(error))
+    return StoreRejectedError(str(error))
 
 
 def _short(error: Exception) -> str:

@@ -8,17 +8,18 @@ knows how to turn one into a message.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.cloud.firestore_v1.types import RunQueryRequest, RunQueryResponse
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
-from functions_common.documents import Document, _document, _google_errors
+from functions_common.documents import Document, _document, _google_errors, log_unusable
 from functions_common.firestore import reading
+from functions_common.store_errors import UnusableDocumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from google.cloud.firestore import Client, Query
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from functions_common.deadlines import Deadline
     from functions_common.firestore import Connection
     from functions_common.turns import Turns
+
+T = TypeVar("T")
 
 _RUN_QUERY = "/google.firestore.v1.Firestore/RunQuery"
 _REQUEST, _RESPONSE = RunQueryRequest.pb(), RunQueryResponse.pb()
@@ -44,12 +47,35 @@ class Queries:
         self._turns = turns
         self._run: Any = None
 
-    def run(self, query: Query, deadline: Deadline) -> list[Found]:
-        """The documents, in the query's order.
+    def page(
+        self,
+        query: Query,
+        limit: int,
+        read: Callable[[Found], T],
+        deadline: Deadline,
+        *,
+        ordered_by: str | None = None,
+    ) -> list[T]:
+        """The first ``limit`` documents of a query, ordered by the field, if any, and the name.
 
+        A document for which ``read`` raises UnusableDocumentError is logged and left out, and the
+        page is filled with the documents after it: a short page is the last one.
         The caller's deadline is the only limit of time: a page is a long stream of messages.
         Raises TooManyListsError if there was no turn.
         """
+        page: list[T] = []
+        while True:
+            found = self._received(query.limit(limit), deadline)
+            page += _usable(found, read)
+            if len(page) >= limit or len(found) < limit:
+                return page[:limit]
+            last = found[-1].document
+            place: dict[str, object] = {"__name__": self._connection.client.document(*last.path)}
+            if ordered_by is not None:
+                place[ordered_by] = last.fields[ordered_by]
+            query = query.start_after(place)
+
+    def _received(self, query: Query, deadline: Deadline) -> list[Found]:
         client = self._connection.client
         parent, _ = query._parent._parent_info()  # noqa: SLF001 - as Query.stream does
         request = _REQUEST(parent=parent, structured_query=query._to_protobuf()._pb)  # noqa: SLF001
@@ -65,6 +91,14 @@ class Queries:
             channel = client._firestore_api.transport.grpc_channel  # noqa: SLF001
             self._run = channel.unary_stream(_RUN_QUERY, _REQUEST.SerializeToString, bytes)
         return self._run
+
+
+def _usable(found: Iterable[Found], read: Callable[[Found], T]) -> Iterator[T]:
+    for each in found:
+        try:
+            yield read(each)
+        except UnusableDocumentError as error:
+            log_unusable(error)
 
 
 def _metadata(client: Client) -> tuple[tuple[str, str], ...]:

@@ -19,7 +19,12 @@ from functions_common.deadlines import DeadlineExceededError
 from functions_common.dispatch import route
 from functions_common.observing import Requests
 from functions_common.problems import Problem
-from functions_common.store_errors import StoreError
+from functions_common.store_errors import (
+    DamagedDocumentError,
+    NewerDocumentError,
+    StoreError,
+    StoreRejectedError,
+)
 from functions_common.turns import TooManyListsError
 
 if TYPE_CHECKING:
@@ -140,6 +145,20 @@ def _unexpected(error: Exception) -> Problem:
     )
 
 
+def _rejected(error: StoreRejectedError) -> Problem:
+    logs.exception("The database rejected a request for good", error)
+    detail = (
+        "The database rejected this request for good and changed nothing; repeating it cannot"
+        " succeed. It has been logged."
+    )
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "rejected-by-database")
+
+
+def _damaged(error: DamagedDocumentError) -> Problem:
+    logs.exception("Damaged document", error, document=error.path, reason=error.reason)
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error), "damaged-document")
+
+
 _COMMON_PROBLEMS: ProblemTable = {
     problems.RequestError: lambda error: error.problem(),
     HTTPException: _http_problem,
@@ -149,6 +168,9 @@ _COMMON_PROBLEMS: ProblemTable = {
     ),
     ForbiddenError: lambda error: Problem(HTTPStatus.FORBIDDEN, str(error)),
     TooManyListsError: lambda error: problems.unavailable(f"{error}; try again."),
+    StoreRejectedError: _rejected,
+    DamagedDocumentError: _damaged,
+    NewerDocumentError: problem(HTTPStatus.CONFLICT, "newer-revision"),
     StoreError: lambda _: problems.unavailable("The database cannot be reached; try again."),
     DeadlineExceededError: lambda _: problems.unavailable("There was no time left; try again."),
     Exception: _unexpected,

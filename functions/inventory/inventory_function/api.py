@@ -46,17 +46,33 @@ _ALL_OR_NONE = {
 }
 
 
-def _settling(
-    verb: str, summary: str, unavailable: tuple[ProblemType, ...] = _UNAVAILABLE
-) -> Operation:
+_NEWER_REVISION = ProblemType(
+    HTTPStatus.CONFLICT,
+    "newer-revision",
+    "Only a newer revision of inventory knows its status; nothing was changed",
+)
+
+
+_ONE_IS_LEFT = (
+    replace(_UNKNOWN_PRODUCT, meaning="To one id: a product of the reservation is missing"),
+    replace(_NEWER_REVISION, meaning="To one id: only a newer revision knows its status"),
+)
+
+
+def _settling(verb: str, summary: str, body: type = wire.IdsBody) -> Operation:
     return Operation(
         verb,
         "POST",
         f"/reservations:{verb}",
         summary,
-        {HTTPStatus.OK: Answer("Each as it is afterwards", wire.ReservationsAnswer)},
-        problems=unavailable,
-        body=wire.IdsBody,
+        {
+            HTTPStatus.OK: Answer(
+                "Each afterwards; `problems` names those that were left as they were",
+                wire.ReservationsAnswer,
+            )
+        },
+        problems=(*_ONE_IS_LEFT, *_UNAVAILABLE),
+        body=body,
         role=ORDER,
     )
 
@@ -181,6 +197,7 @@ OPERATIONS = (
                 "reservation-mismatch",
                 "It exists with other lines",
             ),
+            _NEWER_REVISION,
             *_UNAVAILABLE,
         ),
         parameters=(_RESERVATION_ID,),
@@ -194,7 +211,7 @@ OPERATIONS = (
         "/reservations/{reservation_id}",
         "A reservation",
         {HTTPStatus.OK: Answer("As it is now", wire.ReservationAnswer)},
-        problems=(TEMPORARILY_UNAVAILABLE,),
+        problems=(_NEWER_REVISION, TEMPORARILY_UNAVAILABLE),
         parameters=(_RESERVATION_ID,),
         role=ORDER,
     ),
@@ -219,7 +236,7 @@ OPERATIONS = (
     _settling(
         "confirm",
         "Their orders exist: held becomes confirmed; unknown ids are left out",
-        (TEMPORARILY_UNAVAILABLE,),
+        wire.ConfirmBody,
     ),
     _settling("release", "Give the stock back; an unknown id can never be held afterwards"),
     _settling("consume", "The goods have left; unknown ids are left out"),

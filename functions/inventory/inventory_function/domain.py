@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
 MAX_IDS = 50
-"""Reservations in one call; a bound on the size of its commit."""
+"""Reservations that one call releases or consumes: it reads all their products."""
+MAX_CONFIRMED = 250
+"""Reservations that one call confirms: it reads nothing else. All ids fit into a body."""
 MAX_PRICE = 10**12
 """In minor units."""
 
@@ -275,6 +277,15 @@ class Movement:
     available: int = 0
     reserved: int = 0
     shipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A document that exists and that no operation may rest on: damaged, or a newer revision's."""
+
+    key: Key
+    error: Exception
+    """Raised to each operation that needs the document."""
 
 
 Entity = Product | Reservation | Adjustment

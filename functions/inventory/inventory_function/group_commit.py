@@ -17,7 +17,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from functions_common import activity, logs
-from functions_common.store_errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from functions_common.store_errors import (
+    OutcomeUnknownError,
+    StoreError,
+    StoreRejectedError,
+    StoreUnavailableError,
+)
 from inventory_function.operations import Stock
 from inventory_function.transactions import LEAST_LEFT, MAX_DOCUMENTS, Outcome, Transactions
 
@@ -221,20 +226,36 @@ class GroupCommit:
         return [entry for entry in group if entry.left]
 
     def _try(self, parts: list[_Part], deadline: Deadline) -> None:
+        """One commit; or several, if one of the operations makes the commit of all impossible.
+
+        Raises a StoreError that says nothing about a single operation: then those without an
+        outcome can be tried again.
+        """
         operations = [entry.operations[place] for entry, place in parts]
         try:
             outcomes = self._transactions.carry_out(operations, deadline)
+        except StoreRejectedError as error:
+            self._try_apart(parts, error, deadline)
+            return
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it reaches whom it concerns
-            if len(parts) > 1:  # one of them is to blame, and the others need not suffer
-                half = len(parts) // 2
-                self._try(parts[:half], deadline)
-                self._try(parts[half:], deadline)
-                return
-            outcomes = [Outcome(refusal=error)]
+        except Exception as error:  # noqa: BLE001 - it must reach its own request, and no other
+            self._try_apart(parts, error, deadline)
+            return
         for (entry, place), outcome in zip(parts, outcomes, strict=False):
             entry.outcomes[place] = outcome
+
+    def _try_apart(self, parts: list[_Part], error: Exception, deadline: Deadline) -> None:
+        """One operation is to blame: halve until it fails alone and the others are committed."""
+        if len(parts) > 1:
+            half = len(parts) // 2
+            self._try(parts[:half], deadline)
+            self._try(parts[half:], deadline)
+            return
+        ((entry, place),) = parts
+        if entry.unknown:
+            error = OutcomeUnknownError(str(error))
+        entry.outcomes[place] = Outcome(refusal=error)
 
 
 def _give_up(group: list[_Entry], leader: _Entry, error: StoreError) -> list[_Entry]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Response, request
+from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
-from functions_common import activity, paging, parsing, problems, turns, web
+from functions_common import activity, logs, paging, parsing, problems, turns, web
 from functions_common.callers import Callers
 from functions_common.encoding import timestamp
 from functions_common.firestore import Connection
@@ -23,12 +25,12 @@ from inventory_function.service import Inventory
 from inventory_function.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from flask import Flask
 
-    from inventory_function.domain import RecordedReservation, Reservation
+    from inventory_function.domain import RecordedReservation
     from inventory_function.settings import Settings
     from inventory_function.transactions import Outcome
 
@@ -146,13 +148,16 @@ class _Views:
         return web.answer(wire.ReservationAnswer.of(found))
 
     def confirm(self) -> Response:
-        return _for_ids(self._inventory.confirm)
+        ids = parsing.body(request, wire.ConfirmBody).checked()
+        return _settled(ids, self._inventory.confirm(ids))
 
     def release(self) -> Response:
-        return _for_ids(self._inventory.release)
+        ids = parsing.body(request, wire.IdsBody).checked()
+        return _settled(ids, self._inventory.release(ids))
 
     def consume(self) -> Response:
-        return _for_ids(self._inventory.consume)
+        ids = parsing.body(request, wire.IdsBody).checked()
+        return _settled(ids, self._inventory.consume(ids))
 
 
 def _place_in_ledger(entry: Adjustment | RecordedReservation) -> list[str]:
@@ -165,11 +170,31 @@ def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
     return paging.place_of_id(parts) if len(parts) == 1 else paging.place_in_time(parts)
 
 
-def _for_ids(use_case: Callable[[tuple[str, ...]], list[Reservation]]) -> Response:
-    ids = parsing.body(request, wire.IdsBody).checked()
+def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
+    """Each reservation afterwards, and a problem for each that was left as it was.
+
+    If the request names one reservation only, its problem is the response.
+    """
     activity.note(reservation_ids=ids[:MOST_NOTED])
-    reservations = use_case(ids)
-    return web.answer(wire.ReservationsAnswer([*map(wire.ReservationAnswer.of, reservations)]))
+    outcomes = dict(zip(ids, results, strict=True))
+    failed = {each: outcome.refusal for each, outcome in outcomes.items() if outcome.refusal}
+    for reservation_id, error in failed.items():
+        reason = f"{type(error).__name__}: {error}"[:300]
+        logs.event(
+            "Reservation left as it was",
+            severity=logging.WARNING,
+            reservation_id=reservation_id,
+            reason=reason,
+        )
+    if len(ids) == 1 and failed:
+        raise failed[ids[0]]
+    settled = [outcome.answer for outcome in outcomes.values() if outcome.answer is not None]
+    problems = [
+        wire.NotSettled(reservation_id, wire.ProblemAnswer(**web.problem_body(error, PROBLEMS)))
+        for reservation_id, error in failed.items()
+    ]
+    reservations = [*map(wire.ReservationAnswer.of, settled)]
+    return web.answer(wire.ReservationsAnswer(reservations, problems or UNSET))
 
 
 def _answered(reservation_id: str, outcome: Outcome) -> wire.ReserveAnswer:

@@ -24,13 +24,14 @@ from inventory_function.domain import (
     ShortLine,
     StockError,
     UnknownProductsError,
+    Unusable,
     adjustment_key,
     product_key,
     reservation_key,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from inventory_function.domain import Entity, Key, Line
@@ -59,14 +60,14 @@ class Stock:
         self.hopeful = hopeful
         self.disappointed = False
         """Hope was in vain, or would have been."""
-        self._read: dict[Key, tuple[Entity | None, datetime | None]] = {}
+        self._read: dict[Key, tuple[Entity | Unusable | None, datetime | None]] = {}
         self._changed: dict[Key, Entity] = {}
 
     def __contains__(self, key: Key) -> bool:
         return key in self._read
 
-    def add(self, key: Key, entity: Entity | None, version: datetime | None) -> None:
-        """Take in a document as read; both are None where there is none."""
+    def add(self, key: Key, entity: Entity | Unusable | None, version: datetime | None) -> None:
+        """Take in a document as read; both are None if there is none."""
         self._read[key] = entity, version
         self._changed.pop(key, None)
 
@@ -111,11 +112,21 @@ class Stock:
     def adjustment(self, product_id: str, adjustment_id: str) -> Adjustment | None:
         return cast("Adjustment | None", self._now(adjustment_key(product_id, adjustment_id)))
 
+    def held_lines(self, reservation_id: str) -> tuple[PricedLine, ...]:
+        """The lines whose units count as reserved; none if that cannot be known (yet)."""
+        key = reservation_key(reservation_id)
+        found = self._changed.get(key) or self._read.get(key, (None,))[0]
+        return found.lines if isinstance(found, Reservation) and found.status.live else ()
+
     def _known(self, key: Key) -> bool:
         return key in self._changed or key in self._read
 
     def _now(self, key: Key) -> Entity | None:
-        return self._changed[key] if key in self._changed else self._read[key][0]
+        """The document with the changes decided so far. Raises the error of an unusable one."""
+        found = self._changed[key] if key in self._changed else self._read[key][0]
+        if isinstance(found, Unusable):
+            raise found.error
+        return found
 
 
 class Operation(Protocol[T_co]):
@@ -203,96 +214,91 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give the units back. An id that is not known is marked, so that a late ``Reserve`` fails.
+    """Give the units back. An unknown id is marked as released, so that a late ``Reserve`` fails.
 
-    Answers every reservation as it is afterwards; a consumed one stays consumed.
+    The result is the reservation afterwards; a consumed one stays consumed.
     """
 
-    reservation_ids: tuple[str, ...]
+    reservation_id: str
     currency: str
 
     def needs(self, stock: Stock) -> Iterable[Key]:
-        return _needs_of_live(self.reservation_ids, stock)
+        return _needs_of_held(self.reservation_id, stock)
 
-    def decide(self, stock: Stock) -> list[Reservation]:
-        _check_products(self.reservation_ids, stock)
-        return [self._release(stock, reservation_id) for reservation_id in self.reservation_ids]
-
-    def _release(self, stock: Stock, reservation_id: str) -> Reservation:
-        found = stock.reservation(reservation_id)
-        if found and not found.status.live:
-            return found
-        if found:
-            for line in found.lines:
-                stock.put(stock.known_product(line.product_id).give_back(line.quantity))
-            released = replace(found, status=ReservationStatus.RELEASED)
-        else:
-            released = Reservation(reservation_id, ReservationStatus.RELEASED, self.currency)
-        stock.put(released)
-        return released
+    def decide(self, stock: Stock) -> Reservation:
+        found = stock.reservation(self.reservation_id)
+        if found is None:
+            mark = Reservation(self.reservation_id, ReservationStatus.RELEASED, self.currency)
+            stock.put(mark)
+            return mark
+        return _settle(found, ReservationStatus.RELEASED, Product.give_back, stock)
 
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """The order exists: held becomes confirmed. Nothing else changes; unknown ids are left out."""
+    """The order exists: held becomes confirmed, and nothing else changes.
 
-    reservation_ids: tuple[str, ...]
+    The result is the reservation afterwards; None if the id is unknown.
+    """
+
+    reservation_id: str
 
     def needs(self, stock: Stock) -> Iterable[Key]:  # noqa: ARG002
-        return map(reservation_key, self.reservation_ids)
+        yield reservation_key(self.reservation_id)
 
-    def decide(self, stock: Stock) -> list[Reservation]:
-        answer = []
-        for found in filter(None, map(stock.reservation, self.reservation_ids)):
-            confirmed = found
-            if found.status is ReservationStatus.HELD:
-                confirmed = replace(found, status=ReservationStatus.CONFIRMED)
-                stock.put(confirmed)
-            answer.append(confirmed)
-        return answer
+    def decide(self, stock: Stock) -> Reservation | None:
+        found = stock.reservation(self.reservation_id)
+        if found is None or found.status is not ReservationStatus.HELD:
+            return found
+        confirmed = replace(found, status=ReservationStatus.CONFIRMED)
+        stock.put(confirmed)
+        return confirmed
 
 
 @dataclass(frozen=True, slots=True)
 class Consume:
-    """The goods have left: reserved becomes shipped. Unknown ids are left out of the answer."""
+    """The goods have left: reserved becomes shipped.
 
-    reservation_ids: tuple[str, ...]
+    The result is the reservation afterwards; None if the id is unknown.
+    """
+
+    reservation_id: str
 
     def needs(self, stock: Stock) -> Iterable[Key]:
-        return _needs_of_live(self.reservation_ids, stock)
+        return _needs_of_held(self.reservation_id, stock)
 
-    def decide(self, stock: Stock) -> list[Reservation]:
-        _check_products(self.reservation_ids, stock)
-        answer = []
-        for found in filter(None, map(stock.reservation, self.reservation_ids)):
-            consumed = found
-            if found.status.live:
-                for line in found.lines:
-                    stock.put(stock.known_product(line.product_id).ship(line.quantity))
-                consumed = replace(found, status=ReservationStatus.CONSUMED)
-                stock.put(consumed)
-            answer.append(consumed)
-        return answer
+    def decide(self, stock: Stock) -> Reservation | None:
+        found = stock.reservation(self.reservation_id)
+        if found is None:
+            return None
+        return _settle(found, ReservationStatus.CONSUMED, Product.ship, stock)
 
 
-def _needs_of_live(reservation_ids: tuple[str, ...], stock: Stock) -> Iterator[Key]:
-    """Reservations first; once they are read, the products whose units they hold."""
-    keys = [reservation_key(reservation_id) for reservation_id in reservation_ids]
-    yield from keys
-    if all(key in stock for key in keys):
-        yield from map(product_key, _products_held(reservation_ids, stock))
+def _needs_of_held(reservation_id: str, stock: Stock) -> Iterator[Key]:
+    """The reservation first; once it is read, the products whose units it holds."""
+    yield reservation_key(reservation_id)
+    for line in stock.held_lines(reservation_id):
+        yield product_key(line.product_id)
 
 
-def _products_held(reservation_ids: tuple[str, ...], stock: Stock) -> Iterator[str]:
-    for found in filter(None, map(stock.reservation, reservation_ids)):
-        if found.status.live:
-            yield from (line.product_id for line in found.lines)
-
-
-def _check_products(reservation_ids: tuple[str, ...], stock: Stock) -> None:
-    """Before anything changes: a reservation of a product that is gone is damage, not an order."""
-    for product_id in _products_held(reservation_ids, stock):
-        stock.known_product(product_id)
+def _settle(
+    found: Reservation,
+    status: ReservationStatus,
+    move: Callable[[Product, int], Product],
+    stock: Stock,
+) -> Reservation:
+    """Move the units of a live reservation, all lines or none."""
+    if not found.status.live:
+        return found
+    moved: dict[str, Product] = {}
+    for line in found.lines:
+        product = moved.get(line.product_id) or stock.known_product(line.product_id)
+        moved[line.product_id] = move(product, line.quantity)
+    for product in moved.values():
+        stock.put(product)
+    settled = replace(found, status=status)
+    stock.put(settled)
+    return settled
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,29 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from functions_common.deadlines import Deadline
-    from inventory_function.domain import Adjustment, Entity, Key, Product, RecordedReservation
+    from inventory_function.domain import (
+        Adjustment,
+        Entity,
+        Key,
+        Product,
+        RecordedReservation,
+        Unusable,
+    )
 
 
 class StockStore(Protocol):
     def read(
         self, keys: Collection[Key], deadline: Deadline
-    ) -> Iterable[tuple[Key, Entity | None, datetime | None]]:
-        """Every document at one moment, with its version; both None where there is none."""
+    ) -> Iterable[tuple[Key, Entity | Unusable | None, datetime | None]]:
+        """Every document at one moment, with its version; both None if there is none."""
 
     def commit(self, changes: Iterable[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
         """All changes or none; ConflictError where a document is not of the version given."""
 
 
 class CatalogueStore(StockStore, Protocol):
-    def get(self, key: Key, deadline: Deadline) -> Entity | None: ...
+    def get(self, key: Key, deadline: Deadline) -> Entity | None:
+        """Raises UnusableDocumentError for a document that is damaged or a newer revision's."""
 
     def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
         """By id, beginning after the one given."""

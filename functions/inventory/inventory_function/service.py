@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from functions_common import activity
 from functions_common.encoding import digest_id
 from inventory_function.domain import (
+    MAX_CONFIRMED,
     OPERATOR,
     Product,
     Reservation,
@@ -19,7 +20,6 @@ from inventory_function.domain import (
 )
 from inventory_function.group_commit import MAX_WAITING, GroupCommit
 from inventory_function.operations import Adjust, Confirm, Consume, PutProduct, Release, Reserve
-from inventory_function.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from inventory_function.domain import Adjustment, Line, RecordedReservation
     from inventory_function.ports import CatalogueStore
     from inventory_function.transactions import Outcome
+
+
+MAX_CONFIRMATIONS_WAITING = 4 * MAX_CONFIRMED
+"""Nothing waits for them but sweeps, which have several calls under way."""
 
 
 class Inventory:
@@ -40,7 +44,7 @@ class Inventory:
     ) -> None:
         self._store = store
         self._group = GroupCommit(store, max_waiting)
-        self._ungrouped = Transactions(store)
+        self._confirmations = GroupCommit(store, MAX_CONFIRMATIONS_WAITING)
         self.currency = currency
         self._deadline_seconds = deadline_seconds
 
@@ -130,18 +134,22 @@ class Inventory:
         found = self._store.get(reservation_key(reservation_id), self._deadline())
         return found if isinstance(found, Reservation) else None
 
-    def release(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
-        return self._group.run(Release(reservation_ids, self.currency), self._deadline())
+    def release(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
+        """The outcome of each, in order: one that cannot be released fails alone."""
+        operations = [Release(each, self.currency) for each in reservation_ids]
+        return self._group.run_all(operations, self._deadline())
 
-    def confirm(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
-        """In a transaction of its own: it changes no product, so it contends with nobody."""
-        operations = [Confirm(reservation_ids)]
-        (outcome,) = self._ungrouped.carry_out(operations, self._deadline())
-        confirmed: list[Reservation] = outcome.result()
-        return confirmed
+    def confirm(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
+        """The outcome of each, in order.
 
-    def consume(self, reservation_ids: tuple[str, ...]) -> list[Reservation]:
-        return self._group.run(Consume(reservation_ids), self._deadline())
+        In commits of their own: confirmations change no product, so they contend with nothing.
+        """
+        operations = [Confirm(each) for each in reservation_ids]
+        return self._confirmations.run_all(operations, self._deadline())
+
+    def consume(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
+        """The outcome of each, in order."""
+        return self._group.run_all([*map(Consume, reservation_ids)], self._deadline())
 
     def _deadline(self) -> Deadline:
         return activity.deadline(self._deadline_seconds)

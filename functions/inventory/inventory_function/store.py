@@ -7,20 +7,32 @@ reservations/{reservation_id}                     what an attempt at an order ho
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common.documents import Change, Documents
-from functions_common.queries import Queries
+from functions_common import parsing
+from functions_common.documents import (
+    Change,
+    Document,
+    Documents,
+    log_unusable,
+    read_document,
+)
+from functions_common.queries import Found, Queries
+from functions_common.store_errors import NewerDocumentError, UnusableDocumentError
 from functions_common.turns import Turns
 from inventory_function.domain import (
+    OPERATOR,
     Adjustment,
     PricedLine,
     Product,
     RecordedReservation,
     Reservation,
     ReservationStatus,
+    Unusable,
     adjustment_key,
     product_key,
     reservation_key,
@@ -51,12 +63,12 @@ class Store:
 
     def read(
         self, keys: Collection[Key], deadline: Deadline
-    ) -> Iterator[tuple[Key, Entity | None, datetime | None]]:
+    ) -> Iterator[tuple[Key, Entity | Unusable | None, datetime | None]]:
         for key, found in self._documents.read(keys, deadline):
             if found is None:
                 yield key, None, None
             else:
-                yield key, to_entity(found), found.update_time
+                yield key, _entity_or_unusable(found), found.update_time
 
     def commit(self, changes: Iterable[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
         self._documents.commit(
@@ -65,14 +77,16 @@ class Store:
         )
 
     def get(self, key: Key, deadline: Deadline) -> Entity | None:
-        ((_, entity, _),) = self.read([key], deadline)
-        return entity
+        ((_, found),) = self._documents.read([key], deadline)
+        return None if found is None else read_document(found, to_entity)
 
     def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
-        query = self._client.collection("products").order_by("__name__").limit(limit)
+        query = self._client.collection("products").order_by("__name__")
         if after is not None:
             query = query.start_after({"__name__": self._reference(product_key(after))})
-        return [_to_product(found) for found, _ in self._queries.run(query, deadline)]
+        return self._queries.page(
+            query, limit, lambda found: read_document(found.document, _to_product), deadline
+        )
 
     def adjustments(
         self,
@@ -82,48 +96,112 @@ class Store:
         deadline: Deadline,
     ) -> list[Adjustment]:
         collection = self._reference(product_key(product_id)).collection("adjustments")
-        query = (
-            collection.order_by("created_at", direction=Query.DESCENDING)
-            .order_by("__name__", direction=Query.DESCENDING)
-            .limit(limit)
+        query = collection.order_by("created_at", direction=Query.DESCENDING).order_by(
+            "__name__", direction=Query.DESCENDING
         )
         if after is not None:
             reference = self._reference(adjustment_key(product_id, after[1]))
             query = query.start_after({"created_at": after[0], "__name__": reference})
-        return [_to_adjustment(found) for found, _ in self._queries.run(query, deadline)]
+        return self._queries.page(
+            query,
+            limit,
+            lambda found: read_document(found.document, _to_adjustment),
+            deadline,
+            ordered_by="created_at",
+        )
 
     def reservations_of(
         self, product_id: str, after: str | None, limit: int, deadline: Deadline
     ) -> list[RecordedReservation]:
         holding = FieldFilter("product_ids", "array_contains", product_id)
         query = self._client.collection("reservations").where(filter=holding)
-        query = query.order_by("__name__").limit(limit)
+        query = query.order_by("__name__")
         if after is not None:
             query = query.start_after({"__name__": self._reference(reservation_key(after))})
-        return [
-            RecordedReservation(_to_reservation(found), created, found.update_time)
-            for found, created in self._queries.run(query, deadline)
-        ]
+        return self._queries.page(query, limit, _to_recorded, deadline)
 
     def _reference(self, key: Key) -> DocumentReference:
         return self._client.document(*key)
 
 
+class _ProductFields(msgspec.Struct):
+    """As stored. A field with a default may be missing: an older revision did not write it."""
+
+    name: str
+    price: int
+    currency: str
+    active: bool = True
+    available: int = 0
+    reserved: int = 0
+    shipped: int = 0
+
+
+class _ReservationFields(msgspec.Struct):
+    status: str
+    currency: str
+    lines: tuple[PricedLine, ...] = ()
+    nonce: str = ""
+
+
+class _AdjustmentFields(msgspec.Struct):
+    delta: int
+    reason: str
+    created_at: datetime
+    available: int
+    nonce: str = ""
+    reference: str | None = None
+    actor: str = OPERATOR
+
+
 def _to_product(found: Document) -> Product:
-    return Product(product_id=found.id, updated_at=found.update_time, **found.known(Product))
+    fields = found.convert(_ProductFields)
+    return Product(
+        found.id,
+        fields.name,
+        fields.price,
+        fields.currency,
+        fields.active,
+        fields.available,
+        fields.reserved,
+        fields.shipped,
+        found.update_time,
+    )
 
 
 def _to_reservation(found: Document) -> Reservation:
-    fields = found.known(Reservation)
-    lines = tuple(PricedLine(**line) for line in fields.pop("lines"))
-    status = ReservationStatus(fields.pop("status"))
-    return Reservation(found.id, status, lines=lines, **fields)
+    """Raises NewerDocumentError if this revision does not know the status."""
+    fields = found.convert(_ReservationFields)
+    if fields.status not in _STATUSES:
+        raise NewerDocumentError("/".join(found.path), fields.status)
+    for number, line in enumerate(fields.lines):
+        if line.quantity < 1 or not parsing.is_id(line.product_id):
+            raise found.damaged(f"no such line can be reserved - at `$.lines[{number}]`")
+    status = _STATUSES[fields.status]
+    return Reservation(found.id, status, fields.currency, fields.lines, fields.nonce)
 
 
 def _to_adjustment(found: Document) -> Adjustment:
-    _, product_id, *_ = found.path
-    return Adjustment(adjustment_id=found.id, product_id=product_id, **found.known(Adjustment))
+    fields = found.convert(_AdjustmentFields)
+    return Adjustment(
+        found.id,
+        found.path[1],
+        fields.delta,
+        fields.reason,
+        fields.reference,
+        fields.created_at,
+        fields.available,
+        fields.nonce,
+        fields.actor,
+    )
 
+
+def _to_recorded(found: Found) -> RecordedReservation:
+    document = found.document
+    reservation = read_document(document, _to_reservation)
+    return RecordedReservation(reservation, found.created, document.update_time)
+
+
+_STATUSES = {status.value: status for status in ReservationStatus}
 
 _READERS: dict[str, Callable[[Document], Entity]] = {
     "products": _to_product,
@@ -134,6 +212,15 @@ _READERS: dict[str, Callable[[Document], Entity]] = {
 
 def to_entity(found: Document) -> Entity:
     return _READERS[found.path[-2]](found)
+
+
+def _entity_or_unusable(found: Document) -> Entity | Unusable:
+    """For a batch: an unusable document concerns the operations that need it, and no others."""
+    try:
+        return read_document(found, to_entity)
+    except UnusableDocumentError as error:
+        log_unusable(error)
+        return Unusable(found.path, error)
 
 
 def to_document(entity: Entity) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from functions_common.store_errors import (
     ConflictError,
     OutcomeUnknownError,
     StoreError,
+    StoreRejectedError,
     StoreUnavailableError,
+    UnusableDocumentError,
 )
 from inventory_function.domain import StockError
 from inventory_function.operations import NotReadError, Stock
@@ -30,8 +32,8 @@ MAX_DOCUMENTS = 500
 single operation may name more. A commit takes the longer the more it holds, and all in it wait."""
 DOCUMENT_BYTES = 3_000
 """The most that naming a document adds to a commit: 100 lines with the longest ids and names make
-a reservation of 1,200 bytes a line, and as much for its product. So 500 are within 1.5 MB, and 50
-reservations of 100 lines, the most that one request can release, within Firestore's 10 MiB."""
+a reservation of 1,200 bytes a line, and as much for its product. So 500 are within 1.5 MB, below
+Firestore's 10 MiB. Operations beyond them go into the next commit."""
 
 CONFLICT_PAUSE = 0.02
 """Seconds at most, before the next try after another process came first. It does not grow: whoever
@@ -58,7 +60,7 @@ class Outcome:
 
     answer: Any = None
     refusal: Exception | None = None
-    """A StockError; or, of an operation that nobody expected to fail, another."""
+    """A StockError, an UnusableDocumentError, or an error that was not expected."""
 
     def result(self) -> Any:  # noqa: ANN401 - of the operation's own type
         if self.refusal is not None:
@@ -73,12 +75,13 @@ class Transactions:
         """How many of the next transactions do without hope."""
 
     def carry_out(self, operations: Sequence[Operation[Any]], deadline: Deadline) -> list[Outcome]:
-        """Decide the operations in turn, commit once, and tell the outcome of each.
+        """Decide the operations in turn, commit once, and return the outcome of each.
 
-        Nothing is told before the commit that it rests on is known to be carried out. There may be
-        fewer outcomes than operations: the last ones were not begun, since they would make the
-        commit too large. Raises OutcomeUnknownError where a commit was sent and it is not known
-        what became of it; any other StoreError means that nothing was written.
+        Returns only once the commit is known to be carried out. There may be fewer outcomes than
+        operations: the last ones were not begun, because they would make the commit too large.
+        Raises OutcomeUnknownError if a commit was sent and its outcome is not known; any other
+        StoreError means that nothing was written. StoreRejectedError is the fault of one of the
+        operations, and is not retried.
         """
         failure: StoreError = StoreUnavailableError("no time left to begin")
         unknown = False
@@ -95,6 +98,9 @@ class Transactions:
                 failure = error
             except OutcomeUnknownError as error:
                 failure, unknown, hopeful = error, True, False
+            except StoreRejectedError as error:
+                failure = error
+                break
         raise OutcomeUnknownError(str(failure)) if unknown else failure
 
     def _until_nobody_comes_first(
@@ -147,7 +153,7 @@ class Transactions:
         for operation in operations:
             try:
                 outcomes.append(Outcome(operation.decide(stock)))
-            except StockError as refusal:
+            except (StockError, UnusableDocumentError) as refusal:
                 outcomes.append(Outcome(refusal=refusal))
             except NotReadError as error:
                 missing.add(error.key)

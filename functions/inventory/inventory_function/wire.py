@@ -29,6 +29,7 @@ from functions_common.described import (
 from functions_common.encoding import timestamp
 from functions_common.parsing import Checks, Number
 from inventory_function.domain import (
+    MAX_CONFIRMED,
     MAX_IDS,
     MAX_LINES,
     MAX_PRICE,
@@ -141,14 +142,25 @@ class IdsBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def checked(self) -> tuple[str, ...]:
         """The ids, each once."""
-        checks = Checks()
-        count = f"must have 1 to {MAX_IDS} ids"
-        checks.require(1 <= len(self.ids) <= MAX_IDS, count, pointer="#/ids")
-        checks.done()
-        for n, reservation_id in enumerate(self.ids):
-            checks.identifier(reservation_id, pointer=f"#/ids/{n}")
-        checks.done()
-        return tuple(dict.fromkeys(self.ids))
+        return _ids(self.ids, MAX_IDS)
+
+
+class ConfirmBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    ids: Annotated[list[ReservationId], entries(1, MAX_CONFIRMED)]
+
+    def checked(self) -> tuple[str, ...]:
+        """The ids, each once."""
+        return _ids(self.ids, MAX_CONFIRMED)
+
+
+def _ids(ids: list[str], most: int) -> tuple[str, ...]:
+    checks = Checks()
+    checks.require(1 <= len(ids) <= most, f"must have 1 to {most} ids", pointer="#/ids")
+    checks.done()
+    for n, reservation_id in enumerate(ids):
+        checks.identifier(reservation_id, pointer=f"#/ids/{n}")
+    checks.done()
+    return tuple(dict.fromkeys(ids))
 
 
 def _lines(items: list[ReservationLine], checks: Checks, place: str) -> tuple[Line, ...]:
@@ -238,10 +250,6 @@ class ReservationAnswer(msgspec.Struct, frozen=True):
         return cls(reservation.reservation_id, reservation.status, currency, lines)
 
 
-class ReservationsAnswer(msgspec.Struct, frozen=True):
-    reservations: list[ReservationAnswer]
-
-
 class ShortLine(msgspec.Struct, frozen=True):
     product_id: ProductId
     requested: Annotated[int, example(51, minimum=1)]
@@ -266,6 +274,19 @@ class ReserveAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReserveAnswers(msgspec.Struct, frozen=True):
     answers: list[ReserveAnswer]
+
+
+class NotSettled(msgspec.Struct, frozen=True):
+    """A reservation that was left as it was. The others of the request are not affected."""
+
+    reservation_id: ReservationId
+    problem: ProblemAnswer
+
+
+class ReservationsAnswer(msgspec.Struct, frozen=True):
+    reservations: list[ReservationAnswer]
+    problems: list[NotSettled] | UnsetType = UNSET
+    """Absent if every reservation could be settled."""
 
 
 class AdjustmentAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,6 +82,12 @@ _REFUSALS = (
     _refused("reservation-released", "It was pending, and its reservation was given back"),
 )
 
+_NEWER_REVISION = ProblemType(
+    HTTPStatus.CONFLICT,
+    "newer-revision",
+    "Only a newer revision of order knows its status; nothing was changed",
+)
+
 OPERATIONS = (
     Operation(
         "place_order",
@@ -168,6 +174,7 @@ OPERATIONS = (
             ProblemType(
                 HTTPStatus.CONFLICT, "not-cancellable", "It was rejected, or the goods have left"
             ),
+            _NEWER_REVISION,
             _CHANGE_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),
@@ -187,6 +194,7 @@ OPERATIONS = (
         problems=(
             _UNKNOWN_ORDER,
             ProblemType(HTTPStatus.CONFLICT, "not-fulfillable", "It is not confirmed"),
+            _NEWER_REVISION,
             _CHANGE_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),

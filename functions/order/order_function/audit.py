@@ -35,7 +35,8 @@ def findings(snapshot: Snapshot, grace: timedelta) -> list[Finding]:
     found = [*invariants.of_orders(snapshot.orders(), snapshot.reservations(), books, grace)]
     for product_id, delta in snapshot.adjustments():
         books.adjust(product_id, delta)
-    return [*found, *books.compare(snapshot.products())]
+    found += books.compare(snapshot.products())
+    return [*snapshot.damaged, *found]
 
 
 def audit(connection: Connection, grace: timedelta) -> tuple[Snapshot, list[Finding]]:
@@ -82,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         severity=logging.ERROR if found else logging.INFO,
         findings=len(found),
         read_time=timestamp(snapshot.read_time),
+        newer=snapshot.newer,
         **snapshot.counts,
     )
     return 1 if found else 0

@@ -11,9 +11,10 @@ from google.cloud.firestore import FieldFilter
 
 from functions_common.documents import Document, Documents
 from functions_common.firestore import call_options, moment, reading
+from functions_common.store_errors import StoreError
 from order_function.domain import ReservationName, Status
 from order_function.ports import HeldReservation, UnfinishedOrder
-from order_function.store import COLLECTION, to_order
+from order_function.store import COLLECTION, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,12 +39,9 @@ class FirestoreBacklog:
         self._documents = Documents(connection)
 
     def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:
-        of_status = FieldFilter("status", "==", HELD)
+        names = self._documents.names(RESERVATIONS, ("status", HELD), after, limit, deadline)
         return [
-            HeldReservation(
-                found.id, ReservationName.parse(found.id), _age(found, found.create_time)
-            )
-            for found in self._page(RESERVATIONS, of_status, after, limit, deadline)
+            HeldReservation(each.id, ReservationName.parse(each.id), each.age) for each in names
         ]
 
     def unfinished(
@@ -51,16 +49,25 @@ class FirestoreBacklog:
     ) -> list[UnfinishedOrder]:
         of_status = FieldFilter("status", "in", _UNFINISHED)
         return [
-            UnfinishedOrder(to_order(Document.of(found)), _age(found, found.update_time))
+            UnfinishedOrder(
+                found.id, _order_or_error(Document.of(found)), _age(found, found.update_time)
+            )
             for found in self._page(COLLECTION, of_status, after, limit, deadline)
         ]
 
     def orders(
         self, order_ids: Collection[str], deadline: Deadline
-    ) -> dict[str, tuple[Order, datetime]]:
+    ) -> dict[str, tuple[Order, datetime] | StoreError]:
         paths = [(COLLECTION, order_id) for order_id in order_ids]
         found = self._documents.read(paths, deadline)
-        return {each.id: (to_order(each), each.update_time) for _, each in found if each}
+        return {each.id: _versioned_or_error(each) for _, each in found if each}
+
+    def count_held(self, deadline: Deadline) -> int:
+        held = FieldFilter("status", "==", HELD)
+        query = self._connection.client.collection(RESERVATIONS).where(filter=held)
+        with reading():
+            results: Any = query.count().get(**call_options(deadline))
+        return int(results[0][0].value)
 
     def _page(
         self,
@@ -77,6 +84,18 @@ class FirestoreBacklog:
             query = query.start_after({"__name__": client.document(collection, after)})
         with reading():
             return list(query.stream(**call_options(deadline)))
+
+
+def _order_or_error(found: Document) -> Order | StoreError:
+    try:
+        return read_order(found)
+    except StoreError as error:
+        return error
+
+
+def _versioned_or_error(found: Document) -> tuple[Order, datetime] | StoreError:
+    order = _order_or_error(found)
+    return order if isinstance(order, StoreError) else (order, found.update_time)
 
 
 def _age(found: DocumentSnapshot[Any], since: datetime | Timestamp) -> timedelta:

@@ -5,6 +5,7 @@ OrderError                        why a request about an order was refused
 ├── OrderRejectedError            inventory refused it; under a key that is final
 ├── NotCancellableError           it was rejected, or the goods have left
 ├── NotFulfillableError           it is not confirmed: there is nothing to send
+├── NewerRevisionError            its status is one that only a newer revision knows
 └── IdempotencyKeyReusedError     the key belongs to another body
 """
 
@@ -59,6 +60,14 @@ class NotFulfillableError(OrderError):
         super().__init__(f"The order {order.order_id} is {order.status} and cannot be fulfilled")
 
 
+class NewerRevisionError(OrderError):
+    def __init__(self, order: Order) -> None:
+        super().__init__(
+            f"The order {order.order_id} is {order.status}: only a newer revision of order knows"
+            " that status and may change the order. Repeat the request later."
+        )
+
+
 class IdempotencyKeyReusedError(OrderError):
     def __init__(self) -> None:
         super().__init__("The Idempotency-Key was used for another order")
@@ -74,6 +83,19 @@ class Status(StrEnum):
     FULFILLED = "fulfilled"
     ABANDONED = "abandoned"
     """An attempt that died before it was an order. Nobody sees it; the next one replaces it."""
+
+
+class NewerStatus(str):
+    """A status that only a newer revision knows. It is shown; this revision changes nothing."""
+
+    __slots__ = ()
+
+
+_STATUSES: dict[str, Status] = {status.value: status for status in Status}
+
+
+def status_of(text: str) -> Status | NewerStatus:
+    return _STATUSES.get(text) or NewerStatus(text)
 
 
 PUBLIC = tuple(status for status in Status if status is not Status.ABANDONED)
@@ -179,7 +201,7 @@ class Order:
     order_id: str
     customer_id: str
     """Empty in an abandoned order: a reservation does not tell whose it was."""
-    status: Status
+    status: Status | NewerStatus
     created_at: datetime
     fingerprint: str
     attempt: int
@@ -190,6 +212,9 @@ class Order:
     currency: str | None = None
     rejection: Rejection | None = None
     expected_total: int | None = None
+    stored: Order | None = field(default=None, compare=False, repr=False)
+    """The order as it was read: an update writes the differences only, so that fields which
+    another revision added to items and lines stay. None for an order that is not stored yet."""
 
     @classmethod
     def reserved(
@@ -240,8 +265,13 @@ class Order:
         return sum(item.unit_price * item.quantity for item in self.items)
 
     @property
+    def newer(self) -> bool:
+        """Its status is a newer revision's: this one must leave the order and its stock alone."""
+        return isinstance(self.status, NewerStatus)
+
+    @property
     def live(self) -> bool:
-        return self.status in LIVE
+        return self.newer or self.status in LIVE
 
     def made_by(self, attempt: Attempt) -> bool:
         """Written by this very delivery, so answering with it is no replay."""
@@ -290,7 +320,7 @@ class Order:
             return replace(self, status=Status.CANCELLING)
         if self.status is Status.CANCELLED:
             return self
-        raise NotCancellableError(self)
+        raise NewerRevisionError(self) if self.newer else NotCancellableError(self)
 
     def released(self) -> Self:
         """The second half: its stock has been given back."""
@@ -303,7 +333,7 @@ class Order:
             return replace(self, status=Status.FULFILLING)
         if self.status is Status.FULFILLED:
             return self
-        raise NotFulfillableError(self)
+        raise NewerRevisionError(self) if self.newer else NotFulfillableError(self)
 
     def consumed(self) -> Self:
         """The second half: its stock is counted as shipped."""

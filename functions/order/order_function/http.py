@@ -263,6 +263,7 @@ PROBLEMS: web.ProblemTable = {
     domain.OrderRejectedError: _rejected,
     domain.NotCancellableError: web.problem(HTTPStatus.CONFLICT, "not-cancellable"),
     domain.NotFulfillableError: web.problem(HTTPStatus.CONFLICT, "not-fulfillable"),
+    domain.NewerRevisionError: web.problem(HTTPStatus.CONFLICT, "newer-revision"),
     domain.IdempotencyKeyReusedError: web.problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),

@@ -1,13 +1,16 @@
 """What must hold between orders, reservations and stock, at every moment of the database's life.
 
 Orders and reservations come as two streams in the order of their ids. A reservation's id begins
-with its order's, so the two are merged as they pass and never held; what is kept is a row of sums
-for each product.
+with its order's, so the two are merged as they pass and never held; a row of sums for each product
+is kept.
+
+A damaged document is a finding of its own, and nothing is concluded from it. Nor is anything from
+a status that only a newer revision knows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from order_function.domain import Item, Status
@@ -30,6 +33,13 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Unusable:
+    """A damaged document, in the place of an order or a product; it was reported already."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditedProduct:
     product_id: str
     available: int
@@ -42,6 +52,7 @@ class AuditedReservation:
     reservation_id: str
     name: ReservationName | None
     status: str
+    """May be one of a newer revision; empty if the document is damaged."""
     currency: str
     items: tuple[Item, ...]
     age: timedelta
@@ -49,6 +60,10 @@ class AuditedReservation:
     @property
     def path(self) -> str:
         return f"reservations/{self.reservation_id}"
+
+    @property
+    def judged(self) -> bool:
+        return self.status in KNOWN
 
     @property
     def live(self) -> bool:
@@ -65,15 +80,20 @@ class AuditedOrder:
     """Since it last changed."""
 
     @property
+    def id(self) -> str:
+        return self.order.order_id
+
+    @property
     def path(self) -> str:
         return f"orders/{self.order.order_id}"
 
 
 HELD, CONFIRMED, RELEASED, CONSUMED = "held", "confirmed", "released", "consumed"
+KNOWN = frozenset((HELD, CONFIRMED, RELEASED, CONSUMED))
 LIVE = frozenset((HELD, CONFIRMED))
 """Reservations whose units are counted as reserved."""
 
-OWN_RESERVATION: dict[Status, frozenset[str | None]] = {
+OWN_RESERVATION: dict[str, frozenset[str | None]] = {
     Status.PENDING: frozenset((None, HELD)),
     Status.CONFIRMED: LIVE,
     Status.CANCELLING: frozenset((None, HELD, CONFIRMED, RELEASED)),
@@ -97,6 +117,11 @@ class _Sums:
     adjusted: int = 0
     reserved: int = 0
     shipped: int = 0
+    first: str = field(default="", compare=False)
+    """Path of the first live reservation."""
+    all_adjustments: bool = field(default=True, compare=False)
+    """False if one of them is unusable: the sum is not known then."""
+    all_reservations: bool = field(default=True, compare=False)
 
 
 class Books:
@@ -105,24 +130,39 @@ class Books:
     def __init__(self) -> None:
         self._sums: dict[str, _Sums] = {}
 
-    def adjust(self, product_id: str, delta: int) -> None:
-        self._of(product_id).adjusted += delta
+    def adjust(self, product_id: str, delta: int | None) -> None:
+        """``delta``: None if the adjustment is damaged."""
+        sums = self._of(product_id)
+        if delta is None:
+            sums.all_adjustments = False
+        else:
+            sums.adjusted += delta
 
     def reserve(self, reservation: AuditedReservation) -> None:
         for item in reservation.items:
-            if reservation.live:
-                self._of(item.product_id).reserved += item.quantity
+            sums = self._of(item.product_id)
+            if not reservation.judged:
+                sums.all_reservations = False
+            elif reservation.live:
+                sums.reserved += item.quantity
+                sums.first = sums.first or reservation.path
             elif reservation.status == CONSUMED:
-                self._of(item.product_id).shipped += item.quantity
+                sums.shipped += item.quantity
 
-    def compare(self, products: Iterable[AuditedProduct]) -> Iterator[Finding]:
-        """Every product against its sums; then sums of products that are not there."""
+    def compare(self, products: Iterable[AuditedProduct | Unusable]) -> Iterator[Finding]:
+        """Every product against its sums; then the sums of products that are missing."""
         for product in products:
-            sums = self._sums.pop(product.product_id, _Sums())
-            yield from _of_product(product, sums)
+            if isinstance(product, Unusable):
+                self._sums.pop(product.id, None)
+            else:
+                yield from _of_product(product, self._sums.pop(product.product_id, _Sums()))
         for product_id, sums in self._sums.items():
             if sums != _Sums():
-                yield Finding("product-exists", f"products/{product_id}", f"is not there: {sums}")
+                detail = (
+                    f"is not there: adjusted = {sums.adjusted}, reserved = {sums.reserved} (first"
+                    f" by {sums.first or 'nothing'}), shipped = {sums.shipped}"
+                )
+                yield Finding("product-exists", f"products/{product_id}", detail)
 
     def _of(self, product_id: str) -> _Sums:
         return self._sums.setdefault(product_id, _Sums())
@@ -133,19 +173,19 @@ def _of_product(product: AuditedProduct, sums: _Sums) -> Iterator[Finding]:
     if min(product.available, product.reserved, product.shipped) < 0:
         yield Finding("stock-not-negative", path, f"{product}")
     total = product.available + product.reserved + product.shipped
-    if total != sums.adjusted:
+    if sums.all_adjustments and total != sums.adjusted:
         detail = f"available + reserved + shipped = {total}, all adjustments {sums.adjusted}"
         yield Finding("stock-adds-up", path, detail)
-    if product.reserved != sums.reserved:
+    if sums.all_reservations and product.reserved != sums.reserved:
         detail = f"reserved = {product.reserved}, live reservations hold {sums.reserved}"
         yield Finding("reserved-is-held", path, detail)
-    if product.shipped != sums.shipped:
+    if sums.all_reservations and product.shipped != sums.shipped:
         detail = f"shipped = {product.shipped}, consumed reservations held {sums.shipped}"
         yield Finding("shipped-was-consumed", path, detail)
 
 
 def of_orders(
-    orders: Iterator[AuditedOrder],
+    orders: Iterator[AuditedOrder | Unusable],
     reservations: Iterable[AuditedReservation],
     books: Books,
     grace: timedelta,
@@ -157,12 +197,15 @@ def of_orders(
         books.reserve(reservation)
         name = reservation.name
         if name is not None:
-            while current is not None and current.order.order_id < name.order_id:
+            while current is not None and current.id < name.order_id:
                 yield from _of_order(current, own, grace)
                 current, own = next(orders, None), None
-        belongs = name is not None and current and current.order.order_id == name.order_id
+        belongs = name is not None and current and current.id == name.order_id
         owner = current if belongs else None
-        if owner and owner.order.reservation_id == reservation.reservation_id:
+        if (
+            isinstance(owner, AuditedOrder)
+            and owner.order.reservation_id == reservation.reservation_id
+        ):
             own = reservation
         yield from _of_reservation(reservation, owner, grace)
     while current is not None:
@@ -170,10 +213,18 @@ def of_orders(
         current, own = next(orders, None), None
 
 
+def _is_own(reservation: AuditedReservation, owner: AuditedOrder | Unusable | None) -> bool:
+    if not isinstance(owner, AuditedOrder):
+        return False
+    return owner.order.reservation_id == reservation.reservation_id
+
+
 def _of_reservation(
-    reservation: AuditedReservation, owner: AuditedOrder | None, grace: timedelta
+    reservation: AuditedReservation, owner: AuditedOrder | Unusable | None, grace: timedelta
 ) -> Iterator[Finding]:
     """A live one belongs to an order; only a held one may be on its way there, for a while."""
+    if isinstance(owner, Unusable) or (owner and owner.order.newer):
+        return
     order = owner.order if owner else None
     own = order if order and order.reservation_id == reservation.reservation_id else None
     if own and own.status in KEEPS_STOCK:
@@ -187,11 +238,15 @@ def _of_reservation(
 
 
 def _of_order(
-    audited: AuditedOrder, own: AuditedReservation | None, grace: timedelta
+    audited: AuditedOrder | Unusable, own: AuditedReservation | None, grace: timedelta
 ) -> Iterator[Finding]:
+    if isinstance(audited, Unusable) or audited.order.newer:
+        return
     order = audited.order
     status = own.status if own else None
-    if status not in OWN_RESERVATION[order.status]:
+    if own and not own.judged:
+        pass
+    elif status not in OWN_RESERVATION[order.status]:
         detail = f"is {order.status}, its reservation {status or 'not there'}"
         yield Finding("order-has-its-stock", audited.path, detail)
     elif own and order.status in PRICED and not own.is_priced_as(order):

@@ -18,6 +18,7 @@ from order_function.domain import Item, Rejection
 from order_function.ports import (
     InventoryRefusedError,
     InventoryUnavailableError,
+    NotSettledError,
     ReservationReleasedError,
 )
 
@@ -58,6 +59,24 @@ class Asked(NamedTuple):
     currency: str
 
 
+_NONE_SETTLED = frozenset(
+    (
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
+)
+"""To a request to settle: one of the reservations is to blame, or they are too many for an older
+revision of inventory."""
+_SETTLED: dict[str, Callable[[str | None], bool]] = {
+    "release": lambda status: status in ("released", "consumed"),
+    "confirm": lambda status: status != "held",
+    "consume": lambda status: status == "consumed",
+}
+"""Whether a reservation of this status is settled; None if inventory does not know it."""
+
+
 class Answer(NamedTuple):
     """To a call alone, or to one of many that went together in one request."""
 
@@ -96,26 +115,6 @@ class _Reservation(msgspec.Struct):
     items: list[_Item]
 
 
-class _Settled(msgspec.Struct):
-    reservation_id: str
-    status: str
-
-
-class _Reservations(msgspec.Struct):
-    reservations: list[_Settled]
-
-
-class _OneOfMany(msgspec.Struct):
-    reservation_id: str
-    status: int
-    reservation: dict[str, Any] = {}
-    problem: dict[str, Any] = {}
-
-
-class _Answers(msgspec.Struct):
-    answers: list[_OneOfMany]
-
-
 class _ShortLine(msgspec.Struct):
     product_id: str
     requested: int
@@ -145,6 +144,32 @@ class _Products(msgspec.Struct):
     next_cursor: str | None = None
 
 
+class _Settled(msgspec.Struct):
+    reservation_id: str
+    status: str
+
+
+class _NotSettled(msgspec.Struct):
+    reservation_id: str
+    problem: _Problem
+
+
+class _Reservations(msgspec.Struct):
+    reservations: list[_Settled]
+    problems: list[_NotSettled] = []
+
+
+class _OneOfMany(msgspec.Struct):
+    reservation_id: str
+    status: int
+    reservation: dict[str, Any] = {}
+    problem: dict[str, Any] = {}
+
+
+class _Answers(msgspec.Struct):
+    answers: list[_OneOfMany]
+
+
 def reserved(answer: Answer, asked: Asked) -> tuple[tuple[Item, ...], str]:
     """The items as they are held, and their currency; raises an ``InventoryError``."""
     try:
@@ -171,24 +196,30 @@ def each_of(answer: Answer, reservation_ids: Sequence[str]) -> list[Answer]:
     ]
 
 
-def settled(
-    answer: Answer, reservation_ids: Collection[str], is_settled: Callable[[str | None], bool]
-) -> None:
-    """Check the status of each reservation; raises InventoryUnavailableError.
+def settled(answer: Answer, verb: str, reservation_ids: Collection[str]) -> None:
+    """Return if every reservation is settled.
 
-    The status is None for one that the reply leaves out: inventory does not know it.
+    Raises NotSettledError with those that are not, InventoryUnavailableError for another reply.
     """
     try:
+        if answer.status in _NONE_SETTLED:
+            detail = _read(answer, _Problem).detail[:MAX_DETAIL]
+            raise NotSettledError(dict.fromkeys(reservation_ids, detail), blames_all=True)
         _require(answer.status == HTTPStatus.OK, "the reservations were not settled")
-        found = _read(answer, _Reservations).reservations
-        statuses = {each.reservation_id: each.status for each in found}
-        _require(len(statuses) == len(found), "a reservation appears twice")
-        _require(set(statuses) <= set(reservation_ids), "not the reservations that were asked for")
-        for each in reservation_ids:
-            status = statuses.get(each)
-            _require(is_settled(status), f"{each} is {(status or 'unknown')[:40]}")
+        found = _read(answer, _Reservations)
+        statuses = {each.reservation_id: each.status for each in found.reservations}
+        reasons = {each.reservation_id: each.problem.detail[:MAX_DETAIL] for each in found.problems}
+        _require(len(statuses) == len(found.reservations), "a reservation appears twice")
+        named = set(statuses) | set(reasons)
+        _require(named <= set(reservation_ids), "not the reservations that were asked for")
     except UnusableError as error:
         raise unavailable(answer, error) from error
+    for each in reservation_ids:
+        status = statuses.get(each)
+        if not _SETTLED[verb](status):
+            reasons.setdefault(each, f"is {(status or 'unknown')[:40]}")
+    if reasons:
+        raise NotSettledError(reasons)
 
 
 def catalogue(answer: Answer, product_id: str | None) -> tuple[int, bytes]:

@@ -26,7 +26,7 @@ from order_function.inventory_answers import Answer, Asked, UnusableError
 from order_function.ports import InventoryUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from functions_common.deadlines import Deadline
     from functions_common.trace import Trace
@@ -110,28 +110,20 @@ class InventoryClient:
         return inventory_answers.reserved(self._until_answered(hold, deadline), asked)
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        self._settle(
-            "release", reservation_ids, deadline, lambda status: status in ("released", "consumed")
-        )
+        self._settle("release", reservation_ids, deadline)
 
     def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        self._settle("confirm", reservation_ids, deadline, lambda status: status != "held")
+        self._settle("confirm", reservation_ids, deadline)
 
     def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        self._settle("consume", reservation_ids, deadline, lambda status: status == "consumed")
+        self._settle("consume", reservation_ids, deadline)
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
         product_id = path.removeprefix("/products").removeprefix("/") or None
         answer = self._call(_Request("GET", path, query=query), deadline)
         return inventory_answers.catalogue(answer, product_id)
 
-    def _settle(
-        self,
-        verb: str,
-        reservation_ids: Collection[str],
-        deadline: Deadline,
-        is_settled: Callable[[str | None], bool],
-    ) -> None:
+    def _settle(self, verb: str, reservation_ids: Collection[str], deadline: Deadline) -> None:
         request = _Request(
             "POST",
             f"/reservations:{verb}",
@@ -139,7 +131,7 @@ class InventoryClient:
             max_bytes=max(MAX_BYTES, len(reservation_ids) * MAX_RESERVATION_BYTES),
         )
         answer = self._call(request, deadline)
-        inventory_answers.settled(answer, reservation_ids, is_settled)
+        inventory_answers.settled(answer, verb, reservation_ids)
 
     def _hold(self, wanted: _Wanted, deadline: Deadline) -> Answer:
         """One try, in a batch if other reservations wait."""

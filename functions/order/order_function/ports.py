@@ -6,6 +6,7 @@ The store's errors are those of functions_common.store_errors; inventory's are:
     ├── InventoryRefusedError      short, or not on sale: nothing was reserved
     ├── ReservationReleasedError   this reservation was released; it can never be held again
     └── InventoryUnavailableError  no usable answer by the deadline; see ``carried_out``
+        └── NotSettledError        some reservations were left as they were; the others are settled
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime, timedelta
 
     from functions_common.deadlines import Deadline
+    from functions_common.store_errors import StoreError
     from order_function.domain import Item, Line, Order, Rejection, ReservationName, Status
 
 
@@ -42,6 +44,18 @@ class InventoryUnavailableError(InventoryError):
         self.carried_out = carried_out
 
 
+class NotSettledError(InventoryUnavailableError):
+    def __init__(self, reasons: Mapping[str, str], *, blames_all: bool = False) -> None:
+        """``reasons``: by the id of each reservation that was left as it was.
+
+        ``blames_all``: inventory failed the request as a whole, and one of them may be the cause.
+        """
+        text = "; ".join(f"{reservation_id}: {why}" for reservation_id, why in reasons.items())
+        super().__init__(f"not settled: {text}"[:300], carried_out=None)
+        self.reasons = reasons
+        self.blames_all = blames_all
+
+
 class Inventory(Protocol):
     def reserve(
         self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
@@ -49,7 +63,10 @@ class Inventory(Protocol):
         """Hold every line, or none; the items as they were priced, and their currency."""
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        """Give back what they hold; one that is not known can never be held then."""
+        """Give back what they hold; one that is not known can never be held then.
+
+        Raises NotSettledError if that could not be done for all, as do the next two.
+        """
 
     def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
         """Their orders exist. Changes those that are held, and nothing else."""
@@ -93,7 +110,9 @@ class HeldReservation:
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedOrder:
-    order: Order
+    order_id: str
+    order: Order | StoreError
+    """The error of a damaged one."""
     age: timedelta
     """Since it last changed, by the database's clock alone."""
 
@@ -111,5 +130,11 @@ class Backlog(Protocol):
 
     def orders(
         self, order_ids: Collection[str], deadline: Deadline
-    ) -> dict[str, tuple[Order, datetime]]:
-        """Those that are there, abandoned ones too, each with its version."""
+    ) -> dict[str, tuple[Order, datetime] | StoreError]:
+        """The orders that exist, abandoned ones too, with their versions; errors of damaged ones.
+
+        Of an order no more is read than who owns its reservation depends on.
+        """
+
+    def count_held(self, deadline: Deadline) -> int:
+        """Reservations that are held."""

@@ -1,13 +1,17 @@
 """``python -m order_function.reconcile``: one sweep over what was left half done.
 
-A command and not an endpoint, run on a timer: where there is nothing to do it reads Firestore and
-wakes nobody. One JSON line says what was found and done; exit code 1 where something was left.
+A command and not an endpoint, run on a timer: if there is nothing to do it reads Firestore and
+wakes no pod. One JSON line reports what was found, done and left.
+
+Exit code 0: nothing failed. 1: something is left for the next sweep. 143 or 130: stopped by SIGTERM
+or SIGINT; the calls under way were finished, and the report says what is left.
 """
 
 from __future__ import annotations
 
 import logging.config
 import os
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -24,12 +28,20 @@ from order_function.settings import ReconcileSettings
 from order_function.store import Store
 from order_function.sweep import Report, Sweep
 
+_KILLED = 128
+"""Added to a signal's number, the exit code of a process that it ended."""
+IN_FLIGHT = 4
+"""Parts of a page, or orders, at a time."""
+
 
 def sweep_of(settings: ReconcileSettings, connection: Connection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
     store = Store(connection)
     inventory = InventoryClient(
-        settings.inventory_service_url, settings.token, connections=1, currency=settings.currency
+        settings.inventory_service_url,
+        settings.token,
+        connections=IN_FLIGHT,
+        currency=settings.currency,
     )
     return Sweep(
         FirestoreBacklog(connection),
@@ -37,10 +49,35 @@ def sweep_of(settings: ReconcileSettings, connection: Connection) -> Sweep:
         inventory,
         Orders(store, inventory, settings.request_deadline_seconds),
         timedelta(seconds=settings.reconcile_after_seconds),
+        IN_FLIGHT,
     )
 
 
+class _Signals:
+    """Notes SIGTERM and SIGINT, and passes them on to the sweep once there is one.
+
+    As process 1 of a container a process without handlers ignores both.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._sweep: Sweep | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def stop(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        if self.received is not None:
+            sweep.stop()
+
+    def _receive(self, number: int, _: object) -> None:
+        self.received = number
+        if self._sweep is not None:
+            self._sweep.stop()
+
+
 def main() -> int:
+    signals = _Signals()
     logging.config.dictConfig(logs.configuration())
     try:
         settings = ReconcileSettings.load(os.environ)
@@ -48,20 +85,29 @@ def main() -> int:
         logs.fatal(f"Cannot start: {error}")
         return 1
     sweep = sweep_of(settings, Connection(settings.firestore))
+    signals.stop(sweep)
     with activity.during(Trace.begin()) as sweeping:  # inventory's lines have its trace id too
         report = sweep.run()
-        severity = logging.WARNING if report.failures else logging.INFO
+        severity = logging.WARNING if report.failed or report.stopped else logging.INFO
         logs.event("Reconciled", severity=severity, **asdict(report), ms=sweeping.milliseconds())
     if settings.telemetry:
         _export(settings, report)
-    return 1 if report.failures else 0
+    if signals.received is not None:
+        return _KILLED + signals.received
+    return 1 if report.failed else 0
 
 
 def _export(settings: ReconcileSettings, report: Report) -> None:
     """What the alarms look at, as gauges; see observability/alerts.yaml."""
     from functions_common import telemetry  # noqa: PLC0415 - only where it is wanted
 
-    figures = asdict(report) | {"failures": len(report.failures), "finished_at": time.time()}
+    figures: dict[str, float] = asdict(report) | {
+        "failures": report.failed,
+        "stopped": int(report.stopped),
+        "finished_at": time.time(),
+    }
+    if report.left is None:
+        del figures["left"]
     telemetry.report("reconcile", settings.instance, figures)
 
 

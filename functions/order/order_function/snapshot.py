@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from functions_common.deadlines import Deadline
 from functions_common.documents import Document
 from functions_common.firestore import call_options, moment, reading
+from functions_common.store_errors import DamagedDocumentError
 from order_function.backlog import RESERVATIONS
 from order_function.domain import Item, ReservationName
-from order_function.invariants import AuditedOrder, AuditedProduct, AuditedReservation
-from order_function.store import COLLECTION, to_order
+from order_function.invariants import (
+    KNOWN,
+    AuditedOrder,
+    AuditedProduct,
+    AuditedReservation,
+    Finding,
+    Unusable,
+)
+from order_function.store import COLLECTION, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +33,21 @@ PAGE = 300
 PAGE_SECONDS = 60.0
 
 
+class _ReservationFields(msgspec.Struct):
+    currency: str
+    lines: tuple[Item, ...] = ()
+
+
+class _ProductFields(msgspec.Struct):
+    available: int = 0
+    reserved: int = 0
+    shipped: int = 0
+
+
+class _AdjustmentFields(msgspec.Struct):
+    delta: int
+
+
 class Snapshot:
     """Reads take no locks and hold nobody up. Firestore keeps a moment for an hour."""
 
@@ -33,33 +58,67 @@ class Snapshot:
             found = self._client.document("audits", "now").get(**_options())
         self.read_time = moment(found.read_time)
         self.counts: dict[str, int] = {}
+        self.damaged: list[Finding] = []
+        """The documents that were read so far and could not be used."""
+        self.newer = 0
+        """Documents with a status that only a newer revision knows: nothing is concluded."""
 
-    def orders(self) -> Iterator[AuditedOrder]:
+    def orders(self) -> Iterator[AuditedOrder | Unusable]:
         for found in self._all(COLLECTION):
-            order = to_order(Document.of(found))
+            try:
+                order = read_order(Document.of(found))
+            except DamagedDocumentError as error:
+                self._report(error)
+                yield Unusable(found.id)
+                continue
+            if order.newer:
+                self.newer += 1
             yield AuditedOrder(order, self.read_time - moment(found.update_time))
 
     def reservations(self) -> Iterator[AuditedReservation]:
         for found in self._all(RESERVATIONS):
-            fields = found.to_dict() or {}
-            yield AuditedReservation(
-                found.id,
-                ReservationName.parse(found.id),
-                fields["status"],
-                fields["currency"],
-                tuple(_item(line) for line in fields["lines"]),
-                self.read_time - moment(found.create_time),
-            )
+            status, currency, items = self._reservation(Document.of(found))
+            name = ReservationName.parse(found.id)
+            age = self.read_time - moment(found.create_time)
+            yield AuditedReservation(found.id, name, status, currency, items, age)
 
-    def products(self) -> Iterator[AuditedProduct]:
+    def _reservation(self, found: Document) -> tuple[str, str, tuple[Item, ...]]:
+        """Status, currency and items; of an unusable one no more than which products it names."""
+        status = found.fields.get("status")
+        if isinstance(status, str) and status not in KNOWN:
+            self.newer += 1
+            return status, "", _products_named(found)
+        try:
+            if status is None or not isinstance(status, str):
+                raise found.damaged("Expected `str` - at `$.status`")
+            fields = found.convert(_ReservationFields)
+        except DamagedDocumentError as error:
+            self._report(error)
+            return "", "", _products_named(found)
+        return status, fields.currency, fields.lines
+
+    def products(self) -> Iterator[AuditedProduct | Unusable]:
         for found in self._all("products"):
-            units = (found.get(name) for name in ("available", "reserved", "shipped"))
-            yield AuditedProduct(found.id, *units)
+            try:
+                fields = Document.of(found).convert(_ProductFields)
+            except DamagedDocumentError as error:
+                self._report(error)
+                yield Unusable(found.id)
+                continue
+            yield AuditedProduct(found.id, fields.available, fields.reserved, fields.shipped)
 
-    def adjustments(self) -> Iterator[tuple[str, int]]:
-        """Product and delta."""
+    def adjustments(self) -> Iterator[tuple[str, int | None]]:
+        """Product and delta; None for a damaged one."""
         for found in self._all("adjustments"):
-            yield found.reference.parent.parent.id, found.get("delta")
+            product_id, delta = found.reference.parent.parent.id, None
+            try:
+                delta = Document.of(found).convert(_AdjustmentFields).delta
+            except DamagedDocumentError as error:
+                self._report(error)
+            yield product_id, delta
+
+    def _report(self, error: DamagedDocumentError) -> None:
+        self.damaged.append(Finding("document-is-whole", error.path, error.reason))
 
     def _all(self, collection_id: str) -> Iterator[DocumentSnapshot[Any]]:
         """Of every collection with this id, wherever it stands."""
@@ -79,5 +138,8 @@ def _options() -> dict[str, Any]:
     return call_options(Deadline.after(PAGE_SECONDS))
 
 
-def _item(line: dict[str, Any]) -> Item:
-    return Item(line["product_id"], line["quantity"], line["unit_price"], line["name"])
+def _products_named(found: Document) -> tuple[Item, ...]:
+    """The products of a reservation whose lines are unusable."""
+    named = found.fields.get("product_ids")
+    ids = named if isinstance(named, list) else []
+    return tuple(Item(each, 0, 0, "") for each in ids if isinstance(each, str))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from google.cloud.firestore import FieldFilter, Query
 
 from functions_common import activity
-from functions_common.documents import Change, Documents
+from functions_common.documents import Change, Document, Documents, read_document
 from functions_common.queries import Queries
 from functions_common.store_errors import ConflictError, OutcomeUnknownError
 from functions_common.turns import Turns
 from order_function.coalescing import Coalesced, UnansweredError
-from order_function.domain import Item, Line, Order, Rejection, Status
+from order_function.domain import Item, Line, Order, Rejection, Status, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from google.cloud.firestore import DocumentReference
 
@@ -50,7 +52,7 @@ class Store:
 
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
         ((_, found),) = self._documents.read([_path(order_id)], deadline)
-        return None if found is None else (to_order(found), found.update_time)
+        return None if found is None else (read_order(found), found.update_time)
 
     def create(self, order: Order, deadline: Deadline) -> None:
         """Together with others, where others are created just now; each for itself."""
@@ -66,7 +68,9 @@ class Store:
     def _create_all(self, new: Sequence[_New], deadline: Deadline) -> Sequence[StoreError | None]:
         """In one request a document is written once: of two that are alike, the second has lost."""
         firsts = {each.order_id: each.write for each in reversed(new)}
-        told = dict(zip(firsts, self._documents.write_each(firsts.values(), deadline), strict=True))
+        told = dict(
+            zip(firsts, self._documents.write_each([*firsts.values()], deadline), strict=True)
+        )
         return [
             told.pop(each.order_id)
             if each.order_id in told
@@ -75,8 +79,15 @@ class Store:
         ]
 
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
-        change = Change(_path(order.order_id), to_document(order), version)
-        self._documents.commit([change], deadline)
+        """Writes the fields that differ from the order as it was read; all fields of a new one."""
+        fields = to_document(order)
+        if (before := order.stored) is not None:
+            fields = {
+                name: value
+                for name, value in fields.items()
+                if getattr(order, name) != getattr(before, name)
+            }
+        self._documents.commit([Change(_path(order.order_id), fields, version)], deadline)
 
     def of_customer(
         self,
@@ -91,15 +102,19 @@ class Store:
         )
         if status is not None:
             query = query.where(filter=FieldFilter("status", "==", status.value))
-        query = (
-            query.order_by("created_at", direction=Query.DESCENDING)
-            .order_by("__name__", direction=Query.DESCENDING)
-            .limit(limit)
+        query = query.order_by("created_at", direction=Query.DESCENDING).order_by(
+            "__name__", direction=Query.DESCENDING
         )
         if after is not None:
             place = {"created_at": after[0], "__name__": self._reference(after[1])}
             query = query.start_after(place)
-        return [to_order(found) for found, _ in self._queries.run(query, deadline)]
+        return self._queries.page(
+            query,
+            limit,
+            lambda found: read_order(found.document),
+            deadline,
+            ordered_by="created_at",
+        )
 
     def _reference(self, order_id: str) -> DocumentReference:
         return self._connection.client.document(COLLECTION, order_id)
@@ -109,24 +124,63 @@ def _path(order_id: str) -> tuple[str, str]:
     return COLLECTION, order_id
 
 
-def to_order(found: Document) -> Order:
-    fields = found.known(Order)
-    rejection = fields.pop("rejection", None)
-    return Order(
-        order_id=found.id,
-        status=Status(fields.pop("status")),
-        lines=tuple(Line(**line) for line in fields.pop("lines")),
-        items=tuple(Item(**item) for item in fields.pop("items")),
-        rejection=Rejection(**rejection) if rejection else None,
-        **fields,
+class _OrderFields(msgspec.Struct):
+    """As stored. A field with a default may be missing: an older revision did not write it."""
+
+    customer_id: str
+    status: str
+    created_at: datetime
+    fingerprint: str
+    lines: tuple[Line, ...]
+    attempt: int = 0
+    nonce: str = ""
+    items: tuple[Item, ...] = ()
+    currency: str | None = None
+    rejection: Rejection | None = None
+    expected_total: int | None = None
+
+
+class _NewTotal(msgspec.Struct):
+    """The extensions of a rejection that are computed with; both or none."""
+
+    total_price: int
+    currency: str
+
+
+def read_order(found: Document) -> Order:
+    """Raises DamagedDocumentError for a document that is no order."""
+    return read_document(found, _to_order)
+
+
+def _to_order(found: Document) -> Order:
+    fields = found.convert(_OrderFields)
+    if fields.rejection and "total_price" in fields.rejection.extensions:
+        msgspec.convert(fields.rejection.extensions, _NewTotal)
+    order = Order(
+        found.id,
+        fields.customer_id,
+        status_of(fields.status),
+        fields.created_at,
+        fields.fingerprint,
+        fields.attempt,
+        fields.nonce,
+        fields.lines,
+        fields.items,
+        fields.currency,
+        fields.rejection,
+        fields.expected_total,
     )
+    return replace(order, stored=order)
+
+
+_STORED = tuple(name for name in Order.__slots__ if name not in ("order_id", "stored"))
 
 
 def to_document(order: Order) -> dict[str, Any]:
-    fields = {name: getattr(order, name) for name in order.__slots__ if name != "order_id"}
+    fields = {name: getattr(order, name) for name in _STORED}
     return {
         **fields,
-        "status": order.status.value,
+        "status": str(order.status),
         "lines": [_fields(line) for line in order.lines],
         "items": [_fields(item) for item in order.items],
         "rejection": _fields(order.rejection) if order.rejection else None,

@@ -1,17 +1,19 @@
 """Finishing what was left half done: the protocol's fifth step, off the customers' path.
 
-A reservation that is held is either on its way to becoming an order, or its process died. Which of
-the two, the order document decides: where there is none, an abandoned one is created in its place,
-and only then is the stock given back. So whoever is merely slow finds the mark, and tries anew.
+A held reservation is either on its way to becoming an order, or its process died. The order
+document decides which: if there is none, an abandoned one is created in its place, and only then
+is the stock given back. So a delivery that is merely slow finds the mark, and tries anew.
 
-Any number of sweeps may run at once, and while orders flow. What a sweep did not get to, the next
-one finds.
+Any number of sweeps may run at once, and while orders flow. One document that cannot be handled
+never ends a sweep: its id is reported, and the next sweep tries it again.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, field
+import threading
+import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
 from functools import partial
@@ -20,8 +22,9 @@ from typing import TYPE_CHECKING, TypeVar
 from functions_common import logs
 from functions_common.deadlines import Deadline, DeadlineExceededError
 from functions_common.store_errors import ConflictError, OutcomeUnknownError, StoreError
-from order_function.domain import Order, OrderError, Status
-from order_function.ports import InventoryUnavailableError
+from order_function.domain import NewerRevisionError, Order, OrderError, Status
+from order_function.in_flight import InFlight
+from order_function.ports import InventoryUnavailableError, NotSettledError
 from order_function.service import UnresolvedError
 
 if TYPE_CHECKING:
@@ -39,23 +42,38 @@ if TYPE_CHECKING:
     from order_function.service import Orders
 
     T = TypeVar("T", HeldReservation, UnfinishedOrder)
+    U = TypeVar("U")
+    Found = tuple[Order, datetime] | StoreError | None
+    """The order of a reservation with its version; the error of a damaged one; None if missing."""
 
-PAGE = 50
-"""Documents at a time; also as many as inventory takes in one call."""
+PAGE = 500
+"""Documents that one query returns."""
+AT_ONCE = 250
+"""Reservations that are decided together; also the most that inventory confirms in one call."""
+MOVED_AT_ONCE = 50
+"""The most that inventory releases or consumes in one call: these wait in line with buyers."""
 CALL_SECONDS = 15.0
 """For each step of a sweep; above a cold start of inventory."""
+STOPPING_SECONDS = 3.0
+"""The same once the sweep was asked to stop: Kubernetes waits for 30 s in all."""
+CALLS_IN_VAIN = 3
+"""Calls of inventory in a row without a response, after which the sweep stops asking."""
+MAX_REASONS = 20
+"""In the report; the log has a line for each."""
 
-_FAILURES = (StoreError, DeadlineExceededError, InventoryUnavailableError, UnresolvedError)
+_EXPECTED = (StoreError, DeadlineExceededError, InventoryUnavailableError, UnresolvedError)
 
 
 class Verdict(Enum):
-    """What is to become of a reservation that is still held."""
+    """The next step of a reservation that is still held."""
 
     CONFIRM = auto()
     RELEASE = auto()
     CONSUME = auto()
     LATER = auto()
-    """The next sweep sees."""
+    """The next sweep decides."""
+    NEWER = auto()
+    """Its order is a newer revision's; this one leaves it alone."""
 
 
 @dataclass(slots=True)
@@ -76,19 +94,26 @@ class Report:
     completed: int = 0
     cancelled: int = 0
     fulfilled: int = 0
+    newer: int = 0
+    """Left to a newer revision, whose status they or their orders have."""
+    failed: int = 0
+    """Could not be done now, and are left for the next sweep."""
     failures: list[str] = field(default_factory=list)
-    """What could not be done now, and is left for the next sweep."""
+    """Why: the first reasons, with the ids that they concern."""
+    left: int | None = None
+    """Held at the end, young ones included; None if none was found, or they cannot be counted."""
+    per_second: float = 0.0
+    """Reservations settled."""
+    stopped: bool = False
+    """It was asked to stop before it came to the end."""
 
     @property
     def done(self) -> int:
         """How much there was to do; zero the second time."""
-        return sum(count for name, count in asdict(self).items() if name not in _FOUND)
+        return sum(getattr(self, name) for name in _DONE)
 
 
-_FOUND = frozenset(
-    ("held", "oldest_held_seconds", "unfinished", "oldest_unfinished_seconds", "failures")
-)
-"""What a report says of what there was; the rest is what was done about it."""
+_DONE = ("abandoned", "confirmed", "released", "consumed", "completed", "cancelled", "fulfilled")
 
 
 class Sweep:
@@ -99,66 +124,131 @@ class Sweep:
         inventory: Inventory,
         orders: Orders,
         patience: timedelta,
+        in_flight: int = 1,
     ) -> None:
-        """``patience``: what is younger may still be under way, and is left alone."""
+        """``patience``: the sweep leaves younger ones alone, since they may still be under way.
+
+        ``in_flight``: how many orders, or parts of a page of reservations, are handled at a time.
+        """
         self._backlog = backlog
         self._store = store
         self._inventory = inventory
         self._orders = orders
         self._patience = patience
+        self._in_flight = in_flight
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._calls_in_vain = 0
         self._report = Report()
+
+    def stop(self) -> None:
+        """Finish the work that is under way and begin nothing more; ``run`` returns then."""
+        self._stopping.set()
 
     def run(self) -> Report:
-        """Every unfinished order, then every held reservation. Inventory is called where needed."""
+        """Every unfinished order, then every held reservation. Inventory is called if needed."""
         self._report = Report()
         self._noting_failures(self._finish_orders)
+        began = time.monotonic()
         self._noting_failures(self._settle_reservations)
+        self._conclude(time.monotonic() - began)
         return self._report
 
-    def _finish_orders(self) -> None:
-        for page in self._pages(self._backlog.unfinished, lambda found: found.order.order_id):
-            self._report.unfinished += len(page)
-            self._report.oldest_unfinished_seconds = max(
-                self._report.oldest_unfinished_seconds, _oldest(page)
-            )
-            for found in page:
-                if found.order.status is Status.PENDING or found.age >= self._patience:
-                    self._noting_failures(partial(self._finish, found.order))
+    def _conclude(self, seconds: float) -> None:
+        report = self._report
+        settled = report.confirmed + report.released + report.consumed
+        report.per_second = round(settled / seconds, 1) if settled else 0.0
+        report.stopped = self._stopping.is_set()
+        if report.held:
+            self._noting_failures(self._count_left)
 
-    def _finish(self, order: Order) -> None:
+    def _count_left(self) -> None:
+        self._report.left = self._backlog.count_held(self._soon())
+
+    def _finish_orders(self) -> None:
+        with InFlight(self._in_flight) as work:
+            for page in self._pages(self._backlog.unfinished, lambda found: found.order_id):
+                self._add(unfinished=len(page))
+                self._note_age("oldest_unfinished_seconds", page)
+                for found in page:
+                    work.submit(self._finish, found)
+
+    def _finish(self, found: UnfinishedOrder) -> None:
+        if not self._stopping.is_set():
+            self._noting_failures(partial(self._finish_order, found), f"orders/{found.order_id}")
+
+    def _finish_order(self, found: UnfinishedOrder) -> None:
+        order = found.order
+        if isinstance(order, StoreError):
+            raise order
         if order.status is Status.PENDING:
             done = self._orders.complete(order.order_id).status is not Status.PENDING
-            self._report.completed += done
+            self._add(completed=done)
+        elif found.age < self._patience:
+            return
         elif order.status is Status.CANCELLING:
             done = self._orders.cancel(order.order_id).status is Status.CANCELLED
-            self._report.cancelled += done
+            self._add(cancelled=done)
         else:
             done = self._orders.fulfil(order.order_id).status is Status.FULFILLED
-            self._report.fulfilled += done
+            self._add(fulfilled=done)
         if not done:
-            self._report.failures.append(f"{order.order_id} is still {order.status}")
+            self._fail(f"{order.order_id} is still {order.status}", f"orders/{order.order_id}")
 
     def _settle_reservations(self) -> None:
+        with InFlight(self._in_flight) as work:
+            for part in self._held_parts():
+                if self._stopping.is_set():
+                    return
+                if self._calls_in_vain >= CALLS_IN_VAIN:
+                    self._fail("inventory is away: the rest is left for the next sweep")
+                    return
+                work.submit(self._noting_failures, partial(self._settle_part, part))
+
+    def _held_parts(self) -> Iterator[Sequence[HeldReservation]]:
         for page in self._pages(self._backlog.held, lambda held: held.reservation_id):
-            self._report.held += len(page)
-            self._report.oldest_held_seconds = max(self._report.oldest_held_seconds, _oldest(page))
-            self._settle_page([held for held in page if held.age >= self._patience])
+            self._add(held=len(page))
+            yield from _cut(page, AT_ONCE)
 
-    def _settle_page(self, page: list[HeldReservation]) -> None:
-        order_ids = {held.name.order_id for held in page if held.name}
-        found = self._backlog.orders(order_ids, _soon()) if order_ids else {}
+    def _settle_part(self, part: Sequence[HeldReservation]) -> None:
+        old = [held for held in part if held.age >= self._patience]
+        order_ids = {held.name.order_id for held in old if held.name}
+        found = self._backlog.orders(order_ids, self._soon()) if order_ids else {}
         verdicts: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
-        for held in page:
-            seen = found.get(held.name.order_id) if held.name else None
-            verdicts[self._verdict(held, seen)].append(held.reservation_id)
-        self._report.confirmed += self._tell(self._inventory.confirm, verdicts[Verdict.CONFIRM])
-        self._report.released += self._tell(self._inventory.release, verdicts[Verdict.RELEASE])
-        self._report.consumed += self._tell(self._inventory.consume, verdicts[Verdict.CONSUME])
+        for held in old:
+            verdict = self._verdict_or_failure(
+                held, found.get(held.name.order_id) if held.name else None
+            )
+            verdicts[verdict].append(held.reservation_id)
+        newer = set(verdicts[Verdict.NEWER])
+        self._add(newer=len(newer))
+        self._note_age(
+            "oldest_held_seconds", [held for held in part if held.reservation_id not in newer]
+        )
+        self._settle("confirmed", self._inventory.confirm, verdicts[Verdict.CONFIRM])
+        for some in _cut(verdicts[Verdict.RELEASE], MOVED_AT_ONCE):
+            self._settle("released", self._inventory.release, some)
+        for some in _cut(verdicts[Verdict.CONSUME], MOVED_AT_ONCE):
+            self._settle("consumed", self._inventory.consume, some)
 
-    def _verdict(self, held: HeldReservation, seen: tuple[Order, datetime] | None) -> Verdict:
+    def _verdict_or_failure(self, held: HeldReservation, found: Found) -> Verdict:
+        verdict = Verdict.LATER
+
+        def decide() -> None:
+            nonlocal verdict
+            verdict = self._verdict(held, found)
+
+        self._noting_failures(decide, f"reservations/{held.reservation_id}")
+        return verdict
+
+    def _verdict(self, held: HeldReservation, found: Found) -> Verdict:
         if held.name is None:
             return Verdict.RELEASE
-        order, version = seen or (None, None)
+        if isinstance(found, StoreError):
+            raise found
+        order, version = found or (None, None)
+        if order is not None and order.newer:
+            return Verdict.NEWER
         if order is None or _earlier_attempt(order, held.name):
             return Verdict.RELEASE if self._abandon(held.name, version) else Verdict.LATER
         if order.owns(held.reservation_id):
@@ -166,24 +256,50 @@ class Sweep:
         return Verdict.RELEASE
 
     def _abandon(self, name: ReservationName, version: datetime | None) -> bool:
-        """Take the order's place, so that it cannot come into being any more; whether we did."""
+        """Take the order's place, so that it can no longer come into being; whether we did."""
+        if self._stopping.is_set():
+            return False
         mark = Order.abandoned(name, datetime.now(UTC))
         try:
             if version is None:
-                self._store.create(mark, _soon())
+                self._store.create(mark, self._soon())
             else:
-                self._store.replace(mark, version, _soon())
+                self._store.replace(mark, version, self._soon())
         except (ConflictError, OutcomeUnknownError):
-            return False  # the next sweep sees who came first
-        self._report.abandoned += 1
+            return False  # the next sweep sees which write came first
+        self._add(abandoned=1)
         return True
 
-    def _tell(
-        self, verb: Callable[[Collection[str], Deadline], None], reservation_ids: list[str]
-    ) -> int:
-        if reservation_ids:
-            verb(reservation_ids, _soon())
-        return len(reservation_ids)
+    def _settle(
+        self,
+        done: str,
+        verb: Callable[[Collection[str], Deadline], None],
+        reservation_ids: Sequence[str],
+    ) -> None:
+        """One call for all; each that inventory cannot settle fails alone."""
+        if not reservation_ids or self._stopping.is_set():
+            return
+        if self._calls_in_vain >= CALLS_IN_VAIN:
+            self._fail("inventory is away", count=len(reservation_ids))
+            return
+        try:
+            verb(reservation_ids, self._soon())
+        except NotSettledError as error:
+            self._calls_in_vain = 0
+            if error.blames_all and len(reservation_ids) > 1:
+                half = len(reservation_ids) // 2
+                self._settle(done, verb, reservation_ids[:half])
+                self._settle(done, verb, reservation_ids[half:])
+                return
+            for reservation_id, reason in error.reasons.items():
+                self._fail(f"{reservation_id}: {reason}", f"reservations/{reservation_id}")
+            self._add(**{done: len(reservation_ids) - len(error.reasons)})
+        except (InventoryUnavailableError, DeadlineExceededError) as error:
+            self._calls_in_vain += 1
+            self._fail(f"{type(error).__name__}: {error}", count=len(reservation_ids))
+        else:
+            self._calls_in_vain = 0
+            self._add(**{done: len(reservation_ids)})
 
     def _pages(
         self,
@@ -191,22 +307,48 @@ class Sweep:
         place: Callable[[T], str],
     ) -> Iterator[list[T]]:
         after = None
-        while page := read(after, PAGE, _soon()):
+        while not self._stopping.is_set() and (page := read(after, PAGE, self._soon())):
             yield page
             if len(page) < PAGE:
                 return
             after = place(page[-1])
 
-    def _noting_failures(self, step: Callable[[], None]) -> None:
+    def _noting_failures(self, step: Callable[[], None], document: str | None = None) -> None:
         try:
             step()
-        except (*_FAILURES, OrderError) as error:
-            reason = f"{type(error).__name__}: {error}"[:300]
-            logs.event("Left for the next sweep", severity=logging.WARNING, reason=reason)
-            self._report.failures.append(reason)
+        except NewerRevisionError:
+            self._add(newer=1)
+        except (*_EXPECTED, OrderError) as error:
+            self._fail(f"{type(error).__name__}: {error}", document)
+        except Exception as error:  # noqa: BLE001 - one document must not end the sweep
+            logs.exception("Unexpected error", error, document=document)
+            self._fail(f"{type(error).__name__}: {error}", document)
+
+    def _fail(self, reason: str, document: str | None = None, count: int = 1) -> None:
+        """``document``: the path of the one to blame; None if it is not a single one."""
+        reason = reason[:300]
+        blamed = {"document": document} if document else {}
+        logs.event("Left for the next sweep", severity=logging.WARNING, reason=reason, **blamed)
+        with self._lock:
+            self._report.failed += count
+            if len(self._report.failures) < MAX_REASONS:
+                self._report.failures.append(reason)
+
+    def _add(self, **counts: int) -> None:
+        with self._lock:
+            for name, count in counts.items():
+                setattr(self._report, name, getattr(self._report, name) + count)
+
+    def _note_age(self, name: str, found: Sequence[HeldReservation | UnfinishedOrder]) -> None:
+        oldest = max((each.age.total_seconds() for each in found), default=0.0)
+        with self._lock:
+            setattr(self._report, name, max(getattr(self._report, name), oldest))
+
+    def _soon(self) -> Deadline:
+        return Deadline.after(STOPPING_SECONDS if self._stopping.is_set() else CALL_SECONDS)
 
 
-_OF_ITS_ORDER = {
+_OF_ITS_ORDER: dict[str, Verdict] = {
     Status.CONFIRMED: Verdict.CONFIRM,
     Status.FULFILLED: Verdict.CONSUME,
     # These could not be finished just now.
@@ -216,15 +358,10 @@ _OF_ITS_ORDER = {
 """Of a reservation that is its order's own."""
 
 
+def _cut(whole: Sequence[U], most: int) -> Iterator[Sequence[U]]:
+    return (whole[first : first + most] for first in range(0, len(whole), most))
+
+
 def _earlier_attempt(order: Order, name: ReservationName) -> bool:
     """The mark of an attempt that died before this one, of the same body."""
     return order.gives_way_to(name) and order.attempt < name.attempt
-
-
-def _oldest(page: Sequence[HeldReservation | UnfinishedOrder]) -> float:
-    """Its age in seconds."""
-    return max(found.age.total_seconds() for found in page)
-
-
-def _soon() -> Deadline:
-    return Deadline.after(CALL_SECONDS)

@@ -201,7 +201,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
             product_id=single.product_id if single else UNSET,
             quantity=single.quantity if single else UNSET,
             items=_items(order),
-            status=order.status,
+            status=str(order.status),
             rejection=RejectionAnswer.of(rejection) if rejection else UNSET,
             total_price=money.to_wire(order.total_price, currency) if currency else UNSET,
             currency=currency or UNSET,
