@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -66,14 +67,14 @@ def test_so_many_have_a_turn_at_once() -> None:
         with of.take(Deadline.after(SOON)), reader(of, done, "fourth", 0.05):
             pass
     assert done[0] == "third"
-    assert "waited 0.0 s for a turn" in done[1]
+    assert "s for a turn" in done[1]
 
 
 def test_a_turn_is_waited_for_no_longer_than_the_deadline_allows() -> None:
     of, done = Turns(at_once=1), list[str]()
     with of.take(Deadline.after(SOON)), reader(of, done, "late", 0.2):
         pass
-    assert done == ["Too many list requests at once: waited 0.2 s for a turn"]
+    assert re.fullmatch(r"Too many list requests at once: waited \d+\.\d s for a turn", done[0])
     assert waiting(of) == 0
 
 
@@ -109,13 +110,13 @@ def test_a_turn_comes_back_when_its_list_fails() -> None:
         pass
 
 
-def test_a_turn_rests_as_long_as_it_was_used() -> None:
+def test_a_turn_rests_longer_than_it_was_used() -> None:
     of, used = Turns(at_once=1), 0.1
     began = time.monotonic()
     with of.take(Deadline.after(SOON)):
         time.sleep(used)
     with of.take(Deadline.after(SOON)):
-        assert time.monotonic() - began >= 2 * used
+        assert time.monotonic() - began >= (1 + turns.REST) * used
 
 
 def test_a_resting_turn_is_not_waited_for_beyond_the_deadline() -> None:
