@@ -303,6 +303,7 @@ class Connection(HTTPChannel):
     def service(self) -> None:
         """Serve one request; see ``HTTPChannel.service``."""
         self._refused, self._blank_since = bool(self.requests[0].error), None
+        self._sending_since = None
         super().service()
         self._sending_since = time.monotonic() if self.total_outbufs_len else None
         self.server.watch(self)
@@ -319,7 +320,7 @@ class Connection(HTTPChannel):
         self.service()
 
     def enforce(self, limits: Limits, now: float) -> None:
-        """End what has taken too long; called about once a second on the main thread."""
+        """End what has taken too long; called several times a second on the main thread."""
         request = self.request
         if self._lingering_since is not None:
             if now - self._lingering_since > LINGER_SECONDS:
