@@ -100,8 +100,8 @@ class Report:
     """Could not be done now, and are left for the next sweep."""
     failures: list[str] = field(default_factory=list)
     """Why: the first reasons, with the ids that they concern."""
-    left: int | None = None
-    """Held at the end, young ones included; None if none was found, or they cannot be counted."""
+    left: int | None = 0
+    """Held at the end, young ones included; None if they could not be counted."""
     per_second: float = 0.0
     """Reservations settled."""
     stopped: bool = False
@@ -139,6 +139,7 @@ class Sweep:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._calls_in_vain = 0
+        self._saw_all = False
         self._report = Report()
 
     def stop(self) -> None:
@@ -148,6 +149,7 @@ class Sweep:
     def run(self) -> Report:
         """Every unfinished order, then every held reservation. Inventory is called if needed."""
         self._report = Report()
+        self._saw_all = False
         self._noting_failures(self._finish_orders)
         began = time.monotonic()
         self._noting_failures(self._settle_reservations)
@@ -159,7 +161,8 @@ class Sweep:
         settled = report.confirmed + report.released + report.consumed
         report.per_second = round(settled / seconds, 1) if settled else 0.0
         report.stopped = self._stopping.is_set()
-        if report.held:
+        report.left = report.held - settled if self._saw_all else None
+        if not self._saw_all:
             self._noting_failures(self._count_left)
 
     def _count_left(self) -> None:
@@ -204,6 +207,7 @@ class Sweep:
                     self._fail("inventory is away: the rest is left for the next sweep")
                     return
                 work.submit(self._noting_failures, partial(self._settle_part, part))
+        self._saw_all = not self._stopping.is_set()
 
     def _held_parts(self) -> Iterator[Sequence[HeldReservation]]:
         for page in self._pages(self._backlog.held, lambda held: held.reservation_id):
