@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     """The order of a reservation with its version; the error of a damaged one; None if missing."""
 
 PAGE = 500
-"""Documents that one query returns."""
+"""Reservations that one query returns: their ids."""
+ORDERS_PAGE = 50
+"""Orders that one query returns: whole documents, within the time of one call."""
 AT_ONCE = 250
 """Reservations that are decided together; also the most that inventory confirms in one call."""
 MOVED_AT_ONCE = 50
@@ -149,7 +151,7 @@ class Sweep:
     def run(self) -> Report:
         """Every unfinished order, then every held reservation. Inventory is called if needed."""
         self._report = Report()
-        self._saw_all = False
+        self._saw_all, self._calls_in_vain = False, 0
         self._noting_failures(self._finish_orders)
         began = time.monotonic()
         self._noting_failures(self._settle_reservations)
@@ -170,7 +172,10 @@ class Sweep:
 
     def _finish_orders(self) -> None:
         with InFlight(self._in_flight) as work:
-            for page in self._pages(self._backlog.unfinished, lambda found: found.order_id):
+            orders = self._pages(
+                self._backlog.unfinished, ORDERS_PAGE, lambda found: found.order_id
+            )
+            for page in orders:
                 self._add(unfinished=len(page))
                 self._note_age("oldest_unfinished_seconds", page)
                 for found in page:
@@ -210,14 +215,18 @@ class Sweep:
         self._saw_all = not self._stopping.is_set()
 
     def _held_parts(self) -> Iterator[Sequence[HeldReservation]]:
-        for page in self._pages(self._backlog.held, lambda held: held.reservation_id):
+        for page in self._pages(self._backlog.held, PAGE, lambda held: held.reservation_id):
             self._add(held=len(page))
             yield from _cut(page, AT_ONCE)
 
     def _settle_part(self, part: Sequence[HeldReservation]) -> None:
         old = [held for held in part if held.age >= self._patience]
         order_ids = {held.name.order_id for held in old if held.name}
-        found = self._backlog.orders(order_ids, self._soon()) if order_ids else {}
+        try:
+            found = self._backlog.orders(order_ids, self._soon()) if order_ids else {}
+        except Exception:
+            self._note_age("oldest_held_seconds", part)
+            raise
         verdicts: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
         for held in old:
             verdict = self._verdict_or_failure(
@@ -308,12 +317,13 @@ class Sweep:
     def _pages(
         self,
         read: Callable[[str | None, int, Deadline], list[T]],
+        most: int,
         place: Callable[[T], str],
     ) -> Iterator[list[T]]:
         after = None
-        while not self._stopping.is_set() and (page := read(after, PAGE, self._soon())):
+        while not self._stopping.is_set() and (page := read(after, most, self._soon())):
             yield page
-            if len(page) < PAGE:
+            if len(page) < most:
                 return
             after = place(page[-1])
 
