@@ -132,7 +132,7 @@ def test_reconcile_that_is_stopped_finishes_the_calls_under_way_and_reports_the_
     inventory.started.set()
     _, said = inventory.process.communicate(timeout=60)
     report = json.loads(said.splitlines()[-1])
-    assert inventory.process.returncode == 128 + number, said.decode()
+    assert process.returncode == 128 + number, said.decode()
     assert (report["message"], report["stopped"], report["failed"]) == ("Reconciled", True, 0)
     assert report["confirmed"] == len(inventory.confirmed)
     assert 0 < report["confirmed"] < PARTS * AT_ONCE

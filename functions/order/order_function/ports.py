@@ -131,10 +131,7 @@ class Backlog(Protocol):
     def orders(
         self, order_ids: Collection[str], deadline: Deadline
     ) -> dict[str, tuple[Order, datetime] | StoreError]:
-        """The orders that exist, abandoned ones too, with their versions; errors of damaged ones.
-
-        Of an order no more is read than who owns its reservation depends on.
-        """
+        """Orders that exist, abandoned ones too, with their versions; errors of damaged ones."""
 
     def count_held(self, deadline: Deadline) -> int:
         """Reservations that are held."""

@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     """The order of a reservation with its version; the error of a damaged one; None if missing."""
 
 PAGE = 500
-"""Documents that one query returns."""
+"""Reservations that one query returns: their ids."""
+ORDERS_PAGE = 50
+"""Orders that one query returns: whole documents, within the time of one call."""
 AT_ONCE = 250
 """Reservations that are decided together; also the most that inventory confirms in one call."""
 MOVED_AT_ONCE = 50
@@ -100,8 +102,8 @@ class Report:
     """Could not be done now, and are left for the next sweep."""
     failures: list[str] = field(default_factory=list)
     """Why: the first reasons, with the ids that they concern."""
-    left: int | None = None
-    """Held at the end, young ones included; None if none was found, or they cannot be counted."""
+    left: int | None = 0
+    """Held at the end, young ones included; None if they could not be counted."""
     per_second: float = 0.0
     """Reservations settled."""
     stopped: bool = False
@@ -139,6 +141,7 @@ class Sweep:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._calls_in_vain = 0
+        self._saw_all = False
         self._report = Report()
 
     def stop(self) -> None:
@@ -148,6 +151,7 @@ class Sweep:
     def run(self) -> Report:
         """Every unfinished order, then every held reservation. Inventory is called if needed."""
         self._report = Report()
+        self._saw_all, self._calls_in_vain = False, 0
         self._noting_failures(self._finish_orders)
         began = time.monotonic()
         self._noting_failures(self._settle_reservations)
@@ -159,7 +163,8 @@ class Sweep:
         settled = report.confirmed + report.released + report.consumed
         report.per_second = round(settled / seconds, 1) if settled else 0.0
         report.stopped = self._stopping.is_set()
-        if report.held:
+        report.left = report.held - settled if self._saw_all else None
+        if not self._saw_all:
             self._noting_failures(self._count_left)
 
     def _count_left(self) -> None:
@@ -167,7 +172,10 @@ class Sweep:
 
     def _finish_orders(self) -> None:
         with InFlight(self._in_flight) as work:
-            for page in self._pages(self._backlog.unfinished, lambda found: found.order_id):
+            orders = self._pages(
+                self._backlog.unfinished, ORDERS_PAGE, lambda found: found.order_id
+            )
+            for page in orders:
                 self._add(unfinished=len(page))
                 self._note_age("oldest_unfinished_seconds", page)
                 for found in page:
@@ -204,16 +212,21 @@ class Sweep:
                     self._fail("inventory is away: the rest is left for the next sweep")
                     return
                 work.submit(self._noting_failures, partial(self._settle_part, part))
+        self._saw_all = not self._stopping.is_set()
 
     def _held_parts(self) -> Iterator[Sequence[HeldReservation]]:
-        for page in self._pages(self._backlog.held, lambda held: held.reservation_id):
+        for page in self._pages(self._backlog.held, PAGE, lambda held: held.reservation_id):
             self._add(held=len(page))
             yield from _cut(page, AT_ONCE)
 
     def _settle_part(self, part: Sequence[HeldReservation]) -> None:
         old = [held for held in part if held.age >= self._patience]
         order_ids = {held.name.order_id for held in old if held.name}
-        found = self._backlog.orders(order_ids, self._soon()) if order_ids else {}
+        try:
+            found = self._backlog.orders(order_ids, self._soon()) if order_ids else {}
+        except Exception:
+            self._note_age("oldest_held_seconds", part)
+            raise
         verdicts: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
         for held in old:
             verdict = self._verdict_or_failure(
@@ -304,12 +317,13 @@ class Sweep:
     def _pages(
         self,
         read: Callable[[str | None, int, Deadline], list[T]],
+        most: int,
         place: Callable[[T], str],
     ) -> Iterator[list[T]]:
         after = None
-        while not self._stopping.is_set() and (page := read(after, PAGE, self._soon())):
+        while not self._stopping.is_set() and (page := read(after, most, self._soon())):
             yield page
-            if len(page) < PAGE:
+            if len(page) < most:
                 return
             after = place(page[-1])
 
