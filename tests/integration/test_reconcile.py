@@ -128,9 +128,13 @@ def test_reconcile_that_is_stopped_finishes_the_calls_under_way_and_reports_the_
     command = [sys.executable, "-m", "order_function.reconcile"]
     if as_process_1:
         command = [*in_a_pid_namespace(), *command]
-    inventory.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-    inventory.started.set()
-    _, said = inventory.process.communicate(timeout=60)
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+        inventory.process = process
+        inventory.started.set()
+        try:
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     report = json.loads(said.splitlines()[-1])
     assert process.returncode == 128 + number, said.decode()
     assert (report["message"], report["stopped"], report["failed"]) == ("Reconciled", True, 0)
