@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from local import stack
+from local import stack, tokens
 from local.processes import Process, answers
 from support.apps import OPERATOR, ORDER
 
@@ -23,8 +23,7 @@ def test_functions_framework_serves_the_function(name: str, tmp_path: Path) -> N
         "GOOGLE_CLOUD_PROJECT": "none",
         "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1",
         "INVENTORY_SERVICE_URL": "http://127.0.0.1:1",
-        "ORDER_TOKENS": ORDER,
-        "OPERATOR_TOKENS": OPERATOR,
+        **tokens.variables(ORDER, OPERATOR),
         "AUTH_MODE": "open",
         "PYTHONPATH": os.pathsep.join([str(stack.ROOT / "functions/common"), str(folder)]),
     }
