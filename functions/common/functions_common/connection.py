@@ -175,8 +175,8 @@ class ErrorResponse(_OnePacket, ErrorTask):
         status = HTTPStatus(error.code)
         detail = error.body if isinstance(error, RefusedError) else _DETAILS.get(status, error.body)
         headers = {}
-        if status is HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = "1"
+        if isinstance(error, OverloadedError):
+            headers["Retry-After"] = str(self.channel.server.retry_after)
         else:
             self.set_close_on_finish()
         problem = Problem(status, detail, getattr(error, "kind", None), headers=headers)
@@ -210,7 +210,7 @@ class AppResponse(_OnePacket, WSGITask):
 
 
 class Connection(HTTPChannel):
-    """Most methods run on the server's main thread; ``service`` and those it calls on a worker."""
+    """Its methods run on the server's main thread, but for ``service`` and the methods it calls."""
 
     task_class = AppResponse
     error_task_class = ErrorResponse
@@ -304,6 +304,8 @@ class Connection(HTTPChannel):
         """Serve one request; see ``HTTPChannel.service``."""
         self._refused, self._blank_since = bool(self.requests[0].error), None
         self._sending_since = None
+        if not self._refused and not self.requests[0].is_probe:
+            self.server.wait_for_calm()
         super().service()
         self._sending_since = time.monotonic() if self.total_outbufs_len else None
         self.server.watch(self)

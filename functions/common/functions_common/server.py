@@ -14,6 +14,7 @@ server registers each connection once instead, so that idle connections cost not
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import resource
 import select
@@ -23,6 +24,7 @@ import threading
 import time
 from collections import Counter, deque
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
@@ -36,7 +38,6 @@ from functions_common.parsing import MAX_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from http import HTTPStatus
 
     from functions_common.connection import Limits
 
@@ -47,6 +48,11 @@ BACKLOG = 2048
 MAX_UNSENT = 32 * 1024 * 1024
 """Bytes of responses that clients have not read yet, of all connections together."""
 SWEEP_SECONDS = 0.25
+MAX_RETRY_AFTER = 10
+_BURST = 32
+"""Connections with something to do at once. More of them have the workers pause."""
+_LONGEST_BURST = 0.2
+"""Seconds."""
 _ACCEPTED_AT_ONCE = 64
 _SEND_BUFFER = 64 * 1024
 """Of the kernel, for each connection. Its default of megabytes would have many responses made for a
@@ -101,6 +107,12 @@ class Server(TcpWSGIServer):
         self._idle_lock = threading.Lock()
         self._refusals: Counter[str] = Counter()
         self._refusals_lock = threading.Lock()
+        self._served = itertools.count()
+        self._served_before = 0
+        self.retry_after = 1
+        """Seconds for the header of that name: it grows with the overload."""
+        self._calm = threading.Event()
+        self._calm.set()
         self._swept_at = self._reported_at = time.monotonic()
         self._stop_at: float | None = None
         self._accepts = True
@@ -147,8 +159,6 @@ class Server(TcpWSGIServer):
         """Serve until ``stop``, on the calling thread."""
         while not self._finished():
             self._wait()
-            while self._at_once:
-                self._at_once.popleft().service()
             now = time.monotonic()
             if now - self._swept_at >= SWEEP_SECONDS:
                 self._swept_at = now
@@ -174,13 +184,34 @@ class Server(TcpWSGIServer):
         """Until something happens, at most until the next sweep; then deal with it."""
         if self._epoll is None:
             wasyncore.poll2(SWEEP_SECONDS, self._map)
+            self._serve_at_once()
             return
-        for descriptor, flags in self._epoll.poll(SWEEP_SECONDS):
-            found = self._map.get(descriptor)
-            if found is not None:
-                wasyncore.readwrite(found, flags)
-                if isinstance(found, Connection):
-                    self.watch(found)
+        events = self._epoll.poll(SWEEP_SECONDS)
+        if len(events) > _BURST:
+            self._calm.clear()
+        try:
+            for descriptor, flags in events:
+                found = self._map.get(descriptor)
+                if found is not None:
+                    wasyncore.readwrite(found, flags)
+                    if isinstance(found, Connection):
+                        self.watch(found)
+            self._serve_at_once()
+        finally:
+            self._calm.set()
+
+    def _serve_at_once(self) -> None:
+        while self._at_once:
+            self._at_once.popleft().service()
+
+    def wait_for_calm(self) -> None:
+        """Of a worker thread, before it serves a request: let the main thread deal with a burst.
+
+        Python runs one thread at a time. Without this pause the workers would leave the main thread
+        so little time that clients wait seconds to hear that the server is busy.
+        """
+        next(self._served)
+        self._calm.wait(_LONGEST_BURST)
 
     def watch(self, connection: Connection) -> None:
         """Have the main thread look at the connection when it can go on; from any thread."""
@@ -316,6 +347,10 @@ class Server(TcpWSGIServer):
     def _report(self) -> None:
         with self._refusals_lock:
             counted, self._refusals = self._refusals, Counter()
+        served = next(self._served) - self._served_before
+        self._served_before += served + 1
+        shed = counted[str(HTTPStatus.SERVICE_UNAVAILABLE.value)]
+        self.retry_after = min(MAX_RETRY_AFTER, 1 + shed // max(served, 1))
         if counted:
             logs.event("Refused by the server", severity=logging.WARNING, requests=dict(counted))
 
