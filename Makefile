@@ -24,7 +24,7 @@ test: $(VENV)/.dev ## Everything that needs no cluster
 test-unit: $(VENV)/.dev ## Only what needs no process and no socket: seconds
 	$(BIN)/python -m pytest tests/unit
 
-test-hostile: $(VENV)/.dev ## Both functions against hostile clients, held to the whole bar: ten minutes
+test-hostile: $(VENV)/.dev ## Both functions against hostile clients, held to the whole bar: five minutes
 	HOSTILE_BAR=full $(BIN)/python -m pytest tests/hostile -s $(TESTS)
 
 CRASH_SECONDS ?= 600

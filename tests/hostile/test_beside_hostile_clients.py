@@ -20,7 +20,7 @@ from support.victims import FUNCTIONS, victim
 ATTACKED = FUNCTIONS if os.environ.get("HOSTILE_BAR") == "full" else ("order and inventory",)
 BAR = FULL if len(ATTACKED) > 1 else LENIENT
 PLAN = (
-    Plan(settle=1.0, beside=2.0, alone=2.0, rounds=3)
+    Plan(settle=0.5, beside=1.0, alone=1.0, rounds=3)
     if BAR is FULL
     else Plan(settle=0.3, beside=0.5, alone=0.3, rounds=5, pooled=False)
 )
