@@ -52,7 +52,6 @@ SLOW = {
     "header": Slow(head("GET /health") + b"X-Slow: ", b"a"),
     "many headers": Slow(head("GET /health"), b"X-Slow: a\r\n"),
     "head without end": Slow(head("GET /health")),
-    "blank lines": Slow(b"\r\n", b"\r\n"),
     "body": Slow(_body("Content-Length: 900") + b"{", b" "),
     "chunks": Slow(_body(CHUNKED) + b"1\r\n{\r\n", b"1\r\n \r\n"),
     "trailers": Slow(_body(CHUNKED) + b"2\r\n{}\r\n0\r\n", b"X-Trailer: a\r\n"),

@@ -12,6 +12,7 @@ waitress has no time limits of its own beyond idleness; this module adds them:
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from contextlib import suppress
@@ -27,6 +28,7 @@ from waitress.utilities import Error
 
 from functions_common import problems
 from functions_common.observing import FIRST_BYTE, HEALTH
+from functions_common.parsing import MAX_BODY
 from functions_common.problems import Problem
 from functions_common.trace import Trace
 
@@ -37,6 +39,13 @@ MAX_REQUEST_LINE = 8190
 MAX_HEADERS = 16 * 1024
 """Bytes, the request line included. The longest token is 8 kB."""
 MAX_HEADER_FIELDS = 100
+MAX_CHUNK_LINE = 256
+"""Bytes of a chunk's size and extensions."""
+MAX_BLANK = 64
+"""Bytes of line breaks before a request; some clients send one after a body."""
+
+NOT_BEGUN = "X-Not-Begun"
+"""Header of a 503 for a request that the server has received and not begun."""
 
 LINGER_SECONDS = 2.0
 """After a request is refused, how long the client may go on sending before the socket closes.
@@ -100,39 +109,54 @@ class ReceivedRequest(HTTPRequestParser):
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
-        if not self.headers_finished and not self.completed:
-            self._check_request_line()
-        if self.error:
-            self.expect_continue = False  # waitress would ask for the body of a refused request
+        if not self.completed:
+            self._check_what_arrived()
+        if self.completed:
+            self.expect_continue = False  # else waitress would wait for a body that is not needed
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
         line_end = header_plus.find(b"\r\n")
         if line_end > MAX_REQUEST_LINE:
-            return self.refuse(HTTPStatus.REQUEST_URI_TOO_LONG)
+            return self.fail(HTTPStatus.REQUEST_URI_TOO_LONG)
         if header_plus.count(b"\r\n") > MAX_HEADER_FIELDS + 2:
-            return self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        super().parse_header(header_plus)
-        expectation = self.headers.get("EXPECT", "").lower()
-        if expectation not in ("", "100-continue"):
-            return self.refuse(HTTPStatus.EXPECTATION_FAILED)
+            return self.fail(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
+            return self.fail(HTTPStatus.BAD_REQUEST)  # a folded line, which HTTP/1.1 lets us refuse
+        line, fields = header_plus[: line_end + 2], header_plus[line_end + 2 :]
+        try:
+            super().parse_header(line + _LEADING_BLANKS.sub(rb"\1:", fields))
+        except ValueError:  # of an address, or of a length with thousands of digits
+            long = self.headers.get("CONTENT_LENGTH", "").isdigit()
+            return self.fail(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE if long else HTTPStatus.BAD_REQUEST
+            )
+        if self.headers.get("EXPECT", "").lower() not in ("", "100-continue"):
+            return self.fail(HTTPStatus.EXPECTATION_FAILED)
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("HTTP version is not supported")
         return None
 
-    def refuse(self, status: HTTPStatus) -> None:
+    def fail(self, status: HTTPStatus) -> None:
         """End the request here with the given status."""
         self.error = RefusedError(status, _DETAILS.get(status, status.description))
         self.completed = True
 
-    def _check_request_line(self) -> None:
+    def _check_what_arrived(self) -> None:
         """Refuse a request that cannot become a good one while it is still arriving."""
-        begun = self.header_plus.lstrip()
-        if begun and not begun[:1].isalpha():
-            self.refuse(HTTPStatus.BAD_REQUEST)
-        elif len(begun) > MAX_REQUEST_LINE and b"\r\n" not in begun:
-            self.refuse(HTTPStatus.REQUEST_URI_TOO_LONG)
+        if self.chunked:
+            if len(self.body_rcv.control_line) > MAX_CHUNK_LINE:
+                self.fail(HTTPStatus.BAD_REQUEST)
+        elif not self.headers_finished:
+            first = self.header_plus[:1]
+            if not first.isalpha() and first not in b"\r\n":
+                self.fail(HTTPStatus.BAD_REQUEST)
+            elif len(self.header_plus) > MAX_REQUEST_LINE and b"\r\n" not in self.header_plus:
+                self.fail(HTTPStatus.REQUEST_URI_TOO_LONG)
 
+
+_LEADING_BLANKS = re.compile(rb"(?m)^([^:\r\n]+):[ \t]+")
+"""waitress's own pattern of a header takes quadratic time for them."""
 
 _DETAILS = {
     HTTPStatus.BAD_REQUEST: "This is not an HTTP/1.1 request.",
@@ -141,7 +165,7 @@ _DETAILS = {
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
         f"The headers are longer than {MAX_HEADERS} bytes, or more than {MAX_HEADER_FIELDS}."
     ),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is longer than 65536 bytes.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body is longer than {MAX_BODY} bytes.",
     HTTPStatus.EXPECTATION_FAILED: "The only expectation that is met here is 100-continue.",
     HTTPStatus.NOT_IMPLEMENTED: "The only transfer coding that is understood here is chunked.",
 }
@@ -176,12 +200,12 @@ class ErrorResponse(_OnePacket, ErrorTask):
         detail = error.body if isinstance(error, RefusedError) else _DETAILS.get(status, error.body)
         headers = {}
         if isinstance(error, OverloadedError):
-            headers["Retry-After"] = str(self.channel.server.retry_after)
+            headers = {"Retry-After": str(self.channel.server.retry_after), NOT_BEGUN: "true"}
         else:
             self.set_close_on_finish()
         problem = Problem(status, detail, getattr(error, "kind", None), headers=headers)
         self.respond(problem)
-        self.channel.server.refused(status)
+        self.channel.server.count_refusal(status)
 
     def respond(self, problem: Problem) -> None:
         trace_id = Trace.begin().trace_id
@@ -210,7 +234,11 @@ class AppResponse(_OnePacket, WSGITask):
 
 
 class Connection(HTTPChannel):
-    """Its methods run on the server's main thread, but for ``service`` and the methods it calls."""
+    """A client's connection.
+
+    ``service`` and the methods it calls run on a worker thread, for errors and probes on the main
+    thread. All other methods run on the main thread.
+    """
 
     task_class = AppResponse
     error_task_class = ErrorResponse
@@ -220,12 +248,10 @@ class Connection(HTTPChannel):
         self._gathered: list[bytes] | None = None
         self._lingering_since: float | None = None
         self._sending_since: float | None = None
-        self._refused = False
-        self._blank_since: float | None = None
-        """Since when the client has sent nothing but blank lines, which waitress skips."""
+        self._responds_with_error = False
+        self._blank = 0
+        """Bytes of line breaks since the last request."""
         self.request: ReceivedRequest | None
-        self.completed_request = False
-        """The last data received completed a request."""
         self.queued_at = 0.0
         self.waits_to_send = False
         """It has a further request, whose turn comes when the response before it has left."""
@@ -234,8 +260,7 @@ class Connection(HTTPChannel):
     @property
     def idle(self) -> bool:
         """No request is being received or served, and no response is being sent."""
-        busy = self.requests or self.request or self.total_outbufs_len or self._blank_since
-        return not (busy or self.ends)
+        return not (self.requests or self.request or self.total_outbufs_len or self.ends)
 
     @property
     def waits_for_client_since(self) -> float | None:
@@ -246,7 +271,7 @@ class Connection(HTTPChannel):
             return self._sending_since
         if self.request and not self.requests:
             return self.request.first_byte_ns / 1e9
-        return self._blank_since
+        return None
 
     @property
     def ends(self) -> bool:
@@ -281,15 +306,20 @@ class Connection(HTTPChannel):
         super().handle_read()
 
     def received(self, data: bytes) -> bool:
-        self.server.is_active(self)
-        self.completed_request = False
-        used = bool(super().received(data))
-        if not self.completed_request and self.request is None:
-            self._blank_since = self._blank_since or time.monotonic()
-        return used
+        if not self.requests and self.request is None:
+            begun = data.lstrip(b"\r\n")
+            self._blank += len(data) - len(begun)
+            if self._blank > MAX_BLANK:
+                self.end_with(RefusedError(HTTPStatus.BAD_REQUEST, "Too many blank lines."))
+                return False
+            data = begun
+        if not data:
+            return False
+        self.server.forget_idle(self)
+        return bool(super().received(data))
 
     def handle_write(self) -> None:
-        refused = self.close_when_flushed and self._refused
+        refused = self.close_when_flushed and self._responds_with_error
         if refused and self.total_outbufs_len:
             self._flush_exception(self._flush_some)
         if refused and not self.total_outbufs_len and not self.will_close:
@@ -302,15 +332,15 @@ class Connection(HTTPChannel):
 
     def service(self) -> None:
         """Serve one request; see ``HTTPChannel.service``."""
-        self._refused, self._blank_since = bool(self.requests[0].error), None
+        self._responds_with_error, self._blank = bool(self.requests[0].error), 0
         self._sending_since = None
-        if not self._refused and not self.requests[0].is_probe:
-            self.server.wait_for_calm()
+        if not self._responds_with_error and not self.requests[0].is_probe:
+            self.server.yield_to_main_thread()
         super().service()
         self._sending_since = time.monotonic() if self.total_outbufs_len else None
         self.server.watch(self)
 
-    def refuse(self, error: RefusedError) -> None:
+    def end_with(self, error: RefusedError) -> None:
         """Respond with the error in place of the request under way; main thread only."""
         with self.requests_lock:
             if self.requests or self.ends:
@@ -328,8 +358,10 @@ class Connection(HTTPChannel):
             if now - self._lingering_since > LINGER_SECONDS:
                 self.handle_close()
         elif self.total_outbufs_len:
-            if self._sending_since and now - self._sending_since > limits.send_seconds:
-                self.server.refused("not read")
+            if self._sending_since is None:
+                self._sending_since = now
+            elif now - self._sending_since > limits.send_seconds:
+                self.server.count_refusal("not read")
                 self.handle_close()
         elif self.requests:
             pass  # the request's own deadline applies
@@ -337,9 +369,7 @@ class Connection(HTTPChannel):
             finished = request.headers_finished
             limit = limits.request_seconds if finished else limits.header_seconds
             if request.age > limit:
-                self.refuse(_late())
-        elif self._blank_since and now - self._blank_since > limits.header_seconds:
-            self.refuse(_late())
+                self.end_with(_late())
         elif now - self.server.idle_since(self, now) > limits.keep_alive_seconds:
             self.handle_close()
 
@@ -367,7 +397,7 @@ class Connection(HTTPChannel):
         super()._flush_outbufs_below_high_watermark()
 
     def del_channel(self, *arguments: Any) -> None:  # noqa: ANN401 - waitress's own
-        self.server.is_active(self)
+        self.server.forget_idle(self)
         super().del_channel(*arguments)
 
     def handle_close(self) -> None:

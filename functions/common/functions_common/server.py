@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import itertools
 import logging
+import os
 import resource
 import select
 import signal
@@ -37,7 +38,7 @@ from functions_common.connection import MAX_HEADERS, Connection, OverloadedError
 from functions_common.parsing import MAX_BODY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from functions_common.connection import Limits
 
@@ -53,6 +54,7 @@ _BURST = 32
 """Connections with something to do at once. More of them have the workers pause."""
 _LONGEST_BURST = 0.2
 """Seconds."""
+_INLINE_SECONDS = 0.02
 _ACCEPTED_AT_ONCE = 64
 _SEND_BUFFER = 64 * 1024
 """Of the kernel, for each connection. Its default of megabytes would have many responses made for a
@@ -100,7 +102,7 @@ class Server(TcpWSGIServer):
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._limits = limits
         self._max_connections = _bounded_by_descriptors(limits.connections)
-        self._at_once: deque[Connection] = deque()
+        self._inline: deque[Connection] = deque()
         """Connections whose next response needs no worker thread."""
         self._idle: dict[Connection, float] = {}
         """Since when each is idle, on the monotonic clock; longest first."""
@@ -111,8 +113,8 @@ class Server(TcpWSGIServer):
         self._served_before = 0
         self.retry_after = 1
         """Seconds for the header of that name: it grows with the overload."""
-        self._calm = threading.Event()
-        self._calm.set()
+        self._no_burst = threading.Event()
+        self._no_burst.set()
         self._swept_at = self._reported_at = time.monotonic()
         self._stop_at: float | None = None
         self._accepts = True
@@ -141,6 +143,8 @@ class Server(TcpWSGIServer):
             bind_socket=False,
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
         )
+        os.set_blocking(self.trigger.trigger, False)
+        self._main_thread = threading.get_ident()
         if self._epoll:
             for each in self._map:
                 self._epoll.register(each, select.EPOLLIN)
@@ -153,7 +157,7 @@ class Server(TcpWSGIServer):
         """Finish what has been received, then have ``run`` return. Safe in a signal handler."""
         if self._stop_at is None:
             self._stop_at = time.monotonic() + GRACEFUL_SECONDS
-            self.trigger.pull_trigger()
+            self._wake()
 
     def run(self) -> None:
         """Serve until ``stop``, on the calling thread."""
@@ -170,7 +174,8 @@ class Server(TcpWSGIServer):
         if self._stop_at is None:
             return False
         if self.accepting:
-            self.handle_accept()
+            while self._accept_one():  # they connected before the signal
+                pass
             self.accepting = False
             self.del_channel()
             self.socket.close()
@@ -183,12 +188,12 @@ class Server(TcpWSGIServer):
     def _wait(self) -> None:
         """Until something happens, at most until the next sweep; then deal with it."""
         if self._epoll is None:
-            wasyncore.poll2(SWEEP_SECONDS, self._map)
-            self._serve_at_once()
+            wasyncore.poll2(0 if self._inline else SWEEP_SECONDS, self._map)
+            self._serve_inline()
             return
-        events = self._epoll.poll(SWEEP_SECONDS)
+        events = self._epoll.poll(0 if self._inline else SWEEP_SECONDS)
         if len(events) > _BURST:
-            self._calm.clear()
+            self._no_burst.clear()
         try:
             for descriptor, flags in events:
                 found = self._map.get(descriptor)
@@ -196,27 +201,39 @@ class Server(TcpWSGIServer):
                     wasyncore.readwrite(found, flags)
                     if isinstance(found, Connection):
                         self.watch(found)
-            self._serve_at_once()
+            self._serve_inline()
         finally:
-            self._calm.set()
+            self._no_burst.set()
 
-    def _serve_at_once(self) -> None:
-        while self._at_once:
-            self._at_once.popleft().service()
+    def _serve_inline(self) -> None:
+        """Serve requests that need no worker, for a moment; then other connections have a turn."""
+        until = time.monotonic() + _INLINE_SECONDS
+        for _ in range(len(self._inline)):
+            self._guarded(self._inline.popleft(), Connection.service)
+            if time.monotonic() > until:
+                return
 
-    def wait_for_calm(self) -> None:
+    def _guarded(self, connection: Connection, act: Callable[[Connection], None]) -> None:
+        """An unexpected error ends one connection, not the server."""
+        try:
+            act(connection)
+        except Exception as error:  # noqa: BLE001 - whatever it is, others must be served
+            logs.exception("Unexpected error of a connection", error)
+            connection.handle_close()
+
+    def yield_to_main_thread(self) -> None:
         """Of a worker thread, before it serves a request: let the main thread deal with a burst.
 
         Python runs one thread at a time. Without this pause the workers would leave the main thread
         so little time that clients wait seconds to hear that the server is busy.
         """
         next(self._served)
-        self._calm.wait(_LONGEST_BURST)
+        self._no_burst.wait(_LONGEST_BURST)
 
     def watch(self, connection: Connection) -> None:
         """Have the main thread look at the connection when it can go on; from any thread."""
-        if connection.idle and connection.connected:
-            with self._idle_lock:
+        with self._idle_lock:
+            if connection.idle and connection.connected:
                 self._idle.setdefault(connection, time.monotonic())
         descriptor = connection._fileno  # noqa: SLF001 - wasyncore keeps it there
         if self._epoll is None or descriptor is None:
@@ -228,8 +245,8 @@ class Server(TcpWSGIServer):
             with suppress(OSError, ValueError):  # it has been closed just now
                 self._epoll.modify(descriptor, wanted | select.EPOLLONESHOT)
 
-    def is_active(self, connection: Connection) -> None:
-        """It has sent something, or has closed."""
+    def forget_idle(self, connection: Connection) -> None:
+        """It has sent something, or has closed: it is not idle."""
         with self._idle_lock:
             self._idle.pop(connection, None)
 
@@ -239,11 +256,15 @@ class Server(TcpWSGIServer):
     def pull_trigger(self) -> None:
         """Waitress asks for the main thread; with epoll ``watch`` is enough."""
         if self._epoll is None:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Wake the main thread. A full pipe has woken it already."""
+        with suppress(BlockingIOError):
             self.trigger.pull_trigger()
 
     def add_task(self, connection: Connection) -> None:
         """Waitress has a request to serve, from the main thread or from a worker."""
-        connection.completed_request = True
         if connection.total_outbufs_len:
             connection.waits_to_send = True
             return
@@ -252,10 +273,11 @@ class Server(TcpWSGIServer):
             if self.task_dispatcher.add_task(connection):
                 return
             request.error = OverloadedError()
-        self._at_once.append(connection)
-        self.trigger.pull_trigger()
+        self._inline.append(connection)
+        if threading.get_ident() != self._main_thread:
+            self._wake()
 
-    def refused(self, reason: HTTPStatus | str) -> None:
+    def count_refusal(self, reason: HTTPStatus | str) -> None:
         """Count it; one log line a second reports all."""
         with self._refusals_lock:
             self._refusals[str(getattr(reason, "value", reason))] += 1
@@ -265,21 +287,27 @@ class Server(TcpWSGIServer):
 
     def handle_accept(self) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                found = self.accept()
-                if found is None:
-                    return
-                sock, address = found
-                self.set_socket_options(sock)
-            except OSError as error:
-                if error.errno in _OUT_OF_DESCRIPTORS and not self._make_room():
-                    self._pause_accepting()
+            if not self._accept_one():
                 return
-            self._admit(sock, address)
+
+    def _accept_one(self) -> bool:
+        """False if no client waits, or none can be accepted now."""
+        try:
+            found = self.accept()
+            if found is None:
+                return False
+            sock, address = found
+            self.set_socket_options(sock)
+        except OSError as error:
+            if error.errno in _OUT_OF_DESCRIPTORS and not self._make_room():
+                self._pause_accepting()
+            return False
+        self._admit(sock, address)
+        return True
 
     def _admit(self, sock: socket.socket, address: Any) -> None:  # noqa: ANN401 - of the family
         if len(self.active_channels) >= self._max_connections and not self._make_room():
-            self.refused("connection")
+            self.count_refusal("connection")
             sock.close()
             return
         connection = self.channel_class(self, sock, self.fix_addr(address), self.adj, map=self._map)
@@ -291,7 +319,7 @@ class Server(TcpWSGIServer):
     def _make_room(self) -> bool:
         """Close the connection that has been idle longest, else one that waits for its client."""
         while longest := self._longest_idle():
-            if longest.connected:
+            if longest.idle and longest.connected:
                 longest.handle_close()
                 return True
         return self._close_slowest(list(self.active_channels.values()))
@@ -320,13 +348,13 @@ class Server(TcpWSGIServer):
 
     def _sweep(self, now: float) -> None:
         for connection in list(self.active_channels.values()):
-            connection.enforce(self._limits, now)
+            self._guarded(connection, lambda each: each.enforce(self._limits, now))
             if connection.connected:
                 self.watch(connection)
         self._bound_unsent()
         for connection in self.task_dispatcher.overdue():
             connection.requests[0].error = OverloadedError()
-            connection.service()
+            self._guarded(connection, Connection.service)
         if not self._accepts and self.accepting:
             self._accepts = True
             if self._epoll:
@@ -341,7 +369,7 @@ class Server(TcpWSGIServer):
         while sum(each.total_outbufs_len for each in sending) > MAX_UNSENT:
             if not self._close_slowest(sending):
                 return
-            self.refused("not read")
+            self.count_refusal("not read")
             sending = [each for each in sending if each.connected]
 
     def _report(self) -> None:

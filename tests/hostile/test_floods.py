@@ -1,0 +1,71 @@
+"""Clients that send much, and requests that need no worker thread, leave time for the others."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from support.raw_client import RawClient, assert_problem, get
+from support.shop import Shop
+from support.victims import Victim
+
+FLOODERS, PIPELINED = 60, 300
+
+
+@pytest.fixture
+def flooded(server: Victim) -> Iterator[Victim]:
+    """Many connections with many probes each, sent ahead."""
+    with ExitStack() as ends:
+        for _ in range(FLOODERS):
+            client = ends.enter_context(server.connect())
+            client.send(get("/health") * PIPELINED)
+        yield server
+
+
+@pytest.mark.parametrize("path", ["/health", "/products/P001"])
+def test_new_client_is_served_beside_many_probes_sent_ahead(flooded: Victim, path: str) -> None:
+    with flooded.connect() as client:
+        client.send(get(path))
+        assert client.response().status == 200
+
+
+def test_process_ends_beside_many_probes_sent_ahead(emulator: str, tmp_path: Path) -> None:
+    with Shop(emulator, tmp_path) as shop, ExitStack() as ends:
+        url = shop.orders[0]
+        for _ in range(FLOODERS):
+            ends.enter_context(RawClient(url)).send(get("/health") * PIPELINED)
+        shop.signal(url, signal.SIGTERM)
+        assert shop.wait_until_ended(url) == 0
+
+
+def test_many_blank_lines_are_refused(server: Victim) -> None:
+    with server.connect() as client:
+        client.send(b"\r\n" * 200)
+        assert_problem(client.response(), 400)
+
+
+def test_stray_line_break_after_a_body_changes_nothing(server: Victim) -> None:
+    with server.connect() as client:
+        for _ in range(2):
+            client.send(server.good_request() + b"\r\n")
+            assert client.response().status == 201
+
+
+@pytest.mark.parametrize(
+    "line", ["GET http://[ HTTP/1.1", "GET http://[::zz]/health HTTP/1.1", "GET /\x00 HTTP/1.1"]
+)
+def test_malformed_address_gets_a_problem(server: Victim, line: str) -> None:
+    with server.connect() as client:
+        client.send(f"{line}\r\nHost: x\r\n\r\n".encode())
+        response = client.response()
+    assert response.status in (400, 404)
+    assert_problem(response, response.status)
+
+
+def test_expectation_without_a_body_gets_its_response(server: Victim) -> None:
+    with server.connect() as client:
+        client.send(b"GET /health HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n")
+        assert client.response().status == 200

@@ -1,0 +1,129 @@
+"""A request as the server receives it: bounds, and work that grows no faster than the input."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+import pytest
+from waitress.adjustments import Adjustments
+
+from functions_common.connection import MAX_HEADERS, ReceivedRequest
+from functions_common.parsing import MAX_BODY
+
+ADJUSTMENTS = Adjustments(
+    max_request_header_size=MAX_HEADERS, max_request_body_size=MAX_BODY + 1, listen="127.0.0.1:0"
+)
+MOST_TIMES = 8 * 3
+"""The factor that eight times the input may cost, with room for a noisy machine."""
+FLOOR_SECONDS = 0.002
+
+
+def received(data: bytes, pieces: int = 8192) -> ReceivedRequest:
+    request = ReceivedRequest(ADJUSTMENTS)
+    for begin in range(0, len(data), pieces):
+        if request.completed:
+            break
+        request.received(data[begin : begin + pieces])
+    return request
+
+
+def head(*fields: bytes, line: bytes = b"GET /health HTTP/1.1") -> bytes:
+    return b"\r\n".join([line, b"Host: order", *fields, b"", b""])
+
+
+CHUNKED = head(b"Transfer-Encoding: chunked", line=b"POST /orders HTTP/1.1")
+
+GROWING: dict[str, Callable[[int], bytes]] = {
+    "blanks before a value": lambda n: head(b"X:" + b" " * n + b"a"),
+    "blanks without a value": lambda n: head(b"X:" + b" " * n),
+    "blanks before a control character": lambda n: head(b"X:" + b" " * n + b"\x01"),
+    "blanks after a value": lambda n: head(b"X: a" + b" " * n),
+    "blanks after a value, then a control character": lambda n: head(b"X: a" + b" " * n + b"\x01"),
+    "blanks in a value": lambda n: head(b"X: a" + b" " * n + b"b"),
+    "words": lambda n: head(b"X: " + b"a " * (n // 2)),
+    "words, then a control character": lambda n: head(b"X: " + b"a " * (n // 2) + b"\x01"),
+    "tabs and blanks": lambda n: head(b"X:" + b" \t" * (n // 2) + b"a"),
+    "folded blanks": lambda n: head(b"X:\r\n" + b" " * n + b"a"),
+    "a long name": lambda n: head(b"X" * n + b": a"),
+    "a name without an end": lambda n: head(b"X" * n),
+    "colons": lambda n: head(b":" * n),
+    "commas in a repeated field": lambda n: head(
+        b"X: " + b"," * (n // 2), b"X: " + b"," * (n // 2)
+    ),
+    "transfer codings": lambda n: head(b"Transfer-Encoding: " + b"," * n + b"chunked"),
+    "digits of a length": lambda n: head(b"Content-Length: " + b"1" * n),
+    "an address": lambda n: head(line=b"GET /" + b"%41" * (n // 6) + b" HTTP/1.1"),
+    "an address with a host": lambda n: head(line=b"GET http://" + b"[" * (n // 2) + b" HTTP/1.1"),
+    "blanks in the request line": lambda n: head(line=b"GET " + b" " * (n // 2) + b" HTTP/1.1"),
+    "a chunk's extension": lambda n: CHUNKED + b"1;" + b"a" * n + b"\r\n",
+    "a quoted chunk extension": lambda n: CHUNKED + b'1;a="' + b'\\"' * (n // 2) + b"\r\n",
+    "small chunks": lambda n: CHUNKED + b"1\r\na\r\n" * (n // 6) + b"0\r\n\r\n",
+    "trailers": lambda n: CHUNKED + b"0\r\n" + b"X: y\r\n" * (n // 6) + b"\r\n",
+    "a trailer's blanks": lambda n: CHUNKED + b"0\r\nX:" + b" " * n + b"a\r\n\r\n",
+}
+
+
+def seconds(data: bytes, pieces: int) -> float:
+    """The least of several runs."""
+    best = 60.0
+    for _ in range(5):
+        began = time.process_time()
+        received(data, pieces)
+        best = min(best, time.process_time() - began)
+    return best
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_work_grows_no_faster_than_what_is_received(name: str) -> None:
+    make = GROWING[name]
+    few, many = seconds(make(1_900), 8192), seconds(make(15_200), 8192)
+    assert many <= max(few, FLOOR_SECONDS / 8) * MOST_TIMES
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_work_is_small_when_bytes_arrive_one_at_a_time(name: str) -> None:
+    """Bytes that have arrived are copied and searched again, which is quick; parsing is not."""
+    make = GROWING[name]
+    few, many = seconds(make(1_900), 1), seconds(make(15_200), 1)
+    assert many <= max(few, FLOOR_SECONDS) * 2 * MOST_TIMES
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (head(line=b"GET http://[ HTTP/1.1"), HTTPStatus.BAD_REQUEST),
+        (head(line=b"GET http://[::zz]/health HTTP/1.1"), HTTPStatus.BAD_REQUEST),
+        (head(line=b"GET http://x:99999999999/ HTTP/1.1"), None),
+        (head(b"Content-Length: " + b"9" * 5_000), HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        (head(b"Content-Length: 99999999"), HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        (head(b"Content-Length: -1"), HTTPStatus.BAD_REQUEST),
+        (head(b"Content-Length: 1, 1"), HTTPStatus.BAD_REQUEST),
+        (head(b"Content-Length: \xb2"), HTTPStatus.BAD_REQUEST),
+        (head(b"X: a", b" folded"), HTTPStatus.BAD_REQUEST),
+        (head(b"Expect: a miracle"), HTTPStatus.EXPECTATION_FAILED),
+        (head(b"Transfer-Encoding: gzip"), HTTPStatus.NOT_IMPLEMENTED),
+        (head(line=b"GET /health HTTP/3.0"), HTTPStatus.BAD_REQUEST),
+        (head(line=b"GET /" + b"a" * 9_000 + b" HTTP/1.1"), HTTPStatus.REQUEST_URI_TOO_LONG),
+        (head(*[b"X: y"] * 101), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
+        (head(line=b"GET /orders/x: HTTP/1.1"), None),
+        (head(b"X:     blanks before the value"), None),
+    ],
+)
+def test_a_request_is_refused_with_its_status(data: bytes, status: HTTPStatus | None) -> None:
+    request = received(data)
+    assert request.completed
+    assert (request.error.code if request.error else None) == status
+
+
+def test_blanks_around_a_value_are_no_part_of_it() -> None:
+    request = received(head(b"X:  \t a b \t"))
+    assert request.headers["X"] == "a b"
+
+
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 0"])
+def test_no_body_is_expected_when_there_is_none(length: bytes) -> None:
+    request = received(head(b"Expect: 100-continue", *filter(None, [length])))
+    assert request.completed
+    assert not request.expect_continue
