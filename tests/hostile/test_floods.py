@@ -12,7 +12,7 @@ from support.raw_client import RawClient, assert_problem, get
 from support.shop import Shop
 from support.victims import Victim
 
-FLOODERS, PIPELINED = 60, 300
+FLOODERS, PIPELINED = 200, 300
 
 
 @pytest.fixture
