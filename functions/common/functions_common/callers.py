@@ -47,7 +47,7 @@ class Issued(NamedTuple):
 
     role: str
     issuer: Issuer | None
-    """None: every caller without a shared token has this role; the token is not verified."""
+    """None: this role needs no token, and no token is verified for it."""
 
 
 class _Caller(NamedTuple):

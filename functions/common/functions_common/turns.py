@@ -45,9 +45,9 @@ class _Turn:
 class Turns:
     """First come, first served.
 
-    After use, a turn is unavailable for as long as it was used times REST. So lists that follow each
-    other without a pause leave most of the time to orders, at any speed of the database;
-    benchmarks/readers measures it.
+    After use, a turn is unavailable for as long as it was used times REST, but no longer than
+    LONGEST_REST. So lists that follow each other without a pause leave most of the time to orders,
+    at any speed of the database; benchmarks/readers measures it.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Turns:
 
 
 def of_server(concurrency: int) -> Turns:
-    """For lists that this process reads. Few of the server's threads wait for them; orders need some."""
+    """For lists that this process reads. Most of the server's threads stay free for orders."""
     return Turns(max(1, concurrency // 4))
 
 
