@@ -103,7 +103,7 @@ def _lane(pod: Pod, answer: Answer, ended: float | None) -> Lane:
         (KNATIVE, pod.created),
         (SCHEDULING, pod.scheduled),
         (CONTAINER, start.process if start else None),
-        (PROCESS, start.forked if start else None),
+        (PROCESS, start.running if start else None),
         (IMPORTS, start.loaded if start else None),
         (ROUTE, first.began if first else None),
         (REQUEST, first.ended if first else None),

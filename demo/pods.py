@@ -81,8 +81,8 @@ def note_log(recording: Recording, pod: Pod, lines: Iterable[str]) -> None:
             continue  # the last one may be cut off
         if line["message"] == "Started":
             process = recording.at(line["process_started_at"])
-            forked = process + line["ms"]["process"] / 1000
-            pod.start = Start(process, forked, process + line["ms"]["total"] / 1000)
+            running = process + line["ms"]["process"] / 1000
+            pod.start = Start(process, running, process + line["ms"]["total"] / 1000)
         elif line["message"] == "Firestore reached":
             ended = recording.at(line["time"])
             firestore = (ended - line["ms"]["firestore"] / 1000, ended)

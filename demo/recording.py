@@ -57,7 +57,8 @@ class Start:
     """What a process has told of its own start; see functions_common/starting.py."""
 
     process: float
-    forked: float
+    running: float
+    """When Python began to run our code."""
     loaded: float
     firestore: tuple[float, float] | None = None
     """The first call, from when to when. In the background, while the rest goes on."""

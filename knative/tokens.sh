@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make the Secret `tokens`: a token of the order function and one of the operator, and the SHA-256 of
-# each. order has its own token and the operator's hash, inventory has both hashes. Nothing but
-# `make seed` reads the operator's token.
+# each. order has its own token and the operator's hash, inventory has both hashes. Only `make seed`
+# reads the operator's token.
 #
 # Existing tokens stay; hashes are made again, so run this after you have changed a token. A hash
 # without its token stays, too: operators may keep the token elsewhere.
@@ -9,36 +9,49 @@
 set -eu
 umask 077
 namespace=${NAMESPACE:-shop}
-made=$(mktemp -d)
-trap 'rm -rf "$made"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+secret=$work/secret keys=$work/keys
+mkdir "$keys"
 
 sha256() {
 	if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c1-64
 }
 
-# Of each token in a list that commas separate.
+# The hash of each token in a list that is separated by commas.
 hashes() {
 	tr ',' '\n' <"$1" | while read -r token || [ -n "$token" ]; do
 		printf %s "$token" | sha256
 	done | paste -sd, - | tr -d '\n'
 }
 
-# The key of the Secret, in a file; no file if there is none.
-get() {
-	kubectl -n "$namespace" get secret tokens --ignore-not-found \
-		-o "go-template={{with index .data \"$1\"}}{{.|base64decode}}{{end}}" >"$made/$1"
-	[ -s "$made/$1" ] || { rm "$made/$1" && false; }
+# Write a key of the Secret to a file of that name; no file if the key is missing or empty.
+# `set -e` is off inside a condition, so call it outside of any and test for the file.
+extract() {
+	sed -n "s/^$1 //p" "$secret" | base64 --decode >"$keys/$1"
+	[ -s "$keys/$1" ] || rm "$keys/$1"
 }
 
+# One line for each key, or nothing if there is no Secret. A failed read ends the script here:
+# if it looked like a missing Secret, new tokens would replace those in use.
+kubectl -n "$namespace" get secret tokens --ignore-not-found \
+	-o 'go-template={{range $key, $value := .data}}{{$key}} {{$value}}{{"\n"}}{{end}}' >"$secret" || exit 1
+
 for name in order operator; do
-	if ! get "$name"; then
-		if get "$name-sha256"; then continue; fi
-		echo "Making up a token: $name in the Secret 'tokens'"
-		od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$made/$name"
+	extract "$name"
+	if [ ! -e "$keys/$name" ]; then
+		extract "$name-sha256"
+		if [ -e "$keys/$name-sha256" ]; then continue; fi
+		echo "Generating the token '$name' in the Secret 'tokens'"
+		od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$keys/$name"
 	fi
-	hashes "$made/$name" >"$made/$name-sha256"
+	hashes "$keys/$name" >"$keys/$name-sha256"
+	grep -Eq '^[0-9a-f]{64}(,[0-9a-f]{64})*$' "$keys/$name-sha256" || {
+		echo "Cannot compute the SHA-256 of the token '$name'; the Secret is unchanged" >&2
+		exit 1
+	}
 done
 
-# No command line and no annotation holds a token: server-side apply keeps no copy of what it applied.
-kubectl -n "$namespace" create secret generic tokens --from-file="$made" \
+# No command line and no annotation holds a token: server-side apply keeps no copy of its input.
+kubectl -n "$namespace" create secret generic tokens --from-file="$keys" \
 	--dry-run=client -o yaml | kubectl apply --server-side --force-conflicts -f -

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60.0
 STOP_SECONDS = 25.0
-"""Above the functions' graceful_timeout, so that they may finish what they are answering."""
+"""Longer than GRACEFUL_SECONDS of the functions' server, so that they can finish their requests."""
 
 
 class LocalError(Exception):

@@ -115,7 +115,7 @@ def _statuses(name: str) -> dict[str, set[int]]:
 
 
 def _request(bytes_of: Any, rules: list[str]) -> dict[str, Any]:
-    """A WSGI environment as gunicorn would make it: no header with a line break gets that far."""
+    """A WSGI environment as a server would make it: no header has a line break."""
     path = bytes_of.PickValueInList(rules)
     while "<" in path:
         before, _, rest = path.partition("<")

@@ -15,8 +15,7 @@ from support.apps import OPERATOR
 from support.hostile_tokens import HOSTILE
 from support.shop import TIMEOUT, Shop
 
-TOO_LONG_FOR_THE_SERVER = 8190
-"""Of one header; gunicorn answers by itself."""
+from functions_common.connection import MAX_HEADERS
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +62,7 @@ def test_hostile_tokens_are_refused_and_change_nothing(shop: Shop) -> None:
             headers={"Authorization": f"Bearer {token}"},
             timeout=TIMEOUT,
         )
-        expected = 431 if len(token) > TOO_LONG_FOR_THE_SERVER else 401
+        expected = 431 if len(token) > MAX_HEADERS else 401
         assert answer.status_code == expected, name
     assert shop.documents() == before
 

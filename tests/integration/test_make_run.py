@@ -269,7 +269,7 @@ HOLDS = {"order": True, "inventory": False}
 
 
 def _environments(port: int) -> list[bytes]:
-    """Of the processes that serve at the port: the server and its workers."""
+    """The environment of each process that has this port in it."""
     found = []
     for file in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):

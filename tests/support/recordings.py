@@ -33,7 +33,7 @@ def answer(due: float, ended: float, status: int | None = 201, **more: object) -
 
 def order_pod() -> Pod:
     """Of an order that came at 10.0 and was answered at 12.0."""
-    start = Start(process=10.5, forked=10.7, loaded=11.2, firestore=(11.1, 11.3))
+    start = Start(process=10.5, running=10.7, loaded=11.2, firestore=(11.1, 11.3))
     first = Handled(11.3, 11.9, {"total": 600.0, "inventory": 550.0, "firestore": 20.0})
     pod = Pod(ORDER, "order", created=10.1, scheduled=10.2, ready=11.25, start=start, first=first)
     pod.ending, pod.gone = 60.0, 90.0

@@ -161,7 +161,7 @@ def test_replicas_are_counted_over_revisions(watched: Watched) -> None:
 
 def test_a_start_is_read_from_the_functions_log(watched: Watched) -> None:
     lines = [
-        {"message": "Starting gunicorn"},
+        {"message": "Any other line"},
         {
             "message": "Started",
             "process_started_at": watched.wall(10),

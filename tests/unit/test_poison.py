@@ -37,7 +37,7 @@ from order_function.domain import (
     Status,
 )
 from order_function.ports import NotSettledError
-from order_function.sweep import AT_ONCE, CALLS_IN_VAIN, MAX_REASONS, PAGE
+from order_function.sweep import AT_ONCE, MAX_FAILED_CALLS, MAX_REASONS, PAGE
 
 if TYPE_CHECKING:
     from support.fakes import MemoryStock
@@ -389,7 +389,7 @@ def test_a_sweep_stops_asking_an_inventory_that_is_away() -> None:
     shop.inventory.away.extend([None] * 99)
     report = shop.sweep()
     calls = [verb for verb, _ in shop.inventory.calls if verb == "release"]
-    assert len(calls) == CALLS_IN_VAIN
+    assert len(calls) == MAX_FAILED_CALLS
     assert report.left == count
     assert any("inventory is away" in reason for reason in report.failures)
 

@@ -1,4 +1,4 @@
-"""The request that this thread works on, and where its time goes.
+"""The request that this thread works on, and how its time is spent.
 
 One record with three readers: the request's log line, its ``Server-Timing`` header, and
 OpenTelemetry if it is enabled. Calls that belong to no request are not recorded.
@@ -46,12 +46,12 @@ class Activity:
     """``began`` is when its first byte arrived."""
     parts: list[Part] = field(default_factory=list)
     notes: dict[str, object] = field(default_factory=dict)
-    """Ids that the log line should have: never secrets, never what people wrote."""
+    """Ids for the log line: no secrets, and no text that people wrote."""
 
     def milliseconds(self) -> dict[str, float]:
         """The total until now, and the sum of each kind of part.
 
-        A batch is left out: the part that waits for it has its time already.
+        A batch is left out, because the part that waits for it includes its time.
         """
         spent: dict[str, int] = {"total": time.monotonic_ns() - self.began}
         for part in self.parts:
@@ -89,7 +89,7 @@ def deadline(seconds: float) -> Deadline:
 
 
 def resume(activity: Activity | None) -> None:
-    """What this thread was at before; None where that was nothing."""
+    """Continue an earlier activity of this thread; None: record nothing."""
     _current.set(activity)
 
 
@@ -103,14 +103,14 @@ def during(trace: Trace) -> Iterator[Activity]:
 
 
 def note(**ids: object) -> None:
-    """For the log line of the request, whatever becomes of it."""
+    """Add ids to the log line of the request, whether it fails or not."""
     if (activity := _current.get()) is not None:
         activity.notes.update(ids)
 
 
 @contextmanager
 def part(name: PartName) -> Iterator[Trace | None]:
-    """Time what is done within; the span that it is, for the headers of a call."""
+    """Time the block. Yields its span, for the headers of a call; None outside a request."""
     activity = _current.get()
     if activity is None:
         yield None
@@ -127,7 +127,7 @@ def part(name: PartName) -> Iterator[Trace | None]:
 def batch(requests: Sequence[Trace]) -> Iterator[Trace]:
     """Time one call made for several requests, under a trace of its own with links to theirs.
 
-    It continues the trace of none of them, so no client decides about the headers of the call.
+    It continues the trace of none of them, so that no client controls the headers of the call.
     """
     trace, began, failed = Trace.begin(sampled=any(each.sampled for each in requests)), _now(), True
     try:

@@ -1,4 +1,4 @@
-"""Callers show who they are: by a bearer token.
+"""Callers identify themselves by a bearer token.
 
 Some roles have a list of tokens that all their callers share. A token of the list can be changed
 without a gap: add the new one, let every caller send it, remove the old one. This process knows the
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 _SCHEME = "bearer "
 MIN_TOKEN = 16
-"""Characters. The hash of a shorter token may be in the settings by mistake; it lets no one in."""
+"""Characters. A shorter token is never accepted, even if its hash is in the settings."""
 
 
 class UnauthenticatedError(Exception):
-    """No token, or one that nobody has given out."""
+    """No token, or one that is not accepted."""
 
 
 class ForbiddenError(Exception):
@@ -34,20 +34,20 @@ class ForbiddenError(Exception):
 
 
 class IssuerUnavailableError(Exception):
-    """Whether the token is good cannot be said just now: the issuer's keys cannot be had."""
+    """The token cannot be verified now, because the issuer's keys are unavailable."""
 
 
 class Issuer(Protocol):
     def subject(self, token: str) -> str:
-        """Whose token it is; UnauthenticatedError or IssuerUnavailableError."""
+        """The token's subject. Raises UnauthenticatedError or IssuerUnavailableError."""
 
 
 class Issued(NamedTuple):
-    """A role in which everybody has a token of their own."""
+    """A role in which each caller has a token of their own."""
 
     role: str
     issuer: Issuer | None
-    """None: whoever asks is of this role, and no token is looked at."""
+    """None: this role needs no token, and no token is verified for it."""
 
 
 class _Caller(NamedTuple):
@@ -65,7 +65,7 @@ class Callers:
         self._issued = issued
 
     def only(self, role: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-        """Let a view be reached by this role alone."""
+        """Restrict a view to this role."""
 
         def guarded(view: Callable[P, T]) -> Callable[P, T]:
             @wraps(view)
@@ -99,6 +99,6 @@ class Callers:
 
 
 def subject() -> str | None:
-    """Whose token the request has shown; None where a role's own was, or none was asked for."""
+    """The subject of the request's token; None for a shared token, or if none was required."""
     shown: str | None = g.get("subject")
     return shown

@@ -1,7 +1,7 @@
 """Routes an app from its table of operations, with the checks that hold for all of them.
 
-A request that an operation did not declare is refused before its view runs: an unknown query
-parameter, or a body. Ignoring either would do something else than the client asked for.
+An undeclared query parameter or body is rejected before the view runs. If it were ignored, the
+function would not do what the client requested.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def route(app: Flask, operations: Iterable[Operation], views: object, callers: Callers) -> None:
-    """Each operation is handled by the method of ``views`` that has its name.
+    """Route each operation to the method of ``views`` that has its name.
 
     The caller is identified first, so that strangers learn nothing from the other checks.
     """

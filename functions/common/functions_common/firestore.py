@@ -62,7 +62,7 @@ _REJECTED = (
 
 
 class Connection:
-    """Makes the client on first use, in the process that uses it: a channel survives no fork."""
+    """Makes the Firestore client on first use; all threads share it."""
 
     def __init__(self, settings: FirestoreSettings) -> None:
         self._settings = settings

@@ -43,7 +43,7 @@ FRESH_SECONDS = 600.0
 TRUSTED_SECONDS = 24 * 3600.0
 """The longest that keys are used while the issuer cannot be reached."""
 PAUSE_SECONDS = 5.0
-"""Between two fetches, whatever key ids tokens name."""
+"""Between two fetches, regardless of the key ids in tokens."""
 FETCH_SECONDS = 2.0
 """For a fetch as a whole, and the longest that a request waits for one."""
 MAX_BYTES = 256 * 1024
@@ -67,7 +67,7 @@ class KeySet:
         self._keys: Keys = {}
         self._fetched_at = self._tried_at = float("-inf")
         self._refresh: threading.Event | None = None
-        """Of the fetch that is under way, set when it ends."""
+        """Set when the fetch that is under way ends; None if no fetch is under way."""
         self._waiting = 0
 
     def key(self, key_id: str | None) -> PyJWK | None:
@@ -90,9 +90,9 @@ class KeySet:
         return found
 
     def fetch_soon(self) -> threading.Event | None:
-        """Fetch in the background unless a fetch is under way, or was a moment ago.
+        """Fetch in the background, unless a fetch is under way or the last one was recent.
 
-        Returns the event that ends the fetch under way; None if there is none.
+        Returns the event that is set when the fetch ends; None if no fetch is under way.
         """
         with self._lock:
             due = self._clock() - self._tried_at >= PAUSE_SECONDS
@@ -125,7 +125,7 @@ class KeySet:
         keys: Keys | None = None
         try:
             keys = parse(self._fetch())
-        except Exception as error:  # noqa: BLE001 - requests wait for the event, whatever happens
+        except Exception as error:  # noqa: BLE001 - requests wait for the event
             reason = f"{type(error).__name__}: {error}"[:300]
             logs.event("issuer's keys unavailable", severity=logging.WARNING, reason=reason)
         with self._lock:

@@ -46,10 +46,6 @@ Number = int | Decimal
 
 MAX_BODY = 64 * 1024
 
-UNREADABLE = (Exception,)
-"""Errors of reading a body that breaks off or comes in malformed chunks: each WSGI server has
-its own."""
-
 MAX_QUERY = 4096
 """Characters. The longest useful query, with every character percent-encoded, has about 1,500."""
 _MOST_ERRORS = 20
@@ -144,7 +140,7 @@ def _not_a_number(constant: str) -> None:
 
 
 def shaped(value: object, shape: type[T]) -> T:
-    """The parsed JSON as a msgspec type; raises ``msgspec.ValidationError``."""
+    """Convert parsed JSON to a msgspec type. Raises ``msgspec.ValidationError``."""
     if shape not in _known:
         _get_to_know(shape)
     return msgspec.convert(value, shape, builtin_types=(Decimal,))
@@ -155,10 +151,10 @@ _one_at_a_time = threading.Lock()
 
 
 def _get_to_know(shape: type) -> None:
-    """Have msgspec look the type through, with nobody beside.
+    """Warm up msgspec's type cache under a lock.
 
-    It does so when a type is first used, and not safely: where many threads were first at once, as
-    in a new process that a burst has waited for, the process crashed (msgspec 0.22).
+    msgspec fills it on the first use of a type, without a lock: if many threads did so at the same
+    time, as in a new process under a burst, the process crashed (msgspec 0.22).
     """
     with _one_at_a_time:
         with suppress(msgspec.ValidationError):
@@ -211,7 +207,7 @@ def _read(request: Request) -> bytes:
         raise _unreadable() from error
     except HTTPException:  # too large, or out of time: the status says it
         raise
-    except UNREADABLE as error:
+    except Exception as error:  # each WSGI server has its own errors for a broken body
         raise _unreadable() from error
     if len(data) > MAX_BODY:  # sent in chunks; a declared length was refused before
         raise RequestEntityTooLarge
@@ -251,7 +247,7 @@ def refuse_body(request: Request) -> None:
         empty = chunked and not request.stream.read(1)
     except HTTPException:
         raise
-    except UNREADABLE as error:
+    except Exception as error:  # each WSGI server has its own errors for a broken body
         raise _unreadable() from error
     if not empty:
         detail = "This operation takes no body: send the request without one"

@@ -1,8 +1,8 @@
 """Pages of documents, read from Firestore in its own messages.
 
-The client library makes several objects of each field of a page: a page of 200 orders takes four
-times the processor time that it takes here. A query is still written with the library; it alone
-knows how to turn one into a message.
+The client library makes several objects of each field, so a page of 200 orders takes four times the
+processor time that it takes here. Queries are still written with the library, because only it can
+convert them to messages.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 
 class Queries:
-    """Queries of a connection's database that take turns."""
+    """Runs queries against a database, a few at a time: they take turns."""
 
     def __init__(self, connection: Connection, turns: Turns) -> None:
         self._connection = connection
@@ -60,8 +60,8 @@ class Queries:
 
         A document for which ``read`` raises UnusableDocumentError is logged and left out, and the
         page is filled with the documents after it: a short page is the last one.
-        The caller's deadline is the only limit of time: a page is a long stream of messages.
-        Raises TooManyListsError if there was no turn.
+        The caller's deadline is the only time limit, because a page is a long stream of messages.
+        Raises TooManyListsError if the query gets no turn in time.
         """
         page: list[T] = []
         while True:
@@ -110,8 +110,8 @@ def _metadata(client: Client) -> tuple[tuple[str, str], ...]:
 def _decoded(received: Iterable[bytes], root: int) -> Iterator[Found]:
     """The whole stream is received first: decoding between its messages costs twice as much.
 
-    ``root`` is the length of what stands before a document's path in its name. A message may have
-    a time alone.
+    ``root`` is the length of the prefix of a document's name before its path. A message without a
+    document has only a time.
     """
     for each in received:
         response = _RESPONSE.FromString(each)

@@ -50,7 +50,7 @@ _OUR_FAULT = 500
 
 
 class Telemetry:
-    """Of one function's process, on threads of its own: to be made after the fork."""
+    """Sends the spans and metrics of one process, on threads of its own."""
 
     def __init__(self, function: str, instance: Instance) -> None:
         self._resource = _resource(function, instance)

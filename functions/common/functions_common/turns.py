@@ -1,8 +1,8 @@
-"""Lists take turns: a few are read at once, and the others wait in the order they came.
+"""Lists take turns: a few are read concurrently, and the others wait in order of arrival.
 
 A page of 200 documents takes as much processor time as dozens of orders. Without turns, two dozen
-readers share the processor so evenly that none is done before its deadline, and every order waits
-for all of them. Requests that write never come here.
+readers share the processor so evenly that none finishes before its deadline, and every order waits
+for all of them. Requests that write take no turn.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 AT_ONCE, MOST_WAITING = 2, 16
 REST = 2
-"""Times as long as a turn was used, it rests."""
+"""How long a turn is unavailable after use, as a multiple of the time that it was used."""
 LONGEST_REST = 0.5
 """Seconds."""
 PATIENCE = 0.8
@@ -38,16 +38,16 @@ class TooManyListsError(Exception):
 @dataclass(slots=True)
 class _Turn:
     begins: float = 0.0
-    """On the monotonic clock; not known before it came."""
+    """On the monotonic clock; valid once ``came`` is set."""
     came: threading.Event = field(default_factory=threading.Event)
 
 
 class Turns:
     """First come, first served.
 
-    Each turn rests, twice as long as it was used, before the next request has it. So lists that
-    follow each other without a pause leave most of the time to orders, however slow the database is
-    just now; benchmarks/readers measures it.
+    After use, a turn is unavailable for as long as it was used times REST, but no longer than
+    LONGEST_REST. So lists that follow each other without a pause leave most of the time to orders,
+    at any speed of the database; benchmarks/readers measures it.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Turns:
 
     @contextmanager
     def take(self, deadline: Deadline) -> Iterator[None]:
-        """Wait for a turn, and have it for the block. Raises TooManyListsError without one."""
+        """Wait for a turn and hold it for the block. Raises TooManyListsError if there is none."""
         self._wait(self._line_up(), deadline.share(PATIENCE))
         began = time.monotonic()
         try:
@@ -117,11 +117,11 @@ class Turns:
 
 
 def of_server(concurrency: int) -> Turns:
-    """For lists that are read here. They hold few of the server's threads; orders need some."""
+    """For lists that this process reads. Most of the server's threads stay free for orders."""
     return Turns(max(1, concurrency // 4))
 
 
 def of_calls(concurrency: int) -> Turns:
-    """For lists that another function reads, which lets them take turns itself."""
+    """For lists that another function reads; they take turns there."""
     few = max(1, concurrency // 8)
     return Turns(few, few, rests=False)

@@ -22,14 +22,14 @@ class Settings:
     firestore: FirestoreSettings
     inventory_service_url: str
     request_deadline_seconds: int
-    """Over all that one request does: above inventory's cold start, below graceful_timeout."""
+    """For all work of one request: above inventory's cold start, below server.GRACEFUL_SECONDS."""
     currency: str
     """ISO 4217, of every price in this deployment."""
     token: str = field(repr=False)
     """Sent to inventory: the first of ORDER_TOKENS."""
     operator_token_hashes: tuple[str, ...] = field(repr=False)
     issuer: IssuerSettings | None
-    """Of customers' tokens; None: whoever calls may be any customer."""
+    """Of customers' tokens. None: no token is needed, and a client can act as any customer."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:

@@ -58,8 +58,8 @@ CALL_SECONDS = 15.0
 """For each step of a sweep; above a cold start of inventory."""
 STOPPING_SECONDS = 3.0
 """The same once the sweep was asked to stop: Kubernetes waits for 30 s in all."""
-CALLS_IN_VAIN = 3
-"""Calls of inventory in a row without a response, after which the sweep stops asking."""
+MAX_FAILED_CALLS = 3
+"""Failed calls of inventory in a row, after which the sweep stops calling it."""
 MAX_REASONS = 20
 """In the report; the log has a line for each."""
 
@@ -103,7 +103,10 @@ class Report:
     failures: list[str] = field(default_factory=list)
     """Why: the first reasons, with the ids that they concern."""
     left: int | None = 0
-    """Held at the end, young ones included; None if they could not be counted."""
+    """Held reservations found minus settled; those made during the sweep are not counted.
+
+    If the sweep did not read every page, a count of all at its end; None if that failed.
+    """
     per_second: float = 0.0
     """Reservations settled."""
     stopped: bool = False
@@ -140,8 +143,8 @@ class Sweep:
         self._in_flight = in_flight
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._calls_in_vain = 0
-        self._saw_all = False
+        self._failed_calls = 0
+        self._read_every_page = False
         self._report = Report()
 
     def stop(self) -> None:
@@ -151,7 +154,7 @@ class Sweep:
     def run(self) -> Report:
         """Every unfinished order, then every held reservation. Inventory is called if needed."""
         self._report = Report()
-        self._saw_all, self._calls_in_vain = False, 0
+        self._read_every_page, self._failed_calls = False, 0
         self._noting_failures(self._finish_orders)
         began = time.monotonic()
         self._noting_failures(self._settle_reservations)
@@ -163,8 +166,8 @@ class Sweep:
         settled = report.confirmed + report.released + report.consumed
         report.per_second = round(settled / seconds, 1) if settled else 0.0
         report.stopped = self._stopping.is_set()
-        report.left = report.held - settled if self._saw_all else None
-        if not self._saw_all:
+        report.left = report.held - settled if self._read_every_page else None
+        if not self._read_every_page:
             self._noting_failures(self._count_left)
 
     def _count_left(self) -> None:
@@ -208,11 +211,11 @@ class Sweep:
             for part in self._held_parts():
                 if self._stopping.is_set():
                     return
-                if self._calls_in_vain >= CALLS_IN_VAIN:
+                if self._failed_calls >= MAX_FAILED_CALLS:
                     self._fail("inventory is away: the rest is left for the next sweep")
                     return
                 work.submit(self._noting_failures, partial(self._settle_part, part))
-        self._saw_all = not self._stopping.is_set()
+        self._read_every_page = not self._stopping.is_set()
 
     def _held_parts(self) -> Iterator[Sequence[HeldReservation]]:
         for page in self._pages(self._backlog.held, PAGE, lambda held: held.reservation_id):
@@ -292,13 +295,13 @@ class Sweep:
         """One call for all; each that inventory cannot settle fails alone."""
         if not reservation_ids or self._stopping.is_set():
             return
-        if self._calls_in_vain >= CALLS_IN_VAIN:
+        if self._failed_calls >= MAX_FAILED_CALLS:
             self._fail("inventory is away", count=len(reservation_ids))
             return
         try:
             verb(reservation_ids, self._soon())
         except NotSettledError as error:
-            self._calls_in_vain = 0
+            self._failed_calls = 0
             if error.blames_all and len(reservation_ids) > 1:
                 half = len(reservation_ids) // 2
                 self._settle(done, verb, reservation_ids[:half])
@@ -308,10 +311,10 @@ class Sweep:
                 self._fail(f"{reservation_id}: {reason}", f"reservations/{reservation_id}")
             self._add(**{done: len(reservation_ids) - len(error.reasons)})
         except (InventoryUnavailableError, DeadlineExceededError) as error:
-            self._calls_in_vain += 1
+            self._failed_calls += 1
             self._fail(f"{type(error).__name__}: {error}", count=len(reservation_ids))
         else:
-            self._calls_in_vain = 0
+            self._failed_calls = 0
             self._add(**{done: len(reservation_ids)})
 
     def _pages(
