@@ -36,6 +36,10 @@ class Deadline:
         """An earlier one, after this part of the time left: the rest is for what comes then."""
         return Deadline.after(part * self.remaining)
 
+    def within(self, seconds: float) -> Deadline:
+        """The same deadline, or an earlier one: so many seconds from now."""
+        return Deadline(min(self.moment, time.monotonic() + seconds))
+
     def timeout(self, most: float) -> float:
         """Seconds that one remote call may take."""
         remaining = self.remaining
