@@ -280,6 +280,57 @@ def test_an_idle_connection_is_not_used_again_when_the_peer_has_closed_or_writte
         assert peer.accepted == 3
 
 
+EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+FOLLOWED: dict[str, bytes] = {
+    "a length": body(b"1"),
+    "chunks": OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
+    "no body": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "a length of 0": body(b""),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_connection_is_not_reused_when_the_response_was_followed_by_a_part_of_another(
+    name: str,
+) -> None:
+    """The rest comes after the next request was sent, so that no look at the socket shows it."""
+
+    def fault(exchange: Exchange) -> None:
+        exchange.read_request()
+        exchange.send(FOLLOWED[name] + EVIL[:20])
+        if exchange.read_request():
+            exchange.send(EVIL[20:])
+
+    with sick_peer(fault) as peer:
+        client = HttpClient(connections=4)
+        for _ in range(3):
+            assert client.send("GET", peer.url, timeout=LATE).content in (b"1", b"")
+        assert peer.accepted == 3
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"HTTP/1.1 102 Processing\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+        OK + b"Content-Length: 1\r\nContent-Length: 9\r\n\r\n1",
+    ],
+)
+def test_a_connection_is_not_reused_when_the_end_of_the_response_is_in_doubt(first: bytes) -> None:
+    def fault(exchange: Exchange) -> None:
+        exchange.read_request()
+        exchange.send(first)
+        if exchange.read_request():
+            exchange.send(EVIL)
+
+    with sick_peer(fault) as peer:
+        client = HttpClient(connections=4)
+        for _ in range(2):
+            with pytest.raises(UnusableResponseError):
+                client.send("GET", peer.url, timeout=LATE)
+        assert peer.accepted == 2
+
+
 def test_a_call_is_retried_when_a_kept_connection_breaks_under_it() -> None:
     def fault(exchange: Exchange) -> None:
         exchange.read_request()
@@ -368,6 +419,29 @@ def test_calls_go_on_with_the_last_good_address_when_look_ups_stop_working(
         for _ in range(3):
             assert call(url, seconds=LATE) == b"{}"
         assert peer.accepted == 4
+
+
+def test_calls_go_on_with_the_last_good_address_when_no_thread_can_start(
+    dns: Dns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sick_peer(responding(body(b"{}"))) as peer:
+        url = f"http://inventory.example:{peer.port}"
+        start = threading.Thread.start
+
+        def no_look_up(thread: threading.Thread) -> None:
+            if thread.name == "look-up":
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        assert call(url, seconds=LATE) == b"{}"
+        monkeypatch.setattr(threading.Thread, "start", no_look_up)
+        for _ in range(3):
+            assert call(url, seconds=LATE) == b"{}"
+        with pytest.raises(NotSentError, match="can't start new thread"):
+            call("http://another.example")
+        assert peer.accepted == 4
+        monkeypatch.setattr(threading.Thread, "start", start)
+    assert dns.asked == 1
 
 
 def test_a_name_is_looked_up_again_when_its_addresses_do_not_work(

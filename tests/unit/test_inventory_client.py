@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -13,7 +14,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 from support.builders import soon
-from support.queues import until_waiting
+from support.queues import until_waiting, waiting
 
 from functions_common import activity
 from functions_common.deadlines import Deadline
@@ -24,11 +25,15 @@ from functions_common.http_client import (
     UnusableResponseError,
 )
 from functions_common.trace import Trace
-from order_function import coalescing
+from order_function import circuit, coalescing
 from order_function.circuit import OPEN_AFTER
 from order_function.domain import Line
 from order_function.inventory_client import InventoryClient
-from order_function.ports import InventoryRefusedError, InventoryUnavailableError
+from order_function.ports import (
+    CatalogueBusyError,
+    InventoryRefusedError,
+    InventoryUnavailableError,
+)
 
 LINES = (Line("P001", 1),)
 HELD = (
@@ -49,7 +54,15 @@ TURNED_AWAY = b'{"type":"urn:problem-type:too-many-waiting","detail":"250 wait a
 CUT_OFF = NoResponseError("cut off")
 
 
-Scriptable = tuple[int, bytes] | Exception | Callable[[requests.PreparedRequest], tuple[int, bytes]]
+Reply = tuple[int, bytes] | tuple[int, bytes, dict[str, str]]
+Scriptable = Reply | Exception | Callable[[requests.PreparedRequest], Reply]
+
+UNAVAILABLE = b'{"type":"urn:problem-type:temporarily-unavailable","detail":"Too many lists"}'
+
+
+def not_begun(retry_after: int) -> Reply:
+    """As inventory's server replies when it is overloaded."""
+    return 503, UNAVAILABLE, {"X-Not-Begun": "true", "Retry-After": str(retry_after)}
 
 
 def named(request: requests.PreparedRequest) -> tuple[int, bytes]:
@@ -74,8 +87,9 @@ class Scripted(BaseAdapter):
         if isinstance(scripted, Exception):
             raise scripted
         answer = requests.Response()
-        status, content = scripted(request) if callable(scripted) else scripted
+        status, content, *headers = scripted(request) if callable(scripted) else scripted
         answer.status_code, answer.raw = status, BytesIO(content)
+        answer.headers.update(*headers)
         answer.url = request.url or ""
         return answer
 
@@ -118,10 +132,16 @@ def test_a_passing_trouble_is_tried_again(trouble: tuple[int, bytes] | Exception
         (CUT_OFF, None),
         ((503, b"{}"), None),
         ((503, TURNED_AWAY), False),
+        ((503, b"", {"X-Not-Begun": "true"}), False),
+        (not_begun(0), False),
+        ((503, UNAVAILABLE), None),
+        ((503, UNAVAILABLE, {"X-Not-Begun": "false"}), None),
+        ((502, b"", {"X-Not-Begun": "true"}), None),
+        ((504, TURNED_AWAY), None),
     ],
 )
 def test_at_the_deadline_it_says_what_is_known(
-    trouble: tuple[int, bytes] | Exception, *, carried_out: bool | None
+    trouble: Reply | Exception, *, carried_out: bool | None
 ) -> None:
     adapter = Scripted(trouble)
     with pytest.raises(InventoryUnavailableError) as unavailable:
@@ -196,7 +216,7 @@ def together(
 ) -> list[BaseException | None]:
     """Reserve all of them while a first call is in flight; the exception of each."""
     client = client_of(adapter)
-    with ThreadPoolExecutor(10) as pool:
+    with ThreadPoolExecutor(1 + len(names)) as pool:
         first = pool.submit(reserve, client, "R", soon())
         assert adapter.reached.wait(10)
         others = []
@@ -404,3 +424,118 @@ def test_the_catalogue_passes_on_only_what_a_catalogue_answers() -> None:
     client = client_of(Scripted((500, b"")))
     with pytest.raises(InventoryUnavailableError):
         client.catalogue("/products", {}, soon())
+
+
+@pytest.mark.usefixtures("_patient")
+@pytest.mark.parametrize(
+    "refusal", [not_begun(1), (503, TURNED_AWAY, {"Retry-After": "1"})], ids=["server", "queue"]
+)
+def test_a_batch_that_inventory_has_not_begun_is_repeated_as_a_batch_after_the_time_it_names(
+    refusal: Reply,
+) -> None:
+    names = [f"N{n}" for n in range(20)]
+    clients: list[InventoryClient] = []
+    times: list[float] = []
+
+    def shed(_: requests.PreparedRequest) -> Reply:
+        times.append(time.monotonic())
+        return refusal
+
+    def first_again(request: requests.PreparedRequest) -> Reply:
+        times.append(time.monotonic())
+        limit = soon()
+        while waiting(clients[0]._together) < len(names) - 1 and not limit.passed:  # noqa: SLF001
+            time.sleep(0.001)
+        return named(request)
+
+    def all_others(request: requests.PreparedRequest) -> Reply:
+        found = json.loads(request.body or b"")["reservations"]
+        return 200, held(*(each["reservation_id"] for each in found))
+
+    def reserve(client: InventoryClient, name: str, deadline: Deadline) -> None:
+        clients.append(client)
+        client.reserve(name, LINES, deadline)
+
+    adapter = HeldUp((201, HELD), shed, first_again, all_others)
+    assert together(adapter, *names, seconds=20, reserve=reserve) == [None] * len(names)
+    verbs = [each.split("/")[0].strip() for each in sent(adapter)]
+    assert verbs == ["PUT", "POST", "PUT", "POST"]
+    assert times[1] - times[0] >= 1
+
+
+@pytest.mark.parametrize(
+    "refusal", [not_begun(10), (503, TURNED_AWAY, {"Retry-After": "10"})], ids=["server", "queue"]
+)
+def test_it_gives_up_at_once_when_inventory_asks_for_more_time_than_is_left(
+    refusal: Reply,
+) -> None:
+    adapter = Scripted(refusal)
+    deadline = Deadline.after(5)
+    with pytest.raises(InventoryUnavailableError) as unavailable:
+        client_of(adapter).reserve("R", LINES, deadline)
+    assert unavailable.value.carried_out is False
+    assert len(adapter.requests) == 1
+
+
+def test_an_unknown_outcome_stays_unknown_when_a_later_try_is_not_begun() -> None:
+    adapter = Scripted(CUT_OFF, not_begun(10))
+    with pytest.raises(InventoryUnavailableError) as unavailable:
+        client_of(adapter).reserve("R", LINES, Deadline.after(5))
+    assert unavailable.value.carried_out is None
+    assert len(adapter.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "value", ["", "-1", "soon", "1.5", "9" * 400, "\u0661", "Fri, 31 Dec 1999"]
+)
+def test_a_retry_after_that_is_no_number_of_seconds_is_ignored(value: str) -> None:
+    adapter = Scripted((503, b"", {"X-Not-Begun": "true", "Retry-After": value}), (201, HELD))
+    client_of(adapter).reserve("R", LINES, soon())
+    assert len(adapter.requests) == 2
+
+
+@pytest.mark.parametrize("path", ["/products", "/products/P001"])
+@pytest.mark.parametrize(("seconds", "passed_on"), [("3", 3), ("", 1)])
+def test_a_busy_catalogue_is_not_retried_and_its_reason_is_passed_on(
+    path: str, seconds: str, passed_on: int
+) -> None:
+    adapter = Scripted((503, UNAVAILABLE, {"Retry-After": seconds}))
+    with pytest.raises(CatalogueBusyError, match="Too many lists") as busy:
+        client_of(adapter).catalogue(path, {}, soon())
+    assert busy.value.retry_after == passed_on
+    assert len(adapter.requests) == 1
+
+
+def test_a_gateways_503_is_retried_for_the_catalogue() -> None:
+    adapter = Scripted((503, b"<html>"), (503, b"{}"), (200, b'{"products":[]}'))
+    assert client_of(adapter).catalogue("/products", {}, soon())[0] == 200
+
+
+@pytest.mark.parametrize("reply", [(503, UNAVAILABLE), (503, b"<html>"), REFUSED])
+def test_reads_of_the_catalogue_never_open_the_circuit_for_orders(
+    monkeypatch: pytest.MonkeyPatch, reply: Reply | Exception
+) -> None:
+    monkeypatch.setattr(circuit, "OPEN_AFTER", 0.0)
+    monkeypatch.setattr(circuit, "TRIAL_EVERY", 1000.0)
+    adapter = Scripted(*[reply] * 10, (201, HELD))
+    client = client_of(adapter)
+    for _ in range(10):
+        with pytest.raises(InventoryUnavailableError):
+            client.catalogue("/products", {}, Deadline.after(0.01))
+    client._http.session.mount("http://", Scripted((201, HELD)))  # noqa: SLF001
+    client.reserve("R", LINES, soon())
+
+
+def test_the_catalogue_is_read_when_the_circuit_for_orders_is_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(circuit, "OPEN_AFTER", 0.0)
+    monkeypatch.setattr(circuit, "TRIAL_EVERY", 1000.0)
+    client = client_of(Scripted(REFUSED))
+    for _ in range(10):
+        with pytest.raises(InventoryUnavailableError):
+            client.reserve("R", LINES, Deadline.after(0.01))
+    client._http.session.mount("http://", Scripted((200, b'{"products":[]}')))  # noqa: SLF001
+    with pytest.raises(InventoryUnavailableError):
+        client.reserve("R", LINES, soon())
+    assert client.catalogue("/products", {}, soon())[0] == 200

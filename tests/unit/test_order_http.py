@@ -6,6 +6,8 @@ import pytest
 from support.apps import OPERATOR, ORDER, order_app
 from support.fakes import FakeInventory, MemoryOrders
 
+from order_function.ports import CatalogueBusyError
+
 
 class Shop:
     def __init__(self) -> None:
@@ -170,6 +172,23 @@ def test_the_catalogue_is_passed_through(shop: Shop) -> None:
     assert shop.client.get("/products").json == {"products": []}
     missing = shop.client.get("/products/P999")
     assert (missing.status_code, missing.content_type) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", ["/products", "/products/P001"])
+def test_a_busy_catalogue_is_orders_own_503_with_the_reason_and_the_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def busy(*_: object) -> Any:
+        raise CatalogueBusyError("Too many list requests at once: 16 wait; try again.", 7)
+
+    monkeypatch.setattr(shop.inventory, "catalogue", busy)
+    response: Any = shop.client.get(path)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+    problem = response.json
+    assert problem["type"] == "urn:problem-type:temporarily-unavailable"
+    assert problem["detail"] == "Too many list requests at once: 16 wait; try again."
+    assert problem["instance"] == path
+    assert problem["trace_id"] == response.headers["X-Trace-Id"]
 
 
 def test_health_asks_nobody(shop: Shop) -> None:

@@ -51,6 +51,9 @@ ACCEPTED = {
     "an emoji of Unicode 15": "\U0001fae8",
     "an emoji of Unicode 17": "\U0001faea",
     "a replacement character": "a\ufffdb",
+    "8 marks in a row": "a" + "\u0301" * 8,
+    "8 marks on each letter": ("a" + "\u0301" * 8) * 3,
+    "8 joiners and marks": "a" + "\u0301\u200d" * 4 + "b",
 }
 
 REFUSED = {
@@ -74,6 +77,14 @@ REFUSED = {
     "a tag alone": "a\U000e0041",
     "a flag with other tags": "🏴\U000e0061\U000e0062\U000e007f",
     "a mark alone": "\u0301",
+    "9 marks in a row": "a" + "\u0301" * 9,
+    "150 marks in a row": "a" + "\u0301" * 150,
+    "9 different marks in a row": "a" + "".join(map(chr, range(0x300, 0x309))),
+    "9 spacing marks in a row": "क" + "\u093e" * 9,
+    "9 enclosing marks in a row": "a" + "\u20dd" * 9,
+    "9 variation selectors in a row": "a" + "\ufe0f" * 9,
+    "9 marks in the middle": "Lap" + "\u0489" * 9 + "top",
+    "9 marks with joiners in between": "a" + "\u0301\u200d" * 8 + "\u0301",
     "a mark after a space": "a \u0301",
     "a variation selector alone": "\ufe0f",
     "a supplementary variation selector alone": "\U000e0100",

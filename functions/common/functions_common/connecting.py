@@ -86,7 +86,10 @@ class Resolver:
         self._names: dict[tuple[str, int], _Name] = {}
 
     def addresses(self, host: str, port: int, expires_at: float) -> list[Address]:
-        """The addresses of the name, or the last good ones; raises OSError without any."""
+        """The addresses of the name, or the last good ones; raises OSError without any.
+
+        It makes no difference whether the look-up fails, hangs or cannot begin.
+        """
         if literal := _literal(host, port):
             return literal
         with self._lock:
@@ -94,8 +97,8 @@ class Resolver:
             age = time.monotonic() - name.found_at
             if name.fresh and age < FRESH_SECONDS:
                 return name.addresses
-            look_up = name.look_up or self._start(name, host, port)
             usable = age < LAST_GOOD_SECONDS
+            look_up = name.look_up or self._start(name, host, port)
         seconds = _remaining(expires_at)
         done = look_up.done.wait(min(seconds, STALE_WAIT_SECONDS) if usable else seconds)
         if usable or (done and look_up.error is None):
@@ -114,8 +117,10 @@ class Resolver:
         try:
             threading.Thread(target=self._run, args=args, name="look-up", daemon=True).start()
         except RuntimeError as error:  # the process has no more threads
-            raise OSError(str(error)) from error
-        name.look_up = look_up
+            look_up.error = OSError(str(error))
+            look_up.done.set()
+        else:
+            name.look_up = look_up
         return look_up
 
     def _run(self, name: _Name, look_up: _LookUp, host: str, port: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class DeadlineExceededError(Exception):
@@ -36,6 +36,10 @@ class Deadline:
         """An earlier one, after this part of the time left: the rest is for what comes then."""
         return Deadline.after(part * self.remaining)
 
+    def within(self, seconds: float) -> Deadline:
+        """The same deadline, or an earlier one: so many seconds from now."""
+        return Deadline(min(self.moment, time.monotonic() + seconds))
+
     def timeout(self, most: float) -> float:
         """Seconds that one remote call may take."""
         remaining = self.remaining
@@ -43,15 +47,22 @@ class Deadline:
             raise DeadlineExceededError
         return min(most, remaining)
 
-    def tries(self, first_pause: float, longest_pause: float) -> Iterator[int]:
+    def tries(
+        self,
+        first_pause: float,
+        longest_pause: float,
+        least_pause: Callable[[], float] = lambda: 0.0,
+    ) -> Iterator[int]:
         """Count tries from 1; before each further one, sleep with full jitter, longer every time.
 
-        Ends when the deadline passes, or would during the pause. The first try is always given.
+        ``least_pause`` gives the seconds that the next pause takes at least. Ends if the deadline
+        passes, or would during the pause. The first try is always given.
         """
         ceiling, count = first_pause, 1
         while True:
             yield count
-            pause = random.uniform(0, ceiling)  # noqa: S311 - jitter, nothing secret
+            jitter = random.uniform(0, ceiling)  # noqa: S311 - nothing secret
+            pause = max(jitter, least_pause())
             if pause >= self.remaining:
                 return
             time.sleep(pause)

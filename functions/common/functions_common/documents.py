@@ -228,8 +228,12 @@ class Documents:
 
         At most 500 changes, of different documents, in one request. If Firestore rejects that
         request for good, it is divided until only the change to blame fails. Any other error of a
-        request is raised. The caller decides which deadline applies.
+        request is raised. The deadline is that of one change, and those of others may be earlier,
+        so all requests together end within ``CALL_SECONDS``, as one request would.
         """
+        return self._write_each(writes, deadline.within(CALL_SECONDS))
+
+    def _write_each(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
         try:
             return self._write_together(writes, deadline)
         except StoreRejectedError as error:
@@ -242,9 +246,9 @@ class Documents:
         ]
 
     def _write_part(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
-        """As ``write_each``, but returns every error: the other part may be written."""
+        """As ``_write_each``, but returns every error: the other part may be written."""
         try:
-            return self.write_each(writes, deadline)
+            return self._write_each(writes, deadline)
         except DeadlineExceededError:
             return [StoreUnavailableError("no time left to begin")] * len(writes)
         except StoreError as error:

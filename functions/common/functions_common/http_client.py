@@ -17,8 +17,10 @@ import ssl
 import time
 import weakref
 from collections import deque
+from contextlib import suppress
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -87,6 +89,33 @@ class _Call(NamedTuple):
         return cls(origin, str(request.method), data)
 
 
+class _Received(NamedTuple):
+    response: HTTPResponse
+    content: bytes
+    reusable: bool
+    """The connection stays open, and holds no byte that the next response could be taken for."""
+
+
+class _Reader(BufferedReader):
+    """What a connection receives for one response; knows at its close whether there is more."""
+
+    def __init__(self, connection: DeadlineSocket) -> None:
+        super().__init__(connection.makefile("rb", buffering=0))
+        self._connection = connection
+        self.unread = False
+
+    def makefile(self, _mode: str) -> Self:
+        """As a socket's, for HTTPResponse."""
+        return self
+
+    def close(self) -> None:
+        if not self.closed:
+            self._connection.arm(0.0, 0)  # peek sees what is here and receives nothing
+            with suppress(OSError, ValueError):
+                self.unread = bool(self.peek(1))
+        super().close()
+
+
 class _TlsSocket(DeadlineSocket, ssl.SSLSocket):
     pass
 
@@ -115,15 +144,15 @@ class DeadlineAdapter(BaseAdapter):
         connection = self._alive(call.origin) or self._connect(call.origin, expires_at)
         try:
             connection.arm(expires_at, max_bytes + MAX_OVERHEAD_BYTES)
-            response, content = _exchange(connection, call, max_bytes)
+            received = _exchange(connection, call, max_bytes)
         except BaseException:
             connection.close()
             raise
-        if response.will_close or not response.isclosed():
-            connection.close()
-        else:
+        if received.reusable:
             self._keep(call.origin, connection)
-        return _response(request, response, content)
+        else:
+            connection.close()
+        return _response(request, received)
 
     def close(self) -> None:
         _close(self._idle)
@@ -214,15 +243,17 @@ class HttpClient:
         return adapter.send(request, timeout=timeout, max_bytes=max_bytes)  # type: ignore[call-arg]
 
 
-def _exchange(
-    connection: DeadlineSocket, call: _Call, max_bytes: int
-) -> tuple[HTTPResponse, bytes]:
+def _exchange(connection: DeadlineSocket, call: _Call, max_bytes: int) -> _Received:
     """The response with its whole body."""
-    response = HTTPResponse(connection, method=call.method)
+    reader = _Reader(connection)
+    response = HTTPResponse(reader, method=call.method)  # type: ignore[arg-type]
     try:
         connection.sendall(call.data)
         response.begin()
-        return response, _content(response, max_bytes)
+        _check_framing(response)
+        content = _content(response, max_bytes)
+        at_end = response.isclosed() and not reader.unread
+        return _Received(response, content, at_end and not response.will_close)
     except UnusableResponseError:
         raise
     except OSError as error:
@@ -231,6 +262,14 @@ def _exchange(
         raise UnusableResponseError(_reason(error)) from error
     finally:
         response.close()
+
+
+def _check_framing(response: HTTPResponse) -> None:
+    """Reject a response whose end, or place in the order of responses, is open to doubt."""
+    if response.status < HTTPStatus.OK:
+        raise UnusableResponseError(f"the response is an interim one: {response.status}")
+    if len(set(response.headers.get_all("Content-Length", []))) > 1:
+        raise UnusableResponseError("the response has several lengths")
 
 
 def _content(response: HTTPResponse, max_bytes: int) -> bytes:
@@ -249,13 +288,11 @@ def _content(response: HTTPResponse, max_bytes: int) -> bytes:
     return content
 
 
-def _response(
-    request: requests.PreparedRequest, received: HTTPResponse, content: bytes
-) -> requests.Response:
+def _response(request: requests.PreparedRequest, received: _Received) -> requests.Response:
     response = requests.Response()
-    response.status_code = received.status
-    response.headers = CaseInsensitiveDict(received.getheaders())
-    response.raw = BytesIO(content)
+    response.status_code = received.response.status
+    response.headers = CaseInsensitiveDict(received.response.getheaders())
+    response.raw = BytesIO(received.content)
     response.request = request
     response.url = str(request.url)
     return response
@@ -269,6 +306,8 @@ def _close(idle: dict[_Origin, deque[DeadlineSocket]]) -> None:
 
 def _readable(connection: DeadlineSocket) -> bool:
     """Of an idle connection: its peer closed it, or sent bytes that belong to no request."""
+    if isinstance(connection, ssl.SSLSocket) and connection.pending():
+        return True
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))

@@ -243,7 +243,7 @@ class ServerSettings:
             send_timeout_seconds=env.integer("SEND_TIMEOUT_SECONDS", 30, least=1, most=300),
             keep_alive_seconds=env.integer("KEEP_ALIVE_SECONDS", 100, least=1, most=3600),
             max_connections=env.integer("MAX_CONNECTIONS", 4000, least=1, most=100_000),
-            max_queued=env.integer("MAX_QUEUED", 256, least=0, most=10_000),
+            max_queued=env.integer("MAX_QUEUED", 256, least=1, most=10_000),
             instance=Instance.load(env),
             telemetry=telemetry(env),
         )

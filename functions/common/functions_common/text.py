@@ -4,7 +4,8 @@ A character's Unicode category decides (``unicodedata``), so that whole kinds ar
 formatting characters that show nothing or turn the direction of the line, line and paragraph
 separators, surrogates, private use and unassigned code points. Real names need two formatting
 characters, the joiners of emoji, Persian and Indic scripts: these are accepted between two visible
-characters. The soft hyphen is refused: it shows nothing, or breaks the line.
+characters. The soft hyphen is refused: it shows nothing, or breaks the line. Marks are stacked on
+their character, so many of them would draw over the lines above and below: 8 is the limit.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ _FLAG = re.compile(
 )
 """England's, Scotland's and Wales': the emoji that are spelled with tag characters."""
 
-_LINE = re.compile("s*(?:v(?:m|j(?=[vm]))*s*)+")
+MAX_MARKS = 8
+"""Marks and joiners on one visible character."""
+_LINE = re.compile(f"s*(?:v(?:m|j(?=[vm])){{0,{MAX_MARKS}}}s*)+")
 """Of kinds. A mark or a joiner follows a visible character; a joiner has something to join."""
 
 

@@ -31,7 +31,7 @@ from order_function.api import (
 from order_function.domain import Attempt, OrderNotFoundError, Status
 from order_function.inventory_client import InventoryClient
 from order_function.page import Page, PageNotWantedError
-from order_function.ports import InventoryUnavailableError
+from order_function.ports import CatalogueBusyError, InventoryUnavailableError
 from order_function.service import (
     UNAVAILABLE,
     OrderOutcomeUnknownError,
@@ -267,6 +267,7 @@ PROBLEMS: web.ProblemTable = {
     domain.IdempotencyKeyReusedError: web.problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
+    CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),
     InventoryUnavailableError: lambda _: problems.unavailable(
         "inventory cannot be reached now. Repeat the request later."
     ),

@@ -16,6 +16,7 @@ import msgspec
 from functions_common import logs, money, paging, parsing
 from order_function.domain import Item, Rejection
 from order_function.ports import (
+    CatalogueBusyError,
     InventoryRefusedError,
     InventoryUnavailableError,
     NotSettledError,
@@ -36,6 +37,7 @@ MAX_CURSOR = 2000
 
 _KIND = "urn:problem-type:"
 _TOO_MANY_WAITING = f"{_KIND}too-many-waiting"
+_UNAVAILABLE = f"{_KIND}temporarily-unavailable"
 _RELEASED = f"{_KIND}reservation-released"
 _SHORT = f"{_KIND}insufficient-stock"
 _UNKNOWN = f"{_KIND}unknown-product"
@@ -47,6 +49,7 @@ _CATALOGUE_PROBLEMS = (
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_SECONDS = re.compile(r"[0-9]{1,5}")
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -86,6 +89,10 @@ class Answer(NamedTuple):
     """In the place of the content: the member of a batch's reply."""
     trace_id: str | None = None
     """Of the trace that the request belonged to."""
+    not_begun: bool = False
+    """Inventory's server says so in a header; a gateway in front of it does not use this one."""
+    retry_after: int = 0
+    """Seconds; 0 if there is no such header."""
 
     def json(self) -> Any:  # noqa: ANN401 - JSON is anything
         """Raises ``ValueError`` for malformed JSON, and for text that cannot be stored."""
@@ -223,8 +230,14 @@ def settled(answer: Answer, verb: str, reservation_ids: Collection[str]) -> None
 
 
 def catalogue(answer: Answer, product_id: str | None) -> tuple[int, bytes]:
-    """Status and body of a product, or of a page of them, to be passed on."""
+    """Status and body of a product, or of a page of them, to be passed on.
+
+    Raises CatalogueBusyError or InventoryUnavailableError.
+    """
     try:
+        if is_catalogue_busy(answer):
+            detail = _read(answer, _Problem).detail[:MAX_DETAIL]
+            raise CatalogueBusyError(detail, max(1, answer.retry_after))
         if answer.status == HTTPStatus.OK and product_id is None:
             _check_page(_read(answer, _Products))
         elif answer.status == HTTPStatus.OK:
@@ -240,10 +253,26 @@ def catalogue(answer: Answer, product_id: str | None) -> tuple[int, bytes]:
     return answer.status, answer.content
 
 
-def was_turned_away(answer: Answer) -> bool:
-    """Inventory says that it has not begun; a gateway in front of it does not use this type."""
+def was_not_begun(answer: Answer) -> bool:
+    """Inventory says that it has not begun, in a header or by a type that no gateway uses."""
+    if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+        return False
+    return answer.not_begun or _has_type(answer, _TOO_MANY_WAITING)
+
+
+def is_catalogue_busy(answer: Answer) -> bool:
+    """A 503 of inventory itself, for a read of the catalogue. One of a gateway is no problem."""
+    return answer.status == HTTPStatus.SERVICE_UNAVAILABLE and _has_type(answer, _UNAVAILABLE)
+
+
+def retry_after(value: str | None) -> int:
+    """The header's whole seconds; 0 for anything else, a date included."""
+    return int(value) if value and _SECONDS.fullmatch(value) else 0
+
+
+def _has_type(answer: Answer, kind: str) -> bool:
     try:
-        return _read(answer, _Problem).type == _TOO_MANY_WAITING
+        return _read(answer, _Problem).type == kind
     except UnusableError:
         return False
 

@@ -26,7 +26,7 @@ from order_function.inventory_answers import Answer, Asked, UnusableError
 from order_function.ports import InventoryUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from functions_common.deadlines import Deadline
     from functions_common.trace import Trace
@@ -79,6 +79,8 @@ class _Failed(NamedTuple):
     """It may have reached inventory."""
     batch: bool = False
     """Inventory replied to the batch, but not usably: it is not down."""
+    retry_after: int = 0
+    """Seconds for which inventory asks to be left alone."""
 
 
 class InventoryClient:
@@ -90,6 +92,8 @@ class InventoryClient:
             "Content-Type": "application/json",
         }
         self._circuit = Circuit()
+        self._catalogue_circuit = Circuit()
+        """Reads have one of their own, so that they never decide about orders."""
         self._together = Coalesced(
             self._reserve_all, MAX_LINES, lambda each: len(each.asked.quantities)
         )
@@ -107,7 +111,9 @@ class InventoryClient:
             wanted = _Wanted(asked, trace)
             return self._hold_alone(wanted, deadline) if alone else self._hold(wanted, deadline)
 
-        return inventory_answers.reserved(self._until_answered(hold, deadline), asked)
+        return inventory_answers.reserved(
+            self._until_answered(hold, deadline, self._circuit), asked
+        )
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
         self._settle("release", reservation_ids, deadline)
@@ -120,7 +126,10 @@ class InventoryClient:
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
         product_id = path.removeprefix("/products").removeprefix("/") or None
-        answer = self._call(_Request("GET", path, query=query), deadline)
+        request = _Request("GET", path, query=query)
+        answer = self._call(
+            request, deadline, self._catalogue_circuit, inventory_answers.is_catalogue_busy
+        )
         return inventory_answers.catalogue(answer, product_id)
 
     def _settle(self, verb: str, reservation_ids: Collection[str], deadline: Deadline) -> None:
@@ -179,37 +188,51 @@ class InventoryClient:
             logs.exception("Unexpected error in a batch", error)
             raise _batch_failed(str(error)) from error
 
-    def _call(self, request: _Request, deadline: Deadline) -> Answer:
+    def _call(
+        self,
+        request: _Request,
+        deadline: Deadline,
+        circuit: Circuit | None = None,
+        is_final: Callable[[Answer], bool] = lambda _: False,
+    ) -> Answer:
         def send(trace: Trace | None, *, alone: bool) -> Answer:  # noqa: ARG001 - it always is
             return self._send(request, deadline, trace)
 
-        return self._until_answered(send, deadline)
+        return self._until_answered(send, deadline, circuit or self._circuit, is_final)
 
-    def _until_answered(self, send: _Send, deadline: Deadline) -> Answer:
+    def _until_answered(
+        self,
+        send: _Send,
+        deadline: Deadline,
+        circuit: Circuit,
+        is_final: Callable[[Answer], bool] = lambda _: False,
+    ) -> Answer:
         """Retry until there is a reply: all calls of inventory are idempotent.
 
-        After a try of unknown outcome the next ones go alone, since a member of the batch may have
-        caused it.
+        A 502, 503 or 504 is a reply only if it ``is_final``. After a try of unknown outcome the
+        next ones go alone, since a member of the batch may have caused it. After one that inventory
+        has not begun they go in batches still, and not before its ``Retry-After``.
         """
         reason = "no time left"
         carried_out: bool | None = False
-        for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
-            if not self._circuit.allows():
+        retry_after = 0
+        for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE, lambda: retry_after):  # noqa: B023 - the newest
+            if not circuit.allows():
                 reason = "the circuit is open"
                 break
             began = time.monotonic()
             try:
-                told = _try(send, alone=carried_out is None)
+                result = _try(send, is_final, alone=carried_out is None)
             except DeadlineExceededError:
                 break
-            if isinstance(told, Answer):
-                self._circuit.succeeded()
-                return told
-            reason = told.reason
-            if told.sent:
+            if isinstance(result, Answer):
+                circuit.succeeded()
+                return result
+            reason, retry_after = result.reason, result.retry_after
+            if result.sent:
                 carried_out = None
-            if not told.batch:
-                self._circuit.failed(began)
+            if not result.batch:
+                circuit.failed(began)
         logs.event("inventory unavailable", severity=logging.WARNING, reason=reason)
         raise InventoryUnavailableError(reason, carried_out=carried_out)
 
@@ -224,10 +247,16 @@ class InventoryClient:
             max_bytes=request.max_bytes,
         )
         trace_id = trace.trace_id if trace else None
-        return Answer(response.status_code, response.content, trace_id=trace_id)
+        return Answer(
+            response.status_code,
+            response.content,
+            trace_id=trace_id,
+            not_begun=response.headers.get("X-Not-Begun") == "true",
+            retry_after=inventory_answers.retry_after(response.headers.get("Retry-After")),
+        )
 
 
-def _try(send: _Send, *, alone: bool) -> Answer | _Failed:
+def _try(send: _Send, is_final: Callable[[Answer], bool], *, alone: bool) -> Answer | _Failed:
     """One try, recorded as a part of the request that waits for it."""
     try:
         with activity.part("inventory") as trace:
@@ -239,10 +268,12 @@ def _try(send: _Send, *, alone: bool) -> Answer | _Failed:
     except requests.RequestException as error:
         reason = f"{type(error).__name__}: {error}"[:300]
         return _Failed(reason, sent=not isinstance(error, NotSentError))
-    if answer.status in _AWAY:
-        turned_away = inventory_answers.was_turned_away(answer)
-        return _Failed(f"status {answer.status}", sent=not turned_away)
-    return answer
+    if answer.status not in _AWAY or is_final(answer):
+        return answer
+    reason = f"status {answer.status}"
+    if inventory_answers.was_not_begun(answer):
+        return _Failed(reason, sent=False, retry_after=answer.retry_after)
+    return _Failed(reason, sent=True)
 
 
 def _batch_failed(reason: str, status: int | None = None) -> _BatchFailedError:

@@ -6,6 +6,7 @@ The store's errors are those of functions_common.store_errors; inventory's are:
     ├── InventoryRefusedError      short, or not on sale: nothing was reserved
     ├── ReservationReleasedError   this reservation was released; it can never be held again
     └── InventoryUnavailableError  no usable answer by the deadline; see ``carried_out``
+        ├── CatalogueBusyError     a read of the catalogue that inventory asks to repeat later
         └── NotSettledError        some reservations were left as they were; the others are settled
 """
 
@@ -44,6 +45,15 @@ class InventoryUnavailableError(InventoryError):
         self.carried_out = carried_out
 
 
+class CatalogueBusyError(InventoryUnavailableError):
+    """Inventory says that it cannot read the catalogue now, and why. The text is for clients."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        """``retry_after``: seconds."""
+        super().__init__(detail, carried_out=False)
+        self.retry_after = retry_after
+
+
 class NotSettledError(InventoryUnavailableError):
     def __init__(self, reasons: Mapping[str, str], *, blames_all: bool = False) -> None:
         """``reasons``: by the id of each reservation that was left as it was.
@@ -75,7 +85,10 @@ class Inventory(Protocol):
         """The goods have left: what they hold is counted as shipped."""
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
-        """Status and body of a read of the catalogue, to be passed through."""
+        """Status and body of a read of the catalogue, to be passed through.
+
+        Raises CatalogueBusyError if inventory says that it is too busy.
+        """
 
 
 class OrderStore(Protocol):
