@@ -21,7 +21,7 @@ run: $(VENV)/.run ## Emulator, inventory and order on this machine, with a catal
 test: $(VENV)/.dev ## Everything that needs no cluster
 	$(BIN)/python -m pytest --ignore=tests/cluster $(TESTS)
 
-test-unit: $(VENV)/.dev ## Only what needs no process and no socket: seconds
+test-unit: $(VENV)/.dev ## Only what needs no process and no socket: a minute or two
 	$(BIN)/python -m pytest tests/unit
 
 test-hostile: $(VENV)/.dev ## Both functions against hostile clients, held to the whole bar: five minutes
