@@ -11,6 +11,7 @@ from google.cloud.firestore import Client, FieldFilter, Query
 from support.builders import soon
 
 from functions_common.deadlines import Deadline, DeadlineExceededError
+from functions_common.documents import Wire
 from functions_common.firestore import Connection
 from functions_common.queries import Found, Queries
 from functions_common.settings import FirestoreSettings
@@ -77,11 +78,12 @@ def test_a_page_may_take_all_the_time_that_its_request_has(
     timeouts: list[float] = []
     queries = Queries(connection, Turns())
 
-    def call(*_: Any, timeout: float, **__: Any) -> list[bytes]:
+    def call(*_: Any, timeout: float, **__: Any) -> Any:
         timeouts.append(timeout)
         return []
 
-    monkeypatch.setattr(queries, "_run", call)
+    wire: Any = Wire.of(connection.client)
+    monkeypatch.setattr(queries, "_wire", wire._replace(run_query=call))
     assert read(queries, connection, "all", Deadline.after(60)) == []
     assert timeouts[0] > 50
     with pytest.raises((DeadlineExceededError, TooManyListsError)):

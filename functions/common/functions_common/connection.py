@@ -44,9 +44,6 @@ MAX_CHUNK_LINE = 256
 MAX_BLANK = 64
 """Bytes of line breaks before a request; some clients send one after a body."""
 
-NOT_BEGUN = "X-Not-Begun"
-"""Header of a 503 for a request that the server has received and not begun."""
-
 LINGER_SECONDS = 2.0
 """After a request is refused, how long the client may go on sending before the socket closes.
 Closing it at once would reset the connection, and the client might never see the response."""
@@ -200,7 +197,10 @@ class ErrorResponse(_OnePacket, ErrorTask):
         detail = error.body if isinstance(error, RefusedError) else _DETAILS.get(status, error.body)
         headers = {}
         if isinstance(error, OverloadedError):
-            headers = {"Retry-After": str(self.channel.server.retry_after), NOT_BEGUN: "true"}
+            headers = {
+                "Retry-After": str(self.channel.server.retry_after),
+                problems.NOT_BEGUN: "true",
+            }
         else:
             self.set_close_on_finish()
         problem = Problem(status, detail, getattr(error, "kind", None), headers=headers)

@@ -12,6 +12,8 @@ from functions_common.described import example
 from functions_common.routing import ProblemType
 
 CONTENT_TYPE = "application/problem+json"
+NOT_BEGUN = "X-Not-Begun"
+"""Header of a 503 for a request that the server has received and not begun."""
 
 
 def kind_url(kind: str) -> str:

@@ -8,13 +8,19 @@ convert them to messages.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from google.api_core.gapic_v1.routing_header import to_grpc_metadata
-from google.cloud.firestore_v1.types import RunQueryRequest, RunQueryResponse
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
-from functions_common.documents import Document, _document, _google_errors, log_unusable
+from functions_common.documents import (
+    RUN_QUERY,
+    Document,
+    Wire,
+    decoded_document,
+    log_unusable,
+    translated_errors,
+)
 from functions_common.firestore import reading
 from functions_common.store_errors import UnusableDocumentError
 
@@ -22,16 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from google.cloud.firestore import Client, Query
+    from google.cloud.firestore import Query
 
     from functions_common.deadlines import Deadline
     from functions_common.firestore import Connection
     from functions_common.turns import Turns
 
 T = TypeVar("T")
-
-_RUN_QUERY = "/google.firestore.v1.Firestore/RunQuery"
-_REQUEST, _RESPONSE = RunQueryRequest.pb(), RunQueryResponse.pb()
 
 
 class Found(NamedTuple):
@@ -45,7 +48,10 @@ class Queries:
     def __init__(self, connection: Connection, turns: Turns) -> None:
         self._connection = connection
         self._turns = turns
-        self._run: Any = None
+
+    @cached_property
+    def _wire(self) -> Wire:
+        return Wire.of(self._connection.client)
 
     def page(
         self,
@@ -76,21 +82,13 @@ class Queries:
             query = query.start_after(place)
 
     def _received(self, query: Query, deadline: Deadline) -> list[Found]:
-        client = self._connection.client
+        wire = self._wire
         parent, _ = query._parent._parent_info()  # noqa: SLF001 - as Query.stream does
-        request = _REQUEST(parent=parent, structured_query=query._to_protobuf()._pb)  # noqa: SLF001
-        call = self._call(client)
+        request = RUN_QUERY(parent=parent, structured_query=query._to_protobuf()._pb)  # noqa: SLF001
         with self._turns.take(deadline):
-            with reading(), _google_errors():
-                timeout = deadline.timeout(math.inf)
-                received = [*call(request, timeout=timeout, metadata=_metadata(client))]
-            return [*_decoded(received, len(client._database_string) + len("/documents/"))]  # noqa: SLF001
-
-    def _call(self, client: Client) -> Any:  # noqa: ANN401 - made by grpc, untyped
-        if self._run is None:
-            channel = client._firestore_api.transport.grpc_channel  # noqa: SLF001
-            self._run = channel.unary_stream(_RUN_QUERY, _REQUEST.SerializeToString, bytes)
-        return self._run
+            with reading(), translated_errors():
+                responses = wire.query(request, deadline.timeout(math.inf))
+            return [_found(wire, each.document) for each in responses]
 
 
 def _usable(found: Iterable[Found], read: Callable[[Found], T]) -> Iterator[T]:
@@ -101,22 +99,6 @@ def _usable(found: Iterable[Found], read: Callable[[Found], T]) -> Iterator[T]:
             log_unusable(error)
 
 
-def _metadata(client: Client) -> tuple[tuple[str, str], ...]:
-    database = client._database_string  # noqa: SLF001
-    routing = to_grpc_metadata((("database", database),))  # type: ignore[no-untyped-call]
-    return (*client._rpc_metadata, routing)  # noqa: SLF001
-
-
-def _decoded(received: Iterable[bytes], root: int) -> Iterator[Found]:
-    """The whole stream is received first: decoding between its messages costs twice as much.
-
-    ``root`` is the length of the prefix of a document's name before its path. A message without a
-    document has only a time.
-    """
-    for each in received:
-        response = _RESPONSE.FromString(each)
-        if response.HasField("document"):
-            message = response.document
-            document = _document(tuple(message.name[root:].split("/")), message)
-            created = DatetimeWithNanoseconds.from_timestamp_pb(message.create_time)
-            yield Found(document, created)
+def _found(wire: Wire, message: Any) -> Found:  # noqa: ANN401 - made by protobuf, untyped
+    document = decoded_document(wire.path(message.name), message)
+    return Found(document, DatetimeWithNanoseconds.from_timestamp_pb(message.create_time))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 import requests
 
-from functions_common import activity, logs
+from functions_common import activity, logs, problems
 from functions_common.deadlines import DeadlineExceededError
 from functions_common.http_client import (
     MAX_BYTES,
@@ -251,7 +251,7 @@ class InventoryClient:
             response.status_code,
             response.content,
             trace_id=trace_id,
-            not_begun=response.headers.get("X-Not-Begun") == "true",
+            not_begun=response.headers.get(problems.NOT_BEGUN) == "true",
             retry_after=inventory_answers.retry_after(response.headers.get("Retry-After")),
         )
 
