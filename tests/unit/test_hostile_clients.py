@@ -83,8 +83,10 @@ def test_table_replaces_the_one_of_the_run_before() -> None:
 
 def test_table_has_a_column_for_each_server_that_was_measured() -> None:
     origin = dict.fromkeys(("command", "commit", "date", "machine"), "x")
-    figures = {"ours": {"start_seconds": 0.5, "hostile": {"silent": 0.97}}, "granian": {}}
+    ours = {"start_seconds": 0.5, "hostile": {"silent": 0.97}, "hostile_holds": 1}
+    figures = {"ours": ours, "granian": {}}
     lines = page.markdown({**origin, "figures": figures}).splitlines()
     assert "| | granian | ours |" in lines
     assert "| Start to first response, s | - | 0.50 |" in lines
+    assert "| Hostile kinds that hold, of those measured | - | 1 of 1 |" in lines
     assert "| silent | - | 0.97 |" in lines
