@@ -36,6 +36,7 @@ from waitress.task import ThreadedTaskDispatcher
 from functions_common import logs
 from functions_common.connection import MAX_HEADERS, Connection, OverloadedError
 from functions_common.parsing import MAX_BODY
+from functions_common.worker_pause import WorkerPause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,9 +52,7 @@ MAX_UNSENT = 32 * 1024 * 1024
 SWEEP_SECONDS = 0.25
 MAX_RETRY_AFTER = 10
 _BURST = 32
-"""Connections with something to do at once. More of them have the workers pause."""
-_LONGEST_BURST = 0.2
-"""Seconds."""
+"""Connections that need the main thread at once. More of them pause the workers."""
 _INLINE_SECONDS = 0.02
 _ACCEPTED_AT_ONCE = 64
 _SEND_BUFFER = 64 * 1024
@@ -113,8 +112,7 @@ class Server(TcpWSGIServer):
         self._served_before = 0
         self.retry_after = 1
         """Seconds for the header of that name: it grows with the overload."""
-        self._no_burst = threading.Event()
-        self._no_burst.set()
+        self._pause = WorkerPause()
         self._swept_at = self._reported_at = time.monotonic()
         self._stop_at: float | None = None
         self._accepts = True
@@ -191,19 +189,20 @@ class Server(TcpWSGIServer):
             wasyncore.poll2(0 if self._inline else SWEEP_SECONDS, self._map)
             self._serve_inline()
             return
-        events = self._epoll.poll(0 if self._inline else SWEEP_SECONDS)
-        if len(events) > _BURST:
-            self._no_burst.clear()
-        try:
-            for descriptor, flags in events:
-                found = self._map.get(descriptor)
-                if found is not None:
-                    wasyncore.readwrite(found, flags)
-                    if isinstance(found, Connection):
-                        self.watch(found)
-            self._serve_inline()
-        finally:
-            self._no_burst.set()
+        at_once = self._inline or self._pause.under_way
+        events = self._epoll.poll(0 if at_once else SWEEP_SECONDS)
+        if len(events) + len(self._inline) > _BURST:
+            self._pause.begin()
+        else:
+            self._pause.end()
+        for descriptor, flags in events:
+            found = self._map.get(descriptor)
+            if found is not None:
+                wasyncore.readwrite(found, flags)
+                if isinstance(found, Connection):
+                    self.watch(found)
+            self._pause.check()
+        self._serve_inline()
 
     def _serve_inline(self) -> None:
         """Serve requests that need no worker, for a moment; then other connections have a turn."""
@@ -222,13 +221,9 @@ class Server(TcpWSGIServer):
             connection.handle_close()
 
     def yield_to_main_thread(self) -> None:
-        """Of a worker thread, before it serves a request: let the main thread deal with a burst.
-
-        Python runs one thread at a time. Without this pause the workers would leave the main thread
-        so little time that clients wait seconds to hear that the server is busy.
-        """
+        """Let the main thread deal with a burst; worker threads call it before each request."""
         next(self._served)
-        self._no_burst.wait(_LONGEST_BURST)
+        self._pause.wait()
 
     def watch(self, connection: Connection) -> None:
         """Have the main thread look at the connection when it can go on; from any thread."""
