@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployment.cluster import CommandError
 from local.processes import LocalError
 from rich.console import Console
-from tools.cluster import CommandError
 
 from demo import report, show
 from demo.knative import Knative

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.cost import prices
+from costs import prices
 
 from demo.recording import CONFLICT, CREATED, Spent
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from tools import cluster
+from deployment import cluster
 
 from demo import pods
 from demo.background import background

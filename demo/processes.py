@@ -9,7 +9,7 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
-from benchmarks.cost.usage import Meter
+from costs.usage import Meter
 from local.processes import Process, answers, direct_session
 from local.stack import HOST, ROOT, command
 

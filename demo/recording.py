@@ -54,7 +54,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Start:
-    """What a process has told of its own start; see functions_common/starting.py."""
+    """What a process has told of its own start; see functions_common/runtime/startup_timing.py."""
 
     process: float
     running: float

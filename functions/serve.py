@@ -17,19 +17,19 @@ def main() -> None:
     function = os.environ.get("FUNCTION", "")
     sys.path[:0] = [f"{HERE}/common", f"{HERE}/{function}"]
     if function == "order":
-        from functions_common.waking import wake
+        from functions_common.runtime.prewarm import wake
 
         wake(os.environ.get("INVENTORY_SERVICE_URL", ""))
 
-    from functions_common import logs
-    from functions_common.starting import Start
+    from functions_common.observability import logs
+    from functions_common.runtime.startup_timing import Start
 
     start = Start()
     if function not in FUNCTIONS:
         logs.fatal(f"Cannot start: FUNCTION is {function!r}; set it to order or inventory")
         sys.exit(1)
 
-    from functions_common.serving import serve_function
+    from functions_common.http_server.serving import serve_function
 
     source = sys.argv[1] if len(sys.argv) > 1 else f"{HERE}/{function}/main.py"
     serve_function(function, source, os.environ, start)

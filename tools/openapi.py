@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from functions_common import about, openapi
-from inventory_function.api import API as INVENTORY
-from order_function.api import API as ORDER
+from functions_common.http import health, openapi
+from inventory_function.routes import API as INVENTORY
+from order_function.routes import API as ORDER
 from tools import compatibility
 
 KEPT = Path(__file__).parents[1] / "docs" / "openapi"
@@ -22,7 +22,7 @@ APIS = {"order": ORDER, "inventory": INVENTORY}
 
 def served(name: str) -> dict[str, Any]:
     """What the function answers at /openapi.json."""
-    return openapi.document(about.whole(APIS[name]))
+    return openapi.document(health.whole(APIS[name]))
 
 
 def kept(name: str, folder: Path = KEPT) -> dict[str, Any] | None:

@@ -23,17 +23,17 @@ from local.processes import direct_session
 
 from benchmarks.emulator import process
 from benchmarks.shop import system
-from functions_common.deadlines import Deadline
-from functions_common.documents import Change, Documents
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
+from functions_common.firestore.client import Connection
+from functions_common.firestore.documents import Change, Documents
+from functions_common.runtime.deadlines import Deadline
+from functions_common.runtime.settings import FirestoreSettings
 from order_function.domain import Attempt, Item, Line, Order
 from order_function.store import to_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from functions_common.documents import Path as DocumentPath
+    from functions_common.firestore.documents import Path as DocumentPath
 
 PROJECT = "bench-reconcile"
 PRODUCT = "P001"

@@ -4,8 +4,8 @@ import gc
 import logging.config
 import os
 
-from functions_common import logs
-from functions_common.serving import load_app
+from functions_common.http_server.serving import load_app
+from functions_common.observability import logs
 
 gc.disable()
 logging.config.dictConfig(logs.configuration(os.environ["GOOGLE_CLOUD_PROJECT"]))

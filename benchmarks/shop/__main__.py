@@ -14,12 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from costs import acts
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from benchmarks import official, results
-from benchmarks.cost import acts
 from benchmarks.shop import cold, layer, sales
 from benchmarks.shop.buyers import Sales
 from benchmarks.shop.requirements import LINES, failed

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from benchmarks.shop.usual.transactions import Transactions
-from functions_common.deadlines import Deadline
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
-from functions_common.store_errors import StoreError
+from functions_common.firestore.client import Connection
+from functions_common.firestore.errors import StoreError
+from functions_common.runtime.deadlines import Deadline
+from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import Line
 from inventory_function.group_commit import GroupCommit
 from inventory_function.operations import Adjust, PutProduct, Reserve

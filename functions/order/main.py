@@ -8,7 +8,7 @@ import os
 import flask
 import functions_framework
 
-from order_function.http import create_app
+from order_function.app import create_app
 from order_function.settings import Settings
 
 app = create_app(Settings.load(os.environ))

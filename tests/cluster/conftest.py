@@ -11,8 +11,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from deployment.cluster import NAMESPACE, run
 from support.cluster import Shop
-from tools.cluster import NAMESPACE, run
 
 
 def _missing() -> str | None:

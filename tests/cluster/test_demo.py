@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from demo import cold_start, figures, report
 from demo.recording import Recording, Where
+from deployment.cluster import FUNCTIONS, get, of, run
 from support.cluster import Shop
-from tools.cluster import FUNCTIONS, get, of, run
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from collections import Counter
 
 import pytest
 import requests
+from deployment.cluster import INVENTORY, get, in_a_pod, kn, kubectl, run_job
 from support import cluster
 from support.cluster import Load, Service, Shop
-from tools.cluster import INVENTORY, get, in_a_pod, kn, kubectl, run_job
 
 USUAL_DESIGN = (
     "the usual design, a locking transaction an order: 23 orders/s, 83 of 100 answers 500"

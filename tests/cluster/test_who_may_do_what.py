@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from deployment import cluster
+from deployment.cluster import INVENTORY, NAMESPACE, get, kn, kubectl
 from support import permissions, tokens
 from support.cluster import Shop
 from support.permissions import ANOTHER, CUSTOMER, PRODUCT, Cell
-from tools import cluster
-from tools.cluster import INVENTORY, NAMESPACE, get, kn, kubectl
 
 KEYS = f"http://issuer.{NAMESPACE}.svc.cluster.local/keys.json"
 

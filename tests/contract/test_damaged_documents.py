@@ -12,10 +12,10 @@ from support.apps import signed
 from support.builders import soon
 from support.stored import NO_TIME, Shop, load
 
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
-from order_function import audit
-from order_function.snapshot import Snapshot
+from functions_common.firestore.client import Connection
+from functions_common.runtime.settings import FirestoreSettings
+from order_function.audit import __main__ as audit
+from order_function.audit.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

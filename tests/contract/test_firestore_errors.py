@@ -13,11 +13,9 @@ from google.cloud.firestore_v1 import types
 from google.rpc.status_pb2 import Status
 from support.builders import product, soon
 
-from functions_common.deadlines import Deadline
-from functions_common.documents import Change, Documents
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
-from functions_common.store_errors import (
+from functions_common.firestore.client import Connection
+from functions_common.firestore.documents import Change, Documents
+from functions_common.firestore.errors import (
     AlreadyThereError,
     ConflictError,
     OutcomeUnknownError,
@@ -25,9 +23,11 @@ from functions_common.store_errors import (
     StoreRejectedError,
     StoreUnavailableError,
 )
+from functions_common.runtime.deadlines import Deadline
+from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.store import Store as StockStore
-from order_function.backlog import FirestoreBacklog
 from order_function.domain import Attempt, Line, Order
+from order_function.reconcile.backlog import FirestoreBacklog
 from order_function.store import Store as OrderStore
 
 Code = grpc.StatusCode

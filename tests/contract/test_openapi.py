@@ -16,7 +16,7 @@ from support.builders import stocked
 from support.fakes import FakeInventory, MemoryOrders
 from tools import compatibility, openapi
 
-from functions_common import docs_page
+from functions_common.http import docs_page
 
 
 @pytest.fixture(params=["order", "inventory"])

@@ -19,7 +19,7 @@ from support.in_process import client_of
 from support.memory_shop import InventoryInProcess
 from support.queues import until_waiting
 
-from order_function import coalescing
+from functions_common import batching as coalescing
 from order_function.domain import Line
 from order_function.ports import (
     InventoryRefusedError,

@@ -10,13 +10,13 @@ import pytest
 from google.cloud.firestore import Client, FieldFilter, Query
 from support.builders import soon
 
-from functions_common.deadlines import Deadline, DeadlineExceededError
-from functions_common.documents import Wire
-from functions_common.firestore import Connection
-from functions_common.queries import Found, Queries
-from functions_common.settings import FirestoreSettings
-from functions_common.store_errors import StoreUnavailableError
-from functions_common.turns import TooManyListsError, Turns
+from functions_common.firestore.client import Connection
+from functions_common.firestore.documents import Wire
+from functions_common.firestore.errors import StoreUnavailableError
+from functions_common.firestore.queries import Found, Queries
+from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
+from functions_common.runtime.settings import FirestoreSettings
+from functions_common.runtime.turns import TooManyListsError, Turns
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from support.apps import signed
 from support.builders import soon
 from support.stored import NO_TIME, Shop, load
 
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
-from functions_common.store_errors import NewerDocumentError
+from functions_common.firestore.client import Connection
+from functions_common.firestore.errors import NewerDocumentError
+from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import Unusable
-from order_function import audit
+from order_function.audit import __main__ as audit
+from order_function.audit.snapshot import Snapshot
 from order_function.domain import NewerStatus, Status
-from order_function.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from support.builders import product, soon
 from support.fakes import FakeInventory, MemoryBacklog, MemoryOrders, MemoryStock
 from support.in_process import client_of
 
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
-from functions_common.store_errors import ConflictError, StoreError, StoreRejectedError
+from functions_common.firestore.client import Connection
+from functions_common.firestore.errors import ConflictError, StoreError, StoreRejectedError
+from functions_common.runtime.settings import FirestoreSettings
 from inventory_function import store as inventory_store
 from inventory_function.domain import (
     Adjustment,
@@ -27,7 +27,6 @@ from inventory_function.domain import (
     ReservationStatus,
 )
 from order_function import store as order_store
-from order_function.backlog import FirestoreBacklog
 from order_function.domain import (
     Attempt,
     Item,
@@ -37,6 +36,7 @@ from order_function.domain import (
     ReservationName,
     Status,
 )
+from order_function.reconcile.backlog import FirestoreBacklog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,10 @@ from support.builders import soon
 from support.crashing import PROJECT, CrashingShop
 
 from firestore_emulator.launcher import free_port
-from order_function import audit
+from order_function.audit import __main__ as audit
+from order_function.audit.invariants import Finding
+from order_function.audit.snapshot import Snapshot
 from order_function.domain import Attempt, Line
-from order_function.invariants import Finding
-from order_function.snapshot import Snapshot
 
 FULFILLED, CANCELLED, CONFIRMED, REFUSED = "fulfilled", "cancelled", "confirmed", "refused"
 
@@ -235,7 +235,7 @@ def test_a_database_that_cannot_be_read_is_neither_sound_nor_damaged(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
-    environment.setattr("order_function.snapshot.PAGE_SECONDS", 1.0)
+    environment.setattr("order_function.audit.snapshot.PAGE_SECONDS", 1.0)
     assert audit.main([]) == 2
     said = lines(capsys)[-1]
     assert said["severity"] == "CRITICAL"

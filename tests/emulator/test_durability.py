@@ -19,8 +19,8 @@ import pytest
 from support.firestore_messages import DATABASE, name, put
 from support.firestore_process import Firestore
 
-from firestore_emulator.clock import in_microseconds
-from firestore_emulator.messages import (
+from firestore_emulator.model.clock import in_microseconds
+from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchGetDocumentsResponse,
     CommitRequest,

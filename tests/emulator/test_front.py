@@ -10,21 +10,21 @@ from typing import Any, cast
 import pytest
 from support.firestore_messages import DATABASE, name, plain_fields, put, stored
 
-from firestore_emulator import web
-from firestore_emulator.admin import Admin
-from firestore_emulator.database import Database, Databases
-from firestore_emulator.errors import InvalidArgumentError, NotKeptError
-from firestore_emulator.front import Front, Pipe
-from firestore_emulator.journal import InMemory
-from firestore_emulator.messages import (
+from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.http_api import http1
+from firestore_emulator.http_api.admin import Admin
+from firestore_emulator.http_api.http1 import Response
+from firestore_emulator.model.errors import InvalidArgumentError, NotKeptError
+from firestore_emulator.model.messages import (
     BeginTransactionRequest,
     CommitRequest,
     GetDocumentRequest,
     Write,
 )
-from firestore_emulator.service import Service
-from firestore_emulator.transactions import Limits
-from firestore_emulator.web import Response
+from firestore_emulator.multiplexer import Front, Pipe
+from firestore_emulator.store.database import Database, Databases
+from firestore_emulator.store.journal import InMemory
+from firestore_emulator.transactions.transactions import Limits
 
 
 class RecordingTransport(asyncio.Transport):
@@ -78,7 +78,7 @@ def exchange(
             cast("asyncio.Protocol", transport.protocol).eof_received()
             await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
 
-    converse = partial(web.converse, Admin(Service(databases), shut_down).answer)
+    converse = partial(http1.converse, Admin(Service(databases), shut_down).answer)
     transport = RecordingTransport()
     asyncio.run(connected())
     return transport
@@ -180,7 +180,7 @@ class Transaction:
 
     async def ask(self, method: str, what: str, body: bytes = b"") -> Response:
         admin = Admin(self.service, lambda: None)
-        return await admin.answer(web.Request(method, f"/emulator/v1/{DATABASE}{what}", body))
+        return await admin.answer(http1.Request(method, f"/emulator/v1/{DATABASE}{what}", body))
 
 
 LINE = f'{{"name": "{name("c/a")}", "fields": {{"x": {{"integerValue": "2"}}}}}}'.encode()

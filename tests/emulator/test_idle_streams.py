@@ -11,11 +11,11 @@ import grpc
 from support.firestore_messages import DATABASE, put, value
 from support.listening import Mirror, add_documents, add_query
 
-from firestore_emulator.database import Databases
-from firestore_emulator.listener import Listener
-from firestore_emulator.messages import ListenRequest, ListenResponse, StructuredQuery
-from firestore_emulator.rpc import Methods
-from firestore_emulator.service import Service
+from firestore_emulator.grpc_api.rpc import Methods
+from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.listen.listener import Listener
+from firestore_emulator.model.messages import ListenRequest, ListenResponse, StructuredQuery
+from firestore_emulator.store.database import Databases
 
 SECONDS = 20
 Stream: TypeAlias = "grpc.aio.StreamStreamCall[ListenRequest, ListenResponse]"

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from firestore_emulator import official
 from firestore_emulator.launcher import (
     EmulatorNotReadyError,
     answers,
     command,
     emulator,
     free_port,
+    official,
 )
 
 ENVIRON = {key: os.environ[key] for key in os.environ if key != "FIRESTORE_EMULATOR_HOST"}

@@ -7,9 +7,9 @@ import pytest
 from support.histories import record, violation
 from support.serving import serving
 
-from firestore_emulator.database import Databases
-from firestore_emulator.locks import LockTable, Owner, Read, Request, Write
-from firestore_emulator.service import Service
+from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.store.database import Databases
+from firestore_emulator.transactions.locks import LockTable, Owner, Read, Request, Write
 
 ROUNDS = 30  # of each client in one history
 ENOUGH_TO_CATCH = 20  # histories

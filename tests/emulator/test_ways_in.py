@@ -16,9 +16,8 @@ import grpc
 import pytest
 from support.firestore_messages import DATABASE, name, orders, put
 
-from firestore_emulator import transfer
 from firestore_emulator.launcher import answers, command, emulator
-from firestore_emulator.messages import (
+from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchGetDocumentsResponse,
     CommitRequest,
@@ -27,6 +26,7 @@ from firestore_emulator.messages import (
     StructuredQuery,
     Write,
 )
+from firestore_emulator.store import transfer
 
 ENVIRON = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
 PROGRAM = (command(ENVIRON, "127.0.0.1", 0) or [])[:-1]

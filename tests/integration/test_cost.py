@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks.cost import page
-from benchmarks.cost.__main__ import PAGE
-from benchmarks.cost.acts import measure
-from benchmarks.cost.usage import Usage
+from costs import page
+from costs.__main__ import PAGE
+from costs.acts import measure
+from costs.usage import Usage
 
 EXACTLY = {
     "An order of one product": Usage(reads=1, writes=3, round_trips=3),

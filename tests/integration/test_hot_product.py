@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from functions_common.deadlines import Deadline
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
+from functions_common.firestore.client import Connection
+from functions_common.runtime.deadlines import Deadline
+from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import InsufficientStockError, Line, Product, product_key
 from inventory_function.service import Inventory
 from inventory_function.store import Store

@@ -11,8 +11,8 @@ from local import tokens as shared_tokens
 from support import tokens
 
 from firestore_emulator.launcher import free_port
-from functions_common.callers import IssuerUnavailableError
-from functions_common.key_set import MAX_BYTES, KeySet, of_url
+from functions_common.http.auth.callers import IssuerUnavailableError
+from functions_common.http.auth.jwks import MAX_BYTES, KeySet, of_url
 
 if TYPE_CHECKING:
     from pathlib import Path

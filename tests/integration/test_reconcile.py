@@ -18,12 +18,12 @@ from benchmarks.reconcile.__main__ import order_and_reservation
 from local import stack
 from support.apps import OPERATOR, ORDER
 
-from functions_common.deadlines import Deadline
-from functions_common.documents import Change, Documents
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
-from order_function.reconcile import IN_FLIGHT
-from order_function.sweep import AT_ONCE
+from functions_common.firestore.client import Connection
+from functions_common.firestore.documents import Change, Documents
+from functions_common.runtime.deadlines import Deadline
+from functions_common.runtime.settings import FirestoreSettings
+from order_function.reconcile.__main__ import IN_FLIGHT
+from order_function.reconcile.sweep import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,7 @@ def test_reconcile_that_is_stopped_finishes_the_calls_under_way_and_reports_the_
         "AUTH_MODE": "open",
         "RECONCILE_AFTER_SECONDS": "0",
     }
-    command = [sys.executable, "-m", "order_function.reconcile"]
+    command = [sys.executable, "-m", "order_function.reconcile.__main__"]
     if as_process_1:
         command = [*in_a_pid_namespace(), *command]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:

@@ -20,20 +20,22 @@ from support import sick_peers, tokens
 from support.builders import soon
 from support.sick_peers import Dns, Exchange, body, dripping, flooding, responding, sick_peer
 
-from functions_common import connecting, http_client, waking
-from functions_common.callers import IssuerUnavailableError
-from functions_common.connecting import Resolver
-from functions_common.deadlines import Deadline
-from functions_common.http_client import (
+from functions_common.http import client as http_client
+from functions_common.http import deadline_socket
+from functions_common.http.auth.callers import IssuerUnavailableError
+from functions_common.http.auth.jwks import KeySet, of_url
+from functions_common.http.client import (
     MAX_BYTES,
     HttpClient,
     NoResponseError,
     NotSentError,
     UnusableResponseError,
 )
-from functions_common.key_set import KeySet, of_url
+from functions_common.http.deadline_socket import Resolver
+from functions_common.runtime import prewarm
+from functions_common.runtime.deadlines import Deadline
 from order_function.domain import Line
-from order_function.inventory_client import InventoryClient
+from order_function.inventory.client import InventoryClient
 from order_function.ports import InventoryUnavailableError
 
 if TYPE_CHECKING:
@@ -366,8 +368,8 @@ def test_a_call_was_not_sent_when_there_is_no_such_address(url: str) -> None:
 def dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dns]:
     dns = Dns()
     monkeypatch.setattr(socket, "getaddrinfo", dns)
-    monkeypatch.setattr(connecting, "FRESH_SECONDS", 0.0)
-    monkeypatch.setattr(connecting.connect, "__defaults__", (Resolver(),))
+    monkeypatch.setattr(deadline_socket, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(deadline_socket.connect, "__defaults__", (Resolver(),))
     yield dns
     dns.go_on.set()
     until(lambda: look_ups() == 0)
@@ -447,7 +449,7 @@ def test_calls_go_on_with_the_last_good_address_when_no_thread_can_start(
 def test_a_name_is_looked_up_again_when_its_addresses_do_not_work(
     dns: Dns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connecting, "FRESH_SECONDS", 1000.0)
+    monkeypatch.setattr(deadline_socket, "FRESH_SECONDS", 1000.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://inventory.example:{listener.getsockname()[1]}"
     for asked in (1, 2, 3):
@@ -463,7 +465,7 @@ def test_the_last_good_address_is_given_up_when_look_ups_fail_for_long(
         url = f"http://inventory.example:{peer.port}"
         assert call(url, seconds=LATE) == b"{}"
         dns.fails = True
-        monkeypatch.setattr(connecting, "LAST_GOOD_SECONDS", 0.0)
+        monkeypatch.setattr(deadline_socket, "LAST_GOOD_SECONDS", 0.0)
         with pytest.raises(NotSentError):
             call(url)
 
@@ -471,23 +473,23 @@ def test_the_last_good_address_is_given_up_when_look_ups_fail_for_long(
 def test_prewarming_does_not_delay_the_start_when_the_name_look_up_hangs(dns: Dns) -> None:
     dns.go_on.clear()
     with sick_peer(sick_peers.silent) as peer:
-        thread = waking.wake(f"http://inventory.example:{peer.port}")
+        thread = prewarm.wake(f"http://inventory.example:{peer.port}")
         assert thread, "the start goes on while the look-up hangs"
         assert thread.is_alive()
         dns.go_on.set()
         thread.join(LATE)
         until(lambda: bool(peer.requests))
         assert peer.requests[0].startswith(b"GET /health HTTP/1.1\r\nHost: inventory.example:")
-        (call,) = waking._calls  # noqa: SLF001 - it stays open for as long as the process lives
+        (call,) = prewarm._calls  # noqa: SLF001 - it stays open for as long as the process lives
         call.close()
-        waking._calls.clear()  # noqa: SLF001
+        prewarm._calls.clear()  # noqa: SLF001
 
 
 @pytest.mark.parametrize("name", [*SLOW, "reads nothing"])
 def test_a_key_set_is_unavailable_at_the_fetch_deadline_when_the_issuer_is_slow(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("functions_common.key_set.FETCH_SECONDS", SECONDS)
+    monkeypatch.setattr("functions_common.http.auth.jwks.FETCH_SECONDS", SECONDS)
     with sick_peer(SLOW.get(name, sick_peers.never_reading)) as peer:
         keys = KeySet(of_url(f"{peer.url}/keys"))
         with pytest.raises(IssuerUnavailableError):

@@ -9,7 +9,7 @@ import pytest
 from local import stack, tokens
 
 from firestore_emulator.launcher import free_port
-from functions_common.waking import wake
+from functions_common.runtime.prewarm import wake
 
 SETTINGS = {
     "GOOGLE_CLOUD_PROJECT": "test",

@@ -17,10 +17,10 @@ from local.stack import ROOT
 
 import inventory_function.settings
 import order_function.settings
-from functions_common.server import GRACEFUL_SECONDS
-from functions_common.settings import SettingsError
-from order_function import inventory_client
+from functions_common.http_server.server import GRACEFUL_SECONDS
+from functions_common.runtime.settings import SettingsError
 from order_function import service as service_of_order
+from order_function.inventory import client
 
 MANIFESTS = ROOT / "knative"
 FUNC = yaml.safe_load((ROOT / "func.yaml").read_text())
@@ -114,7 +114,7 @@ def test_deadlines_fit_into_each_other(name: str, settings: Any) -> None:
 def test_order_outwaits_inventory() -> None:
     inventory = int(plain_env("inventory")["REQUEST_DEADLINE_SECONDS"])
     order = int(plain_env("order")["REQUEST_DEADLINE_SECONDS"])
-    assert inventory < inventory_client.LONGEST_CALL < service_of_order.INVENTORY_SHARE * order
+    assert inventory < client.LONGEST_CALL < service_of_order.INVENTORY_SHARE * order
 
 
 def test_idle_connections_outlive_those_of_queue_proxy(settings: Any) -> None:
@@ -211,7 +211,7 @@ def test_reconcile_is_a_command_with_all_the_settings_that_it_requires(
     assert "suspend" not in job["spec"]
     assert job["spec"]["concurrencyPolicy"] == "Forbid"
     (only,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    command = importlib.import_module(only["command"][-1])
+    command = importlib.import_module(f"{only['command'][-1]}.__main__")
     for name in list(os.environ):
         monkeypatch.delenv(name)
     for each in only["env"]:

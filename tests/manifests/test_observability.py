@@ -10,10 +10,10 @@ import pytest
 import yaml
 from local.stack import ROOT
 
-from order_function.audit import GRACE_SECONDS
-from order_function.sweep import Report
+from order_function.audit.__main__ import GRACE_SECONDS
+from order_function.reconcile.sweep import Report
 
-TELEMETRY = (ROOT / "functions/common/functions_common/telemetry.py").read_text()
+TELEMETRY = (ROOT / "functions/common/functions_common/observability/telemetry.py").read_text()
 DOCS = (ROOT / "docs/operating.md").read_text()
 ALARMS = [
     rule

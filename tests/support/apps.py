@@ -7,13 +7,18 @@ from dataclasses import replace
 from flask import Flask
 from local import tokens
 
-from functions_common.settings import FirestoreSettings, Instance, IssuerSettings, ServerSettings
-from functions_common.turns import Turns
-from inventory_function.http import create_app as create_inventory_app
+from functions_common.runtime.settings import (
+    FirestoreSettings,
+    Instance,
+    IssuerSettings,
+    ServerSettings,
+)
+from functions_common.runtime.turns import Turns
+from inventory_function.app import create_app as create_inventory_app
 from inventory_function.ports import CatalogueStore
 from inventory_function.service import Inventory
 from inventory_function.settings import Settings as InventorySettings
-from order_function.http import create_app as create_order_app
+from order_function.app import create_app as create_order_app
 from order_function.ports import Inventory as OrdersInventory
 from order_function.ports import OrderStore
 from order_function.service import Orders

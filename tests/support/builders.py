@@ -6,7 +6,7 @@ import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from functions_common.deadlines import Deadline
+from functions_common.runtime.deadlines import Deadline
 from inventory_function.domain import Line, Product
 from inventory_function.operations import Adjust, Release, Reserve
 from inventory_function.service import Inventory

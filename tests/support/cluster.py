@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import requests
-from tools import cluster
-from tools.cluster import get, kn, of
+from deployment import cluster
+from deployment.cluster import get, kn, of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

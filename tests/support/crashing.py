@@ -22,22 +22,22 @@ import requests
 from google.api_core.exceptions import ServiceUnavailable
 from local import tokens
 
-from functions_common.firestore import Connection
-from functions_common.http_client import NoResponseError, NotSentError
-from functions_common.settings import FirestoreSettings, ServerSettings
-from inventory_function.http import create_app as create_inventory_app
+from functions_common.firestore.client import Connection
+from functions_common.http.client import NoResponseError, NotSentError
+from functions_common.runtime.settings import FirestoreSettings, ServerSettings
+from inventory_function.app import create_app as create_inventory_app
 from inventory_function.service import Inventory
 from inventory_function.settings import Settings as InventorySettings
 from inventory_function.store import Store as InventoryStore
-from order_function import audit
-from order_function.backlog import FirestoreBacklog
-from order_function.http import create_app as create_order_app
-from order_function.invariants import Finding
-from order_function.inventory_client import InventoryClient
+from order_function.app import create_app as create_order_app
+from order_function.audit import __main__ as audit
+from order_function.audit.invariants import Finding
+from order_function.inventory.client import InventoryClient
+from order_function.reconcile.backlog import FirestoreBacklog
+from order_function.reconcile.sweep import Report, Sweep
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
 from order_function.store import Store as OrderStore
-from order_function.sweep import Report, Sweep
 from support.apps import OPERATOR, ORDER
 from support.dying import ProcessDiedError
 from support.in_process import WsgiAdapter

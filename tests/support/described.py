@@ -24,8 +24,8 @@ from schemathesis.specs.openapi import checks
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 from tools import openapi
 
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings, IssuerSettings
+from functions_common.firestore.client import Connection
+from functions_common.runtime.settings import FirestoreSettings, IssuerSettings
 from inventory_function import store as inventory_store
 from order_function import store as order_store
 from support import tokens

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from functions_common.store_errors import (
+from functions_common.firestore.errors import (
     AlreadyThereError,
     ConflictError,
     DamagedDocumentError,
@@ -44,7 +44,7 @@ from order_function.ports import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from functions_common.deadlines import Deadline
+    from functions_common.runtime.deadlines import Deadline
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -5,10 +5,10 @@ from collections.abc import Awaitable
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
-from firestore_emulator.clock import Clock
-from firestore_emulator.database import Database
-from firestore_emulator.messages import Document, Precondition, StructuredQuery, Value, Write
-from firestore_emulator.names import DocumentName
+from firestore_emulator.model.clock import Clock
+from firestore_emulator.model.messages import Document, Precondition, StructuredQuery, Value, Write
+from firestore_emulator.model.names import DocumentName
+from firestore_emulator.store.database import Database
 
 Plain: TypeAlias = (
     "bool | int | float | str | bytes | datetime | list[Plain] | dict[str, Plain] | Value | None"

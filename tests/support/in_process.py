@@ -11,7 +11,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 from werkzeug.test import Client
 
-from order_function.inventory_client import InventoryClient
+from order_function.inventory.client import InventoryClient
 from support.apps import ORDER
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from firestore_emulator.clock import in_microseconds
-from firestore_emulator.messages import (
+from firestore_emulator.model.clock import in_microseconds
+from firestore_emulator.model.messages import (
     Document,
     ListenRequest,
     ListenResponse,

@@ -25,7 +25,7 @@ def list_modules(*_: object) -> None:
 
 sys.path.insert(0, str(FUNCTIONS / "common"))
 
-from functions_common.starting import Start  # noqa: E402 - found through the path above
+from functions_common.runtime.startup_timing import Start  # noqa: E402 - found through the path above
 
 Start.loaded = list_modules  # type: ignore[assignment, method-assign]
 del sys.argv[1:]

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from inventory_function import domain as stock
 from inventory_function.service import Inventory
-from order_function import audit, ports
+from order_function import ports
+from order_function.audit import __main__ as audit
+from order_function.audit.invariants import (
+    AuditedOrder,
+    AuditedProduct,
+    AuditedReservation,
+    Finding,
+)
 from order_function.domain import Attempt, Item, Line, Order, Rejection, ReservationName
-from order_function.invariants import AuditedOrder, AuditedProduct, AuditedReservation, Finding
 from order_function.ports import (
     InventoryRefusedError,
     InventoryUnavailableError,
     NotSettledError,
     ReservationReleasedError,
 )
+from order_function.reconcile.sweep import Report, Sweep
 from order_function.service import Orders, Placed
-from order_function.sweep import Report, Sweep
 from support.builders import SOON, soon, stocked
 from support.dying import ProcessDiedError
 from support.fakes import FakeInventory, MemoryBacklog, MemoryOrders
@@ -26,9 +32,9 @@ from support.fakes import FakeInventory, MemoryBacklog, MemoryOrders
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from functions_common.deadlines import Deadline
+    from functions_common.runtime.deadlines import Deadline
     from inventory_function.transactions import Outcome
-    from order_function.snapshot import Snapshot
+    from order_function.audit.snapshot import Snapshot
     from support.fakes import MemoryStock, Reservations
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from order_function.api import LOOKUP_FINAL_SECONDS
+from order_function.routes import LOOKUP_FINAL_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from inventory_function.store import Store as StockStore
-from order_function.backlog import FirestoreBacklog
+from order_function.audit.snapshot import Snapshot
 from order_function.domain import Status
-from order_function.snapshot import Snapshot
+from order_function.reconcile.backlog import FirestoreBacklog
 from order_function.store import Store as OrderStore
 from support.builders import soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from functions_common.firestore import Connection
+    from functions_common.firestore.client import Connection
 
 PLACE = (datetime(2026, 1, 1, tzinfo=UTC), "A1")
 """In a list by time."""

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from functions_common.batching import Coalesced
     from inventory_function.group_commit import GroupCommit
-    from order_function.coalescing import Coalesced
 
 
 def waiting(queue: GroupCommit | Coalesced[Any, Any]) -> int:

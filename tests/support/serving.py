@@ -8,8 +8,8 @@ from threading import Thread
 
 import grpc
 
-from firestore_emulator.rpc import Methods
-from firestore_emulator.service import Service
+from firestore_emulator.grpc_api.rpc import Methods
+from firestore_emulator.grpc_api.service import Service
 
 
 @contextmanager

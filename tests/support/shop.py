@@ -13,8 +13,8 @@ import requests
 from local import stack, tokens
 
 from firestore_emulator.launcher import free_port
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
+from functions_common.firestore.client import Connection
+from functions_common.runtime.settings import FirestoreSettings
 from support.apps import OPERATOR, ORDER
 
 if TYPE_CHECKING:

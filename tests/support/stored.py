@@ -16,15 +16,15 @@ from google.protobuf import json_format
 from local.stack import ROOT
 
 from inventory_function.store import Store as StockStore
-from order_function.backlog import FirestoreBacklog
+from order_function.reconcile.backlog import FirestoreBacklog
+from order_function.reconcile.sweep import Report, Sweep
 from order_function.service import Orders
 from order_function.store import Store as OrderStore
-from order_function.sweep import Report, Sweep
 from support.apps import OPERATOR, inventory_app, order_app, signed
 from support.in_process import client_of
 
 if TYPE_CHECKING:
-    from functions_common.firestore import Connection
+    from functions_common.firestore.client import Connection
 
 NO_TIME = timedelta()
 FIXTURES = ROOT / "tests/fixtures/documents"

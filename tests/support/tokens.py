@@ -16,7 +16,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from functions_common.settings import IssuerSettings
+from functions_common.runtime.settings import IssuerSettings
 
 AUDIENCE = "shop"
 ISSUER = "https://issuer.example"

@@ -6,13 +6,13 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from functions_common.deadlines import DeadlineExceededError
-from functions_common.store_errors import (
+from functions_common.firestore.errors import (
     ConflictError,
     OutcomeUnknownError,
     StoreError,
     StoreUnavailableError,
 )
+from functions_common.runtime.deadlines import DeadlineExceededError
 from order_function.ports import InventoryError, InventoryUnavailableError
 from support.dying import ProcessDiedError
 from support.obedient import Reply

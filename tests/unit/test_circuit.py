@@ -2,8 +2,8 @@ import time
 
 import pytest
 
-from order_function.circuit import MIN_FAILURES, OPEN_AFTER, TRIAL_EVERY, Circuit
-from order_function.inventory_client import LONGEST_CALL
+from order_function.inventory.circuit import MIN_FAILURES, OPEN_AFTER, TRIAL_EVERY, Circuit
+from order_function.inventory.client import LONGEST_CALL
 
 
 class Clock:

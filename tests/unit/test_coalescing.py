@@ -12,9 +12,9 @@ import pytest
 from support.builders import soon
 from support.queues import until_waiting, waiting
 
-from functions_common.deadlines import Deadline, DeadlineExceededError
-from order_function import coalescing
-from order_function.coalescing import Coalesced, UnansweredError
+from functions_common import batching as coalescing
+from functions_common.batching import Coalesced, UnansweredError
+from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

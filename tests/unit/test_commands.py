@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from support.memory_shop import MemoryShop
 
-from order_function import audit, reconcile
+from order_function.audit import __main__ as audit
 from order_function.domain import Attempt, Line
-from order_function.sweep import Sweep
+from order_function.reconcile import __main__ as reconcile
+from order_function.reconcile.sweep import Sweep
 
 SETTINGS = {
     "GOOGLE_CLOUD_PROJECT": "test",

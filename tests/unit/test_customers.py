@@ -13,8 +13,8 @@ from support.fakes import FakeInventory, MemoryOrders
 from support.hostile_tokens import FUTURE, HOSTILE, PAST
 from support.tokens import ec_key, entry, rsa_key, shown, token
 
-from functions_common import issuer, key_set
-from functions_common.settings import IssuerSettings, SettingsError
+from functions_common.http.auth import jwks, jwt
+from functions_common.runtime.settings import IssuerSettings, SettingsError
 
 OTHERS_ORDER = "ORD" + "0" * 26
 
@@ -34,7 +34,7 @@ class Shop:
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
     """The app as it is made, but for the way to the issuer's keys."""
-    monkeypatch.setattr(key_set, "of_url", lambda _: tokens.key_set)
+    monkeypatch.setattr(jwks, "of_url", lambda _: tokens.key_set)
     return Shop()
 
 
@@ -133,7 +133,7 @@ def test_a_claim_that_is_no_id_becomes_one_that_nobody_else_has(shop: Shop) -> N
 def test_a_token_that_does_not_say_whose_it_is_is_refused(
     monkeypatch: pytest.MonkeyPatch, claim: Any
 ) -> None:
-    monkeypatch.setattr(key_set, "of_url", lambda _: tokens.key_set)
+    monkeypatch.setattr(jwks, "of_url", lambda _: tokens.key_set)
     settings = IssuerSettings(tokens.ISSUER, tokens.AUDIENCE, "https://x", "", "customer_number")
     shop = Shop(settings)
     assert shop.place(shown("S", customer_number="C9")).json["customer_id"] == "C9"
@@ -148,17 +148,17 @@ def test_keys_can_be_in_a_file(tmp_path: Path) -> None:
     for content in (b"-----BEGIN PUBLIC KEY-----", b'{"keys": []}'):
         file.write_bytes(content)
         with pytest.raises(SettingsError, match=r"^AUTH_KEYS_FILE "):
-            issuer.of(settings)
+            jwt.of(settings)
     file.unlink()
     with pytest.raises(SettingsError, match=r"^AUTH_KEYS_FILE "):
-        issuer.of(settings)
+        jwt.of(settings)
 
 
 def test_while_the_keys_cannot_be_had_it_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> bytes:
         raise ConnectionError
 
-    monkeypatch.setattr(key_set, "of_url", lambda _: away)
+    monkeypatch.setattr(jwks, "of_url", lambda _: away)
     answer = Shop().place(shown("C1"))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
 
@@ -185,7 +185,7 @@ def test_a_hostile_token_is_refused(shop: Shop, name: str) -> None:
 def test_a_short_key_of_the_issuer_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     short = rsa_key("short", 1024)
     monkeypatch.setattr(
-        key_set, "of_url", lambda _: lambda: tokens.key_set(entry(short, "1"), entry(ec_key(), "2"))
+        jwks, "of_url", lambda _: lambda: tokens.key_set(entry(short, "1"), entry(ec_key(), "2"))
     )
     with pytest.warns(Warning, match="minimum"):
         weak = shown(key=short, algorithm="RS256", headers={"kid": "1"})

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from functions_common.deadlines import Deadline, DeadlineExceededError
+from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 
 
 def test_a_call_gets_what_is_left_and_no_more_than_its_own_limit() -> None:

@@ -3,7 +3,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions_common.encoding import digest_id, random_id
+from functions_common.ids import digest_id, random_id
 from order_function.domain import is_order_id
 
 ID = re.compile("[0-9A-HJKMNP-TV-Z]{26}")

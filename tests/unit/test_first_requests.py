@@ -10,7 +10,7 @@ from local.stack import ROOT
 BURSTS = """
 import sys, threading
 import msgspec
-from functions_common import parsing
+from functions_common.http import parsing
 
 sys.setswitchinterval(1e-6)
 

@@ -10,8 +10,8 @@ from support.builders import adjust, release, reserve, soon, stocked, units
 from support.fakes import MemoryStock
 from support.queues import until_waiting
 
-from functions_common.deadlines import Deadline
-from functions_common.store_errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from functions_common.firestore.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from functions_common.runtime.deadlines import Deadline
 from inventory_function import group_commit
 from inventory_function.domain import InsufficientStockError, Line, StockError
 from inventory_function.group_commit import GroupCommit, TooManyWaitingError

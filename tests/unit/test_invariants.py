@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from support.dying import ProcessDiedError
 from support.memory_shop import Between, MemorySnapshot, WholeShop, death
 
-from order_function import invariants
+from order_function.audit import invariants
+from order_function.audit.invariants import (
+    AuditedOrder,
+    AuditedProduct,
+    AuditedReservation,
+    Books,
+    Finding,
+)
 from order_function.domain import (
     Attempt,
     Item,
@@ -24,13 +31,6 @@ from order_function.domain import (
     OrderError,
     ReservationName,
     Status,
-)
-from order_function.invariants import (
-    AuditedOrder,
-    AuditedProduct,
-    AuditedReservation,
-    Books,
-    Finding,
 )
 from order_function.ports import InventoryUnavailableError
 from order_function.service import OrderOutcomeUnknownError, UnresolvedError

@@ -16,19 +16,20 @@ from requests.adapters import BaseAdapter
 from support.builders import soon
 from support.queues import until_waiting, waiting
 
-from functions_common import activity
-from functions_common.deadlines import Deadline
-from functions_common.http_client import (
+from functions_common import batching as coalescing
+from functions_common.http.client import (
     DeadlineAdapter,
     NoResponseError,
     NotSentError,
     UnusableResponseError,
 )
-from functions_common.trace import Trace
-from order_function import circuit, coalescing
-from order_function.circuit import OPEN_AFTER
+from functions_common.observability import activity
+from functions_common.observability.trace import Trace
+from functions_common.runtime.deadlines import Deadline
 from order_function.domain import Line
-from order_function.inventory_client import InventoryClient
+from order_function.inventory import circuit
+from order_function.inventory.circuit import OPEN_AFTER
+from order_function.inventory.client import InventoryClient
 from order_function.ports import (
     CatalogueBusyError,
     InventoryRefusedError,

@@ -13,10 +13,9 @@ from support import tokens
 from support.hostile_tokens import HOSTILE, signed
 from support.tokens import ec_key, entry, rsa_key
 
-from functions_common import key_set
-from functions_common.callers import IssuerUnavailableError, UnauthenticatedError
-from functions_common.issuer import Issuer as TokenIssuer
-from functions_common.key_set import (
+from functions_common.http.auth import jwks
+from functions_common.http.auth.callers import IssuerUnavailableError, UnauthenticatedError
+from functions_common.http.auth.jwks import (
     FRESH_SECONDS,
     MAX_WAITING,
     PAUSE_SECONDS,
@@ -25,6 +24,7 @@ from functions_common.key_set import (
     KeySetError,
     parse,
 )
+from functions_common.http.auth.jwt import Issuer as TokenIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +147,7 @@ def slow_issuer(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Iss
     """Its key 1 is known and due to be refreshed; the refresh does not end."""
     assert issuer.knows("1")
     issuer.now += FRESH_SECONDS + 1
-    monkeypatch.setattr(key_set, "FETCH_SECONDS", 0.2)
+    monkeypatch.setattr(jwks, "FETCH_SECONDS", 0.2)
     issuer.slow = threading.Event()
     yield issuer
     issuer.slow.set()
@@ -167,7 +167,7 @@ def test_few_threads_wait_for_an_unknown_key_when_a_refresh_is_slow(
     slow_issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else requests with invented key ids take all threads from customers with a known key."""
-    monkeypatch.setattr(key_set, "FETCH_SECONDS", 30)
+    monkeypatch.setattr(jwks, "FETCH_SECONDS", 30)
     done = queue.SimpleQueue[str]()
 
     def ask(n: int) -> None:
@@ -208,7 +208,7 @@ def test_a_fetch_that_raises_anything_leaves_the_known_keys(
     def broken(_: bytes) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(key_set, "parse", broken)
+    monkeypatch.setattr(jwks, "parse", broken)
     issuer.now += PAUSE_SECONDS
     with pytest.raises(IssuerUnavailableError):
         issuer.keys.key("2")

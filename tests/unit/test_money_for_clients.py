@@ -15,7 +15,7 @@ from support.memory_shop import WholeShop
 
 from functions_common.money import minor_digits
 from inventory_function.domain import MAX_PRICE
-from order_function import wire
+from order_function import schemas as wire
 from order_function.domain import Attempt, Item, Line, Order, Rejection
 from order_function.store import to_document
 

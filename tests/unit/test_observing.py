@@ -13,9 +13,9 @@ from support.apps import inventory_app, order_app
 from support.fakes import FakeInventory, MemoryOrders, MemoryStock
 from support.in_process import client_of
 
-from functions_common import activity, logs
-from functions_common.settings import Environment, Instance, ServerSettings, SettingsError
-from functions_common.trace import Trace
+from functions_common.observability import activity, logs
+from functions_common.observability.trace import Trace
+from functions_common.runtime.settings import Environment, Instance, ServerSettings, SettingsError
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 INSTANCE = Instance("order-00007", "order-00007-deployment-x")

@@ -12,7 +12,7 @@ import pytest
 from support.apps import order_app
 from support.fakes import FakeInventory, MemoryOrders
 
-from order_function.page import FOLDER, OPERATIONS
+from order_function.web_ui.page import FOLDER, OPERATIONS
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
 ROOT = Path(__file__).parents[2]

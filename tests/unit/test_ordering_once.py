@@ -19,11 +19,11 @@ from support.memory_shop import WholeShop
 from support.obedient import ObedientClient
 from support.weather import LATE_SECONDS, Connection, Fault, Line, Weather
 
-from functions_common.firestore import CALL_SECONDS
-from functions_common.settings import SettingsError
-from order_function.api import LOOKUP_FINAL_SECONDS
+from functions_common.firestore.client import CALL_SECONDS
+from functions_common.runtime.settings import SettingsError
 from order_function.domain import LIVE, Attempt, Status
 from order_function.domain import Line as OrderLine
+from order_function.routes import LOOKUP_FINAL_SECONDS
 from order_function.settings import Settings
 
 DEADLINE = 0.05
@@ -363,7 +363,7 @@ def test_an_error_in_the_response_names_the_order(monkeypatch: pytest.MonkeyPatc
     def fails(_: object) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("order_function.wire.OrderAnswer.of", fails)
+    monkeypatch.setattr("order_function.schemas.OrderAnswer.of", fails)
     answer = shop.post("key")
     assert (answer.status_code, answer.json["order_id"]) == (500, ORDER_ID)
     assert shop.live == [ORDER_ID]

@@ -14,7 +14,7 @@ from support.builders import product, release, reserve, soon, stocked, units
 from support.in_process import client_of
 from support.memory_shop import MemoryShop, WholeShop
 
-from functions_common.store_errors import (
+from functions_common.firestore.errors import (
     DamagedDocumentError,
     NewerDocumentError,
     OutcomeUnknownError,
@@ -37,7 +37,7 @@ from order_function.domain import (
     Status,
 )
 from order_function.ports import NotSettledError
-from order_function.sweep import AT_ONCE, MAX_FAILED_CALLS, MAX_REASONS, PAGE
+from order_function.reconcile.sweep import AT_ONCE, MAX_FAILED_CALLS, MAX_REASONS, PAGE
 
 if TYPE_CHECKING:
     from support.fakes import MemoryStock

@@ -30,7 +30,7 @@ from specification.protocol import Inventory, Protocol
 from specification.scenarios import ANY, OTHER, scenarios
 from support.fakes import FakeInventory, MemoryOrders
 
-from functions_common.deadlines import Deadline
+from functions_common.runtime.deadlines import Deadline
 from inventory_function import domain as inventory
 from inventory_function import operations
 from order_function import domain as order

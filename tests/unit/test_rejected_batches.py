@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions_common import documents, firestore
-from functions_common.deadlines import Deadline
-from functions_common.documents import Documents
-from functions_common.firestore import Connection
-from functions_common.settings import FirestoreSettings
-from functions_common.store_errors import StoreError, StoreRejectedError, StoreUnavailableError
+from functions_common.firestore import client, documents
+from functions_common.firestore.client import Connection
+from functions_common.firestore.documents import Documents
+from functions_common.firestore.errors import StoreError, StoreRejectedError, StoreUnavailableError
+from functions_common.runtime.deadlines import Deadline
+from functions_common.runtime.settings import FirestoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Rejecting(Documents):
         deadline.timeout(60)
         self.sent.append(list(writes))
         self.ends.append(deadline.moment)
-        assert deadline.moment <= time.monotonic() + firestore.CALL_SECONDS
+        assert deadline.moment <= time.monotonic() + client.CALL_SECONDS
         time.sleep(self.seconds)
         if "poison" in writes:
             raise StoreRejectedError("rejected")

@@ -10,7 +10,7 @@ from local import tokens
 
 import inventory_function.settings
 import order_function.settings
-from functions_common.settings import (
+from functions_common.runtime.settings import (
     Environment,
     FirestoreSettings,
     IssuerSettings,
@@ -211,9 +211,9 @@ def test_no_variable_is_read_behind_the_settings_back() -> None:
     sources = [
         path for path in (ROOT / "functions").rglob("*.py") if "os.environ" in path.read_text()
     ]
-    entries = {"main.py", "serve.py"}
-    commands = {"reconcile.py", "audit.py"}
-    assert {path.name for path in sources} == entries | commands
+    entries = {"order/main.py", "inventory/main.py", "functions/serve.py"}
+    commands = {"reconcile/__main__.py", "audit/__main__.py"}
+    assert {f"{path.parent.name}/{path.name}" for path in sources} == entries | commands
     server = (ROOT / "functions/serve.py").read_text()
     named = re.findall(r'environ.*?"([A-Z_]+)"', server)
     assert set(named) == {"FUNCTION", "INVENTORY_SERVICE_URL"}

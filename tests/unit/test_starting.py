@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from functions_common import starting
-from functions_common.starting import Start, process_age
+from functions_common.runtime import startup_timing
+from functions_common.runtime.startup_timing import Start, process_age
 
 
 def test_the_age_of_this_process_is_what_ps_says() -> None:
@@ -24,7 +24,7 @@ def test_the_age_of_this_process_is_what_ps_says() -> None:
 def test_the_parts_of_a_start_add_up(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starting, "process_age", lambda: 0.25)
+    monkeypatch.setattr(startup_timing, "process_age", lambda: 0.25)
     with caplog.at_level(logging.INFO, logger="functions"):
         start = Start()
         time.sleep(0.03)
@@ -45,7 +45,7 @@ def test_the_parts_of_a_start_add_up(
 def test_without_proc_a_start_is_counted_from_here(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starting, "process_age", lambda: None)
+    monkeypatch.setattr(startup_timing, "process_age", lambda: None)
     with caplog.at_level(logging.INFO, logger="functions"):
         Start().loaded("order", None)
     (line,) = caplog.records

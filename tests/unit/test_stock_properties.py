@@ -15,7 +15,7 @@ from support.builders import SOON, stocked, units
 from support.dying import ProcessDiedError
 from support.memory_shop import Between, WholeShop, death
 
-from functions_common.store_errors import StoreError
+from functions_common.firestore.errors import StoreError
 from inventory_function.domain import Adjustment, Line, RecordedReservation, StockError
 from inventory_function.service import Inventory
 from order_function import domain as order

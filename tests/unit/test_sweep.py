@@ -16,7 +16,7 @@ from support.memory_shop import (
 )
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
-from order_function.sweep import PAGE, Report
+from order_function.reconcile.sweep import PAGE, Report
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TWO = (Line("P001", 2),)

@@ -9,13 +9,13 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import ReadableSpan
 
-from functions_common import activity, telemetry
-from functions_common.observing import Answered
-from functions_common.settings import Instance
-from functions_common.trace import Trace
+from functions_common.observability import activity, telemetry
+from functions_common.observability.request_log import Answered
+from functions_common.observability.trace import Trace
+from functions_common.runtime.settings import Instance
 
 if TYPE_CHECKING:
-    from functions_common.activity import Activity
+    from functions_common.observability.activity import Activity
 
 CALLER = f"00-{'a' * 32}-{'b' * 16}"
 

@@ -10,7 +10,7 @@ import unicodedata
 import pytest
 from tools import openapi
 
-from functions_common.text import is_one_line
+from functions_common.http.text import is_one_line
 
 ACCEPTED = {
     "a plain name": "Laptop 15″, 2-in-1 (black)",

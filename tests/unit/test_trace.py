@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions_common.trace import Trace
+from functions_common.observability.trace import Trace
 
 TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CALLER = f"00-{TRACE_ID}-{PARENT_ID}-01"

@@ -19,17 +19,17 @@ from inventory_function.domain import (
     ReservationStatus,
 )
 from inventory_function.operations import Reserve, Stock
+from inventory_function.schemas import MAX_NAME
 from inventory_function.service import Inventory
 from inventory_function.store import Store
 from inventory_function.transactions import CAREFUL, DOCUMENT_BYTES, Transactions
-from inventory_function.wire import MAX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from support.fakes import MemoryStock
 
-    from functions_common.deadlines import Deadline
+    from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Entity, Key
     from inventory_function.operations import Operation
 

@@ -13,9 +13,9 @@ import pytest
 from support.apps import order_app
 from support.fakes import FakeInventory, MemoryOrders
 
-from functions_common import turns
-from functions_common.deadlines import Deadline
-from functions_common.turns import TooManyListsError, Turns
+from functions_common.runtime import turns
+from functions_common.runtime.deadlines import Deadline
+from functions_common.runtime.turns import TooManyListsError, Turns
 
 SOON = 10.0
 """Seconds that a test waits for another thread."""

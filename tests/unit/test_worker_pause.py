@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from functions_common.worker_pause import WorkerPause
+from functions_common.http_server.worker_pause import WorkerPause
 
 
 class Clock:

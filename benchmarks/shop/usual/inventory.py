@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from benchmarks.shop.usual.transactions import Transactions
-from functions_common.firestore import Connection
-from inventory_function.http import create_app
+from functions_common.firestore.client import Connection
+from inventory_function.app import create_app
 from inventory_function.service import Inventory
 from inventory_function.settings import Settings
 from inventory_function.store import Store

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from benchmarks.shop.usual.transactions import OrderStore
-from functions_common.firestore import Connection
-from order_function import inventory_client
-from order_function.circuit import Circuit
-from order_function.http import create_app
-from order_function.inventory_client import InventoryClient
+from functions_common.firestore.client import Connection
+from order_function.app import create_app
+from order_function.inventory import client
+from order_function.inventory.circuit import Circuit
+from order_function.inventory.client import InventoryClient
 from order_function.service import Orders
 from order_function.settings import Settings
 
@@ -30,7 +30,7 @@ class PatientClient(InventoryClient):
         self._together = self._hold_alone  # type: ignore[assignment]
 
 
-inventory_client.LONGEST_CALL = PATIENCE
+client.LONGEST_CALL = PATIENCE
 settings = Settings.load(os.environ)
 connection = Connection(settings.firestore)
 connection.prepare()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from google.cloud import firestore
 
-from functions_common.documents import Document
-from functions_common.store_errors import ConflictError, StoreUnavailableError
+from functions_common.firestore.documents import Document
+from functions_common.firestore.errors import ConflictError, StoreUnavailableError
 from inventory_function.operations import Stock
 from inventory_function.store import to_document, to_entity
 from order_function import store
@@ -15,8 +15,8 @@ from order_function import store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from functions_common.deadlines import Deadline
-    from functions_common.firestore import Connection
+    from functions_common.firestore.client import Connection
+    from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Key
     from inventory_function.operations import Operation
     from order_function.domain import Order

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from firestore_emulator import storage, transfer
-from firestore_emulator.addresses import address_of
-from firestore_emulator.arguments import parser
-from firestore_emulator.around import Around
-from firestore_emulator.call_log import CallLog
-from firestore_emulator.database import Databases
-from firestore_emulator.errors import EmulatorError
-from firestore_emulator.faults import Faults
-from firestore_emulator.index_checks import CheckIndexes, collecting, refusing, unchecked
-from firestore_emulator.index_file import IndexFile, IndexFileError
+from firestore_emulator.cli.arguments import parser
+from firestore_emulator.grpc_api.call_log import CallLog
+from firestore_emulator.grpc_api.faults import Faults
+from firestore_emulator.grpc_api.interceptor import Around
+from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.indexes.checks import CheckIndexes, collecting, refusing, unchecked
+from firestore_emulator.indexes.file import IndexFile, IndexFileError
+from firestore_emulator.launcher.addresses import address_of
+from firestore_emulator.model.errors import EmulatorError
 from firestore_emulator.server import serve
-from firestore_emulator.service import Service
-from firestore_emulator.storage import DataError, Storage
-from firestore_emulator.transactions import Limits
+from firestore_emulator.store import storage, transfer
+from firestore_emulator.store.database import Databases
+from firestore_emulator.store.storage import DataError, Storage
+from firestore_emulator.transactions.transactions import Limits
 
 try:
     from uvloop import new_event_loop as _new_loop

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import grpc
 
-from firestore_emulator import web
-from firestore_emulator.addresses import address_of
-from firestore_emulator.admin import Admin
-from firestore_emulator.around import Around, Interceptor
-from firestore_emulator.front import Connect, Front
-from firestore_emulator.rpc import Methods
-from firestore_emulator.service import Service
+from firestore_emulator.grpc_api.interceptor import Around, Interceptor
+from firestore_emulator.grpc_api.rpc import Methods
+from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.http_api import http1
+from firestore_emulator.http_api.admin import Admin
+from firestore_emulator.launcher.addresses import address_of
+from firestore_emulator.multiplexer import Connect, Front
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a request of the service may have 10 MiB
 _OPTIONS = (
@@ -46,7 +46,7 @@ async def serve(
         grpc_server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
         grpc_server.add_generic_rpc_handlers((Methods(service),))
         connect = _bind(grpc_server, Path(directory) / "grpc.sock")
-        converse = partial(web.converse, Admin(service, stop.set).answer)
+        converse = partial(http1.converse, Admin(service, stop.set).answer)
         front = await loop.create_server(lambda: Front(connect, converse), host, port)
         await grpc_server.start()
         ready(address_of(*front.sockets[0].getsockname()[:2]))

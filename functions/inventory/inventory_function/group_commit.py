@@ -16,20 +16,20 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from functions_common import activity, logs
-from functions_common.store_errors import (
+from functions_common.firestore.errors import (
     OutcomeUnknownError,
     StoreError,
     StoreRejectedError,
     StoreUnavailableError,
 )
+from functions_common.observability import activity, logs
 from inventory_function.operations import Stock
 from inventory_function.transactions import LEAST_LEFT, MAX_DOCUMENTS, Outcome, Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from functions_common.deadlines import Deadline
+    from functions_common.runtime.deadlines import Deadline
     from inventory_function.operations import Operation
     from inventory_function.ports import StockStore
 

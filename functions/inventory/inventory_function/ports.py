@@ -1,4 +1,4 @@
-"""What the use cases need from outside; errors are those of functions_common.store_errors."""
+"""What the use cases need from outside; errors are those of functions_common.firestore.errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from functions_common.deadlines import Deadline
+    from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import (
         Adjustment,
         Entity,

@@ -6,8 +6,8 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from functions_common import activity
-from functions_common.encoding import digest_id
+from functions_common.ids import digest_id
+from functions_common.observability import activity
 from inventory_function.domain import (
     MAX_CONFIRMED,
     OPERATOR,
@@ -24,7 +24,7 @@ from inventory_function.operations import Adjust, Confirm, Consume, PutProduct, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from functions_common.deadlines import Deadline
+    from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Adjustment, Line, RecordedReservation
     from inventory_function.ports import CatalogueStore
     from inventory_function.transactions import Outcome

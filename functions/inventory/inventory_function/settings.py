@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from functions_common.settings import Environment, FirestoreSettings, ServerSettings
+from functions_common.runtime.settings import Environment, FirestoreSettings, ServerSettings
 from inventory_function.group_commit import MAX_WAITING
 
 if TYPE_CHECKING:

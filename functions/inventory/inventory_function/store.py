@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common import parsing
-from functions_common.documents import (
+from functions_common.firestore.documents import (
     Change,
     Document,
     Documents,
     log_unusable,
     read_document,
 )
-from functions_common.queries import Found, Queries
-from functions_common.store_errors import NewerDocumentError, UnusableDocumentError
-from functions_common.turns import Turns
+from functions_common.firestore.errors import NewerDocumentError, UnusableDocumentError
+from functions_common.firestore.queries import Found, Queries
+from functions_common.http import parsing
+from functions_common.runtime.turns import Turns
 from inventory_function.domain import (
     OPERATOR,
     Adjustment,
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
     from google.cloud.firestore import Client, DocumentReference
 
-    from functions_common.deadlines import Deadline
-    from functions_common.documents import Document
-    from functions_common.firestore import Connection
+    from functions_common.firestore.client import Connection
+    from functions_common.firestore.documents import Document
+    from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Entity, Key
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any
 
-from functions_common.deadlines import Deadline, DeadlineExceededError
-from functions_common.store_errors import (
+from functions_common.firestore.errors import (
     AlreadyThereError,
     ConflictError,
     OutcomeUnknownError,
@@ -17,6 +16,7 @@ from functions_common.store_errors import (
     StoreUnavailableError,
     UnusableDocumentError,
 )
+from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 from inventory_function.domain import StockError
 from inventory_function.operations import NotReadError, Stock
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-from functions_common.encoding import LENGTH, digest_id, random_id
+from functions_common.ids import LENGTH, digest_id, random_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """What the use cases need from outside.
 
-The store's errors are those of functions_common.store_errors; inventory's are:
+The store's errors are those of functions_common.firestore.errors; inventory's are:
 
     InventoryError
     ├── InventoryRefusedError      short, or not on sale: nothing was reserved
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime, timedelta
 
-    from functions_common.deadlines import Deadline
-    from functions_common.store_errors import StoreError
+    from functions_common.firestore.errors import StoreError
+    from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Item, Line, Order, Rejection, ReservationName, Status
 
 

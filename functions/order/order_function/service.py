@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from functions_common import activity
-from functions_common.deadlines import DeadlineExceededError
-from functions_common.store_errors import (
+from functions_common.firestore.errors import (
     ConflictError,
     OutcomeUnknownError,
     StoreError,
 )
-from functions_common.turns import Turns
+from functions_common.observability import activity
+from functions_common.runtime.deadlines import DeadlineExceededError
+from functions_common.runtime.turns import Turns
 from order_function.domain import (
     IdempotencyKeyReusedError,
     Order,
@@ -40,7 +40,7 @@ from order_function.ports import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from functions_common.deadlines import Deadline
+    from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Attempt
     from order_function.ports import Inventory, OrderStore
 

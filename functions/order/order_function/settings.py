@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from functions_common.settings import (
+from functions_common.runtime.settings import (
     Environment,
     FirestoreSettings,
     Instance,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common import activity
-from functions_common.documents import Change, Document, Documents, read_document
-from functions_common.queries import Queries
-from functions_common.store_errors import ConflictError, OutcomeUnknownError
-from functions_common.turns import Turns
-from order_function.coalescing import Coalesced, UnansweredError
+from functions_common.batching import Coalesced, UnansweredError
+from functions_common.firestore.documents import Change, Document, Documents, read_document
+from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
+from functions_common.firestore.queries import Queries
+from functions_common.observability import activity
+from functions_common.runtime.turns import Turns
 from order_function.domain import Item, Line, Order, Rejection, Status, status_of
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from google.cloud.firestore import DocumentReference
 
-    from functions_common.deadlines import Deadline
-    from functions_common.documents import Document
-    from functions_common.firestore import Connection
-    from functions_common.store_errors import StoreError
+    from functions_common.firestore.client import Connection
+    from functions_common.firestore.documents import Document
+    from functions_common.firestore.errors import StoreError
+    from functions_common.runtime.deadlines import Deadline
 
 COLLECTION = "orders"
 MOST_LINES = 500

@@ -18,11 +18,11 @@ from support.firestore_messages import (
     reference,
 )
 
-from firestore_emulator.aggregation import Aggregation
-from firestore_emulator.database import Database
-from firestore_emulator.errors import InvalidArgumentError
-from firestore_emulator.messages import StructuredAggregationQuery, StructuredQuery
-from firestore_emulator.names import Parent
+from firestore_emulator.model.errors import InvalidArgumentError
+from firestore_emulator.model.messages import StructuredAggregationQuery, StructuredQuery
+from firestore_emulator.model.names import Parent
+from firestore_emulator.query.aggregation import Aggregation
+from firestore_emulator.store.database import Database
 
 ROOT = Parent.parse(f"{DATABASE}/documents")
 COUNT: dict[str, Any] = {"count": {}}

@@ -9,10 +9,11 @@ from google.protobuf.message import Message
 from support.firestore_messages import DATABASE, delete, document, name, put
 
 import firestore_emulator
-from firestore_emulator.arguments import parser
-from firestore_emulator.call_log import subject
-from firestore_emulator.faults import Failure, Latency
-from firestore_emulator.messages import (
+from firestore_emulator.cli.arguments import parser
+from firestore_emulator.grpc_api.call_log import subject
+from firestore_emulator.grpc_api.faults import Failure, Latency
+from firestore_emulator.grpc_api.methods import REQUESTS
+from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchWriteRequest,
     CommitRequest,
@@ -28,8 +29,7 @@ from firestore_emulator.messages import (
     UpdateDocumentRequest,
     Write,
 )
-from firestore_emulator.methods import REQUESTS
-from firestore_emulator.transactions import DEFAULT_LIMITS
+from firestore_emulator.transactions.transactions import DEFAULT_LIMITS
 
 
 def test_it_serves_in_memory_by_default() -> None:

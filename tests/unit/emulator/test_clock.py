@@ -1,4 +1,4 @@
-from firestore_emulator.clock import Clock, in_microseconds, timestamp
+from firestore_emulator.model.clock import Clock, in_microseconds, timestamp
 
 
 def test_commit_times_rise_although_the_clock_stands_still_or_goes_back() -> None:

@@ -14,16 +14,16 @@ from support.firestore_messages import (
     update,
 )
 
-from firestore_emulator.clock import in_microseconds, timestamp
-from firestore_emulator.database import Databases
-from firestore_emulator.errors import (
+from firestore_emulator.model.clock import in_microseconds, timestamp
+from firestore_emulator.model.errors import (
     AlreadyExistsError,
     EmulatorError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
 )
-from firestore_emulator.messages import Precondition, Write
+from firestore_emulator.model.messages import Precondition, Write
+from firestore_emulator.store.database import Databases
 
 
 def versioned(path: str, version: int, **fields: int) -> Write:

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firestore_emulator import field_paths
-from firestore_emulator.errors import InvalidArgumentError
-from firestore_emulator.names import is_reserved
+from firestore_emulator.model import field_paths
+from firestore_emulator.model.errors import InvalidArgumentError
+from firestore_emulator.model.names import is_reserved
 
 names = st.text(min_size=1, max_size=20).filter(lambda name: not is_reserved(name))
 

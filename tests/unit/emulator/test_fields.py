@@ -1,6 +1,6 @@
 from support.firestore_messages import document, plain, value
 
-from firestore_emulator import fields
+from firestore_emulator.model import fields
 
 
 def test_get() -> None:

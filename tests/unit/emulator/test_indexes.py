@@ -20,22 +20,23 @@ from support.firestore_messages import (
     unary_filter,
 )
 
-from firestore_emulator import field_paths, index_definitions
-from firestore_emulator.database import Databases
-from firestore_emulator.errors import FailedPreconditionError, NotKeptError
-from firestore_emulator.index_checks import collecting, refusing
-from firestore_emulator.index_definitions import MalformedError
-from firestore_emulator.index_file import IndexFile, IndexFileError
-from firestore_emulator.indexes import Index, Indexes, Mode, Scope, needs
-from firestore_emulator.messages import (
+from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.indexes import definitions as index_definitions
+from firestore_emulator.indexes.checks import collecting, refusing
+from firestore_emulator.indexes.definitions import MalformedError
+from firestore_emulator.indexes.file import IndexFile, IndexFileError
+from firestore_emulator.indexes.matching import Index, Indexes, Mode, Scope, needs
+from firestore_emulator.model import field_paths
+from firestore_emulator.model.errors import FailedPreconditionError, NotKeptError
+from firestore_emulator.model.messages import (
     PartitionQueryRequest,
     RunAggregationQueryRequest,
     RunQueryRequest,
     StructuredQuery,
 )
-from firestore_emulator.names import is_reserved
-from firestore_emulator.query import Query
-from firestore_emulator.service import Service
+from firestore_emulator.model.names import is_reserved
+from firestore_emulator.query.query import Query
+from firestore_emulator.store.database import Databases
 
 AUTOMATIC = Indexes([], {})
 ROOT = f"{DATABASE}/documents"

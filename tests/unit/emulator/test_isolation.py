@@ -19,25 +19,25 @@ from support.firestore_messages import (
     value,
 )
 
-from firestore_emulator import predicates
-from firestore_emulator.errors import (
+from firestore_emulator.model.errors import (
     AbortedError,
     AlreadyExistsError,
     InvalidArgumentError,
     NotFoundError,
 )
-from firestore_emulator.isolation import Changes, Isolation, Open, Seen
-from firestore_emulator.locks import Read
-from firestore_emulator.messages import (
+from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     ListDocumentsRequest,
     StructuredQuery,
     TransactionOptions,
     Write,
 )
-from firestore_emulator.names import DocumentName, Parent
-from firestore_emulator.query import Query
-from firestore_emulator.transactions import DEFAULT_LIMITS, Limits, Transactions
+from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.query import predicates
+from firestore_emulator.query.query import Query
+from firestore_emulator.transactions.isolation import Changes, Isolation, Open, Seen
+from firestore_emulator.transactions.locks import Read
+from firestore_emulator.transactions.transactions import DEFAULT_LIMITS, Limits, Transactions
 
 CONTENTION = r"Too much contention on these documents\. Please try again\."
 CLOSED = "expired or is no longer valid"

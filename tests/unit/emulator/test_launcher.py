@@ -4,8 +4,6 @@ from pathlib import Path
 import pytest
 
 import firestore_emulator
-from firestore_emulator import official
-from firestore_emulator.addresses import address_of, host_and_port
 from firestore_emulator.launcher import (
     EmulatorNotFoundError,
     Running,
@@ -13,8 +11,10 @@ from firestore_emulator.launcher import (
     UnknownEmulatorError,
     choose,
     command,
+    official,
 )
-from firestore_emulator.official import OfficialNotFoundError
+from firestore_emulator.launcher.addresses import address_of, host_and_port
+from firestore_emulator.launcher.official import OfficialNotFoundError
 
 SDK_JAR = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
 MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"

@@ -20,15 +20,13 @@ from support.firestore_messages import (
 )
 from support.listening import ROOT, Contents, Mirror, add_documents, add_query, remove
 
-from firestore_emulator.clock import Clock, timestamp
-from firestore_emulator.database import Database, Databases
-from firestore_emulator.errors import EmulatorError, InvalidArgumentError
-from firestore_emulator.feed import Change
-from firestore_emulator.history import MAX_BYTES
-from firestore_emulator.index_checks import refusing
-from firestore_emulator.indexes import Indexes
-from firestore_emulator.listener import Listener, Watch
-from firestore_emulator.messages import (
+from firestore_emulator.indexes.checks import refusing
+from firestore_emulator.indexes.matching import Indexes
+from firestore_emulator.listen.listener import Listener, Watch
+from firestore_emulator.listen.targets import compile_target
+from firestore_emulator.model.clock import Clock, timestamp
+from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
+from firestore_emulator.model.messages import (
     Cursor,
     ListenRequest,
     ListenResponse,
@@ -37,9 +35,11 @@ from firestore_emulator.messages import (
     TargetRequest,
     Write,
 )
-from firestore_emulator.names import DocumentName, Parent
-from firestore_emulator.query import Query
-from firestore_emulator.targets import compile_target
+from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.query.query import Query
+from firestore_emulator.store.change_feed import Change
+from firestore_emulator.store.database import Database, Databases
+from firestore_emulator.store.history import MAX_BYTES
 
 INVALID_ARGUMENT = 3
 FAILED_PRECONDITION = 9

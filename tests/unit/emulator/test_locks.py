@@ -10,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.firestore_messages import DATABASE
 
-from firestore_emulator.locks import LockTable, Lost, Owner, Place, Read, Request, State
-from firestore_emulator.messages import Document
-from firestore_emulator.names import DocumentName
+from firestore_emulator.model.messages import Document
+from firestore_emulator.model.names import DocumentName
+from firestore_emulator.transactions.locks import (
+    LockTable,
+    Lost,
+    Owner,
+    Place,
+    Read,
+    Request,
+    State,
+)
 
 LETTERS = "abc"
 

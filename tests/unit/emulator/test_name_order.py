@@ -19,13 +19,13 @@ from support.firestore_messages import (
     reference,
 )
 
-from firestore_emulator.by_id import Span
-from firestore_emulator.database import Database
-from firestore_emulator.messages import Cursor, Document, StructuredQuery
-from firestore_emulator.names import DocumentName, Parent
-from firestore_emulator.query import Query
-from firestore_emulator.values import reference_key
-from firestore_emulator.view import View
+from firestore_emulator.model.messages import Cursor, Document, StructuredQuery
+from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.model.values import reference_key
+from firestore_emulator.query.query import Query
+from firestore_emulator.store.database import Database
+from firestore_emulator.store.ordered_ids import Span
+from firestore_emulator.store.view import View
 
 ROOT = Parent.parse(f"{DATABASE}/documents")
 PATHS = [

@@ -1,8 +1,8 @@
 import pytest
 from support.firestore_messages import DATABASE, name
 
-from firestore_emulator.errors import InvalidArgumentError
-from firestore_emulator.names import DocumentName, Parent, check_database
+from firestore_emulator.model.errors import InvalidArgumentError
+from firestore_emulator.model.names import DocumentName, Parent, check_database
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.firestore_messages import DATABASE, answer, delete, put
 
-from firestore_emulator.database import Databases
-from firestore_emulator.errors import FailedPreconditionError, InvalidArgumentError
-from firestore_emulator.index_checks import refusing
-from firestore_emulator.indexes import Indexes
-from firestore_emulator.messages import ListDocumentsRequest, ListDocumentsResponse
-from firestore_emulator.service import Service
+from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.indexes.checks import refusing
+from firestore_emulator.indexes.matching import Indexes
+from firestore_emulator.model.errors import FailedPreconditionError, InvalidArgumentError
+from firestore_emulator.model.messages import ListDocumentsRequest, ListDocumentsResponse
+from firestore_emulator.store.database import Databases
 
 ROOT = f"{DATABASE}/documents"
 

@@ -25,10 +25,10 @@ from support.firestore_messages import (
     vector,
 )
 
-from firestore_emulator.errors import InvalidArgumentError, NotThereYetError
-from firestore_emulator.messages import Cursor, Document, StructuredQuery, Value
-from firestore_emulator.names import Parent
-from firestore_emulator.query import Query
+from firestore_emulator.model.errors import InvalidArgumentError, NotThereYetError
+from firestore_emulator.model.messages import Cursor, Document, StructuredQuery, Value
+from firestore_emulator.model.names import Parent
+from firestore_emulator.query.query import Query
 
 # In the order of their values; each document has its own id in s as well.
 VALUES: dict[str, Plain] = {

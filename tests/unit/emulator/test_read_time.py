@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.firestore_messages import DATABASE, delete, document, name, put, update
 
-from firestore_emulator.clock import MICROSECONDS, Clock, in_microseconds, timestamp
-from firestore_emulator.database import Database
-from firestore_emulator.errors import FailedPreconditionError, InvalidArgumentError
-from firestore_emulator.history import MAX_BYTES, RETENTION, VERSION_BYTES, History
-from firestore_emulator.messages import Document, Write
-from firestore_emulator.names import DocumentName
-from firestore_emulator.view import View
+from firestore_emulator.model.clock import MICROSECONDS, Clock, in_microseconds, timestamp
+from firestore_emulator.model.errors import FailedPreconditionError, InvalidArgumentError
+from firestore_emulator.model.messages import Document, Write
+from firestore_emulator.model.names import DocumentName
+from firestore_emulator.store.database import Database
+from firestore_emulator.store.history import MAX_BYTES, RETENTION, VERSION_BYTES, History
+from firestore_emulator.store.view import View
 
 START = 5 * RETENTION
 PATHS = ["c/a", "c/b", "c/a/s/a", "d/a"]

@@ -22,11 +22,11 @@ from support.firestore_messages import (
     vector,
 )
 
-from firestore_emulator import messages
-from firestore_emulator.database import Databases
-from firestore_emulator.errors import EmulatorError, InvalidArgumentError, NotFoundError
-from firestore_emulator.service import Service
-from firestore_emulator.status import code_of, number_of
+from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.grpc_api.status import code_of, number_of
+from firestore_emulator.model import messages
+from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError, NotFoundError
+from firestore_emulator.store.database import Databases
 
 ROOT = f"{DATABASE}/documents"
 

@@ -12,9 +12,9 @@ from support.firestore_messages import (
     vector,
 )
 
-from firestore_emulator.errors import InvalidArgumentError
-from firestore_emulator.messages import Value
-from firestore_emulator.storable import MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_VALUE_BYTES
+from firestore_emulator.model.errors import InvalidArgumentError
+from firestore_emulator.model.messages import Value
+from firestore_emulator.model.validation import MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_VALUE_BYTES
 
 
 def nested(depth: int) -> Plain:

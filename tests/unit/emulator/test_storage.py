@@ -20,16 +20,16 @@ from support.firestore_messages import (
     update,
 )
 
-from firestore_emulator.clock import timestamp, wall_clock
-from firestore_emulator.database import Databases
-from firestore_emulator.errors import (
+from firestore_emulator.model.clock import timestamp, wall_clock
+from firestore_emulator.model.errors import (
     FailedPreconditionError,
     NotFoundError,
     NotKeptError,
 )
-from firestore_emulator.messages import Write
-from firestore_emulator.names import DocumentName
-from firestore_emulator.storage import FILE, DataError, Storage
+from firestore_emulator.model.messages import Write
+from firestore_emulator.model.names import DocumentName
+from firestore_emulator.store.database import Databases
+from firestore_emulator.store.storage import FILE, DataError, Storage
 
 EVERYTHING: dict[str, Any] = {
     "null": None,

@@ -19,12 +19,12 @@ from support.firestore_messages import (
     vector,
 )
 
-from firestore_emulator import transfer
-from firestore_emulator.clock import timestamp
-from firestore_emulator.database import Database, Databases
-from firestore_emulator.errors import EmulatorError, InvalidArgumentError
-from firestore_emulator.messages import Document, Value
-from firestore_emulator.storable import MAX_DEPTH
+from firestore_emulator.model.clock import timestamp
+from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
+from firestore_emulator.model.messages import Document, Value
+from firestore_emulator.model.validation import MAX_DEPTH
+from firestore_emulator.store import transfer
+from firestore_emulator.store.database import Database, Databases
 
 TEXTS = st.text(max_size=8)
 FIELD_NAMES = TEXTS.filter(lambda text: text != "" and not text.startswith("__"))

@@ -12,10 +12,10 @@ from support.firestore_messages import (
     value,
 )
 
-from firestore_emulator.clock import timestamp
-from firestore_emulator.errors import InvalidArgumentError
-from firestore_emulator.messages import DocumentTransform, Value, Write
-from firestore_emulator.transforms import MAX_INTEGER, MIN_INTEGER
+from firestore_emulator.model.clock import timestamp
+from firestore_emulator.model.errors import InvalidArgumentError
+from firestore_emulator.model.messages import DocumentTransform, Value, Write
+from firestore_emulator.model.transforms import MAX_INTEGER, MIN_INTEGER
 
 ABSENT = Value()
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.firestore_messages import NAN, Plain, reference, value, vector
 
-from firestore_emulator.errors import InvalidArgumentError
-from firestore_emulator.messages import Value
-from firestore_emulator.values import sort_key
+from firestore_emulator.model.errors import InvalidArgumentError
+from firestore_emulator.model.messages import Value
+from firestore_emulator.model.values import sort_key
 
 IN_ORDER = [
     None,

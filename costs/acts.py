@@ -1,0 +1,168 @@
+"""Everything that a shop does, once, by real processes over HTTP; and what each act takes."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.shop import system
+from local import stack
+from local.processes import Process, direct_session
+
+from costs.usage import Meter, Usage
+from firestore_emulator.launcher import emulator, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PROJECT = "cost"
+LINES = 3
+LISTED = 10
+SWEPT = 10
+_PRODUCTS = [f"P{n}" for n in range(1, LINES + 1)]
+_STOCK = 100
+_SECONDS = 30
+
+ORDER = "An order of one product"
+CONFIRMED = f"A sweep that finds {SWEPT} orders to confirm"
+FULFILLED = "An order fulfilled"
+IDLE = "A sweep that finds nothing"
+
+
+def measure(logs: Path) -> dict[str, Usage]:
+    """By title, in the order of the table."""
+    environ = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
+    indexes = f"--require-indexes={stack.ROOT / 'firestore.indexes.json'}"
+    with ExitStack() as ends:
+        address = ends.enter_context(emulator(environ, options=[indexes]))
+        shop = ends.enter_context(system.shop(address, PROJECT, logs))
+        port = free_port()
+        alone = stack.function("order", port, _impatient(system.settings(address, PROJECT)), logs)
+        ends.callback(alone.stop)
+        stack.start([alone], [port])
+        sweep = stack.command(
+            "reconcile", _at_once(system.settings(address, PROJECT, shop.catalogue)), logs / "sweep"
+        )
+        meter = Meter(address, PROJECT)
+        _wait_for(meter, processes=3)
+        for product_id in _PRODUCTS:
+            shop.offer(product_id, _STOCK)
+        return _Acts(shop.orders[0], f"{stack.HOST}:{port}", sweep, meter).all()
+
+
+def _impatient(settings: dict[str, str]) -> dict[str, str]:
+    """It has no inventory, and need not look for it long."""
+    return settings | {"REQUEST_DEADLINE_SECONDS": "1"}
+
+
+def _at_once(settings: dict[str, str]) -> dict[str, str]:
+    """What is just done may be swept."""
+    return settings | {"RECONCILE_AFTER_SECONDS": "0"}
+
+
+def _wait_for(meter: Meter, processes: int) -> None:
+    """Each opens its channel by a read of its own, when it likes."""
+    late = time.monotonic() + _SECONDS
+    while meter.read().round_trips < processes:
+        if time.monotonic() > late:
+            raise TimeoutError("a process has not opened its channel")
+        time.sleep(0.02)
+
+
+def figures(measured: Mapping[str, Usage]) -> dict[str, int]:
+    """For results.json: what an order of one product takes."""
+    order = measured[ORDER]
+    return {
+        "reads_per_order": order.reads,
+        "writes_per_order": order.writes,
+        "round_trips_per_order": order.round_trips,
+    }
+
+
+class _Acts:
+    def __init__(self, order: str, alone: str, sweep: Process, meter: Meter) -> None:
+        """The addresses of an order function, and of one that cannot reach inventory."""
+        self._order, self._alone = order, alone
+        self._sweep = sweep
+        self._meter = meter
+
+    def all(self) -> dict[str, Usage]:
+        of = self._meter.of
+        keyed = {"Idempotency-Key": "once"}
+        first = self._place()
+        second = self._place(headers=keyed)
+        for _ in range(LISTED):
+            self._place(customer="lists")
+        found = {
+            ORDER: of(self._place),
+            f"An order of {LINES} products": of(lambda: self._place(_PRODUCTS)),
+            "An order repeated under its key": of(lambda: self._place(headers=keyed)),
+            "An order refused: not enough in stock": of(self._place_too_much),
+            "An order refused, with a key": of(
+                lambda: self._place_too_much({"Idempotency-Key": "much"})
+            ),
+            "An order shown": of(lambda: self._ask("GET", f"/orders/{first}")),
+            f"A list of {LISTED} orders": of(lambda: self._ask("GET", "/orders?customer_id=lists")),
+            "An order cancelled": of(lambda: self._ask("POST", f"/orders/{first}/cancel")),
+            FULFILLED: of(lambda: self._ask("POST", f"/orders/{second}/fulfil")),
+        }
+        self._reconcile()
+        found[IDLE] = of(self._reconcile)
+        for _ in range(SWEPT):
+            self._place()
+        found[CONFIRMED] = of(self._reconcile)
+        found["An order taken while inventory is away"] = of(self._place_without_inventory)
+        found["A sweep that decides it and confirms it"] = of(self._reconcile)
+        return found
+
+    def _place(
+        self,
+        products: list[str] = _PRODUCTS[:1],
+        *,
+        customer: str = "C1",
+        headers: dict[str, str] | None = None,
+    ) -> str:
+        """The order's id."""
+        items = [{"product_id": product_id, "quantity": 1} for product_id in products]
+        body = {"customer_id": customer, "items": items}
+        order_id: str = self._ask("POST", "/orders", body, headers, 201)["order_id"]
+        return order_id
+
+    def _place_too_much(self, headers: dict[str, str] | None = None) -> None:
+        body = {"customer_id": "C1", "product_id": _PRODUCTS[0], "quantity": _STOCK + 1}
+        self._ask("POST", "/orders", body, headers, 409)
+
+    def _place_without_inventory(self) -> None:
+        body = {"customer_id": "C1", "product_id": _PRODUCTS[0], "quantity": 1}
+        headers = {"Prefer": "respond-async"}
+        self._ask("POST", "/orders", body, headers, 202, address=self._alone)
+
+    def _reconcile(self) -> None:
+        self._sweep.start()
+        if self._sweep.wait(_SECONDS):
+            raise AssertionError(self._sweep.obituary())
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        expected: int = 200,
+        address: str | None = None,
+    ) -> Any:  # noqa: ANN401 - JSON
+        """The answer, which is the one that is paid for."""
+        with direct_session() as session:
+            answer = session.request(
+                method,
+                f"http://{address or self._order}{path}",
+                json=body,
+                headers={"Authorization": f"Bearer {system.OPERATOR_TOKEN}", **(headers or {})},
+                timeout=_SECONDS,
+            )
+        if answer.status_code != expected:
+            raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return answer.json()

@@ -1,0 +1,117 @@
+"""A line for each call: when, method, database, what, status, how long. Never a document.
+
+12:30:01.204 Commit projects/p/databases/(default) orders/1 and 2 more OK 0.4 ms
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple, cast
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from firestore_emulator.grpc_api.interceptor import Call, Context
+from firestore_emulator.grpc_api.methods import REQUESTS
+from firestore_emulator.model.messages import (
+    BatchGetDocumentsRequest,
+    BatchWriteRequest,
+    CommitRequest,
+    CreateDocumentRequest,
+    DeleteDocumentRequest,
+    GetDocumentRequest,
+    ListDocumentsRequest,
+    PartitionQueryRequest,
+    RunAggregationQueryRequest,
+    RunQueryRequest,
+    StructuredQuery,
+    UpdateDocumentRequest,
+)
+
+_NAME = re.compile(r"(projects/[^/]*/databases/[^/]*)(?:/documents)?/?(.*)", re.DOTALL)
+
+
+class Subject(NamedTuple):
+    database: str
+    what: str
+
+
+class CallLog:
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        began, start = datetime.now().astimezone(), time.perf_counter()
+        status = grpc.StatusCode.UNKNOWN.name
+        try:
+            yield
+            status = _status(call.context)
+        except asyncio.CancelledError:
+            status = grpc.StatusCode.CANCELLED.name
+            raise
+        except grpc.aio.AbortError:
+            status = _status(call.context)
+            raise
+        finally:
+            milliseconds = (time.perf_counter() - start) * 1000
+            database, what = subject(call.method, call.request)
+            words = (
+                f"{began:%H:%M:%S}.{began.microsecond // 1000:03}",
+                call.method,
+                database,
+                what,
+            )
+            self._write(" ".join(filter(None, (*words, status, f"{milliseconds:.1f} ms"))))
+
+
+def subject(method: str, data: bytes | None) -> Subject:
+    """What a request is about, as far as it says."""
+    if data is None or method not in REQUESTS:
+        return Subject("", "")
+    try:
+        names = _names(REQUESTS[method].FromString(data))
+    except DecodeError:
+        return Subject("", "")
+    found = _NAME.fullmatch(next(iter(names), ""))
+    database, first = found.groups() if found else ("", "")
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return Subject(_printable(database), _printable(first) + more)
+
+
+def _names(request: Message) -> Sequence[str]:
+    match request:
+        case CommitRequest(writes=writes) | BatchWriteRequest(writes=writes) if writes:
+            return [each.update.name or each.delete or each.transform.document for each in writes]
+        case BatchGetDocumentsRequest():
+            return request.documents
+        case GetDocumentRequest() | DeleteDocumentRequest():
+            return [request.name]
+        case UpdateDocumentRequest():
+            return [request.document.name]
+        case CreateDocumentRequest() | ListDocumentsRequest():
+            return [f"{request.parent}/{request.collection_id}"]
+        case RunQueryRequest() | PartitionQueryRequest():
+            return [_collection(request.parent, request.structured_query)]
+        case RunAggregationQueryRequest():
+            query = request.structured_aggregation_query.structured_query
+            return [_collection(request.parent, query)]
+        case _:
+            return [getattr(request, "parent", "") or getattr(request, "database", "")]
+
+
+def _collection(parent: str, query: StructuredQuery) -> str:
+    return "/".join([parent, *(each.collection_id for each in query.from_)])
+
+
+def _printable(name: str) -> str:
+    """Ids may have line breaks."""
+    return name if name.isprintable() else ascii(name)
+
+
+def _status(context: Context) -> str:
+    code = cast("grpc.StatusCode | None", context.code())
+    return code.name if code else grpc.StatusCode.OK.name

@@ -1,0 +1,302 @@
+"""The methods of google.firestore.v1.Firestore, each from its request to its response.
+
+One that may wait for locks is a coroutine. Other than for them none gives way to another.
+"""
+
+import asyncio
+import secrets
+import string
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from google.protobuf.empty_pb2 import Empty
+from google.rpc.status_pb2 import Status
+
+from firestore_emulator.grpc_api import write_stream
+from firestore_emulator.grpc_api.status import number_of
+from firestore_emulator.grpc_api.usage import Usages
+from firestore_emulator.indexes.checks import CheckIndexes, unchecked
+from firestore_emulator.listen import stream
+from firestore_emulator.model import fields, masks
+from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError, NotFoundError
+from firestore_emulator.model.messages import (
+    BatchGetDocumentsRequest,
+    BatchGetDocumentsResponse,
+    BatchWriteRequest,
+    BatchWriteResponse,
+    BeginTransactionRequest,
+    BeginTransactionResponse,
+    CommitRequest,
+    CommitResponse,
+    CreateDocumentRequest,
+    DeleteDocumentRequest,
+    Document,
+    GetDocumentRequest,
+    ListCollectionIdsRequest,
+    ListCollectionIdsResponse,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
+    ListenRequest,
+    ListenResponse,
+    PartitionQueryRequest,
+    PartitionQueryResponse,
+    Precondition,
+    RollbackRequest,
+    RunAggregationQueryRequest,
+    RunAggregationQueryResponse,
+    RunQueryRequest,
+    RunQueryResponse,
+    UpdateDocumentRequest,
+    Write,
+    WriteRequest,
+    WriteResponse,
+    WriteResult,
+)
+from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.query import listing, ordered_listing, partition, predicates
+from firestore_emulator.query.aggregation import Aggregation
+from firestore_emulator.query.query import Query
+from firestore_emulator.store import writes
+from firestore_emulator.store.database import Commit, Database, Databases, Reading
+from firestore_emulator.store.view import View
+from firestore_emulator.transactions.isolation import Isolation
+from firestore_emulator.transactions.locks import Read
+from firestore_emulator.transactions.transactions import DEFAULT_LIMITS, Limits
+
+PastRequest: TypeAlias = ListCollectionIdsRequest | PartitionQueryRequest
+"""Those that no transaction can make."""
+
+_ID_ALPHABET = string.ascii_letters + string.digits
+_ID_LENGTH = 20
+
+
+class Service:
+    def __init__(
+        self,
+        databases: Databases,
+        limits: Limits = DEFAULT_LIMITS,
+        check_indexes: CheckIndexes = unchecked,
+    ) -> None:
+        self.databases = databases
+        self.usage = Usages()
+        self._limits = limits
+        self._check_indexes = check_indexes
+        self._isolations: dict[str, Isolation] = {}
+
+    def isolation(self, database: str) -> Isolation:
+        isolation = self._isolations.get(database)
+        if isolation is None:
+            isolation = Isolation(self.databases[database], self._limits)
+            self._isolations[database] = isolation
+        return isolation
+
+    def begin_transaction(self, request: BeginTransactionRequest) -> BeginTransactionResponse:
+        transaction = self.isolation(request.database).begin(request.options)
+        return BeginTransactionResponse(transaction=transaction)
+
+    def rollback(self, request: RollbackRequest) -> Empty:
+        self.isolation(request.database).rollback(request.transaction)
+        return Empty()
+
+    async def get_document(self, request: GetDocumentRequest) -> Document:
+        name = DocumentName.parse(request.name)
+        mask = masks.paths(request)
+        seen = await self.isolation(name.database).read(request, Read(frozenset({name})))
+        self.usage[name.database].looked_up(1)
+        return fields.project(_found(seen.view, name), mask)
+
+    async def batch_get_documents(
+        self, request: BatchGetDocumentsRequest
+    ) -> Sequence[BatchGetDocumentsResponse]:
+        """What is missing comes last, as from the service."""
+        database = self.databases[request.database]
+        names = [database.document_name(name) for name in dict.fromkeys(request.documents)]
+        mask = masks.paths(request)
+        seen = await self.isolation(request.database).read(request, Read(frozenset(names)))
+        self.usage[request.database].looked_up(len(names))
+        responses = []
+        if seen.begun:
+            responses.append(BatchGetDocumentsResponse(transaction=seen.begun))
+        for name in names:
+            response = BatchGetDocumentsResponse(read_time=seen.time)
+            document = seen.view.get(name)
+            if document is None:
+                response.missing = str(name)
+            else:
+                response.found.CopyFrom(fields.project(document, mask))
+            responses.append(response)
+        return sorted(responses, key=lambda response: bool(response.missing))
+
+    async def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
+        parent = Parent.parse(request.parent)
+        if request.order_by:
+            return await self._list_in_order(request, parent)
+        wants = Read(predicate=predicates.of_listing(request, parent))
+        seen = await self.isolation(parent.database).read(request, wants)
+        response = listing.list_documents(seen.view, parent, request)
+        self.usage[parent.database].listed(len(response.documents))
+        return response
+
+    async def _list_in_order(
+        self, request: ListDocumentsRequest, parent: Parent
+    ) -> ListDocumentsResponse:
+        query = ordered_listing.compile_query(request)
+        self._check_indexes(query, parent.database)
+        wants = Read(predicate=predicates.of_query(query, parent))
+        seen = await self.isolation(parent.database).read(request, wants)
+        response = ordered_listing.list_documents(query, seen.view, parent, request)
+        self.usage[parent.database].listed(len(response.documents))
+        return response
+
+    def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
+        parent = Parent.parse(request.parent)
+        view, _ = _read(self.databases[parent.database], request)
+        self.usage[parent.database].listed(1)
+        return listing.list_collection_ids(view, parent, request)
+
+    async def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
+        if not request.HasField("structured_query"):
+            raise InvalidArgumentError("only structured queries are supported")
+        parent = Parent.parse(request.parent)
+        query = Query.compile(request.structured_query)
+        self._check_indexes(query, parent.database)
+        wants = Read(predicate=predicates.of_query(query, parent))
+        seen = await self.isolation(parent.database).read(request, wants)
+        begun = [RunQueryResponse(transaction=seen.begun)] if seen.begun else []
+        documents = query.run(seen.view, parent)
+        skipped = query.skipped(seen.view, parent)
+        self.usage[parent.database].queried(query, len(documents), skipped)
+        if not documents:
+            return [*begun, RunQueryResponse(read_time=seen.time)]
+        return [*begun, *(RunQueryResponse(document=x, read_time=seen.time) for x in documents)]
+
+    async def run_aggregation_query(
+        self, request: RunAggregationQueryRequest
+    ) -> Sequence[RunAggregationQueryResponse]:
+        if not request.HasField("structured_aggregation_query"):
+            raise InvalidArgumentError("Only structured aggregation queries are supported.")
+        parent = Parent.parse(request.parent)
+        aggregation = Aggregation.compile(request.structured_aggregation_query)
+        self._check_indexes(aggregation.query, parent.database)
+        wants = Read(predicate=predicates.of_query(aggregation.query, parent))
+        seen = await self.isolation(parent.database).read(request, wants)
+        query = aggregation.query
+        found = query.run(seen.view, parent)
+        self.usage[parent.database].aggregated(len(found) + query.skipped(seen.view, parent))
+        result = aggregation.over(found)
+        return [
+            RunAggregationQueryResponse(result=result, transaction=seen.begun, read_time=seen.time)
+        ]
+
+    def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
+        """Of a group by name, so there is always an index for it."""
+        parent = Parent.parse(request.parent)
+        partition.check(parent, request)
+        view, _ = _read(self.databases[parent.database], request)
+        self.usage[parent.database].listed(1)
+        return partition.partition(view, parent, request)
+
+    async def commit(self, request: CommitRequest) -> CommitResponse:
+        commit = await self._commit(request.database, request.writes, request.transaction)
+        return CommitResponse(write_results=commit.results, commit_time=commit.time)
+
+    async def batch_write(self, request: BatchWriteRequest) -> BatchWriteResponse:
+        database = self.databases[request.database]
+        names = [database.document_name(writes.target(write)) for write in request.writes]
+        if len(set(names)) < len(names):
+            raise InvalidArgumentError(
+                "the same document cannot be written more than once in a single request"
+            )
+        writes.check_form(request.writes)
+        response = BatchWriteResponse()
+        for result, status in await asyncio.gather(
+            *(self._write_alone(request.database, write) for write in request.writes)
+        ):
+            response.write_results.append(result)
+            response.status.append(status)
+        return response
+
+    async def create_document(self, request: CreateDocumentRequest) -> Document:
+        if request.document.name:
+            raise InvalidArgumentError("document.name must not be set")
+        parent = Parent.parse(request.parent)
+        name = DocumentName(
+            parent.database,
+            parent.collection(request.collection_id),
+            request.document_id or _random_id(),
+        )
+        document = Document(name=str(name), fields=request.document.fields)
+        absent = Precondition(exists=False)
+        return await self._write_one(Write(update=document, current_document=absent), request)
+
+    async def update_document(self, request: UpdateDocumentRequest) -> Document:
+        write = Write(update=request.document)
+        if request.HasField("update_mask"):
+            write.update_mask.CopyFrom(request.update_mask)
+        if request.HasField("current_document"):
+            write.current_document.CopyFrom(request.current_document)
+        return await self._write_one(write, request)
+
+    async def delete_document(self, request: DeleteDocumentRequest) -> Empty:
+        name = DocumentName.parse(request.name)
+        write = Write(delete=request.name)
+        if request.HasField("current_document"):
+            write.current_document.CopyFrom(request.current_document)
+        await self._commit(name.database, [write])
+        return Empty()
+
+    async def listen(
+        self,
+        requests: AsyncIterator[ListenRequest],
+        send: Callable[[ListenResponse], Awaitable[None]],
+    ) -> None:
+        async def tell(response: ListenResponse) -> None:
+            self.usage.told(response)
+            await send(response)
+
+        await stream.listen(self.databases, self._check_indexes, requests, tell)
+
+    async def write(
+        self,
+        requests: AsyncIterator[WriteRequest],
+        send: Callable[[WriteResponse], Awaitable[None]],
+    ) -> None:
+        await write_stream.write(self._commit, requests, send)
+
+    async def _commit(
+        self, database: str, writes: Sequence[Write], transaction: bytes = b""
+    ) -> Commit:
+        """Every way to write ends here."""
+        commit = await self.isolation(database).commit(writes, transaction)
+        self.usage[database].committed(writes)
+        return commit
+
+    async def _write_alone(self, database: str, write: Write) -> tuple[WriteResult, Status]:
+        try:
+            (result,) = (await self._commit(database, [write])).results
+        except EmulatorError as error:
+            return WriteResult(), Status(code=number_of(error), message=str(error))
+        return result, Status()
+
+    async def _write_one(
+        self, write: Write, request: CreateDocumentRequest | UpdateDocumentRequest
+    ) -> Document:
+        mask = masks.paths(request)
+        name = DocumentName.parse(write.update.name)
+        await self._commit(name.database, [write])
+        return fields.project(_found(self.databases[name.database], name), mask)
+
+
+def _read(database: Database, request: PastRequest) -> Reading:
+    return database.read(request.read_time if request.HasField("read_time") else None)
+
+
+def _found(view: View, name: DocumentName) -> Document:
+    document = view.get(name)
+    if document is None:
+        raise NotFoundError(f'Document "{name}" not found.')
+    return document
+
+
+def _random_id() -> str:
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))

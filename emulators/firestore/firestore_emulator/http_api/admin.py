@@ -1,0 +1,76 @@
+"""What the port answers over plain HTTP: life and death, clearing, export and import, usage."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from http import HTTPStatus
+
+from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.http_api.http1 import Request, Response, text
+from firestore_emulator.model.errors import AbortedError, EmulatorError, NotKeptError
+from firestore_emulator.model.messages import Document
+from firestore_emulator.store import transfer
+
+_OF_DATABASE = re.compile(
+    r"/emulator/v1/(projects/[^/]+/databases/[^/:]+)(/documents|:export|:import|:usage)"
+)
+_AT_ONCE = 200  # documents, between which gRPC has its turn
+
+
+class Admin:
+    def __init__(self, service: Service, shut_down: Callable[[], None]) -> None:
+        self._service = service
+        self._shut_down = shut_down
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            return await self._answer(request)
+        except NotKeptError as error:
+            return text(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        except AbortedError as error:
+            return text(HTTPStatus.CONFLICT, str(error))
+        except EmulatorError as error:
+            return text(HTTPStatus.BAD_REQUEST, str(error))
+
+    async def _answer(self, request: Request) -> Response:
+        found = _OF_DATABASE.fullmatch(request.path)
+        database, what = found.groups() if found else ("", request.path)
+        match request.method, what:
+            case "GET", "/":
+                return text(HTTPStatus.OK, "Ok")
+            case "POST", "/shutdown":
+                self._shut_down()
+                return text(HTTPStatus.OK, "Shutting down.")
+            case "DELETE", "/documents":
+                self._service.databases[database].clear()
+                return _json({})
+            case "GET", ":export":
+                documents = transfer.snapshot(self._service.databases[database])
+                return Response(HTTPStatus.OK, "application/jsonl", _lines(documents))
+            case "GET", ":usage":
+                return _json(self._service.usage[database].figures())
+            case "POST", ":import":
+                return await self._import(request.body, database)
+            case _:
+                return text(HTTPStatus.NOT_FOUND, "Not Found")
+
+    async def _import(self, body: bytes, database: str) -> Response:
+        """A write as any other: it waits until no transaction has read what it changes."""
+        writes = []
+        for document in transfer.parse(body.split(b"\n"), into=database):
+            writes.append(transfer.write(document))
+            if len(writes) % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        await self._service.isolation(database).commit(writes)
+        return _json({"documents": len(writes)})
+
+
+def _json(content: Mapping[str, object]) -> Response:
+    return Response(HTTPStatus.OK, "application/json", json.dumps(content).encode())
+
+
+async def _lines(documents: Sequence[Document]) -> AsyncIterator[bytes]:
+    for start in range(0, len(documents), _AT_ONCE):
+        yield b"".join(map(transfer.line, documents[start : start + _AT_ONCE]))
+        await asyncio.sleep(0)

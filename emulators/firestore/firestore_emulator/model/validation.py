@@ -1,0 +1,121 @@
+"""What a document may contain to be stored."""
+
+from firestore_emulator.model import field_paths
+from firestore_emulator.model.errors import InvalidArgumentError
+from firestore_emulator.model.field_paths import NAME, FieldPath
+from firestore_emulator.model.fields import Fields
+from firestore_emulator.model.messages import Document, MapValue, Value
+from firestore_emulator.model.names import DocumentName, is_reserved
+from firestore_emulator.model.values import is_vector
+
+MAX_DOCUMENT_BYTES = 1_048_576
+MAX_VALUE_BYTES = 1_048_487
+MAX_FIELD_NAME_BYTES = 1500
+MAX_DEPTH = 20
+
+_YEAR_1, _END_OF_YEAR_9999 = -62_135_596_800, 253_402_300_799
+_NANOS_PER_MICROSECOND = 1000
+_MAX_NANOS = 999_999_999
+_MAX_LATITUDE, _MAX_LONGITUDE = 90, 180
+
+
+def path(text: str) -> FieldPath:
+    parsed = field_paths.parse(text)
+    if parsed == NAME:
+        raise InvalidArgumentError("Document names cannot be written as a field.")
+    return parsed
+
+
+def check(fields: Fields) -> None:
+    """Refuses what the service would of fields to be written, whatever else the document has."""
+    _settle_fields(MapValue(fields=fields).fields, depth=0)
+
+
+def make_storable(document: Document) -> None:
+    """Refuses what the service would; cuts timestamps to microseconds as it does.
+
+    The size is that of the message, which is near the service's own count.
+    """
+    _settle_fields(document.fields, depth=0)
+    if document.ByteSize() > MAX_DOCUMENT_BYTES:
+        raise InvalidArgumentError(f"maximum entity size is {MAX_DOCUMENT_BYTES} bytes")
+
+
+def _settle_fields(fields: Fields, depth: int) -> None:
+    _check_depth(depth)
+    for name in fields:
+        _check_field_name(name)
+        _settle(fields[name], depth)
+
+
+def _settle(value: Value, depth: int) -> None:
+    match value.WhichOneof("value_type"):
+        case "null_value" | "boolean_value" | "integer_value" | "double_value":
+            pass
+        case "string_value":
+            _check_length(len(value.string_value.encode()))
+        case "bytes_value":
+            _check_length(len(value.bytes_value))
+        case "timestamp_value":
+            _settle_timestamp(value)
+        case "reference_value":
+            DocumentName.parse(value.reference_value)
+        case "geo_point_value":
+            _check_geo_point(value)
+        case "array_value":
+            _settle_array(value, depth + 1)
+        case "map_value" if is_vector(value.map_value):
+            _check_vector(value)
+        case "map_value":
+            _settle_fields(value.map_value.fields, depth + 1)
+        case kind:
+            raise InvalidArgumentError(f"Value type is not supported: {kind or 'unset'}")
+
+
+def _settle_array(value: Value, depth: int) -> None:
+    _check_depth(depth)
+    for element in value.array_value.values:
+        if element.HasField("array_value"):
+            raise InvalidArgumentError("Cannot convert an array value in an array value.")
+        _settle(element, depth)
+
+
+def _settle_timestamp(value: Value) -> None:
+    time = value.timestamp_value
+    if not (_YEAR_1 <= time.seconds <= _END_OF_YEAR_9999 and 0 <= time.nanos <= _MAX_NANOS):
+        raise InvalidArgumentError("A timestamp is outside the years 1 to 9999.")
+    time.nanos -= time.nanos % _NANOS_PER_MICROSECOND
+
+
+def _check_field_name(name: str) -> None:
+    if not name:
+        raise InvalidArgumentError("A field name is the empty string.")
+    if is_reserved(name):
+        raise InvalidArgumentError(f"field name {name} is reserved")
+    if len(name.encode()) > MAX_FIELD_NAME_BYTES:
+        raise InvalidArgumentError(f"A field name is longer than {MAX_FIELD_NAME_BYTES} bytes.")
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise InvalidArgumentError(f"A value is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_VALUE_BYTES:
+        raise InvalidArgumentError(f"A field's value is longer than {MAX_VALUE_BYTES} bytes.")
+
+
+def _check_vector(value: Value) -> None:
+    fields = value.map_value.fields
+    elements = fields["value"].array_value.values if "value" in fields else ()
+    if len(fields) != len(("__type__", "value")) or not elements:
+        raise InvalidArgumentError("A vector value has __type__ and a non-empty array in value.")
+    if not all(element.HasField("double_value") for element in elements):
+        raise InvalidArgumentError("The elements of a vector are doubles.")
+
+
+def _check_geo_point(value: Value) -> None:
+    point = value.geo_point_value
+    if not (abs(point.latitude) <= _MAX_LATITUDE and abs(point.longitude) <= _MAX_LONGITUDE):
+        raise InvalidArgumentError("A geo point is outside latitude ±90 or longitude ±180.")

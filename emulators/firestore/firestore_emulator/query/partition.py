@@ -1,0 +1,49 @@
+"""PartitionQuery: cursors that cut a collection group into parts of about the same size."""
+
+from firestore_emulator.model.errors import InvalidArgumentError
+from firestore_emulator.model.field_paths import NAME
+from firestore_emulator.model.messages import (
+    Cursor,
+    PartitionQueryRequest,
+    PartitionQueryResponse,
+    StructuredQuery,
+    Value,
+)
+from firestore_emulator.model.names import Parent
+from firestore_emulator.query.paging import page
+from firestore_emulator.query.query import Order, Query
+from firestore_emulator.store.view import View
+
+MIN_PARTITION = 128  # documents; the service cuts no smaller parts
+
+
+def check(parent: Parent, request: PartitionQueryRequest) -> None:
+    """Whether the request is one that can be answered at all."""
+    query = request.structured_query
+    if parent.path:
+        raise InvalidArgumentError("The parent of a partition query is a database's root.")
+    if request.partition_count <= 0:
+        raise InvalidArgumentError("partition_count must be positive.")
+    if not _is_of_a_group(query) or Query.compile(query).orders != (Order(NAME, descending=False),):
+        raise InvalidArgumentError(
+            "A partition query is of one collection with all descendants, ordered by __name__"
+            " ascending, without filters, limits, offsets and cursors."
+        )
+
+
+def partition(view: View, parent: Parent, request: PartitionQueryRequest) -> PartitionQueryResponse:
+    found = Query.compile(request.structured_query).run(view, parent)
+    names = [document.name for document in found]
+    parts = min(request.partition_count + 1, max(len(names) // MIN_PARTITION, 1))
+    points = [names[index * len(names) // parts] for index in range(1, parts)]
+    shown, token = page(points, request.page_size, request.page_token)
+    return PartitionQueryResponse(partitions=map(_cursor, shown), next_page_token=token)
+
+
+def _is_of_a_group(query: StructuredQuery) -> bool:
+    others = {field.name for field, _ in query.ListFields()} - {"from_", "order_by"}
+    return not others and len(query.from_) == 1 and query.from_[0].all_descendants
+
+
+def _cursor(name: str) -> Cursor:
+    return Cursor(values=[Value(reference_value=name)], before=True)

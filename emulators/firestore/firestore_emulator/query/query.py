@@ -1,0 +1,324 @@
+"""StructuredQuery: compiled once, then run on one view."""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+from firestore_emulator.model import field_paths, fields
+from firestore_emulator.model.errors import InvalidArgumentError, NotThereYetError
+from firestore_emulator.model.field_paths import NAME, FieldPath
+from firestore_emulator.model.messages import Cursor, Document, StructuredQuery
+from firestore_emulator.model.names import DocumentName, Parent, check_id
+from firestore_emulator.model.values import SortKey, reference_key, sort_key
+from firestore_emulator.query import filters
+from firestore_emulator.query.filters import Condition
+from firestore_emulator.store.ordered_ids import Span
+from firestore_emulator.store.view import View, is_under, merged_by_name
+
+_AFTER_NAME = "order by clause cannot contain more fields after the key"
+
+
+class Order(NamedTuple):
+    path: FieldPath
+    descending: bool
+
+
+class Row(NamedTuple):
+    position: tuple[SortKey, ...]  # one key for every order
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    collection_id: str  # empty: of any id
+    all_descendants: bool
+
+    def documents(self, view: View, parent: Parent) -> Iterator[Document]:
+        for path in self._paths(view, parent):
+            yield from view.collection(path)
+
+    def selects(self, name: DocumentName, parent: Parent) -> bool:
+        return is_under(parent.path, name.collection) and self._has(name.collection, parent)
+
+    def in_name_order(
+        self, view: View, parent: Parent, span_in: Callable[[str], Span], *, descending: bool
+    ) -> Iterator[Document]:
+        """Those within the span that is given for a collection's path; no more than are taken."""
+        for nest in _nests(self._paths(view, parent), descending=descending):
+            streams = [view.in_name_order(path, span_in(path)) for path in nest]
+            yield from merged_by_name(streams, descending=descending)
+
+    def _paths(self, view: View, parent: Parent) -> Iterable[str]:
+        if self.collection_id and not self.all_descendants:
+            return [parent.collection(self.collection_id)]
+        return [path for path in view.collection_paths(parent.path) if self._has(path, parent)]
+
+    def _has(self, path: str, parent: Parent) -> bool:
+        above, _, collection_id = path.rpartition("/")
+        of_depth = self.all_descendants or above == parent.path
+        return of_depth and self.collection_id in {"", collection_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A cursor: the values of the first orders, and which side of them is within."""
+
+    keys: tuple[SortKey, ...]
+    before: bool
+
+    def is_before(self, position: Sequence[SortKey], orders: Sequence[Order]) -> bool:
+        for key, own, order in zip(position, self.keys, orders, strict=False):
+            if key != own:
+                return (key < own) == order.descending
+        return self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    selector: Selector
+    where: Condition
+    orders: tuple[Order, ...]
+    start: Bound | None
+    end: Bound | None
+    offset: int
+    limit: int | None
+    projection: tuple[FieldPath, ...] | None
+
+    @classmethod
+    def compile(cls, query: StructuredQuery, summed: frozenset[FieldPath] = frozenset()) -> Self:
+        """What is summed orders the documents last, so those without it are not found."""
+        if query.HasField("find_nearest"):
+            raise NotThereYetError("StructuredQuery.find_nearest")
+        where = filters.compile_where(query)
+        explicit = _explicit_orders(query)
+        projection = _projection(query)
+        inequalities = filters.inequality_paths(where)
+        _check_inequalities(inequalities, explicit)
+        _check_equality_on_name(where, inequalities)
+        _check_summed(summed - inequalities, where, explicit)
+        _check_projected(summed, projection)
+        return cls(
+            selector=_selector(query),
+            where=where,
+            orders=_with_implicit(explicit, [inequalities, summed]),
+            start=_bound(query.start_at, explicit) if query.HasField("start_at") else None,
+            end=_bound(query.end_at, explicit) if query.HasField("end_at") else None,
+            offset=_not_negative("offset", query.offset),
+            limit=_not_negative("limit", query.limit.value) if query.HasField("limit") else None,
+            projection=projection,
+        )
+
+    def run(self, view: View, parent: Parent) -> list[Document]:
+        return [fields.project(each, self.projection) for each in self.matches(view, parent)]
+
+    def skipped(self, view: View, parent: Parent) -> int:
+        """How many results the offset leaves out."""
+        if not self.offset:
+            return 0
+        without = replace(self, offset=0, limit=self.offset)
+        return sum(1 for _ in without.matches(view, parent))
+
+    def matches(self, view: View, parent: Parent) -> Iterator[Document]:
+        """The results as they are stored."""
+        by_name = len(self.orders) == 1  # the name is always the last of them
+        found = self._scanned(view, parent) if by_name else self._sorted(view, parent)
+        end = None if self.limit is None else self.offset + self.limit
+        return itertools.islice(found, self.offset, end)
+
+    def _scanned(self, view: View, parent: Parent) -> Iterator[Document]:
+        """In the order of names, from the start cursor on, and only as far as is asked for."""
+        span_in = functools.partial(self._span, parent)
+        descending = self.orders[0].descending
+        documents = self.selector.in_name_order(view, parent, span_in, descending=descending)
+        return filter(self.where.matches, documents)
+
+    def _span(self, parent: Parent, path: str) -> Span:
+        prefix = f"{parent.database}/documents/{path}/"
+
+        def reached(bound: Bound | None, item_id: str) -> bool:
+            position = (reference_key(prefix + item_id),)
+            return bound is not None and bound.is_before(position, self.orders)
+
+        def started(item_id: str) -> bool:
+            return self.start is None or reached(self.start, item_id)
+
+        def ended(item_id: str) -> bool:
+            return reached(self.end, item_id)
+
+        if not self.orders[0].descending:
+            return Span(started, ended, descending=False)
+        return Span(
+            lambda item_id: not ended(item_id),
+            lambda item_id: not started(item_id),
+            descending=True,
+        )
+
+    def _sorted(self, view: View, parent: Parent) -> Iterator[Document]:
+        rows = [row for row in self._rows(view, parent) if self._within_bounds(row)]
+        for index, order in reversed(list(enumerate(self.orders))):
+            rows.sort(key=lambda row: row.position[index], reverse=order.descending)
+        return (row.document for row in rows)
+
+    def finds(self, document: Document, parent: Parent) -> bool:
+        """Whether it is among the results, as far as offset and limit do not leave it out."""
+        if not self.selector.selects(DocumentName.parse(document.name), parent):
+            return False
+        row = self._row(document)
+        return row is not None and self._within_bounds(row)
+
+    def up_to(self, last: Document) -> Self:
+        """The same query, ended by one of its results."""
+        position = self._position(last)
+        return self if position is None else replace(self, end=Bound(position, before=False))
+
+    def _rows(self, view: View, parent: Parent) -> Iterator[Row]:
+        for document in self.selector.documents(view, parent):
+            row = self._row(document)
+            if row is not None:
+                yield row
+
+    def _row(self, document: Document) -> Row | None:
+        if not self.where.matches(document):
+            return None
+        position = self._position(document)
+        return None if position is None else Row(position, document)
+
+    def _position(self, document: Document) -> tuple[SortKey, ...] | None:
+        """None where a field of an order is absent: such a document is no result."""
+        keys = []
+        for order in self.orders:
+            value = fields.of_document(document, order.path)
+            if value is None:
+                return None
+            keys.append(sort_key(value))
+        return tuple(keys)
+
+    def _within_bounds(self, row: Row) -> bool:
+        if self.start and not self.start.is_before(row.position, self.orders):
+            return False
+        return not (self.end and self.end.is_before(row.position, self.orders))
+
+
+def _nests(paths: Iterable[str], *, descending: bool) -> Iterable[list[str]]:
+    """In the order of names; together those that are below the first, whose names interleave."""
+    nests: list[list[str]] = []
+    for path in sorted(paths, key=reference_key):
+        if nests and path.startswith(f"{nests[-1][0]}/"):
+            nests[-1].append(path)
+        else:
+            nests.append([path])
+    return reversed(nests) if descending else nests
+
+
+def _selector(query: StructuredQuery) -> Selector:
+    selectors = query.from_
+    if len(selectors) > 1:
+        raise InvalidArgumentError(
+            "StructuredQuery.from cannot have more than one collection selector."
+        )
+    if not selectors:
+        return Selector("", all_descendants=False)
+    if selectors[0].collection_id:
+        check_id(selectors[0].collection_id)
+    return Selector(selectors[0].collection_id, selectors[0].all_descendants)
+
+
+def _explicit_orders(query: StructuredQuery) -> list[Order]:
+    orders: list[Order] = []
+    for order in query.order_by:
+        path = field_paths.parse(order.field.field_path)
+        if any(earlier.path == path for earlier in orders):
+            raise InvalidArgumentError(
+                f"order by clause cannot contain duplicate fields {order.field.field_path}"
+            )
+        if orders and orders[-1].path == NAME:
+            raise InvalidArgumentError(_AFTER_NAME)
+        orders.append(Order(path, _is_descending(order)))
+    return orders
+
+
+def _is_descending(order: StructuredQuery.Order) -> bool:
+    if order.direction not in StructuredQuery.Direction.values():
+        raise InvalidArgumentError("Unrecognized ordering.")
+    return order.direction == StructuredQuery.DESCENDING
+
+
+def _check_inequalities(paths: AbstractSet[FieldPath], explicit: list[Order]) -> None:
+    """Each of their fields is an order too, and none can come after the name."""
+    ordered = {order.path for order in explicit}
+    if NAME in ordered and paths - ordered:
+        raise InvalidArgumentError(_AFTER_NAME)
+
+
+def _check_equality_on_name(where: Condition, inequalities: AbstractSet[FieldPath]) -> None:
+    if inequalities and NAME not in inequalities and _asks_for_name(where):
+        raise InvalidArgumentError(
+            "Equality on key is not allowed if there are other inequality fields and key does not"
+            " appear in inequalities."
+        )
+
+
+def _asks_for_name(where: Condition) -> bool:
+    return any(leaf.path == NAME for leaf in where.leaves())
+
+
+def _check_summed(summed: AbstractSet[FieldPath], where: Condition, explicit: list[Order]) -> None:
+    """None of their fields can come after the name in an index."""
+    ordered = {order.path for order in explicit}
+    by_name = NAME in ordered or _asks_for_name(where)
+    after_name = sorted(".".join(path) for path in summed - ordered) if by_name else []
+    if after_name:
+        raise InvalidArgumentError(
+            f"This query requires an index that has fields [{', '.join(after_name)}] after"
+            " __name__ and Firestore does not currently support such an index. Please try the"
+            " query again with additional ordering on those fields."
+        )
+
+
+def _check_projected(
+    summed: AbstractSet[FieldPath], projection: tuple[FieldPath, ...] | None
+) -> None:
+    for path in summed:
+        if projection is not None and path not in projection:
+            raise InvalidArgumentError(
+                f"The aggregation property {'.'.join(path)} is not present in the base query's"
+                " property mask."
+            )
+
+
+def _with_implicit(
+    explicit: list[Order], implicit: Iterable[AbstractSet[FieldPath]]
+) -> tuple[Order, ...]:
+    """After its own orders: the fields of inequalities, those that are summed, and the name."""
+    orders = dict(explicit)
+    if NAME in orders:
+        return tuple(explicit)
+    descending = bool(explicit) and explicit[-1].descending
+    for paths in implicit:
+        for path in sorted(paths - {NAME}):
+            orders.setdefault(path, descending)
+    return *itertools.starmap(Order, orders.items()), Order(NAME, descending)
+
+
+def _bound(cursor: Cursor, explicit: list[Order]) -> Bound:
+    if len(cursor.values) > len(explicit):
+        raise InvalidArgumentError("Cursor has too many values.")
+    for value, order in zip(cursor.values, explicit, strict=False):
+        if order.path == NAME:
+            filters.check_name(value)
+    return Bound(tuple(map(sort_key, cursor.values)), cursor.before)
+
+
+def _not_negative(name: str, number: int) -> int:
+    if number < 0:
+        raise InvalidArgumentError(f"{name} is negative")
+    return number
+
+
+def _projection(query: StructuredQuery) -> tuple[FieldPath, ...] | None:
+    if not query.select.fields:
+        return None
+    return tuple(field_paths.parse(field.field_path) for field in query.select.fields)

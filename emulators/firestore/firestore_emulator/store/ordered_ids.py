@@ -1,0 +1,65 @@
+"""What a collection holds by id, and in the order of its names for those who ask for that."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, MutableMapping, ValuesView
+from dataclasses import dataclass
+from typing import TypeVar
+
+from firestore_emulator.model.values import id_key
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of ids. Along their ascending order each test is False first and then True."""
+
+    begins: Callable[[str], bool]
+    ends: Callable[[str], bool]
+    descending: bool
+
+
+class ById(MutableMapping[str, Item]):
+    """The order is made when it is first asked for, and kept from then on."""
+
+    __slots__ = ("_items", "_ordered")
+
+    def __init__(self) -> None:
+        self._items: dict[str, Item] = {}
+        self._ordered: list[str] | None = None
+
+    def __getitem__(self, item_id: str) -> Item:
+        return self._items[item_id]
+
+    def __setitem__(self, item_id: str, item: Item) -> None:
+        if self._ordered is not None and item_id not in self._items:
+            self._ordered.insert(_place(self._ordered, item_id), item_id)
+        self._items[item_id] = item
+
+    def __delitem__(self, item_id: str) -> None:
+        del self._items[item_id]
+        if self._ordered is not None:
+            del self._ordered[_place(self._ordered, item_id)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def values(self) -> ValuesView[Item]:
+        return self._items.values()
+
+    def in_order(self, span: Span) -> Iterator[Item]:
+        if self._ordered is None:
+            self._ordered = sorted(self._items, key=id_key)
+        ordered, items = self._ordered, self._items
+        first = bisect_left(ordered, True, key=span.begins)
+        end = bisect_left(ordered, True, lo=first, key=span.ends)
+        indices = range(first, end)
+        for index in reversed(indices) if span.descending else indices:
+            yield items[ordered[index]]
+
+
+def _place(ordered: list[str], item_id: str) -> int:
+    return bisect_left(ordered, id_key(item_id), key=id_key)

@@ -1,0 +1,152 @@
+"""What one Write makes of one document."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from firestore_emulator.model import fields, transforms, validation
+from firestore_emulator.model.clock import in_microseconds
+from firestore_emulator.model.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from firestore_emulator.model.messages import Document, Value, Write, WriteResult
+
+
+class Outcome(NamedTuple):
+    document: Document | None
+    result: WriteResult
+
+
+def target(write: Write) -> str:
+    match write.WhichOneof("operation"):
+        case "update":
+            return write.update.name
+        case "delete":
+            return write.delete
+        case "transform":
+            return write.transform.document
+        case _:
+            raise InvalidArgumentError("empty write operation")
+
+
+def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
+    """Nothing that is given changes. A document that stays the same stays the same object."""
+    if write.HasField("delete"):
+        return Outcome(None, WriteResult())
+    document = Document(name=target(write))
+    _fill(document, write, current)
+    results = _transform(document, write, now)
+    validation.make_storable(document)
+    document = _stamped(document, current, now)
+    return Outcome(
+        document, WriteResult(update_time=document.update_time, transform_results=results)
+    )
+
+
+def check_form(requested: Iterable[Write]) -> None:
+    """What is wrong with the writes of one request, whatever documents there are."""
+    there: dict[str, bool] = {}  # what the writes so far make sure of
+    for write in requested:
+        name = target(write)
+        _check_operation(write)
+        _check_fields(write)
+        for transform in (*write.transform.field_transforms, *write.update_transforms):
+            transforms.check(transform)
+        condition = write.current_document
+        if condition.HasField("exists") and there.get(name, condition.exists) != condition.exists:
+            raise InvalidArgumentError(
+                f"A precondition contradicts an earlier write in the same request: {name}"
+            )
+        there[name] = not write.HasField("delete")
+
+
+def _check_operation(write: Write) -> None:
+    operation = write.WhichOneof("operation")
+    if operation != "update" and write.HasField("update_mask"):
+        raise InvalidArgumentError(f"a {operation} must not specify a document mask.")
+    if operation != "update" and write.update_transforms:
+        raise InvalidArgumentError(f"a {operation} must not specify update transforms.")
+    if operation == "transform" and not write.transform.field_transforms:
+        raise InvalidArgumentError("The list of FieldTransform must not be empty.")
+
+
+def _check_fields(write: Write) -> None:
+    """All of them, those that a mask leaves out as well; only there a name may be empty."""
+    masked = write.HasField("update_mask")
+    validation.check(
+        {name: value for name, value in write.update.fields.items() if name or not masked}
+    )
+    for path in write.update_mask.field_paths:
+        validation.path(path)
+
+
+def check(write: Write, current: Document | None, stored: Document | None) -> None:
+    """The precondition.
+
+    The current document is the stored one, or what earlier writes of the commit made of it:
+    these do not change the version that an update_time names.
+    """
+    name = target(write)
+    condition = write.current_document
+    match condition.WhichOneof("condition_type"):
+        case "exists" if condition.exists and current is None:
+            raise NotFoundError(f"No document to update: {name}")
+        case "exists" if not condition.exists and current is not None:
+            raise AlreadyExistsError(f"Document already exists: {name}")
+        case "update_time":
+            _check_version(condition.update_time, stored, name)
+
+
+def _check_version(required: Timestamp, stored: Document | None, name: str) -> None:
+    stored_version = 0 if stored is None else in_microseconds(stored.update_time)
+    required_version = in_microseconds(required)
+    if stored is not None and required_version > stored_version:
+        raise InvalidArgumentError(
+            f"Invalid base version, it is greater than the stored version: {name}"
+        )
+    if stored is None or required_version != stored_version:
+        raise FailedPreconditionError(
+            f"the stored version ({stored_version}) does not match"
+            f" the required base version ({required_version})"
+        )
+
+
+def _fill(document: Document, write: Write, current: Document | None) -> None:
+    if write.HasField("update") and not write.HasField("update_mask"):
+        document.fields.MergeFrom(write.update.fields)
+        return
+    if current is not None:
+        document.fields.MergeFrom(current.fields)
+    for path in map(validation.path, write.update_mask.field_paths):
+        value = fields.get(write.update.fields, path)
+        if value is None:
+            fields.delete(document.fields, path)
+        else:
+            fields.put(document.fields, path, value)
+
+
+def _transform(document: Document, write: Write, now: Timestamp) -> list[Value]:
+    return [
+        transforms.apply(transform, document.fields, now)
+        for transform in (*write.transform.field_transforms, *write.update_transforms)
+    ]
+
+
+def _stamped(document: Document, current: Document | None, now: Timestamp) -> Document:
+    if current is not None and _same_fields(document, current):
+        return current
+    document.create_time.CopyFrom(now if current is None else current.create_time)
+    document.update_time.CopyFrom(now)
+    return document
+
+
+def _same_fields(document: Document, current: Document) -> bool:
+    """Compared as bytes, because for == no document with a NaN is ever the same."""
+    unstamped = Document(name=current.name, fields=current.fields)
+    return document.SerializeToString(deterministic=True) == unstamped.SerializeToString(
+        deterministic=True
+    )

@@ -1,0 +1,52 @@
+"""Routes an app from its table of operations, with the checks that hold for all of them.
+
+An undeclared query parameter or body is rejected before the view runs. If it were ignored, the
+function would not do what the client requested.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from flask import request
+
+from functions_common.http import parsing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from flask import Flask
+
+    from functions_common.http.auth.callers import Callers
+    from functions_common.http.routing import Operation
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def route(app: Flask, operations: Iterable[Operation], views: object, callers: Callers) -> None:
+    """Route each operation to the method of ``views`` that has its name.
+
+    The caller is identified first, so that strangers learn nothing from the other checks.
+    """
+    for operation in operations:
+        view = _checked(operation, getattr(views, operation.name))
+        if operation.role is not None:
+            view = callers.only(operation.role)(view)
+        rule = operation.path.replace("{", "<").replace("}", ">")
+        app.add_url_rule(rule, operation.name, view, methods=[operation.method])
+
+
+def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:
+    allowed = [each.name for each in operation.parameters if each.where == "query"]
+    takes_body = operation.body is not None
+
+    @wraps(view)
+    def check(*args: P.args, **kwargs: P.kwargs) -> T:
+        parsing.check_query(request, allowed, ignore_unknown=operation.ignores_unknown_query)
+        if not takes_body:
+            parsing.refuse_body(request)
+        return view(*args, **kwargs)
+
+    return check

@@ -1,0 +1,410 @@
+"""The HTTP server of both functions: waitress, with limits on everything that a client may hold.
+
+One main thread receives requests and sends responses for all connections; worker threads run the
+app. See ``connection.py`` for the limits of one connection; those of the whole server are here:
+
+- a request that would wait too long for a worker thread gets 503 with ``Retry-After``;
+- when all connections are taken, the one that has been idle longest closes in favour of a new one;
+- on SIGTERM the server stops accepting, finishes the requests that it has, and returns.
+
+waitress examines every connection each time anything happens. Where the system has epoll, the
+server registers each connection once instead, so that idle connections cost nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import logging
+import os
+import resource
+import select
+import signal
+import socket
+import threading
+import time
+from collections import Counter, deque
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from functions_common.http.parsing import MAX_BODY
+from functions_common.http_server.connection import MAX_HEADERS, Connection, OverloadedError
+from functions_common.http_server.worker_pause import WorkerPause
+from functions_common.observability import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from functions_common.http_server.connection import Limits
+
+GRACEFUL_SECONDS = 20.0
+"""From SIGTERM to the end of the process; above the longest request deadline, below the pod's
+grace period."""
+BACKLOG = 2048
+MAX_UNSENT = 32 * 1024 * 1024
+"""Bytes of responses that clients have not read yet, of all connections together."""
+SWEEP_SECONDS = 0.25
+MAX_RETRY_AFTER = 10
+_BURST = 32
+"""Connections that need the main thread at once. More of them pause the workers."""
+_INLINE_SECONDS = 0.02
+_ACCEPTED_AT_ONCE = 64
+_SEND_BUFFER = 64 * 1024
+"""Of the kernel, for each connection. Its default of megabytes would have many responses made for a
+client that sends requests ahead and reads none."""
+_RESERVED_DESCRIPTORS = 64
+"""For Firestore's channel, connections to inventory, and files."""
+_OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+class Dispatcher(ThreadedTaskDispatcher):
+    """Worker threads and the queue before them."""
+
+    def __init__(self, threads: int, limits: Limits) -> None:
+        super().__init__()
+        self._limits = limits
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # the server counts them itself
+        self.set_thread_count(threads)
+
+    def add_task(self, task: Connection) -> bool:
+        """Queue it; False if the queue is full."""
+        with self.lock:
+            if len(self.queue) >= self._limits.queued:
+                return False
+            task.queued_at = time.monotonic()
+            self.queue.append(task)
+            self.queue_cv.notify()
+        return True
+
+    def overdue(self) -> Iterator[Connection]:
+        """Take requests out of the queue that have waited too long for a thread."""
+        late = time.monotonic() - self._limits.queue_seconds
+        while True:
+            with self.lock:
+                if not self.queue or self.queue[0].queued_at > late:
+                    return
+                task = self.queue.popleft()
+            yield task
+
+
+class Server(TcpWSGIServer):
+    channel_class = Connection
+
+    def __init__(self, sock: socket.socket, threads: int, limits: Limits) -> None:
+        """Serve on a socket that listens already. ``app`` must be set before ``run``."""
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        self._limits = limits
+        self._max_connections = _bounded_by_descriptors(limits.connections)
+        self._inline: deque[Connection] = deque()
+        """Connections whose next response needs no worker thread."""
+        self._idle: dict[Connection, float] = {}
+        """Since when each is idle, on the monotonic clock; longest first."""
+        self._idle_lock = threading.Lock()
+        self._refusals: Counter[str] = Counter()
+        self._refusals_lock = threading.Lock()
+        self._served = itertools.count()
+        self._served_before = 0
+        self.retry_after = 1
+        """Seconds for the header of that name: it grows with the overload."""
+        self._pause = WorkerPause()
+        self._swept_at = self._reported_at = time.monotonic()
+        self._stop_at: float | None = None
+        self._accepts = True
+        self.accepting: bool
+        adjustments = Adjustments(
+            sockets=[sock],
+            threads=threads,
+            ident=None,
+            clear_untrusted_proxy_headers=False,  # no header of a proxy is looked at
+            connection_limit=2**31,  # the server bounds them itself
+            cleanup_interval=2**31,
+            max_request_header_size=MAX_HEADERS,
+            max_request_body_size=MAX_BODY + 1,
+            log_socket_errors=False,
+            outbuf_overflow=2 * MAX_UNSENT,  # never into a file: the file system is read-only
+            backlog=BACKLOG,
+        )
+        dispatcher = Dispatcher(threads, limits)
+        super().__init__(
+            None,
+            {},
+            True,
+            sock,
+            dispatcher=dispatcher,
+            adj=adjustments,
+            bind_socket=False,
+            sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
+        )
+        os.set_blocking(self.trigger.trigger, False)
+        self._main_thread = threading.get_ident()
+        if self._epoll:
+            for each in self._map:
+                self._epoll.register(each, select.EPOLLIN)
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop_at is not None
+
+    def stop(self, *_signal: object) -> None:
+        """Finish what has been received, then have ``run`` return. Safe in a signal handler."""
+        if self._stop_at is None:
+            self._stop_at = time.monotonic() + GRACEFUL_SECONDS
+            self._wake()
+
+    def run(self) -> None:
+        """Serve until ``stop``, on the calling thread."""
+        while not self._finished():
+            self._wait()
+            now = time.monotonic()
+            if now - self._swept_at >= SWEEP_SECONDS:
+                self._swept_at = now
+                self._sweep(now)
+        self.task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(self._map)
+
+    def _finished(self) -> bool:
+        if self._stop_at is None:
+            return False
+        if self.accepting:
+            while self._accept_one():  # they connected before the signal
+                pass
+            self.accepting = False
+            self.del_channel()
+            self.socket.close()
+        with self._idle_lock:
+            idle = list(self._idle)
+        for connection in idle:
+            connection.handle_read()  # a request may have arrived just now; else it closes
+        return not self.active_channels or time.monotonic() > self._stop_at
+
+    def _wait(self) -> None:
+        """Until something happens, at most until the next sweep; then deal with it."""
+        if self._epoll is None:
+            wasyncore.poll2(0 if self._inline else SWEEP_SECONDS, self._map)
+            self._serve_inline()
+            return
+        at_once = self._inline or self._pause.under_way
+        events = self._epoll.poll(0 if at_once else SWEEP_SECONDS)
+        if len(events) + len(self._inline) > _BURST:
+            self._pause.begin()
+        else:
+            self._pause.end()
+        for descriptor, flags in events:
+            found = self._map.get(descriptor)
+            if found is not None:
+                wasyncore.readwrite(found, flags)
+                if isinstance(found, Connection):
+                    self.watch(found)
+            self._pause.check()
+        self._serve_inline()
+
+    def _serve_inline(self) -> None:
+        """Serve requests that need no worker, for a moment; then other connections have a turn."""
+        until = time.monotonic() + _INLINE_SECONDS
+        for _ in range(len(self._inline)):
+            self._guarded(self._inline.popleft(), Connection.service)
+            if time.monotonic() > until:
+                return
+
+    def _guarded(self, connection: Connection, act: Callable[[Connection], None]) -> None:
+        """An unexpected error ends one connection, not the server."""
+        try:
+            act(connection)
+        except Exception as error:  # noqa: BLE001 - whatever it is, others must be served
+            logs.exception("Unexpected error of a connection", error)
+            connection.handle_close()
+
+    def yield_to_main_thread(self) -> None:
+        """Let the main thread deal with a burst; worker threads call it before each request."""
+        next(self._served)
+        self._pause.wait()
+
+    def watch(self, connection: Connection) -> None:
+        """Have the main thread look at the connection when it can go on; from any thread."""
+        with self._idle_lock:
+            if connection.idle and connection.connected:
+                self._idle.setdefault(connection, time.monotonic())
+        descriptor = connection._fileno  # noqa: SLF001 - wasyncore keeps it there
+        if self._epoll is None or descriptor is None:
+            return
+        wanted = select.EPOLLIN if connection.readable() else 0
+        if connection.writable():
+            wanted |= select.EPOLLOUT
+        if wanted:
+            with suppress(OSError, ValueError):  # it has been closed just now
+                self._epoll.modify(descriptor, wanted | select.EPOLLONESHOT)
+
+    def forget_idle(self, connection: Connection) -> None:
+        """It has sent something, or has closed: it is not idle."""
+        with self._idle_lock:
+            self._idle.pop(connection, None)
+
+    def idle_since(self, connection: Connection, now: float) -> float:
+        return self._idle.get(connection, now)
+
+    def pull_trigger(self) -> None:
+        """Waitress asks for the main thread; with epoll ``watch`` is enough."""
+        if self._epoll is None:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Wake the main thread. A full pipe has woken it already."""
+        with suppress(BlockingIOError):
+            self.trigger.pull_trigger()
+
+    def add_task(self, connection: Connection) -> None:
+        """Waitress has a request to serve, from the main thread or from a worker."""
+        if connection.total_outbufs_len:
+            connection.waits_to_send = True
+            return
+        request = connection.requests[0]
+        if not request.error and not request.is_probe:
+            if self.task_dispatcher.add_task(connection):
+                return
+            request.error = OverloadedError()
+        self._inline.append(connection)
+        if threading.get_ident() != self._main_thread:
+            self._wake()
+
+    def count_refusal(self, reason: HTTPStatus | str) -> None:
+        """Count it; one log line a second reports all."""
+        with self._refusals_lock:
+            self._refusals[str(getattr(reason, "value", reason))] += 1
+
+    def readable(self) -> bool:
+        return bool(self.accepting and self._accepts)
+
+    def handle_accept(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            if not self._accept_one():
+                return
+
+    def _accept_one(self) -> bool:
+        """False if no client waits, or none can be accepted now."""
+        try:
+            found = self.accept()
+            if found is None:
+                return False
+            sock, address = found
+            self.set_socket_options(sock)
+        except OSError as error:
+            if error.errno in _OUT_OF_DESCRIPTORS and not self._make_room():
+                self._pause_accepting()
+            return False
+        self._admit(sock, address)
+        return True
+
+    def _admit(self, sock: socket.socket, address: Any) -> None:  # noqa: ANN401 - of the family
+        if len(self.active_channels) >= self._max_connections and not self._make_room():
+            self.count_refusal("connection")
+            sock.close()
+            return
+        connection = self.channel_class(self, sock, self.fix_addr(address), self.adj, map=self._map)
+        with self._idle_lock:
+            self._idle[connection] = time.monotonic()
+        if self._epoll:
+            self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLONESHOT)
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been idle longest, else one that waits for its client."""
+        while longest := self._longest_idle():
+            if longest.idle and longest.connected:
+                longest.handle_close()
+                return True
+        return self._close_slowest(list(self.active_channels.values()))
+
+    def _longest_idle(self) -> Connection | None:
+        with self._idle_lock:
+            longest = next(iter(self._idle), None)
+            if longest is not None:
+                del self._idle[longest]
+        return longest
+
+    def _close_slowest(self, connections: list[Connection]) -> bool:
+        """Close the one that has waited longest for its client, if one does."""
+        since = {each: each.waits_for_client_since for each in connections}
+        waiting = {each: began for each, began in since.items() if began is not None}
+        if not waiting:
+            return False
+        min(waiting, key=waiting.__getitem__).handle_close()
+        return True
+
+    def _pause_accepting(self) -> None:
+        """Out of descriptors, and none to free: look again at the next sweep."""
+        self._accepts = False
+        if self._epoll:
+            self._epoll.modify(self._fileno, 0)
+
+    def _sweep(self, now: float) -> None:
+        for connection in list(self.active_channels.values()):
+            self._guarded(connection, lambda each: each.enforce(self._limits, now))
+            if connection.connected:
+                self.watch(connection)
+        self._bound_unsent()
+        for connection in self.task_dispatcher.overdue():
+            connection.requests[0].error = OverloadedError()
+            self._guarded(connection, Connection.service)
+        if not self._accepts and self.accepting:
+            self._accepts = True
+            if self._epoll:
+                self._epoll.modify(self._fileno, select.EPOLLIN)
+        if now - self._reported_at >= 1:
+            self._reported_at = now
+            self._report()
+
+    def _bound_unsent(self) -> None:
+        """Close the slowest readers while their unread responses take too much memory."""
+        sending = [each for each in self.active_channels.values() if each.total_outbufs_len]
+        while sum(each.total_outbufs_len for each in sending) > MAX_UNSENT:
+            if not self._close_slowest(sending):
+                return
+            self.count_refusal("not read")
+            sending = [each for each in sending if each.connected]
+
+    def _report(self) -> None:
+        with self._refusals_lock:
+            counted, self._refusals = self._refusals, Counter()
+        served = next(self._served) - self._served_before
+        self._served_before += served + 1
+        shed = counted[str(HTTPStatus.SERVICE_UNAVAILABLE.value)]
+        self.retry_after = min(MAX_RETRY_AFTER, 1 + shed // max(served, 1))
+        if counted:
+            logs.event("Refused by the server", severity=logging.WARNING, requests=dict(counted))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; clients may connect before the app is loaded."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # connections inherit it
+    sock.bind((host.strip("[]"), port))
+    sock.listen(BACKLOG)
+    return sock
+
+
+def serve(app: Any, sock: socket.socket, threads: int, limits: Limits) -> None:  # noqa: ANN401 - WSGI
+    """Serve the WSGI app until SIGTERM or SIGINT; call it on the process's main thread."""
+    server = Server(sock, threads, limits)
+    server.application = app
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.stop)
+    server.run()
+
+
+def _bounded_by_descriptors(wanted: int) -> int:
+    """As many connections as the process may have descriptors for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    return max(1, min(wanted, soft - min(_RESERVED_DESCRIPTORS, soft // 2)))

@@ -1,0 +1,58 @@
+"""From a function's ``main.py`` to a serving process."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import logging.config
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from functions_common.http_server import server
+from functions_common.observability import logs
+from functions_common.runtime.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from functions_common.runtime.startup_timing import Start
+
+
+def serve_function(
+    function: str, source: str, environment: Mapping[str, str], start: Start
+) -> None:
+    """Serve the ``app`` of the ``main.py`` at ``source`` until SIGTERM.
+
+    The socket listens before the app is loaded, so that the first requests of a cold start wait in
+    the kernel instead of being refused. Exits with status 1 if a setting is missing or malformed.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as process 1 it has no default action
+    try:
+        settings = _module(f"{function}_function.settings").Settings.load(environment)
+        logging.config.dictConfig(logs.configuration(settings.firestore.project))
+        listening = server.listen(settings.server.host, settings.server.port)
+        app = load_app(source)
+    except (SettingsError, OSError) as error:
+        logs.fatal(f"Cannot start: {error}")
+        sys.exit(1)
+    gc.freeze()  # modules stay for good, so the collector need not look at them
+    gc.enable()
+    start.loaded(function, settings.server.instance.revision)
+    limits = settings.server.limits(settings.request_deadline_seconds)
+    server.serve(app, listening, settings.server.concurrency, limits)
+
+
+def load_app(source: str) -> Any:  # noqa: ANN401 - a WSGI app
+    """The ``app`` of a ``main.py``, imported as the module ``main``."""
+    spec = importlib.util.spec_from_file_location("main", source)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(source)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["main"] = module
+    spec.loader.exec_module(module)
+    return module.app
+
+
+def _module(name: str) -> Any:  # noqa: ANN401 - of the function
+    return importlib.import_module(name)

@@ -1,0 +1,49 @@
+"""Prewarming: order sends inventory a request as the first thing that its process does.
+
+Both functions are often scaled to zero. With this request inventory's cold start overlaps with
+order's instead of following it. Nothing heavy is imported here, and nothing waits for the thread:
+a name look-up that hangs does not delay the start.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from functions_common.http import deadline_socket
+
+DEADLINE_SECONDS = 10.0
+"""For look-up, connect and sending."""
+
+_calls: list[deadline_socket.DeadlineSocket] = []
+"""Kept open: Knative starts no pod for a client that has hung up."""
+
+
+def wake(url: str) -> threading.Thread | None:
+    """Send a request to the health address behind the URL, in a thread; None if it cannot be sent.
+
+    Only over plain HTTP. The settings report a malformed URL later. The URL is split by hand, since
+    ``urllib.parse`` takes longer to import than everything else here.
+    """
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("/")[0]
+    host, _, port = authority.partition(":")
+    if scheme != "http" or not host or not (port or "80").isdecimal():
+        return None
+    thread = threading.Thread(
+        target=_send, args=(host, int(port or 80), authority), name="prewarm", daemon=True
+    )
+    thread.start()
+    return thread
+
+
+def _send(host: str, port: int, authority: str) -> None:
+    request = f"GET /health HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
+    expires_at = time.monotonic() + DEADLINE_SECONDS
+    try:
+        call = deadline_socket.connect(host, port, expires_at)
+        call.arm(expires_at, 0)
+        call.sendall(request.encode())
+    except (OSError, ValueError, OverflowError):
+        return
+    _calls.append(call)

@@ -1,0 +1,274 @@
+"""Settings: environment variables, typed, and checked once, when the server starts."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from functions_common.http_server.connection import Limits
+
+# What a Google Cloud project or a Firestore database may be called, kept wide for emulators.
+_RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}|\(default\)")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,256}")
+_TOKEN_HASH = re.compile(r"[0-9a-f]{64}")
+_EMPTY_HASHES = (
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b",
+)
+"""SHA-256 of nothing, and of an empty line: a variable was empty when they were made."""
+_ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9A-Fa-f:]+\]")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_CLAIM = re.compile(r"[!-~]{1,128}")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
+
+
+_HASHES = (
+    'the SHA-256 of each token, 64 hexadecimal digits (printf %s "$TOKEN" | sha256sum), separated'
+    " by commas"
+)
+
+
+class SettingsError(Exception):
+    """A setting is missing or malformed. The message names it."""
+
+
+class Environment:
+    """Reads variables; an empty one counts as not set. Remembers the names that were asked for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.names: set[str] = set()
+
+    def optional(self, name: str) -> str | None:
+        self.names.add(name)
+        return self._variables.get(name, "").strip() or None
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self.optional(name) or default
+        if value is None:
+            raise SettingsError(f"{name} is not set")
+        return value
+
+    def matching(self, name: str, pattern: re.Pattern[str], default: str | None = None) -> str:
+        value = self.text(name, default)
+        if not pattern.fullmatch(value):
+            raise SettingsError(f"{name} is {value!r}: it must match {pattern.pattern}")
+        return value
+
+    def resource_name(self, name: str, default: str | None = None) -> str:
+        return self.matching(name, _RESOURCE_NAME, default)
+
+    def host_and_port(self, name: str) -> str | None:
+        return self.matching(name, _HOST_AND_PORT) if self.optional(name) else None
+
+    def integer(self, name: str, default: int, *, least: int, most: int) -> int:
+        value = self.text(name, str(default))
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+            raise SettingsError(f"{name} is {value!r}: not a whole number from {least} to {most}")
+        return int(value)
+
+    def currency(self) -> str:
+        return self.matching("CURRENCY", _CURRENCY, "USD")
+
+    def tokens(self, name: str) -> tuple[str, ...]:
+        """Bearer tokens, separated by commas. What they are is never told."""
+        tokens = tuple(token.strip() for token in self.text(name).split(","))
+        if not all(map(_TOKEN.fullmatch, tokens)):
+            raise SettingsError(
+                f"{name} is malformed: it must be tokens of 16 to 256 characters of"
+                " A-Z a-z 0-9 . _ ~ + / = -, separated by commas"
+            )
+        return tokens
+
+    def token_hashes(self, name: str) -> tuple[str, ...]:
+        """SHA-256 digests of bearer tokens, in hex, separated by commas. Never part of an error."""
+        text = self.optional(name)
+        if text is None:
+            raise SettingsError(f"{name} is not set: it must be {_HASHES}")
+        hashes = tuple(each.strip().lower() for each in text.split(","))
+        if not all(map(_TOKEN_HASH.fullmatch, hashes)):
+            raise SettingsError(f"{name} is malformed: it must be {_HASHES}")
+        if not set(hashes).isdisjoint(_EMPTY_HASHES):
+            raise SettingsError(f"{name} holds the SHA-256 of an empty token")
+        return hashes
+
+    def http_url(self, name: str) -> str:
+        """The address of a service, without a trailing slash."""
+        return self._http_url(name, self.text(name))
+
+    def optional_http_url(self, name: str) -> str | None:
+        value = self.optional(name)
+        return None if value is None else self._http_url(name, value)
+
+    def private_url(self, name: str) -> str:
+        """An address whose answers are trusted: https, or inside this machine or cluster."""
+        value = self.text(name)
+        try:
+            parts = urlsplit(value)
+            scheme, host = parts.scheme, (parts.port != 0 and parts.hostname) or ""
+        except ValueError:
+            scheme = host = ""
+        inside = host in _LOOPBACK or host.endswith(".svc.cluster.local")
+        if not host or not (scheme == "https" or (scheme == "http" and inside)):
+            raise SettingsError(f"{name} is {value!r}: not an https URL")
+        return value
+
+    def _http_url(self, name: str, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or parts.query or parts.fragment:
+            raise SettingsError(f"{name} is {value!r}: not an http(s) URL of a service")
+        return value.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class FirestoreSettings:
+    project: str
+    database: str
+    emulator_host: str | None
+    """host:port. The client library reads the variable by itself; here it is only checked."""
+
+    @classmethod
+    def load(cls, env: Environment) -> FirestoreSettings:
+        return cls(
+            project=env.resource_name("GOOGLE_CLOUD_PROJECT"),
+            database=env.resource_name("FIRESTORE_DATABASE", "(default)"),
+            emulator_host=env.host_and_port("FIRESTORE_EMULATOR_HOST"),
+        )
+
+
+_ISSUER = ("AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL", "AUTH_KEYS_FILE", "AUTH_CUSTOMER_CLAIM")
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """Who gives out the tokens that customers show."""
+
+    issuer: str
+    """Letter by letter what tokens say in ``iss``."""
+    audience: str
+    jwks_url: str
+    keys_file: str
+    """In place of the URL; one of the two is empty."""
+    claim: str
+    """Which of a token's claims says whose it is."""
+
+    @classmethod
+    def load(cls, env: Environment) -> IssuerSettings | None:
+        """None in the mode ``open``. There is no default, so that nobody is in it by accident."""
+        mode, given = env.optional("AUTH_MODE"), {name: env.optional(name) for name in _ISSUER}
+        if mode == "open":
+            if superfluous := [name for name, value in given.items() if value]:
+                raise SettingsError(f"AUTH_MODE is open, which has no use for {superfluous[0]}")
+            return None
+        if mode != "required":
+            said = f"is {mode!r}" if mode else "is not set"
+            raise SettingsError(
+                f"AUTH_MODE {said}: it must be required (customers show tokens) or open"
+                " (whoever calls may be any customer)"
+            )
+        return cls._required(env, given)
+
+    @classmethod
+    def _required(cls, env: Environment, given: dict[str, str | None]) -> IssuerSettings:
+        url, file = given["AUTH_JWKS_URL"], given["AUTH_KEYS_FILE"]
+        missing = [name for name in ("AUTH_ISSUER", "AUTH_AUDIENCE") if not given[name]]
+        if not url and not file:
+            missing.append("AUTH_JWKS_URL (or AUTH_KEYS_FILE)")
+        if missing:
+            raise SettingsError(f"AUTH_MODE is required: set {', '.join(missing)}")
+        if url and file:
+            raise SettingsError("AUTH_KEYS_FILE is set beside AUTH_JWKS_URL: only one can be")
+        return cls(
+            env.text("AUTH_ISSUER"),
+            env.text("AUTH_AUDIENCE"),
+            env.private_url("AUTH_JWKS_URL") if url else "",
+            file or "",
+            env.matching("AUTH_CUSTOMER_CLAIM", _CLAIM, "sub"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Who answers: in every log line of a request, in its headers, in every metric."""
+
+    revision: str | None = None
+    """Of the Knative Service; None elsewhere."""
+    pod: str = "local"
+
+    @classmethod
+    def load(cls, env: Environment) -> Instance:
+        revision = env.matching("K_REVISION", _NAME) if env.optional("K_REVISION") else None
+        host = env.matching("HOSTNAME", _NAME, socket.gethostname())
+        return cls(revision, host if revision else f"{host}-{os.getpid()}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    host: str
+    port: int
+    concurrency: int
+    """Requests served at once: the server's threads, and Knative's containerConcurrency."""
+    header_timeout_seconds: int = 10
+    send_timeout_seconds: int = 30
+    keep_alive_seconds: int = 100
+    """Above the 90 s for which Knative's queue-proxy reuses an idle connection."""
+    max_connections: int = 4000
+    max_queued: int = 256
+    """Requests that wait for a thread; further ones get 503 at once."""
+    instance: Instance = Instance()
+    telemetry: bool = False
+    """Whether OpenTelemetry is wanted; its SDK reads where to and all else by itself."""
+
+    @classmethod
+    def load(cls, env: Environment) -> ServerSettings:
+        return cls(
+            host=env.matching("HOST", _ADDRESS, "0.0.0.0"),
+            port=env.integer("PORT", 8080, least=1, most=65535),
+            concurrency=env.integer("CONCURRENCY", 64, least=1, most=1000),
+            header_timeout_seconds=env.integer("HEADER_TIMEOUT_SECONDS", 10, least=1, most=60),
+            send_timeout_seconds=env.integer("SEND_TIMEOUT_SECONDS", 30, least=1, most=300),
+            keep_alive_seconds=env.integer("KEEP_ALIVE_SECONDS", 100, least=1, most=3600),
+            max_connections=env.integer("MAX_CONNECTIONS", 4000, least=1, most=100_000),
+            max_queued=env.integer("MAX_QUEUED", 256, least=1, most=10_000),
+            instance=Instance.load(env),
+            telemetry=telemetry(env),
+        )
+
+    def limits(self, request_deadline_seconds: int) -> Limits:
+        """For the server; a request has its deadline also for arriving."""
+        from functions_common.http_server.connection import Limits  # noqa: PLC0415 - the commands serve nothing
+
+        return Limits(
+            header_seconds=self.header_timeout_seconds,
+            request_seconds=request_deadline_seconds,
+            send_seconds=self.send_timeout_seconds,
+            keep_alive_seconds=self.keep_alive_seconds,
+            connections=self.max_connections,
+            queued=self.max_queued,
+        )
+
+
+def telemetry(env: Environment) -> bool:
+    """Whether OpenTelemetry is wanted. If not, nothing of it is imported."""
+    if env.optional_http_url("OTEL_EXPORTER_OTLP_ENDPOINT") is None:
+        return False
+    if importlib.util.find_spec("opentelemetry.sdk") is None:
+        raise SettingsError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and functions/requirements-otel.txt is not"
+            " installed: build the image with --build-arg TELEMETRY=otel"
+        )
+    return True

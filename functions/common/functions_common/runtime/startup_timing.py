@@ -1,0 +1,56 @@
+"""Where the time of a start goes: one log line when the process can serve.
+
+Only the cluster knows what happened before the process began (scheduling, the sandbox, the image).
+The kernel knows when the process began, so the two accounts can be joined there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+
+from functions_common.observability import logs
+from functions_common.observability.activity import NANOSECONDS_A_MILLISECOND
+
+_STARTTIME = 19
+"""The field's place behind the command's name, which alone may hold spaces; see proc(5)."""
+
+
+def process_age() -> float | None:
+    """Seconds since the kernel started this process, to 10 ms; None where no /proc tells."""
+    try:
+        with open("/proc/self/stat", "rb") as stat:  # noqa: PTH123 - pathlib is not free
+            fields = stat.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    ticks = int(fields[_STARTTIME])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+class Start:
+    """Made as early as the process can; ``loaded`` logs what the start was spent on."""
+
+    def __init__(self) -> None:
+        age = process_age()
+        now = time.monotonic_ns()
+        self._began = now if age is None else now - int(age * 1e9)
+        self._running = now
+
+    def loaded(self, function: str, revision: str | None) -> None:
+        """The process can serve: log milliseconds until Python ran our code, and of imports."""
+        now = time.monotonic_ns()
+        spent = {
+            "total": now - self._began,
+            "process": self._running - self._began,
+            "imports": now - self._running,
+        }
+        ms = {name: round(each / NANOSECONDS_A_MILLISECOND, 1) for name, each in spent.items()}
+        began = datetime.fromtimestamp(time.time() - ms["total"] / 1000, UTC)
+        logs.event(
+            "Started",
+            function=function,
+            revision=revision,
+            process_started_at=began.isoformat(),
+            ms=ms,
+        )

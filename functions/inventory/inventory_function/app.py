@@ -1,0 +1,276 @@
+"""inventory over HTTP: parse, call one use case, map the answer."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Response, request
+from msgspec import UNSET
+from werkzeug.exceptions import NotFound
+
+from functions_common.firestore.client import Connection
+from functions_common.http import app, paging, parsing, problems
+from functions_common.http.auth.callers import Callers
+from functions_common.http.parsing import Checks
+from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
+from functions_common.ids import timestamp
+from functions_common.observability import activity, logs
+from functions_common.runtime import turns
+from inventory_function import domain, schemas
+from inventory_function.domain import OPERATOR, ORDER, Adjustment
+from inventory_function.group_commit import TooManyWaitingError
+from inventory_function.routes import API, TOO_MANY_WAITING
+from inventory_function.service import Inventory
+from inventory_function.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from flask import Flask
+
+    from inventory_function.domain import RecordedReservation
+    from inventory_function.settings import Settings
+    from inventory_function.transactions import Outcome
+
+
+def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
+    """The composition root; tests pass an inventory on a store of their own."""
+    if inventory is None:
+        connection = Connection(settings.firestore)
+        connection.prepare()
+        inventory = Inventory(
+            Store(connection, turns.of_server(settings.server.concurrency)),
+            settings.currency,
+            settings.request_deadline_seconds,
+            settings.max_waiting,
+        )
+    callers = Callers(
+        {ORDER: settings.order_token_hashes, OPERATOR: settings.operator_token_hashes}
+    )
+    views = _Views(inventory)
+    api = replace(API, currency=settings.currency)
+    return app.create_app(api, views, callers, PROBLEMS, settings.server)
+
+
+MOST_NOTED = 10
+"""Of the ids in one request: a log line is for reading."""
+
+
+class _Views:
+    """What answers to the operations of ``api``, each under its name."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+
+    def list_products(self) -> Response:
+        args = request.args
+        limit = paging.limit(args)
+        after = paging.decode_cursor(args, paging.place_of_id)
+        found = self._inventory.products(after, limit + 1)
+        page, cursor = paging.cut(found, limit, lambda product: [product.product_id])
+        return app.answer(schemas.ProductsAnswer([*map(self._shown, page)], cursor))
+
+    def show_product(self, product_id: str) -> Response:
+        return app.answer(self._shown(self._inventory.product(_named(product_id))))
+
+    def put_product(self, product_id: str) -> Response:
+        _check_id(product_id, "product_id")
+        body = parsing.body(request, schemas.ProductBody)
+        name, price = body.checked(self._inventory.currency)
+        product, new = self._inventory.put_product(product_id, name, price, active=body.active)
+        return app.answer(self._shown(product), _created_if(new))
+
+    def _shown(self, product: domain.Product) -> schemas.ProductAnswer:
+        return schemas.ProductAnswer.of(product, self._inventory.currency)
+
+    def show_availability(self, product_id: str) -> Response:
+        args = request.args
+        quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
+        product = self._inventory.product(_named(product_id))
+        available = product.on_sale(self._inventory.currency) and product.fits(quantity)
+        return app.answer(
+            schemas.AvailabilityAnswer(product.product_id, quantity, available, product.available)
+        )
+
+    def list_adjustments(self, product_id: str) -> Response:
+        args = request.args
+        limit = paging.limit(args)
+        after = paging.decode_cursor(args, paging.place_in_time)
+        found = self._inventory.adjustments(_named(product_id), after, limit + 1)
+        page, cursor = paging.cut(
+            found, limit, lambda made: [timestamp(made.created_at), made.adjustment_id]
+        )
+        return app.answer(
+            schemas.AdjustmentsAnswer([*map(schemas.AdjustmentAnswer.of, page)], cursor)
+        )
+
+    def show_ledger(self, product_id: str) -> Response:
+        args = request.args
+        limit = paging.limit(args)
+        after = paging.decode_cursor(args, _ledger_place)
+        found = self._inventory.ledger(_named(product_id), after, limit + 1)
+        page, cursor = paging.cut(found, limit, _place_in_ledger)
+        movements = (each for one in page for each in one.movements(product_id))
+        return app.answer(
+            schemas.LedgerAnswer([*map(schemas.MovementAnswer.of, movements)], cursor)
+        )
+
+    def adjust_product(self, product_id: str) -> Response:
+        key = _required_idempotency_key()
+        body = parsing.body(request, schemas.AdjustmentBody)
+        adjustment, new = self._inventory.adjust(
+            _named(product_id),
+            key,
+            body.checked(),
+            body.reason,
+            body.reference,
+            body.actor or domain.OPERATOR,
+        )
+        headers = {} if new else {"Idempotent-Replayed": "true"}
+        return app.answer(schemas.AdjustmentAnswer.of(adjustment), HTTPStatus.CREATED, headers)
+
+    def put_reservation(self, reservation_id: str) -> Response:
+        _check_id(reservation_id, "reservation_id")
+        activity.note(reservation_id=reservation_id)
+        lines = parsing.body(request, schemas.ReservationBody).checked()
+        reservation, new = self._inventory.reserve(reservation_id, lines)
+        return app.answer(schemas.ReservationAnswer.of(reservation), _created_if(new))
+
+    def reserve(self) -> Response:
+        wanted = parsing.body(request, schemas.ReserveBody).checked()
+        ids = [reservation_id for reservation_id, _ in wanted]
+        activity.note(reservations=len(ids), reservation_ids=ids[:MOST_NOTED])
+        outcomes = self._inventory.reserve_all(wanted)
+        return app.answer(schemas.ReserveAnswers([*map(_answered, ids, outcomes)]))
+
+    def show_reservation(self, reservation_id: str) -> Response:
+        found = self._inventory.reservation(_named(reservation_id))
+        if found is None:
+            raise NotFound
+        return app.answer(schemas.ReservationAnswer.of(found))
+
+    def confirm(self) -> Response:
+        ids = parsing.body(request, schemas.ConfirmBody).checked()
+        return _settled(ids, self._inventory.confirm(ids))
+
+    def release(self) -> Response:
+        ids = parsing.body(request, schemas.IdsBody).checked()
+        return _settled(ids, self._inventory.release(ids))
+
+    def consume(self) -> Response:
+        ids = parsing.body(request, schemas.IdsBody).checked()
+        return _settled(ids, self._inventory.consume(ids))
+
+
+def _place_in_ledger(entry: Adjustment | RecordedReservation) -> list[str]:
+    if isinstance(entry, Adjustment):
+        return [timestamp(entry.created_at), entry.adjustment_id]
+    return [entry.reservation.reservation_id]
+
+
+def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
+    return paging.place_of_id(parts) if len(parts) == 1 else paging.place_in_time(parts)
+
+
+def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
+    """Each reservation afterwards, and a problem for each that was left as it was.
+
+    If the request names one reservation only, its problem is the response.
+    """
+    activity.note(reservation_ids=ids[:MOST_NOTED])
+    outcomes = dict(zip(ids, results, strict=True))
+    failed = {each: outcome.refusal for each, outcome in outcomes.items() if outcome.refusal}
+    for reservation_id, error in failed.items():
+        reason = f"{type(error).__name__}: {error}"[:300]
+        logs.event(
+            "Reservation left as it was",
+            severity=logging.WARNING,
+            reservation_id=reservation_id,
+            reason=reason,
+        )
+    if len(ids) == 1 and failed:
+        raise failed[ids[0]]
+    settled = [outcome.answer for outcome in outcomes.values() if outcome.answer is not None]
+    problems = [
+        schemas.NotSettled(
+            reservation_id, schemas.ProblemAnswer(**app.problem_body(error, PROBLEMS))
+        )
+        for reservation_id, error in failed.items()
+    ]
+    reservations = [*map(schemas.ReservationAnswer.of, settled)]
+    return app.answer(schemas.ReservationsAnswer(reservations, problems or UNSET))
+
+
+def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReserveAnswer:
+    if outcome.refusal is None:
+        reservation, new = outcome.answer
+        return schemas.ReserveAnswer(
+            reservation_id=reservation_id,
+            status=_created_if(new).value,
+            reservation=schemas.ReservationAnswer.of(reservation),
+        )
+    body = app.problem_body(outcome.refusal, PROBLEMS)
+    return schemas.ReserveAnswer(
+        reservation_id=reservation_id, status=body["status"], problem=schemas.ProblemAnswer(**body)
+    )
+
+
+def _named(identifier: str) -> str:
+    """An id in an address; what cannot be one names nothing."""
+    if not parsing.is_id(identifier):
+        raise NotFound
+    return identifier
+
+
+def _check_id(identifier: str, parameter: str) -> None:
+    """An id in an address where something is to be created under it."""
+    checks = Checks()
+    checks.identifier(identifier, parameter=parameter)
+    checks.done()
+
+
+def _created_if(new: bool) -> HTTPStatus:  # noqa: FBT001
+    return HTTPStatus.CREATED if new else HTTPStatus.OK
+
+
+def _required_idempotency_key() -> str:
+    key = parsing.idempotency_key(request)
+    if key is None:
+        detail = "Idempotency-Key: is required here, so that a retry does not adjust twice"
+        raise MalformedRequestError(InvalidField(detail, header="Idempotency-Key"))
+    return key
+
+
+def _insufficient_stock(error: domain.InsufficientStockError) -> Problem:
+    lines = [
+        schemas.ShortLine(line.product_id, line.requested, line.available) for line in error.lines
+    ]
+    return Problem(HTTPStatus.CONFLICT, str(error), "insufficient-stock", {"lines": lines})
+
+
+def _unknown_products(error: domain.UnknownProductsError) -> Problem:
+    extensions = {"product_ids": list(error.product_ids)}
+    return Problem(HTTPStatus.NOT_FOUND, str(error), "unknown-product", extensions)
+
+
+def _too_many_waiting(error: TooManyWaitingError) -> Problem:
+    return replace(problems.unavailable(str(error)), kind=TOO_MANY_WAITING.kind)
+
+
+PROBLEMS: app.ProblemTable = {
+    TooManyWaitingError: _too_many_waiting,
+    domain.UnknownProductsError: _unknown_products,
+    domain.InsufficientStockError: _insufficient_stock,
+    domain.NegativeStockError: app.problem(HTTPStatus.CONFLICT, "insufficient-stock"),
+    domain.ReservationReleasedError: app.problem(HTTPStatus.GONE, "reservation-released"),
+    domain.ReservationMismatchError: app.problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "reservation-mismatch"
+    ),
+    domain.IdempotencyKeyReusedError: app.problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
+    ),
+}

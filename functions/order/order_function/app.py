@@ -1,0 +1,280 @@
+"""order over HTTP: parse, call one use case, map the answer."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Response, request
+from msgspec import UNSET
+from werkzeug.exceptions import NotFound
+
+from functions_common.firestore.client import Connection
+from functions_common.http import app, paging, parsing, problems
+from functions_common.http.auth import callers
+from functions_common.http.auth.callers import Callers, Issued
+from functions_common.http.parsing import Checks
+from functions_common.http.problems import Problem
+from functions_common.ids import timestamp
+from functions_common.observability import activity, logs
+from functions_common.runtime import turns
+from order_function import domain, schemas
+from order_function.domain import Attempt, OrderNotFoundError, Status
+from order_function.inventory.client import InventoryClient
+from order_function.ports import CatalogueBusyError, InventoryUnavailableError
+from order_function.routes import (
+    API,
+    CUSTOMER,
+    LOOKUP_FINAL_SECONDS,
+    OPERATOR,
+    ORDER_OUTCOME_UNKNOWN,
+    ORDER_OUTCOME_UNKNOWN_WITHOUT_KEY,
+    RESPOND_ASYNC,
+)
+from order_function.service import (
+    UNAVAILABLE,
+    OrderOutcomeUnknownError,
+    Orders,
+    UnresolvedError,
+)
+from order_function.store import Store
+from order_function.web_ui.page import Page, PageNotWantedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from flask import Flask
+
+    from functions_common.http.auth.callers import Issuer
+    from functions_common.runtime.settings import IssuerSettings
+    from order_function.domain import Order
+    from order_function.service import Placed
+    from order_function.settings import Settings
+
+REPLAYED = {"Idempotent-Replayed": "true"}
+
+
+def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
+    """The composition root; tests pass orders on a store and an inventory of their own."""
+    if orders is None:
+        connection = Connection(settings.firestore)
+        connection.prepare()
+        concurrency = settings.server.concurrency
+        orders = Orders(
+            Store(connection, turns.of_server(concurrency)),
+            InventoryClient(
+                settings.inventory_service_url,
+                settings.token,
+                settings.server.concurrency,
+                settings.currency,
+            ),
+            settings.request_deadline_seconds,
+            turns.of_calls(concurrency),
+        )
+    callers = Callers(
+        {OPERATOR: settings.operator_token_hashes}, Issued(CUSTOMER, _issuer(settings.issuer))
+    )
+    views = _Views(orders, settings.currency)
+    api = replace(API, currency=settings.currency)
+    return app.create_app(api, views, callers, PROBLEMS, settings.server)
+
+
+def _issuer(settings: IssuerSettings | None) -> Issuer | None:
+    """Of customers' tokens; None where whoever calls may be any customer."""
+    if settings is None:
+        logs.event(
+            "AUTH_MODE is open: whoever reaches this may order, see and cancel as any customer",
+            severity=logging.WARNING,
+        )
+        return None
+    from functions_common.http.auth import jwt  # noqa: PLC0415 - cryptography is not free
+
+    return jwt.of(settings)
+
+
+class _Views:
+    """What answers to the operations of ``api``, each under its name."""
+
+    def __init__(self, orders: Orders, currency: str) -> None:
+        self._orders = orders
+        self._currency = currency
+        self._page = Page()
+
+    def place_order(self) -> Response:
+        key = parsing.idempotency_key(request)
+        body = parsing.body(request, schemas.OrderBody)
+        customer_id, lines, expected_total = body.checked(self._currency, callers.subject())
+        attempt = Attempt.begin(customer_id, lines, key, expected_total)
+        activity.note(order_id=attempt.order_id)
+        with _naming_the_order(attempt):
+            return _placed(self._orders.place(attempt, respond_async=_prefers_async()))
+
+    def list_orders(self) -> Response:
+        args = request.args
+        shown = callers.subject()
+        named = args.get("customer_id", UNSET)
+        customer_id = schemas.named_customer(named, shown, parameter="customer_id")
+        checks = Checks()
+        schemas.check_customer(checks, customer_id, shown, parameter="customer_id")
+        status = _status(args, checks)
+        checks.done()
+        limit = paging.limit(args)
+        after = paging.decode_cursor(args, paging.place_in_time)
+        found = self._orders.of_customer(customer_id, status, after, limit + 1)
+        page, cursor = paging.cut(
+            found, limit, lambda order: [timestamp(order.created_at), order.order_id]
+        )
+        return app.answer(schemas.OrdersAnswer([*map(schemas.OrderAnswer.of, page)], cursor))
+
+    def show_order(self, order_id: str) -> Response:
+        return app.answer(
+            schemas.OrderAnswer.of(self._orders.get(_named(order_id), callers.subject()))
+        )
+
+    def cancel_order(self, order_id: str) -> Response:
+        order = self._orders.cancel(_named(order_id), callers.subject())
+        return _done_if(order, Status.CANCELLED)
+
+    def fulfil_order(self, order_id: str) -> Response:
+        return _done_if(self._orders.fulfil(_named(order_id)), Status.FULFILLED)
+
+    def list_products(self) -> Response:
+        return _passed_on(*self._orders.products(request.args.to_dict()))
+
+    def show_product(self, product_id: str) -> Response:
+        if not parsing.is_id(product_id):
+            raise NotFound
+        return _passed_on(*self._orders.product(product_id))
+
+    def show_page(self) -> Response:
+        return self._page.show_to_people(request)
+
+    def show_page_style(self) -> Response:
+        return self._page.show(request)
+
+    def show_page_script(self) -> Response:
+        return self._page.show(request)
+
+    def show_page_icon(self) -> Response:
+        return self._page.show(request)
+
+
+def _passed_on(status: int, body: bytes) -> Response:
+    """Inventory's own response."""
+    fine = status == HTTPStatus.OK
+    content_type = "application/json" if fine else problems.CONTENT_TYPE
+    return Response(body, status, content_type=content_type)
+
+
+class UnexpectedOutcomeError(OrderOutcomeUnknownError):
+    """An unexpected error came while the order was being placed."""
+
+    def __init__(self, attempt: Attempt, cause: Exception) -> None:
+        super().__init__(attempt)
+        self.cause = cause
+
+
+@contextmanager
+def _naming_the_order(attempt: Attempt) -> Iterator[None]:
+    """Name the order in an unexpected error, because it may have been placed by then."""
+    try:
+        yield
+    except (domain.OrderError, OrderOutcomeUnknownError, *UNAVAILABLE):
+        raise
+    except Exception as error:
+        raise UnexpectedOutcomeError(attempt, error) from error
+
+
+def _placed(placed: Placed) -> Response:
+    headers = {"Location": f"/orders/{placed.order.order_id}"}
+    if placed.replayed:
+        headers |= REPLAYED
+    status = HTTPStatus.CREATED
+    if placed.order.status is Status.PENDING:
+        status = HTTPStatus.ACCEPTED
+        headers["Preference-Applied"] = RESPOND_ASYNC
+    return app.answer(schemas.OrderAnswer.of(placed.order), status, headers)
+
+
+def _prefers_async() -> bool:
+    """``Prefer: respond-async`` (RFC 7240), alone or among others."""
+    preferences = ",".join(request.headers.getlist("Prefer")).lower().split(",")
+    return RESPOND_ASYNC in (each.partition(";")[0].strip() for each in preferences)
+
+
+def _done_if(order: Order, status: Status) -> Response:
+    """202 where the second half is still to come."""
+    done = order.status is status
+    return app.answer(schemas.OrderAnswer.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED)
+
+
+def _named(order_id: str) -> str:
+    if not domain.is_order_id(order_id):
+        raise OrderNotFoundError(order_id[:128])
+    activity.note(order_id=order_id)
+    return order_id
+
+
+def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
+    text = args.get("status")
+    known = [status.value for status in domain.PUBLIC]
+    fine = text is None or text in known
+    checks.require(fine, f"must be one of {', '.join(known)}", parameter="status")
+    return Status(text) if text and fine else None
+
+
+def _rejected(error: domain.OrderRejectedError) -> Problem:
+    extensions = schemas.extensions_answer(error.rejection)
+    if error.order_id is not None:
+        extensions["order_id"] = error.order_id
+    headers = REPLAYED if error.replayed else {}
+    kind, detail = error.rejection.kind, error.rejection.detail
+    return Problem(HTTPStatus.CONFLICT, detail, kind, extensions, headers)
+
+
+def _outcome_unknown(error: OrderOutcomeUnknownError) -> Problem:
+    """503. Without a key there is no Retry-After: clients and proxies repeat what has one."""
+    if error.keyed:
+        detail = f"{error}. Repeat the request with the same Idempotency-Key."
+        unavailable = problems.unavailable(detail, order_id=error.order_id)
+        return replace(unavailable, kind=ORDER_OUTCOME_UNKNOWN.kind)
+    detail = (
+        f"{error}. Before you order again, look at GET /orders/{error.order_id}: 200 means that it"
+        f" was placed; 404 means that it was not, from {LOOKUP_FINAL_SECONDS} seconds after this"
+        " response on."
+    )
+    kind = ORDER_OUTCOME_UNKNOWN_WITHOUT_KEY.kind
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, kind, {"order_id": error.order_id})
+
+
+def _unexpected_outcome(error: UnexpectedOutcomeError) -> Problem:
+    """500, of the same types: for the client the same follows."""
+    logs.exception("Unexpected error", error.cause)
+    return replace(_outcome_unknown(error), status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _page_not_wanted(error: PageNotWantedError) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, str(error), headers={"Vary": "Accept"})
+
+
+PROBLEMS: app.ProblemTable = {
+    PageNotWantedError: _page_not_wanted,
+    domain.OrderNotFoundError: app.problem(HTTPStatus.NOT_FOUND, "unknown-order"),
+    domain.OrderRejectedError: _rejected,
+    domain.NotCancellableError: app.problem(HTTPStatus.CONFLICT, "not-cancellable"),
+    domain.NotFulfillableError: app.problem(HTTPStatus.CONFLICT, "not-fulfillable"),
+    domain.NewerRevisionError: app.problem(HTTPStatus.CONFLICT, "newer-revision"),
+    domain.IdempotencyKeyReusedError: app.problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
+    ),
+    CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),
+    InventoryUnavailableError: lambda _: problems.unavailable(
+        "inventory cannot be reached now. Repeat the request later."
+    ),
+    UnresolvedError: lambda error: problems.unavailable(f"{error}."),
+    OrderOutcomeUnknownError: _outcome_unknown,
+    UnexpectedOutcomeError: _unexpected_outcome,
+}

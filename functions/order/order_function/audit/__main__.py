@@ -1,0 +1,93 @@
+"""``python -m order_function.audit.__main__``: every invariant, on a live database, at one moment.
+
+One JSON line for each finding, and one for the whole. Exit code 1 where something was found, 2
+where the database could not be read. ``--grace 0`` right after a reconcile: then nothing that is
+half done is excused for being young.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging.config
+import os
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from functions_common.firestore.client import Connection
+from functions_common.firestore.errors import StoreError
+from functions_common.ids import timestamp
+from functions_common.observability import logs
+from functions_common.runtime.settings import Environment, FirestoreSettings, SettingsError
+from order_function.audit import invariants
+from order_function.audit.invariants import Books, Finding
+from order_function.audit.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GRACE_SECONDS = 1500
+"""Two rounds of reconcile, and what it leaves alone."""
+
+
+def findings(snapshot: Snapshot, grace: timedelta) -> list[Finding]:
+    books = Books()
+    found = [*invariants.of_orders(snapshot.orders(), snapshot.reservations(), books, grace)]
+    for product_id, delta in snapshot.adjustments():
+        books.adjust(product_id, delta)
+    found += books.compare(snapshot.products())
+    return [*snapshot.damaged, *found]
+
+
+def audit(connection: Connection, grace: timedelta) -> tuple[Snapshot, list[Finding]]:
+    """What breaks an invariant at two moments, one after the other; the last moment looked at."""
+    snapshot = Snapshot(connection)
+    found = findings(snapshot, grace)
+    if not found:
+        return snapshot, []
+    snapshot = Snapshot(connection)
+    again = {(each.invariant, each.subject) for each in findings(snapshot, grace)}
+    return snapshot, [each for each in found if (each.invariant, each.subject) in again]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="audit", description=__doc__)
+    parser.add_argument(
+        "--grace",
+        type=int,
+        default=GRACE_SECONDS,
+        metavar="SECONDS",
+        help="what is half done and younger is no finding (default: %(default)s)",
+    )
+    grace = timedelta(seconds=parser.parse_args(arguments).grace)
+    logging.config.dictConfig(logs.configuration())
+    try:
+        settings = FirestoreSettings.load(Environment(os.environ))
+        snapshot, found = audit(Connection(settings), grace)
+    except SettingsError as error:
+        logs.fatal(f"Cannot start: {error}")
+        return 2
+    except StoreError as error:
+        logs.fatal(f"The database cannot be read: {error}")
+        return 2
+    for each in found:
+        logs.event(
+            "Finding",
+            severity=logging.ERROR,
+            invariant=each.invariant,
+            subject=each.subject,
+            detail=each.detail,
+        )
+    logs.event(
+        "Audited",
+        severity=logging.ERROR if found else logging.INFO,
+        findings=len(found),
+        read_time=timestamp(snapshot.read_time),
+        newer=snapshot.newer,
+        **snapshot.counts,
+    )
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

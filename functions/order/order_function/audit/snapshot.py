@@ -1,0 +1,145 @@
+"""The whole database at one moment, a page at a time: what the audit reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from functions_common.firestore.client import call_options, moment, reading
+from functions_common.firestore.documents import Document
+from functions_common.firestore.errors import DamagedDocumentError
+from functions_common.runtime.deadlines import Deadline
+from order_function.audit.invariants import (
+    KNOWN,
+    AuditedOrder,
+    AuditedProduct,
+    AuditedReservation,
+    Finding,
+    Unusable,
+)
+from order_function.domain import Item, ReservationName
+from order_function.reconcile.backlog import RESERVATIONS
+from order_function.store import COLLECTION, read_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from google.cloud.firestore import DocumentSnapshot
+
+    from functions_common.firestore.client import Connection
+
+PAGE = 300
+PAGE_SECONDS = 60.0
+
+
+class _ReservationFields(msgspec.Struct):
+    currency: str
+    lines: tuple[Item, ...] = ()
+
+
+class _ProductFields(msgspec.Struct):
+    available: int = 0
+    reserved: int = 0
+    shipped: int = 0
+
+
+class _AdjustmentFields(msgspec.Struct):
+    delta: int
+
+
+class Snapshot:
+    """Reads take no locks and hold nobody up. Firestore keeps a moment for an hour."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Of now, by the database's clock."""
+        self._client = connection.client
+        with reading():
+            found = self._client.document("audits", "now").get(**_options())
+        self.read_time = moment(found.read_time)
+        self.counts: dict[str, int] = {}
+        self.damaged: list[Finding] = []
+        """The documents that were read so far and could not be used."""
+        self.newer = 0
+        """Documents with a status that only a newer revision knows: nothing is concluded."""
+
+    def orders(self) -> Iterator[AuditedOrder | Unusable]:
+        for found in self._all(COLLECTION):
+            try:
+                order = read_order(Document.of(found))
+            except DamagedDocumentError as error:
+                self._report(error)
+                yield Unusable(found.id)
+                continue
+            if order.newer:
+                self.newer += 1
+            yield AuditedOrder(order, self.read_time - moment(found.update_time))
+
+    def reservations(self) -> Iterator[AuditedReservation]:
+        for found in self._all(RESERVATIONS):
+            status, currency, items = self._reservation(Document.of(found))
+            name = ReservationName.parse(found.id)
+            age = self.read_time - moment(found.create_time)
+            yield AuditedReservation(found.id, name, status, currency, items, age)
+
+    def _reservation(self, found: Document) -> tuple[str, str, tuple[Item, ...]]:
+        """Status, currency and items; of an unusable one no more than which products it names."""
+        status = found.fields.get("status")
+        if isinstance(status, str) and status not in KNOWN:
+            self.newer += 1
+            return status, "", _products_named(found)
+        try:
+            if status is None or not isinstance(status, str):
+                raise found.damaged("Expected `str` - at `$.status`")
+            fields = found.convert(_ReservationFields)
+        except DamagedDocumentError as error:
+            self._report(error)
+            return "", "", _products_named(found)
+        return status, fields.currency, fields.lines
+
+    def products(self) -> Iterator[AuditedProduct | Unusable]:
+        for found in self._all("products"):
+            try:
+                fields = Document.of(found).convert(_ProductFields)
+            except DamagedDocumentError as error:
+                self._report(error)
+                yield Unusable(found.id)
+                continue
+            yield AuditedProduct(found.id, fields.available, fields.reserved, fields.shipped)
+
+    def adjustments(self) -> Iterator[tuple[str, int | None]]:
+        """Product and delta; None for a damaged one."""
+        for found in self._all("adjustments"):
+            product_id, delta = found.reference.parent.parent.id, None
+            try:
+                delta = Document.of(found).convert(_AdjustmentFields).delta
+            except DamagedDocumentError as error:
+                self._report(error)
+            yield product_id, delta
+
+    def _report(self, error: DamagedDocumentError) -> None:
+        self.damaged.append(Finding("document-is-whole", error.path, error.reason))
+
+    def _all(self, collection_id: str) -> Iterator[DocumentSnapshot[Any]]:
+        """Of every collection with this id, wherever it stands."""
+        page = pages = self._client.collection_group(collection_id).order_by("__name__").limit(PAGE)
+        self.counts[collection_id] = 0
+        while True:
+            with reading():
+                found = list(page.stream(read_time=self.read_time, **_options()))
+            self.counts[collection_id] += len(found)
+            yield from found
+            if len(found) < PAGE:
+                return
+            page = pages.start_after({"__name__": found[-1].reference})
+
+
+def _options() -> dict[str, Any]:
+    return call_options(Deadline.after(PAGE_SECONDS))
+
+
+def _products_named(found: Document) -> tuple[Item, ...]:
+    """The products of a reservation whose lines are unusable."""
+    named = found.fields.get("product_ids")
+    ids = named if isinstance(named, list) else []
+    return tuple(Item(each, 0, 0, "") for each in ids if isinstance(each, str))

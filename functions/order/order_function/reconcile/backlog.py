@@ -1,0 +1,102 @@
+"""What was left half done, in Firestore: orders, and inventory's reservations, which are only read.
+
+Ages are the database's: its time of reading less its time of writing, so no clock of ours decides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.cloud.firestore import FieldFilter
+
+from functions_common.firestore.client import call_options, moment, reading
+from functions_common.firestore.documents import Document, Documents
+from functions_common.firestore.errors import StoreError
+from order_function.domain import ReservationName, Status
+from order_function.ports import HeldReservation, UnfinishedOrder
+from order_function.store import COLLECTION, read_order
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime, timedelta
+
+    from google.cloud.firestore import DocumentSnapshot
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from functions_common.firestore.client import Connection
+    from functions_common.runtime.deadlines import Deadline
+    from order_function.domain import Order
+
+RESERVATIONS = "reservations"
+HELD = "held"
+
+_UNFINISHED = [Status.PENDING.value, Status.CANCELLING.value, Status.FULFILLING.value]
+
+
+class FirestoreBacklog:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._documents = Documents(connection)
+
+    def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:
+        names = self._documents.names(RESERVATIONS, ("status", HELD), after, limit, deadline)
+        return [
+            HeldReservation(each.id, ReservationName.parse(each.id), each.age) for each in names
+        ]
+
+    def unfinished(
+        self, after: str | None, limit: int, deadline: Deadline
+    ) -> list[UnfinishedOrder]:
+        of_status = FieldFilter("status", "in", _UNFINISHED)
+        return [
+            UnfinishedOrder(
+                found.id, _order_or_error(Document.of(found)), _age(found, found.update_time)
+            )
+            for found in self._page(COLLECTION, of_status, after, limit, deadline)
+        ]
+
+    def orders(
+        self, order_ids: Collection[str], deadline: Deadline
+    ) -> dict[str, tuple[Order, datetime] | StoreError]:
+        paths = [(COLLECTION, order_id) for order_id in order_ids]
+        found = self._documents.read(paths, deadline)
+        return {each.id: _versioned_or_error(each) for _, each in found if each}
+
+    def count_held(self, deadline: Deadline) -> int:
+        held = FieldFilter("status", "==", HELD)
+        query = self._connection.client.collection(RESERVATIONS).where(filter=held)
+        with reading():
+            results: Any = query.count().get(**call_options(deadline))
+        return int(results[0][0].value)
+
+    def _page(
+        self,
+        collection: str,
+        of_status: FieldFilter,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,
+    ) -> list[DocumentSnapshot[Any]]:
+        client = self._connection.client
+        query = client.collection(collection).where(filter=of_status)
+        query = query.order_by("__name__").limit(limit)
+        if after is not None:
+            query = query.start_after({"__name__": client.document(collection, after)})
+        with reading():
+            return list(query.stream(**call_options(deadline)))
+
+
+def _order_or_error(found: Document) -> Order | StoreError:
+    try:
+        return read_order(found)
+    except StoreError as error:
+        return error
+
+
+def _versioned_or_error(found: Document) -> tuple[Order, datetime] | StoreError:
+    order = _order_or_error(found)
+    return order if isinstance(order, StoreError) else (order, found.update_time)
+
+
+def _age(found: DocumentSnapshot[Any], since: datetime | Timestamp) -> timedelta:
+    return moment(found.read_time) - moment(since)
