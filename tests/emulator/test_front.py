@@ -10,11 +10,10 @@ from typing import Any, cast
 import pytest
 from support.firestore_messages import DATABASE, name, plain_fields, put, stored
 
-from firestore_emulator.grpc_api.service import Service
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
 from firestore_emulator.http_api.http1 import Response
-from firestore_emulator.model.errors import InvalidArgumentError, NotKeptError
+from firestore_emulator.model.errors import InvalidArgumentError, StorageError
 from firestore_emulator.model.messages import (
     BeginTransactionRequest,
     CommitRequest,
@@ -22,9 +21,10 @@ from firestore_emulator.model.messages import (
     Write,
 )
 from firestore_emulator.multiplexer import Front, Pipe
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Database, Databases
 from firestore_emulator.store.journal import InMemory
-from firestore_emulator.transactions.transactions import Limits
+from firestore_emulator.transactions.open_transactions import Limits
 
 
 class RecordingTransport(asyncio.Transport):
@@ -261,7 +261,7 @@ def test_a_body_that_breaks_off_changes_nothing(databases: Databases) -> None:
 def test_what_cannot_be_kept_is_an_error_of_the_server() -> None:
     class FullDisk(InMemory):
         def clear(self, time: int) -> None:
-            raise NotKeptError(f"full at {time}")
+            raise StorageError(f"full at {time}")
 
     full = Databases(lambda name: Database(name, journal=FullDisk()))
     path = "/emulator/v1/projects/p/databases/d/documents"

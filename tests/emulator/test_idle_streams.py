@@ -11,10 +11,10 @@ import grpc
 from support.firestore_messages import DATABASE, put, value
 from support.listening import Mirror, add_documents, add_query
 
-from firestore_emulator.grpc_api.rpc import Methods
-from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.grpc_api.handlers import RpcHandlers
 from firestore_emulator.listen.listener import Listener
 from firestore_emulator.model.messages import ListenRequest, ListenResponse, StructuredQuery
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
 SECONDS = 20
@@ -28,7 +28,7 @@ COLLECTION = add_query(1, StructuredQuery(from_=[{"collection_id": "c"}]))
 @asynccontextmanager
 async def served(directory: Path, databases: Databases) -> AsyncIterator[str]:
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Methods(Service(databases)),))
+    server.add_generic_rpc_handlers((RpcHandlers(Service(databases)),))
     address = f"unix:{directory}/grpc.sock"
     server.add_insecure_port(address)
     await server.start()

@@ -14,10 +14,10 @@ from support.histories import record
 from support.serving import serving
 from support.transactions import Requests, in_background
 
-from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 from firestore_emulator.transactions.isolation import Open
-from firestore_emulator.transactions.transactions import DEFAULT_LIMITS, Limits
+from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS, Limits
 
 DATABASE = "projects/limits/databases/(default)"
 NOTHING = Open(transactions=0, holders=0, waiting=0)

@@ -14,10 +14,10 @@ import pytest
 
 from firestore_emulator.launcher import (
     EmulatorNotReadyError,
-    answers,
     command,
     emulator,
     free_port,
+    is_ready,
     official,
 )
 
@@ -55,11 +55,11 @@ def announced(process: subprocess.Popen[str]) -> str:
 def test_it_announces_itself_and_ends_quietly(number: signal.Signals, tmp_path: Path) -> None:
     with start(0, TMPDIR=str(tmp_path)) as process:
         address = announced(process)
-        assert answers(address)
+        assert is_ready(address)
         process.send_signal(number)
         assert process.communicate(timeout=10) == ("", "")
     assert process.returncode == 0
-    assert not answers(address)
+    assert not is_ready(address)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,7 +128,7 @@ def test_damaged_data_is_told_in_one_line(tmp_path: Path) -> None:
 
 def test_the_launcher_leaves_no_process() -> None:
     with emulator(EMBEDDED) as address:
-        assert answers(address)
+        assert is_ready(address)
         port = address.rpartition(":")[2]
         assert f"--host-port=127.0.0.1:{port}" in running()
     assert f"--host-port=127.0.0.1:{port}" not in running()
@@ -159,7 +159,7 @@ def test_a_named_one_is_used_and_left_running() -> None:
     with emulator(EMBEDDED) as address:
         with emulator({"FIRESTORE_EMULATOR_HOST": address, "EMULATOR": "official"}) as named:
             assert named == address
-        assert answers(address)
+        assert is_ready(address)
 
 
 @pytest.mark.parametrize("form", ["127.0.0.1:{port}", "nonsense"])
@@ -176,7 +176,7 @@ def test_another_one_on_the_port_is_not_taken_for_the_new_one() -> None:
     with emulator(EMBEDDED) as address:
         port = int(address.rpartition(":")[2])
         with (
-            pytest.raises(EmulatorNotReadyError, match=f"Another emulator runs on {address}"),
+            pytest.raises(EmulatorNotReadyError, match=f"is already running on {address}"),
             emulator(EMBEDDED, port=port),
         ):
             pass
@@ -192,7 +192,7 @@ def test_something_else_on_the_port_is_no_emulator(answer: bytes) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
         serving = pool.submit(serve_one, server)
-        assert not answers(f"127.0.0.1:{server.getsockname()[1]}")
+        assert not is_ready(f"127.0.0.1:{server.getsockname()[1]}")
         serving.result()
 
 
@@ -218,7 +218,7 @@ def test_the_launcher_as_a_command_becomes_the_emulator() -> None:
         text=True,
         cwd=tempfile.gettempdir(),
     ) as process:
-        assert answers(announced(process))
+        assert is_ready(announced(process))
         process.terminate()
         assert process.communicate(timeout=10) == ("", "")
 
@@ -233,7 +233,7 @@ def test_the_command_refuses_in_one_line() -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == 'EMULATOR is "another"; it can be embedded or official.\n'
+    assert done.stderr == 'EMULATOR is "another". Set it to embedded or official.\n'
 
 
 def running() -> str:

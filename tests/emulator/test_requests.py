@@ -204,7 +204,7 @@ def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, w
         ),
     }
     for name, call in calls.items():
-        with pytest.raises(MethodNotImplemented, match=f"{name} is not in this emulator yet"):
+        with pytest.raises(MethodNotImplemented, match=f"{name} is not implemented"):
             call()
 
 

@@ -7,7 +7,7 @@ import pytest
 from support.histories import record, violation
 from support.serving import serving
 
-from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 from firestore_emulator.transactions.locks import LockTable, Owner, Read, Request, Write
 

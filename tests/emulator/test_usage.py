@@ -15,9 +15,9 @@ from google.cloud.firestore_v1 import types
 from support.emulators import in_environment, running
 from support.serving import serving
 
-from firestore_emulator.grpc_api import usage
-from firestore_emulator.grpc_api.service import Service
-from firestore_emulator.grpc_api.usage import Usage
+from firestore_emulator.service import usage
+from firestore_emulator.service.service import Service
+from firestore_emulator.service.usage import Usage
 from firestore_emulator.store.database import Databases
 
 DATABASE = "projects/usage/databases/(default)"

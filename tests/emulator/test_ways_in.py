@@ -16,7 +16,7 @@ import grpc
 import pytest
 from support.firestore_messages import DATABASE, name, orders, put
 
-from firestore_emulator.launcher import answers, command, emulator
+from firestore_emulator.launcher import command, emulator, is_ready
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchGetDocumentsResponse,
@@ -26,7 +26,7 @@ from firestore_emulator.model.messages import (
     StructuredQuery,
     Write,
 )
-from firestore_emulator.store import transfer
+from firestore_emulator.store import json_lines
 
 ENVIRON = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
 PROGRAM = (command(ENVIRON, "127.0.0.1", 0) or [])[:-1]
@@ -182,8 +182,8 @@ def test_transactions_have_the_limits_that_are_given(opened: Open) -> None:
 
 def test_indexes_are_required_or_collected(opened: Open, tmp_path: Path) -> None:
     file = tmp_path / "firestore.indexes.json"
-    collecting = opened(f"--collect-indexes={file}")
-    assert code_of(collecting.query, "a", "b") == grpc.StatusCode.OK
+    collect_indexes = opened(f"--collect-indexes={file}")
+    assert code_of(collect_indexes.query, "a", "b") == grpc.StatusCode.OK
     requiring = opened(f"--require-indexes={file}")
     assert code_of(requiring.query, "a", "b") == grpc.StatusCode.OK
     assert code_of(requiring.query, "a", "c") == grpc.StatusCode.FAILED_PRECONDITION
@@ -209,7 +209,7 @@ def test_shutting_down_ends_the_process(tmp_path: Path) -> None:
         with grpc.insecure_channel(address) as channel:
             Client(address, channel).http("POST", "/shutdown")
         assert running.wait(10) == 0
-        assert not answers(address)
+        assert not is_ready(address)
 
 
 def test_the_log_has_a_line_for_each_call(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def run(name: str, directory: Path, given: bytes, *options: str) -> tuple[bytes,
 def fields(lines: bytes) -> dict[str, str]:
     return {
         document.name: str(document.fields)
-        for document in transfer.parse(lines.splitlines(keepends=True))
+        for document in json_lines.parse(lines.splitlines(keepends=True))
     }
 
 

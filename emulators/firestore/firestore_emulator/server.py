@@ -10,13 +10,13 @@ from pathlib import Path
 
 import grpc
 
+from firestore_emulator.addresses import format_address
+from firestore_emulator.grpc_api.handlers import RpcHandlers
 from firestore_emulator.grpc_api.interceptor import Around, Interceptor
-from firestore_emulator.grpc_api.rpc import Methods
-from firestore_emulator.grpc_api.service import Service
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
-from firestore_emulator.launcher.addresses import address_of
 from firestore_emulator.multiplexer import Connect, Front
+from firestore_emulator.service.service import Service
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a request of the service may have 10 MiB
 _OPTIONS = (
@@ -44,12 +44,12 @@ async def serve(
         loop.add_signal_handler(name, stop.set)
     with tempfile.TemporaryDirectory(prefix="firestore-emulator-") as directory:
         grpc_server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
-        grpc_server.add_generic_rpc_handlers((Methods(service),))
+        grpc_server.add_generic_rpc_handlers((RpcHandlers(service),))
         connect = _bind(grpc_server, Path(directory) / "grpc.sock")
         converse = partial(http1.converse, Admin(service, stop.set).answer)
         front = await loop.create_server(lambda: Front(connect, converse), host, port)
         await grpc_server.start()
-        ready(address_of(*front.sockets[0].getsockname()[:2]))
+        ready(format_address(*front.sockets[0].getsockname()[:2]))
         await stop.wait()
         front.close()
         await grpc_server.stop(grace=None)

@@ -12,7 +12,7 @@ import firestore_emulator
 from firestore_emulator.cli.arguments import parser
 from firestore_emulator.grpc_api.call_log import subject
 from firestore_emulator.grpc_api.faults import Failure, Latency
-from firestore_emulator.grpc_api.methods import REQUESTS
+from firestore_emulator.grpc_api.request_types import REQUEST_TYPES
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchWriteRequest,
@@ -29,7 +29,7 @@ from firestore_emulator.model.messages import (
     UpdateDocumentRequest,
     Write,
 )
-from firestore_emulator.transactions.transactions import DEFAULT_LIMITS
+from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS
 
 
 def test_it_serves_in_memory_by_default() -> None:
@@ -190,7 +190,7 @@ def test_what_a_call_is_about(method: str, request_: Message, what: str) -> None
 
 
 def test_other_methods_are_of_a_database() -> None:
-    data = REQUESTS["BeginTransaction"](database=DATABASE).SerializeToString()
+    data = REQUEST_TYPES["BeginTransaction"](database=DATABASE).SerializeToString()
     assert subject("BeginTransaction", data) == (DATABASE, "")
 
 

@@ -20,14 +20,14 @@ from support.firestore_messages import (
     unary_filter,
 )
 
-from firestore_emulator.grpc_api.service import Service
-from firestore_emulator.indexes import definitions as index_definitions
-from firestore_emulator.indexes.checks import collecting, refusing
-from firestore_emulator.indexes.definitions import MalformedError
-from firestore_emulator.indexes.file import IndexFile, IndexFileError
-from firestore_emulator.indexes.matching import Index, Indexes, Mode, Scope, needs
+from firestore_emulator.indexes import file_format
+from firestore_emulator.indexes.checks import collect_indexes, require_indexes
+from firestore_emulator.indexes.file_format import MalformedError
+from firestore_emulator.indexes.index import Index, Mode, Scope
+from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
+from firestore_emulator.indexes.requirements import Indexes, requirements_of
 from firestore_emulator.model import field_paths
-from firestore_emulator.model.errors import FailedPreconditionError, NotKeptError
+from firestore_emulator.model.errors import FailedPreconditionError, StorageError
 from firestore_emulator.model.messages import (
     PartitionQueryRequest,
     RunAggregationQueryRequest,
@@ -36,6 +36,7 @@ from firestore_emulator.model.messages import (
 )
 from firestore_emulator.model.names import is_reserved
 from firestore_emulator.query.query import Query
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
 AUTOMATIC = Indexes([], {})
@@ -59,7 +60,7 @@ def query(*where: StructuredQuery.Filter, order: str = "", group: bool = False) 
 def missing(structured: StructuredQuery, there: Indexes = AUTOMATIC) -> list[str]:
     """Those that a query needs in vain, each as its fields with what they are sorted by."""
     compiled = Query.compile(structured)
-    return [written(need.index) for need in needs(compiled) if not there.serve(need)]
+    return [written(need.index) for need in requirements_of(compiled) if not there.serve(need)]
 
 
 def written(index: Index) -> str:
@@ -72,7 +73,7 @@ def written(index: Index) -> str:
 
 def there_are(*definitions: str, **overrides: list[dict[str, str]]) -> Indexes:
     """Composite ones of the collection c as `written` shows them, and fields' own settings."""
-    return index_definitions.parse(
+    return file_format.parse(
         {
             "indexes": [_definition(text) for text in definitions],
             "fieldOverrides": [
@@ -254,7 +255,7 @@ def run(structured: StructuredQuery, service: Service) -> None:
 
 
 def refusal(structured: StructuredQuery, there: Indexes = AUTOMATIC) -> str:
-    service = Service(Databases(), check_indexes=refusing(there))
+    service = Service(Databases(), check_indexes=require_indexes(there))
     with pytest.raises(FailedPreconditionError) as caught:
         run(structured, service)
     return str(caught.value)
@@ -304,7 +305,7 @@ def decoded(link: str) -> admin.Index:
 
 
 def test_aggregations_need_indexes_of_what_they_sum_too() -> None:
-    service = Service(Databases(), check_indexes=refusing(there_are("a n")))
+    service = Service(Databases(), check_indexes=require_indexes(there_are("a n")))
 
     def aggregate(field: str, where: StructuredQuery.Filter) -> None:
         aggregation = {
@@ -324,7 +325,7 @@ def test_aggregations_need_indexes_of_what_they_sum_too() -> None:
 
 
 def test_partitions_need_none() -> None:
-    service = Service(Databases(), check_indexes=refusing(AUTOMATIC))
+    service = Service(Databases(), check_indexes=require_indexes(AUTOMATIC))
     group = query(order="__name__", group=True)
     request = PartitionQueryRequest(parent=ROOT, structured_query=group, partition_count=2)
     assert not service.partition_query(request).partitions
@@ -332,7 +333,7 @@ def test_partitions_need_none() -> None:
 
 def test_what_queries_needed_is_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "firestore.indexes.json"
-    service = Service(Databases(), check_indexes=collecting(IndexFile.read_or_make(path)))
+    service = Service(Databases(), check_indexes=collect_indexes(IndexFile.read_or_create(path)))
     asked = [
         query(a_is_1, order="-b"),
         query(a_is_1),
@@ -358,7 +359,7 @@ def test_what_queries_needed_is_in_the_file(tmp_path: Path) -> None:
             }
         ],
     }
-    strict = Service(Databases(), check_indexes=refusing(IndexFile.read(path).indexes))
+    strict = Service(Databases(), check_indexes=require_indexes(IndexFile.read(path).indexes))
     for each in asked:
         run(each, strict)
     assert list(tmp_path.iterdir()) == [path]
@@ -374,7 +375,7 @@ def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:
     kept: dict[str, Any] = {"collectionGroup": "c", "fieldPath": "x", "ttl": True, "indexes": []}
     content: dict[str, Any] = {"indexes": [vectors, _definition("a b")], "fieldOverrides": [kept]}
     path.write_text(f"// made by init\n{json.dumps(content)}")
-    service = Service(Databases(), check_indexes=collecting(IndexFile.read_or_make(path)))
+    service = Service(Databases(), check_indexes=collect_indexes(IndexFile.read_or_create(path)))
     run(query(a_is_1, order="b"), service)
     assert path.read_text().startswith("// made by init")
     run(query(a_is_1, order="-b"), service)
@@ -387,11 +388,11 @@ def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:
 def test_a_file_that_can_no_longer_be_written_fails_the_query(tmp_path: Path) -> None:
     directory = tmp_path / "d"
     directory.mkdir()
-    file = IndexFile.read_or_make(directory / "firestore.indexes.json")
+    file = IndexFile.read_or_create(directory / "firestore.indexes.json")
     (directory / "firestore.indexes.json").unlink()
     directory.rmdir()
-    with pytest.raises(NotKeptError, match=r"Cannot write .+: No such file"):
-        run(query(order="a b"), Service(Databases(), check_indexes=collecting(file)))
+    with pytest.raises(StorageError, match=r"Cannot write .+: No such file"):
+        run(query(order="a b"), Service(Databases(), check_indexes=collect_indexes(file)))
 
 
 def changed(**changes: object) -> dict[str, Any]:
@@ -401,36 +402,42 @@ def changed(**changes: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ([], "The whole is no object."),
-        ({}, "The whole lacks indexes."),
-        ({"indexes": {}}, "indexes is no array."),
-        ({"indexes": [], "fieldOverride": []}, "has fieldOverride; it can have indexes and field"),
-        ({"indexes": [7]}, "indexes[0] is no object."),
-        (changed(collectionGroup=""), "indexes[0].collectionGroup is no text."),
-        (changed(queryScope="GROUP"), "indexes[0].queryScope is 'GROUP'; it can be COLLECTION or"),
+        ([], "The file must be an object."),
+        ({}, "The file has no indexes."),
+        ({"indexes": {}}, "indexes must be an array."),
+        (
+            {"indexes": [], "fieldOverride": []},
+            "has the unknown key fieldOverride; known keys: ind",
+        ),
+        ({"indexes": [7]}, "indexes[0] must be an object."),
+        (changed(collectionGroup=""), "indexes[0].collectionGroup must be a non-empty string."),
+        (changed(queryScope="GROUP"), "indexes[0].queryScope is 'GROUP'; it must be COLLECTION or"),
         (changed(fields=[]), "indexes[0] has fewer than two fields"),
-        (changed(fields=[_field("a")]), "an index of one is for fieldOverrides"),
-        (changed(fields=[_field("a"), {"fieldPath": "b"}]), "indexes[0].fields[1] lacks order."),
-        (changed(fields=[_field("a"), _field("b") | {"order": "UP"}]), "it can be ASCENDING or DE"),
-        (changed(fields=[_field("a"), _field("b") | {"order": ["x"]}]), "order is ['x']; it can"),
+        (changed(fields=[_field("a")]), "define single-field indexes in fieldOverrides"),
+        (changed(fields=[_field("a"), {"fieldPath": "b"}]), "indexes[0].fields[1] has no order."),
+        (
+            changed(fields=[_field("a"), _field("b") | {"order": "UP"}]),
+            "it must be ASCENDING or",
+        ),
+        (changed(fields=[_field("a"), _field("b") | {"order": ["x"]}]), "order is ['x']; it must"),
         (
             changed(fields=[_field("a"), _field("b-c")]),
-            "indexes[0].fields[1].fieldPath is no field",
+            "indexes[0].fields[1].fieldPath is not a field",
         ),
-        ({"indexes": [], "fieldOverrides": [{}]}, "fieldOverrides[0] lacks fieldPath."),
+        ({"indexes": [], "fieldOverrides": [{}]}, "fieldOverrides[0] has no fieldPath."),
         (
             {"indexes": [], "fieldOverrides": [{"fieldPath": "*", "collectionGroup": "c"}]},
-            "fieldOverrides[0] lacks indexes.",
+            "fieldOverrides[0] has no indexes.",
         ),
     ],
 )
 def test_what_is_wrong_is_told(content: Any, why: str) -> None:
     with pytest.raises(MalformedError, match=re.escape(why)):
-        index_definitions.parse(content)
+        file_format.parse(content)
 
 
 def test_a_file_that_is_no_json(tmp_path: Path) -> None:
     path = tmp_path / "indexes.json"
     path.write_text("{")
-    with pytest.raises(IndexFileError, match=r"indexes\.json: it is no JSON: Expecting property"):
+    with pytest.raises(IndexFileError, match=r"indexes\.json is not valid JSON: Expecting"):
         IndexFile.read(path)

@@ -33,11 +33,11 @@ from firestore_emulator.model.messages import (
     Write,
 )
 from firestore_emulator.model.names import DocumentName, Parent
-from firestore_emulator.query import predicates
 from firestore_emulator.query.query import Query
+from firestore_emulator.transactions import predicates
 from firestore_emulator.transactions.isolation import Changes, Isolation, Open, Seen
 from firestore_emulator.transactions.locks import Read
-from firestore_emulator.transactions.transactions import DEFAULT_LIMITS, Limits, Transactions
+from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS, Limits, Transactions
 
 CONTENTION = r"Too much contention on these documents\. Please try again\."
 CLOSED = "expired or is no longer valid"

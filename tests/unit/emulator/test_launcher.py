@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 import firestore_emulator
+from firestore_emulator.addresses import format_address, parse_address
 from firestore_emulator.launcher import (
     EmulatorNotFoundError,
     Running,
@@ -13,7 +14,6 @@ from firestore_emulator.launcher import (
     command,
     official,
 )
-from firestore_emulator.launcher.addresses import address_of, host_and_port
 from firestore_emulator.launcher.official import OfficialNotFoundError
 
 SDK_JAR = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
@@ -151,11 +151,11 @@ def test_the_message_names_every_place(environ: dict[str, str], tmp_path: Path) 
     [("127.0.0.1:0", ("127.0.0.1", 0)), ("db:8085", ("db", 8085)), ("[::1]:1", ("::1", 1))],
 )
 def test_addresses(text: str, pair: tuple[str, int]) -> None:
-    assert host_and_port(text) == pair
-    assert address_of(*pair) == text
+    assert parse_address(text) == pair
+    assert format_address(*pair) == text
 
 
 @pytest.mark.parametrize("text", ["", "8085", ":8085", "host", "host:", "host:port", "host:-1"])
 def test_malformed_addresses(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
-        host_and_port(text)
+        parse_address(text)

@@ -20,8 +20,8 @@ from support.firestore_messages import (
 )
 from support.listening import ROOT, Contents, Mirror, add_documents, add_query, remove
 
-from firestore_emulator.indexes.checks import refusing
-from firestore_emulator.indexes.matching import Indexes
+from firestore_emulator.indexes.checks import require_indexes
+from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.listen.listener import Listener, Watch
 from firestore_emulator.listen.targets import compile_target
 from firestore_emulator.model.clock import Clock, timestamp
@@ -303,7 +303,7 @@ def test_a_target_that_cannot_be_is_refused_alone(
 
 def test_a_query_without_its_index_is_refused_alone(databases: Databases) -> None:
     needs_one = query(where=field_filter("x", "EQUAL", 1), order_by=orders("y"))
-    opened = Listener(databases, lambda: None, refusing(Indexes([], {})))
+    opened = Listener(databases, lambda: None, require_indexes(Indexes([], {})))
     mirror = Mirror()
     mirror.apply(opened.handle(add_query(1, needs_one)))
     mirror.apply(opened.handle(add_query(2, BY_X)))
@@ -486,7 +486,7 @@ def test_after_every_commit_it_is_what_the_queries_find(seed: int, history: int)
     assert (resets > clears) == (history < MAX_BYTES)
 
 
-REQUESTS = [
+REQUEST_TYPES = [
     add_documents(1, "c/a", resume_token=(10**12).to_bytes(8)),
     add_query(2, FIRST_TWO, read_time={"seconds": 5, "nanos": 1000}),
     add_query(0, SHAPES[4], once=True),
@@ -497,7 +497,7 @@ REQUESTS = [
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(REQUESTS), st.integers(0, 2000), st.binary(min_size=0, max_size=2)
+            st.sampled_from(REQUEST_TYPES), st.integers(0, 2000), st.binary(min_size=0, max_size=2)
         ),
         max_size=4,
     )

@@ -24,7 +24,7 @@ from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.model.values import reference_key
 from firestore_emulator.query.query import Query
 from firestore_emulator.store.database import Database
-from firestore_emulator.store.ordered_ids import Span
+from firestore_emulator.store.id_map import IdRange
 from firestore_emulator.store.view import View
 
 ROOT = Parent.parse(f"{DATABASE}/documents")
@@ -129,7 +129,7 @@ class Watched:
     def collection(self, path: str) -> Iterable[Document]:
         raise AssertionError(path)
 
-    def in_name_order(self, path: str, span: Span) -> Iterator[Document]:
+    def in_name_order(self, path: str, span: IdRange) -> Iterator[Document]:
         for document in self.view.in_name_order(path, span):
             self.taken.append(document.name)
             yield document

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.firestore_messages import DATABASE, answer, delete, put
 
-from firestore_emulator.grpc_api.service import Service
-from firestore_emulator.indexes.checks import refusing
-from firestore_emulator.indexes.matching import Indexes
+from firestore_emulator.indexes.checks import require_indexes
+from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.model.errors import FailedPreconditionError, InvalidArgumentError
 from firestore_emulator.model.messages import ListDocumentsRequest, ListDocumentsResponse
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
 ROOT = f"{DATABASE}/documents"
@@ -76,7 +76,7 @@ def test_a_mask_may_leave_the_order_out() -> None:
 
 
 def test_it_needs_indexes_as_a_query_does() -> None:
-    of = Service(Databases(), check_indexes=refusing(Indexes([], {})))
+    of = Service(Databases(), check_indexes=require_indexes(Indexes([], {})))
     assert ids(listed(of, order_by="x desc")) == []
     with pytest.raises(FailedPreconditionError, match="requires an index"):
         listed(of, order_by="x, y")

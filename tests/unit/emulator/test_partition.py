@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.firestore_messages import DATABASE, answer, field_filter, name, orders, put
 
-from firestore_emulator.grpc_api.service import Service
 from firestore_emulator.model import messages
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.query.partition import MIN_PARTITION
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
 ROOT = f"{DATABASE}/documents"

@@ -25,7 +25,7 @@ from support.firestore_messages import (
     vector,
 )
 
-from firestore_emulator.model.errors import InvalidArgumentError, NotThereYetError
+from firestore_emulator.model.errors import InvalidArgumentError, UnimplementedError
 from firestore_emulator.model.messages import Cursor, Document, StructuredQuery, Value
 from firestore_emulator.model.names import Parent
 from firestore_emulator.query.query import Query
@@ -453,7 +453,7 @@ def test_several_arrays_in_an_or_and_30_disjunctions_are_fine() -> None:
 
 
 def test_find_nearest_is_not_there_yet() -> None:
-    with pytest.raises(NotThereYetError, match="find_nearest is not in this emulator yet"):
+    with pytest.raises(UnimplementedError, match="find_nearest is not implemented"):
         Query.compile(query(find_nearest={}))
 
 

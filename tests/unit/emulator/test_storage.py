@@ -24,12 +24,12 @@ from firestore_emulator.model.clock import timestamp, wall_clock
 from firestore_emulator.model.errors import (
     FailedPreconditionError,
     NotFoundError,
-    NotKeptError,
+    StorageError,
 )
 from firestore_emulator.model.messages import Write
 from firestore_emulator.model.names import DocumentName
 from firestore_emulator.store.database import Databases
-from firestore_emulator.store.storage import FILE, DataError, Storage
+from firestore_emulator.store.sqlite_storage import FILE, DataError, Storage
 
 EVERYTHING: dict[str, Any] = {
     "null": None,
@@ -158,7 +158,7 @@ def test_what_cannot_be_written_does_not_happen(tmp_path: Path) -> None:
         database = databases[DATABASE]
         database.commit([put("c/a", x=1)])
         with files_of_at_most(100_000):
-            with pytest.raises(NotKeptError, match="data directory cannot be written"):
+            with pytest.raises(StorageError, match="data directory cannot be written"):
                 database.commit([put("c/a", x=2), put("c/big", text="x" * 200_000)])
             database.commit([put("c/small")])
         assert plain_fields(database, "c/a") == {"x": 1}

@@ -23,7 +23,7 @@ from firestore_emulator.model.clock import timestamp
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
 from firestore_emulator.model.messages import Document, Value
 from firestore_emulator.model.validation import MAX_DEPTH
-from firestore_emulator.store import transfer
+from firestore_emulator.store import json_lines
 from firestore_emulator.store.database import Database, Databases
 
 TEXTS = st.text(max_size=8)
@@ -64,12 +64,12 @@ def contents(of: Database) -> dict[str, bytes]:
     """All fields of all documents, to the bit."""
     return {
         document.name: Document(fields=document.fields).SerializeToString(deterministic=True)
-        for document in transfer.snapshot(of)
+        for document in json_lines.snapshot(of)
     }
 
 
 def exported(of: Database) -> list[bytes]:
-    return [transfer.line(document) for document in transfer.snapshot(of)]
+    return [json_lines.line(document) for document in json_lines.snapshot(of)]
 
 
 @given(st.dictionaries(IDS.map(lambda each: f"c/{each}"), MAPS, min_size=1, max_size=3))
@@ -78,7 +78,7 @@ def test_a_round_trip_changes_nothing(documents: dict[str, dict[str, Any]]) -> N
     lines = exported(source)
     assert all(line.count(b"\n") == 1 and line.endswith(b"\n") for line in lines)
     copies = Databases()
-    assert transfer.load(copies, transfer.parse(b"".join(lines).split(b"\n"))) == len(documents)
+    assert json_lines.load(copies, json_lines.parse(b"".join(lines).split(b"\n"))) == len(documents)
     assert contents(copies[DATABASE]) == contents(source)
 
 
@@ -88,7 +88,7 @@ def test_the_deepest_document_makes_the_round_trip() -> None:
         deep = {"x": deep}
     source = database(put("c/a", **deep))
     copies = Databases()
-    transfer.load(copies, transfer.parse(exported(source)))
+    json_lines.load(copies, json_lines.parse(exported(source)))
     assert contents(copies[DATABASE]) == contents(source)
 
 
@@ -103,7 +103,7 @@ def test_a_line_is_the_rest_representation() -> None:
 
 def test_lines_are_sorted() -> None:
     source = database(put("b/b"), put("b/a"), put("a/b/z/z"), put("a/c"))
-    paths = [document.name for document in transfer.snapshot(source)]
+    paths = [document.name for document in json_lines.snapshot(source)]
     assert paths == [name("a/c"), name("a/b/z/z"), name("b/a"), name("b/b")]
 
 
@@ -111,8 +111,10 @@ def test_an_import_is_a_commit_of_its_own_time() -> None:
     source = database(put("c/a"))
     later = Databases(lambda _: database())
     later[DATABASE].commit([put("c/b")])
-    transfer.load(later, transfer.parse(exported(source)))
-    times = {document.name: document.create_time for document in transfer.snapshot(later[DATABASE])}
+    json_lines.load(later, json_lines.parse(exported(source)))
+    times = {
+        document.name: document.create_time for document in json_lines.snapshot(later[DATABASE])
+    }
     assert times[name("c/a")] == timestamp(3_600_000_001)
     assert times.keys() == {name("c/a"), name("c/b")}
 
@@ -123,7 +125,7 @@ def test_into_another_database_references_move_along() -> None:
         put("c/a", own=reference("c/b"), deep=[{"own": reference("c/b")}], x=elsewhere)
     )
     target = "projects/q/databases/second"
-    (moved,) = transfer.parse(exported(source), into=target)
+    (moved,) = json_lines.parse(exported(source), into=target)
     there = f"{target}/documents/c"
     assert moved.name == f"{there}/a"
     assert moved.fields["own"].reference_value == f"{there}/b"
@@ -135,7 +137,7 @@ def test_into_another_database_references_move_along() -> None:
 def test_each_goes_to_its_own_database_otherwise() -> None:
     databases = Databases()
     lines = [f'{{"name": "projects/{each}/databases/d/documents/c/a"}}'.encode() for each in "pq"]
-    assert transfer.load(databases, transfer.parse(lines)) == 2
+    assert json_lines.load(databases, json_lines.parse(lines)) == 2
     assert [each.name for each in databases] == ["projects/p/databases/d", "projects/q/databases/d"]
 
 
@@ -155,7 +157,7 @@ def test_each_goes_to_its_own_database_otherwise() -> None:
 def test_what_is_no_document_is_told_by_its_line_in_one_line(line: bytes) -> None:
     good = b'{"name": "projects/p/databases/d/documents/c/a"}'
     with pytest.raises(InvalidArgumentError, match=r"^Line 3 is no document: .+$") as refused:
-        list(transfer.parse([good, b"", line]))
+        list(json_lines.parse([good, b"", line]))
     assert "\n" not in str(refused.value)
 
 
@@ -164,13 +166,13 @@ def test_an_import_is_all_or_nothing() -> None:
     reserved = f'{{"name": "{name("c/b")}", "fields": {{"__id__": {{"nullValue": null}}}}}}'
     lines = [f'{{"name": "{name("c/a")}"}}'.encode(), reserved.encode()]
     with pytest.raises(EmulatorError, match="reserved"):
-        transfer.load(databases, transfer.parse(lines))
-    assert transfer.snapshot(databases[DATABASE]) == []
+        json_lines.load(databases, json_lines.parse(lines))
+    assert json_lines.snapshot(databases[DATABASE]) == []
 
 
 def test_an_import_leaves_the_other_documents_and_replaces_its_own() -> None:
     source = database(put("c/a", x=1))
     target = database(put("c/a", y=2), put("c/b", z=3))
-    transfer.load(Databases(lambda _: target), transfer.parse(exported(source)))
+    json_lines.load(Databases(lambda _: target), json_lines.parse(exported(source)))
     assert plain_fields(target, "c/a") == {"x": 1}
     assert plain_fields(target, "c/b") == {"z": 3}

@@ -7,11 +7,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from firestore_emulator.addresses import add_host_port_option
 from firestore_emulator.grpc_api.faults import Failure, Latency
-from firestore_emulator.launcher.addresses import add_host_port
 from firestore_emulator.model.errors import EmulatorError
 from firestore_emulator.model.names import check_database
-from firestore_emulator.transactions.transactions import DEFAULT_LIMITS
+from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ Parsed = TypeVar("Parsed")
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="firestore_emulator", description="Emulates Firestore.")
-    add_host_port(made)
+    add_host_port_option(made)
     _add_data(made, "keep the documents there; without, they end with the process")
     made.add_argument(
         "--import-data",

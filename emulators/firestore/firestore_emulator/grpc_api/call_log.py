@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from firestore_emulator.grpc_api.interceptor import Call, Context
-from firestore_emulator.grpc_api.methods import REQUESTS
+from firestore_emulator.grpc_api.request_types import REQUEST_TYPES
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchWriteRequest,
@@ -70,10 +70,10 @@ class CallLog:
 
 def subject(method: str, data: bytes | None) -> Subject:
     """What a request is about, as far as it says."""
-    if data is None or method not in REQUESTS:
+    if data is None or method not in REQUEST_TYPES:
         return Subject("", "")
     try:
-        names = _names(REQUESTS[method].FromString(data))
+        names = _names(REQUEST_TYPES[method].FromString(data))
     except DecodeError:
         return Subject("", "")
     found = _NAME.fullmatch(next(iter(names), ""))

@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 import grpc
 
 from firestore_emulator.grpc_api.interceptor import Call
-from firestore_emulator.grpc_api.methods import REQUESTS
+from firestore_emulator.grpc_api.request_types import REQUEST_TYPES
 
 ALL = "*"
 
@@ -96,8 +96,8 @@ def _chance(seed: int, kind: str, number: int) -> random.Random:
 
 
 def _method(name: str) -> str:
-    if name != ALL and name not in REQUESTS:
-        raise ValueError(f"{name} is no method of Firestore: {', '.join(sorted(REQUESTS))}")
+    if name != ALL and name not in REQUEST_TYPES:
+        raise ValueError(f"{name} is no method of Firestore: {', '.join(sorted(REQUEST_TYPES))}")
     return name
 
 

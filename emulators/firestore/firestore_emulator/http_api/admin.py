@@ -6,11 +6,11 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from http import HTTPStatus
 
-from firestore_emulator.grpc_api.service import Service
 from firestore_emulator.http_api.http1 import Request, Response, text
-from firestore_emulator.model.errors import AbortedError, EmulatorError, NotKeptError
+from firestore_emulator.model.errors import AbortedError, EmulatorError, StorageError
 from firestore_emulator.model.messages import Document
-from firestore_emulator.store import transfer
+from firestore_emulator.service.service import Service
+from firestore_emulator.store import json_lines
 
 _OF_DATABASE = re.compile(
     r"/emulator/v1/(projects/[^/]+/databases/[^/:]+)(/documents|:export|:import|:usage)"
@@ -26,7 +26,7 @@ class Admin:
     async def answer(self, request: Request) -> Response:
         try:
             return await self._answer(request)
-        except NotKeptError as error:
+        except StorageError as error:
             return text(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
         except AbortedError as error:
             return text(HTTPStatus.CONFLICT, str(error))
@@ -46,7 +46,7 @@ class Admin:
                 self._service.databases[database].clear()
                 return _json({})
             case "GET", ":export":
-                documents = transfer.snapshot(self._service.databases[database])
+                documents = json_lines.snapshot(self._service.databases[database])
                 return Response(HTTPStatus.OK, "application/jsonl", _lines(documents))
             case "GET", ":usage":
                 return _json(self._service.usage[database].figures())
@@ -58,8 +58,8 @@ class Admin:
     async def _import(self, body: bytes, database: str) -> Response:
         """A write as any other: it waits until no transaction has read what it changes."""
         writes = []
-        for document in transfer.parse(body.split(b"\n"), into=database):
-            writes.append(transfer.write(document))
+        for document in json_lines.parse(body.split(b"\n"), into=database):
+            writes.append(json_lines.write(document))
             if len(writes) % _AT_ONCE == 0:
                 await asyncio.sleep(0)
         await self._service.isolation(database).commit(writes)
@@ -72,5 +72,5 @@ def _json(content: Mapping[str, object]) -> Response:
 
 async def _lines(documents: Sequence[Document]) -> AsyncIterator[bytes]:
     for start in range(0, len(documents), _AT_ONCE):
-        yield b"".join(map(transfer.line, documents[start : start + _AT_ONCE]))
+        yield b"".join(map(json_lines.line, documents[start : start + _AT_ONCE]))
         await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from itertools import count
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from firestore_emulator.indexes.checks import CheckIndexes, unchecked
+from firestore_emulator.indexes.checks import CheckIndexes, ignore_indexes
 from firestore_emulator.listen import responses
 from firestore_emulator.listen.responses import Projection, of_target, refused, snapshot
 from firestore_emulator.listen.targets import Changes, Target, compile_target
@@ -54,7 +54,7 @@ class Listener:
         self,
         databases: Databases,
         wake: Callable[[], None],
-        check_indexes: CheckIndexes = unchecked,
+        check_indexes: CheckIndexes = ignore_indexes,
     ) -> None:
         """Wakes whoever is to ask for changes."""
         self._databases = databases

@@ -1,12 +1,10 @@
-"""What a stream of Listen is sent."""
+"""The responses of a Listen stream."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc.status_pb2 import Status
 
-from firestore_emulator.grpc_api.status import number_of
 from firestore_emulator.model import fields
 from firestore_emulator.model.clock import in_microseconds, timestamp
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
@@ -36,7 +34,7 @@ def of_target(target_id: int, kind: int, time: Timestamp | None = None) -> Liste
 
 def refused(target_id: int, error: EmulatorError) -> ListenResponse:
     response = of_target(target_id, TargetChange.REMOVE)
-    response.target_change.cause.CopyFrom(Status(code=number_of(error), message=str(error)))
+    response.target_change.cause.CopyFrom(error.status)
     return response
 
 

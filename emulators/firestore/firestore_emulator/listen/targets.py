@@ -7,7 +7,7 @@ those with a limit or an offset need to remember nothing to know what this means
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias
 
-from firestore_emulator.indexes.checks import CheckIndexes, unchecked
+from firestore_emulator.indexes.checks import CheckIndexes, ignore_indexes
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import FieldPath
 from firestore_emulator.model.messages import Document, TargetRequest
@@ -43,7 +43,7 @@ class Target(Protocol):
 
 
 def compile_target(
-    request: TargetRequest, database: Database, check_indexes: CheckIndexes = unchecked
+    request: TargetRequest, database: Database, check_indexes: CheckIndexes = ignore_indexes
 ) -> Target:
     match request.WhichOneof("target_type"):
         case "documents":

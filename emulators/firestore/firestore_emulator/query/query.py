@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from firestore_emulator.model import field_paths, fields
-from firestore_emulator.model.errors import InvalidArgumentError, NotThereYetError
+from firestore_emulator.model.errors import InvalidArgumentError, UnimplementedError
 from firestore_emulator.model.field_paths import NAME, FieldPath
 from firestore_emulator.model.messages import Cursor, Document, StructuredQuery
 from firestore_emulator.model.names import DocumentName, Parent, check_id
 from firestore_emulator.model.values import SortKey, reference_key, sort_key
 from firestore_emulator.query import filters
 from firestore_emulator.query.filters import Condition
-from firestore_emulator.store.ordered_ids import Span
+from firestore_emulator.store.id_map import IdRange
 from firestore_emulator.store.view import View, is_under, merged_by_name
 
 _AFTER_NAME = "order by clause cannot contain more fields after the key"
@@ -44,7 +44,7 @@ class Selector:
         return is_under(parent.path, name.collection) and self._has(name.collection, parent)
 
     def in_name_order(
-        self, view: View, parent: Parent, span_in: Callable[[str], Span], *, descending: bool
+        self, view: View, parent: Parent, span_in: Callable[[str], IdRange], *, descending: bool
     ) -> Iterator[Document]:
         """Those within the span that is given for a collection's path; no more than are taken."""
         for nest in _nests(self._paths(view, parent), descending=descending):
@@ -91,7 +91,7 @@ class Query:
     def compile(cls, query: StructuredQuery, summed: frozenset[FieldPath] = frozenset()) -> Self:
         """What is summed orders the documents last, so those without it are not found."""
         if query.HasField("find_nearest"):
-            raise NotThereYetError("StructuredQuery.find_nearest")
+            raise UnimplementedError("StructuredQuery.find_nearest")
         where = filters.compile_where(query)
         explicit = _explicit_orders(query)
         projection = _projection(query)
@@ -135,7 +135,7 @@ class Query:
         documents = self.selector.in_name_order(view, parent, span_in, descending=descending)
         return filter(self.where.matches, documents)
 
-    def _span(self, parent: Parent, path: str) -> Span:
+    def _span(self, parent: Parent, path: str) -> IdRange:
         prefix = f"{parent.database}/documents/{path}/"
 
         def reached(bound: Bound | None, item_id: str) -> bool:
@@ -149,8 +149,8 @@ class Query:
             return reached(self.end, item_id)
 
         if not self.orders[0].descending:
-            return Span(started, ended, descending=False)
-        return Span(
+            return IdRange(started, ended, descending=False)
+        return IdRange(
             lambda item_id: not ended(item_id),
             lambda item_id: not started(item_id),
             descending=True,

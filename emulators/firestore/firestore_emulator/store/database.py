@@ -16,8 +16,8 @@ from firestore_emulator.model.names import DocumentName, check_database
 from firestore_emulator.store import writes
 from firestore_emulator.store.change_feed import Change, Feed
 from firestore_emulator.store.history import MAX_BYTES, History
+from firestore_emulator.store.id_map import IdMap, IdRange
 from firestore_emulator.store.journal import InMemory, Journal
-from firestore_emulator.store.ordered_ids import ById, Span
 from firestore_emulator.store.view import PastView, View, under
 
 _NANOS_PER_MICROSECOND = 1000
@@ -55,7 +55,7 @@ class Database:
         self.feed = Feed()
         self._clock = clock or Clock()
         self._journal = journal or InMemory()
-        self._collections: dict[str, ById[Document]] = {}
+        self._collections: dict[str, IdMap[Document]] = {}
         for document in documents:
             self._store(DocumentName.parse(document.name), document)
         self._history = History(self._clock.now(), max_history_bytes)
@@ -81,7 +81,7 @@ class Database:
     def collection(self, path: str) -> Iterable[Document]:
         return self._collections.get(path, {}).values()
 
-    def in_name_order(self, path: str, span: Span) -> Iterator[Document]:
+    def in_name_order(self, path: str, span: IdRange) -> Iterator[Document]:
         documents = self._collections.get(path)
         return documents.in_order(span) if documents else iter(())
 
@@ -156,7 +156,7 @@ class Database:
 
     def _store(self, name: DocumentName, document: Document | None) -> None:
         if document is not None:
-            self._collections.setdefault(name.collection, ById())[name.id] = document
+            self._collections.setdefault(name.collection, IdMap())[name.id] = document
         elif documents := self._collections.get(name.collection):
             documents.pop(name.id, None)
             if not documents:

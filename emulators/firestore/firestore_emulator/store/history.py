@@ -12,7 +12,7 @@ from typing import NamedTuple
 from firestore_emulator.model.clock import MICROSECONDS, in_microseconds
 from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
-from firestore_emulator.store.ordered_ids import ById, Span
+from firestore_emulator.store.id_map import IdMap, IdRange
 
 RETENTION = 60 * 60 * MICROSECONDS
 MAX_BYTES = 64 * 1024 * 1024
@@ -77,7 +77,7 @@ class History:
         self._max_bytes = max_bytes
         self._size = 0
         self._changes: deque[Change] = deque()
-        self._collections: dict[str, ById[Versions]] = {}
+        self._collections: dict[str, IdMap[Versions]] = {}
 
     def oldest(self, now: int) -> int:
         """The earliest time of which everything is known."""
@@ -117,7 +117,7 @@ class History:
             if document is not None:
                 yield document
 
-    def in_name_order(self, path: str, span: Span, time: int) -> Iterator[Document]:
+    def in_name_order(self, path: str, span: IdRange, time: int) -> Iterator[Document]:
         collection = self._collections.get(path)
         for versions in collection.in_order(span) if collection else ():
             document = versions.at(time)
@@ -128,7 +128,7 @@ class History:
         return iter(self._collections)
 
     def _versions(self, name: DocumentName) -> Versions:
-        collection = self._collections.setdefault(name.collection, ById())
+        collection = self._collections.setdefault(name.collection, IdMap())
         versions = collection.get(name.id)
         if versions is None:
             versions = collection[name.id] = Versions(name)

@@ -10,7 +10,7 @@ from firestore_emulator.model.names import DocumentName
 class Journal(Protocol):
     """Times are in microseconds, and rise.
 
-    Both return when the change will outlive the process, or raise NotKeptError: then nothing of
+    Both return when the change will outlive the process, or raise StorageError: then nothing of
     it is kept, and the database must stay as it is.
     """
 

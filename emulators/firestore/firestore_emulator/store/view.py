@@ -9,7 +9,7 @@ from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
 from firestore_emulator.model.values import SortKey, reference_key
 from firestore_emulator.store.history import History, is_since
-from firestore_emulator.store.ordered_ids import Span
+from firestore_emulator.store.id_map import IdRange
 
 
 class View(Protocol):
@@ -17,7 +17,7 @@ class View(Protocol):
 
     def collection(self, path: str) -> Iterable[Document]: ...
 
-    def in_name_order(self, path: str, span: Span) -> Iterator[Document]:
+    def in_name_order(self, path: str, span: IdRange) -> Iterator[Document]:
         """Those of one collection with ids in the span."""
         ...
 
@@ -46,7 +46,7 @@ class PastView:
                 yield document
         yield from self.history.collection(path, self.time)
 
-    def in_name_order(self, path: str, span: Span) -> Iterator[Document]:
+    def in_name_order(self, path: str, span: IdRange) -> Iterator[Document]:
         today = self.today.in_name_order(path, span)
         return merged_by_name(
             [

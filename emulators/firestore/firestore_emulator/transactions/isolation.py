@@ -29,7 +29,7 @@ from firestore_emulator.store.database import Commit, Database, Reading
 from firestore_emulator.store.view import View
 from firestore_emulator.transactions.locks import LockTable, Owner, Read, Request, State
 from firestore_emulator.transactions.locks import Write as WriteLock
-from firestore_emulator.transactions.transactions import (
+from firestore_emulator.transactions.open_transactions import (
     DEFAULT_LIMITS,
     Limits,
     Transaction,

@@ -11,11 +11,11 @@ from typing import NoReturn, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from firestore_emulator.grpc_api.service import Service
 from firestore_emulator.grpc_api.status import code_of
-from firestore_emulator.grpc_api.usage import Usages
 from firestore_emulator.model import messages
-from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError, NotThereYetError
+from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError, UnimplementedError
+from firestore_emulator.service.service import Service
+from firestore_emulator.service.usage import Usages
 
 SERVICE = "google.firestore.v1.Firestore"
 
@@ -27,7 +27,7 @@ _MAX_DETAILS_BYTES = 2000  # beyond 8 kB on the wire (up to 3 for one), it is RE
 _NOT_THERE_YET = frozenset({"explain_options"})
 
 
-class Methods(grpc.GenericRpcHandler):
+class RpcHandlers(grpc.GenericRpcHandler):
     """Finds the handler of a method, for those that are not there yet as well."""
 
     def __init__(self, service: Service) -> None:
@@ -128,7 +128,7 @@ def _absent(name: str) -> Handler:
     """Of streams both ways, which fits every kind of method."""
 
     async def call(_: AsyncIterator[bytes], context: Context) -> None:
-        await _refuse(context, NotThereYetError(name))
+        await _refuse(context, UnimplementedError(name))
 
     return grpc.stream_stream_rpc_method_handler(call)
 
@@ -145,6 +145,6 @@ def _parsed(usage: Usages, kind: type[Request], data: bytes) -> Request:
         raise InvalidArgumentError(f"The request is no {kind.DESCRIPTOR.name}.") from error
     for field, _ in request.ListFields():
         if field.name in _NOT_THERE_YET:
-            raise NotThereYetError(f"{kind.DESCRIPTOR.name}.{field.name}")
+            raise UnimplementedError(f"{kind.DESCRIPTOR.name}.{field.name}")
     usage.called(request)
     return request

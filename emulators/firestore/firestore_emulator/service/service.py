@@ -12,10 +12,7 @@ from typing import TypeAlias
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
-from firestore_emulator.grpc_api import write_stream
-from firestore_emulator.grpc_api.status import number_of
-from firestore_emulator.grpc_api.usage import Usages
-from firestore_emulator.indexes.checks import CheckIndexes, unchecked
+from firestore_emulator.indexes.checks import CheckIndexes, ignore_indexes
 from firestore_emulator.listen import stream
 from firestore_emulator.model import fields, masks
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError, NotFoundError
@@ -53,15 +50,18 @@ from firestore_emulator.model.messages import (
     WriteResult,
 )
 from firestore_emulator.model.names import DocumentName, Parent
-from firestore_emulator.query import listing, ordered_listing, partition, predicates
+from firestore_emulator.query import listing, ordered_listing, partition
 from firestore_emulator.query.aggregation import Aggregation
 from firestore_emulator.query.query import Query
+from firestore_emulator.service import write_stream
+from firestore_emulator.service.usage import Usages
 from firestore_emulator.store import writes
 from firestore_emulator.store.database import Commit, Database, Databases, Reading
 from firestore_emulator.store.view import View
+from firestore_emulator.transactions import predicates
 from firestore_emulator.transactions.isolation import Isolation
 from firestore_emulator.transactions.locks import Read
-from firestore_emulator.transactions.transactions import DEFAULT_LIMITS, Limits
+from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS, Limits
 
 PastRequest: TypeAlias = ListCollectionIdsRequest | PartitionQueryRequest
 """Those that no transaction can make."""
@@ -75,7 +75,7 @@ class Service:
         self,
         databases: Databases,
         limits: Limits = DEFAULT_LIMITS,
-        check_indexes: CheckIndexes = unchecked,
+        check_indexes: CheckIndexes = ignore_indexes,
     ) -> None:
         self.databases = databases
         self.usage = Usages()
@@ -275,7 +275,7 @@ class Service:
         try:
             (result,) = (await self._commit(database, [write])).results
         except EmulatorError as error:
-            return WriteResult(), Status(code=number_of(error), message=str(error))
+            return WriteResult(), error.status
         return result, Status()
 
     async def _write_one(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import count
 from typing import TypeAlias
 
-from firestore_emulator.model.errors import InvalidArgumentError, NotThereYetError
+from firestore_emulator.model.errors import InvalidArgumentError, UnimplementedError
 from firestore_emulator.model.messages import Write, WriteRequest, WriteResponse
 from firestore_emulator.model.names import check_database
 from firestore_emulator.store.database import Commit
@@ -46,6 +46,6 @@ async def write(
 
 def _check_handshake(request: WriteRequest) -> None:
     if request.stream_id or request.stream_token:
-        raise NotThereYetError("Resuming a Write stream")
+        raise UnimplementedError("Resuming a Write stream")
     if request.writes:
         raise InvalidArgumentError("'writes' must not be set on an initial write request.")

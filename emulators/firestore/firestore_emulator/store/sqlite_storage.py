@@ -12,7 +12,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from firestore_emulator.model.clock import Clock, wall_clock
-from firestore_emulator.model.errors import NotKeptError
+from firestore_emulator.model.errors import StorageError
 from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
 from firestore_emulator.store.database import Database, Databases
@@ -162,4 +162,4 @@ class _OnDisk:
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            raise NotKeptError(f"The data directory cannot be written: {error}") from error
+            raise StorageError(f"The data directory cannot be written: {error}") from error

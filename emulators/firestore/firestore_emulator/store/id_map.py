@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class IdRange:
     """A stretch of ids. Along their ascending order each test is False first and then True."""
 
     begins: Callable[[str], bool]
@@ -19,7 +19,7 @@ class Span:
     descending: bool
 
 
-class ById(MutableMapping[str, Item]):
+class IdMap(MutableMapping[str, Item]):
     """The order is made when it is first asked for, and kept from then on."""
 
     __slots__ = ("_items", "_ordered")
@@ -50,7 +50,7 @@ class ById(MutableMapping[str, Item]):
     def values(self) -> ValuesView[Item]:
         return self._items.values()
 
-    def in_order(self, span: Span) -> Iterator[Item]:
+    def in_order(self, span: IdRange) -> Iterator[Item]:
         if self._ordered is None:
             self._ordered = sorted(self._items, key=id_key)
         ordered, items = self._ordered, self._items

@@ -3,7 +3,7 @@
 from google.cloud.firestore_v1 import types
 from google.protobuf.message import Message
 
-REQUESTS: dict[str, type[Message]] = {
+REQUEST_TYPES: dict[str, type[Message]] = {
     name.removesuffix("Request"): getattr(types, name).pb()
     for name in types.__all__
     if name.endswith("Request")

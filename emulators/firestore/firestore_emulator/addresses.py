@@ -5,7 +5,7 @@ import argparse
 DEFAULT_ADDRESS = "127.0.0.1:8085"
 
 
-def host_and_port(address: str) -> tuple[str, int]:
+def parse_address(address: str) -> tuple[str, int]:
     """Raises ValueError for anything else."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
@@ -13,14 +13,14 @@ def host_and_port(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def address_of(host: str, port: int) -> str:
+def format_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def add_host_port(parser: argparse.ArgumentParser) -> None:
+def add_host_port_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host-port",
-        type=host_and_port,
+        type=parse_address,
         default=DEFAULT_ADDRESS,
         metavar="HOST:PORT",
         help=f"where to listen; port 0 chooses a free one (default: {DEFAULT_ADDRESS})",
