@@ -19,7 +19,7 @@ import pytest
 from support.firestore_messages import DATABASE, name, put
 from support.firestore_process import Firestore
 
-from firestore_emulator.model.clock import in_microseconds
+from firestore_emulator.model.clock import to_microseconds
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchGetDocumentsResponse,
@@ -69,13 +69,13 @@ class Bank:
                 assert len(_read(channel, notes)) == found
                 self.acknowledged[writer] = found
             after = _commit(channel, [put("probes/p")])
-            assert in_microseconds(after.commit_time) > max(self._times)
+            assert to_microseconds(after.commit_time) > max(self._times)
 
     def _write(self, channel: grpc.Channel, writer: int) -> None:
         with until_killed():
             while True:
                 number = self.acknowledged[writer] + 1
-                committed = in_microseconds(_commit(channel, _transfer(writer, number)).commit_time)
+                committed = to_microseconds(_commit(channel, _transfer(writer, number)).commit_time)
                 assert committed > self._times[writer]
                 self.acknowledged[writer] = number
                 self._times[writer] = committed

@@ -20,10 +20,10 @@ from firestore_emulator.model.messages import (
     GetDocumentRequest,
     Write,
 )
-from firestore_emulator.multiplexer import Front, Pipe
+from firestore_emulator.multiplexer import Multiplexer, Pipe
 from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Database, Databases
-from firestore_emulator.store.journal import InMemory
+from firestore_emulator.store.journal import NoJournal
 from firestore_emulator.transactions.open_transactions import Limits
 
 
@@ -70,7 +70,7 @@ def exchange(
         pytest.fail("piped what is no HTTP/2")
 
     async def connected() -> None:
-        transport.set_protocol(front := Front(connect, converse))
+        transport.set_protocol(front := Multiplexer(connect, converse))
         front.connection_made(transport)
         for data in received:
             cast("asyncio.Protocol", transport.protocol).data_received(data)
@@ -78,7 +78,7 @@ def exchange(
             cast("asyncio.Protocol", transport.protocol).eof_received()
             await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
 
-    converse = partial(http1.converse, Admin(Service(databases), shut_down).answer)
+    converse = partial(http1.serve_connection, Admin(Service(databases), shut_down).handle)
     transport = RecordingTransport()
     asyncio.run(connected())
     return transport
@@ -180,7 +180,7 @@ class Transaction:
 
     async def ask(self, method: str, what: str, body: bytes = b"") -> Response:
         admin = Admin(self.service, lambda: None)
-        return await admin.answer(http1.Request(method, f"/emulator/v1/{DATABASE}{what}", body))
+        return await admin.handle(http1.Request(method, f"/emulator/v1/{DATABASE}{what}", body))
 
 
 LINE = f'{{"name": "{name("c/a")}", "fields": {{"x": {{"integerValue": "2"}}}}}}'.encode()
@@ -259,7 +259,7 @@ def test_a_body_that_breaks_off_changes_nothing(databases: Databases) -> None:
 
 
 def test_what_cannot_be_kept_is_an_error_of_the_server() -> None:
-    class FullDisk(InMemory):
+    class FullDisk(NoJournal):
         def clear(self, time: int) -> None:
             raise StorageError(f"full at {time}")
 

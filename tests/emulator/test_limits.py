@@ -16,11 +16,11 @@ from support.transactions import Requests, in_background
 
 from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
-from firestore_emulator.transactions.isolation import Open
+from firestore_emulator.transactions.isolation import OpenCounts
 from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS, Limits
 
 DATABASE = "projects/limits/databases/(default)"
-NOTHING = Open(transactions=0, holders=0, waiting=0)
+NOTHING = OpenCounts(transactions=0, holders=0, waiting=0)
 CLOSED = "The referenced transaction has expired or is no longer valid."
 
 
@@ -28,14 +28,16 @@ class Running(NamedTuple):
     address: str
     channel: grpc.Channel
     db: Requests
-    open: Callable[[], Open]
+    open: Callable[[], OpenCounts]
 
 
 @contextmanager
 def running(limits: Limits = DEFAULT_LIMITS) -> Iterator[Running]:
     service = Service(Databases(), limits)
     with serving(service) as address, grpc.insecure_channel(address) as channel:
-        yield Running(address, channel, requests(channel), lambda: service.isolation(DATABASE).open)
+        yield Running(
+            address, channel, requests(channel), lambda: service.isolation(DATABASE).open_counts
+        )
 
 
 def requests(channel: grpc.Channel) -> Requests:
@@ -93,10 +95,10 @@ def test_a_client_whose_connection_ends_waits_no_longer() -> None:
             committing = background.waits(
                 db.commit, {"c/a": 1}, db.got("c/b", new_transaction={})[0]
             )
-            until(lambda: emulator.open() == Open(transactions=1, holders=2, waiting=1))
+            until(lambda: emulator.open() == OpenCounts(transactions=1, holders=2, waiting=1))
         with pytest.raises(Cancelled):
             committing.result()
-        until(lambda: emulator.open() == Open(transactions=1, holders=1, waiting=0))
+        until(lambda: emulator.open() == OpenCounts(transactions=1, holders=1, waiting=0))
         emulator.db.rollback(transaction)
         assert emulator.db.get("c/a") == [None]
         assert emulator.open() == NOTHING

@@ -209,7 +209,7 @@ def test_the_official_one_ends_too() -> None:
 
 
 def test_the_launcher_as_a_command_becomes_the_emulator() -> None:
-    package_root = str(Path(official.__file__).parent.parent)
+    package_root = str(Path(official.__file__).parents[2])
     with subprocess.Popen(
         [sys.executable, "-m", "firestore_emulator.launcher", "--host-port=127.0.0.1:0"],
         env={**EMBEDDED, "PYTHONPATH": package_root},
@@ -224,7 +224,7 @@ def test_the_launcher_as_a_command_becomes_the_emulator() -> None:
 
 
 def test_the_command_refuses_in_one_line() -> None:
-    package_root = str(Path(official.__file__).parent.parent)
+    package_root = str(Path(official.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-m", "firestore_emulator.launcher"],
         env={**ENVIRON, "EMULATOR": "another", "PYTHONPATH": package_root},

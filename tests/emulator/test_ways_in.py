@@ -268,7 +268,7 @@ def test_export_and_import_of_a_running_one_and_of_its_directory(
     running = opened()
     running.commit(put("c/a", x=1), put("c/a/d/b", y=[True, None, 2.5]))
     lines = running.http("GET", f"/emulator/v1/{DATABASE}:export")
-    assert run("import", tmp_path, lines) == (b"", b"2 documents\n")
+    assert run("import", tmp_path, lines) == (b"", b"2 documents imported\n")
     again, _ = run("export", tmp_path, b"", f"--database={DATABASE}")
     assert fields(again) == fields(lines)
     assert run("export", tmp_path, b"", "--database=projects/q/databases/d") == (b"", b"")
@@ -304,13 +304,13 @@ def fields(lines: bytes) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["export", "--data=absent"], "There is no firestore.sqlite3 in absent"),
-        (["import", "--data=d"], "Line 1 is no document: "),
+        (["export", "--data=absent"], "absent has no firestore.sqlite3"),
+        (["import", "--data=d"], "Line 1 is not a document: "),
         (["--import-data=absent"], "Cannot read absent: No such file or directory"),
-        (["--import-data=bad"], "Line 1 is no document: "),
+        (["--import-data=bad"], "Line 1 is not a document: "),
         (["--require-indexes=absent"], "Cannot read absent: No such file or directory"),
-        (["--require-indexes=bad"], "bad: it is no JSON: Expecting value"),
-        (["--collect-indexes=bad"], "bad: it is no JSON: Expecting value"),
+        (["--require-indexes=bad"], "bad is not valid JSON: Expecting value"),
+        (["--collect-indexes=bad"], "bad is not valid JSON: Expecting value"),
         (["--collect-indexes=absent/file"], "Cannot write absent/file: No such file"),
     ],
 )

@@ -1,4 +1,4 @@
-"""HOST:PORT, as a pair and as text; an IPv6 host is in brackets."""
+"""Parse and format HOST:PORT. An IPv6 host is in brackets."""
 
 import argparse
 
@@ -6,10 +6,10 @@ DEFAULT_ADDRESS = "127.0.0.1:8085"
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Raises ValueError for anything else."""
+    """The host and the port. Raises ValueError if the text is not HOST:PORT."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise ValueError(f"{address} is not HOST:PORT")
+        raise ValueError(f"{address} is not HOST:PORT, such as {DEFAULT_ADDRESS}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -23,5 +23,5 @@ def add_host_port_option(parser: argparse.ArgumentParser) -> None:
         type=parse_address,
         default=DEFAULT_ADDRESS,
         metavar="HOST:PORT",
-        help=f"where to listen; port 0 chooses a free one (default: {DEFAULT_ADDRESS})",
+        help=f"the address to listen on; port 0 chooses a free port (default: {DEFAULT_ADDRESS})",
     )

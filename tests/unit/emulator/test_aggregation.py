@@ -54,7 +54,7 @@ def run(
     compiled = Aggregation.compile(
         StructuredAggregationQuery(structured_query=structured, aggregations=aggregations)
     )
-    result = compiled.over(compiled.query.run(of, ROOT))
+    result = compiled.compute(compiled.query.run(of, ROOT))
     return {alias: plain(result.aggregate_fields[alias]) for alias in result.aggregate_fields}
 
 

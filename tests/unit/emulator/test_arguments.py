@@ -10,7 +10,7 @@ from support.firestore_messages import DATABASE, delete, document, name, put
 
 import firestore_emulator
 from firestore_emulator.cli.arguments import parser
-from firestore_emulator.grpc_api.call_log import subject
+from firestore_emulator.grpc_api.call_log import target_of
 from firestore_emulator.grpc_api.faults import Failure, Latency
 from firestore_emulator.grpc_api.request_types import REQUEST_TYPES
 from firestore_emulator.model.messages import (
@@ -101,14 +101,14 @@ def test_failures(text: str, failure: Failure) -> None:
     [
         ("--latency=Commit", "Commit is not METHOD=MS or METHOD=MS..MS"),
         ("--latency=Commit=20..5", "20..5 ends before it begins"),
-        ("--latency=Comit=5", "Comit is no method of Firestore: BatchGetDocuments,"),
+        ("--latency=Comit=5", "Comit is not a method of Firestore. Its methods are Batch"),
         ("--fail=Commit=ABORTED:often", "is not METHOD=CODE[:PROBABILITY][:before|after]"),
-        ("--fail=Commit=ABORTED:1.1", "a probability of 1.1 is above 1"),
-        ("--fail=Commit=OK", "OK is no code of an error"),
-        ("--fail=Commit=BROKEN", "BROKEN is no code of an error"),
-        ("--lock-wait=0", "0 is no number of seconds above 0"),
-        ("--transaction-time=inf", "inf is no number of seconds above 0"),
-        ("--transaction-idle=long", "long is no number of seconds above 0"),
+        ("--fail=Commit=ABORTED:1.1", "the probability 1.1 is above 1"),
+        ("--fail=Commit=OK", "OK is not a gRPC error code"),
+        ("--fail=Commit=BROKEN", "BROKEN is not a gRPC error code"),
+        ("--lock-wait=0", "0 is not a number of seconds above 0"),
+        ("--transaction-time=inf", "inf is not a number of seconds above 0"),
+        ("--transaction-idle=long", "long is not a number of seconds above 0"),
     ],
 )
 def test_what_is_wrong_with_an_option_is_told(
@@ -186,12 +186,12 @@ WRITES = [put("c/a", secret=1), delete("c/b"), Write(transform={"document": name
     ],
 )
 def test_what_a_call_is_about(method: str, request_: Message, what: str) -> None:
-    assert subject(method, request_.SerializeToString()) == (DATABASE, what)
+    assert target_of(method, request_.SerializeToString()) == (DATABASE, what)
 
 
 def test_other_methods_are_of_a_database() -> None:
     data = REQUEST_TYPES["BeginTransaction"](database=DATABASE).SerializeToString()
-    assert subject("BeginTransaction", data) == (DATABASE, "")
+    assert target_of("BeginTransaction", data) == (DATABASE, "")
 
 
 @pytest.mark.parametrize(
@@ -199,4 +199,4 @@ def test_other_methods_are_of_a_database() -> None:
     [("Listen", None), ("Unheard", b""), ("Commit", b"\xff"), ("GetDocument", b"")],
 )
 def test_a_call_may_be_about_nothing(method: str, data: bytes | None) -> None:
-    assert subject(method, data) == ("", "")
+    assert target_of(method, data) == ("", "")

@@ -14,7 +14,7 @@ from support.firestore_messages import (
     update,
 )
 
-from firestore_emulator.model.clock import in_microseconds, timestamp
+from firestore_emulator.model.clock import timestamp, to_microseconds
 from firestore_emulator.model.errors import (
     AlreadyExistsError,
     EmulatorError,
@@ -58,8 +58,8 @@ def test_create_and_update_times() -> None:
     db.commit([put("c/a", x=2)])
     found = stored(db, "c/a")
     assert found is not None
-    assert in_microseconds(found.create_time) == version_of_a()
-    assert in_microseconds(found.update_time) == version_of_a() + 1
+    assert to_microseconds(found.create_time) == version_of_a()
+    assert to_microseconds(found.update_time) == version_of_a() + 1
 
 
 @pytest.mark.parametrize("content", [{"x": 1}, {"x": NAN}, {"x": {"y": [NAN, None]}}])
@@ -68,8 +68,8 @@ def test_a_write_that_changes_nothing_keeps_the_update_time(content: dict[str, o
     before = stored(db, "c/a")
     commit = db.commit([put("c/a", **content)])
     assert stored(db, "c/a") is before
-    assert in_microseconds(commit.results[0].update_time) == version_of_a()
-    assert in_microseconds(commit.time) == version_of_a() + 1
+    assert to_microseconds(commit.results[0].update_time) == version_of_a()
+    assert to_microseconds(commit.time) == version_of_a() + 1
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 1.0), (0.0, -0.0), (None, False)])
@@ -78,7 +78,7 @@ def test_an_equal_value_of_another_representation_is_a_change(
 ) -> None:
     db = database(put("c/a", x=before))
     result = db.commit([put("c/a", x=after)]).results[0]
-    assert in_microseconds(result.update_time) == version_of_a() + 1
+    assert to_microseconds(result.update_time) == version_of_a() + 1
 
 
 def test_delete() -> None:
@@ -197,7 +197,7 @@ def test_times_rise_across_a_clear() -> None:
     db = database(put("c/a"))
     db.clear()
     assert stored(db, "c/a") is None
-    assert in_microseconds(db.commit([put("c/a")]).time) > version_of_a()
+    assert to_microseconds(db.commit([put("c/a")]).time) > version_of_a()
 
 
 def test_an_empty_precondition_is_none() -> None:

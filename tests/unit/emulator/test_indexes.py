@@ -66,7 +66,7 @@ def missing(structured: StructuredQuery, there: Indexes = AUTOMATIC) -> list[str
 def written(index: Index) -> str:
     marks = {Mode.ASCENDING: "", Mode.DESCENDING: "-", Mode.CONTAINS: "?"}
     fields = " ".join(
-        marks[field.mode] + field_paths.written(field.path) for field in index.definition
+        marks[field.mode] + field_paths.to_text(field.path) for field in index.definition
     )
     return fields if index.scope is Scope.COLLECTION else f"group: {fields}"
 
@@ -247,7 +247,7 @@ field_names = st.text(min_size=1).filter(lambda name: not is_reserved(name))
 
 @given(st.lists(field_names, min_size=1, max_size=3).map(tuple))
 def test_a_path_is_written_as_it_is_parsed(path: tuple[str, ...]) -> None:
-    assert field_paths.parse.__wrapped__(field_paths.written(path)) == path
+    assert field_paths.parse.__wrapped__(field_paths.to_text(path)) == path
 
 
 def run(structured: StructuredQuery, service: Service) -> None:

@@ -35,17 +35,21 @@ from firestore_emulator.model.messages import (
 from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.query.query import Query
 from firestore_emulator.transactions import predicates
-from firestore_emulator.transactions.isolation import Changes, Isolation, Open, Seen
-from firestore_emulator.transactions.locks import Read
-from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS, Limits, Transactions
+from firestore_emulator.transactions.isolation import CommitLock, Isolation, OpenCounts, ReadResult
+from firestore_emulator.transactions.locks import ReadLock
+from firestore_emulator.transactions.open_transactions import (
+    DEFAULT_LIMITS,
+    Limits,
+    OpenTransactions,
+)
 
 CONTENTION = r"Too much contention on these documents\. Please try again\."
 CLOSED = "expired or is no longer valid"
-NOTHING = Open(transactions=0, holders=0, waiting=0)
+NOTHING = OpenCounts(transactions=0, holders=0, waiting=0)
 READ_WRITE = TransactionOptions()
 
 
-class Watch:
+class ManualClock:
     """A clock that is set by hand."""
 
     def __init__(self) -> None:
@@ -59,16 +63,16 @@ class Scenario:
     """A database with c/a and c/b, and who reads and writes there."""
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.watch = Watch()
+        self.watch = ManualClock()
         self.database = database(put("c/a", x=1), put("c/b", x=1))
         self.isolation = Isolation(self.database, limits, self.watch)
 
     def begin(self) -> bytes:
         return self.isolation.begin(READ_WRITE)
 
-    async def read(self, path: str, **consistency: Any) -> Seen:
+    async def read(self, path: str, **consistency: Any) -> ReadResult:
         request = BatchGetDocumentsRequest(database=DATABASE, **consistency)
-        wants = Read(frozenset({DocumentName.parse(name(path))}))
+        wants = ReadLock(frozenset({DocumentName.parse(name(path))}))
         return await self.isolation.read(request, wants)
 
     async def reader(self, *paths: str) -> bytes:
@@ -81,10 +85,10 @@ class Scenario:
         await self.isolation.commit(writes, transaction)
 
     async def waiting(self, call: Awaitable[Any]) -> asyncio.Task[Any]:
-        before = self.isolation.open.waiting
+        before = self.isolation.open_counts.waiting
         task = asyncio.ensure_future(call)
         await asyncio.sleep(0)
-        assert self.isolation.open.waiting == before + 1
+        assert self.isolation.open_counts.waiting == before + 1
         return task
 
     def x(self, path: str) -> object:
@@ -114,16 +118,16 @@ async def test_a_transaction_that_is_idle_loses_its_locks() -> None:
     transaction = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
     at.watch.seconds += DEFAULT_LIMITS.idle - 1
-    at.isolation.expire()
+    at.isolation.close_expired()
     await at.read("c/a", transaction=transaction)
     at.watch.seconds += DEFAULT_LIMITS.idle - 1
-    at.isolation.expire()
-    assert at.isolation.open == Open(transactions=1, holders=1, waiting=1)
+    at.isolation.close_expired()
+    assert at.isolation.open_counts == OpenCounts(transactions=1, holders=1, waiting=1)
     at.watch.seconds += 1
     await refused(at.read("c/a", transaction=transaction), InvalidArgumentError, CLOSED)
-    at.isolation.expire()
+    at.isolation.close_expired()
     await writing
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -131,7 +135,7 @@ async def test_a_transaction_lasts_no_longer_than_it_may() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     for _ in range(27):
-        at.isolation.expire()
+        at.isolation.close_expired()
         await at.read("c/a", transaction=transaction)
         at.watch.seconds += 10
     for call in (
@@ -139,8 +143,8 @@ async def test_a_transaction_lasts_no_longer_than_it_may() -> None:
         at.write(put("c/a"), transaction=transaction),
     ):
         await refused(call, InvalidArgumentError, CLOSED)
-    at.isolation.expire()
-    assert at.isolation.open == NOTHING
+    at.isolation.close_expired()
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -151,12 +155,12 @@ async def test_who_waits_is_not_idle() -> None:
     second = at.begin()
     reading = await at.waiting(at.read("c/a", transaction=second))
     at.watch.seconds += DEFAULT_LIMITS.idle
-    at.isolation.expire()
+    at.isolation.close_expired()
     await writing
     await reading
     await refused(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
     await at.write(put("c/a", x=3), transaction=second)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -173,7 +177,7 @@ async def test_what_waits_in_a_transaction_that_ends_is_refused() -> None:
     at.isolation.rollback(first)
     await writing
     assert (at.x("c/a"), at.x("c/b")) == (2, 3)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -184,7 +188,7 @@ async def test_the_limit_ends_the_wait_of_a_write_and_its_transaction() -> None:
         await refused(at.write(put("c/a", x=2), transaction=transaction), AbortedError, CONTENTION)
     await refused(at.read("c/a", transaction=second), InvalidArgumentError, CLOSED)
     await at.write(put("c/a", x=3), transaction=first)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -205,7 +209,7 @@ async def test_the_limit_ends_the_wait_of_a_read_and_its_transaction() -> None:
     await at.read("c/b", transaction=retries[1])
     await refused(at.read("c/a", transaction=retries[1]), AbortedError, CONTENTION)
     await refused(at.read("c/b", transaction=retries[1]), InvalidArgumentError, CLOSED)
-    assert at.isolation.open == Open(transactions=1, holders=1, waiting=0)
+    assert at.isolation.open_counts == OpenCounts(transactions=1, holders=1, waiting=0)
 
 
 @scenario
@@ -217,7 +221,7 @@ async def test_a_vanished_client_is_noticed_without_another_request() -> None:
     await at.reader("c/a")
     await at.write(put("c/a", x=2))
     assert at.x("c/a") == 2
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -229,7 +233,7 @@ async def test_a_cancelled_plain_write_leaves_the_queue() -> None:
     writing.cancel()
     await refused(writing, asyncio.CancelledError)
     await reading
-    assert at.isolation.open == Open(transactions=2, holders=2, waiting=0)
+    assert at.isolation.open_counts == OpenCounts(transactions=2, holders=2, waiting=0)
     at.isolation.rollback(transaction)
     assert at.x("c/a") == 1
 
@@ -244,7 +248,7 @@ async def test_a_cancelled_commit_ends_its_transaction() -> None:
     await at.write(put("c/b", x=3))
     at.isolation.rollback(first)
     at.isolation.rollback(second)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -259,7 +263,7 @@ async def test_a_cancelled_read_leaves_what_its_transaction_has() -> None:
     await writing
     await at.read("c/b", transaction=second)
     await at.write(put("c/a", x=4), transaction=second)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -268,12 +272,12 @@ async def test_a_transaction_whose_first_read_is_cancelled_is_none() -> None:
     first = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
     reading = await at.waiting(at.read("c/a", new_transaction={"read_write": {}}))
-    assert at.isolation.open.transactions == 2
+    assert at.isolation.open_counts.transactions == 2
     reading.cancel()
     await refused(reading, asyncio.CancelledError)
     at.isolation.rollback(first)
     await writing
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -284,7 +288,7 @@ async def test_a_write_cancelled_as_it_is_let_through_leaves_no_lock() -> None:
     at.isolation.rollback(transaction)
     writing.cancel()
     await refused(writing, asyncio.CancelledError)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
     assert at.x("c/a") == 1
 
 
@@ -295,7 +299,7 @@ async def test_a_refused_commit_ends_its_transaction() -> None:
     write = at.write(put("c/a", x=2), update("c/none", x=1), transaction=transaction)
     await refused(write, NotFoundError)
     assert at.x("c/a") == 1
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -305,7 +309,7 @@ async def test_a_precondition_is_of_the_moment_after_the_wait() -> None:
     creating = await at.waiting(at.write(update("c/new", "x", exists=False, x=2)))
     await at.write(put("c/new", x=1), transaction=transaction)
     await refused(creating, AlreadyExistsError)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -317,7 +321,7 @@ async def test_two_writes_that_waited_come_in_their_order() -> None:
     at.isolation.rollback(transaction)
     await asyncio.gather(first, second)
     assert (at.x("c/a"), at.x("c/b")) == (3, 3)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
@@ -331,20 +335,20 @@ async def test_a_cleared_database_has_no_transactions() -> None:
     await writing
     await refused(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
     assert at.x("c/a") == 3
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 def test_only_the_places_of_the_last_aborted_transactions_are_kept() -> None:
-    transactions = Transactions(DEFAULT_LIMITS, Watch())
+    transactions = OpenTransactions(DEFAULT_LIMITS, ManualClock())
     aborted = [transactions.begin() for _ in range(1001)]
     for transaction in aborted:
-        transactions.aborted(transaction)
-    places = [transactions.begin(each.id).owner.place for each in aborted]
-    assert places[1:] == [each.owner.place for each in aborted[1:]]
-    assert places[0] is not aborted[0].owner.place
+        transactions.abort(transaction)
+    places = [transactions.begin(each.id).owner.position for each in aborted]
+    assert places[1:] == [each.owner.position for each in aborted[1:]]
+    assert places[0] is not aborted[0].owner.position
 
 
-def paths_found(changes: Changes) -> list[tuple[str, int]]:
+def paths_found(changes: CommitLock) -> list[tuple[str, int]]:
     return [
         (document.name.partition("/documents/")[2], document.fields["x"].integer_value)
         for document in changes.documents()
@@ -354,7 +358,7 @@ def paths_found(changes: Changes) -> list[tuple[str, int]]:
 def test_what_a_commit_changes_is_before_and_after_of_each_document() -> None:
     db = database(put("c/a", x=1), put("c/b", x=1))
     writes = [update("c/a", "x", x=2), update("c/a", "x", x=3), Write(delete=name("c/b"))]
-    assert paths_found(Changes(db, [*writes, put("c/new", x=4)])) == [
+    assert paths_found(CommitLock(db, [*writes, put("c/new", x=4)])) == [
         ("c/a", 1),
         ("c/a", 3),
         ("c/b", 1),
@@ -367,7 +371,7 @@ def test_what_a_commit_changes_is_before_and_after_of_each_document() -> None:
 def test_what_a_commit_changes_follows_what_is_stored(transforms: list[object]) -> None:
     db = database(put("c/a", x=1))
     write = update("c/a", "x", x=9)
-    changes = Changes(db, [Write(update=write.update, update_transforms=transforms)])
+    changes = CommitLock(db, [Write(update=write.update, update_transforms=transforms)])
     for x in (2, 3):
         db.commit([put("c/a", x=x)])
         for _ in range(2):
@@ -378,7 +382,7 @@ def test_what_a_commit_changes_follows_what_is_stored(transforms: list[object]) 
 
 def test_a_commit_that_would_be_refused_changes_nothing() -> None:
     db = database(put("c/a", x=1))
-    assert paths_found(Changes(db, [put("c/a", x=2), update("c/none", x=1)])) == [("c/a", 1)]
+    assert paths_found(CommitLock(db, [put("c/a", x=2), update("c/none", x=1)])) == [("c/a", 1)]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from support.listening import ROOT, Contents, Mirror, add_documents, add_query, 
 
 from firestore_emulator.indexes.checks import require_indexes
 from firestore_emulator.indexes.requirements import Indexes
-from firestore_emulator.listen.listener import Listener, Watch
+from firestore_emulator.listen.listener import Listener, WatchedTarget
 from firestore_emulator.listen.targets import compile_target
 from firestore_emulator.model.clock import Clock, timestamp
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
@@ -385,8 +385,8 @@ def test_what_cannot_be_gone_on_from_begins_again(databases: Databases, token: b
 def test_who_does_not_ask_holds_no_more_than_there_is(db: Database) -> None:
     """A client that has stopped reading, while documents come and go."""
     target = compile_target(add_query(1, EVERYTHING).add_target, db)
-    watch = Watch(target, lambda: None)
-    db.feed.watch(target.interests, watch.touch)
+    watch = WatchedTarget(target, lambda: None)
+    db.feed.subscribe(target.topics, watch.touch)
     for n in range(100):
         db.commit([put(f"c/{n}"), put("c/a", x=n)])
         db.commit([delete(f"c/{n}")])
@@ -399,12 +399,12 @@ def test_the_feed_tells_each_of_what_it_watches(db: Database) -> None:
     def tell(of: DocumentName, change: Change) -> None:
         told.append((of.id, change.before is None, change.after is None))
 
-    interests = list(compile_target(add_documents(1, "c/a", "c/n").add_target, db).interests)
-    db.feed.watch(interests, tell)
+    topics = list(compile_target(add_documents(1, "c/a", "c/n").add_target, db).topics)
+    db.feed.subscribe(topics, tell)
     db.commit([put("c/a", x=5), put("c/b", x=5), put("c/n")])
     db.commit([delete("c/n")])
     assert told == [("a", False, False), ("n", True, False), ("n", False, True)]
-    db.feed.unwatch(interests, tell)
+    db.feed.unsubscribe(topics, tell)
     assert not db.feed
 
 

@@ -14,10 +14,10 @@ from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
 from firestore_emulator.transactions.locks import (
     LockTable,
-    Lost,
+    LostWrite,
     Owner,
-    Place,
-    Read,
+    QueuePosition,
+    ReadLock,
     Request,
     State,
 )
@@ -48,12 +48,12 @@ def of(letters: str) -> frozenset[DocumentName]:
     return frozenset(DocumentName(DATABASE, "c", letter) for letter in letters)
 
 
-def read(letters: str) -> Read:
-    return Read(of(letters))
+def read(letters: str) -> ReadLock:
+    return ReadLock(of(letters))
 
 
-def query(marks: str) -> Read:
-    return Read(predicate=Finds(marks))
+def query(marks: str) -> ReadLock:
+    return ReadLock(predicate=Finds(marks))
 
 
 def write(letters: str, marks: str = "") -> FakeWrite:
@@ -104,7 +104,7 @@ def test_a_query_holds_up_what_it_would_find(table: LockTable) -> None:
 
 @pytest.mark.parametrize("wants", [read("a"), query("x"), write("a")])
 def test_nothing_of_a_write_is_granted_to_others_while_it_is_carried_out(
-    table: LockTable, wants: Read | FakeWrite
+    table: LockTable, wants: ReadLock | FakeWrite
 ) -> None:
     writer = Owner()
     table.request(writer, write("a", "x"))
@@ -185,7 +185,7 @@ def test_a_retry_keeps_its_age(table: LockTable) -> None:
     table.request(older, write("a"))
     table.request(old, write("a"))
     table.release(older)
-    retry = Owner(old.place)
+    retry = Owner(old.position)
     for owner in (new, retry):
         table.request(owner, read("a"))
     writes = [table.request(new, write("a")), table.request(retry, write("a"))]
@@ -193,7 +193,9 @@ def test_a_retry_keeps_its_age(table: LockTable) -> None:
 
 
 def test_retries_that_lost_the_same_go_one_after_another(table: LockTable) -> None:
-    places = [Place(age=age, lost=Lost(of("a"), (Document(name="x"),))) for age in range(3)]
+    places = [
+        QueuePosition(age=age, lost=LostWrite(of("a"), (Document(name="x"),))) for age in range(3)
+    ]
     owners = [Owner(place) for place in places]
     reads = [
         table.request(owner, wants)
@@ -238,13 +240,13 @@ def test_who_waits_is_told_once(table: LockTable) -> None:
     table.request(reader, read("a"))
     writing = table.request(Owner(), write("a"))
     told = []
-    writing.settled = lambda: told.append(writing.state)
+    writing.on_settled = lambda: told.append(writing.state)
     table.release(reader)
     table.withdraw(writing)
     assert told == [State.GRANTED]
 
 
-Held: TypeAlias = list[tuple[Owner, Read | FakeWrite]]
+Held: TypeAlias = list[tuple[Owner, ReadLock | FakeWrite]]
 
 
 @dataclass
@@ -254,9 +256,9 @@ class Schedule:
     table: LockTable = field(default_factory=LockTable)
     requests: list[Request] = field(default_factory=list)
 
-    def ask(self, owner: Owner, wants: Read | FakeWrite) -> None:
+    def ask(self, owner: Owner, wants: ReadLock | FakeWrite) -> None:
         ends = any(
-            isinstance(request.wants, FakeWrite)
+            isinstance(request.lock, FakeWrite)
             for request in self.requests
             if request.owner is owner
         )
@@ -288,14 +290,14 @@ class Schedule:
         return {each.owner for each in self.held if excludes(each, request)}
 
     def in_front(self, request: Request) -> set[Owner]:
-        if isinstance(request.wants, FakeWrite):
+        if isinstance(request.lock, FakeWrite):
             return set()
         before = self.requests[: self.requests.index(request)]
         return {
             each.owner
             for each in before
             if each.state is State.WAITING
-            and isinstance(each.wants, FakeWrite)
+            and isinstance(each.lock, FakeWrite)
             and excludes(each, request)
         }
 
@@ -307,7 +309,7 @@ class Schedule:
         assert {each.owner for each in self.held} == set(self.table.holders)
         assert self.waiting == list(self.table.waiting)
         check_that_all_can_end({each: self.in_conflict(each) for each in self.waiting})
-        if not any(isinstance(each.wants, FakeWrite) for each in self.held):
+        if not any(isinstance(each.lock, FakeWrite) for each in self.held):
             check_that_all_can_end(
                 {each: self.in_conflict(each) | self.in_front(each) for each in self.waiting}
             )
@@ -327,11 +329,11 @@ def check_that_all_can_end(waits: dict[Request, set[Owner]]) -> None:
 def excludes(one: Request, other: Request) -> bool:
     if one.owner is other.owner:
         return False
-    match one.wants, other.wants:
+    match one.lock, other.lock:
         case FakeWrite() as first, FakeWrite() as second:
             return bool(first.names & second.names)
-        case (FakeWrite() as writing, Read() as reading) | (
-            Read() as reading,
+        case (FakeWrite() as writing, ReadLock() as reading) | (
+            ReadLock() as reading,
             FakeWrite() as writing,
         ):
             finds = reading.predicate
@@ -354,7 +356,8 @@ def test_random_schedules(plan: list[tuple[str, int, str, str]]) -> None:
     schedule, owners = Schedule(), [Owner() for _ in range(6)]
     for kind, number, names, marks in plan:
         oldest = min(
-            (each.owner.place.age or 0 for each in (*schedule.held, *schedule.waiting)), default=0
+            (each.owner.position.age or 0 for each in (*schedule.held, *schedule.waiting)),
+            default=0,
         )
         match kind:
             case "read":
@@ -370,7 +373,7 @@ def test_random_schedules(plan: list[tuple[str, int, str, str]]) -> None:
                 owners[number] = Owner()
         schedule.check()
         for request in [each for each in schedule.requests if each.state is State.DEADLOCK]:
-            assert request.owner.place.age != oldest, "the oldest has lost"
+            assert request.owner.position.age != oldest, "the oldest has lost"
             schedule.end(request.owner)
             owners[owners.index(request.owner)] = Owner()
     for owner in owners:
@@ -386,7 +389,7 @@ def test_every_transaction_is_carried_out_in_the_end(
 ) -> None:
     """Each reads all letters and writes one, and tries again as often as it loses."""
     table = LockTable()
-    places = [Place() for _ in range(count)]
+    places = [QueuePosition() for _ in range(count)]
     under_way: dict[int, list[Request]] = {number: [] for number in range(count)}
     owners = [Owner(place) for place in places]
     attempts = [1] * count

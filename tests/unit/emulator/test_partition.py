@@ -96,7 +96,7 @@ def test_at_an_earlier_time() -> None:
         ({"parent": f"{ROOT}/a/1"}, "a database's root"),
         ({"page_size": -1}, "nonnegative"),
         ({"page_token": "?"}, "invalid page token"),
-        ({"structured_query": {}}, "of one collection with all descendants"),
+        ({"structured_query": {}}, "one collection with all descendants"),
         ({"structured_query": {"from_": [{"collection_id": "g"}]}}, "with all descendants"),
         ({"structured_query": BY_NAME | {"order_by": orders("-__name__")}}, "ascending"),
         ({"structured_query": BY_NAME | {"order_by": orders("x")}}, "ascending"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.firestore_messages import DATABASE, delete, document, name, put, update
 
-from firestore_emulator.model.clock import MICROSECONDS, Clock, in_microseconds, timestamp
+from firestore_emulator.model.clock import MICROSECONDS, Clock, timestamp, to_microseconds
 from firestore_emulator.model.errors import FailedPreconditionError, InvalidArgumentError
 from firestore_emulator.model.messages import Document, Write
 from firestore_emulator.model.names import DocumentName
@@ -44,11 +44,11 @@ def db(wall: Wall) -> Database:
 
 
 def commit(db: Database, *writes: Write) -> int:
-    return in_microseconds(db.commit(writes).time)
+    return to_microseconds(db.commit(writes).time)
 
 
 def read_time(db: Database) -> int:
-    return in_microseconds(db.read().time)
+    return to_microseconds(db.read().time)
 
 
 def view(db: Database, time: int) -> View:

@@ -64,12 +64,12 @@ def contents(of: Database) -> dict[str, bytes]:
     """All fields of all documents, to the bit."""
     return {
         document.name: Document(fields=document.fields).SerializeToString(deterministic=True)
-        for document in json_lines.snapshot(of)
+        for document in json_lines.documents_of(of)
     }
 
 
 def exported(of: Database) -> list[bytes]:
-    return [json_lines.line(document) for document in json_lines.snapshot(of)]
+    return [json_lines.to_line(document) for document in json_lines.documents_of(of)]
 
 
 @given(st.dictionaries(IDS.map(lambda each: f"c/{each}"), MAPS, min_size=1, max_size=3))
@@ -103,7 +103,7 @@ def test_a_line_is_the_rest_representation() -> None:
 
 def test_lines_are_sorted() -> None:
     source = database(put("b/b"), put("b/a"), put("a/b/z/z"), put("a/c"))
-    paths = [document.name for document in json_lines.snapshot(source)]
+    paths = [document.name for document in json_lines.documents_of(source)]
     assert paths == [name("a/c"), name("a/b/z/z"), name("b/a"), name("b/b")]
 
 
@@ -113,7 +113,7 @@ def test_an_import_is_a_commit_of_its_own_time() -> None:
     later[DATABASE].commit([put("c/b")])
     json_lines.load(later, json_lines.parse(exported(source)))
     times = {
-        document.name: document.create_time for document in json_lines.snapshot(later[DATABASE])
+        document.name: document.create_time for document in json_lines.documents_of(later[DATABASE])
     }
     assert times[name("c/a")] == timestamp(3_600_000_001)
     assert times.keys() == {name("c/a"), name("c/b")}
@@ -156,7 +156,7 @@ def test_each_goes_to_its_own_database_otherwise() -> None:
 )
 def test_what_is_no_document_is_told_by_its_line_in_one_line(line: bytes) -> None:
     good = b'{"name": "projects/p/databases/d/documents/c/a"}'
-    with pytest.raises(InvalidArgumentError, match=r"^Line 3 is no document: .+$") as refused:
+    with pytest.raises(InvalidArgumentError, match=r"^Line 3 is not a document: .+$") as refused:
         list(json_lines.parse([good, b"", line]))
     assert "\n" not in str(refused.value)
 
@@ -167,7 +167,7 @@ def test_an_import_is_all_or_nothing() -> None:
     lines = [f'{{"name": "{name("c/a")}"}}'.encode(), reserved.encode()]
     with pytest.raises(EmulatorError, match="reserved"):
         json_lines.load(databases, json_lines.parse(lines))
-    assert json_lines.snapshot(databases[DATABASE]) == []
+    assert json_lines.documents_of(databases[DATABASE]) == []
 
 
 def test_an_import_leaves_the_other_documents_and_replaces_its_own() -> None:

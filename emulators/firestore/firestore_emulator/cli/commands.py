@@ -1,4 +1,4 @@
-"""python -m firestore_emulator: serves; with export or import, its data directory as JSON lines."""
+"""The commands: serve (the default), and export and import of a data directory as JSON lines."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ from firestore_emulator.addresses import format_address
 from firestore_emulator.cli.arguments import parser
 from firestore_emulator.grpc_api.call_log import CallLog
 from firestore_emulator.grpc_api.faults import Faults
-from firestore_emulator.grpc_api.interceptor import Around
+from firestore_emulator.grpc_api.interceptor import CallInterceptor
 from firestore_emulator.indexes.checks import (
     CheckIndexes,
     collect_indexes,
@@ -29,7 +29,7 @@ from firestore_emulator.transactions.open_transactions import Limits
 
 try:
     from uvloop import new_event_loop as _new_loop
-except ImportError:  # there is none for Windows
+except ImportError:  # uvloop does not support Windows
     from asyncio import new_event_loop as _new_loop  # type: ignore[assignment]
 
 
@@ -44,7 +44,7 @@ def main() -> None:
 
 def _serve(arguments: argparse.Namespace) -> None:
     host, port = arguments.host_port
-    around = list(_around(arguments))
+    interceptors = list(_interceptors(arguments))
     limits = Limits(arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle)
     check_indexes = _index_check(arguments)
     with _databases(arguments.data) as databases:
@@ -53,16 +53,16 @@ def _serve(arguments: argparse.Namespace) -> None:
         service = Service(databases, limits, check_indexes)
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
-                runner.run(serve(service, host, port, _announce, around))
+                runner.run(serve(service, host, port, _announce, interceptors))
         except OSError as error:
             sys.exit(f"Cannot listen on {format_address(host, port)}: {error.strerror or error}")
 
 
-def _around(arguments: argparse.Namespace) -> Iterator[Around]:
+def _interceptors(arguments: argparse.Namespace) -> Iterator[CallInterceptor]:
     if arguments.log:
-        yield CallLog(lambda line: print(line, file=sys.stderr, flush=True)).around  # noqa: T201
+        yield CallLog(lambda line: print(line, file=sys.stderr, flush=True)).intercept  # noqa: T201
     if arguments.latency or arguments.fail:
-        yield Faults(arguments.latency, arguments.fail, arguments.seed).around
+        yield Faults(arguments.latency, arguments.fail, arguments.seed).intercept
 
 
 def _index_check(arguments: argparse.Namespace) -> CheckIndexes:
@@ -78,8 +78,8 @@ def _databases(directory: Path | None) -> Iterator[Databases]:
     if directory is None:
         yield Databases()
     else:
-        with closing(Storage(directory)) as kept:
-            yield kept.databases()
+        with closing(Storage(directory)) as storage:
+            yield storage.databases()
 
 
 def _load_file(databases: Databases, path: Path) -> None:
@@ -92,18 +92,20 @@ def _load_file(databases: Databases, path: Path) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     if not (arguments.data / sqlite_storage.FILE).exists():
-        sys.exit(f"There is no {sqlite_storage.FILE} in {arguments.data}")
+        sys.exit(f"{arguments.data} has no {sqlite_storage.FILE}: it is not a data directory")
     with _databases(arguments.data) as databases:
         for database in databases:
             if arguments.database in {None, database.name}:
-                sys.stdout.buffer.writelines(map(json_lines.line, json_lines.snapshot(database)))
+                sys.stdout.buffer.writelines(
+                    map(json_lines.to_line, json_lines.documents_of(database))
+                )
 
 
 def _import(arguments: argparse.Namespace) -> None:
     with _databases(arguments.data) as databases:
         documents = json_lines.parse(sys.stdin.buffer, into=arguments.database)
         count = json_lines.load(databases, documents)
-    print(f"{count} documents", file=sys.stderr)  # noqa: T201
+    print(f"{count} documents imported", file=sys.stderr)  # noqa: T201
 
 
 def _announce(address: str) -> None:

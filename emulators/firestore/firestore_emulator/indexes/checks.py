@@ -55,7 +55,7 @@ def _missing_index(index: Index, present: Indexes, database: str) -> FailedPreco
     if single is None:
         what, link, name = "an index", "create_composite", "indexes/_"
     else:
-        path = field_paths.written(single.path)
+        path = field_paths.to_text(single.path)
         kind = f"{index.scope}_{_KINDS[single.mode]}"
         what = f"a {kind} index for collection {index.collection_id} and field {path}"
         link, name = "create_exemption", f"fields/{path}"
@@ -77,7 +77,7 @@ def _encoded(index: Index, name: str) -> str:
         name=name,
         query_scope=index.scope.value,
         fields=[
-            {"field_path": field_paths.written(path), _SETTINGS[mode]: mode.value}
+            {"field_path": field_paths.to_text(path), _SETTINGS[mode]: mode.value}
             for path, mode in shown
         ],
     )

@@ -52,7 +52,7 @@ def addition(index: Index, present: Indexes) -> Json:
             "collectionGroup": index.collection_id,
             "queryScope": index.scope.value,
             "fields": [
-                {"fieldPath": field_paths.written(path), **_mode_json(mode)}
+                {"fieldPath": field_paths.to_text(path), **_mode_json(mode)}
                 for path, mode in index.definition
             ],
         }
@@ -60,7 +60,7 @@ def addition(index: Index, present: Indexes) -> Json:
     indexes = [*present.of_field(index.collection_id, field.path), (index.scope, field.mode)]
     return {
         "collectionGroup": index.collection_id,
-        "fieldPath": field_paths.written(field.path),
+        "fieldPath": field_paths.to_text(field.path),
         "indexes": [{"queryScope": scope.value, **_mode_json(mode)} for scope, mode in indexes],
     }
 

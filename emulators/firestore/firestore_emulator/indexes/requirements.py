@@ -97,7 +97,7 @@ def requirements_of(query: Query) -> Iterable[Requirement]:
     found = []
     for conditions in query.where.alternatives():
         prefix = frozenset(
-            PrefixField(condition.path, condition.is_of_elements)
+            PrefixField(condition.path, condition.is_array_contains)
             for condition in conditions
             if not condition.is_inequality and condition.path != NAME
         )

@@ -12,7 +12,7 @@ _ROOT = 5  # projects, P, databases, D, documents
 
 
 class Parent(NamedTuple):
-    """What collections are under: a document, or with an empty path the database itself."""
+    """The parent of collections: a document, or (with an empty path) the database itself."""
 
     database: str
     path: str
@@ -54,7 +54,9 @@ class DocumentName(NamedTuple):
 def check_database(name: str) -> None:
     segments = name.split("/")
     if len(segments) != _ROOT - 1:
-        raise InvalidArgumentError(f'"{name}" is not the name of a database.')
+        raise InvalidArgumentError(
+            f'"{name}" is not the name of a database, such as projects/P/databases/(default).'
+        )
     _database([*segments, "documents"], name)
 
 
@@ -76,7 +78,7 @@ def is_reserved(name: str) -> bool:
 
 
 def numeric_id(segment: str) -> int | None:
-    """The number of an id such as __id7__: Datastore's, and clients' bounds of key ranges."""
+    """7 for the id __id7__, else None. Datastore and bounds of key ranges use such ids."""
     match = _NUMERIC_ID.fullmatch(segment)
     return int(match[1]) if match else None
 
