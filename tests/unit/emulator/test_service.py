@@ -255,7 +255,7 @@ QUERY = messages.StructuredQuery(
     limit={"value": 5},
     select={"fields": [{"field_path": "l"}]},
 )
-REQUEST_TYPES = [
+REQUESTS = [
     ("get_document", messages.GetDocumentRequest(name=name("c/a"), mask={"field_paths": ["l"]})),
     (
         "batch_get_documents",
@@ -313,7 +313,7 @@ def answer_of(method: str, request: Message) -> object:
 
 
 @pytest.mark.parametrize(
-    ("method", "request_message"), REQUEST_TYPES, ids=[each for each, _ in REQUEST_TYPES]
+    ("method", "request_message"), REQUESTS, ids=[each for each, _ in REQUESTS]
 )
 def test_the_requests_that_are_damaged_below_are_whole(
     method: str, request_message: Message
@@ -322,7 +322,7 @@ def test_the_requests_that_are_damaged_below_are_whole(
 
 
 @given(
-    seed=st.sampled_from(REQUEST_TYPES),
+    seed=st.sampled_from(REQUESTS),
     damage=st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=2)), max_size=4),
 )
 def test_no_request_raises_anything_but_its_errors(
