@@ -1,4 +1,4 @@
-"""The embedded emulator's limits of time, over the wire, and what is left afterwards."""
+"""The time limits of the embedded emulator over the wire, and that nothing is left over."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -52,13 +52,13 @@ def until(condition: Callable[[], bool]) -> None:
     pytest.fail("it has not come to that")
 
 
-def test_eight_clients_leave_nothing() -> None:
+def test_eight_clients_leave_no_locks_or_transactions() -> None:
     with running() as emulator:
         record(emulator.address, DATABASE, seed=1, rounds=20)
         assert emulator.open() == NOTHING
 
 
-def test_a_lock_is_not_waited_for_longer_than_the_limit() -> None:
+def test_lock_wait_ends_at_the_limit() -> None:
     with running(Limits(lock_wait=0.05)) as emulator:
         transaction = emulator.db.begin()
         emulator.db.get("c/a", transaction=transaction)
@@ -70,7 +70,7 @@ def test_a_lock_is_not_waited_for_longer_than_the_limit() -> None:
 
 
 @pytest.mark.parametrize("limits", [Limits(idle=0.5), Limits(transaction=0.5)])
-def test_an_expired_transaction_holds_nothing_and_is_refused(limits: Limits) -> None:
+def test_expired_transaction_has_no_locks_and_is_rejected(limits: Limits) -> None:
     with running(limits) as emulator:
         transaction = emulator.db.begin()
         emulator.db.get("c/a", transaction=transaction)
@@ -86,7 +86,7 @@ def test_an_expired_transaction_holds_nothing_and_is_refused(limits: Limits) -> 
         assert emulator.db.get("c/a") == [1]
 
 
-def test_a_client_whose_connection_ends_waits_no_longer() -> None:
+def test_disconnected_client_stops_waiting() -> None:
     with running() as emulator, in_background() as background:
         transaction = emulator.db.begin()
         emulator.db.get("c/a", transaction=transaction)

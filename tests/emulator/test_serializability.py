@@ -1,4 +1,4 @@
-"""Histories of concurrent clients are what the same transactions give one after another."""
+"""Histories of concurrent clients equal some serial execution of their transactions."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,8 +11,8 @@ from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 from firestore_emulator.transactions.locks import LockTable, Owner, ReadLock, Request, WriteLock
 
-ROUNDS = 30  # of each client in one history
-ENOUGH_TO_CATCH = 20  # histories
+ROUNDS = 30  # transactions of each client in one history
+ENOUGH_TO_CATCH = 20  # histories until a broken lock is detected
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -52,7 +52,7 @@ def with_plain_writes_that_do_not_wait(request: Callable[..., Request]) -> Calla
     "breakage",
     [without_shared_locks, without_locks_of_queries, with_plain_writes_that_do_not_wait],
 )
-def test_a_broken_lock_is_caught(
+def test_broken_lock_is_detected(
     breakage: Callable[..., Callable[..., Request]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The Write call, which the client library itself does not make."""
+"""The Write call, which the client library does not make."""
 
 import queue
 
@@ -12,7 +12,7 @@ from google.cloud.firestore_v1.services.firestore import FirestoreClient
 SECONDS = 20
 
 
-def test_a_commit_for_each_request(gapic: FirestoreClient, client: Client, database: str) -> None:
+def test_each_request_is_one_commit(gapic: FirestoreClient, client: Client, database: str) -> None:
     sent: queue.Queue[types.WriteRequest | None] = queue.Queue()
     metadata = [("google-cloud-resource-prefix", database)]
     root = f"{database}/documents"
@@ -38,12 +38,12 @@ def test_a_commit_for_each_request(gapic: FirestoreClient, client: Client, datab
     sent.put(None)
 
 
-def test_a_stream_begins_with_a_database(gapic: FirestoreClient) -> None:
+def test_stream_must_begin_with_a_database(gapic: FirestoreClient) -> None:
     with pytest.raises(InvalidArgument):
         list(gapic.write(requests=iter([types.WriteRequest()]), timeout=SECONDS))
 
 
-def test_a_stream_does_not_begin_with_writes(gapic: FirestoreClient, database: str) -> None:
+def test_stream_must_not_begin_with_writes(gapic: FirestoreClient, database: str) -> None:
     request = types.WriteRequest(
         database=database, writes=[types.Write(delete=f"{database}/documents/c/a")]
     )

@@ -1,4 +1,4 @@
-"""Which indexes a query needs, by the rules that Firestore documents, and which ones serve it."""
+"""The indexes that a query needs by Firestore's documentation, and the ones that serve it."""
 
 import base64
 import json
@@ -58,7 +58,7 @@ def query(*where: StructuredQuery.Filter, order: str = "", group: bool = False) 
 
 
 def missing(structured: StructuredQuery, there: Indexes = AUTOMATIC) -> list[str]:
-    """Those that a query needs in vain, each as its fields with what they are sorted by."""
+    """The missing indexes of a query, each as its fields with their directions."""
     compiled = Query.compile(structured)
     return [written(need.index) for need in requirements_of(compiled) if not there.serve(need)]
 
@@ -72,7 +72,7 @@ def written(index: Index) -> str:
 
 
 def there_are(*definitions: str, **overrides: list[dict[str, str]]) -> Indexes:
-    """Composite ones of the collection c as `written` shows them, and fields' own settings."""
+    """Composite indexes of the collection c, as `written` formats them, and field overrides."""
     return file_format.parse(
         {
             "indexes": [_definition(text) for text in definitions],
@@ -139,7 +139,7 @@ def _field(text: str) -> dict[str, str]:
         query(order="__name__", group=True),
     ],
 )
-def test_the_automatic_ones_are_enough(structured: StructuredQuery) -> None:
+def test_query_needs_no_composite_index(structured: StructuredQuery) -> None:
     assert missing(structured) == []
 
 
@@ -175,12 +175,12 @@ def test_the_automatic_ones_are_enough(structured: StructuredQuery) -> None:
         (query(order="-__name__", group=True), ["group: -__name__"]),
     ],
 )
-def test_others_have_to_be_defined(structured: StructuredQuery, needed: list[str]) -> None:
+def test_query_needs_a_composite_index(structured: StructuredQuery, needed: list[str]) -> None:
     assert missing(structured) == needed
 
 
 @pytest.mark.parametrize("needed", ["-__name__", "a b", "a -__name__", "group: a b", "b ?t a"])
-def test_a_definition_serves_what_needs_it(needed: str) -> None:
+def test_defined_index_serves_its_query(needed: str) -> None:
     structured = {
         "-__name__": query(order="-__name__"),
         "a b": query(a_is_1, order="b"),
@@ -211,12 +211,12 @@ def test_a_definition_serves_what_needs_it(needed: str) -> None:
         (["group: a b x"], False),
     ],
 )
-def test_what_serves_two_equalities_and_an_order(definitions: list[str], serve: bool) -> None:  # noqa: FBT001
+def test_definitions_serve_two_equalities_and_an_order(definitions: list[str], serve: bool) -> None:  # noqa: FBT001
     there = there_are(*definitions)
     assert missing(query(a_is_1, b_is_1, order="x"), there) == ([] if serve else ["a b x"])
 
 
-def test_collections_of_every_id_have_no_index() -> None:
+def test_query_over_every_collection_id_needs_no_index() -> None:
     start = field_filter("__name__", "GREATER_THAN_OR_EQUAL", reference("c/d"))
     assert missing(StructuredQuery(from_=[{"all_descendants": True}], where=start)) == []
 
@@ -225,7 +225,7 @@ GROUP_ASCENDING = {"queryScope": "COLLECTION_GROUP", "order": "ASCENDING"}
 ASCENDING = {"queryScope": "COLLECTION", "order": "ASCENDING"}
 
 
-def test_settings_of_a_field_take_the_place_of_the_automatic_ones() -> None:
+def test_field_override_replaces_the_automatic_indexes() -> None:
     there = there_are(a=[GROUP_ASCENDING])
     assert missing(query(a_is_1, group=True), there) == []
     assert missing(query(a_is_1, order="a", group=True), there) == []
@@ -234,7 +234,7 @@ def test_settings_of_a_field_take_the_place_of_the_automatic_ones() -> None:
     assert missing(query(b_is_1), there) == []
 
 
-def test_settings_of_a_map_or_of_all_fields_hold_for_what_is_in_them() -> None:
+def test_override_of_a_map_or_wildcard_covers_its_fields() -> None:
     settings: dict[str, Any] = {"*": [], "m": [ASCENDING], "m.x": []}
     there = there_are(**settings)
     in_map = {path: query(order=path) for path in ("a", "m", "m.y", "m.y.z", "m.x", "m.x.y")}
@@ -246,7 +246,7 @@ field_names = st.text(min_size=1).filter(lambda name: not is_reserved(name))
 
 
 @given(st.lists(field_names, min_size=1, max_size=3).map(tuple))
-def test_a_path_is_written_as_it_is_parsed(path: tuple[str, ...]) -> None:
+def test_field_path_survives_formatting_and_parsing(path: tuple[str, ...]) -> None:
     assert field_paths.parse.__wrapped__(field_paths.to_text(path)) == path
 
 
@@ -261,7 +261,7 @@ def refusal(structured: StructuredQuery, there: Indexes = AUTOMATIC) -> str:
     return str(caught.value)
 
 
-def test_a_refusal_links_to_the_console_and_defines_the_index() -> None:
+def test_missing_index_error_has_a_console_link_and_a_definition() -> None:
     found = re.fullmatch(
         r"The query requires an index\. You can create it here: https://console\.firebase"
         r"\.google\.com/v1/r/project/p/firestore/indexes\?create_composite=(\S+)\n"
@@ -281,7 +281,7 @@ def test_a_refusal_links_to_the_console_and_defines_the_index() -> None:
     assert json.loads(found[2]) == _definition("a -b")
 
 
-def test_a_refusal_of_a_single_field_links_to_its_settings() -> None:
+def test_missing_single_field_index_error_links_to_the_field_settings() -> None:
     found = re.fullmatch(
         r"The query requires a COLLECTION_GROUP_CONTAINS index for collection c and field t\."
         r" You can create it here: .+\?create_exemption=(\S+)\nIn firestore\.indexes\.json: (.+)",
@@ -304,7 +304,7 @@ def decoded(link: str) -> admin.Index:
     return found
 
 
-def test_aggregations_need_indexes_of_what_they_sum_too() -> None:
+def test_aggregation_needs_an_index_with_its_summed_fields() -> None:
     service = Service(Databases(), check_indexes=require_indexes(there_are("a n")))
 
     def aggregate(field: str, where: StructuredQuery.Filter) -> None:
@@ -324,14 +324,14 @@ def test_aggregations_need_indexes_of_what_they_sum_too() -> None:
         aggregate("n", b_is_1)
 
 
-def test_partitions_need_none() -> None:
+def test_partition_query_needs_no_index() -> None:
     service = Service(Databases(), check_indexes=require_indexes(AUTOMATIC))
     group = query(order="__name__", group=True)
     request = PartitionQueryRequest(parent=ROOT, structured_query=group, partition_count=2)
     assert not service.partition_query(request).partitions
 
 
-def test_what_queries_needed_is_in_the_file(tmp_path: Path) -> None:
+def test_collected_indexes_are_written_to_the_file(tmp_path: Path) -> None:
     path = tmp_path / "firestore.indexes.json"
     service = Service(Databases(), check_indexes=collect_indexes(IndexFile.read_or_create(path)))
     asked = [
@@ -365,7 +365,7 @@ def test_what_queries_needed_is_in_the_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:
+def test_collecting_keeps_the_rest_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "firestore.indexes.json"
     vectors = {
         "collectionGroup": "c",
@@ -385,7 +385,7 @@ def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == content
 
 
-def test_a_file_that_can_no_longer_be_written_fails_the_query(tmp_path: Path) -> None:
+def test_query_fails_when_the_file_cannot_be_written(tmp_path: Path) -> None:
     directory = tmp_path / "d"
     directory.mkdir()
     file = IndexFile.read_or_create(directory / "firestore.indexes.json")
@@ -431,12 +431,12 @@ def changed(**changes: object) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_is_wrong_is_told(content: Any, why: str) -> None:
+def test_malformed_index_file_is_reported(content: Any, why: str) -> None:
     with pytest.raises(MalformedError, match=re.escape(why)):
         file_format.parse(content)
 
 
-def test_a_file_that_is_no_json(tmp_path: Path) -> None:
+def test_index_file_that_is_not_json_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "indexes.json"
     path.write_text("{")
     with pytest.raises(IndexFileError, match=r"indexes\.json is not valid JSON: Expecting"):

@@ -1,4 +1,4 @@
-"""Waiting for locks, limits of time, and that nothing is left of what has ended."""
+"""Lock waits and time limits; and ended transactions leave nothing over."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -50,7 +50,7 @@ READ_WRITE = TransactionOptions()
 
 
 class ManualClock:
-    """A clock that is set by hand."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -60,7 +60,7 @@ class ManualClock:
 
 
 class Scenario:
-    """A database with c/a and c/b, and who reads and writes there."""
+    """A database with c/a and c/b, and its readers and writers."""
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.watch = ManualClock()
@@ -113,7 +113,7 @@ async def refused(
 
 
 @scenario
-async def test_a_transaction_that_is_idle_loses_its_locks() -> None:
+async def test_idle_transaction_loses_its_locks() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
@@ -131,7 +131,7 @@ async def test_a_transaction_that_is_idle_loses_its_locks() -> None:
 
 
 @scenario
-async def test_a_transaction_lasts_no_longer_than_it_may() -> None:
+async def test_transaction_ends_at_its_time_limit() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     for _ in range(27):
@@ -148,7 +148,7 @@ async def test_a_transaction_lasts_no_longer_than_it_may() -> None:
 
 
 @scenario
-async def test_who_waits_is_not_idle() -> None:
+async def test_waiting_transaction_is_not_idle() -> None:
     at = Scenario()
     first = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
@@ -164,7 +164,7 @@ async def test_who_waits_is_not_idle() -> None:
 
 
 @scenario
-async def test_what_waits_in_a_transaction_that_ends_is_refused() -> None:
+async def test_waiting_request_fails_when_its_transaction_ends() -> None:
     at = Scenario()
     first, second, third = await at.reader("c/a"), await at.reader("c/b"), at.begin()
     writing = await at.waiting(at.write(put("c/a", x=2)))
@@ -181,7 +181,7 @@ async def test_what_waits_in_a_transaction_that_ends_is_refused() -> None:
 
 
 @scenario
-async def test_the_limit_ends_the_wait_of_a_write_and_its_transaction() -> None:
+async def test_lock_wait_limit_aborts_a_write_and_its_transaction() -> None:
     at = Scenario(Limits(lock_wait=0.01))
     first, second = await at.reader("c/a"), await at.reader("c/a")
     for transaction in (b"", second):
@@ -192,8 +192,8 @@ async def test_the_limit_ends_the_wait_of_a_write_and_its_transaction() -> None:
 
 
 @scenario
-async def test_the_limit_ends_the_wait_of_a_read_and_its_transaction() -> None:
-    """Of one of two retries: the other has read, and will write the same."""
+async def test_lock_wait_limit_aborts_a_read_and_its_transaction() -> None:
+    """The read of one of two retries: the other has read, and will write the same document."""
     at = Scenario(Limits(lock_wait=0.3))
     first, *others = [await at.reader("c/a") for _ in range(3)]
     losing = [asyncio.ensure_future(at.write(put("c/a"), transaction=each)) for each in others]
@@ -213,8 +213,8 @@ async def test_the_limit_ends_the_wait_of_a_read_and_its_transaction() -> None:
 
 
 @scenario
-async def test_a_vanished_client_is_noticed_without_another_request() -> None:
-    """By the clock of the event loop."""
+async def test_expired_transaction_ends_without_another_request() -> None:
+    """The timer runs on the clock of the event loop."""
     at = Scenario(Limits(idle=0.05))
     loop = asyncio.get_running_loop()
     at.isolation = Isolation(at.database, Limits(idle=0.05), loop.time)
@@ -225,7 +225,7 @@ async def test_a_vanished_client_is_noticed_without_another_request() -> None:
 
 
 @scenario
-async def test_a_cancelled_plain_write_leaves_the_queue() -> None:
+async def test_cancelled_plain_write_leaves_the_queue() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
@@ -239,7 +239,7 @@ async def test_a_cancelled_plain_write_leaves_the_queue() -> None:
 
 
 @scenario
-async def test_a_cancelled_commit_ends_its_transaction() -> None:
+async def test_cancelled_commit_ends_its_transaction() -> None:
     at = Scenario()
     first, second = await at.reader("c/a"), await at.reader("c/a", "c/b")
     committing = await at.waiting(at.write(put("c/a", x=2), transaction=second))
@@ -252,7 +252,7 @@ async def test_a_cancelled_commit_ends_its_transaction() -> None:
 
 
 @scenario
-async def test_a_cancelled_read_leaves_what_its_transaction_has() -> None:
+async def test_cancelled_read_keeps_the_locks_of_its_transaction() -> None:
     at = Scenario()
     first, second = await at.reader("c/a"), await at.reader("c/b")
     writing = await at.waiting(at.write(put("c/a", x=2)))
@@ -267,7 +267,7 @@ async def test_a_cancelled_read_leaves_what_its_transaction_has() -> None:
 
 
 @scenario
-async def test_a_transaction_whose_first_read_is_cancelled_is_none() -> None:
+async def test_new_transaction_is_closed_when_its_first_read_is_cancelled() -> None:
     at = Scenario()
     first = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
@@ -281,7 +281,7 @@ async def test_a_transaction_whose_first_read_is_cancelled_is_none() -> None:
 
 
 @scenario
-async def test_a_write_cancelled_as_it_is_let_through_leaves_no_lock() -> None:
+async def test_write_cancelled_as_it_is_granted_leaves_no_lock() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
@@ -293,7 +293,7 @@ async def test_a_write_cancelled_as_it_is_let_through_leaves_no_lock() -> None:
 
 
 @scenario
-async def test_a_refused_commit_ends_its_transaction() -> None:
+async def test_failed_commit_ends_its_transaction() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     write = at.write(put("c/a", x=2), update("c/none", x=1), transaction=transaction)
@@ -303,7 +303,7 @@ async def test_a_refused_commit_ends_its_transaction() -> None:
 
 
 @scenario
-async def test_a_precondition_is_of_the_moment_after_the_wait() -> None:
+async def test_precondition_is_checked_after_the_wait() -> None:
     at = Scenario()
     transaction = await at.reader("c/new")
     creating = await at.waiting(at.write(update("c/new", "x", exists=False, x=2)))
@@ -313,7 +313,7 @@ async def test_a_precondition_is_of_the_moment_after_the_wait() -> None:
 
 
 @scenario
-async def test_two_writes_that_waited_come_in_their_order() -> None:
+async def test_waiting_writes_run_in_their_order() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     first = await at.waiting(at.write(put("c/a", x=2)))
@@ -325,7 +325,7 @@ async def test_two_writes_that_waited_come_in_their_order() -> None:
 
 
 @scenario
-async def test_a_cleared_database_has_no_transactions() -> None:
+async def test_clear_ends_all_transactions() -> None:
     at = Scenario()
     first, second = await at.reader("c/a"), await at.reader("c/a")
     committing = await at.waiting(at.write(put("c/a", x=2), transaction=second))
@@ -338,7 +338,7 @@ async def test_a_cleared_database_has_no_transactions() -> None:
     assert at.isolation.open_counts == NOTHING
 
 
-def test_only_the_places_of_the_last_aborted_transactions_are_kept() -> None:
+def test_only_the_last_queue_positions_are_kept() -> None:
     transactions = OpenTransactions(DEFAULT_LIMITS, ManualClock())
     aborted = [transactions.begin() for _ in range(1001)]
     for transaction in aborted:
@@ -355,7 +355,7 @@ def paths_found(changes: CommitLock) -> list[tuple[str, int]]:
     ]
 
 
-def test_what_a_commit_changes_is_before_and_after_of_each_document() -> None:
+def test_commit_lock_has_each_document_before_and_after() -> None:
     db = database(put("c/a", x=1), put("c/b", x=1))
     writes = [update("c/a", "x", x=2), update("c/a", "x", x=3), Write(delete=name("c/b"))]
     assert paths_found(CommitLock(db, [*writes, put("c/new", x=4)])) == [
@@ -368,7 +368,7 @@ def test_what_a_commit_changes_is_before_and_after_of_each_document() -> None:
 
 
 @pytest.mark.parametrize("transforms", [[], [{"field_path": "y", "increment": value(1)}]])
-def test_what_a_commit_changes_follows_what_is_stored(transforms: list[object]) -> None:
+def test_commit_lock_follows_the_stored_documents(transforms: list[object]) -> None:
     db = database(put("c/a", x=1))
     write = update("c/a", "x", x=9)
     changes = CommitLock(db, [Write(update=write.update, update_transforms=transforms)])
@@ -380,7 +380,7 @@ def test_what_a_commit_changes_follows_what_is_stored(transforms: list[object]) 
     assert paths_found(changes) == [("c/a", 9)]
 
 
-def test_a_commit_that_would_be_refused_changes_nothing() -> None:
+def test_commit_lock_has_the_stored_documents_when_the_commit_would_fail() -> None:
     db = database(put("c/a", x=1))
     assert paths_found(CommitLock(db, [put("c/a", x=2), update("c/none", x=1)])) == [("c/a", 1)]
 
@@ -395,7 +395,7 @@ def test_a_commit_that_would_be_refused_changes_nothing() -> None:
         ("d/a", 5, False),
     ],
 )
-def test_a_query_locks_what_it_finds(path: str, x: int, *, found: bool) -> None:
+def test_query_locks_the_documents_that_it_finds(path: str, x: int, *, found: bool) -> None:
     query = Query.compile(
         StructuredQuery(
             from_=[{"collection_id": "c"}], where=field_filter("x", "GREATER_THAN_OR_EQUAL", 5)
@@ -409,7 +409,7 @@ def test_a_query_locks_what_it_finds(path: str, x: int, *, found: bool) -> None:
     ("path", "found"),
     [("c/p/s/a", True), ("c/p/d/a/s/a", True), ("c/p/d/a", False), ("c/other/s/a", False)],
 )
-def test_a_query_of_a_group_locks_what_is_below_its_parent(path: str, *, found: bool) -> None:
+def test_group_query_locks_documents_below_its_parent(path: str, *, found: bool) -> None:
     query = Query.compile(StructuredQuery(from_=[{"collection_id": "s", "all_descendants": True}]))
     finds = predicates.of_query(query, Parent.parse(name("c/p")))
     assert finds(put(path).update) == found
@@ -425,7 +425,9 @@ def test_a_query_of_a_group_locks_what_is_below_its_parent(path: str, *, found: 
         ("s/a", False, False),
     ],
 )
-def test_a_listing_locks_what_shows_in_it(path: str, *, found: bool, with_missing: bool) -> None:
+def test_listing_locks_the_documents_that_it_shows(
+    path: str, *, found: bool, with_missing: bool
+) -> None:
     for show_missing, expected in ((False, found), (True, with_missing)):
         request = ListDocumentsRequest(
             parent=name("c/p"), collection_id="s", show_missing=show_missing

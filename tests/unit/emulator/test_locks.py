@@ -27,7 +27,7 @@ LETTERS = "abc"
 
 @dataclass(frozen=True)
 class FakeWrite:
-    """Of these names; a query finds its documents by these marks."""
+    """A write of these names. A query finds its documents by these marks."""
 
     names: frozenset[DocumentName]
     marks: str = ""
@@ -69,7 +69,7 @@ def states(*requests: Request) -> list[str]:
     return [request.state.value for request in requests]
 
 
-def test_readers_share_and_a_writer_waits_for_all_of_them(table: LockTable) -> None:
+def test_readers_share_and_a_writer_waits_for_all(table: LockTable) -> None:
     one, other, writer = Owner(), Owner(), Owner()
     reads = [table.request(owner, read("a")) for owner in (one, other)]
     assert states(*reads) == ["granted", "granted"]
@@ -80,20 +80,20 @@ def test_readers_share_and_a_writer_waits_for_all_of_them(table: LockTable) -> N
     assert states(waiting) == ["granted"]
 
 
-def test_a_write_is_in_no_ones_way_elsewhere(table: LockTable) -> None:
+def test_write_blocks_no_other_document(table: LockTable) -> None:
     table.request(Owner(), read("a"))
     table.request(Owner(), query("x"))
     assert states(table.request(Owner(), write("b", "y"))) == ["granted"]
 
 
-def test_an_owners_own_reads_do_not_hold_up_its_write(table: LockTable) -> None:
+def test_own_reads_do_not_block_a_write(table: LockTable) -> None:
     owner = Owner()
     table.request(owner, read("a"))
     table.request(owner, query("x"))
     assert states(table.request(owner, write("a", "x"))) == ["granted"]
 
 
-def test_a_query_holds_up_what_it_would_find(table: LockTable) -> None:
+def test_query_blocks_writes_that_it_would_find(table: LockTable) -> None:
     reader = Owner()
     table.request(reader, query("x"))
     waiting = table.request(Owner(), write("a", "wx"))
@@ -103,9 +103,7 @@ def test_a_query_holds_up_what_it_would_find(table: LockTable) -> None:
 
 
 @pytest.mark.parametrize("wants", [read("a"), query("x"), write("a")])
-def test_nothing_of_a_write_is_granted_to_others_while_it_is_carried_out(
-    table: LockTable, wants: ReadLock | FakeWrite
-) -> None:
+def test_running_write_blocks_other_requests(table: LockTable, wants: ReadLock | FakeWrite) -> None:
     writer = Owner()
     table.request(writer, write("a", "x"))
     waiting = table.request(Owner(), wants)
@@ -114,7 +112,7 @@ def test_nothing_of_a_write_is_granted_to_others_while_it_is_carried_out(
     assert states(waiting) == ["granted"]
 
 
-def test_a_waiting_writer_keeps_new_readers_out(table: LockTable) -> None:
+def test_waiting_writer_blocks_new_readers(table: LockTable) -> None:
     first, writer = Owner(), Owner()
     table.request(first, read("a"))
     writing = table.request(writer, write("a", "x"))
@@ -127,15 +125,15 @@ def test_a_waiting_writer_keeps_new_readers_out(table: LockTable) -> None:
     assert states(*new) == ["granted", "granted"]
 
 
-def test_a_waiting_writer_lets_those_read_on_for_whom_it_waits(table: LockTable) -> None:
+def test_waiting_writer_does_not_block_its_blockers(table: LockTable) -> None:
     first = Owner()
     table.request(first, read("a"))
     table.request(Owner(), write("ab"))
     assert states(table.request(first, read("ab"))) == ["granted"]
 
 
-def test_a_reader_is_let_in_when_it_would_come_to_a_deadlock(table: LockTable) -> None:
-    """One waits for the writer, the writer for another, and that one, later, for the first."""
+def test_reader_is_granted_when_fairness_would_deadlock(table: LockTable) -> None:
+    """A cycle: the reader waits for the writer, the writer for another, that one for the reader."""
     one, other = Owner(), Owner()
     table.request(one, read("a"))
     table.request(other, read("b"))
@@ -147,7 +145,7 @@ def test_a_reader_is_let_in_when_it_would_come_to_a_deadlock(table: LockTable) -
 
 
 @pytest.mark.parametrize("first_to_write", [0, 1])
-def test_of_two_that_upgrade_the_first_reader_wins(table: LockTable, first_to_write: int) -> None:
+def test_first_reader_wins_when_two_upgrade(table: LockTable, first_to_write: int) -> None:
     owners = [Owner(), Owner()]
     for owner in owners:
         table.request(owner, read("a"))
@@ -160,7 +158,7 @@ def test_of_two_that_upgrade_the_first_reader_wins(table: LockTable, first_to_wr
     assert list(table.holders) == [owners[0]]
 
 
-def test_a_deadlock_of_three_ends_the_youngest(table: LockTable) -> None:
+def test_deadlock_of_three_aborts_the_youngest(table: LockTable) -> None:
     owners = [Owner() for _ in LETTERS]
     for owner, letter in zip(owners, LETTERS, strict=True):
         table.request(owner, read(letter))
@@ -170,7 +168,7 @@ def test_a_deadlock_of_three_ends_the_youngest(table: LockTable) -> None:
     assert states(*writes) == ["waiting", "granted", "deadlock"]
 
 
-def test_a_deadlock_through_a_query_is_found(table: LockTable) -> None:
+def test_deadlock_through_a_query_is_found(table: LockTable) -> None:
     one, other = Owner(), Owner()
     table.request(one, query("x"))
     table.request(other, query("y"))
@@ -178,7 +176,7 @@ def test_a_deadlock_through_a_query_is_found(table: LockTable) -> None:
     assert states(*writes) == ["granted", "deadlock"]
 
 
-def test_a_retry_keeps_its_age(table: LockTable) -> None:
+def test_retry_keeps_its_age(table: LockTable) -> None:
     older, old, new = Owner(), Owner(), Owner()
     for owner in (older, old):
         table.request(owner, read("a"))
@@ -192,7 +190,7 @@ def test_a_retry_keeps_its_age(table: LockTable) -> None:
     assert states(*writes) == ["deadlock", "granted"]
 
 
-def test_retries_that_lost_the_same_go_one_after_another(table: LockTable) -> None:
+def test_retries_of_the_same_documents_run_one_after_another(table: LockTable) -> None:
     places = [
         QueuePosition(age=age, lost=LostWrite(of("a"), (Document(name="x"),))) for age in range(3)
     ]
@@ -208,7 +206,7 @@ def test_retries_that_lost_the_same_go_one_after_another(table: LockTable) -> No
         assert states(following) == ["granted"]
 
 
-def test_a_withdrawn_request_is_in_no_ones_way(table: LockTable) -> None:
+def test_withdrawn_request_blocks_no_other(table: LockTable) -> None:
     reader = Owner()
     table.request(reader, read("a"))
     writing = table.request(Owner(), write("a"))
@@ -218,7 +216,7 @@ def test_a_withdrawn_request_is_in_no_ones_way(table: LockTable) -> None:
     assert not table.waiting
 
 
-def test_what_an_ended_owner_waits_for_is_gone(table: LockTable) -> None:
+def test_waiting_request_is_gone_when_its_owner_ends(table: LockTable) -> None:
     table.request(Owner(), read("a"))
     table.request(Owner(), write("a"))
     owner = Owner()
@@ -227,7 +225,7 @@ def test_what_an_ended_owner_waits_for_is_gone(table: LockTable) -> None:
     assert states(reading) == ["gone"]
 
 
-def test_a_write_withdraws_its_owners_waiting_reads(table: LockTable) -> None:
+def test_write_withdraws_the_waiting_reads_of_its_owner(table: LockTable) -> None:
     table.request(Owner(), read("a"))
     table.request(Owner(), write("a"))
     owner = Owner()
@@ -235,7 +233,7 @@ def test_a_write_withdraws_its_owners_waiting_reads(table: LockTable) -> None:
     assert states(table.request(owner, write("b")), reading) == ["granted", "gone"]
 
 
-def test_who_waits_is_told_once(table: LockTable) -> None:
+def test_on_settled_is_called_once(table: LockTable) -> None:
     reader = Owner()
     table.request(reader, read("a"))
     writing = table.request(Owner(), write("a"))
@@ -251,7 +249,7 @@ Held: TypeAlias = list[tuple[Owner, ReadLock | FakeWrite]]
 
 @dataclass
 class Schedule:
-    """What was asked of a table, and an account of its own of what that means."""
+    """The requests to a table, and an independent model of the expected locks."""
 
     table: LockTable = field(default_factory=LockTable)
     requests: list[Request] = field(default_factory=list)
@@ -316,9 +314,9 @@ class Schedule:
 
 
 def check_that_all_can_end(waits: dict[Request, set[Owner]]) -> None:
-    """Those who wait for nobody end, then those who waited for them, until nobody is left.
+    """Ends the owners that do not wait, then those that waited for them, until none is left.
 
-    Fairness may be in a circle while a write is carried out: with its end it gives way.
+    Waits for fairness may form a cycle while a write runs. Its end resolves the cycle.
     """
     while waits:
         stuck = {request.owner for request in waits}
@@ -352,7 +350,7 @@ steps = st.tuples(
 
 
 @given(st.lists(steps, max_size=40))
-def test_random_schedules(plan: list[tuple[str, int, str, str]]) -> None:
+def test_random_schedules_keep_the_invariants(plan: list[tuple[str, int, str, str]]) -> None:
     schedule, owners = Schedule(), [Owner() for _ in range(6)]
     for kind, number, names, marks in plan:
         oldest = min(
@@ -384,10 +382,8 @@ def test_random_schedules(plan: list[tuple[str, int, str, str]]) -> None:
 
 
 @given(st.integers(2, 8), st.sampled_from(["ab", "a"]), st.randoms(use_true_random=False))
-def test_every_transaction_is_carried_out_in_the_end(
-    count: int, letters: str, random: Random
-) -> None:
-    """Each reads all letters and writes one, and tries again as often as it loses."""
+def test_every_transaction_commits_eventually(count: int, letters: str, random: Random) -> None:
+    """Each transaction reads all letters and writes one, and retries whenever it loses."""
     table = LockTable()
     places = [QueuePosition() for _ in range(count)]
     under_way: dict[int, list[Request]] = {number: [] for number in range(count)}

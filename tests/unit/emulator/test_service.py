@@ -40,7 +40,7 @@ def service() -> Service:
     return Service(databases)
 
 
-def test_batch_get_answers_each_name_once_and_what_is_missing_last(service: Service) -> None:
+def test_batch_get_returns_each_name_once_and_missing_ones_last(service: Service) -> None:
     names = [name(path) for path in ("c/b", "c/none", "c/a", "c/b")]
     responses = answer(
         service.batch_get_documents(
@@ -55,7 +55,7 @@ def test_batch_get_answers_each_name_once_and_what_is_missing_last(service: Serv
     assert len({response.read_time.ToNanoseconds() for response in responses}) == 1
 
 
-def test_a_commit_is_after_every_read_before_it(service: Service) -> None:
+def test_commit_time_is_after_earlier_read_times(service: Service) -> None:
     (read,) = answer(
         service.batch_get_documents(
             messages.BatchGetDocumentsRequest(database=DATABASE, documents=[name("c/a")])
@@ -65,7 +65,7 @@ def test_a_commit_is_after_every_read_before_it(service: Service) -> None:
     assert commit.commit_time.ToNanoseconds() > read.read_time.ToNanoseconds()
 
 
-def test_a_query_without_results_has_a_read_time(service: Service) -> None:
+def test_query_without_results_has_a_read_time(service: Service) -> None:
     (response,) = answer(
         service.run_query(
             messages.RunQueryRequest(
@@ -77,12 +77,12 @@ def test_a_query_without_results_has_a_read_time(service: Service) -> None:
     assert not response.HasField("document")
 
 
-def test_only_structured_queries(service: Service) -> None:
+def test_request_without_a_structured_query_is_rejected(service: Service) -> None:
     with pytest.raises(InvalidArgumentError, match="structured"):
         answer(service.run_query(messages.RunQueryRequest(parent=ROOT)))
 
 
-def test_batch_write_gives_each_write_its_status(service: Service) -> None:
+def test_batch_write_returns_a_status_for_each_write(service: Service) -> None:
     outdated = messages.Write(delete=name("c/a"), current_document={"update_time": {"seconds": 1}})
     writes = [put("c/new"), update("c/none"), outdated, put("c/b", x=9)]
     response = answer(
@@ -96,7 +96,7 @@ def test_batch_write_gives_each_write_its_status(service: Service) -> None:
     ]
 
 
-def test_batch_write_carries_out_nothing_where_one_write_is_malformed(service: Service) -> None:
+def test_batch_write_writes_nothing_when_one_write_is_malformed(service: Service) -> None:
     request = messages.BatchWriteRequest(
         database=DATABASE, writes=[put("c/new"), put("c/a", x=[[1]])]
     )
@@ -106,7 +106,7 @@ def test_batch_write_carries_out_nothing_where_one_write_is_malformed(service: S
         answer(service.get_document(messages.GetDocumentRequest(name=name("c/new"))))
 
 
-def test_batch_write_refuses_a_document_twice(service: Service) -> None:
+def test_batch_write_rejects_a_document_named_twice(service: Service) -> None:
     request = messages.BatchWriteRequest(
         database=DATABASE, writes=[put("c/a", x=7), messages.Write(delete=name("c/a"))]
     )
@@ -116,12 +116,12 @@ def test_batch_write_refuses_a_document_twice(service: Service) -> None:
     assert found.fields["x"] == value(1)
 
 
-def test_get_document_that_is_missing(service: Service) -> None:
+def test_get_document_fails_when_the_document_is_missing(service: Service) -> None:
     with pytest.raises(NotFoundError, match=r'Document ".*/c/none" not found\.'):
         answer(service.get_document(messages.GetDocumentRequest(name=name("c/none"))))
 
 
-def test_a_created_document_without_an_id_gets_one(service: Service) -> None:
+def test_create_document_assigns_an_id(service: Service) -> None:
     request = messages.CreateDocumentRequest(
         parent=name("c/a"), collection_id="s", document={"fields": {"x": value(1)}}
     )
@@ -133,7 +133,7 @@ def test_a_created_document_without_an_id_gets_one(service: Service) -> None:
     assert first.name != second.name
 
 
-def test_a_created_document_must_not_be_named(service: Service) -> None:
+def test_create_document_rejects_a_name(service: Service) -> None:
     request = messages.CreateDocumentRequest(
         parent=ROOT, collection_id="c", document={"name": name("c/x")}
     )
@@ -141,7 +141,7 @@ def test_a_created_document_must_not_be_named(service: Service) -> None:
         answer(service.create_document(request))
 
 
-def test_a_wrong_response_mask_writes_nothing(service: Service) -> None:
+def test_invalid_response_mask_writes_nothing(service: Service) -> None:
     request = messages.UpdateDocumentRequest(
         document=document("c/a", x=5), mask={"field_paths": ["a..b"]}
     )
@@ -161,7 +161,7 @@ def test_a_wrong_response_mask_writes_nothing(service: Service) -> None:
         (ROOT, "none", True, []),
     ],
 )
-def test_list_documents(
+def test_list_documents_returns_the_collection(
     service: Service, parent: str, collection_id: str, *, show_missing: bool, expected: list[str]
 ) -> None:
     response = answer(
@@ -175,14 +175,14 @@ def test_list_documents(
     assert response.next_page_token == ""
 
 
-def test_a_missing_document_has_no_times(service: Service) -> None:
+def test_missing_document_in_a_listing_has_no_times(service: Service) -> None:
     request = messages.ListDocumentsRequest(parent=ROOT, collection_id="c", show_missing=True)
     *_, ghost = answer(service.list_documents(request)).documents
     assert ghost == messages.Document(name=name("c/ghost"))
 
 
 @pytest.mark.parametrize(("page_size", "pages"), [(1, 4), (2, 2), (3, 2), (4, 1), (0, 1)])
-def test_pages(service: Service, page_size: int, pages: int) -> None:
+def test_pages_contain_each_document_once(service: Service, page_size: int, pages: int) -> None:
     request = messages.ListDocumentsRequest(parent=ROOT, show_missing=True, page_size=page_size)
     seen = []
     for _ in range(pages):
@@ -196,7 +196,9 @@ def test_pages(service: Service, page_size: int, pages: int) -> None:
 @pytest.mark.parametrize(
     ("parent", "expected"), [(ROOT, ["c", "d"]), (name("c/a"), ["s"]), (name("d/e"), [])]
 )
-def test_list_collection_ids(service: Service, parent: str, expected: list[str]) -> None:
+def test_list_collection_ids_returns_the_collections_of_a_parent(
+    service: Service, parent: str, expected: list[str]
+) -> None:
     response = service.list_collection_ids(messages.ListCollectionIdsRequest(parent=parent))
     assert response.collection_ids == expected
 
@@ -209,13 +211,13 @@ def test_list_collection_ids(service: Service, parent: str, expected: list[str])
         ({"page_token": "_w=="}, "page token"),
     ],
 )
-def test_refused_pages(service: Service, part: dict[str, object], message: str) -> None:
+def test_invalid_page_is_rejected(service: Service, part: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         service.list_collection_ids(messages.ListCollectionIdsRequest(parent=ROOT, **part))
 
 
 @pytest.mark.parametrize("error", EmulatorError.__subclasses__())
-def test_every_error_has_its_status(error: type[EmulatorError]) -> None:
+def test_every_error_has_a_status_code(error: type[EmulatorError]) -> None:
     raised = error("it")
     assert code_of(raised).value[0] == raised.code > 2  # neither OK, CANCELLED nor UNKNOWN
 
@@ -303,7 +305,7 @@ def prepared() -> Service:
 
 
 def answer_of(method: str, request: Message) -> object:
-    """Of any method, called in an event loop as rpc.py does."""
+    """The response of any method, called in an event loop as handlers.py does."""
 
     async def call() -> object:
         given = getattr(prepared(), method)(request)
@@ -315,9 +317,7 @@ def answer_of(method: str, request: Message) -> object:
 @pytest.mark.parametrize(
     ("method", "request_message"), REQUESTS, ids=[each for each, _ in REQUESTS]
 )
-def test_the_requests_that_are_damaged_below_are_whole(
-    method: str, request_message: Message
-) -> None:
+def test_undamaged_requests_succeed(method: str, request_message: Message) -> None:
     assert answer_of(method, request_message) is not None
 
 
@@ -325,7 +325,7 @@ def test_the_requests_that_are_damaged_below_are_whole(
     seed=st.sampled_from(REQUESTS),
     damage=st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=2)), max_size=4),
 )
-def test_no_request_raises_anything_but_its_errors(
+def test_damaged_request_raises_only_emulator_errors(
     seed: tuple[str, Message], damage: list[tuple[int, bytes]]
 ) -> None:
     method, whole = seed
