@@ -22,9 +22,7 @@ def stock(client: Client) -> CollectionReference:
 
 
 def results(query: AggregationQuery, **options: Any) -> dict[str, float | None]:
-    found: Any = query.get(
-        **options
-    )  # the client's type is a list of results, but it is a list of lists
+    found: Any = query.get(**options)  # the client declares a list of results
     return {each.alias: each.value for each in found[0]}
 
 

@@ -298,7 +298,7 @@ def test_databases_are_separate(client: Client, project: str) -> None:
 
 def test_batch_get_returns_missing_documents_last(client: Client, which: str) -> None:
     if which == "official":
-        pytest.skip("the official emulator answers in the order of the request")
+        pytest.skip("the official emulator keeps the order of the request")
     client.document("c/2").set({})
     found = client.get_all([client.document(f"c/{number}") for number in (1, 2, 3)])
     assert [each.id for each in found] == ["2", "1", "3"]

@@ -187,7 +187,7 @@ def test_invalid_request_ends_the_stream(
     listen: Conversation, target: dict[str, Any], which: str
 ) -> None:
     if which == "official":
-        pytest.skip("the official emulator answers UNKNOWN")
+        pytest.skip("the official emulator returns UNKNOWN")
     with pytest.raises(InvalidArgument):
         list(listen(target))
 
@@ -196,13 +196,13 @@ def test_invalid_target_is_removed_with_its_cause(listen: Conversation, database
     target = {"target_id": 1, "documents": {"documents": [f"{database}/documents/c"]}}
     responses = listen(target)
     next(responses)
-    refused = next(responses)
-    assert refused.target_change.cause.code == 3
+    rejected = next(responses)
+    assert rejected.target_change.cause.code == 3
 
 
 def test_malformed_bytes_fail_with_invalid_argument(channel: grpc.Channel, which: str) -> None:
     if which == "official":
-        pytest.skip("the official emulator answers UNKNOWN")
+        pytest.skip("the official emulator returns UNKNOWN")
     for method in ("Listen", "Write"):
         call = channel.stream_stream(f"/google.firestore.v1.Firestore/{method}")
         with pytest.raises(grpc.RpcError) as raised:

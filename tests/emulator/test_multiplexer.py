@@ -143,7 +143,7 @@ def test_unknown_route_returns_404(databases: Databases, line: bytes) -> None:
     assert stored(databases[DATABASE], "c/a") is not None
 
 
-def posted(path: str, body: bytes, *headers: str) -> bytes:
+def post(path: str, body: bytes, *headers: str) -> bytes:
     lines = (f"POST {path} HTTP/1.1", f"content-length: {len(body)}", *headers, "", "")
     return "\r\n".join(lines).encode() + body
 
@@ -156,7 +156,7 @@ def test_export_can_be_imported(databases: Databases) -> None:
     databases[DATABASE].commit([put(f"c/{n}", n=n) for n in range(500)])  # more than one chunk
     lines = body_of(exchange(databases, EXPORT))
     assert lines.count(b"\n") == 501
-    transport = exchange(databases, posted(IMPORT, lines))
+    transport = exchange(databases, post(IMPORT, lines))
     assert json.loads(body_of(transport)) == {"documents": 501}
     found = databases["projects/q/databases/(default)"].collection("c")
     assert sorted(document.fields["n"].integer_value for document in found) == [0, *range(500)]
@@ -227,7 +227,7 @@ def test_export_of_an_empty_database_is_empty() -> None:
 
 
 def test_expect_continue_is_confirmed(databases: Databases) -> None:
-    transport = exchange(databases, posted(IMPORT, b"", "Expect: 100-continue"))
+    transport = exchange(databases, post(IMPORT, b"", "Expect: 100-continue"))
     invitation, _, transport.written = transport.written.partition(b"\r\n\r\n")
     assert invitation == b"HTTP/1.1 100 Continue"
     assert json.loads(body_of(transport)) == {"documents": 0}
@@ -236,8 +236,8 @@ def test_expect_continue_is_confirmed(databases: Databases) -> None:
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (posted(IMPORT, b"{}"), b"400 Bad Request"),
-        (posted(IMPORT, b"", "Transfer-Encoding: chunked"), b"411 Length Required"),
+        (post(IMPORT, b"{}"), b"400 Bad Request"),
+        (post(IMPORT, b"", "Transfer-Encoding: chunked"), b"411 Length Required"),
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400 Bad Request"),
         ("POST / HTTP/1.1\r\nContent-Length: ²\r\n\r\n".encode(), b"400 Bad Request"),
     ],
@@ -250,7 +250,7 @@ def test_malformed_request_is_rejected(databases: Databases, sent: bytes, status
 
 def test_truncated_body_changes_nothing(databases: Databases) -> None:
     line = body_of(exchange(databases, EXPORT))
-    transport = exchange(databases, posted(IMPORT, line)[:-1])
+    transport = exchange(databases, post(IMPORT, line)[:-1])
     assert transport.closed
     assert transport.written == b""
     assert [database.name for database in databases] == [DATABASE]

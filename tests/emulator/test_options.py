@@ -142,9 +142,9 @@ def test_failure_of_a_stream_is_injected(opened: Open, when: str) -> None:
 
 def test_call_that_fails_by_itself_keeps_its_error(opened: Open) -> None:
     client = opened("--fail=*=DATA_LOSS:after")
-    refused = put("c/a")
-    refused.current_document.exists = True
-    assert code_of(client.commit, refused) == grpc.StatusCode.NOT_FOUND
+    failing = put("c/a")
+    failing.current_document.exists = True
+    assert code_of(client.commit, failing) == grpc.StatusCode.NOT_FOUND
     assert code_of(client.absent) == grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -223,9 +223,9 @@ def test_log_has_a_line_for_each_call(tmp_path: Path) -> None:
         client = Client(address, channel)
         client.commit(put("c/a", secret="hidden"), put("c/b"))
         code_of(client.count, "c/a")
-        refused = put("c/d")
-        refused.current_document.exists = True
-        code_of(client.commit, refused)
+        failing = put("c/d")
+        failing.current_document.exists = True
+        code_of(client.commit, failing)
         code_of(client.absent)
     log = (tmp_path / "log").read_text()
     assert re.sub(r"^[0-9:.]{12} (.+) [0-9]+[.][0-9] ms$", r"\1", log, flags=re.MULTILINE) == (

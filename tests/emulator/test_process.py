@@ -112,10 +112,10 @@ def test_second_process_cannot_use_a_data_directory(tmp_path: Path) -> None:
     with start(0, f"--data={tmp_path}") as first:
         announced(first)
         with start(0, f"--data={tmp_path}") as second:
-            told = second.communicate(timeout=10)
+            output = second.communicate(timeout=10)
         first.terminate()
         assert first.communicate(timeout=10) == ("", "")
-    assert told == ("", f"Cannot use the data in {tmp_path}: another process uses it\n")
+    assert output == ("", f"Cannot use the data in {tmp_path}: another process uses it\n")
     assert (first.returncode, second.returncode) == (0, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["firestore.sqlite3"]
 
@@ -123,8 +123,8 @@ def test_second_process_cannot_use_a_data_directory(tmp_path: Path) -> None:
 def test_damaged_data_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "firestore.sqlite3").write_bytes(b"something else" * 1000)
     with start(0, f"--data={tmp_path}") as process:
-        told = process.communicate(timeout=10)
-    assert told == ("", f"Cannot use the data in {tmp_path}: file is not a database\n")
+        output = process.communicate(timeout=10)
+    assert output == ("", f"Cannot use the data in {tmp_path}: file is not a database\n")
     assert process.returncode == 1
 
 
@@ -184,13 +184,13 @@ def test_launcher_fails_when_another_emulator_has_the_port() -> None:
             pass
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\nHello", b"220 mail", b""])
-def test_other_server_is_not_an_emulator(answer: bytes) -> None:
+@pytest.mark.parametrize("response", [b"HTTP/1.1 200 OK\r\n\r\nHello", b"220 mail", b""])
+def test_other_server_is_not_an_emulator(response: bytes) -> None:
     def serve_one(server: socket.socket) -> None:
         connection, _ = server.accept()
         with connection:
             connection.recv(1000)
-            connection.sendall(answer)
+            connection.sendall(response)
 
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
         serving = pool.submit(serve_one, server)

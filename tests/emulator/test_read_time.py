@@ -106,7 +106,7 @@ def test_get_document_reads_an_earlier_time(
 
 
 @contextmanager
-def a_writer(client: Client) -> Iterator[None]:
+def background_writer(client: Client) -> Iterator[None]:
     """Fills collection c, and while the block runs moves units and names about in it.
 
     After each of its commits there are ACCOUNTS documents with UNITS each on average.
@@ -156,7 +156,7 @@ def in_pages(client: Client, time: datetime) -> list[DocumentSnapshot[DocumentRe
 
 def test_pages_at_one_time_are_one_snapshot_during_writes(client: Client) -> None:
     seen = []
-    with a_writer(client):
+    with background_writer(client):
         for _ in range(20):
             time = now(client)
             found = in_pages(client, time)

@@ -222,7 +222,7 @@ def test_error_with_long_details_keeps_its_code(
     channel: grpc.Channel, which: str, character: str
 ) -> None:
     if which != "embedded":
-        pytest.skip("the official emulator answers INTERNAL to some")
+        pytest.skip("the official emulator returns INTERNAL to some")
     request = types.GetDocumentRequest.serialize(types.GetDocumentRequest(name=character * 9000))
     with pytest.raises(grpc.RpcError) as raised:
         channel.unary_unary("/google.firestore.v1.Firestore/GetDocument")(request, timeout=10)
@@ -231,7 +231,7 @@ def test_error_with_long_details_keeps_its_code(
 
 def test_malformed_bytes_fail_with_invalid_argument(channel: grpc.Channel, which: str) -> None:
     if which != "embedded":
-        pytest.skip("the official emulator answers INTERNAL or cancels")
+        pytest.skip("the official emulator returns INTERNAL or cancels")
     for call in (
         channel.unary_unary("/google.firestore.v1.Firestore/Commit"),
         lambda data: list(channel.unary_stream("/google.firestore.v1.Firestore/RunQuery")(data)),
@@ -257,7 +257,7 @@ def test_document_of_another_database_is_rejected(
     gapic: FirestoreClient, database: str, which: str
 ) -> None:
     if which == "official":
-        pytest.skip("the service refuses it, the official emulator writes there")
+        pytest.skip("the service rejects it, the official emulator writes there")
     elsewhere = "projects/elsewhere/databases/(default)/documents/c/d"
     with pytest.raises(GoogleAPICallError, match="is not in database"):
         gapic.commit(request={"database": database, "writes": [write(elsewhere)]})

@@ -129,8 +129,8 @@ def test_every_write_method_counts_its_writes(service: Service, client: Client) 
     gapic.update_document(request={"document": {"name": f"{ROOT}/a/a", **document}})
     gapic.delete_document(request={"name": f"{ROOT}/a/a"})
     writes = [{"update": {"name": f"{ROOT}/a/b"}}, {"delete": f"{ROOT}/a/c"}]
-    refused = {"delete": f"{ROOT}/a/d", "current_document": {"exists": True}}
-    gapic.batch_write(request={"database": DATABASE, "writes": [*writes, refused]})
+    failing = {"delete": f"{ROOT}/a/d", "current_document": {"exists": True}}
+    gapic.batch_write(request={"database": DATABASE, "writes": [*writes, failing]})
     requests = [types.WriteRequest(database=DATABASE), types.WriteRequest(writes=writes)]
     metadata = [("google-cloud-resource-prefix", DATABASE)]
     list(gapic.write(requests=iter(requests), metadata=metadata))
@@ -151,13 +151,13 @@ def test_transaction_counts_its_begin_and_rollback_calls(service: Service, clien
 
 
 def test_listener_counts_each_received_document(service: Service, client: Client) -> None:
-    told = threading.Semaphore(0)
-    watch = where(client, LARGE).on_snapshot(lambda *_: told.release())
+    called = threading.Semaphore(0)
+    watch = where(client, LARGE).on_snapshot(lambda *_: called.release())
 
     def reads_after(change: Callable[[], object]) -> int:
         before = service.usage[DATABASE].reads
         change()
-        assert told.acquire(timeout=10)
+        assert called.acquire(timeout=10)
         return service.usage[DATABASE].reads - before
 
     try:
@@ -186,7 +186,7 @@ def test_usage_is_served_over_http(encode: Callable[[str], str]) -> None:
         client.document("a/a").get()
         client.close()
         path = encode(f"/emulator/v1/{DATABASE}:usage")
-        with urlopen(f"http://{address}{path}", timeout=5) as answer:
-            found = json.load(answer)
+        with urlopen(f"http://{address}{path}", timeout=5) as response:
+            found = json.load(response)
     calls = {"Commit": 1, "BatchGetDocuments": 1}
     assert found == {"calls": calls, "reads": 1, "writes": 1, "deletes": 0}

@@ -18,19 +18,19 @@ def test_each_request_is_one_commit(gapic: FirestoreClient, client: Client, data
     root = f"{database}/documents"
     sent.put(types.WriteRequest(database=database))
     responses = iter(gapic.write(requests=iter(sent.get, None), metadata=metadata, timeout=SECONDS))
-    answer = next(responses)
-    assert answer.stream_id
+    response = next(responses)
+    assert response.stream_id
     for n in range(3):
         writes = [types.Write(update={"name": f"{root}/c/{n}"}), types.Write(delete=f"{root}/c/x")]
-        sent.put(types.WriteRequest(stream_token=answer.stream_token, writes=writes))
-        earlier, answer = answer.stream_token, next(responses)
-        assert answer.stream_token != earlier
-        assert len(answer.write_results) == 2
+        sent.put(types.WriteRequest(stream_token=response.stream_token, writes=writes))
+        earlier, response = response.stream_token, next(responses)
+        assert response.stream_token != earlier
+        assert len(response.write_results) == 2
         found = client.document(f"c/{n}").get()
-        assert found.update_time == answer.commit_time
+        assert found.update_time == response.commit_time
     taken = types.Write(update={"name": f"{root}/c/1"}, current_document={"exists": False})
     new = types.Write(update={"name": f"{root}/c/new"})
-    sent.put(types.WriteRequest(stream_token=answer.stream_token, writes=[new, taken]))
+    sent.put(types.WriteRequest(stream_token=response.stream_token, writes=[new, taken]))
     with pytest.raises(GoogleAPICallError) as raised:
         next(responses)
     assert raised.value.grpc_status_code is grpc.StatusCode.ALREADY_EXISTS

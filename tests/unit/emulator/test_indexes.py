@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.firestore_messages import (
     DATABASE,
-    answer,
     composite,
     field_filter,
     orders,
     reference,
+    resolve,
     unary_filter,
 )
 
@@ -57,10 +57,14 @@ def query(*where: StructuredQuery.Filter, order: str = "", group: bool = False) 
     )
 
 
-def missing(structured: StructuredQuery, there: Indexes = AUTOMATIC) -> list[str]:
+def missing(structured: StructuredQuery, present: Indexes = AUTOMATIC) -> list[str]:
     """The missing indexes of a query, each as its fields with their directions."""
     compiled = Query.compile(structured)
-    return [written(need.index) for need in requirements_of(compiled) if not there.serve(need)]
+    return [
+        written(requirement.index)
+        for requirement in requirements_of(compiled)
+        if not present.serve(requirement)
+    ]
 
 
 def written(index: Index) -> str:
@@ -71,7 +75,7 @@ def written(index: Index) -> str:
     return fields if index.scope is Scope.COLLECTION else f"group: {fields}"
 
 
-def there_are(*definitions: str, **overrides: list[dict[str, str]]) -> Indexes:
+def indexes_of(*definitions: str, **overrides: list[dict[str, str]]) -> Indexes:
     """Composite indexes of the collection c, as `written` formats them, and field overrides."""
     return file_format.parse(
         {
@@ -189,7 +193,7 @@ def test_defined_index_serves_its_query(needed: str) -> None:
         "b ?t a": query(t_has_1, b_is_1, a_above_1),
     }[needed]
     assert missing(structured) == [needed]
-    assert missing(structured, there_are(needed)) == []
+    assert missing(structured, indexes_of(needed)) == []
 
 
 @pytest.mark.parametrize(
@@ -212,8 +216,8 @@ def test_defined_index_serves_its_query(needed: str) -> None:
     ],
 )
 def test_definitions_serve_two_equalities_and_an_order(definitions: list[str], serve: bool) -> None:  # noqa: FBT001
-    there = there_are(*definitions)
-    assert missing(query(a_is_1, b_is_1, order="x"), there) == ([] if serve else ["a b x"])
+    present = indexes_of(*definitions)
+    assert missing(query(a_is_1, b_is_1, order="x"), present) == ([] if serve else ["a b x"])
 
 
 def test_query_over_every_collection_id_needs_no_index() -> None:
@@ -226,20 +230,20 @@ ASCENDING = {"queryScope": "COLLECTION", "order": "ASCENDING"}
 
 
 def test_field_override_replaces_the_automatic_indexes() -> None:
-    there = there_are(a=[GROUP_ASCENDING])
-    assert missing(query(a_is_1, group=True), there) == []
-    assert missing(query(a_is_1, order="a", group=True), there) == []
-    assert missing(query(order="-a", group=True), there) == ["group: -a"]
-    assert missing(query(a_is_1), there) == ["a"]
-    assert missing(query(b_is_1), there) == []
+    present = indexes_of(a=[GROUP_ASCENDING])
+    assert missing(query(a_is_1, group=True), present) == []
+    assert missing(query(a_is_1, order="a", group=True), present) == []
+    assert missing(query(order="-a", group=True), present) == ["group: -a"]
+    assert missing(query(a_is_1), present) == ["a"]
+    assert missing(query(b_is_1), present) == []
 
 
 def test_override_of_a_map_or_wildcard_covers_its_fields() -> None:
     settings: dict[str, Any] = {"*": [], "m": [ASCENDING], "m.x": []}
-    there = there_are(**settings)
+    present = indexes_of(**settings)
     in_map = {path: query(order=path) for path in ("a", "m", "m.y", "m.y.z", "m.x", "m.x.y")}
-    assert {path for path in in_map if missing(in_map[path], there)} == {"a", "m.x", "m.x.y"}
-    assert missing(query(order="-m"), there) == ["-m"]
+    assert {path for path in in_map if missing(in_map[path], present)} == {"a", "m.x", "m.x.y"}
+    assert missing(query(order="-m"), present) == ["-m"]
 
 
 field_names = st.text(min_size=1).filter(lambda name: not is_reserved(name))
@@ -251,11 +255,11 @@ def test_field_path_survives_formatting_and_parsing(path: tuple[str, ...]) -> No
 
 
 def run(structured: StructuredQuery, service: Service) -> None:
-    answer(service.run_query(RunQueryRequest(parent=ROOT, structured_query=structured)))
+    resolve(service.run_query(RunQueryRequest(parent=ROOT, structured_query=structured)))
 
 
-def refusal(structured: StructuredQuery, there: Indexes = AUTOMATIC) -> str:
-    service = Service(Databases(), check_indexes=require_indexes(there))
+def rejection(structured: StructuredQuery, present: Indexes = AUTOMATIC) -> str:
+    service = Service(Databases(), check_indexes=require_indexes(present))
     with pytest.raises(FailedPreconditionError) as caught:
         run(structured, service)
     return str(caught.value)
@@ -266,7 +270,7 @@ def test_missing_index_error_has_a_console_link_and_a_definition() -> None:
         r"The query requires an index\. You can create it here: https://console\.firebase"
         r"\.google\.com/v1/r/project/p/firestore/indexes\?create_composite=(\S+)\n"
         r"In firestore\.indexes\.json: (.+)",
-        refusal(query(a_is_1, order="-b")),
+        rejection(query(a_is_1, order="-b")),
     )
     assert found is not None
     assert decoded(found[1]) == admin.Index(
@@ -285,7 +289,7 @@ def test_missing_single_field_index_error_links_to_the_field_settings() -> None:
     found = re.fullmatch(
         r"The query requires a COLLECTION_GROUP_CONTAINS index for collection c and field t\."
         r" You can create it here: .+\?create_exemption=(\S+)\nIn firestore\.indexes\.json: (.+)",
-        refusal(query(t_has_1, group=True), there_are(t=[GROUP_ASCENDING])),
+        rejection(query(t_has_1, group=True), indexes_of(t=[GROUP_ASCENDING])),
     )
     assert found is not None
     assert decoded(found[1]) == admin.Index(
@@ -305,14 +309,14 @@ def decoded(link: str) -> admin.Index:
 
 
 def test_aggregation_needs_an_index_with_its_summed_fields() -> None:
-    service = Service(Databases(), check_indexes=require_indexes(there_are("a n")))
+    service = Service(Databases(), check_indexes=require_indexes(indexes_of("a n")))
 
     def aggregate(field: str, where: StructuredQuery.Filter) -> None:
         aggregation = {
             "structured_query": query(where),
             "aggregations": [{"sum": {"field": {"field_path": field}}}, {"count": {}}],
         }
-        answer(
+        resolve(
             service.run_aggregation_query(
                 RunAggregationQueryRequest(parent=ROOT, structured_aggregation_query=aggregation)
             )

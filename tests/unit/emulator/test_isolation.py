@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from support.firestore_messages import (
     DATABASE,
-    answer,
     database,
     field_filter,
     name,
     plain_fields,
     put,
+    resolve,
     stored,
     update,
     value,
@@ -72,8 +72,8 @@ class Scenario:
 
     async def read(self, path: str, **consistency: Any) -> ReadResult:
         request = BatchGetDocumentsRequest(database=DATABASE, **consistency)
-        wants = ReadLock(frozenset({DocumentName.parse(name(path))}))
-        return await self.isolation.read(request, wants)
+        lock = ReadLock(frozenset({DocumentName.parse(name(path))}))
+        return await self.isolation.read(request, lock)
 
     async def reader(self, *paths: str) -> bytes:
         transaction = self.begin()
@@ -100,12 +100,12 @@ def scenario(
 ) -> Callable[..., None]:
     @wraps(test)
     def run(*args: object, **named: object) -> None:
-        answer(test(*args, **named))
+        resolve(test(*args, **named))
 
     return run
 
 
-async def refused(
+async def assert_fails(
     task: Awaitable[Any], error: type[BaseException], message: str | None = None
 ) -> None:
     with pytest.raises(error, match=message):
@@ -124,7 +124,7 @@ async def test_idle_transaction_loses_its_locks() -> None:
     at.isolation.close_expired()
     assert at.isolation.open_counts == OpenCounts(transactions=1, holders=1, waiting=1)
     at.watch.seconds += 1
-    await refused(at.read("c/a", transaction=transaction), InvalidArgumentError, CLOSED)
+    await assert_fails(at.read("c/a", transaction=transaction), InvalidArgumentError, CLOSED)
     at.isolation.close_expired()
     await writing
     assert at.isolation.open_counts == NOTHING
@@ -142,7 +142,7 @@ async def test_transaction_ends_at_its_time_limit() -> None:
         at.read("c/a", transaction=transaction),
         at.write(put("c/a"), transaction=transaction),
     ):
-        await refused(call, InvalidArgumentError, CLOSED)
+        await assert_fails(call, InvalidArgumentError, CLOSED)
     at.isolation.close_expired()
     assert at.isolation.open_counts == NOTHING
 
@@ -158,7 +158,7 @@ async def test_waiting_transaction_is_not_idle() -> None:
     at.isolation.close_expired()
     await writing
     await reading
-    await refused(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
+    await assert_fails(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
     await at.write(put("c/a", x=3), transaction=second)
     assert at.isolation.open_counts == NOTHING
 
@@ -173,7 +173,7 @@ async def test_waiting_request_fails_when_its_transaction_ends() -> None:
     at.isolation.rollback(second)
     await at.write(put("c/b", x=3), transaction=third)
     for reading in (to_be_rolled_back, to_be_committed):
-        await refused(reading, InvalidArgumentError, CLOSED)
+        await assert_fails(reading, InvalidArgumentError, CLOSED)
     at.isolation.rollback(first)
     await writing
     assert (at.x("c/a"), at.x("c/b")) == (2, 3)
@@ -185,8 +185,10 @@ async def test_lock_wait_limit_aborts_a_write_and_its_transaction() -> None:
     at = Scenario(Limits(lock_wait=0.01))
     first, second = await at.reader("c/a"), await at.reader("c/a")
     for transaction in (b"", second):
-        await refused(at.write(put("c/a", x=2), transaction=transaction), AbortedError, CONTENTION)
-    await refused(at.read("c/a", transaction=second), InvalidArgumentError, CLOSED)
+        await assert_fails(
+            at.write(put("c/a", x=2), transaction=transaction), AbortedError, CONTENTION
+        )
+    await assert_fails(at.read("c/a", transaction=second), InvalidArgumentError, CLOSED)
     await at.write(put("c/a", x=3), transaction=first)
     assert at.isolation.open_counts == NOTHING
 
@@ -200,15 +202,15 @@ async def test_lock_wait_limit_aborts_a_read_and_its_transaction() -> None:
     await asyncio.sleep(0)
     await at.write(put("c/a", x=2), transaction=first)
     for each in losing:
-        await refused(each, AbortedError, CONTENTION)
+        await assert_fails(each, AbortedError, CONTENTION)
     retries = [
         at.isolation.begin(TransactionOptions(read_write={"retry_transaction": each}))
         for each in others
     ]
     await at.read("c/a", transaction=retries[0])
     await at.read("c/b", transaction=retries[1])
-    await refused(at.read("c/a", transaction=retries[1]), AbortedError, CONTENTION)
-    await refused(at.read("c/b", transaction=retries[1]), InvalidArgumentError, CLOSED)
+    await assert_fails(at.read("c/a", transaction=retries[1]), AbortedError, CONTENTION)
+    await assert_fails(at.read("c/b", transaction=retries[1]), InvalidArgumentError, CLOSED)
     assert at.isolation.open_counts == OpenCounts(transactions=1, holders=1, waiting=0)
 
 
@@ -231,7 +233,7 @@ async def test_cancelled_plain_write_leaves_the_queue() -> None:
     writing = await at.waiting(at.write(put("c/a", x=2)))
     reading = await at.waiting(at.read("c/a", transaction=at.begin()))
     writing.cancel()
-    await refused(writing, asyncio.CancelledError)
+    await assert_fails(writing, asyncio.CancelledError)
     await reading
     assert at.isolation.open_counts == OpenCounts(transactions=2, holders=2, waiting=0)
     at.isolation.rollback(transaction)
@@ -244,7 +246,7 @@ async def test_cancelled_commit_ends_its_transaction() -> None:
     first, second = await at.reader("c/a"), await at.reader("c/a", "c/b")
     committing = await at.waiting(at.write(put("c/a", x=2), transaction=second))
     committing.cancel()
-    await refused(committing, asyncio.CancelledError)
+    await assert_fails(committing, asyncio.CancelledError)
     await at.write(put("c/b", x=3))
     at.isolation.rollback(first)
     at.isolation.rollback(second)
@@ -258,7 +260,7 @@ async def test_cancelled_read_keeps_the_locks_of_its_transaction() -> None:
     writing = await at.waiting(at.write(put("c/a", x=2)))
     reading = await at.waiting(at.read("c/a", transaction=second))
     reading.cancel()
-    await refused(reading, asyncio.CancelledError)
+    await assert_fails(reading, asyncio.CancelledError)
     at.isolation.rollback(first)
     await writing
     await at.read("c/b", transaction=second)
@@ -274,7 +276,7 @@ async def test_new_transaction_is_closed_when_its_first_read_is_cancelled() -> N
     reading = await at.waiting(at.read("c/a", new_transaction={"read_write": {}}))
     assert at.isolation.open_counts.transactions == 2
     reading.cancel()
-    await refused(reading, asyncio.CancelledError)
+    await assert_fails(reading, asyncio.CancelledError)
     at.isolation.rollback(first)
     await writing
     assert at.isolation.open_counts == NOTHING
@@ -287,7 +289,7 @@ async def test_write_cancelled_as_it_is_granted_leaves_no_lock() -> None:
     writing = await at.waiting(at.write(put("c/a", x=2)))
     at.isolation.rollback(transaction)
     writing.cancel()
-    await refused(writing, asyncio.CancelledError)
+    await assert_fails(writing, asyncio.CancelledError)
     assert at.isolation.open_counts == NOTHING
     assert at.x("c/a") == 1
 
@@ -297,7 +299,7 @@ async def test_failed_commit_ends_its_transaction() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     write = at.write(put("c/a", x=2), update("c/none", x=1), transaction=transaction)
-    await refused(write, NotFoundError)
+    await assert_fails(write, NotFoundError)
     assert at.x("c/a") == 1
     assert at.isolation.open_counts == NOTHING
 
@@ -308,7 +310,7 @@ async def test_precondition_is_checked_after_the_wait() -> None:
     transaction = await at.reader("c/new")
     creating = await at.waiting(at.write(update("c/new", "x", exists=False, x=2)))
     await at.write(put("c/new", x=1), transaction=transaction)
-    await refused(creating, AlreadyExistsError)
+    await assert_fails(creating, AlreadyExistsError)
     assert at.isolation.open_counts == NOTHING
 
 
@@ -331,9 +333,9 @@ async def test_clear_ends_all_transactions() -> None:
     committing = await at.waiting(at.write(put("c/a", x=2), transaction=second))
     writing = await at.waiting(at.write(put("c/a", x=3)))
     at.database.clear()
-    await refused(committing, InvalidArgumentError, CLOSED)
+    await assert_fails(committing, InvalidArgumentError, CLOSED)
     await writing
-    await refused(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
+    await assert_fails(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
     assert at.x("c/a") == 3
     assert at.isolation.open_counts == NOTHING
 

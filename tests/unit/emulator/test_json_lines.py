@@ -126,11 +126,11 @@ def test_references_move_with_documents_into_another_database() -> None:
     )
     target = "projects/q/databases/second"
     (moved,) = json_lines.parse(exported(source), into=target)
-    there = f"{target}/documents/c"
-    assert moved.name == f"{there}/a"
-    assert moved.fields["own"].reference_value == f"{there}/b"
+    parent = f"{target}/documents/c"
+    assert moved.name == f"{parent}/a"
+    assert moved.fields["own"].reference_value == f"{parent}/b"
     deep = moved.fields["deep"].array_value.values[0].map_value.fields["own"]
-    assert deep.reference_value == f"{there}/b"
+    assert deep.reference_value == f"{parent}/b"
     assert moved.fields["x"] == elsewhere
 
 
@@ -156,9 +156,9 @@ def test_documents_keep_their_database_by_default() -> None:
 )
 def test_invalid_line_is_reported_by_number_in_one_line(line: bytes) -> None:
     good = b'{"name": "projects/p/databases/d/documents/c/a"}'
-    with pytest.raises(InvalidArgumentError, match=r"^Line 3 is not a document: .+$") as refused:
+    with pytest.raises(InvalidArgumentError, match=r"^Line 3 is not a document: .+$") as raised:
         list(json_lines.parse([good, b"", line]))
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_import_is_atomic() -> None:

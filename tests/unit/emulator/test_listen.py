@@ -398,17 +398,17 @@ def test_idle_client_keeps_no_more_than_the_existing_documents(db: Database) -> 
 
 
 def test_feed_notifies_subscribers_of_their_topics(db: Database) -> None:
-    told = []
+    received = []
 
-    def tell(of: DocumentName, change: Change) -> None:
-        told.append((of.id, change.before is None, change.after is None))
+    def receive(of: DocumentName, change: Change) -> None:
+        received.append((of.id, change.before is None, change.after is None))
 
     topics = list(compile_target(add_documents(1, "c/a", "c/n").add_target, db).topics)
-    db.feed.subscribe(topics, tell)
+    db.feed.subscribe(topics, receive)
     db.commit([put("c/a", x=5), put("c/b", x=5), put("c/n")])
     db.commit([delete("c/n")])
-    assert told == [("a", False, False), ("n", True, False), ("n", False, True)]
-    db.feed.unsubscribe(topics, tell)
+    assert received == [("a", False, False), ("n", True, False), ("n", False, True)]
+    db.feed.unsubscribe(topics, receive)
     assert not db.feed
 
 

@@ -237,11 +237,11 @@ def test_on_settled_is_called_once(table: LockTable) -> None:
     reader = Owner()
     table.request(reader, read("a"))
     writing = table.request(Owner(), write("a"))
-    told = []
-    writing.on_settled = lambda: told.append(writing.state)
+    settled = []
+    writing.on_settled = lambda: settled.append(writing.state)
     table.release(reader)
     table.withdraw(writing)
-    assert told == [State.GRANTED]
+    assert settled == [State.GRANTED]
 
 
 Held: TypeAlias = list[tuple[Owner, ReadLock | FakeWrite]]
@@ -277,11 +277,11 @@ class Schedule:
 
     @property
     def held(self) -> list[Request]:
-        refused = {each.owner for each in self.requests if each.state is State.DEADLOCK}
+        aborted = {each.owner for each in self.requests if each.state is State.DEADLOCK}
         return [
             each
             for each in self.requests
-            if each.state is State.GRANTED and each.owner not in refused
+            if each.state is State.GRANTED and each.owner not in aborted
         ]
 
     def in_conflict(self, request: Request) -> set[Owner]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.firestore_messages import DATABASE, answer, delete, put
+from support.firestore_messages import DATABASE, delete, put, resolve
 
 from firestore_emulator.indexes.checks import require_indexes
 from firestore_emulator.indexes.requirements import Indexes
@@ -27,7 +27,7 @@ def service(**x: int) -> Service:
 
 def listed(of: Service, **request: Any) -> ListDocumentsResponse:
     whole = {"parent": ROOT, "collection_id": "c", "order_by": "x"} | request
-    return answer(of.list_documents(ListDocumentsRequest(**whole)))
+    return resolve(of.list_documents(ListDocumentsRequest(**whole)))
 
 
 def ids(response: ListDocumentsResponse) -> list[str]:

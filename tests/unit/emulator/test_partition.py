@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.firestore_messages import DATABASE, answer, field_filter, name, orders, put
+from support.firestore_messages import DATABASE, field_filter, name, orders, put, resolve
 
 from firestore_emulator.model import messages
 from firestore_emulator.model.errors import InvalidArgumentError
@@ -47,7 +47,7 @@ def test_parts_cover_the_group_and_none_is_small(count: int, partition_count: in
     for start, end in zip([None, *cursors], [*cursors, None], strict=True):
         part = messages.StructuredQuery(**BY_NAME, start_at=start, end_at=end)
         request = messages.RunQueryRequest(parent=ROOT, structured_query=part)
-        rows = answer(of.run_query(request))
+        rows = resolve(of.run_query(request))
         found = [each.document.name for each in rows if each.HasField("document")]
         assert len(found) >= min(count, MIN_PARTITION)
         parts += found

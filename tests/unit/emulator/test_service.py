@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from support.firestore_messages import (
     DATABASE,
     NAN,
-    answer,
     composite,
     document,
     field_filter,
@@ -16,6 +15,7 @@ from support.firestore_messages import (
     orders,
     put,
     reference,
+    resolve,
     unary_filter,
     update,
     value,
@@ -42,7 +42,7 @@ def service() -> Service:
 
 def test_batch_get_returns_each_name_once_and_missing_ones_last(service: Service) -> None:
     names = [name(path) for path in ("c/b", "c/none", "c/a", "c/b")]
-    responses = answer(
+    responses = resolve(
         service.batch_get_documents(
             messages.BatchGetDocumentsRequest(
                 database=DATABASE, documents=names, mask={"field_paths": ["x"]}
@@ -56,17 +56,17 @@ def test_batch_get_returns_each_name_once_and_missing_ones_last(service: Service
 
 
 def test_commit_time_is_after_earlier_read_times(service: Service) -> None:
-    (read,) = answer(
+    (read,) = resolve(
         service.batch_get_documents(
             messages.BatchGetDocumentsRequest(database=DATABASE, documents=[name("c/a")])
         )
     )
-    commit = answer(service.commit(messages.CommitRequest(database=DATABASE, writes=[put("c/a")])))
+    commit = resolve(service.commit(messages.CommitRequest(database=DATABASE, writes=[put("c/a")])))
     assert commit.commit_time.ToNanoseconds() > read.read_time.ToNanoseconds()
 
 
 def test_query_without_results_has_a_read_time(service: Service) -> None:
-    (response,) = answer(
+    (response,) = resolve(
         service.run_query(
             messages.RunQueryRequest(
                 parent=ROOT, structured_query={"from_": [{"collection_id": "none"}]}
@@ -79,13 +79,13 @@ def test_query_without_results_has_a_read_time(service: Service) -> None:
 
 def test_request_without_a_structured_query_is_rejected(service: Service) -> None:
     with pytest.raises(InvalidArgumentError, match="structured"):
-        answer(service.run_query(messages.RunQueryRequest(parent=ROOT)))
+        resolve(service.run_query(messages.RunQueryRequest(parent=ROOT)))
 
 
 def test_batch_write_returns_a_status_for_each_write(service: Service) -> None:
     outdated = messages.Write(delete=name("c/a"), current_document={"update_time": {"seconds": 1}})
     writes = [put("c/new"), update("c/none"), outdated, put("c/b", x=9)]
-    response = answer(
+    response = resolve(
         service.batch_write(messages.BatchWriteRequest(database=DATABASE, writes=writes))
     )
     assert [status.code for status in response.status] == [0, 5, 9, 0]
@@ -101,9 +101,9 @@ def test_batch_write_writes_nothing_when_one_write_is_malformed(service: Service
         database=DATABASE, writes=[put("c/new"), put("c/a", x=[[1]])]
     )
     with pytest.raises(InvalidArgumentError, match="array value in an array value"):
-        answer(service.batch_write(request))
+        resolve(service.batch_write(request))
     with pytest.raises(NotFoundError):
-        answer(service.get_document(messages.GetDocumentRequest(name=name("c/new"))))
+        resolve(service.get_document(messages.GetDocumentRequest(name=name("c/new"))))
 
 
 def test_batch_write_rejects_a_document_named_twice(service: Service) -> None:
@@ -111,14 +111,14 @@ def test_batch_write_rejects_a_document_named_twice(service: Service) -> None:
         database=DATABASE, writes=[put("c/a", x=7), messages.Write(delete=name("c/a"))]
     )
     with pytest.raises(InvalidArgumentError, match="more than once"):
-        answer(service.batch_write(request))
-    found = answer(service.get_document(messages.GetDocumentRequest(name=name("c/a"))))
+        resolve(service.batch_write(request))
+    found = resolve(service.get_document(messages.GetDocumentRequest(name=name("c/a"))))
     assert found.fields["x"] == value(1)
 
 
 def test_get_document_fails_when_the_document_is_missing(service: Service) -> None:
     with pytest.raises(NotFoundError, match=r'Document ".*/c/none" not found\.'):
-        answer(service.get_document(messages.GetDocumentRequest(name=name("c/none"))))
+        resolve(service.get_document(messages.GetDocumentRequest(name=name("c/none"))))
 
 
 def test_create_document_assigns_an_id(service: Service) -> None:
@@ -126,8 +126,8 @@ def test_create_document_assigns_an_id(service: Service) -> None:
         parent=name("c/a"), collection_id="s", document={"fields": {"x": value(1)}}
     )
     first, second = (
-        answer(service.create_document(request)),
-        answer(service.create_document(request)),
+        resolve(service.create_document(request)),
+        resolve(service.create_document(request)),
     )
     assert first.name.startswith(name("c/a/s/"))
     assert first.name != second.name
@@ -138,7 +138,7 @@ def test_create_document_rejects_a_name(service: Service) -> None:
         parent=ROOT, collection_id="c", document={"name": name("c/x")}
     )
     with pytest.raises(InvalidArgumentError, match="name must not be set"):
-        answer(service.create_document(request))
+        resolve(service.create_document(request))
 
 
 def test_invalid_response_mask_writes_nothing(service: Service) -> None:
@@ -146,8 +146,8 @@ def test_invalid_response_mask_writes_nothing(service: Service) -> None:
         document=document("c/a", x=5), mask={"field_paths": ["a..b"]}
     )
     with pytest.raises(InvalidArgumentError):
-        answer(service.update_document(request))
-    found = answer(service.get_document(messages.GetDocumentRequest(name=name("c/a"))))
+        resolve(service.update_document(request))
+    found = resolve(service.get_document(messages.GetDocumentRequest(name=name("c/a"))))
     assert found.fields["x"] == value(1)
 
 
@@ -164,7 +164,7 @@ def test_invalid_response_mask_writes_nothing(service: Service) -> None:
 def test_list_documents_returns_the_collection(
     service: Service, parent: str, collection_id: str, *, show_missing: bool, expected: list[str]
 ) -> None:
-    response = answer(
+    response = resolve(
         service.list_documents(
             messages.ListDocumentsRequest(
                 parent=parent, collection_id=collection_id, show_missing=show_missing, mask={}
@@ -177,7 +177,7 @@ def test_list_documents_returns_the_collection(
 
 def test_missing_document_in_a_listing_has_no_times(service: Service) -> None:
     request = messages.ListDocumentsRequest(parent=ROOT, collection_id="c", show_missing=True)
-    *_, ghost = answer(service.list_documents(request)).documents
+    *_, ghost = resolve(service.list_documents(request)).documents
     assert ghost == messages.Document(name=name("c/ghost"))
 
 
@@ -186,7 +186,7 @@ def test_pages_contain_each_document_once(service: Service, page_size: int, page
     request = messages.ListDocumentsRequest(parent=ROOT, show_missing=True, page_size=page_size)
     seen = []
     for _ in range(pages):
-        response = answer(service.list_documents(request))
+        response = resolve(service.list_documents(request))
         seen += [found.name for found in response.documents]
         request.page_token = response.next_page_token
     assert seen == [name(path) for path in ("c/a", "c/b", "c/ghost", "d/e")]
@@ -311,7 +311,7 @@ def answer_of(method: str, request: Message) -> object:
         given = getattr(prepared(), method)(request)
         return await given if isinstance(given, Awaitable) else given
 
-    return answer(call())
+    return resolve(call())
 
 
 @pytest.mark.parametrize(

@@ -171,36 +171,36 @@ def test_commit_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
         assert stored(databases[DATABASE], "c/b") is not None
 
 
-def refusal(directory: Path) -> str:
-    with pytest.raises(DataError) as refused:
+def error_reason(directory: Path) -> str:
+    with pytest.raises(DataError) as raised:
         Storage(directory)
-    (line,) = str(refused.value).splitlines()
+    (line,) = str(raised.value).splitlines()
     assert line.startswith(f"Cannot use the data in {directory}: ")
     return line.partition(": ")[2]
 
 
 def test_second_storage_cannot_open_the_directory(tmp_path: Path) -> None:
     with opened(tmp_path):
-        assert refusal(tmp_path) == "another process uses it"
+        assert error_reason(tmp_path) == "another process uses it"
     with opened(tmp_path):
         pass
 
 
 def test_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert refusal(tmp_path / "file/data") == "Not a directory"
-    assert refusal(tmp_path / "file") == "File exists"
+    assert error_reason(tmp_path / "file/data") == "Not a directory"
+    assert error_reason(tmp_path / "file") == "File exists"
 
 
 def test_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"something else" * 1000)
-    assert refusal(tmp_path) == "file is not a database"
+    assert error_reason(tmp_path) == "file is not a database"
 
 
 def test_database_of_another_program_is_reported(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
         connection.execute("CREATE TABLE theirs (a)")
-    assert refusal(tmp_path) == f"{FILE} was not made by this emulator"
+    assert error_reason(tmp_path) == f"{FILE} was not made by this emulator"
 
 
 def test_later_format_is_reported(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_later_format_is_reported(tmp_path: Path) -> None:
         pass
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
         connection.execute("PRAGMA user_version = 2")
-    assert refusal(tmp_path) == f"{FILE} was made by a later version of this emulator"
+    assert error_reason(tmp_path) == f"{FILE} was made by a later version of this emulator"
 
 
 def test_damaged_page_is_reported(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_damaged_page_is_reported(tmp_path: Path) -> None:
     middle = len(content) // 2 // 4096 * 4096
     content[middle : middle + 4096] = b"?" * 4096
     (tmp_path / FILE).write_bytes(content)
-    assert refusal(tmp_path) == f"{FILE} is damaged"
+    assert error_reason(tmp_path) == f"{FILE} is damaged"
 
 
 def test_damaged_document_is_reported(tmp_path: Path) -> None:

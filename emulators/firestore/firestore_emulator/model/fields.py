@@ -47,7 +47,7 @@ def value_of(document: Document, path: FieldPath) -> Value | None:
 
 
 def project(document: Document, paths: Iterable[FieldPath] | None) -> Document:
-    """The document with these fields only, or with all fields if paths is None."""
+    """The document with these fields only. None keeps all fields."""
     if paths is None:
         return document
     projected = Document(

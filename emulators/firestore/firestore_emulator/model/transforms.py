@@ -19,7 +19,7 @@ _NANOS_PER_MILLISECOND = 1_000_000
 
 
 def check(transform: Transform) -> None:
-    """Raises InvalidArgumentError if the transform is malformed, whatever the document."""
+    """Raises InvalidArgumentError if the transform is malformed for every document."""
     validation.writable_path(transform.field_path)
     kind = transform.WhichOneof("transform_type")
     if kind is None:

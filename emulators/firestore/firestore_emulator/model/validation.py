@@ -27,7 +27,7 @@ def writable_path(text: str) -> FieldPath:
 
 
 def check_fields(fields: Fields) -> None:
-    """Rejects fields that the service rejects in a write, whatever the rest of the document."""
+    """Rejects fields that the service rejects in every write."""
     _normalize_fields(MapValue(fields=fields).fields, depth=0)
 
 

@@ -16,7 +16,7 @@ from firestore_emulator.store.id_map import IdMap, IdRange
 
 RETENTION = 60 * 60 * MICROSECONDS
 MAX_BYTES = 64 * 1024 * 1024
-VERSION_BYTES = 300  # memory that a version takes besides its own bytes
+VERSION_BYTES = 300  # memory that a version takes in addition to its own bytes
 
 
 def existed_at(document: Document, time: int) -> bool:

@@ -51,7 +51,7 @@ def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
 
 
 def check_form(requested: Iterable[Write]) -> None:
-    """Raises InvalidArgumentError if the writes are invalid whatever the stored documents."""
+    """Raises InvalidArgumentError if the writes are invalid for all stored documents."""
     exists: dict[str, bool] = {}  # after the writes so far
     for write in requested:
         name = target_name(write)
