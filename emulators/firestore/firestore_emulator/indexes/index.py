@@ -1,4 +1,4 @@
-"""Index definitions, and the set of indexes of a database."""
+"""Index definitions: composite indexes, and the settings of single fields."""
 
 from __future__ import annotations
 

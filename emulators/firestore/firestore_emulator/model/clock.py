@@ -22,7 +22,7 @@ class Clock:
         self._last = last
 
     def now(self) -> int:
-        """The present time. Unlike after ``read_time``, a later commit may have this time."""
+        """The present time. A later commit may have the same time, unlike after ``read_time``."""
         return max(self._now(), self._last)
 
     def commit_time(self) -> Timestamp:

@@ -21,7 +21,9 @@ class Parent(NamedTuple):
     def parse(cls, name: str) -> Self:
         segments = name.split("/")
         if len(segments) % 2 == 0:
-            raise InvalidArgumentError(f'Parent name "{name}" is not one of a document.')
+            raise InvalidArgumentError(
+                f'Parent name "{name}" is not the name of a document or of a database root.'
+            )
         database = _database(segments, name)
         _check_ids(segments[_ROOT:])
         return cls(database, "/".join(segments[_ROOT:]))

@@ -27,12 +27,12 @@ def writable_path(text: str) -> FieldPath:
 
 
 def check_fields(fields: Fields) -> None:
-    """Rejects fields that the service rejects in every write."""
+    """Raises InvalidArgumentError for fields that the service rejects in any document."""
     _normalize_fields(MapValue(fields=fields).fields, depth=0)
 
 
 def normalize(document: Document) -> None:
-    """Rejects documents that the service rejects, and cuts timestamps to microseconds like it.
+    """Cuts timestamps to microseconds. Raises InvalidArgumentError if the service would.
 
     The size is that of the protobuf message, which is close to the service's own count.
     """

@@ -63,7 +63,7 @@ class ReadResult(NamedTuple):
 
 
 class OpenCounts(NamedTuple):
-    """Counts of state that must not leak. All are 0 when every request has ended."""
+    """Counts of state that must not leak. All are 0 without open transactions and requests."""
 
     transactions: int
     holders: int
