@@ -12,7 +12,7 @@ def of_query(query: Query, parent: Parent) -> Predicate:
 
 
 def of_listing(request: ListDocumentsRequest, parent: Parent) -> Predicate:
-    """With show_missing it also covers documents below a missing one, which make that one appear."""
+    """With show_missing it also covers documents below a missing document, which make it appear."""
     selector = Selector(request.collection_id, all_descendants=False)
     start = f"{parent.path}/" if parent.path else ""
 
