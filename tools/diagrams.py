@@ -40,8 +40,8 @@ orient="auto"><path class="head" d="M0 0L10 5L0 10z"/></marker></defs>"""
 def picture(height: int, title: str, description: str, parts: Sequence[str]) -> str:
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="600"'
-            ' role="img" aria-labelledby="t d">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"',
+            ' width="600" role="img" aria-labelledby="t d">',
             f'<title id="t">{title}</title>',
             f'<desc id="d">{description}</desc>',
             STYLE,
@@ -103,7 +103,9 @@ def components() -> str:
             arrow("M285 278V353H200V370"),
             text(206, 367, "confirm, release", "small"),
             box(350, 374, 110, "job", "audit", "on demand"),
-            box(20, 492, 440, "store", "Firestore", "orders · products · adjustments · reservations"),
+            box(
+                20, 492, 440, "store", "Firestore", "orders · products · adjustments · reservations"
+            ),
             arrow("M40 278V488"),
             arrow("M145 446V488"),
             arrow("M330 278V488"),
@@ -142,8 +144,7 @@ def sequence() -> str:
             text(inventory - 8, 336, "5 prices, names", "end"),
             arrow(f"M{inventory} 344H{order + 4}", "reply"),
             text(order + 8, 364, "compare with expected_total", "small"),
-            f'<rect class="decides" x="{order + 6}" y="385" width="{firestore - order - 12}"'
-            ' height="24" rx="4"/>',
+            '<rect class="decides" x="178" y="385" width="240" height="24" rx="4"/>',
             text((order + firestore) // 2, 402, "6 create the order: this decides", "mid on"),
             arrow(f"M{order} 418H{firestore - 4}"),
             text(order + 8, 438, "exists already? replay that decision", "small"),
@@ -162,8 +163,8 @@ def states() -> str:
         470,
         "The status of an order",
         "POST /orders leads to confirmed, pending or rejected. pending leads to confirmed, rejected"
-        " or cancelling. confirmed leads to cancelling or fulfilling. cancelling leads to cancelled,"
-        " fulfilling to fulfilled.",
+        " or cancelling. confirmed leads to cancelling or fulfilling. cancelling leads to"
+        " cancelled, fulfilling to fulfilled.",
         [
             box(middle, 14, 120, "person", "POST /orders"),
             arrow("M180 32H60V186"),
