@@ -17,14 +17,14 @@ def main() -> None:
     function = os.environ.get("FUNCTION", "")
     sys.path[:0] = [f"{HERE}/common", f"{HERE}/{function}"]
     if function == "order":
-        from functions_common.runtime.prewarm import wake
+        from functions_common.runtime.prewarm import prewarm
 
-        wake(os.environ.get("INVENTORY_SERVICE_URL", ""))
+        prewarm(os.environ.get("INVENTORY_SERVICE_URL", ""))
 
     from functions_common.observability import logs
-    from functions_common.runtime.startup_timing import Start
+    from functions_common.observability.startup_timing import StartupTimer
 
-    start = Start()
+    start = StartupTimer()
     if function not in FUNCTIONS:
         logs.fatal(f"Cannot start: FUNCTION is {function!r}; set it to order or inventory")
         sys.exit(1)

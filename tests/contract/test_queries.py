@@ -14,9 +14,9 @@ from functions_common.firestore.client import Connection
 from functions_common.firestore.documents import Wire
 from functions_common.firestore.errors import StoreUnavailableError
 from functions_common.firestore.queries import Found, Queries
+from functions_common.limiter import ConcurrencyLimiter, TooManyListRequestsError
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 from functions_common.runtime.settings import FirestoreSettings
-from functions_common.runtime.turns import TooManyListsError, Turns
 
 
 @pytest.fixture
@@ -65,7 +65,9 @@ def test_a_page_is_what_the_library_reads(connection: Connection, name: str) -> 
     ]
     found = [
         (each.path, dict(each.fields), each.update_time, created)
-        for each, created in read(Queries(connection, Turns()), connection, name, soon())
+        for each, created in read(
+            Queries(connection, ConcurrencyLimiter()), connection, name, soon()
+        )
     ]
     assert found == expected
     assert bool(found) == (name != "none")
@@ -76,7 +78,7 @@ def test_a_page_may_take_all_the_time_that_its_request_has(
 ) -> None:
     """Not the few seconds of a single document."""
     timeouts: list[float] = []
-    queries = Queries(connection, Turns())
+    queries = Queries(connection, ConcurrencyLimiter())
 
     def call(*_: Any, timeout: float, **__: Any) -> Any:
         timeouts.append(timeout)
@@ -86,7 +88,7 @@ def test_a_page_may_take_all_the_time_that_its_request_has(
     monkeypatch.setattr(queries, "_wire", wire._replace(run_query=call))
     assert read(queries, connection, "all", Deadline.after(60)) == []
     assert timeouts[0] > 50
-    with pytest.raises((DeadlineExceededError, TooManyListsError)):
+    with pytest.raises((DeadlineExceededError, TooManyListRequestsError)):
         read(queries, connection, "all", Deadline.after(0))
 
 
@@ -95,7 +97,7 @@ def test_an_unreachable_database_is_told_apart_and_gives_the_turn_back() -> None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
         connection = Connection(settings)
-        queries = Queries(connection, Turns(most_waiting=0, at_once=1))
+        queries = Queries(connection, ConcurrencyLimiter(max_waiting=0, max_concurrent=1))
         for _ in range(2):
             with pytest.raises(StoreUnavailableError):
                 read(queries, connection, "all", Deadline.after(3))

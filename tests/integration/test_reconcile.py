@@ -99,7 +99,7 @@ def held(project: str, count: int) -> None:
     ]
     for first in range(0, len(changes), 400):
         part = changes[first : first + 400]
-        errors = documents.write_each([*map(documents.prepared, part)], Deadline.after(30))
+        errors = documents.write_each([*map(documents.encode_write, part)], Deadline.after(30))
         assert not any(errors)
     connection.client.close()  # type: ignore[no-untyped-call]
 

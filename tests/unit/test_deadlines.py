@@ -19,7 +19,7 @@ def test_nothing_is_begun_after_it() -> None:
 
 
 def test_one_try_is_always_given() -> None:
-    assert list(Deadline.after(-1).tries(1, 1)) == [1]
+    assert list(Deadline.after(-1).attempts(1, 1)) == [1]
 
 
 def test_tries_pause_longer_each_time_and_end_with_the_deadline(
@@ -35,5 +35,5 @@ def test_tries_pause_longer_each_time_and_end_with_the_deadline(
     monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr("random.uniform", lambda _, most: most)
-    assert list(Deadline.after(10).tries(1, 4)) == [1, 2, 3, 4]
+    assert list(Deadline.after(10).attempts(1, 4)) == [1, 2, 3, 4]
     assert pauses == [1, 2, 4]

@@ -25,7 +25,7 @@ for _ in range(60):
     shape, together = new_shape(), threading.Barrier(16)
     def first():
         together.wait()
-        parsing.shaped({"items": [{"product_id": "P001"}]}, shape)
+        parsing.convert({"items": [{"product_id": "P001"}]}, shape)
     threads = [threading.Thread(target=first) for _ in range(16)]
     for each in threads: each.start()
     for each in threads: each.join()

@@ -10,7 +10,6 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import ReadableSpan
 
 from functions_common.observability import activity, telemetry
-from functions_common.observability.request_log import Answered
 from functions_common.observability.trace import Trace
 from functions_common.runtime.settings import Instance
 
@@ -22,6 +21,12 @@ CALLER = f"00-{'a' * 32}-{'b' * 16}"
 
 class Exported(list[ReadableSpan]):
     """In the place of the processor that sends spans to a collector."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        pass
+
+    def _on_ending(self, span: Any) -> None:
+        pass
 
     def on_end(self, span: ReadableSpan) -> None:
         self.append(span)
@@ -38,7 +43,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
 
 def lead_a_batch(leader: str, *members: Trace) -> Activity:
     """What a request records that sends the reservations of others with its own."""
-    with activity.during(Trace.begin(leader)) as current, activity.part("inventory") as own:
+    with activity.recording(Trace.begin(leader)) as current, activity.part("inventory") as own:
         assert own
         with activity.batch([own, *members]):
             pass
@@ -46,8 +51,10 @@ def lead_a_batch(leader: str, *members: Trace) -> Activity:
 
 
 def record(current: Activity) -> None:
-    answered = Answered(current, "POST", "/orders", "/orders", 201, current.milliseconds(), False)
-    telemetry.Telemetry("order", Instance()).record(answered)
+    request = activity.RequestRecord(
+        current, "POST", "/orders", "/orders", 201, current.milliseconds(), False
+    )
+    telemetry.Telemetry("order", Instance()).export(request)
 
 
 def ids(context: Any) -> tuple[str, str]:

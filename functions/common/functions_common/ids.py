@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-LENGTH = 26
-_BITS = 5 * LENGTH
+ID_LENGTH = 26
+_BITS = 5 * ID_LENGTH
 
 
 def random_id() -> str:

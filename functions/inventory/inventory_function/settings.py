@@ -32,8 +32,10 @@ class Settings:
             server=ServerSettings.load(env),
             firestore=FirestoreSettings.load(env),
             currency=env.currency(),
-            request_deadline_seconds=env.integer("REQUEST_DEADLINE_SECONDS", 5, least=1, most=19),
+            request_deadline_seconds=env.integer(
+                "REQUEST_DEADLINE_SECONDS", 5, minimum=1, maximum=19
+            ),
             order_token_hashes=env.token_hashes("ORDER_TOKEN_HASHES"),
             operator_token_hashes=env.token_hashes("OPERATOR_TOKEN_HASHES"),
-            max_waiting=env.integer("MAX_WAITING", MAX_WAITING, least=1, most=1000),
+            max_waiting=env.integer("MAX_WAITING", MAX_WAITING, minimum=1, maximum=1000),
         )

@@ -23,7 +23,7 @@ from functions_common.firestore.documents import (
 from functions_common.firestore.errors import NewerDocumentError, UnusableDocumentError
 from functions_common.firestore.queries import Found, Queries
 from functions_common.http import parsing
-from functions_common.runtime.turns import Turns
+from functions_common.limiter import ConcurrencyLimiter
 from inventory_function.domain import (
     OPERATOR,
     Adjustment,
@@ -51,10 +51,10 @@ if TYPE_CHECKING:
 
 
 class Store:
-    def __init__(self, connection: Connection, turns: Turns | None = None) -> None:
+    def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
         """``turns`` are those of the process's lists."""
         self._connection = connection
-        self._queries = Queries(connection, turns or Turns())
+        self._queries = Queries(connection, turns or ConcurrencyLimiter())
         self._documents = Documents(connection)
 
     @property

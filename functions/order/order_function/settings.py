@@ -78,7 +78,7 @@ class ReconcileSettings:
             request_deadline_seconds=_deadline(env),
             currency=env.currency(),
             reconcile_after_seconds=env.integer(
-                "RECONCILE_AFTER_SECONDS", 60, least=0, most=86_400
+                "RECONCILE_AFTER_SECONDS", 60, minimum=0, maximum=86_400
             ),
             token=env.tokens("ORDER_TOKENS")[0],
             instance=Instance.load(env),
@@ -87,4 +87,4 @@ class ReconcileSettings:
 
 
 def _deadline(env: Environment) -> int:
-    return env.integer("REQUEST_DEADLINE_SECONDS", 10, least=1, most=19)
+    return env.integer("REQUEST_DEADLINE_SECONDS", 10, minimum=1, maximum=19)

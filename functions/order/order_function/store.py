@@ -13,8 +13,8 @@ from functions_common.batching import Coalesced, UnansweredError
 from functions_common.firestore.documents import Change, Document, Documents, read_document
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
 from functions_common.firestore.queries import Queries
+from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
-from functions_common.runtime.turns import Turns
 from order_function.domain import Item, Line, Order, Rejection, Status, status_of
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ class _New(NamedTuple):
 
 
 class Store:
-    def __init__(self, connection: Connection, turns: Turns | None = None) -> None:
+    def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
         """``turns`` are those of the process's lists."""
         self._connection = connection
-        self._queries = Queries(connection, turns or Turns())
+        self._queries = Queries(connection, turns or ConcurrencyLimiter())
         self._documents = Documents(connection)
         self._together = Coalesced(self._create_all, MOST_LINES, lambda new: new.lines)
 
@@ -57,7 +57,7 @@ class Store:
     def create(self, order: Order, deadline: Deadline) -> None:
         """Together with others, where others are created just now; each for itself."""
         change = Change(_path(order.order_id), to_document(order), None)
-        new = _New(order.order_id, max(1, len(order.lines)), self._documents.prepared(change))
+        new = _New(order.order_id, max(1, len(order.lines)), self._documents.encode_write(change))
         try:
             with activity.part("firestore"):
                 if error := self._together(new, deadline):

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from functions_common.observability import activity, logs
-from functions_common.runtime import late_imports
+from functions_common.runtime import lazy_imports
 
 # It brings cryptography, a tenth of a cold start, for key files: a pod has none.
-late_imports.put_off("google.oauth2.service_account")
+lazy_imports.import_lazily("google.oauth2.service_account")
 
 from google.api_core import exceptions as google_errors  # noqa: E402
 from google.api_core.retry import Retry  # noqa: E402
@@ -25,7 +25,7 @@ from google.auth.exceptions import GoogleAuthError  # noqa: E402
 from google.cloud import firestore  # noqa: E402
 
 from functions_common.firestore.errors import (  # noqa: E402
-    AlreadyThereError,
+    AlreadyExistsError,
     ConflictError,
     OutcomeUnknownError,
     StoreRejectedError,
@@ -89,7 +89,7 @@ class Connection:
     def _prepare(self) -> None:
         began = time.monotonic()
         with suppress(StoreUnavailableError):
-            with reading():
+            with read_call():
                 self.client.document("starts", "none").get(retry=_NO_RETRY, timeout=CALL_SECONDS)
             logs.event(
                 "Firestore reached", ms={"firestore": round((time.monotonic() - began) * 1000, 1)}
@@ -113,13 +113,13 @@ def call_options(deadline: Deadline) -> dict[str, Any]:
     return {"retry": _NO_RETRY, "timeout": deadline.timeout(CALL_SECONDS)}
 
 
-def moment(time: datetime | Timestamp) -> datetime:
+def to_datetime(time: datetime | Timestamp) -> datetime:
     """A snapshot's time: the client gives some as a datetime, others as they came."""
     return time if isinstance(time, datetime) else time.ToDatetime(UTC)
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def read_call() -> Iterator[None]:
     """Turn the client's errors of a read into ours; its time is Firestore's."""
     try:
         with activity.part("firestore"):
@@ -131,7 +131,7 @@ def reading() -> Iterator[None]:
 
 
 @contextmanager
-def committing() -> Iterator[None]:
+def commit_call() -> Iterator[None]:
     """Turn the client's errors of a commit into ours; its time is Firestore's."""
     with commit_errors(), activity.part("firestore"):
         yield
@@ -143,7 +143,7 @@ def commit_errors() -> Iterator[None]:
     try:
         yield
     except google_errors.AlreadyExists as error:
-        raise AlreadyThereError(str(error)) from error
+        raise AlreadyExistsError(str(error)) from error
     except _CONFLICTS as error:
         raise ConflictError(str(error)) from error
     except _REJECTED as error:

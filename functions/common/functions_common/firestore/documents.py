@@ -35,9 +35,9 @@ from proto.datetime_helpers import DatetimeWithNanoseconds
 
 from functions_common.firestore.client import (
     CALL_SECONDS,
+    commit_call,
     commit_errors,
-    committing,
-    reading,
+    read_call,
 )
 from functions_common.firestore.errors import (
     DamagedDocumentError,
@@ -85,7 +85,7 @@ class Document:
         return self.path[-1]
 
     @classmethod
-    def of(cls, found: DocumentSnapshot[Any]) -> Document:
+    def from_snapshot(cls, found: DocumentSnapshot[Any]) -> Document:
         """The document of a snapshot, as the library's queries return it."""
         path = tuple(found.reference.path.split("/"))
         fields = {name: _plain(value) for name, value in (found.to_dict() or {}).items()}
@@ -165,14 +165,14 @@ class Documents:
         wire = self._wire
         names = [wire.root + "/".join(path) for path in paths]
         request = _READ(database=wire.database, documents=names)
-        with reading(), translated_errors():
+        with read_call(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             for answer in wire.batch_get(request, timeout=timeout, metadata=wire.metadata):
                 found = answer.WhichOneof("result") == "found"
                 path = wire.path(answer.found.name if found else answer.missing)
                 yield path, decoded_document(path, answer.found) if found else None
 
-    def names(
+    def find_ids(
         self,
         collection: str,
         where: tuple[str, str],
@@ -197,7 +197,7 @@ class Documents:
         if after is not None:
             place = query.start_at.values.add()
             place.reference_value = f"{wire.root}{collection}/{after}"
-        with reading(), translated_errors():
+        with read_call(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             return [_name(each) for each in wire.query(request, timeout)]
 
@@ -211,11 +211,11 @@ class Documents:
         with _encoding_errors():
             for change in changes:
                 wire.fill(request.writes.add(), change)
-        with committing(), translated_errors():
+        with commit_call(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             wire.commit(request, timeout=timeout, metadata=wire.metadata)
 
-    def prepared(self, change: Change) -> Any:  # noqa: ANN401 - made by protobuf, untyped
+    def encode_write(self, change: Change) -> Any:  # noqa: ANN401 - made by protobuf, untyped
         """The change as Firestore takes it, for ``write_each``."""
         write = _WRITE()
         with _encoding_errors():
@@ -256,7 +256,7 @@ class Documents:
     def _write_together(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
         wire = self._wire
         request = _EACH(database=wire.database, writes=writes)
-        with commit_errors(), translated_errors():
+        with commit_errors(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             response = wire.batch_write(request, timeout=timeout, metadata=wire.metadata)
         return [_error_of(status) for status in response.status]
@@ -283,7 +283,7 @@ def _encoding_errors() -> Iterator[None]:
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
+def grpc_errors_as_api_errors() -> Iterator[None]:
     """Translate gRPC errors into google.api_core exceptions."""
     try:
         yield

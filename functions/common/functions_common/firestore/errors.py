@@ -2,7 +2,7 @@
 
 StoreError
 ├── ConflictError         nothing was written: another writer came first; read and decide again
-│   └── AlreadyThereError the document to create exists
+│   └── AlreadyExistsError the document to create exists
 ├── StoreUnavailableError nothing was written: the database is out of reach, or denies access
 ├── StoreRejectedError    nothing was written: the request is invalid, and a retry is too
 ├── OutcomeUnknownError   it may have been written: read again, and decide again
@@ -20,7 +20,7 @@ class ConflictError(StoreError):
     pass
 
 
-class AlreadyThereError(ConflictError):
+class AlreadyExistsError(ConflictError):
     pass
 
 

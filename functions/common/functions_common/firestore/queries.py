@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
-from functions_common.firestore.client import reading
+from functions_common.firestore.client import read_call
 from functions_common.firestore.documents import (
     RUN_QUERY,
     Document,
     Wire,
     decoded_document,
+    grpc_errors_as_api_errors,
     log_unusable,
-    translated_errors,
 )
 from functions_common.firestore.errors import UnusableDocumentError
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from google.cloud.firestore import Query
 
     from functions_common.firestore.client import Connection
+    from functions_common.limiter import ConcurrencyLimiter
     from functions_common.runtime.deadlines import Deadline
-    from functions_common.runtime.turns import Turns
 
 T = TypeVar("T")
 
@@ -43,11 +43,11 @@ class Found(NamedTuple):
 
 
 class Queries:
-    """Runs queries against a database, a few at a time: they take turns."""
+    """Runs queries against a database, as many at a time as the limiter admits."""
 
-    def __init__(self, connection: Connection, turns: Turns) -> None:
+    def __init__(self, connection: Connection, limiter: ConcurrencyLimiter) -> None:
         self._connection = connection
-        self._turns = turns
+        self._limiter = limiter
 
     @cached_property
     def _wire(self) -> Wire:
@@ -67,7 +67,7 @@ class Queries:
         A document for which ``read`` raises UnusableDocumentError is logged and left out, and the
         page is filled with the documents after it: a short page is the last one.
         The caller's deadline is the only time limit, because a page is a long stream of messages.
-        Raises TooManyListsError if the query gets no turn in time.
+        Raises TooManyListRequestsError if the limiter grants no slot in time.
         """
         page: list[T] = []
         while True:
@@ -85,8 +85,8 @@ class Queries:
         wire = self._wire
         parent, _ = query._parent._parent_info()  # noqa: SLF001 - as Query.stream does
         request = RUN_QUERY(parent=parent, structured_query=query._to_protobuf()._pb)  # noqa: SLF001
-        with self._turns.take(deadline):
-            with reading(), translated_errors():
+        with self._limiter.slot(deadline):
+            with read_call(), grpc_errors_as_api_errors():
                 responses = wire.query(request, deadline.timeout(math.inf))
             return [_found(wire, each.document) for each in responses]
 

@@ -23,10 +23,10 @@ from functions_common.http.auth.callers import (
 )
 from functions_common.http.dispatch import route
 from functions_common.http.problems import Problem
+from functions_common.limiter import TooManyListRequestsError
 from functions_common.observability import logs
-from functions_common.observability.request_log import Requests
+from functions_common.observability.request_log import RequestLog
 from functions_common.runtime.deadlines import DeadlineExceededError
-from functions_common.runtime.turns import TooManyListsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ def create_app(
     app = Flask(api.name, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1  # parsing refuses one too long
     app.url_map.merge_slashes = False  # a redirect would answer in HTML
-    requests = Requests(api.name, server)
+    requests = RequestLog(api.name, server)
     app.before_request(requests.begin)
     app.before_request(_refuse_what_is_too_long)
     app.after_request(_protect)
@@ -70,7 +70,7 @@ def create_app(
     return app
 
 
-def answer(
+def json_response(
     body: object,
     status: HTTPStatus = HTTPStatus.OK,
     headers: Mapping[str, str] | None = None,
@@ -114,7 +114,7 @@ def _body(problem: Problem) -> dict[str, Any]:
 def _handler(to_problem: Callable[[E], Problem]) -> Callable[[E], Response]:
     def handle(error: E) -> Response:
         problem = to_problem(error)
-        response = answer(_body(problem), problem.status, problem.headers)
+        response = json_response(_body(problem), problem.status, problem.headers)
         response.content_type = problems.CONTENT_TYPE
         return response
 
@@ -168,7 +168,7 @@ _COMMON_PROBLEMS: ProblemTable = {
         "The issuer of tokens cannot be reached; try again."
     ),
     ForbiddenError: lambda error: Problem(HTTPStatus.FORBIDDEN, str(error)),
-    TooManyListsError: lambda error: problems.unavailable(f"{error}; try again."),
+    TooManyListRequestsError: lambda error: problems.unavailable(f"{error}; try again."),
     StoreRejectedError: _rejected,
     DamagedDocumentError: _damaged,
     NewerDocumentError: problem(HTTPStatus.CONFLICT, "newer-revision"),

@@ -29,8 +29,8 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
-from functions_common.http import deadline_socket
-from functions_common.http.deadline_socket import DeadlineSocket, ResponseTooLargeError
+from functions_common.runtime import deadline_socket
+from functions_common.runtime.deadline_socket import DeadlineSocket, ResponseTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

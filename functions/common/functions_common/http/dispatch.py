@@ -33,7 +33,7 @@ def route(app: Flask, operations: Iterable[Operation], views: object, callers: C
     for operation in operations:
         view = _checked(operation, getattr(views, operation.name))
         if operation.role is not None:
-            view = callers.only(operation.role)(view)
+            view = callers.require(operation.role)(view)
         rule = operation.path.replace("{", "<").replace("}", ">")
         app.add_url_rule(rule, operation.name, view, methods=[operation.method])
 
@@ -46,7 +46,7 @@ def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:
     def check(*args: P.args, **kwargs: P.kwargs) -> T:
         parsing.check_query(request, allowed, ignore_unknown=operation.ignores_unknown_query)
         if not takes_body:
-            parsing.refuse_body(request)
+            parsing.reject_body(request)
         return view(*args, **kwargs)
 
     return check

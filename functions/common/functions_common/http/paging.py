@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_LIMIT, MOST = 50, 200
+DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 _LONGEST_CURSOR = 512
 """Characters; the longest that a list gives out, a time and an id, has fewer than 250."""
 
@@ -25,7 +25,7 @@ PARAMETERS = (
     Parameter(
         "limit",
         "query",
-        Annotated[int, whole(1, MOST, default=DEFAULT_LIMIT)],
+        Annotated[int, whole(1, MAX_LIMIT, default=DEFAULT_LIMIT)],
         "How many entries a page has at most",
     ),
     Parameter("cursor", "query", str, "The `next_cursor` of the page before"),
@@ -33,10 +33,10 @@ PARAMETERS = (
 
 
 def limit(args: Mapping[str, str]) -> int:
-    return query_integer(args, "limit", DEFAULT_LIMIT, MOST)
+    return query_integer(args, "limit", DEFAULT_LIMIT, MAX_LIMIT)
 
 
-def cut(
+def split_page(
     found: Sequence[T], most: int, place: Callable[[T], Sequence[str]]
 ) -> tuple[Sequence[T], str | None]:
     """A page, and the cursor of the next; one item more than ``most`` says that there is one."""
@@ -73,7 +73,7 @@ def _strings(value: object) -> Sequence[str]:
     return value
 
 
-def place_of_id(parts: Sequence[str]) -> str:
+def id_position(parts: Sequence[str]) -> str:
     """Of a list ordered by document id."""
     (identifier,) = parts
     if not is_id(identifier):
@@ -81,10 +81,10 @@ def place_of_id(parts: Sequence[str]) -> str:
     return identifier
 
 
-def place_in_time(parts: Sequence[str]) -> tuple[datetime, str]:
+def time_position(parts: Sequence[str]) -> tuple[datetime, str]:
     """Of a list ordered by time, and by document id among equals."""
     text, identifier = parts
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(text)
-    return moment.astimezone(UTC), place_of_id([identifier])
+    return moment.astimezone(UTC), id_position([identifier])

@@ -49,27 +49,27 @@ MAX_BODY = 64 * 1024
 
 MAX_QUERY = 4096
 """Characters. The longest useful query, with every character percent-encoded, has about 1,500."""
-_MOST_ERRORS = 20
-_LONGEST_HEADER = 256
+_MAX_LISTED_ERRORS = 20
+_MAX_HEADER = 256
 """Of ``Content-Type`` and ``Content-Encoding``."""
-_LONGEST_MEMBER = 128
+_MAX_NAME = 128
 
 _ID = re.compile(ID_PATTERN)
 _KEY = re.compile(KEY_PATTERN)
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _UTF_8 = ("utf-8", "utf8")
-_LONGEST_NUMBER = 100
-_PLACE = re.compile(r" - at `\$(.*)`$")
-_MEMBER = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
-_OF_MEMBERS = {"missing required": "is missing", "unknown": "is not known here"}
+_MAX_NUMBER = 100
+_LOCATION = re.compile(r" - at `\$(.*)`$")
+_FIELD = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
+_FIELD_ERRORS = {"missing required": "is missing", "unknown": "is not known here"}
 _JSON_TYPES = {
     "int | decimal": "number",
     "str": "string",
     "str | null": "string or null",
     "bool": "true or false",
 }
-_LONGEST_DETAIL = 200
+_MAX_DETAIL = 200
 
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
@@ -105,8 +105,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ValueError(f"the key {_first_duplicate(pairs)[:128]!r} appears twice in one object")
-    if members and max(map(len, members)) > _LONGEST_MEMBER:
-        raise ValueError(f"a key has more than {_LONGEST_MEMBER} characters")
+    if members and max(map(len, members)) > _MAX_NAME:
+        raise ValueError(f"a key has more than {_MAX_NAME} characters")
     if _CONTROL_OR_SURROGATE.search("".join(members)):
         raise ValueError("a key contains a control character or an unpaired surrogate")
     return members
@@ -122,14 +122,14 @@ def _first_duplicate(pairs: list[tuple[str, Any]]) -> str:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _LONGEST_NUMBER:
-        raise ValueError(f"a number has more than {_LONGEST_NUMBER} digits")
+    if len(digits) > _MAX_NUMBER:
+        raise ValueError(f"a number has more than {_MAX_NUMBER} digits")
     return int(digits)
 
 
 def _decimal(number: str) -> Decimal:
-    if len(number) > _LONGEST_NUMBER:
-        raise ValueError(f"a number has more than {_LONGEST_NUMBER} characters")
+    if len(number) > _MAX_NUMBER:
+        raise ValueError(f"a number has more than {_MAX_NUMBER} characters")
     try:
         return Decimal(number)
     except InvalidOperation as error:
@@ -140,27 +140,27 @@ def _not_a_number(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-def shaped(value: object, shape: type[T]) -> T:
+def convert(value: object, shape: type[T]) -> T:
     """Convert parsed JSON to a msgspec type. Raises ``msgspec.ValidationError``."""
-    if shape not in _known:
-        _get_to_know(shape)
+    if shape not in _warm_types:
+        _warm_up_type(shape)
     return msgspec.convert(value, shape, builtin_types=(Decimal,))
 
 
-_known: set[type] = set()
-_one_at_a_time = threading.Lock()
+_warm_types: set[type] = set()
+_warm_up_lock = threading.Lock()
 
 
-def _get_to_know(shape: type) -> None:
+def _warm_up_type(shape: type) -> None:
     """Warm up msgspec's type cache under a lock.
 
     msgspec fills it on the first use of a type, without a lock: if many threads did so at the same
     time, as in a new process under a burst, the process crashed (msgspec 0.22).
     """
-    with _one_at_a_time:
+    with _warm_up_lock:
         with suppress(msgspec.ValidationError):
             msgspec.convert(None, shape, builtin_types=(Decimal,))
-        _known.add(shape)
+        _warm_types.add(shape)
 
 
 def body(request: Request, shape: type[T]) -> T:
@@ -174,9 +174,9 @@ def body(request: Request, shape: type[T]) -> T:
         detail = f"The body is not valid JSON: {reason}"
         raise MalformedRequestError(InvalidField(detail, pointer="#")) from error
     try:
-        return shaped(value, shape)
+        return convert(value, shape)
     except msgspec.ValidationError as error:
-        raise MalformedRequestError(_misshapen(str(error))) from error
+        raise MalformedRequestError(_invalid_field(str(error))) from error
 
 
 def _check_media_type(request: Request) -> None:
@@ -185,7 +185,7 @@ def _check_media_type(request: Request) -> None:
     A header that was sent twice arrives joined by a comma, so a comma is refused.
     """
     content_type = request.headers.get("Content-Type", "")
-    bounded = len(content_type) <= _LONGEST_HEADER and "," not in content_type
+    bounded = len(content_type) <= _MAX_HEADER and "," not in content_type
     if not bounded or request.mimetype != "application/json":
         detail = "Content-Type: the body must be JSON, sent as application/json, given once"
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Type"))
@@ -194,7 +194,7 @@ def _check_media_type(request: Request) -> None:
         detail = "Content-Type: JSON is sent in UTF-8; leave charset out"
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Type"))
     encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding[:_LONGEST_HEADER].strip().lower() not in ("identity", ""):
+    if encoding[:_MAX_HEADER].strip().lower() not in ("identity", ""):
         detail = "Content-Encoding: send the body as it is, without compression"
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Encoding"))
 
@@ -238,7 +238,7 @@ def _declared_length(request: Request) -> int | None:
     return None if declared is None else int(declared)
 
 
-def refuse_body(request: Request) -> None:
+def reject_body(request: Request) -> None:
     """Raise MalformedRequestError if the request has a body. An empty one is none."""
     declared = _declared_length(request)
     chunked = "Transfer-Encoding" in request.headers
@@ -255,28 +255,28 @@ def refuse_body(request: Request) -> None:
         raise MalformedRequestError(InvalidField(detail, pointer="#"))
 
 
-def _misshapen(message: str) -> InvalidField:
-    place = _PLACE.search(message)
+def _invalid_field(message: str) -> InvalidField:
+    place = _LOCATION.search(message)
     detail = message[: place.start()] if place else message
     path = re.sub(r"\[(\d+)\]", r".\1", place[1]) if place else ""
-    member = _MEMBER.search(detail)
+    member = _FIELD.search(detail)
     pointer = "#" + path.replace(".", "/") + (f"/{_escaped(member[2])}" if member else "")
     if member:
-        detail = _OF_MEMBERS[member[1]]
+        detail = _FIELD_ERRORS[member[1]]
     for python, json_type in _JSON_TYPES.items():
         detail = detail.replace(f"`{python}`", json_type)
-    return InvalidField(f"{pointer}: {detail[:_LONGEST_DETAIL]}", pointer=pointer)
+    return InvalidField(f"{pointer}: {detail[:_MAX_DETAIL]}", pointer=pointer)
 
 
 def _escaped(member: str) -> str:
     """A member's name in a JSON pointer (RFC 6901)."""
-    return member[:_LONGEST_DETAIL].replace("~", "~0").replace("/", "~1")
+    return member[:_MAX_DETAIL].replace("~", "~0").replace("/", "~1")
 
 
 class Checks:
     """Collects the errors in a request's values, and raises them together.
 
-    A problem document lists the first _MOST_ERRORS of them.
+    A problem document lists the first _MAX_LISTED_ERRORS of them.
     """
 
     def __init__(self) -> None:
@@ -287,8 +287,8 @@ class Checks:
         """Record the detail for the place (pointer, parameter or header) if the condition fails."""
         if not condition:
             where = next(iter(place.values()))
-            if len(self._errors) < _MOST_ERRORS:
-                self._errors.append(InvalidField(f"{where}: {detail[:_LONGEST_DETAIL]}", **place))
+            if len(self._errors) < _MAX_LISTED_ERRORS:
+                self._errors.append(InvalidField(f"{where}: {detail[:_MAX_DETAIL]}", **place))
             else:
                 self._unlisted += 1
         return bool(condition)
@@ -347,7 +347,7 @@ def check_query(request: Request, allowed: Collection[str], *, ignore_unknown: b
         detail = "The query is not UTF-8; percent-encode everything that is not ASCII"
         raise MalformedRequestError(InvalidField(detail)) from error
     for name, values in given.lists():
-        shown = name[:_LONGEST_MEMBER] or "(empty name)"
+        shown = name[:_MAX_NAME] or "(empty name)"
         if name not in allowed:
             known = ", ".join(allowed) or "none"
             detail = f"{shown}: unknown parameter; remove it (known here: {known})"

@@ -34,6 +34,7 @@ from functions_common.observability.trace import Trace
 
 if TYPE_CHECKING:
     from functions_common.http_server.server import Server
+    from functions_common.runtime.settings import ServerSettings
 
 MAX_REQUEST_LINE = 8190
 MAX_HEADERS = 16 * 1024
@@ -62,6 +63,18 @@ class Limits:
     queued: int
     """Requests that wait for a worker thread."""
     queue_seconds: float = 0.7
+
+    @classmethod
+    def of(cls, server: ServerSettings, request_deadline_seconds: float) -> Limits:
+        """A request must arrive, and be answered, within its deadline."""
+        return cls(
+            header_seconds=server.header_timeout_seconds,
+            request_seconds=request_deadline_seconds,
+            send_seconds=server.send_timeout_seconds,
+            keep_alive_seconds=server.keep_alive_seconds,
+            connections=server.max_connections,
+            queued=server.max_queued,
+        )
 
 
 class RefusedError(Error):

@@ -10,17 +10,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from functions_common.http_server import server
+from functions_common.http_server.connection import Limits
 from functions_common.observability import logs
 from functions_common.runtime.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions_common.runtime.startup_timing import Start
+    from functions_common.observability.startup_timing import StartupTimer
 
 
 def serve_function(
-    function: str, source: str, environment: Mapping[str, str], start: Start
+    function: str, source: str, environment: Mapping[str, str], start: StartupTimer
 ) -> None:
     """Serve the ``app`` of the ``main.py`` at ``source`` until SIGTERM.
 
@@ -38,8 +39,8 @@ def serve_function(
         sys.exit(1)
     gc.freeze()  # modules stay for good, so the collector need not look at them
     gc.enable()
-    start.loaded(function, settings.server.instance.revision)
-    limits = settings.server.limits(settings.request_deadline_seconds)
+    start.log_started(function, settings.server.instance.revision)
+    limits = Limits.of(settings.server, settings.request_deadline_seconds)
     server.serve(app, listening, settings.server.concurrency, limits)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 
-from functions_common.http import deadline_socket
+from functions_common.runtime import deadline_socket
 
 DEADLINE_SECONDS = 10.0
 """For look-up, connect and sending."""
@@ -19,7 +19,7 @@ _calls: list[deadline_socket.DeadlineSocket] = []
 """Kept open: Knative starts no pod for a client that has hung up."""
 
 
-def wake(url: str) -> threading.Thread | None:
+def prewarm(url: str) -> threading.Thread | None:
     """Send a request to the health address behind the URL, in a thread; None if it cannot be sent.
 
     Only over plain HTTP. The settings report a malformed URL later. The URL is split by hand, since

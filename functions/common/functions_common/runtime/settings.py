@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions_common.http_server.connection import Limits
-
 # What a Google Cloud project or a Firestore database may be called, kept wide for emulators.
 _RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}|\(default\)")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -71,10 +69,12 @@ class Environment:
     def host_and_port(self, name: str) -> str | None:
         return self.matching(name, _HOST_AND_PORT) if self.optional(name) else None
 
-    def integer(self, name: str, default: int, *, least: int, most: int) -> int:
+    def integer(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
         value = self.text(name, str(default))
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
-            raise SettingsError(f"{name} is {value!r}: not a whole number from {least} to {most}")
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not minimum <= int(value) <= maximum:
+            raise SettingsError(
+                f"{name} is {value!r}: not a whole number from {minimum} to {maximum}"
+            )
         return int(value)
 
     def currency(self) -> str:
@@ -237,28 +237,15 @@ class ServerSettings:
     def load(cls, env: Environment) -> ServerSettings:
         return cls(
             host=env.matching("HOST", _ADDRESS, "0.0.0.0"),
-            port=env.integer("PORT", 8080, least=1, most=65535),
-            concurrency=env.integer("CONCURRENCY", 64, least=1, most=1000),
-            header_timeout_seconds=env.integer("HEADER_TIMEOUT_SECONDS", 10, least=1, most=60),
-            send_timeout_seconds=env.integer("SEND_TIMEOUT_SECONDS", 30, least=1, most=300),
-            keep_alive_seconds=env.integer("KEEP_ALIVE_SECONDS", 100, least=1, most=3600),
-            max_connections=env.integer("MAX_CONNECTIONS", 4000, least=1, most=100_000),
-            max_queued=env.integer("MAX_QUEUED", 256, least=1, most=10_000),
+            port=env.integer("PORT", 8080, minimum=1, maximum=65535),
+            concurrency=env.integer("CONCURRENCY", 64, minimum=1, maximum=1000),
+            header_timeout_seconds=env.integer("HEADER_TIMEOUT_SECONDS", 10, minimum=1, maximum=60),
+            send_timeout_seconds=env.integer("SEND_TIMEOUT_SECONDS", 30, minimum=1, maximum=300),
+            keep_alive_seconds=env.integer("KEEP_ALIVE_SECONDS", 100, minimum=1, maximum=3600),
+            max_connections=env.integer("MAX_CONNECTIONS", 4000, minimum=1, maximum=100_000),
+            max_queued=env.integer("MAX_QUEUED", 256, minimum=1, maximum=10_000),
             instance=Instance.load(env),
             telemetry=telemetry(env),
-        )
-
-    def limits(self, request_deadline_seconds: int) -> Limits:
-        """For the server; a request has its deadline also for arriving."""
-        from functions_common.http_server.connection import Limits  # noqa: PLC0415 - the commands serve nothing
-
-        return Limits(
-            header_seconds=self.header_timeout_seconds,
-            request_seconds=request_deadline_seconds,
-            send_seconds=self.send_timeout_seconds,
-            keep_alive_seconds=self.keep_alive_seconds,
-            connections=self.max_connections,
-            queued=self.max_queued,
         )
 
 

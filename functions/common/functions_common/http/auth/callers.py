@@ -42,7 +42,7 @@ class Issuer(Protocol):
         """The token's subject. Raises UnauthenticatedError or IssuerUnavailableError."""
 
 
-class Issued(NamedTuple):
+class IssuedRole(NamedTuple):
     """A role in which each caller has a token of their own."""
 
     role: str
@@ -56,7 +56,9 @@ class _Caller(NamedTuple):
 
 
 class Callers:
-    def __init__(self, hashes: Mapping[str, Sequence[str]], issued: Issued | None = None) -> None:
+    def __init__(
+        self, hashes: Mapping[str, Sequence[str]], issued: IssuedRole | None = None
+    ) -> None:
         """``hashes``: by role, the SHA-256 of each of its shared tokens, in hex.
 
         ``issued``: the role whose callers have tokens of their own.
@@ -64,7 +66,7 @@ class Callers:
         self._roles = [(each, role) for role, accepted in hashes.items() for each in accepted]
         self._issued = issued
 
-    def only(self, role: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    def require(self, role: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         """Restrict a view to this role."""
 
         def guarded(view: Callable[P, T]) -> Callable[P, T]:

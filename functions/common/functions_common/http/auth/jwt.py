@@ -19,7 +19,7 @@ from functions_common.http.auth import jwks
 from functions_common.http.auth.callers import UnauthenticatedError
 from functions_common.http.auth.jwks import ALGORITHMS, KeySet
 from functions_common.http.parsing import is_id
-from functions_common.ids import LENGTH, digest_id
+from functions_common.ids import ID_LENGTH, digest_id
 from functions_common.runtime.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ MAX_TIME = 10**12
 """Seconds since 1970, of a claim; beyond it no clock can tell."""
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_DIGESTED = re.compile(rf"X-[0-9A-Z]{{{LENGTH}}}")
+_DIGESTED = re.compile(rf"X-[0-9A-Z]{{{ID_LENGTH}}}")
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (jwt.ExpiredSignatureError, "The token has expired"),
     (jwt.ImmatureSignatureError, "The token is not valid yet"),

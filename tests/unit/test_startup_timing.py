@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from functions_common.runtime import startup_timing
-from functions_common.runtime.startup_timing import Start, process_age
+from functions_common.observability import startup_timing
+from functions_common.observability.startup_timing import StartupTimer, process_age
 
 
 def test_the_age_of_this_process_is_what_ps_says() -> None:
@@ -26,9 +26,9 @@ def test_the_parts_of_a_start_add_up(
 ) -> None:
     monkeypatch.setattr(startup_timing, "process_age", lambda: 0.25)
     with caplog.at_level(logging.INFO, logger="functions"):
-        start = Start()
+        start = StartupTimer()
         time.sleep(0.03)
-        start.loaded("order", "order-00001")
+        start.log_started("order", "order-00001")
     (line,) = caplog.records
     fields = line.__dict__["fields"]
     assert (fields["function"], fields["revision"]) == ("order", "order-00001")
@@ -47,6 +47,6 @@ def test_without_proc_a_start_is_counted_from_here(
 ) -> None:
     monkeypatch.setattr(startup_timing, "process_age", lambda: None)
     with caplog.at_level(logging.INFO, logger="functions"):
-        Start().loaded("order", None)
+        StartupTimer().log_started("order", None)
     (line,) = caplog.records
     assert line.__dict__["fields"]["ms"]["process"] == 0

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 
 
-def put_off(name: str) -> None:
+def import_lazily(name: str) -> None:
     """Have ``from package import module`` cost nothing until an attribute of the module is read.
 
     Only for a module whose importers keep its name and look into it later, in a function.

@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 
 from functions_common.observability import logs
-from functions_common.observability.activity import NANOSECONDS_A_MILLISECOND
+from functions_common.observability.activity import NS_PER_MS
 
 _STARTTIME = 19
 """The field's place behind the command's name, which alone may hold spaces; see proc(5)."""
@@ -28,7 +28,7 @@ def process_age() -> float | None:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
-class Start:
+class StartupTimer:
     """Made as early as the process can; ``loaded`` logs what the start was spent on."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Start:
         self._began = now if age is None else now - int(age * 1e9)
         self._running = now
 
-    def loaded(self, function: str, revision: str | None) -> None:
+    def log_started(self, function: str, revision: str | None) -> None:
         """The process can serve: log milliseconds until Python ran our code, and of imports."""
         now = time.monotonic_ns()
         spent = {
@@ -45,7 +45,7 @@ class Start:
             "process": self._running - self._began,
             "imports": now - self._running,
         }
-        ms = {name: round(each / NANOSECONDS_A_MILLISECOND, 1) for name, each in spent.items()}
+        ms = {name: round(each / NS_PER_MS, 1) for name, each in spent.items()}
         began = datetime.fromtimestamp(time.time() - ms["total"] / 1000, UTC)
         logs.event(
             "Started",
