@@ -98,7 +98,7 @@ def leave_behind(address: str, held: int) -> None:
             changes = []
     if changes:
         write(documents, changes)
-    connection.client.close()  # type: ignore[no-untyped-call]
+    connection.close()
 
 
 def write(documents: Documents, changes: list[Change]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -90,9 +91,10 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
 
 @pytest.fixture
 def connection(failing: Failing) -> Iterator[Connection]:  # noqa: ARG001
-    connection = Connection(FirestoreSettings("test", "(default)", None))
+    address = os.environ["FIRESTORE_EMULATOR_HOST"]
+    connection = Connection(FirestoreSettings("test", "(default)", address))
     yield connection
-    connection.client.close()
+    connection.close()
 
 
 def writes(connection: Connection) -> dict[str, Callable[[Deadline], object]]:

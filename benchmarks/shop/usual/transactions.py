@@ -55,6 +55,10 @@ class Transactions:
 class OrderStore(store.Store):
     """In the place of order's: looks whether the order is there, then writes it."""
 
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._connection = connection
+
     def create(self, order: Order, _deadline: Deadline) -> None:
         client = self._connection.client
         reference = client.document(store.COLLECTION, order.order_id)
