@@ -80,7 +80,7 @@ def test_a_truncated_body_is_refused_although_its_json_is_whole(terminated: bool
     environ: dict[str, Any] = {"wsgi.input_terminated": True} if terminated else {}
     answer = server.post(ORDER, CONTENT_LENGTH=str(len(ORDER) + 1), **environ)
     assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
-    assert "broke off" in answer.json["detail"]  # type: ignore[index]
+    assert "is incomplete" in answer.json["detail"]  # type: ignore[index]
     assert not server.store.documents
 
 

@@ -76,7 +76,7 @@ def test_a_turn_is_waited_for_no_longer_than_the_deadline_allows() -> None:
     of, done = ConcurrencyLimiter(max_concurrent=1), list[str]()
     with of.slot(Deadline.after(SOON)), reader(of, done, "late", 0.2):
         pass
-    assert re.fullmatch(r"Too many list requests at once: this one waited \d+\.\d s", done[0])
+    assert re.fullmatch(r"Too many concurrent list requests: this one waited \d+\.\d s", done[0])
     assert waiting(of) == 0
 
 
@@ -165,7 +165,7 @@ def test_while_lists_wait_orders_are_placed_and_another_list_is_told_why_it_is_n
         answer: Any = app.test_client().get("/products")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         assert answer.json["type"] == "urn:problem-type:temporarily-unavailable"
-        assert answer.json["detail"].startswith("Too many list requests at once: ")
+        assert answer.json["detail"].startswith("Too many concurrent list requests: ")
         order = {"customer_id": "C1", "product_id": "P001", "quantity": 1}
         assert app.test_client().post("/orders", json=order).status_code == 201
     finally:

@@ -42,10 +42,10 @@ def test_a_pause_lasts_half_a_second_at_most(pause: WorkerPause, clock: Clock) -
     pause.begin()
     clock.now += 0.49
     pause.check()
-    assert pause.under_way
+    assert pause.active
     clock.now += 0.02
     pause.check()
-    assert not pause.under_way
+    assert not pause.active
 
 
 def test_pauses_take_a_third_of_the_time_at_most_when_the_burst_never_ends(
@@ -56,7 +56,7 @@ def test_pauses_take_a_third_of_the_time_at_most_when_the_burst_never_ends(
         pause.begin()
         pause.check()
         clock.now += 0.01
-        paused += 0.01 * pause.under_way
+        paused += 0.01 * pause.active
     assert 30 <= paused <= 35
 
 
@@ -67,4 +67,4 @@ def test_a_round_of_the_same_burst_does_not_extend_the_pause(
         pause.begin()
         clock.now += 0.1
         pause.check()
-    assert not pause.under_way
+    assert not pause.active

@@ -89,7 +89,7 @@ class ConcurrencyLimiter:
                 self._waiting.append(slot)
             else:
                 waiting = f"{len(self._waiting)} are waiting already"
-                raise TooManyListRequestsError(f"Too many list requests at once: {waiting}")
+                raise TooManyListRequestsError(f"Too many concurrent list requests: {waiting}")
         return slot
 
     def _wait(self, slot: _Slot, until: Deadline) -> None:
@@ -104,7 +104,7 @@ class ConcurrencyLimiter:
                 return
         self._give_up(slot)
         waited = f"this one waited {time.monotonic() - began:.1f} s"
-        raise TooManyListRequestsError(f"Too many list requests at once: {waited}")
+        raise TooManyListRequestsError(f"Too many concurrent list requests: {waited}")
 
     def _give_up(self, slot: _Slot) -> None:
         with self._lock:

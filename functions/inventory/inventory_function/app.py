@@ -267,12 +267,12 @@ PROBLEMS: app.ProblemTable = {
     TooManyWaitingError: _too_many_waiting,
     domain.UnknownProductsError: _unknown_products,
     domain.InsufficientStockError: _insufficient_stock,
-    domain.NegativeStockError: app.problem(HTTPStatus.CONFLICT, "insufficient-stock"),
-    domain.ReservationReleasedError: app.problem(HTTPStatus.GONE, "reservation-released"),
-    domain.ReservationMismatchError: app.problem(
+    domain.NegativeStockError: app.problem_from_text(HTTPStatus.CONFLICT, "insufficient-stock"),
+    domain.ReservationReleasedError: app.problem_from_text(HTTPStatus.GONE, "reservation-released"),
+    domain.ReservationMismatchError: app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "reservation-mismatch"
     ),
-    domain.IdempotencyKeyReusedError: app.problem(
+    domain.IdempotencyKeyReusedError: app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
 }

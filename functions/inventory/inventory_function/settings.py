@@ -15,12 +15,12 @@ class Settings:
     server: ServerSettings
     firestore: FirestoreSettings
     currency: str
-    """ISO 4217, of every price in this deployment."""
+    """ISO 4217. All prices of a deployment have it."""
     request_deadline_seconds: int
     order_token_hashes: tuple[str, ...] = field(repr=False)
     operator_token_hashes: tuple[str, ...] = field(repr=False)
     max_waiting: int = MAX_WAITING
-    """Requests that change stock and wait for their turn; beyond them 503 at once."""
+    """The most requests that wait to change stock. Further requests get 503 immediately."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:

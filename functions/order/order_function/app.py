@@ -264,12 +264,12 @@ def _page_not_wanted(error: PageNotWantedError) -> Problem:
 
 PROBLEMS: app.ProblemTable = {
     PageNotWantedError: _page_not_wanted,
-    domain.OrderNotFoundError: app.problem(HTTPStatus.NOT_FOUND, "unknown-order"),
+    domain.OrderNotFoundError: app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejected,
-    domain.NotCancellableError: app.problem(HTTPStatus.CONFLICT, "not-cancellable"),
-    domain.NotFulfillableError: app.problem(HTTPStatus.CONFLICT, "not-fulfillable"),
-    domain.NewerRevisionError: app.problem(HTTPStatus.CONFLICT, "newer-revision"),
-    domain.IdempotencyKeyReusedError: app.problem(
+    domain.NotCancellableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),
+    domain.NotFulfillableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-fulfillable"),
+    domain.NewerRevisionError: app.problem_from_text(HTTPStatus.CONFLICT, "newer-revision"),
+    domain.IdempotencyKeyReusedError: app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
     CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),

@@ -1,4 +1,4 @@
-"""From a function's ``main.py`` to a serving process."""
+"""Starts a function: reads its settings, loads its app, and runs the server."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ def serve_function(
 ) -> None:
     """Serve the ``app`` of the ``main.py`` at ``source`` until SIGTERM.
 
-    The socket listens before the app is loaded, so that the first requests of a cold start wait in
-    the kernel instead of being refused. Exits with status 1 if a setting is missing or malformed.
+    The socket listens before the app is loaded. So the first requests of a cold start wait in the
+    kernel, and none is rejected. Exits with status 1 if a setting is missing or malformed.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as process 1 it has no default action
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # for process 1 the kernel has no default action
     try:
         settings = _module(f"{function}_function.settings").Settings.load(environment)
         logging.config.dictConfig(logs.configuration(settings.firestore.project))
@@ -37,7 +39,7 @@ def serve_function(
     except (SettingsError, OSError) as error:
         logs.fatal(f"Cannot start: {error}")
         sys.exit(1)
-    gc.freeze()  # modules stay for good, so the collector need not look at them
+    gc.freeze()  # modules are never freed, so the collector can skip them
     gc.enable()
     start.log_started(function, settings.server.instance.revision)
     limits = Limits.of(settings.server, settings.request_deadline_seconds)
@@ -55,5 +57,5 @@ def load_app(source: str) -> Any:  # noqa: ANN401 - a WSGI app
     return module.app
 
 
-def _module(name: str) -> Any:  # noqa: ANN401 - of the function
+def _module(name: str) -> Any:  # noqa: ANN401 - a module of the function
     return importlib.import_module(name)
