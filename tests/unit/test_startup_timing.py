@@ -12,7 +12,7 @@ from functions_common.observability import startup_timing
 from functions_common.observability.startup_timing import StartupTimer, process_age
 
 
-def test_the_age_of_this_process_is_what_ps_says() -> None:
+def test_process_age_matches_the_kernel() -> None:
     said = subprocess.run(
         ["ps", "-o", "etimes=", "-p", str(os.getpid())], capture_output=True, text=True, check=True
     )
@@ -21,7 +21,7 @@ def test_the_age_of_this_process_is_what_ps_says() -> None:
     assert age == pytest.approx(int(said.stdout), abs=2)
 
 
-def test_the_parts_of_a_start_add_up(
+def test_parts_of_a_start_sum_to_the_total(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(startup_timing, "process_age", lambda: 0.25)
@@ -42,7 +42,7 @@ def test_the_parts_of_a_start_add_up(
     )
 
 
-def test_without_proc_a_start_is_counted_from_here(
+def test_start_is_measured_from_python_when_there_is_no_proc(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(startup_timing, "process_age", lambda: None)

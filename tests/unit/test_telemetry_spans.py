@@ -1,4 +1,4 @@
-"""Spans as they are exported: a batch is the root of a trace of its own, with links."""
+"""Exported spans. A batch is the root of its own trace, with links."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CALLER = f"00-{'a' * 32}-{'b' * 16}"
 
 
 class Exported(list[ReadableSpan]):
-    """In the place of the processor that sends spans to a collector."""
+    """Replaces the processor that sends spans to a collector."""
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
         pass
@@ -42,7 +42,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
 
 
 def lead_a_batch(leader: str, *members: Trace) -> Activity:
-    """What a request records that sends the reservations of others with its own."""
+    """The record of a request that sends the reservations of others with its own."""
     with activity.recording(Trace.begin(leader)) as current, activity.part("inventory") as own:
         assert own
         with activity.batch([own, *members]):
@@ -62,7 +62,7 @@ def ids(context: Any) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("sampled", ["00", "01"])
-def test_a_batch_is_exported_with_links_when_a_member_is_sampled(
+def test_batch_is_exported_with_links_when_a_member_is_sampled(
     exported: Exported, sampled: str
 ) -> None:
     member = Trace.begin(f"00-{'c' * 32}-{'d' * 16}-01").child()
@@ -86,6 +86,6 @@ def test_nothing_is_exported_when_no_member_is_sampled(exported: Exported) -> No
     assert exported == []
 
 
-def test_a_batch_does_not_count_twice_in_the_time_of_its_leader() -> None:
+def test_batch_is_not_counted_in_the_times_of_its_leader() -> None:
     current = lead_a_batch(f"{CALLER}-01")
     assert set(current.milliseconds()) == {"total", "inventory"}

@@ -213,7 +213,7 @@ def _read(request: Request) -> bytes:
     if len(data) > MAX_BODY:  # sent in chunks: a declared length was checked before
         raise RequestEntityTooLarge
     if declared is not None and len(data) < declared:
-        detail = f"The body ended after {len(data)} of {declared} bytes; send it again"
+        detail = f"The body is incomplete: {len(data)} of {declared} bytes arrived; send it again"
         raise MalformedRequestError(InvalidField(detail, pointer="#"))
     return data
 
