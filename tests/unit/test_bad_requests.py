@@ -52,7 +52,7 @@ def test_query_is_rejected_when_it_is_not_utf_8(path: str) -> None:
 
 
 class Server:
-    """Calls order's app like a WSGI server, with the parts of the environment that a server sets."""
+    """Calls the app of order like a WSGI server, with the variables that only a server sets."""
 
     def __init__(self) -> None:
         self.store, self.inventory = MemoryOrders(), FakeInventory(P001=50)
