@@ -1,6 +1,7 @@
 """The Flask app of a function: the path of an HTTP request from its first byte to its response.
 
-One Flask app sees the request. These are the steps, in order:
+One Flask app sees the request. (``functions-framework --target`` would add its own app in front.)
+These are the steps, in order:
 
 1. ``http_server`` receives the whole request, within its limits, and a worker thread calls the app.
 2. ``RequestLog.begin`` starts the record of the request: its trace and its times.
@@ -36,7 +37,7 @@ from functions_common.http.auth.callers import (
     IssuerUnavailableError,
     UnauthenticatedError,
 )
-from functions_common.http.dispatch import route
+from functions_common.http.dispatch import add_routes
 from functions_common.http.problems import Problem
 from functions_common.limiter import TooManyListRequestsError
 from functions_common.observability import logs
@@ -81,8 +82,8 @@ def create_app(
     app.teardown_request(request_log.leave)
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
-    route(app, api.operations, views, callers)
-    route(app, health.OPERATIONS, health.About(api), callers)
+    add_routes(app, api.operations, views, callers)
+    add_routes(app, health.OPERATIONS, health.About(api), callers)
     return app
 
 

@@ -25,8 +25,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def route(app: Flask, operations: Iterable[Operation], views: object, callers: Callers) -> None:
-    """Route each operation to the method of ``views`` that has its name.
+def add_routes(
+    app: Flask, operations: Iterable[Operation], views: object, callers: Callers
+) -> None:
+    """Add a route for each operation, to the method of ``views`` with its name.
 
     The caller is identified first, so that an unknown caller learns nothing from the other checks.
     """
