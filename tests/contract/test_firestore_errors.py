@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -16,7 +17,7 @@ from support.builders import product, soon
 from functions_common.firestore.client import Connection
 from functions_common.firestore.documents import Change, Documents
 from functions_common.firestore.errors import (
-    AlreadyThereError,
+    AlreadyExistsError,
     ConflictError,
     OutcomeUnknownError,
     StoreError,
@@ -90,9 +91,10 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
 
 @pytest.fixture
 def connection(failing: Failing) -> Iterator[Connection]:  # noqa: ARG001
-    connection = Connection(FirestoreSettings("test", "(default)", None))
+    address = os.environ["FIRESTORE_EMULATOR_HOST"]
+    connection = Connection(FirestoreSettings("test", "(default)", address))
     yield connection
-    connection.client.close()
+    connection.close()
 
 
 def writes(connection: Connection) -> dict[str, Callable[[Deadline], object]]:
@@ -145,9 +147,9 @@ def test_of_orders_created_together_each_has_its_own_failure(
     failing.ends_well = True
     changes = [Change(("orders", name), {"n": 1}, None) for name in ("ORD1", "ORD2")]
     documents = Documents(connection)
-    error, none = documents.write_each([*map(documents.prepared, changes)], soon())
-    assert type(error) in (meaning(code), AlreadyThereError)
-    assert (type(error) is AlreadyThereError) == (code is Code.ALREADY_EXISTS)
+    error, none = documents.write_each([*map(documents.encode_write, changes)], soon())
+    assert type(error) in (meaning(code), AlreadyExistsError)
+    assert (type(error) is AlreadyExistsError) == (code is Code.ALREADY_EXISTS)
     assert none is None
 
 
@@ -161,7 +163,7 @@ def test_a_batch_that_is_rejected_for_good_fails_the_write_to_blame_alone(
         Change(("orders", name), {"n": 1}, None) for name in [*names[:7], "POISON", *names[7:]]
     ]
     documents = Documents(connection)
-    errors = documents.write_each([*map(documents.prepared, changes)], soon())
+    errors = documents.write_each([*map(documents.encode_write, changes)], soon())
     kinds = [type(error) for error in errors]
     assert kinds == [*[type(None)] * 7, StoreRejectedError, *[type(None)] * 3]
     assert sorted(failing.written) == names, "each once"
@@ -177,7 +179,7 @@ def test_a_value_that_no_field_can_hold_is_rejected_before_it_is_sent(
     change = Change(("orders", "ORD1"), {"n": value}, None)
     documents = Documents(connection)
     with pytest.raises(StoreRejectedError):
-        documents.prepared(change)
+        documents.encode_write(change)
     with pytest.raises(StoreRejectedError):
         documents.commit([change], soon())
     assert not failing.calls
