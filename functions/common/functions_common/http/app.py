@@ -66,7 +66,7 @@ def create_app(
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
     route(app, api.operations, views, callers)
-    route(app, health.OPERATIONS, health.About(api), callers)
+    route(app, health.OPERATIONS, health.ServiceViews(api), callers)
     return app
 
 
