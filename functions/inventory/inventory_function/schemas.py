@@ -62,9 +62,8 @@ RequestedQuantity = Annotated[
 ]
 Name = Annotated[str, example("Laptop", description="Name of the product.")]
 Reason = Annotated[str, example("delivery", description="The reason, for people.")]
-Reference = Annotated[
-    str, example("D-17", description="A number of your own, such as a delivery note's.")
-]
+OWN_NUMBER = "A number of your own, such as a delivery note's."
+Reference = Annotated[str | None, example("D-17", description=OWN_NUMBER)]
 Actor = Annotated[str, example("operator", description="The person or system that made it.")]
 Change = Annotated[int, example(5)]
 """A signed number of units."""
@@ -102,22 +101,13 @@ class AdjustmentRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         described("Units to add, or, if negative, to remove."),
     ]
     reason: Annotated[str, text(MAX_NAME, "delivery"), described("The reason, for people.")]
-    reference: (
-        Annotated[
-            str,
-            text(MAX_NAME, "D-17"),
-            described("A number of your own, such as a delivery note's."),
-        ]
-        | None
-    ) = None
-    actor: (
-        Annotated[
-            str,
-            text(MAX_NAME, "operator"),
-            described("The person or system that makes the change; `operator` if left out."),
-        ]
-        | None
-    ) = None
+    reference: Annotated[Annotated[str, text(MAX_NAME, "D-17")] | None, described(OWN_NUMBER)] = (
+        None
+    )
+    actor: Annotated[
+        Annotated[str, text(MAX_NAME, "operator")] | None,
+        described("The person or system that makes the change; `operator` if left out."),
+    ] = None
 
     def to_domain(self) -> int:
         """Return the delta."""
@@ -256,9 +246,9 @@ class ProductResponse(msgspec.Struct, frozen=True, kw_only=True):
     reserved_quantity: Annotated[
         int, example(2, minimum=0, description="Units that orders hold and that are not shipped.")
     ]
-    last_updated: (
-        Annotated[Timestamp, described("When the product or its stock last changed (UTC).")] | None
-    )
+    last_updated: Annotated[
+        Timestamp | None, described("When the product or its stock last changed (UTC).")
+    ]
 
     @classmethod
     def of(cls, product: Product, currency: str) -> Self:
@@ -414,7 +404,7 @@ class AdjustmentResponse(msgspec.Struct, frozen=True, kw_only=True):
     product_id: ProductId
     delta: Annotated[Change, described("Units that were added, or, if negative, removed.")]
     reason: Reason
-    reference: Reference | None
+    reference: Reference
     actor: Actor
     available_quantity: Annotated[Units, described("Available units right after the adjustment.")]
     created_at: Annotated[Timestamp, described("When it was made (UTC).")]
@@ -454,7 +444,7 @@ class LedgerEntryResponse(msgspec.Struct, frozen=True, kw_only=True):
     at: Annotated[Timestamp, described("When it was made (UTC).")]
     actor: Actor
     reason: Reason
-    reference: Reference | None
+    reference: Reference
     available_change: Annotated[Change, described("Change of the available units.")]
     reserved_change: Annotated[
         int, example(0, description="Change of the units that reservations hold.")

@@ -160,8 +160,14 @@ OneProductOrItems = Annotated[
     OrderRequest,
     as_schema(
         oneOf=[
-            {"required": ["product_id", "quantity"], "properties": {"items": False}},
-            {"required": ["items"], "properties": {"product_id": False, "quantity": False}},
+            {
+                "required": ["product_id", "quantity"],
+                "properties": {"product_id": True, "quantity": True, "items": False},
+            },
+            {
+                "required": ["items"],
+                "properties": {"product_id": False, "quantity": False, "items": True},
+            },
         ]
     ),
 ]
@@ -331,9 +337,9 @@ class ProductResponse(msgspec.Struct, frozen=True):
     reserved_quantity: Annotated[
         int, example(2, minimum=0, description="Units that orders hold and that are not shipped.")
     ]
-    last_updated: (
-        Annotated[Timestamp, described("When the product or its stock last changed (UTC).")] | None
-    )
+    last_updated: Annotated[
+        Timestamp | None, described("When the product or its stock last changed (UTC).")
+    ]
 
 
 class ProductListResponse(msgspec.Struct, frozen=True):

@@ -150,13 +150,20 @@ def document(api: Api) -> Schema:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
             operation, types, api
         )
+    used = {
+        name
+        for methods in paths.values()
+        for described in methods.values()
+        for response in described["responses"].values()
+        for name in response["headers"]
+    }
     schemes = {
         role: {"type": "http", "scheme": "bearer", "description": description}
         for role, description in api.roles.items()
     }
     components = {
         "schemas": types.components,
-        "headers": _HEADERS,
+        "headers": {name: header for name, header in _HEADERS.items() if name in used},
         "securitySchemes": schemes,
     }
     return {
