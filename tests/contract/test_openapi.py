@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -199,3 +200,45 @@ def test_script_of_the_docs_page_is_javascript(tmp_path: Path) -> None:
     file.write_text(script)
     read = subprocess.run([node, "--check", file], capture_output=True, text=True, check=False)
     assert read.returncode == 0, read.stderr
+
+
+ERRORS = Path(__file__).parents[2] / "docs" / "errors.md"
+
+
+def described_problems() -> dict[str, list[dict[str, Any]]]:
+    """The example problems of both descriptions, by kind."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in openapi.APIS:
+        for operation in operations(openapi.served(name)):
+            for response in operation["responses"].values():
+                media = response.get("content", {}).get(problems.CONTENT_TYPE, {})
+                for example in media.get("examples", {}).values():
+                    value = example["value"]
+                    if value["type"] != "about:blank":
+                        kind = value["type"].removeprefix(problems.kind_url(""))
+                        found.setdefault(kind, []).append(value)
+    return found
+
+
+def test_errors_page_has_a_section_for_every_kind_of_problem() -> None:
+    sections = set(re.findall(r"^## ([a-z-]+)$", ERRORS.read_text(), re.MULTILINE))
+    assert sections == set(described_problems())
+
+
+def test_examples_of_the_errors_page_are_those_of_the_descriptions() -> None:
+    described = described_problems()
+    text = ERRORS.read_text()
+    sections = re.findall(
+        r"^## ([a-z-]+)\n(.*?)```json\n(.*?)\n```", text, re.MULTILINE | re.DOTALL
+    )
+    assert len(sections) == len(described)
+    for kind, statuses, example in sections:
+        members = json.loads(example)
+        assert any(members.items() <= each.items() for each in described[kind]), kind
+        listed = set(map(int, re.findall(r"\b([45]\d\d) of", statuses)))
+        assert listed == {each["status"] for each in described[kind]}, kind
+
+
+def test_every_problem_of_a_function_links_to_a_section_of_its_docs_page() -> None:
+    for kind, examples in described_problems().items():
+        assert {each["documentation"] for each in examples} == {f"/docs#problem-{kind}"}

@@ -53,7 +53,9 @@ def test_order_responds_as_described(case: Case[Any], shop: Shop) -> None:
 
 @ORDER_API.include(_guarded).parametrize()
 @settings(BOUNDED, max_examples=15)
-def test_order_responds_as_described_when_customers_need_tokens(case: Case[Any], shop_with_tokens: Shop) -> None:
+def test_order_responds_as_described_when_customers_need_tokens(
+    case: Case[Any], shop_with_tokens: Shop
+) -> None:
     shop_with_tokens.try_out(shop_with_tokens.order, case, shop_with_tokens.token_of(case))
 
 

@@ -91,8 +91,8 @@ _MALFORMED = ProblemType(
     "The request does not have the described shape: the body is not JSON, a field is missing or"
     " unknown, or a query parameter is unknown. `errors` names the place.",
     example={
-        "detail": "parameter dry_run: is not known",
-        "errors": [{"detail": "parameter dry_run: is not known", "parameter": "dry_run"}],
+        "detail": "#/custmer_id: unknown field",
+        "errors": [{"detail": "#/custmer_id: unknown field", "pointer": "#/custmer_id"}],
     },
 )
 _INVALID = ProblemType(
@@ -138,6 +138,34 @@ _UNKNOWN_PATH = ProblemType(
     None,
     "The id in the path is not a valid id, so that nothing can exist there.",
     example={"detail": "There is nothing at this address."},
+)
+_INTERNAL_ERRORS = (
+    ProblemType(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        None,
+        "The function failed unexpectedly, and logged the error with the `trace_id`.",
+        example={"detail": "Something went wrong here; it has been logged."},
+    ),
+    ProblemType(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "damaged-document",
+        "A document in the database is damaged. `detail` names it. An operator must repair it:"
+        " repeating the request cannot succeed before.",
+        example={
+            "detail": "products/P001 is damaged and was left as it is (price is missing). An"
+            " operator must repair it."
+        },
+    ),
+    ProblemType(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "rejected-by-database",
+        "The database rejected the request for good, and nothing changed. Repeating the request"
+        " cannot succeed.",
+        example={
+            "detail": "The database rejected this request for good and changed nothing; repeating"
+            " it cannot succeed. It has been logged."
+        },
+    ),
 )
 
 
@@ -320,6 +348,8 @@ def _implied(operation: Operation, *, several_roles: bool) -> Iterator[ProblemTy
     if operation.body is not None:
         yield _TOO_LARGE
         yield _NOT_JSON
+    if any(each.status == HTTPStatus.SERVICE_UNAVAILABLE for each in operation.problems):
+        yield from _INTERNAL_ERRORS
 
 
 def _problems(operation: Operation, found: Iterable[ProblemType], types: _Types) -> Schema:
