@@ -70,7 +70,7 @@ def test_breaking_description_is_not_kept_unless_the_version_allows_it(
 ) -> None:
     assert openapi.keep(name, served, tmp_path) == []
     del served["paths"]["/products"]
-    assert openapi.keep(name, served, tmp_path) == ["GET /products: is gone"]
+    assert openapi.keep(name, served, tmp_path) == ["GET /products: was removed"]
     assert openapi.kept(name, tmp_path) != served
     served["info"]["version"] = "99.0.0"
     assert openapi.keep(name, served, tmp_path) == []
