@@ -1,6 +1,7 @@
 """Finds the changes of a description that break clients (docs/adr/0011).
 
-A new description may accept more requests and add members to responses. These changes break clients:
+A new description may accept more requests and add members to responses. These break
+clients:
 
     removed                 a path, an operation, a parameter, a status or a member of a response
     required                a parameter or a request member that was optional
