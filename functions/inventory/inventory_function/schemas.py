@@ -333,22 +333,16 @@ class StockShortage(msgspec.Struct, frozen=True):
 class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
     __doc__ = problems.ProblemResponse.__doc__
 
-    lines: (
-        Annotated[
-            list[StockShortage],
-            described("With `insufficient-stock`: every product that is short."),
-        ]
-        | UnsetType
-    ) = UNSET
-    product_ids: (
-        Annotated[
-            list[ProductId],
-            described(
-                "With `unknown-product`: the products that are not in the catalogue or not on sale."
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    lines: Annotated[
+        list[StockShortage] | UnsetType,
+        described("With `insufficient-stock`: every product that is short."),
+    ] = UNSET
+    product_ids: Annotated[
+        list[ProductId] | UnsetType,
+        described(
+            "With `unknown-product`: the products that are not in the catalogue or not on sale."
+        ),
+    ] = UNSET
 
 
 class ReservationResultResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -358,10 +352,10 @@ class ReservationResultResponse(msgspec.Struct, frozen=True, kw_only=True):
     status: Annotated[
         int, example(201, minimum=200, maximum=599, description="The HTTP status of the outcome.")
     ]
-    reservation: (
-        Annotated[ReservationResponse, described("If it was made, now or earlier.")] | UnsetType
-    ) = UNSET
-    problem: Annotated[ProblemResponse, described("If it was not made.")] | UnsetType = UNSET
+    reservation: Annotated[
+        ReservationResponse | UnsetType, described("If it was made, now or earlier.")
+    ] = UNSET
+    problem: Annotated[ProblemResponse | UnsetType, described("If it was not made.")] = UNSET
 
 
 class ReservationBatchResponse(msgspec.Struct, frozen=True):
@@ -386,13 +380,10 @@ class ReservationListResponse(msgspec.Struct, frozen=True):
     reservations: Annotated[
         list[ReservationResponse], described("Each reservation after the change.")
     ]
-    problems: (
-        Annotated[
-            list[UnchangedReservation],
-            described("The reservations that could not be changed; absent if there are none."),
-        ]
-        | UnsetType
-    ) = UNSET
+    problems: Annotated[
+        list[UnchangedReservation] | UnsetType,
+        described("The reservations that could not be changed; absent if there are none."),
+    ] = UNSET
 
 
 class AdjustmentResponse(msgspec.Struct, frozen=True, kw_only=True):

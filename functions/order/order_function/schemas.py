@@ -92,25 +92,19 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ) = UNSET
     product_id: ProductId | UnsetType = UNSET
     quantity: RequestedQuantity | UnsetType = UNSET
-    items: (
-        Annotated[
-            list[OrderItemRequest],
-            entries(1, MAX_LINES),
-            described("The products to order. Lines of the same product are merged."),
-        ]
-        | UnsetType
-    ) = UNSET
-    expected_total: (
-        Annotated[
-            Number,
-            amount(MAX_TOTAL, 1999.98),
-            described(
-                "The total that the customer saw. If the order would cost a different amount, it is"
-                " rejected as `price-changed`."
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    items: Annotated[
+        list[OrderItemRequest] | UnsetType,
+        entries(1, MAX_LINES),
+        described("The products to order. Lines of the same product are merged."),
+    ] = UNSET
+    expected_total: Annotated[
+        Number | UnsetType,
+        amount(MAX_TOTAL, 1999.98),
+        described(
+            "The total that the customer saw. If the order would cost a different amount, it is"
+            " rejected as `price-changed`."
+        ),
+    ] = UNSET
 
     def to_domain(
         self, currency: str, customer_id: str | None
@@ -212,10 +206,9 @@ class OrderItemResponse(msgspec.Struct, frozen=True):
 
     product_id: ProductId
     quantity: Quantity
-    unit_price: (
-        Annotated[Money, described("The price of one unit at the time of the reservation.")]
-        | UnsetType
-    ) = UNSET
+    unit_price: Annotated[
+        Money | UnsetType, described("The price of one unit at the time of the reservation.")
+    ] = UNSET
     name: ProductName | UnsetType = UNSET
 
 
@@ -274,10 +267,10 @@ class OrderResponse(msgspec.Struct, frozen=True, kw_only=True):
     ) = UNSET
     items: Annotated[list[OrderItemResponse], described("The lines: one for each product.")]
     status: PublicStatus
-    rejection: (
-        Annotated[RejectionResponse, described("Only if `status` is `rejected`.")] | UnsetType
-    ) = UNSET
-    total_price: Annotated[Money, described("The sum of all lines.")] | UnsetType = UNSET
+    rejection: Annotated[
+        RejectionResponse | UnsetType, described("Only if `status` is `rejected`.")
+    ] = UNSET
+    total_price: Annotated[Money | UnsetType, described("The sum of all lines.")] = UNSET
     currency: Currency | UnsetType = UNSET
     created_at: Annotated[Timestamp, described("When the order was placed (UTC).")]
 

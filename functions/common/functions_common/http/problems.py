@@ -68,20 +68,17 @@ class InvalidField(msgspec.Struct, frozen=True):
             description="The place, and the reason why it is wrong.",
         ),
     ]
-    pointer: (
-        Annotated[
-            str,
-            example(
-                "#/quantity",
-                description="JSON pointer into the body, as a URI fragment. `#` is the whole body.",
-            ),
-        ]
-        | msgspec.UnsetType
-    ) = msgspec.UNSET
-    parameter: (
-        Annotated[str, described("Name of the query or path parameter.")] | msgspec.UnsetType
-    ) = msgspec.UNSET
-    header: Annotated[str, described("Name of the header.")] | msgspec.UnsetType = msgspec.UNSET
+    pointer: Annotated[
+        str | msgspec.UnsetType,
+        example(
+            "#/quantity",
+            description="JSON pointer into the body, as a URI fragment. `#` is the whole body.",
+        ),
+    ] = msgspec.UNSET
+    parameter: Annotated[
+        str | msgspec.UnsetType, described("Name of the query or path parameter.")
+    ] = msgspec.UNSET
+    header: Annotated[str | msgspec.UnsetType, described("Name of the header.")] = msgspec.UNSET
 
 
 class ProblemResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,24 +112,18 @@ class ProblemResponse(msgspec.Struct, frozen=True, kw_only=True):
             description="The trace id of the request. Quote it when you report the error.",
         ),
     ]
-    documentation: (
-        Annotated[
-            str,
-            example(
-                "/docs#problem-invalid-value",
-                format="uri-reference",
-                description="Where this `type` is explained. Absent for `about:blank`.",
-            ),
-        ]
-        | msgspec.UnsetType
-    ) = msgspec.UNSET
-    errors: (
-        Annotated[
-            list[InvalidField],
-            described("The parts of the request that are wrong: at most 20, and a count."),
-        ]
-        | msgspec.UnsetType
-    ) = msgspec.UNSET
+    documentation: Annotated[
+        str | msgspec.UnsetType,
+        example(
+            "/docs#problem-invalid-value",
+            format="uri-reference",
+            description="Where this `type` is explained. Absent for `about:blank`.",
+        ),
+    ] = msgspec.UNSET
+    errors: Annotated[
+        list[InvalidField] | msgspec.UnsetType,
+        described("The parts of the request that are wrong: at most 20, and a count."),
+    ] = msgspec.UNSET
 
 
 class RequestError(Exception):
