@@ -1,7 +1,7 @@
-"""Both functions against what they say of themselves: requests made from it, good and bad.
+"""Both functions against their descriptions: generated requests, valid and invalid.
 
-On real stores, order reaching inventory through its own client. No answer may be a server's
-error, or one that the description does not allow.
+The apps run on real stores, and order calls inventory through its own client. A response must not
+be a server error, and the description must allow it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ORDER_API, INVENTORY_API = api("order"), api("inventory")
 def shop(emulator: str) -> Iterator[Shop]:
     with described_shop(emulator, None) as shop:
         yield shop
-    assert not shop.never_answered(), "successes that no request brought about"
+    assert not shop.never_answered(), "no request had these successful responses"
 
 
 @pytest.fixture(scope="module")
@@ -42,41 +42,43 @@ def shop_with_tokens(emulator: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def _guarded(context: Any) -> bool:
-    return "security" in context.operation.definition.raw
+    return bool(context.operation.definition.raw["security"])
 
 
 @ORDER_API.parametrize()
 @BOUNDED
-def test_order(case: Case[Any], shop: Shop) -> None:
+def test_order_responds_as_described(case: Case[Any], shop: Shop) -> None:
     shop.try_out(shop.order, case, shop.token_of(case))
 
 
 @ORDER_API.include(_guarded).parametrize()
 @settings(BOUNDED, max_examples=15)
-def test_order_where_customers_show_tokens(case: Case[Any], shop_with_tokens: Shop) -> None:
+def test_order_responds_as_described_when_customers_need_tokens(
+    case: Case[Any], shop_with_tokens: Shop
+) -> None:
     shop_with_tokens.try_out(shop_with_tokens.order, case, shop_with_tokens.token_of(case))
 
 
 @INVENTORY_API.parametrize()
 @BOUNDED
-def test_inventory(case: Case[Any], shop: Shop) -> None:
+def test_inventory_responds_as_described(case: Case[Any], shop: Shop) -> None:
     shop.try_out(shop.inventory, case, shop.token_of(case))
 
 
-def _reached_nothing(answer: Any) -> bool:
-    """Only OPTIONS needs no token: the framework answers it, with no more than ``Allow``."""
-    refused = answer.status_code in (UNAUTHORIZED, NOT_FOUND, METHOD_NOT_ALLOWED)
-    return refused or answer.request.method == "OPTIONS"
+def _reached_nothing(response: Any) -> bool:
+    """Only OPTIONS needs no token: Flask responds to it with ``Allow`` alone."""
+    rejected = response.status_code in (UNAUTHORIZED, NOT_FOUND, METHOD_NOT_ALLOWED)
+    return rejected or response.request.method == "OPTIONS"
 
 
 @ORDER_API.include(_guarded).parametrize()
 @settings(BOUNDED, max_examples=5)
-def test_order_without_a_token(case: Case[Any], shop_with_tokens: Shop) -> None:
+def test_order_rejects_requests_without_a_token(case: Case[Any], shop_with_tokens: Shop) -> None:
     shop = shop_with_tokens
     assert _reached_nothing(shop.try_out(shop.order, case, {}))
 
 
 @INVENTORY_API.include(_guarded).parametrize()
 @settings(BOUNDED, max_examples=5)
-def test_inventory_without_a_token(case: Case[Any], shop: Shop) -> None:
+def test_inventory_rejects_requests_without_a_token(case: Case[Any], shop: Shop) -> None:
     assert _reached_nothing(shop.try_out(shop.inventory, case, {}))

@@ -48,7 +48,7 @@ def sent(body: dict[str, Any], **amount: Decimal | int) -> dict[str, Any]:
 
 def test_described_maximum_price_is_enforced(currency: str) -> None:
     client: Any = inventory_app(MemoryStock(), currency).test_client()
-    most = maximum(client, "ProductBody", "price")
+    most = maximum(client, "ProductRequest", "price")
     path, headers = "/products/P001", signed("/products/P001")
     fits = client.put(path, headers=headers, **sent({"name": "Yacht"}, price=most))
     assert (fits.status_code, fits.json["price"]) == (201, most)
@@ -62,7 +62,7 @@ def test_described_maximum_price_is_enforced(currency: str) -> None:
 def test_described_maximum_expected_total_is_enforced(currency: str) -> None:
     app = order_app(MemoryOrders(), FakeInventory(P001=5), currency=currency)
     client: Any = app.test_client()
-    most = maximum(client, "OrderBody", "expected_total")
+    most = maximum(client, "OrderRequest", "expected_total")
     body = {"customer_id": "C1", "product_id": "P001", "quantity": 1}
     fits = client.post("/orders", **sent(body, expected_total=most))
     assert fits.json["type"] == "urn:problem-type:price-changed"
@@ -85,7 +85,7 @@ def test_no_other_amount_in_a_request_has_a_described_maximum(currency: str) -> 
             for member, each in described.get("properties", {}).items():
                 if each.get("type") == "number" and "maximum" in each:
                     found.add((schema, member))
-    assert found == {("ProductBody", "price"), ("OrderBody", "expected_total")}
+    assert found == {("ProductRequest", "price"), ("OrderRequest", "expected_total")}
 
 
 def test_order_is_rejected_when_its_total_exceeds_64_bits() -> None:
@@ -99,7 +99,7 @@ def test_order_is_rejected_when_its_total_exceeds_64_bits() -> None:
     stored = to_document(order)["rejection"]["extensions"]
     assert not [value for value in stored.values() if isinstance(value, int) and value >= INT64]
     assert order.rejection is not None
-    shown = wire.extensions_answer(Rejection("price-changed", "", stored))
+    shown = wire.extensions_of(Rejection("price-changed", "", stored))
     assert shown["total_price"] == Decimal(total) / 100
 
 

@@ -104,7 +104,7 @@ REFUSED = {
     for place, text in {"alone": each, "beside letters": f"Lap{each}top"}.items()
 }
 
-SCHEMA = openapi.served("inventory")["components"]["schemas"]["ProductBody"]
+SCHEMA = openapi.served("inventory")["components"]["schemas"]["ProductRequest"]
 PATTERN = re.compile(SCHEMA["properties"]["name"]["pattern"])
 
 

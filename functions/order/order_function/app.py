@@ -105,8 +105,8 @@ class _Views:
 
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
-        body = parsing.body(request, schemas.OrderBody)
-        customer_id, lines, expected_total = body.checked(self._currency, callers.subject())
+        body = parsing.body(request, schemas.OrderRequest)
+        customer_id, lines, expected_total = body.to_domain(self._currency, callers.subject())
         attempt = Attempt.begin(customer_id, lines, key, expected_total)
         activity.note(order_id=attempt.order_id)
         with _naming_the_order(attempt):
@@ -116,7 +116,7 @@ class _Views:
         args = request.args
         shown = callers.subject()
         named = args.get("customer_id", UNSET)
-        customer_id = schemas.named_customer(named, shown, parameter="customer_id")
+        customer_id = schemas.customer_of(named, shown, parameter="customer_id")
         checks = Checks()
         schemas.check_customer(checks, customer_id, shown, parameter="customer_id")
         status = _status(args, checks)
@@ -127,11 +127,13 @@ class _Views:
         page, cursor = paging.split_page(
             found, limit, lambda order: [timestamp(order.created_at), order.order_id]
         )
-        return app.json_response(schemas.OrdersAnswer([*map(schemas.OrderAnswer.of, page)], cursor))
+        return app.json_response(
+            schemas.OrderListResponse([*map(schemas.OrderResponse.of, page)], cursor)
+        )
 
     def show_order(self, order_id: str) -> Response:
         return app.json_response(
-            schemas.OrderAnswer.of(self._orders.get(_named(order_id), callers.subject()))
+            schemas.OrderResponse.of(self._orders.get(_named(order_id), callers.subject()))
         )
 
     def cancel_order(self, order_id: str) -> Response:
@@ -196,7 +198,7 @@ def _placed(placed: Placed) -> Response:
     if placed.order.status is Status.PENDING:
         status = HTTPStatus.ACCEPTED
         headers["Preference-Applied"] = RESPOND_ASYNC
-    return app.json_response(schemas.OrderAnswer.of(placed.order), status, headers)
+    return app.json_response(schemas.OrderResponse.of(placed.order), status, headers)
 
 
 def _prefers_async() -> bool:
@@ -209,7 +211,7 @@ def _done_if(order: Order, status: Status) -> Response:
     """202 where the second half is still to come."""
     done = order.status is status
     return app.json_response(
-        schemas.OrderAnswer.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED
+        schemas.OrderResponse.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED
     )
 
 
@@ -229,7 +231,7 @@ def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
 
 
 def _rejected(error: domain.OrderRejectedError) -> Problem:
-    extensions = schemas.extensions_answer(error.rejection)
+    extensions = schemas.extensions_of(error.rejection)
     if error.order_id is not None:
         extensions["order_id"] = error.order_id
     headers = REPLAYED if error.replayed else {}

@@ -83,7 +83,7 @@ def create_app(
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
     add_routes(app, api.operations, views, callers)
-    add_routes(app, health.OPERATIONS, health.About(api), callers)
+    add_routes(app, health.OPERATIONS, health.ServiceViews(api), callers)
     return app
 
 

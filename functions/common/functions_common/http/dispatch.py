@@ -41,7 +41,7 @@ def add_routes(
 
 
 def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:
-    allowed = [each.name for each in operation.parameters if each.where == "query"]
+    allowed = [each.name for each in operation.parameters if each.location == "query"]
     takes_body = operation.body is not None
 
     @wraps(view)

@@ -26,9 +26,9 @@ PARAMETERS = (
         "limit",
         "query",
         Annotated[int, whole(1, MAX_LIMIT, default=DEFAULT_LIMIT)],
-        "How many entries a page has at most",
+        "The maximum number of entries of a page.",
     ),
-    Parameter("cursor", "query", str, "The `next_cursor` of the page before"),
+    Parameter("cursor", "query", str, "The `next_cursor` of the previous page."),
 )
 
 

@@ -78,7 +78,8 @@ IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
     Annotated[str, as_schema(maxLength=MAX_KEY, pattern=KEY_PATTERN)],
-    "A fresh one, a UUID say, for each thing that is meant to happen once",
+    "A new value for each change that you want once, such as a UUID. All requests with the same key"
+    " have one outcome, and change the shop once.",
 )
 
 
