@@ -27,7 +27,7 @@ from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.store import Store as StockStore
 from order_function.domain import Attempt, Line, Order
-from order_function.reconcile.backlog import FirestoreBacklog
+from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.store import Store as OrderStore
 
 Code = grpc.StatusCode
@@ -112,8 +112,10 @@ def reads(connection: Connection) -> dict[str, Callable[[Deadline], object]]:
         "products": lambda deadline: stock.products(None, 9, deadline),
         "adjustments": lambda deadline: stock.adjustments("P001", None, 9, deadline),
         "of_customer": lambda deadline: orders.of_customer("C1", None, None, 9, deadline),
-        "held": lambda deadline: FirestoreBacklog(connection).held(None, 9, deadline),
-        "count_held": lambda deadline: FirestoreBacklog(connection).count_held(deadline),
+        "held": lambda deadline: FirestoreUnfinishedWork(connection).held_reservations(
+            None, 9, deadline
+        ),
+        "count_held": lambda deadline: FirestoreUnfinishedWork(connection).count_held(deadline),
     }
 
 

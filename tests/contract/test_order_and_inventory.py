@@ -60,7 +60,7 @@ def test_reserving_again_is_the_same_answer_and_takes_nothing(inventory: Invento
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_what_is_asked_for_together_is_held_once(
+def test_what_is_asked_for_batcher_is_held_once(
     monkeypatch: pytest.MonkeyPatch, *, lost: bool
 ) -> None:
     """Whether the answer to all of them arrives, or all have to ask again."""
@@ -94,7 +94,7 @@ def test_what_is_asked_for_together_is_held_once(
         told = [pool.submit(hold, "R0")]
         assert first.wait(10)
         told += [pool.submit(hold, f"R{n}") for n in range(1, 9)]
-        until_waiting(client._together, 8)  # noqa: SLF001 - it is nobody else's
+        until_waiting(client._batcher, 8)  # noqa: SLF001 - it is nobody else's
         go_on.set()
         assert sorted(each.result() for each in told) == ["held"] * 7 + ["insufficient-stock"] * 2
     assert "/reservations:reserve" in carried
@@ -173,7 +173,7 @@ def test_the_catalogue(inventory: Inventory) -> None:
 def test_a_gateways_404_is_not_an_unknown_product() -> None:
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(Flask("gateway")).reserve("R", TWO_LINES, soon())
-    assert unavailable.value.carried_out is None
+    assert unavailable.value.outcome_unknown
 
 
 def test_a_retired_product_is_sold_no_more_and_its_orders_are_finished() -> None:

@@ -352,7 +352,7 @@ class FakeInventory:
         carried_out = self.away.popleft()
         if carried_out:
             call()
-        raise InventoryUnavailableError("away", carried_out=None if carried_out else carried_out)
+        raise InventoryUnavailableError("away", outcome_unknown=carried_out is not False)
 
     def _hold(self, reservation_id: str, lines: tuple[Line, ...]) -> None:
         if reservation_id in self.reservations:
@@ -397,11 +397,16 @@ class Reservations(Protocol):
         """When each that is held was made."""
 
 
-class MemoryBacklog:
+class MemoryUnfinishedWork:
     def __init__(self, orders: MemoryOrders, reservations: Reservations) -> None:
         self._orders, self._reservations = orders, reservations
 
-    def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:  # noqa: ARG002
+    def held_reservations(
+        self,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[HeldReservation]:
         now = self._reservations.clock.next()
         found = sorted(self._reservations.held().items())
         return [
@@ -410,7 +415,7 @@ class MemoryBacklog:
             if after is None or name > after
         ][:limit]
 
-    def unfinished(
+    def unfinished_orders(
         self,
         after: str | None,
         limit: int,
@@ -424,7 +429,7 @@ class MemoryBacklog:
             if order.status in half_done and (after is None or order_id > after)
         ][:limit]
 
-    def orders(
+    def read_orders(
         self,
         order_ids: Collection[str],
         deadline: Deadline,  # noqa: ARG002

@@ -16,7 +16,15 @@ from order_function.audit.invariants import (
     AuditedReservation,
     Finding,
 )
-from order_function.domain import Attempt, Item, Line, Order, Rejection, ReservationName
+from order_function.domain import (
+    Attempt,
+    Item,
+    Line,
+    Order,
+    Rejection,
+    ReservationName,
+    merge_lines,
+)
 from order_function.ports import (
     InventoryRefusedError,
     InventoryUnavailableError,
@@ -27,7 +35,7 @@ from order_function.reconcile.sweep import Report, Sweep
 from order_function.service import Orders, Placed
 from support.builders import SOON, soon, stocked
 from support.dying import ProcessDiedError
-from support.fakes import FakeInventory, MemoryBacklog, MemoryOrders
+from support.fakes import FakeInventory, MemoryOrders, MemoryUnfinishedWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -111,7 +119,7 @@ class OrderShop(Generic[InventoryT]):
         respond_async: bool = False,
         between: Between = NOTHING,
     ) -> Placed:
-        attempt = Attempt.begin(customer_id, lines, key, expected_total)
+        attempt = Attempt.begin(customer_id, merge_lines(lines), key, expected_total)
         return self.orders_with(between).place(attempt, respond_async=respond_async)
 
     def orders_with(self, between: Between) -> Orders:
@@ -126,7 +134,7 @@ class OrderShop(Generic[InventoryT]):
         self, patience: timedelta = NO_TIME, between: Between = NOTHING, in_flight: int = 1
     ) -> Sweep:
         return Sweep(
-            between.watch(MemoryBacklog(self.store, self._reservations)),
+            between.watch(MemoryUnfinishedWork(self.store, self._reservations)),
             between.watch(self.store),
             between.watch(self.inventory),
             self.orders_with(between),
@@ -228,7 +236,7 @@ class InventoryInProcess:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         if self.away:
-            raise InventoryUnavailableError("away", carried_out=None)
+            raise InventoryUnavailableError("away", outcome_unknown=True)
         try:
             yield
         except stock.ReservationReleasedError as error:

@@ -113,7 +113,7 @@ def _error(fault: Fault, name: str, *, of_store: bool) -> BaseException:
         return Unexpected(name)
     if not of_store:
         known = fault in (Fault.REFUSED, Fault.NO_TIME)
-        return InventoryUnavailableError(fault, carried_out=False if known else None)
+        return InventoryUnavailableError(fault, outcome_unknown=not known)
     if fault is Fault.NO_TIME:
         return DeadlineExceededError()
     if not _writes(name) or fault is Fault.REFUSED:

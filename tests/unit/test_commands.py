@@ -67,10 +67,10 @@ def shop(environment: pytest.MonkeyPatch) -> MemoryShop:
     shop = MemoryShop(P001=5)
     shop.reserve(Attempt.begin("C1", [Line("P001", 2)], None))
 
-    def sweep_of(*_: object) -> Sweep:
+    def create_sweep(*_: object) -> Sweep:
         return shop.a_sweep()
 
-    environment.setattr(reconcile, "sweep_of", sweep_of)
+    environment.setattr(reconcile, "create_sweep", create_sweep)
     return shop
 
 

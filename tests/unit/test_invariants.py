@@ -33,7 +33,7 @@ from order_function.domain import (
     Status,
 )
 from order_function.ports import InventoryUnavailableError
-from order_function.service import OrderOutcomeUnknownError, UnresolvedError
+from order_function.service import OrderOutcomeUnknownError, UnfinishedChangeError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ITEMS = (Item("P001", 2, 99_999, "Laptop"), Item("P002", 1, 2_490, "Mouse"))
@@ -288,7 +288,7 @@ EXPECTED = (
     OrderError,
     InventoryUnavailableError,
     OrderOutcomeUnknownError,
-    UnresolvedError,
+    UnfinishedChangeError,
     ProcessDiedError,
 )
 

@@ -127,27 +127,27 @@ def test_a_passing_trouble_is_tried_again(trouble: tuple[int, bytes] | Exception
 
 
 @pytest.mark.parametrize(
-    ("trouble", "carried_out"),
+    ("trouble", "outcome_unknown"),
     [
         (REFUSED, False),
-        (CUT_OFF, None),
-        ((503, b"{}"), None),
+        (CUT_OFF, True),
+        ((503, b"{}"), True),
         ((503, TURNED_AWAY), False),
         ((503, b"", {"X-Not-Begun": "true"}), False),
         (not_begun(0), False),
-        ((503, UNAVAILABLE), None),
-        ((503, UNAVAILABLE, {"X-Not-Begun": "false"}), None),
-        ((502, b"", {"X-Not-Begun": "true"}), None),
-        ((504, TURNED_AWAY), None),
+        ((503, UNAVAILABLE), True),
+        ((503, UNAVAILABLE, {"X-Not-Begun": "false"}), True),
+        ((502, b"", {"X-Not-Begun": "true"}), True),
+        ((504, TURNED_AWAY), True),
     ],
 )
 def test_at_the_deadline_it_says_what_is_known(
-    trouble: Reply | Exception, *, carried_out: bool | None
+    trouble: Reply | Exception, *, outcome_unknown: bool
 ) -> None:
     adapter = Scripted(trouble)
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(adapter).reserve("R", LINES, Deadline.after(0.3))
-    assert unavailable.value.carried_out is carried_out
+    assert unavailable.value.outcome_unknown is outcome_unknown
     assert all(total <= 0.3 for total in adapter.timeouts)
 
 
@@ -171,7 +171,7 @@ def test_an_answer_that_inventory_never_gives_is_not_taken_for_one(
     adapter = Scripted(answer)
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(adapter).reserve("R", LINES, soon())
-    assert unavailable.value.carried_out is None
+    assert unavailable.value.outcome_unknown
     assert len(adapter.requests) == 1
 
 
@@ -224,7 +224,7 @@ def together(
         for n, name in enumerate(names, start=1):
             deadline = Deadline.after(seconds)
             others.append(pool.submit(reserve, client, name, deadline))
-            until_waiting(client._together, n)  # noqa: SLF001 - it is nobody else's
+            until_waiting(client._batcher, n)  # noqa: SLF001 - it is nobody else's
         adapter.go_on.set()
         first.result()
         return [other.exception() for other in others]
@@ -308,7 +308,7 @@ def test_a_batch_that_may_have_been_carried_out_stays_of_unknown_outcome() -> No
     adapter = HeldUp((201, HELD), (500, b""), REFUSED)
     for error in together(adapter, "A", "B", seconds=0.5 + coalescing.LEAST_LEFT):
         assert isinstance(error, InventoryUnavailableError)
-        assert error.carried_out is None
+        assert error.outcome_unknown
 
 
 @pytest.mark.usefixtures("_patient")
@@ -330,7 +330,7 @@ def test_an_unusable_member_of_a_reply_changes_no_other(bad: dict[str, Any]) -> 
     first, second, third = together(adapter, "A", "B", "C")
     assert (first, third) == (None, None)
     assert isinstance(second, InventoryUnavailableError)
-    assert second.carried_out is None
+    assert second.outcome_unknown
     assert len(adapter.requests) == 2
 
 
@@ -362,30 +362,30 @@ def test_a_batch_has_a_trace_of_its_own_with_links_to_its_members() -> None:
 
 @pytest.mark.usefixtures("_patient")
 @pytest.mark.parametrize(
-    ("trouble", "carried_out"),
+    ("trouble", "outcome_unknown"),
     [
-        (CUT_OFF, None),
-        ((503, b"{}"), None),
+        (CUT_OFF, True),
+        ((503, b"{}"), True),
         ((503, TURNED_AWAY), False),
-        ((500, b"Internal Server Error"), None),
-        ((401, b"{}"), None),
-        (UnusableResponseError("encoded"), None),
+        ((500, b"Internal Server Error"), True),
+        ((401, b"{}"), True),
+        (UnusableResponseError("encoded"), True),
     ],
 )
 def test_of_many_each_is_told_what_is_known(
-    trouble: tuple[int, bytes] | Exception, *, carried_out: bool | None
+    trouble: tuple[int, bytes] | Exception, *, outcome_unknown: bool
 ) -> None:
     adapter = HeldUp((201, HELD), trouble)
     for error in together(adapter, "A", "B", seconds=0.5):
         assert isinstance(error, InventoryUnavailableError)
-        assert error.carried_out is carried_out
+        assert error.outcome_unknown is outcome_unknown
 
 
 def test_what_was_sent_once_stays_unknown() -> None:
     adapter = Scripted(CUT_OFF, REFUSED)
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(adapter).reserve("R", LINES, Deadline.after(0.3))
-    assert unavailable.value.carried_out is None
+    assert unavailable.value.outcome_unknown
 
 
 @pytest.mark.parametrize("answer", [(422, b"{}"), (401, b"{}"), (200, b"<html>"), (200, b"{}")])
@@ -417,7 +417,7 @@ def test_when_inventory_stays_away_callers_are_told_at_once() -> None:
     for _ in range(20):
         with pytest.raises(InventoryUnavailableError) as unavailable:
             client.reserve("R", LINES, soon())
-        assert unavailable.value.carried_out is False
+        assert not unavailable.value.outcome_unknown
     assert len(adapter.requests) <= tried + 2
 
 
@@ -445,7 +445,7 @@ def test_a_batch_that_inventory_has_not_begun_is_repeated_as_a_batch_after_the_t
     def first_again(request: requests.PreparedRequest) -> Reply:
         times.append(time.monotonic())
         limit = soon()
-        while waiting(clients[0]._together) < len(names) - 1 and not limit.passed:  # noqa: SLF001
+        while waiting(clients[0]._batcher) < len(names) - 1 and not limit.passed:  # noqa: SLF001
             time.sleep(0.001)
         return named(request)
 
@@ -474,7 +474,7 @@ def test_it_gives_up_at_once_when_inventory_asks_for_more_time_than_is_left(
     deadline = Deadline.after(5)
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(adapter).reserve("R", LINES, deadline)
-    assert unavailable.value.carried_out is False
+    assert not unavailable.value.outcome_unknown
     assert len(adapter.requests) == 1
 
 
@@ -482,7 +482,7 @@ def test_an_unknown_outcome_stays_unknown_when_a_later_try_is_not_begun() -> Non
     adapter = Scripted(CUT_OFF, not_begun(10))
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(adapter).reserve("R", LINES, Deadline.after(5))
-    assert unavailable.value.carried_out is None
+    assert unavailable.value.outcome_unknown
     assert len(adapter.requests) == 2
 
 

@@ -21,7 +21,7 @@ from support.weather import LATE_SECONDS, Connection, Fault, Line, Weather
 
 from functions_common.firestore.client import CALL_SECONDS
 from functions_common.runtime.settings import SettingsError
-from order_function.domain import LIVE, Attempt, Status
+from order_function.domain import KEEPS_RESERVATION, Attempt, Status
 from order_function.domain import Line as OrderLine
 from order_function.routes import LOOKUP_FINAL_SECONDS
 from order_function.settings import Settings
@@ -82,7 +82,7 @@ class Shop:
     @property
     def live(self) -> list[str]:
         orders = (order for order, _ in self.whole.store.documents.values())
-        return [order.order_id for order in orders if order.status in LIVE]
+        return [order.order_id for order in orders if order.status in KEEPS_RESERVATION]
 
     def post(self, key: str | None = None, prefer: str | None = None) -> Any:
         headers = {"Idempotency-Key": key} if key else {}

@@ -37,7 +37,7 @@ from order_function.domain import (
     Status,
 )
 from order_function.ports import NotSettledError
-from order_function.reconcile.sweep import AT_ONCE, MAX_FAILED_CALLS, MAX_REASONS, PAGE
+from order_function.reconcile.sweep import DECISION_BATCH, MAX_FAILED_CALLS, MAX_REASONS, PAGE
 
 if TYPE_CHECKING:
     from support.fakes import MemoryStock
@@ -296,10 +296,10 @@ def test_poison_starves_no_later_page_and_is_tried_again_in_the_next_sweep(
     caplog: pytest.LogCaptureFixture, *, as_a_whole: bool, in_flight: int
 ) -> None:
     """Whether inventory names the poisonous one, or fails the request as a whole."""
-    count = PAGE + 2 * AT_ONCE
+    count = PAGE + 2 * DECISION_BATCH
     shop = MemoryShop(P001=count)
     ids = abandoned_ones(shop, count)
-    poisonous = {ids[0], ids[AT_ONCE + 3], ids[-1]}
+    poisonous = {ids[0], ids[DECISION_BATCH + 3], ids[-1]}
     shop.inventory.poison |= poisonous
     shop.inventory.fails_as_a_whole = as_a_whole
     sweep = shop.a_sweep(in_flight=in_flight)
@@ -336,15 +336,15 @@ def test_a_damaged_unfinished_order_holds_up_no_other() -> None:
     assert any(damaged.order_id in reason for reason in report.failures)
 
 
-@pytest.mark.parametrize("method", ["orders", "held", "unfinished"])
+@pytest.mark.parametrize("method", ["read_orders", "held_reservations", "unfinished_orders"])
 def test_an_unexpected_error_of_one_step_does_not_end_the_sweep(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    shop = MemoryShop(P001=3 * AT_ONCE)
-    abandoned_ones(shop, 2 * AT_ONCE)
+    shop = MemoryShop(P001=3 * DECISION_BATCH)
+    abandoned_ones(shop, 2 * DECISION_BATCH)
     shop.write(shop.place("C1", ONE, None).order.cancel())
     sweep = shop.a_sweep()
-    real = getattr(sweep._backlog, method)  # noqa: SLF001 - no other seam is left
+    real = getattr(sweep._work, method)  # noqa: SLF001 - no other seam is left
     failed: list[Any] = []
 
     def fail_once(*args: Any) -> Any:
@@ -353,11 +353,11 @@ def test_an_unexpected_error_of_one_step_does_not_end_the_sweep(
             raise ZeroDivisionError
         return real(*args)
 
-    monkeypatch.setattr(sweep._backlog, method, fail_once)  # noqa: SLF001
+    monkeypatch.setattr(sweep._work, method, fail_once)  # noqa: SLF001
     report = sweep.run()
     assert report.failed == 1
     assert report.done, "the other steps were taken"
-    assert (report.oldest_held_seconds > 0) == (method != "held")
+    assert (report.oldest_held_seconds > 0) == (method != "held_reservations")
     shop.sweep_up()
     assert not shop.held
 
@@ -391,13 +391,13 @@ def test_a_sweep_stops_asking_an_inventory_that_is_away() -> None:
     calls = [verb for verb, _ in shop.inventory.calls if verb == "release"]
     assert len(calls) == MAX_FAILED_CALLS
     assert report.left == count
-    assert any("inventory is away" in reason for reason in report.failures)
+    assert any("inventory is unavailable" in reason for reason in report.failures)
 
 
 def test_a_sweep_that_is_stopped_finishes_the_work_under_way_and_reports_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    count = 3 * AT_ONCE
+    count = 3 * DECISION_BATCH
     shop = MemoryShop(P001=count)
     for _ in range(count):
         shop.place("C1", ONE, None)
@@ -410,10 +410,10 @@ def test_a_sweep_that_is_stopped_finishes_the_work_under_way_and_reports_it(
 
     monkeypatch.setattr(shop.inventory, "confirm", stop_then_confirm)
     report = sweep.run()
-    assert (report.stopped, report.confirmed) == (True, AT_ONCE)
-    assert report.left == count - AT_ONCE
+    assert (report.stopped, report.confirmed) == (True, DECISION_BATCH)
+    assert report.left == count - DECISION_BATCH
     monkeypatch.undo()
-    assert shop.sweep().confirmed == count - AT_ONCE
+    assert shop.sweep().confirmed == count - DECISION_BATCH
 
 
 # order: a status of a newer revision

@@ -143,7 +143,7 @@ def test_every_transition_is_held_against_the_code() -> None:
 
 def test_an_order_has_the_same_statuses() -> None:
     assert set(map(str, order.Status)) == set(map(str, OrderStatus))
-    assert set(map(str, order.LIVE)) == set(map(str, spec.KEEPS_ITS_RESERVATION))
+    assert set(map(str, order.KEEPS_RESERVATION)) == set(map(str, spec.KEEPS_ITS_RESERVATION))
 
 
 @pytest.mark.parametrize("status", order.Status)

@@ -168,7 +168,7 @@ NO_ANSWER = (
     ProcessDiedError,
     InventoryUnavailableError,
     service.OrderOutcomeUnknownError,
-    service.UnresolvedError,
+    service.UnfinishedChangeError,
     StoreError,
 )
 OUTCOMES = {

@@ -260,7 +260,7 @@ def test_a_store_that_is_away_is_a_failure_and_no_end(shop: MemoryShop) -> None:
 
 
 def ordered_anew(shop: MemoryShop) -> None:
-    assert shop.place("C1", TWO, "key").order.live
+    assert shop.place("C1", TWO, "key").order.keeps_reservation
 
 
 def ordered_anew_and_died(shop: MemoryShop) -> None:

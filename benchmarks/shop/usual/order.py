@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from benchmarks.shop.usual.transactions import OrderStore
 from functions_common.firestore.client import Connection
@@ -12,6 +13,11 @@ from order_function.inventory.circuit import Circuit
 from order_function.inventory.client import InventoryClient
 from order_function.service import Orders
 from order_function.settings import Settings
+
+if TYPE_CHECKING:
+    from functions_common.runtime.deadlines import Deadline
+    from order_function.inventory.client import QueuedReservation
+    from order_function.inventory.replies import Reply
 
 PATIENCE = 60.0
 """Seconds. No usual design gives up sooner, or at once while inventory is known to be slow; nor
@@ -27,7 +33,10 @@ class PatientClient(InventoryClient):
     def __init__(self, url: str, token: str, connections: int, currency: str) -> None:
         super().__init__(url, token, connections, currency)
         self._circuit = NeverOpen()
-        self._together = self._hold_alone  # type: ignore[assignment]
+        self._batcher = self._send_alone  # type: ignore[assignment]
+
+    def _send_alone(self, reservation: QueuedReservation, deadline: Deadline) -> Reply:
+        return self._send(reservation.request, deadline, reservation.trace)
 
 
 client.LONGEST_CALL = PATIENCE

@@ -35,10 +35,10 @@ from order_function.routes import (
     RESPOND_ASYNC,
 )
 from order_function.service import (
-    UNAVAILABLE,
+    RETRYABLE_ERRORS,
     OrderOutcomeUnknownError,
     Orders,
-    UnresolvedError,
+    UnfinishedChangeError,
 )
 from order_function.store import Store
 from order_function.web_ui.page import Page, PageNotWantedError
@@ -182,7 +182,7 @@ def _naming_the_order(attempt: Attempt) -> Iterator[None]:
     """Name the order in an unexpected error, because it may have been placed by then."""
     try:
         yield
-    except (domain.OrderError, OrderOutcomeUnknownError, *UNAVAILABLE):
+    except (domain.OrderError, OrderOutcomeUnknownError, *RETRYABLE_ERRORS):
         raise
     except Exception as error:
         raise UnexpectedOutcomeError(attempt, error) from error
@@ -274,7 +274,7 @@ PROBLEMS: app.ProblemTable = {
     InventoryUnavailableError: lambda _: problems.unavailable(
         "inventory cannot be reached now. Repeat the request later."
     ),
-    UnresolvedError: lambda error: problems.unavailable(f"{error}."),
+    UnfinishedChangeError: lambda error: problems.unavailable(f"{error}."),
     OrderOutcomeUnknownError: _outcome_unknown,
     UnexpectedOutcomeError: _unexpected_outcome,
 }

@@ -30,7 +30,7 @@ from functions_common.http.schema import (
 )
 from functions_common.ids import timestamp
 from order_function import domain
-from order_function.domain import MAX_LINES, MAX_QUANTITY, MAX_TOTAL, Line, merge
+from order_function.domain import MAX_LINES, MAX_QUANTITY, MAX_TOTAL, Line, merge_lines
 
 OrderId = Annotated[
     str, example("ORDDESCKHDGSADGKKJWAA664EK133", pattern="^ORD[0-9A-HJKMNP-TV-Z]{26}$")
@@ -73,7 +73,7 @@ class OrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             lines = [_line(checks, where, item) for where, item in places]
         total = self._expected_total(checks, currency)
         checks.done()
-        merged = merge(lines)
+        merged = merge_lines(lines)
         for line in merged:
             fits = line.quantity <= MAX_QUANTITY
             detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"

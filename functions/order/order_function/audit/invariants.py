@@ -223,7 +223,7 @@ def _of_reservation(
     reservation: AuditedReservation, owner: AuditedOrder | Unusable | None, grace: timedelta
 ) -> Iterator[Finding]:
     """A live one belongs to an order; only a held one may be on its way there, for a while."""
-    if isinstance(owner, Unusable) or (owner and owner.order.newer):
+    if isinstance(owner, Unusable) or (owner and owner.order.of_newer_revision):
         return
     order = owner.order if owner else None
     own = order if order and order.reservation_id == reservation.reservation_id else None
@@ -240,7 +240,7 @@ def _of_reservation(
 def _of_order(
     audited: AuditedOrder | Unusable, own: AuditedReservation | None, grace: timedelta
 ) -> Iterator[Finding]:
-    if isinstance(audited, Unusable) or audited.order.newer:
+    if isinstance(audited, Unusable) or audited.order.of_newer_revision:
         return
     order = audited.order
     status = own.status if own else None

@@ -19,8 +19,7 @@ from order_function.audit.invariants import (
     Unusable,
 )
 from order_function.domain import Item, ReservationName
-from order_function.reconcile.backlog import RESERVATIONS
-from order_function.store import COLLECTION, read_order
+from order_function.store import COLLECTION, RESERVATIONS, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +70,7 @@ class Snapshot:
                 self._report(error)
                 yield Unusable(found.id)
                 continue
-            if order.newer:
+            if order.of_newer_revision:
                 self.newer += 1
             yield AuditedOrder(order, self.read_time - moment(found.update_time))
 
