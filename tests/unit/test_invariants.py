@@ -20,8 +20,8 @@ from order_function.audit.invariants import (
     AuditedOrder,
     AuditedProduct,
     AuditedReservation,
-    Books,
     Finding,
+    StockTotals,
 )
 from order_function.domain import (
     Attempt,
@@ -60,7 +60,7 @@ def findings(
     """Of orders and reservations alone; the orders last changed so long ago."""
     audited = (AuditedOrder(order, age) for order in sorted(orders, key=lambda o: o.order_id))
     by_id = sorted(reservations, key=lambda each: each.reservation_id)
-    return [*invariants.of_orders(audited, by_id, Books(), GRACE)]
+    return [*invariants.check_orders(audited, by_id, StockTotals(), GRACE)]
 
 
 def named(found: Iterable[Finding]) -> list[tuple[str, str]]:
@@ -212,24 +212,24 @@ SOUND = AuditedProduct("P001", available=5, reserved=2, shipped=1)
 def test_a_products_units_are_what_moved_them(
     product: AuditedProduct, invariants_broken: list[str]
 ) -> None:
-    books = Books()
+    totals = StockTotals()
     for delta in (10, -2):
-        books.adjust("P001", delta)
+        totals.add_adjustment("P001", delta)
     one = (Item("P001", 1, 99_999, "Laptop"),)
     for name, status in enumerate((HELD, CONFIRMED, CONSUMED, RELEASED)):
-        books.reserve(replace(a_reservation(str(name), status), items=one))
-    found = [*books.compare([product])]
+        totals.add_reservation(replace(a_reservation(str(name), status), items=one))
+    found = [*totals.check_products([product])]
     assert named(found) == [(name, "products/P001") for name in invariants_broken]
 
 
 def test_a_product_that_has_moved_is_there() -> None:
-    books = Books()
-    books.adjust("P001", 5)
-    assert named(books.compare([])) == [("product-exists", "products/P001")]
-    books = Books()
-    books.adjust("P001", 5)
-    books.adjust("P001", -5)
-    assert not [*books.compare([])], "nothing is missing of it"
+    totals = StockTotals()
+    totals.add_adjustment("P001", 5)
+    assert named(totals.check_products([])) == [("product-exists", "products/P001")]
+    totals = StockTotals()
+    totals.add_adjustment("P001", 5)
+    totals.add_adjustment("P001", -5)
+    assert not [*totals.check_products([])], "nothing is missing of it"
 
 
 # Any database that the functions can bring about is sound, and any damage to it is found.

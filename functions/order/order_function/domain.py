@@ -74,7 +74,9 @@ class NewerRevisionError(OrderError):
 
 class IdempotencyKeyReusedError(OrderError):
     def __init__(self) -> None:
-        super().__init__("The Idempotency-Key was used for another order")
+        super().__init__(
+            "The Idempotency-Key was used for another order. Use a new key for this one"
+        )
 
 
 class Status(StrEnum):
@@ -331,7 +333,7 @@ class Order:
         total = confirmed.total_price
         if self.expected_total in (None, total):
             return confirmed
-        detail = "The price has changed since: see total_price, and order again at that price"
+        detail = "The price has changed: see total_price, and order again with it as expected_total"
         stored = total if total <= MAX_TOTAL else str(total)
         return self.reject(
             Rejection(PRICE_CHANGED, detail, {"total_price": stored, "currency": currency})

@@ -6,7 +6,7 @@ The errors of the stores are in functions_common.firestore.errors. The errors of
     ├── InventoryRefusedError      stock is short, or a product is not on sale: nothing is reserved
     ├── ReservationReleasedError   this reservation was released, and can never be held again
     └── InventoryUnavailableError  no usable reply by the deadline
-        ├── CatalogueBusyError     inventory cannot read the catalogue now, and asks for a retry
+        ├── CatalogueBusyError     inventory cannot read the catalogue now; retry later
         └── NotSettledError        some reservations did not change; the others are settled
 """
 

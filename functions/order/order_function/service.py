@@ -10,7 +10,7 @@ A request becomes an order in these steps:
 4. If the document only marks an abandoned attempt, release the stock of both attempts and continue
    with the next attempt at step 1. Its order replaces the mark.
 
-A process that dies after step 1 leaves a reservation that no order owns. ``reconcile`` finds it,
+A process that crashes after step 1 leaves a reservation that no order owns. ``reconcile`` finds it,
 writes the mark of an abandoned attempt, and then releases the stock.
 
 An unknown outcome of a write is not a failure: the document is read again, and decided again.
@@ -76,7 +76,7 @@ class UnfinishedChangeError(Exception):
     """
 
     def __init__(self, order_id: str) -> None:
-        super().__init__(f"The change of order {order_id} could not be finished in time; repeat it")
+        super().__init__(f"The change of order {order_id} could not be finished in time. Repeat it")
         self.order_id = order_id
 
 
@@ -196,7 +196,7 @@ class Orders:
     def _write(self, delivery: _Delivery, order: Order) -> VersionedOrder | None:
         """Write the document; return the document of another delivery if that was first.
 
-        A rejection without a key is not written: no later delivery can ask for it.
+        A rejection without a key is not written: no later delivery can replay it.
 
         Raises OrderOutcomeUnknownError if one of the writes may have been carried out, or may be
         carried out later; otherwise the error that prevented the write.
