@@ -1,4 +1,4 @@
-"""order believes no reply of inventory that does not fit the request: no order, and no 500."""
+"""A reply of inventory that does not fit the request makes no order, and no 500."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def reply(status: int, body: Any) -> Reply:
     return Reply(status, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
-def one_of_many(status: int, body: Any) -> Reply:
-    """The same as a member of a batch's reply."""
+def batch_member(status: int, body: Any) -> Reply:
+    """The same reply as the member of a batch."""
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
     batch = b'{"answers":[{"reservation_id":"R","status":%d,"reservation":%b}]}'
     (found,) = replies.split_batch(Reply(200, batch % (status, encoded)), ["R"])
@@ -67,7 +67,7 @@ def assert_unknown(read: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("status", ["held", "confirmed", "consumed"])
 @pytest.mark.parametrize("extra", [{}, {"expires_at": "2030-01-01", "nested": {"a": [1]}}])
-def test_a_reservation_is_accepted_when_it_is_what_was_asked_for(status: str, extra: JSON) -> None:
+def test_a_reservation_is_accepted_when_it_fits_the_request(status: str, extra: JSON) -> None:
     body = reservation(status=status, **extra)
     body["items"] = [each | extra for each in reversed(body["items"])]
     assert replies.parse_reservation(reply(201, body), REQUEST) == (
@@ -171,9 +171,7 @@ UNACCEPTABLE: list[Any] = [
 
 @pytest.mark.parametrize("body", UNACCEPTABLE, ids=lambda body: str(body)[:60])
 @pytest.mark.parametrize("status", [200, 201])
-def test_a_reservation_is_no_order_when_it_is_not_what_was_asked_for(
-    status: int, body: Any
-) -> None:
+def test_a_reservation_is_no_order_when_it_does_not_fit_the_request(status: int, body: Any) -> None:
     assert_unknown(lambda: replies.parse_reservation(reply(status, body), REQUEST))
 
 
@@ -182,8 +180,8 @@ def test_a_reservation_is_no_order_when_it_is_not_what_was_asked_for(
     [each for each in UNACCEPTABLE if isinstance(each, dict) and "\\ud" not in json.dumps(each)],
     ids=lambda body: str(body)[:60],
 )
-def test_a_member_of_a_batch_is_no_order_when_it_is_not_what_was_asked_for(body: JSON) -> None:
-    assert_unknown(lambda: replies.parse_reservation(one_of_many(201, body), REQUEST))
+def test_a_member_of_a_batch_is_no_order_when_it_does_not_fit_the_request(body: JSON) -> None:
+    assert_unknown(lambda: replies.parse_reservation(batch_member(201, body), REQUEST))
 
 
 def short(*lines: JSON, **changes: Any) -> JSON:
@@ -216,7 +214,7 @@ def unknown(*product_ids: Any, **changes: Any) -> JSON:
         (404, unknown("P2", "P1"), {"product_ids": ["P2", "P1"]}),
     ],
 )
-def test_a_rejection_is_accepted_when_it_names_products_that_were_asked_for(
+def test_a_rejection_is_accepted_when_it_names_only_requested_products(
     status: int, body: JSON, extensions: JSON
 ) -> None:
     with pytest.raises(InventoryRefusedError) as refused:
@@ -323,7 +321,7 @@ def test_a_settlement_is_unknown_when_the_reply_does_not_name_each_reservation(b
     assert_unknown(lambda: replies.check_settled(reply(200, body), "release", ["A", "B"]))
 
 
-def test_a_settlement_is_done_when_each_reservation_is_in_a_wanted_status() -> None:
+def test_a_settlement_is_done_when_each_reservation_has_an_expected_status() -> None:
     body = settled_reply(("B", "consumed"), ("A", "released"))
     replies.check_settled(reply(200, body), "release", ["A", "B"])
 
@@ -393,7 +391,7 @@ def test_a_page_of_products_is_not_passed_on_when_it_is_malformed(page: Any) -> 
     assert_unknown(lambda: replies.check_catalogue(reply(200, page), None))
 
 
-def test_a_product_is_not_passed_on_when_another_was_asked_for() -> None:
+def test_a_product_is_not_passed_on_when_another_was_requested() -> None:
     assert_unknown(lambda: replies.check_catalogue(reply(200, product()), "P2"))
 
 
