@@ -248,17 +248,17 @@ class OrderStoreContract:
         mine = [order(created_at=NOW + timedelta(seconds=n)) for n in range(3)]
         for each in [*mine, order("C2")]:
             orders.create(each, soon())
-        first = orders.of_customer("C1", None, None, 2, soon())
+        first = orders.list_for_customer("C1", None, None, 2, soon())
         assert first == mine[:0:-1]
         place = (first[-1].created_at, first[-1].order_id)
-        assert orders.of_customer("C1", None, place, 2, soon()) == mine[:1]
+        assert orders.list_for_customer("C1", None, place, 2, soon()) == mine[:1]
 
     def test_a_customers_orders_of_one_status(self, orders: OrderStore) -> None:
         kept, cancelled = order(), order().cancel()
         for each in (kept, cancelled):
             orders.create(each, soon())
-        assert orders.of_customer("C1", Status.CONFIRMED, None, 9, soon()) == [kept]
-        assert orders.of_customer("C1", Status.CANCELLING, None, 9, soon()) == [cancelled]
+        assert orders.list_for_customer("C1", Status.CONFIRMED, None, 9, soon()) == [kept]
+        assert orders.list_for_customer("C1", Status.CANCELLING, None, 9, soon()) == [cancelled]
 
 
 class TestOrdersInMemory(OrderStoreContract):

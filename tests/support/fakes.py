@@ -237,7 +237,7 @@ class MemoryOrders:
             raise ConflictError(order.order_id)
         self.documents[order.order_id] = (order, self.clock.next())
 
-    def of_customer(
+    def list_for_customer(
         self,
         customer_id: str,
         status: Status | None,

@@ -21,8 +21,8 @@ PLACE = (datetime(2026, 1, 1, tzinfo=UTC), "A1")
 """In a list by time."""
 
 QUERIES: dict[str, Callable[[Connection], object]] = {
-    "orders": lambda it: OrderStore(it).of_customer("C1", None, None, 9, soon()),
-    "orders of a status": lambda it: OrderStore(it).of_customer(
+    "orders": lambda it: OrderStore(it).list_for_customer("C1", None, None, 9, soon()),
+    "orders of a status": lambda it: OrderStore(it).list_for_customer(
         "C1", Status.CONFIRMED, PLACE, 9, soon()
     ),
     "products": lambda it: StockStore(it).products(None, 9, soon()),

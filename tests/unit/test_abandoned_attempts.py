@@ -95,7 +95,7 @@ def test_a_mark_is_invisible_to_clients(shop: MemoryShop) -> None:
         with pytest.raises(OrderNotFoundError):
             use_case(FIRST.order_id)
     assert shop.stored(FIRST.order_id).status is Status.ABANDONED
-    assert orders.of_customer("C1", None, None, 9) == []
+    assert orders.list_for_customer("C1", None, None, 9) == []
 
 
 def test_a_rejected_retry_replaces_the_mark_and_is_final(shop: MemoryShop) -> None:

@@ -124,7 +124,7 @@ class _Views:
         checks.done()
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.place_in_time)
-        found = self._orders.of_customer(customer_id, status, after, limit + 1)
+        found = self._orders.list_for_customer(customer_id, status, after, limit + 1)
         page, cursor = paging.cut(
             found, limit, lambda order: [timestamp(order.created_at), order.order_id]
         )

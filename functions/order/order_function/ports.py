@@ -110,7 +110,7 @@ class OrderStore(Protocol):
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
         """Change the document. Raises ConflictError if it no longer has this version."""
 
-    def of_customer(
+    def list_for_customer(
         self,
         customer_id: str,
         status: Status | None,

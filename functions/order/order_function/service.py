@@ -1,19 +1,20 @@
 """The use cases of order: place, show, list, cancel, fulfil and complete orders.
 
-A request becomes an order in these steps:
+A client may send a request several times under one ``Idempotency-Key``. Each time is a delivery of
+that request, and all deliveries share one order id. A delivery makes an order in these steps:
 
 1. Reserve the stock in inventory, under an id that belongs to this attempt of this body.
-2. Write the order document. This write is the commit point: the first delivery of a request that
-   writes the document decides the order.
-3. Return the decision. A delivery that finds a document of another delivery releases its own
-   reservation, unless the order owns it, and replays that decision.
-4. If the document only marks an abandoned attempt, release the stock of both attempts and continue
-   with the next attempt at step 1. Its order replaces the mark.
+2. Write the order document. This write is the commit point: the first delivery that writes the
+   document decides the order.
+3. Return the decision. A delivery that finds an existing document releases its own reservation,
+   unless the order owns it, and replays the decision in the document.
+4. If the existing document only marks an abandoned attempt, release the stock of both attempts and
+   continue with the next attempt at step 1. Its order replaces the mark.
 
 A process that crashes after step 1 leaves a reservation that no order owns. ``reconcile`` finds it,
 writes the mark of an abandoned attempt, and then releases the stock.
 
-An unknown outcome of a write is not a failure: the document is read again, and decided again.
+An unknown outcome of a write is not a failure: the delivery reads the document and decides again.
 """
 
 from __future__ import annotations
@@ -163,13 +164,13 @@ class Orders:
                 existing = self._read_after_release(delivery, error)
             except InventoryUnavailableError as error:
                 return self._replay_without_inventory(delivery, error)
-            if existing is None:
-                return self._conclude(delivery, order)  # 3. This delivery decided.
+            if existing is None:  # 3. This delivery decided.
+                return self._conclude(delivery, order)
             found, version = existing
-            if not found.can_be_replaced_by(attempt):
+            if not found.can_be_replaced_by(attempt):  # 3. The document has the decision.
                 if not found.owns(attempt.reservation_id):
                     self._try_to_release(delivery)
-                return _replay(attempt, found)  # 3. Another delivery decided.
+                return _replay(attempt, found)
             # 4. Both must be free, or the next attempt may find too little stock.
             unwanted = {attempt.reservation_id, found.reservation_id}
             self._inventory.release(sorted(unwanted), delivery.deadline)
@@ -194,12 +195,13 @@ class Orders:
         return Order.reserved(attempt, items, currency, _now())
 
     def _write(self, delivery: _Delivery, order: Order) -> VersionedOrder | None:
-        """Write the document; return the document of another delivery if that was first.
+        """Write the document. Returns None, or the existing document that prevented the write.
 
-        A rejection without a key is not written: no later delivery can replay it.
+        After a write of unknown outcome, the existing document may be this delivery's own. A
+        rejection without a key is not written: no later delivery can replay it.
 
-        Raises OrderOutcomeUnknownError if one of the writes may have been carried out, or may be
-        carried out later; otherwise the error that prevented the write.
+        Raises OrderOutcomeUnknownError if a write may have taken effect, or may do so later;
+        otherwise the error that prevented the write.
         """
         if order.rejection is not None and not delivery.attempt.keyed:
             return None
@@ -229,8 +231,8 @@ class Orders:
     def _conclude(self, delivery: _Delivery, order: Order) -> Placed:
         """Return the order that this delivery decided. Raises OrderRejectedError for a rejection.
 
-        The stock of an order that is rejected for its price is released after the document is
-        written. The other way round, a crash in between would leave the key without a decision.
+        An order that is rejected for its price has stock. It is released after the document is
+        written: a crash in between then leaves a decision, and ``reconcile`` releases the stock.
         """
         if order.rejection is None:
             return Placed(order, replayed=False)
@@ -337,15 +339,15 @@ class Orders:
         """An order. ``customer_id`` allows only orders of this customer."""
         return self._get(order_id, self._deadline())[0].for_customer(customer_id)
 
-    def of_customer(
+    def list_for_customer(
         self,
         customer_id: str,
         status: Status | None,
         after: tuple[datetime, str] | None,
         limit: int,
     ) -> list[Order]:
-        """A page of a customer's orders, newest first; see ``OrderStore.of_customer``."""
-        return self._store.of_customer(customer_id, status, after, limit, self._deadline())
+        """A page of a customer's orders, newest first; see ``OrderStore.list_for_customer``."""
+        return self._store.list_for_customer(customer_id, status, after, limit, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
         """Status and body of inventory's list of products. Waits for a turn: see ``Turns``."""

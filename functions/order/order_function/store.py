@@ -98,7 +98,7 @@ class Store:
             }
         self._documents.commit([Change(_path(order.order_id), fields, version)], deadline)
 
-    def of_customer(
+    def list_for_customer(
         self,
         customer_id: str,
         status: Status | None,
