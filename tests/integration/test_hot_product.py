@@ -35,7 +35,7 @@ def connections(emulator: str) -> Iterator[list[Connection]]:
     connections = [Connection(settings) for _ in range(PROCESSES)]
     yield connections
     for each in connections:
-        each.client.close()  # type: ignore[no-untyped-call]
+        each.close()
 
 
 def test_no_process_starves_and_nothing_is_oversold(connections: list[Connection]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from local import stack, tokens
 
 from firestore_emulator.launcher import free_port
-from functions_common.runtime.prewarm import wake
+from functions_common.runtime.prewarm import prewarm
 
 SETTINGS = {
     "GOOGLE_CLOUD_PROJECT": "test",
@@ -37,12 +37,12 @@ def test_it_asks_for_inventorys_health_and_waits_for_nothing(tmp_path: Path) -> 
     "url", ["", "nonsense", "http://", "http://:80", "https://inventory", "http://inventory:none"]
 )
 def test_a_request_is_not_sent_when_the_address_is_malformed(url: str) -> None:
-    assert wake(url) is None
+    assert prewarm(url) is None
 
 
 @pytest.mark.parametrize("url", ["http://[", "http://127.0.0.1:1", "http://127.0.0.1:99999"])
 def test_a_request_that_cannot_be_sent_is_no_error(url: str) -> None:
-    thread = wake(url)
+    thread = prewarm(url)
     assert thread
     thread.join(30)
     assert not thread.is_alive()

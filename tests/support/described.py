@@ -214,4 +214,4 @@ def described_shop(emulator: str, issuer: IssuerSettings | None) -> Iterator[Sho
     shop = Shop(inventory, order, customers=issuer is not None)
     shop.stock()
     yield shop
-    connection.client.close()  # type: ignore[no-untyped-call]
+    connection.close()

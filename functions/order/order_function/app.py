@@ -12,15 +12,15 @@ from flask import Response, request
 from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
+from functions_common import limiter
 from functions_common.firestore.client import Connection
 from functions_common.http import app, paging, parsing, problems
 from functions_common.http.auth import callers
-from functions_common.http.auth.callers import Callers, Issued
+from functions_common.http.auth.callers import Callers, IssuedRole
 from functions_common.http.parsing import Checks
 from functions_common.http.problems import Problem
 from functions_common.ids import timestamp
 from functions_common.observability import activity, logs
-from functions_common.runtime import turns
 from order_function import domain, schemas
 from order_function.domain import Attempt, OrderNotFoundError, Status
 from order_function.inventory.client import InventoryClient
@@ -64,7 +64,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
         connection.prepare()
         concurrency = settings.server.concurrency
         orders = Orders(
-            Store(connection, turns.of_server(concurrency)),
+            Store(connection, limiter.for_queries(concurrency)),
             InventoryClient(
                 settings.inventory_service_url,
                 settings.token,
@@ -72,10 +72,10 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
                 settings.currency,
             ),
             settings.request_deadline_seconds,
-            turns.of_calls(concurrency),
+            limiter.for_calls(concurrency),
         )
     callers = Callers(
-        {OPERATOR: settings.operator_token_hashes}, Issued(CUSTOMER, _issuer(settings.issuer))
+        {OPERATOR: settings.operator_token_hashes}, IssuedRole(CUSTOMER, _issuer(settings.issuer))
     )
     views = _Views(orders, settings.currency)
     api = replace(API, currency=settings.currency)
@@ -123,15 +123,15 @@ class _Views:
         status = _status(args, checks)
         checks.done()
         limit = paging.limit(args)
-        after = paging.decode_cursor(args, paging.place_in_time)
+        after = paging.decode_cursor(args, paging.time_position)
         found = self._orders.list_for_customer(customer_id, status, after, limit + 1)
-        page, cursor = paging.cut(
+        page, cursor = paging.split_page(
             found, limit, lambda order: [timestamp(order.created_at), order.order_id]
         )
-        return app.answer(schemas.OrdersAnswer([*map(schemas.OrderAnswer.of, page)], cursor))
+        return app.json_response(schemas.OrdersAnswer([*map(schemas.OrderAnswer.of, page)], cursor))
 
     def show_order(self, order_id: str) -> Response:
-        return app.answer(
+        return app.json_response(
             schemas.OrderAnswer.of(self._orders.get(_checked_id(order_id), callers.subject()))
         )
 
@@ -196,7 +196,7 @@ def _placed_response(placed: Placed) -> Response:
     if placed.order.status is Status.PENDING:
         status = HTTPStatus.ACCEPTED
         headers["Preference-Applied"] = RESPOND_ASYNC
-    return app.answer(schemas.OrderAnswer.of(placed.order), status, headers)
+    return app.json_response(schemas.OrderAnswer.of(placed.order), status, headers)
 
 
 def _prefers_async() -> bool:
@@ -208,7 +208,9 @@ def _prefers_async() -> bool:
 def _change_response(order: Order, final: Status) -> Response:
     """200 if the order has its final status; 202 if its stock is still to be moved."""
     done = order.status is final
-    return app.answer(schemas.OrderAnswer.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED)
+    return app.json_response(
+        schemas.OrderAnswer.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED
+    )
 
 
 def _checked_id(order_id: str) -> str:
@@ -262,12 +264,12 @@ def _page_not_found_problem(error: PageNotWantedError) -> Problem:
 
 PROBLEMS: app.ProblemTable = {
     PageNotWantedError: _page_not_found_problem,
-    domain.OrderNotFoundError: app.problem(HTTPStatus.NOT_FOUND, "unknown-order"),
+    domain.OrderNotFoundError: app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejection_problem,
-    domain.NotCancellableError: app.problem(HTTPStatus.CONFLICT, "not-cancellable"),
-    domain.NotFulfillableError: app.problem(HTTPStatus.CONFLICT, "not-fulfillable"),
-    domain.NewerRevisionError: app.problem(HTTPStatus.CONFLICT, "newer-revision"),
-    domain.IdempotencyKeyReusedError: app.problem(
+    domain.NotCancellableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),
+    domain.NotFulfillableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-fulfillable"),
+    domain.NewerRevisionError: app.problem_from_text(HTTPStatus.CONFLICT, "newer-revision"),
+    domain.IdempotencyKeyReusedError: app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
     CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-from functions_common.ids import LENGTH, digest_id, random_id
+from functions_common.ids import ID_LENGTH, digest_id, random_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ MAX_TOTAL = 10**18
 PRICE_CHANGED = "price-changed"
 """The kind of a rejection because the order does not cost the ``expected_total``."""
 
-_DIGEST = rf"[0-9A-HJKMNP-TV-Z]{{{LENGTH}}}"
+_DIGEST = rf"[0-9A-HJKMNP-TV-Z]{{{ID_LENGTH}}}"
 _ORDER_ID = re.compile(rf"ORD{_DIGEST}")
 _RESERVATION_ID = re.compile(rf"(ORD{_DIGEST})\.(0|[1-9][0-9]{{0,8}})\.({_DIGEST})")
 

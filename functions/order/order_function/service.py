@@ -30,9 +30,9 @@ from functions_common.firestore.errors import (
     OutcomeUnknownError,
     StoreError,
 )
+from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
 from functions_common.runtime.deadlines import DeadlineExceededError
-from functions_common.runtime.turns import Turns
 from order_function.domain import (
     IdempotencyKeyReusedError,
     Order,
@@ -114,8 +114,8 @@ class _Delivery:
     def inventory_deadline(self) -> Deadline:
         """For step 1: it leaves time for step 2."""
         if self.respond_async:
-            return self.deadline.share(ASYNC_INVENTORY_SHARE)
-        return self.deadline.share(INVENTORY_SHARE) if self.attempt.keyed else self.deadline
+            return self.deadline.fraction(ASYNC_INVENTORY_SHARE)
+        return self.deadline.fraction(INVENTORY_SHARE) if self.attempt.keyed else self.deadline
 
     def next_attempt(self, abandoned: Order, version: datetime) -> Self:
         return replace(self, attempt=self.attempt.after(abandoned), replaced_version=version)
@@ -127,10 +127,10 @@ class Orders:
         store: OrderStore,
         inventory: Inventory,
         deadline_seconds: float,
-        turns: Turns | None = None,
+        turns: ConcurrencyLimiter | None = None,
     ) -> None:
         """``turns`` limit the lists of products that inventory reads concurrently."""
-        self._turns = turns or Turns()
+        self._turns = turns or ConcurrencyLimiter()
         self._store = store
         self._inventory = inventory
         self._deadline_seconds = deadline_seconds
@@ -206,7 +206,7 @@ class Orders:
         if order.rejection is not None and not delivery.attempt.keyed:
             return None
         may_be_written = False
-        for _ in delivery.deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
+        for _ in delivery.deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
             try:
                 self._write_once(delivery, order)
             except (ConflictError, OutcomeUnknownError):
@@ -350,9 +350,9 @@ class Orders:
         return self._store.list_for_customer(customer_id, status, after, limit, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
-        """Status and body of inventory's list of products. Waits for a turn: see ``Turns``."""
+        """Status and body of inventory's list of products. Waits for a turn: see ``ConcurrencyLimiter``."""
         deadline = self._deadline()
-        with self._turns.take(deadline):
+        with self._turns.slot(deadline):
             return self._inventory.catalogue("/products", query, deadline)
 
     def product(self, product_id: str) -> tuple[int, bytes]:
@@ -361,7 +361,7 @@ class Orders:
 
     def _update(self, order_id: str, transition: Transition, deadline: Deadline) -> Order:
         """Read the order and write it changed. Retries if another writer changed it in between."""
-        for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
+        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
             order, version = self._get(order_id, deadline)
             changed = transition(order)
             if changed == order:

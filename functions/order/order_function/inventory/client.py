@@ -160,7 +160,7 @@ class InventoryClient:
         """
         circuit = circuit or self._circuit
         failure, outcome_unknown = _Failure("no time left"), False
-        for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE, lambda: failure.retry_after):  # noqa: B023 - the newest
+        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE, lambda: failure.retry_after):  # noqa: B023 - the newest
             if not circuit.allows():
                 failure = _Failure("the circuit is open")
                 break

@@ -305,7 +305,7 @@ def _unavailable(reply: Reply, error: UnusableReplyError) -> InventoryUnavailabl
 
 def _read(reply: Reply, shape: type[T]) -> T:
     try:
-        return parsing.shaped(reply.json(), shape)
+        return parsing.convert(reply.json(), shape)
     except (ValueError, RecursionError) as error:  # msgspec.ValidationError is a ValueError
         raise UnusableReplyError(str(error)) from error
 
@@ -374,7 +374,7 @@ def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> R
 
 
 def _check_page(page: _Products) -> None:
-    _require(len(page.products) <= paging.MOST, "too many products")
+    _require(len(page.products) <= paging.MAX_LIMIT, "too many products")
     _require(len(page.next_cursor or "") <= MAX_CURSOR, "the cursor is too long")
     ids = {product.product_id for product in page.products}
     _require(len(ids) == len(page.products), "a product appears twice")

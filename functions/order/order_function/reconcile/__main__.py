@@ -91,7 +91,7 @@ def main() -> int:
         return 1
     sweep = create_sweep(settings, Connection(settings.firestore))
     signals.stop(sweep)
-    with activity.during(Trace.begin()) as sweeping:  # inventory logs the same trace id
+    with activity.recording(Trace.begin()) as sweeping:  # inventory logs the same trace id
         report = sweep.run()
         severity = logging.WARNING if report.failed or report.stopped else logging.INFO
         logs.event("Reconciled", severity=severity, **asdict(report), ms=sweeping.milliseconds())

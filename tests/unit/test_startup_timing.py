@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from functions_common.runtime import startup_timing
-from functions_common.runtime.startup_timing import Start, process_age
+from functions_common.observability import startup_timing
+from functions_common.observability.startup_timing import StartupTimer, process_age
 
 
-def test_the_age_of_this_process_is_what_ps_says() -> None:
+def test_process_age_matches_the_kernel() -> None:
     said = subprocess.run(
         ["ps", "-o", "etimes=", "-p", str(os.getpid())], capture_output=True, text=True, check=True
     )
@@ -21,14 +21,14 @@ def test_the_age_of_this_process_is_what_ps_says() -> None:
     assert age == pytest.approx(int(said.stdout), abs=2)
 
 
-def test_the_parts_of_a_start_add_up(
+def test_parts_of_a_start_sum_to_the_total(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(startup_timing, "process_age", lambda: 0.25)
     with caplog.at_level(logging.INFO, logger="functions"):
-        start = Start()
+        start = StartupTimer()
         time.sleep(0.03)
-        start.loaded("order", "order-00001")
+        start.log_started("order", "order-00001")
     (line,) = caplog.records
     fields = line.__dict__["fields"]
     assert (fields["function"], fields["revision"]) == ("order", "order-00001")
@@ -42,11 +42,11 @@ def test_the_parts_of_a_start_add_up(
     )
 
 
-def test_without_proc_a_start_is_counted_from_here(
+def test_start_is_measured_from_python_when_there_is_no_proc(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(startup_timing, "process_age", lambda: None)
     with caplog.at_level(logging.INFO, logger="functions"):
-        Start().loaded("order", None)
+        StartupTimer().log_started("order", None)
     (line,) = caplog.records
     assert line.__dict__["fields"]["ms"]["process"] == 0

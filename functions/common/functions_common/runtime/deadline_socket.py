@@ -1,6 +1,6 @@
-"""Open a connection within a deadline, name look-up included.
+"""Connections with a deadline that includes the name look-up.
 
-Imports little, since order uses it before anything else (``waking``).
+Imports little, since ``prewarm`` uses it before all other modules.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     Address: TypeAlias = tuple[int, Any]
-    """Family, and the address as that family writes it."""
+    """The address family, and the address in the format of the family."""
 
 FRESH_SECONDS = 10.0
-"""An address is used for this long before its name is looked up again."""
+"""After this time a name is looked up again."""
 LAST_GOOD_SECONDS = 3600.0
-"""The last good address is used for this long while look-ups fail."""
+"""While look-ups fail, the last good addresses are used for this long."""
 STALE_WAIT_SECONDS = 0.25
-"""The longest wait for a look-up when there is a last good address."""
+"""The longest wait for a look-up if there are last good addresses."""
 
 
 class ResponseTooLargeError(Exception):
@@ -29,16 +29,16 @@ class ResponseTooLargeError(Exception):
 
 
 class DeadlineSocket(socket.socket):
-    """Ends every send and receive at one deadline, and receives a bounded number of bytes.
+    """Ends all sends and receives at one deadline, and limits the bytes that it receives.
 
-    ``arm`` sets both, for each exchange.
+    Call ``arm`` before each exchange to set both.
     """
 
     expires_at = 0.0
     receivable = 0
 
     def arm(self, expires_at: float, receivable: int) -> None:
-        """``expires_at`` is on the monotonic clock; ``receivable`` is a number of bytes."""
+        """``expires_at``: seconds on the monotonic clock. ``receivable``: bytes."""
         self.expires_at, self.receivable = expires_at, receivable
 
     def recv_into(self, *args: Any) -> int:  # noqa: ANN401 - passed through
@@ -59,7 +59,7 @@ class DeadlineSocket(socket.socket):
 
 
 class _LookUp:
-    """A look-up that is under way, shared by all callers that need its name."""
+    """A look-up in progress, shared by all callers that need the name."""
 
     def __init__(self) -> None:
         self.done = threading.Event()
@@ -75,10 +75,10 @@ class _Name:
 
 
 class Resolver:
-    """Looks names up in threads, since ``getaddrinfo`` can be neither cancelled nor timed out.
+    """Looks up names in threads, since ``getaddrinfo`` has no timeout and cannot be cancelled.
 
-    There is at most one thread for each name, however many callers wait, and names come from the
-    settings alone.
+    Each name has at most one thread, for all its callers. Only the settings contain names, so there
+    are few.
     """
 
     def __init__(self) -> None:
@@ -86,9 +86,9 @@ class Resolver:
         self._names: dict[tuple[str, int], _Name] = {}
 
     def addresses(self, host: str, port: int, expires_at: float) -> list[Address]:
-        """The addresses of the name, or the last good ones; raises OSError without any.
+        """The addresses of the name, or the last good ones. Raises OSError if there are none.
 
-        It makes no difference whether the look-up fails, hangs or cannot begin.
+        The result is the same if the look-up fails, hangs or cannot begin.
         """
         if literal := _literal(host, port):
             return literal
@@ -106,7 +106,7 @@ class Resolver:
         raise look_up.error or TimeoutError(f"no address of {host} by the deadline")
 
     def doubt(self, host: str, port: int) -> None:
-        """The addresses did not work: look the name up again before the next use."""
+        """The addresses did not work: look up the name again before the next use."""
         with self._lock:
             if name := self._names.get((host, port)):
                 name.fresh = False
@@ -127,7 +127,7 @@ class Resolver:
         found: list[Address] = []
         try:
             found = _look_up(host, port)
-        except Exception as error:  # noqa: BLE001 - callers wait for the event, and raise it
+        except Exception as error:  # noqa: BLE001 - callers wait for the event, and raise the error
             look_up.error = error
         with self._lock:
             if found:
@@ -142,7 +142,7 @@ _resolver = Resolver()
 def connect(
     host: str, port: int, expires_at: float, resolver: Resolver = _resolver
 ) -> DeadlineSocket:
-    """A connection by the deadline; raises OSError. Each address gets its part of the time."""
+    """Connect by the deadline. Raises OSError. Each address gets its part of the time."""
     addresses = resolver.addresses(host, port, expires_at)
     error: OSError = TimeoutError("the deadline has passed")
     for n, (family, address) in enumerate(addresses):
@@ -166,7 +166,7 @@ def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
 
 
 def _literal(host: str, port: int) -> list[Address]:
-    """Empty for a name. A literal address needs no look-up."""
+    """The address if ``host`` is an IP address, which needs no look-up. Empty for a name."""
     if not host.replace(".", "").isdigit() and ":" not in host:
         return []
     return _look_up(host, port, socket.AI_NUMERICHOST)

@@ -1,7 +1,7 @@
-"""Where the time of a start goes: one log line when the process can serve.
+"""Logs how long a start took, in one line when the process can serve.
 
-Only the cluster knows what happened before the process began (scheduling, the sandbox, the image).
-The kernel knows when the process began, so the two accounts can be joined there.
+The time before the process began (scheduling, sandbox, image) is known only to the cluster. The
+start time that the kernel has for the process joins the two accounts.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import time
 from datetime import UTC, datetime
 
 from functions_common.observability import logs
-from functions_common.observability.activity import NANOSECONDS_A_MILLISECOND
+from functions_common.observability.activity import NS_PER_MS
 
 _STARTTIME = 19
-"""The field's place behind the command's name, which alone may hold spaces; see proc(5)."""
+"""Index of ``starttime`` after the command's name, which can contain spaces; see proc(5)."""
 
 
 def process_age() -> float | None:
-    """Seconds since the kernel started this process, to 10 ms; None where no /proc tells."""
+    """Seconds since the kernel started this process, to 10 ms. None if there is no /proc."""
     try:
         with open("/proc/self/stat", "rb") as stat:  # noqa: PTH123 - pathlib is not free
             fields = stat.read().rpartition(b")")[2].split()
@@ -28,8 +28,8 @@ def process_age() -> float | None:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
-class Start:
-    """Made as early as the process can; ``loaded`` logs what the start was spent on."""
+class StartupTimer:
+    """Create it as early as possible. ``log_started`` logs the parts of the start."""
 
     def __init__(self) -> None:
         age = process_age()
@@ -37,15 +37,15 @@ class Start:
         self._began = now if age is None else now - int(age * 1e9)
         self._running = now
 
-    def loaded(self, function: str, revision: str | None) -> None:
-        """The process can serve: log milliseconds until Python ran our code, and of imports."""
+    def log_started(self, function: str, revision: str | None) -> None:
+        """Log the milliseconds until Python ran our code, and those of the imports."""
         now = time.monotonic_ns()
         spent = {
             "total": now - self._began,
             "process": self._running - self._began,
             "imports": now - self._running,
         }
-        ms = {name: round(each / NANOSECONDS_A_MILLISECOND, 1) for name, each in spent.items()}
+        ms = {name: round(each / NS_PER_MS, 1) for name, each in spent.items()}
         began = datetime.fromtimestamp(time.time() - ms["total"] / 1000, UTC)
         logs.event(
             "Started",

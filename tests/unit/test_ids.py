@@ -15,7 +15,7 @@ def test_digests_are_equal_only_for_equal_parts(left: list[str], right: list[str
     assert (digest_id(*left) == digest_id(*right)) == (left == right)
 
 
-def test_random_ids_are_order_ids_and_never_the_same() -> None:
+def test_random_ids_are_valid_and_unique() -> None:
     ids = {random_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(is_order_id(f"ORD{each}") for each in ids)

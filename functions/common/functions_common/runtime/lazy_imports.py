@@ -1,4 +1,4 @@
-"""Modules that others import and we hardly use: loaded when first touched, and not before."""
+"""Delays the import of a module until the first use of one of its attributes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import importlib.util
 import sys
 
 
-def put_off(name: str) -> None:
-    """Have ``from package import module`` cost nothing until an attribute of the module is read.
+def import_lazily(name: str) -> None:
+    """Make ``from package import module`` cheap: load the module on the first attribute access.
 
-    Only for a module whose importers keep its name and look into it later, in a function.
+    Only for a module whose importers use its attributes later, within functions.
     """
     if name in sys.modules:
         return
@@ -21,5 +21,5 @@ def put_off(name: str) -> None:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     package, _, own_name = name.rpartition(".")
-    # Else the next import looks at the module's __spec__ for itself, which is a touch.
+    # Otherwise the next import reads the module's __spec__, which loads the module.
     setattr(sys.modules[package], own_name, module)

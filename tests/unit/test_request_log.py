@@ -1,4 +1,4 @@
-"""What an operator sees of a request: its log line and its headers."""
+"""The log line and the headers of a request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORDER = {"customer_id": "C123", "product_id": "P001", "quantity": 2}
 
 
 class Lines(logging.Handler):
-    """Everything that is logged, as it is written."""
+    """Collects all log lines, parsed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def client() -> Any:
     return order_app(MemoryOrders(), FakeInventory(P001=50), INSTANCE).test_client()
 
 
-def test_one_line_tells_all_of_a_request(client: Any, said: list[dict[str, Any]]) -> None:
+def test_request_is_logged_in_one_line(client: Any, said: list[dict[str, Any]]) -> None:
     traceparent = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
     answer = client.post("/orders", json=ORDER, headers={"traceparent": traceparent})
     (line,) = said
@@ -77,13 +77,13 @@ def test_one_line_tells_all_of_a_request(client: Any, said: list[dict[str, Any]]
     }
 
 
-def test_only_the_first_request_is_cold_and_a_health_check_is_none(client: Any) -> None:
+def test_only_the_first_request_is_cold_without_health_checks(client: Any) -> None:
     paths = ("/health", "/orders/ORDX", "/orders/ORDX", "/health")
     timings = [client.get(path).headers["Server-Timing"] for path in paths]
     assert [timing.endswith(", cold") for timing in timings] == [False, True, False, False]
 
 
-def test_the_order_is_named_whatever_becomes_of_it(said: list[dict[str, Any]]) -> None:
+def test_log_line_has_the_order_id_for_any_outcome(said: list[dict[str, Any]]) -> None:
     client = order_app(MemoryOrders(), FakeInventory(P001=1)).test_client()
     said.clear()  # of the start
     refused = client.post("/orders", json=ORDER, headers={"Idempotency-Key": "once"})
@@ -93,7 +93,7 @@ def test_the_order_is_named_whatever_becomes_of_it(said: list[dict[str, Any]]) -
     assert [line.get("order_id") for line in said] == [refused.json["order_id"]] * 2 + [None]  # type: ignore[index]
 
 
-def test_who_answered_is_told(client: Any) -> None:
+def test_response_headers_name_revision_and_pod(client: Any) -> None:
     for path in ("/health", "/nowhere"):
         headers = client.get(path).headers
         assert (headers["X-Revision"], headers["X-Pod"]) == (INSTANCE.revision, INSTANCE.pod)
@@ -101,7 +101,7 @@ def test_who_answered_is_told(client: Any) -> None:
     assert "X-Revision" not in elsewhere.headers
 
 
-def test_order_and_inventory_are_one_trace_with_times_of_their_own(
+def test_order_and_inventory_share_a_trace_and_have_their_own_times(
     said: list[dict[str, Any]],
 ) -> None:
     inventory = inventory_app(MemoryStock())
@@ -121,7 +121,7 @@ def test_order_and_inventory_are_one_trace_with_times_of_their_own(
     ("status", "severity"),
     [(200, "INFO"), (404, "INFO"), (409, "INFO"), (500, "ERROR"), (503, "WARNING")],
 )
-def test_severity_says_whose_business_it_is(
+def test_severity_follows_from_the_status(
     status: int, severity: str, said: list[dict[str, Any]]
 ) -> None:
     app = order_app(MemoryOrders(), FakeInventory())
@@ -130,21 +130,21 @@ def test_severity_says_whose_business_it_is(
     assert said[-1]["severity"] == severity
 
 
-def test_parts_of_one_name_are_added_up() -> None:
+def test_parts_of_the_same_name_are_summed() -> None:
     begun = activity.Activity(Trace.begin(), began=0)
     for began, ended in ((0, 1_000_000), (2_000_000, 5_500_000)):
         begun.parts.append(activity.Part("firestore", begun.trace, began, ended, failed=False))
     assert begun.milliseconds()["firestore"] == 4.5
 
 
-def test_what_belongs_to_no_request_is_not_kept() -> None:
+def test_work_outside_a_request_is_not_recorded() -> None:
     with activity.part("firestore") as trace:
         assert trace is None
     activity.note(order_id="ORD")
     assert activity.current() is None
 
 
-def test_telemetry_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_error_when_telemetry_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     assert ServerSettings.load(Environment(wanted)).telemetry
     assert not ServerSettings.load(Environment({})).telemetry
@@ -153,7 +153,7 @@ def test_telemetry_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         ServerSettings.load(Environment(wanted))
 
 
-def test_on_knative_the_pod_is_named_and_elsewhere_the_process() -> None:
+def test_instance_is_the_pod_on_knative_and_the_process_elsewhere() -> None:
     knative = {"K_REVISION": "order-00007", "HOSTNAME": "order-00007-deployment-x"}
     assert Instance.load(Environment(knative)) == INSTANCE
     elsewhere = Instance.load(Environment({"HOSTNAME": "desk"}))
