@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from support.builders import adjust, release, reserve, soon, stocked, units
 from support.fakes import MemoryStock
-from support.queues import until_waiting
+from support.queues import wait_until_queued
 
 from functions_common.firestore.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from functions_common.runtime.deadlines import Deadline
-from inventory_function import group_commit
 from inventory_function.domain import InsufficientStockError, Line, StockError
 from inventory_function.group_commit import GroupCommit, TooManyWaitingError
-from inventory_function.operations import Operation, Stock
+from inventory_function.operations import Operation
 from inventory_function.service import Inventory
-from inventory_function.transactions import LEAST_LEFT, MAX_DOCUMENTS, Outcome
+from inventory_function.transactions import MAX_DOCUMENTS, MIN_LEFT, Outcome
+from inventory_function.unit_of_work import UnitOfWork
 
 
 def outcome(call: Callable[[], object]) -> str:
@@ -56,17 +56,17 @@ def pile_up(
     futures = []
     for n, operation in enumerate(operations, start=1):
         futures.append(pool.submit(outcome, lambda op=operation: group.run(op, soon())))  # type: ignore[misc]
-        until_waiting(group, n)
+        wait_until_queued(group, n)
     return futures
 
 
 class Broken:
     """An operation with a mistake in it."""
 
-    def needs(self, stock: Stock) -> list[tuple[str, ...]]:  # noqa: ARG002
+    def needs(self, work: UnitOfWork) -> list[tuple[str, ...]]:  # noqa: ARG002
         return []
 
-    def decide(self, stock: Stock) -> None:  # noqa: ARG002
+    def decide(self, work: UnitOfWork) -> None:  # noqa: ARG002
         raise ZeroDivisionError
 
 
@@ -133,7 +133,7 @@ def test_at_the_deadline_it_is_told_whether_anything_may_have_happened(
     store = stocked(P001=5)
     store.faults.coming.extend(faults)
     with pytest.raises(error):
-        GroupCommit(store).run(reserve("R", P001=2), Deadline.after(LEAST_LEFT + 0.2))
+        GroupCommit(store).run(reserve("R", P001=2), Deadline.after(MIN_LEFT + 0.2))
 
 
 def test_one_that_still_waits_at_its_deadline_is_not_carried_out(
@@ -146,7 +146,7 @@ def test_one_that_still_waits_at_its_deadline_is_not_carried_out(
         first = pool.submit(group.run, reserve("R1", P001=1), soon())
         assert gate.reached.wait(10)
         with pytest.raises(StoreUnavailableError):
-            group.run(reserve("R2", P001=1), Deadline.after(LEAST_LEFT + 0.05))
+            group.run(reserve("R2", P001=1), Deadline.after(MIN_LEFT + 0.05))
         gate.open.set()
         first.result()
     assert units(store, "P001") == (4, 1, 0)
@@ -164,7 +164,7 @@ def test_an_error_of_our_own_reaches_its_request_alone(monkeypatch: pytest.Monke
         others = [
             pool.submit(group.run, each, soon()) for each in (reserve("R1", P001=1), Broken())
         ]
-        until_waiting(group, 2)
+        wait_until_queued(group, 2)
         gate.open.set()
         first.result()
         others[0].result()  # the group's others do not suffer
@@ -182,7 +182,7 @@ def test_of_several_in_one_request_each_has_its_own_outcome() -> None:
         reserve("R3", P001=3),
     ]
     outcomes = GroupCommit(store).run_all(several, soon())
-    refusals = [type(each.refusal).__name__ for each in outcomes]
+    refusals = [type(each.error).__name__ for each in outcomes]
     assert refusals == ["NoneType", "InsufficientStockError", "ZeroDivisionError", "NoneType"]
     assert units(store, "P001") == (0, 5, 0)
 
@@ -198,7 +198,7 @@ def test_more_than_one_commit_holds_is_carried_out_in_several() -> None:
     store = stocked(P001=10_000)
     group, before = GroupCommit(store), store.commits
     outcomes = group.run_all([reserve(f"R{n}", P001=1) for n in range(MAX_DOCUMENTS + 1)], soon())
-    assert all(outcome.refusal is None for outcome in outcomes)
+    assert all(outcome.error is None for outcome in outcomes)
     assert store.commits > before + 1
     group.run(reserve("R", P001=1), soon())  # and nobody is in its way afterwards
     assert units(store, "P001")[1] == MAX_DOCUMENTS + 2
@@ -208,10 +208,10 @@ def test_of_several_that_are_carried_out_in_part_each_is_told_its_own() -> None:
     store = stocked(P001=10_000)
     several = [reserve(f"R{n}", P001=1) for n in range(MAX_DOCUMENTS + 1)]
     store.faults.coming.extend(["", *["away"] * 100])
-    outcomes = GroupCommit(store).run_all(several, Deadline.after(LEAST_LEFT + 0.5))
-    held = [outcome.refusal is None for outcome in outcomes]
+    outcomes = GroupCommit(store).run_all(several, Deadline.after(MIN_LEFT + 0.5))
+    held = [outcome.error is None for outcome in outcomes]
     assert held == [True] * MAX_DOCUMENTS + [False]
-    assert isinstance(outcomes[-1].refusal, StoreUnavailableError)
+    assert isinstance(outcomes[-1].error, StoreUnavailableError)
     assert units(store, "P001")[1] == MAX_DOCUMENTS
 
 
@@ -223,7 +223,7 @@ def test_several_are_queued_where_all_of_them_may_wait(monkeypatch: pytest.Monke
         first = pool.submit(group.run, reserve("R", P001=1), soon())
         assert gate.reached.wait(10)
         two = pool.submit(group.run_all, [reserve("R1", P001=1), reserve("R2", P001=1)], soon())
-        until_waiting(group, 1)
+        wait_until_queued(group, 1)
         with pytest.raises(TooManyWaitingError):
             group.run_all([reserve("R3", P001=1), reserve("R4", P001=1)], soon())
         gate.open.set()
@@ -324,11 +324,11 @@ def test_under_way_at_its_deadline_is_not_told_as_nothing_done(
         pool.submit(group.run, reserve("R0", P001=1), soon())
         assert first.reached.wait(10)
         pile_up(pool, group, [reserve("R1", P001=1)])
-        impatient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(LEAST_LEFT + 0.3))
-        until_waiting(group, 2)
+        impatient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(MIN_LEFT + 0.3))
+        wait_until_queued(group, 2)
         first.proceed.set()
         assert second.reached.wait(10)
-        with pytest.raises(OutcomeUnknownError, match="under way"):
+        with pytest.raises(OutcomeUnknownError, match="in flight"):
             impatient.result(10)
         second.proceed.set()
     assert units(store, "P001") == (2, 3, 0)
@@ -345,10 +345,10 @@ def test_those_with_time_left_are_taken_over_when_the_leaders_is_up(
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
         assert pause.reached.wait(10)
-        leader = pool.submit(group.run, reserve("R1", P001=1), Deadline.after(LEAST_LEFT + 0.5))
-        until_waiting(group, 1)
+        leader = pool.submit(group.run, reserve("R1", P001=1), Deadline.after(MIN_LEFT + 0.5))
+        wait_until_queued(group, 1)
         patient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(20))
-        until_waiting(group, 2)
+        wait_until_queued(group, 2)
         store.faults.coming.extend(["", *["away"] * 20])  # longer than the leader has time
         pause.proceed.set()
         first.result()
@@ -383,7 +383,7 @@ def test_one_that_gave_up_in_the_queue_is_never_carried_out(
         first = pool.submit(group.run, reserve("R1", P001=1), soon())
         assert gate.reached.wait(10)
         with pytest.raises(StoreUnavailableError):
-            group.run(reserve("R2", P001=1), Deadline.after(LEAST_LEFT + 0.05))
+            group.run(reserve("R2", P001=1), Deadline.after(MIN_LEFT + 0.05))
         gate.open.set()
         first.result()
     group.run(reserve("R3", P001=1), soon())
@@ -422,8 +422,8 @@ def test_one_that_has_waited_too_long_is_not_taken_along(monkeypatch: pytest.Mon
         waiting = []
         for n, deadline in enumerate([old, young, old, young], start=1):
             waiting.append(pool.submit(group.run, reserve(f"R{n}", P001=1), deadline))
-            until_waiting(group, n)
-        monkeypatch.setattr(group_commit, "LEAST_LEFT", 60)
+            wait_until_queued(group, n)
+        monkeypatch.setattr(group._batcher, "_min_left", 60)  # noqa: SLF001
         gate.open.set()
         for each in waiting[::2]:
             with pytest.raises(StoreUnavailableError, match="too long in the queue"):
@@ -437,7 +437,7 @@ def test_nothing_is_begun_that_could_not_be_finished() -> None:
     store = stocked(P001=5)
     before = store.commits
     with pytest.raises(StoreUnavailableError):
-        GroupCommit(store).run(reserve("R", P001=1), Deadline.after(LEAST_LEFT / 2))
+        GroupCommit(store).run(reserve("R", P001=1), Deadline.after(MIN_LEFT / 2))
     assert store.commits == before
 
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.builders import OPENING_TIME, soon, stocked
 from support.fakes import MemoryStock
-from support.queues import until_waiting
+from support.queues import wait_until_queued
 
 from inventory_function.domain import Line, Product, StockError, merge
 from inventory_function.group_commit import GroupCommit
@@ -88,7 +88,7 @@ def one_at_a_time(store: MemoryStock, asked: list[Operation[Any]], times: int) -
     for _ in range(times):
         answers = []
         for operation in asked:
-            (outcome,) = Transactions(store).carry_out([operation], soon())
+            (outcome,) = Transactions(store).execute([operation], soon())
             answers.append(told(outcome.result))
     return answers
 
@@ -123,7 +123,7 @@ def as_a_group(
     with held_up(group, pool):
         for n, several in enumerate(asked, start=1):
             answers.append(pool.submit(group.run_all, several, soon()))
-            until_waiting(group, n)
+            wait_until_queued(group, n)
     return [told(outcome.result) for answer in answers for outcome in answer.result()]
 
 

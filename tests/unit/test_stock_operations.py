@@ -21,17 +21,18 @@ from inventory_function.domain import (
     UnknownProductsError,
     merge,
 )
-from inventory_function.operations import Confirm, Consume, Operation, PutProduct, Stock
+from inventory_function.operations import Confirm, Consume, Operation, PutProduct
+from inventory_function.unit_of_work import UnitOfWork
 
 
-def stock_of(*products: Product) -> Stock:
-    stock = Stock()
+def stock_of(*products: Product) -> UnitOfWork:
+    stock = UnitOfWork()
     for each in products:
         stock.add(each.key, each, None)
     return stock
 
 
-def decide(stock: Stock, operation: Operation[Any]) -> Any:
+def decide(stock: UnitOfWork, operation: Operation[Any]) -> Any:
     """Decide after filling in what the store would say is not there."""
     while missing := [key for key in operation.needs(stock) if key not in stock]:
         for key in missing:
@@ -39,12 +40,12 @@ def decide(stock: Stock, operation: Operation[Any]) -> Any:
     return operation.decide(stock)
 
 
-def units(stock: Stock, product_id: str = "P001") -> tuple[int, int, int]:
+def units(stock: UnitOfWork, product_id: str = "P001") -> tuple[int, int, int]:
     found = stock.known_product(product_id)
     return found.available, found.reserved, found.shipped
 
 
-def status(stock: Stock, reservation_id: str) -> ReservationStatus:
+def status(stock: UnitOfWork, reservation_id: str) -> ReservationStatus:
     found = stock.reservation(reservation_id)
     assert found is not None
     return found.status

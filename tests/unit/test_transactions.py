@@ -18,11 +18,12 @@ from inventory_function.domain import (
     Reservation,
     ReservationStatus,
 )
-from inventory_function.operations import Reserve, Stock
+from inventory_function.operations import Reserve
 from inventory_function.schemas import MAX_NAME
 from inventory_function.service import Inventory
 from inventory_function.store import Store
-from inventory_function.transactions import CAREFUL, DOCUMENT_BYTES, Transactions
+from inventory_function.transactions import DOCUMENT_BYTES, VERIFY_ROUNDS, Transactions
+from inventory_function.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -63,7 +64,7 @@ def transactions(watched: Watched) -> Transactions:
 
 
 def run(transactions: Transactions, operation: Operation[Any]) -> Any:
-    (outcome,) = transactions.carry_out([operation], soon())
+    (outcome,) = transactions.execute([operation], soon())
     return outcome.result()
 
 
@@ -99,12 +100,12 @@ def test_after_a_disappointment_everything_is_read_first_for_a_while(
     with pytest.raises(InsufficientStockError):
         run(transactions, reserve("big", P001=99))
     watched.reads.clear()
-    for n in range(CAREFUL + 1):
+    for n in range(VERIFY_ROUNDS + 1):
         reservation_id = f"R{n:02}"
         run(transactions, reserve(reservation_id, P001=1))
         run(Transactions(watched.store), release(reservation_id))
-    assert watched.reads[:CAREFUL] == [["P001", f"R{n:02}"] for n in range(CAREFUL)]
-    assert watched.reads[CAREFUL:] == [["P001"]]
+    assert watched.reads[:VERIFY_ROUNDS] == [["P001", f"R{n:02}"] for n in range(VERIFY_ROUNDS)]
+    assert watched.reads[VERIFY_ROUNDS:] == [["P001"]]
 
 
 def test_in_one_group_the_first_decides_whatever_was_read(
@@ -112,8 +113,8 @@ def test_in_one_group_the_first_decides_whatever_was_read(
 ) -> None:
     """Made, asked for again, given back, and asked for again, in one commit."""
     operations = [reserve("R", P001=5), reserve("R", P001=5), reserve("S", P001=1), release("R")]
-    outcomes = transactions.carry_out(operations, soon())  # type: ignore[arg-type]
-    assert [type(each.refusal).__name__ for each in outcomes] == [
+    outcomes = transactions.execute(operations, soon())  # type: ignore[arg-type]
+    assert [type(each.error).__name__ for each in outcomes] == [
         "NoneType",
         "NoneType",
         "InsufficientStockError",
@@ -138,8 +139,8 @@ def held(number: int, products: list[Product]) -> Reservation:
     return Reservation(name, ReservationStatus.HELD, "USD", tuple(priced), "n" * 16)
 
 
-def read_for(operation: Operation[Any], found: list[Product | Reservation]) -> Stock:
-    stock = Stock()
+def read_for(operation: Operation[Any], found: list[Product | Reservation]) -> UnitOfWork:
+    stock = UnitOfWork()
     entities = {each.key: each for each in found}
     while missing := [key for key in operation.needs(stock) if key not in stock]:
         for key in missing:

@@ -183,7 +183,7 @@ def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
     """
     activity.note(reservation_ids=ids[:MOST_NOTED])
     outcomes = dict(zip(ids, results, strict=True))
-    failed = {each: outcome.refusal for each, outcome in outcomes.items() if outcome.refusal}
+    failed = {each: outcome.error for each, outcome in outcomes.items() if outcome.error}
     for reservation_id, error in failed.items():
         reason = f"{type(error).__name__}: {error}"[:300]
         logs.event(
@@ -194,7 +194,7 @@ def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
         )
     if len(ids) == 1 and failed:
         raise failed[ids[0]]
-    settled = [outcome.answer for outcome in outcomes.values() if outcome.answer is not None]
+    settled = [outcome.value for outcome in outcomes.values() if outcome.value is not None]
     problems = [
         schemas.NotSettled(
             reservation_id, schemas.ProblemAnswer(**app.problem_body(error, PROBLEMS))
@@ -206,14 +206,14 @@ def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
 
 
 def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReserveAnswer:
-    if outcome.refusal is None:
-        reservation, new = outcome.answer
+    if outcome.error is None:
+        reservation, new = outcome.value
         return schemas.ReserveAnswer(
             reservation_id=reservation_id,
             status=_created_if(new).value,
             reservation=schemas.ReservationAnswer.of(reservation),
         )
-    body = app.problem_body(outcome.refusal, PROBLEMS)
+    body = app.problem_body(outcome.error, PROBLEMS)
     return schemas.ReserveAnswer(
         reservation_id=reservation_id, status=body["status"], problem=schemas.ProblemAnswer(**body)
     )

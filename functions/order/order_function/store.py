@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from google.cloud.firestore import FieldFilter, Query
 
-from functions_common.batching import Coalesced, UnansweredError
+from functions_common.batching import (
+    MIN_LEFT_TO_SHARE,
+    OVERTAKE_AFTER,
+    Batcher,
+    UnknownResultError,
+)
 from functions_common.firestore.documents import Change, Document, Documents, read_document
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
 from functions_common.firestore.queries import Queries
@@ -48,7 +53,13 @@ class Store:
         self._connection = connection
         self._queries = Queries(connection, turns or Turns())
         self._documents = Documents(connection)
-        self._together = Coalesced(self._create_all, MOST_LINES, lambda new: new.lines)
+        self._together = Batcher(
+            self._create_all,
+            lambda new: new.lines,
+            MOST_LINES,
+            min_left_to_share=MIN_LEFT_TO_SHARE,
+            overtake_after=OVERTAKE_AFTER,
+        )
 
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
         ((_, found),) = self._documents.read([_path(order_id)], deadline)
@@ -60,9 +71,9 @@ class Store:
         new = _New(order.order_id, max(1, len(order.lines)), self._documents.prepared(change))
         try:
             with activity.part("firestore"):
-                if error := self._together(new, deadline):
+                if error := self._together.submit(new, deadline):
                     raise error
-        except UnansweredError as unanswered:
+        except UnknownResultError as unanswered:
             raise OutcomeUnknownError("no answer by the deadline") from unanswered
 
     def _create_all(self, new: Sequence[_New], deadline: Deadline) -> Sequence[StoreError | None]:

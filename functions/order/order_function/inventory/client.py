@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 import requests
 
-from functions_common.batching import Coalesced, UnansweredError
+from functions_common.batching import (
+    MIN_LEFT_TO_SHARE,
+    OVERTAKE_AFTER,
+    Batcher,
+    UnknownResultError,
+)
 from functions_common.http import problems
 from functions_common.http.client import (
     MAX_BYTES,
@@ -95,8 +100,12 @@ class InventoryClient:
         self._circuit = Circuit()
         self._catalogue_circuit = Circuit()
         """Reads have one of their own, so that they never decide about orders."""
-        self._together = Coalesced(
-            self._reserve_all, MAX_LINES, lambda each: len(each.asked.quantities)
+        self._together = Batcher(
+            self._reserve_all,
+            lambda each: len(each.asked.quantities),
+            MAX_LINES,
+            min_left_to_share=MIN_LEFT_TO_SHARE,
+            overtake_after=OVERTAKE_AFTER,
         )
         self._http = HttpClient(connections)
 
@@ -141,7 +150,7 @@ class InventoryClient:
 
     def _hold(self, wanted: _Wanted, deadline: Deadline) -> Answer:
         """One try, in a batch if other reservations wait."""
-        answer = self._together(wanted, deadline)
+        answer = self._together.submit(wanted, deadline)
         if wanted.trace and answer.trace_id != wanted.trace.trace_id:
             activity.note(inventory_trace=answer.trace_id)
         return answer
@@ -258,7 +267,7 @@ def _try(send: _Send, is_final: Callable[[Answer], bool], *, alone: bool) -> Ans
     try:
         with activity.part("inventory") as trace:
             answer = send(trace, alone=alone)
-    except UnansweredError:
+    except UnknownResultError:
         return _Failed("no response by the deadline", sent=True)
     except _BatchFailedError as error:
         return _Failed(f"the batch failed: {error}"[:300], sent=True, batch=True)
