@@ -336,11 +336,10 @@ def test_leader_with_little_time_left_carries_its_own_item_only(
 def test_late_item_is_left_out_of_the_batch(carrier: Carrier, pool: ThreadPoolExecutor) -> None:
     batcher = carrier.batcher()
     start_first_batch(pool, batcher, carrier)
-    (leads,) = submit_in_order(pool, batcher, "a")
+    (leads,) = submit_in_order(pool, batcher, "a", deadline=Deadline.after(60))
     (late,) = submit_in_order(pool, batcher, "late", deadline=Deadline.after(5))
     (goes_along,) = submit_in_order(pool, batcher, "b", deadline=Deadline.after(60))
-    leads_by, batcher._min_left = 0, 10  # noqa: SLF001 - as if "late" had waited for long
-    batcher._queue[leads_by].deadline = Deadline.after(60)  # noqa: SLF001
+    batcher._min_left = 10  # noqa: SLF001 - as if "late" had waited for long
     carrier.proceed.release(2)
     assert (leads.result(), goes_along.result()) == ("to a", "to b")
     with pytest.raises(DeadlineExceededError):

@@ -89,7 +89,7 @@ class _Wakeup:
         return self._lock.acquire(timeout=seconds)
 
     def wake(self) -> None:
-        """Do nothing if it is awake already. Two threads must not call this at the same time.
+        """End the sleep, or the next one. Two threads must not call this at the same time.
 
         ``Batcher`` holds its lock, or has finished the entry: then no other thread wakes it.
         """
@@ -99,7 +99,7 @@ class _Wakeup:
 
 @dataclass(slots=True, eq=False)
 class _Entry(Generic[T, R]):
-    """An item with its place in the process. Only ``Batcher`` changes it, under its lock."""
+    """A submitted item and its state. Only ``Batcher`` changes it, under its lock."""
 
     item: T
     deadline: Deadline
@@ -136,9 +136,9 @@ class Batcher(Generic[T, R]):
         """Set the carrier and the limits of batches and queue.
 
         ``carry`` carries out a batch by the leader's deadline; the leader's item is the first. It
-        returns for each item, in order, its result or ``RETRY``. An exception that it raises is
-        raised to every submitter of the batch. DeadlineExceededError is the exception to that: it
-        means that nothing was sent, so only the leader gets it, and the other items are retried.
+        returns for each item, in order, its result or ``RETRY``. If it raises an exception, every
+        caller of the batch gets that exception. It raises DeadlineExceededError only if it has sent
+        nothing: then the leader alone gets the exception, and the other items are retried.
 
         ``weight`` and ``max_weight`` limit a batch: the sum of its weights, unless a single item
         weighs more. ``size`` and ``max_queued`` limit the queue in the same manner.
@@ -164,9 +164,9 @@ class Batcher(Generic[T, R]):
         self._queued = 0
         """The size of all items in the queue."""
         self._leader: _Entry[T, R] | None = None
-        """The entry whose thread leads, or is about to; its batch ends with a hand-over.
+        """The entry whose thread leads, or wakes to lead; it hands over when its batch ends.
 
-        The queue is empty while there is none. A leader that was overtaken is not in this field.
+        If this is None, the queue is empty. A leader that was overtaken is no longer here.
         """
 
     def submit(self, item: T, deadline: Deadline) -> R:
@@ -268,7 +268,7 @@ class Batcher(Generic[T, R]):
             return [result for _, result in zip(batch, results, strict=True)]
         except DeadlineExceededError as error:
             return [_Failure(error), *[RETRY] * (len(batch) - 1)]
-        except Exception as error:  # noqa: BLE001 - every submitter of the batch raises it
+        except Exception as error:  # noqa: BLE001 - every caller of the batch raises it
             return [_Failure(error)] * len(batch)
 
     def _finish(self, batch: list[_Entry[T, R]], outcomes: Iterable[R | Retry | _Failure]) -> None:

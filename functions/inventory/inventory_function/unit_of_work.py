@@ -31,7 +31,7 @@ class NotReadError(Exception):
 
 
 class UnitOfWork:
-    """Documents as they were read, and the changes decided since.
+    """Documents that were read, and the changes decided since.
 
     With ``assume_absent``, a reservation that is to be created is not read first. If it exists, the
     precondition of its creation fails. If anything but its creation depends on it, it must be read
@@ -50,7 +50,7 @@ class UnitOfWork:
         return key in self._read
 
     def add(self, key: Key, entity: Entity | Unusable | None, version: datetime | None) -> None:
-        """Add a document as it was read; both are None if it does not exist."""
+        """Add a document that was read; both are None if it does not exist."""
         self._read[key] = entity, version
         self._changed.pop(key, None)
 
