@@ -236,8 +236,7 @@ class Batcher(Generic[T, R]):
         batch, weight = [leader], leader.weight
         if leader.deadline.remaining > self._min_left_to_share:
             while self._queue and weight + self._queue[0].weight <= self._max_weight:
-                entry = self._queue.popleft()
-                self._queued -= entry.size
+                entry = self._dequeue()
                 if self._is_late(entry):
                     self._expire(entry)
                 else:
@@ -246,6 +245,11 @@ class Batcher(Generic[T, R]):
         for entry in batch:
             entry.state = _State.IN_BATCH
         return batch
+
+    def _dequeue(self) -> _Entry[T, R]:
+        entry = self._queue.popleft()
+        self._queued -= entry.size
+        return entry
 
     def _is_late(self, entry: _Entry[T, R]) -> bool:
         return entry.deadline.remaining <= self._min_left
@@ -302,9 +306,7 @@ class Batcher(Generic[T, R]):
         self._leader = None
         while self._queue and self._leader is None:
             if self._is_late(self._queue[0]):
-                entry = self._queue.popleft()
-                self._queued -= entry.size
-                self._expire(entry)
+                self._expire(self._dequeue())
             else:
                 self._leader = self._queue[0]
                 self._leader.wakeup.wake()
