@@ -17,10 +17,10 @@ from support.builders import soon, stocked, units
 from support.fakes import FakeInventory, MemoryOrders
 from support.in_process import client_of
 from support.memory_shop import InventoryInProcess
-from support.queues import until_waiting
+from support.queues import wait_until_queued
 
-from functions_common import batching as coalescing
 from order_function.domain import Line
+from order_function.inventory import client as inventory_client
 from order_function.ports import (
     InventoryRefusedError,
     InventoryUnavailableError,
@@ -60,10 +60,11 @@ def test_reserving_again_is_the_same_answer_and_takes_nothing(inventory: Invento
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_what_is_asked_for_batcher_is_held_once(
+def test_what_is_asked_for_together_is_held_once(
     monkeypatch: pytest.MonkeyPatch, *, lost: bool
 ) -> None:
     """Whether the answer to all of them arrives, or all have to ask again."""
+    monkeypatch.setattr(inventory_client, "OVERTAKE_AFTER", 10)
     store = stocked(P001=7)
     client = client_of(inventory_app(store))
     adapter = client._http.session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own
@@ -81,7 +82,6 @@ def test_what_is_asked_for_batcher_is_held_once(
         return answer
 
     monkeypatch.setattr(adapter, "send", send)
-    monkeypatch.setattr(coalescing, "PATIENCE", 10)
 
     def hold(name: str) -> str:
         try:
@@ -94,7 +94,7 @@ def test_what_is_asked_for_batcher_is_held_once(
         told = [pool.submit(hold, "R0")]
         assert first.wait(10)
         told += [pool.submit(hold, f"R{n}") for n in range(1, 9)]
-        until_waiting(client._batcher, 8)  # noqa: SLF001 - it is nobody else's
+        wait_until_queued(client._batcher, 8)  # noqa: SLF001 - it is nobody else's
         go_on.set()
         assert sorted(each.result() for each in told) == ["held"] * 7 + ["insufficient-stock"] * 2
     assert "/reservations:reserve" in carried

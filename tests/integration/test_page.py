@@ -99,7 +99,8 @@ def test_an_order_is_placed_and_cancelled(page: Page, shop: Shop) -> None:
 
 def test_what_is_refused_says_why(page: Page) -> None:
     buy(page, "P001", 1000)
-    news(page, "Not ordered: 1,000 × Laptop. Not enough in stock: P001 (10 of 1000)")
+    short = "P001 (10 available, 1000 requested)"
+    news(page, f"Not ordered: 1,000 × Laptop. Not enough in stock: {short}")
     expect(page.locator("#order-list > li").first).to_contain_text("rejected")
 
 

@@ -221,9 +221,9 @@ class InventoryInProcess:
         with self._errors():
             outcomes = use_case(tuple(reservation_ids))
         found = dict(zip(reservation_ids, outcomes, strict=True))
-        if reasons := {name: str(each.refusal) for name, each in found.items() if each.refusal}:
+        if reasons := {name: str(each.error) for name, each in found.items() if each.error}:
             raise NotSettledError(reasons)
-        return {name: each.answer for name, each in found.items()}
+        return {name: each.value for name, each in found.items()}
 
     def catalogue(
         self,

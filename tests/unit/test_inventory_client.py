@@ -14,9 +14,9 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 from support.builders import soon
-from support.queues import until_waiting, waiting
+from support.queues import queued, wait_until_queued
 
-from functions_common import batching
+from functions_common.batching import MIN_LEFT_TO_SHARE
 from functions_common.http.client import (
     DeadlineAdapter,
     NoResponseError,
@@ -28,6 +28,7 @@ from functions_common.observability.trace import Trace
 from functions_common.runtime.deadlines import Deadline
 from order_function.domain import Line
 from order_function.inventory import circuit
+from order_function.inventory import client as inventory_client
 from order_function.inventory.circuit import OPEN_AFTER
 from order_function.inventory.client import InventoryClient
 from order_function.ports import (
@@ -226,7 +227,7 @@ def together(
         for n, name in enumerate(names, start=1):
             deadline = Deadline.after(seconds)
             others.append(pool.submit(reserve, client, name, deadline))
-            until_waiting(client._batcher, n)  # noqa: SLF001 - to wait for the queue
+            wait_until_queued(client._batcher, n)  # noqa: SLF001 - to wait for the queue
         adapter.go_on.set()
         first.result()
         return [other.exception() for other in others]
@@ -240,7 +241,7 @@ def sent(adapter: Scripted) -> list[str]:
 
 @pytest.fixture
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "PATIENCE", 10)
+    monkeypatch.setattr(inventory_client, "OVERTAKE_AFTER", 10)
 
 
 @pytest.mark.usefixtures("_patient")
@@ -308,7 +309,7 @@ def test_members_are_sent_alone_when_the_outcome_of_their_batch_is_unknown(
 @pytest.mark.usefixtures("_patient")
 def test_the_outcome_of_a_batch_stays_unknown_when_inventory_may_have_executed_it() -> None:
     adapter = HeldUp((201, HELD), (500, b""), REFUSED)
-    for error in together(adapter, "A", "B", seconds=0.5 + batching.LEAST_LEFT):
+    for error in together(adapter, "A", "B", seconds=0.5 + MIN_LEFT_TO_SHARE):
         assert isinstance(error, InventoryUnavailableError)
         assert error.outcome_unknown
 
@@ -447,7 +448,7 @@ def test_a_batch_is_repeated_after_retry_after_when_inventory_has_not_begun_it(
     def first_again(request: requests.PreparedRequest) -> Reply:
         times.append(time.monotonic())
         limit = soon()
-        while waiting(clients[0]._batcher) < len(names) - 1 and not limit.passed:  # noqa: SLF001
+        while queued(clients[0]._batcher) < len(names) - 1 and not limit.passed:  # noqa: SLF001
             time.sleep(0.001)
         return named(request)
 

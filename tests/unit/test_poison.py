@@ -53,8 +53,7 @@ NEWER = NewerDocumentError("reservations/POISON", "partly_released")
 
 def kinds(outcomes: list[Outcome]) -> list[str]:
     return [
-        type(each.refusal).__name__ if each.refusal else each.answer.status.value
-        for each in outcomes
+        type(each.error).__name__ if each.error else each.value.status.value for each in outcomes
     ]
 
 
@@ -118,7 +117,7 @@ def test_reserving_a_damaged_product_fails_and_the_others_are_held() -> None:
     outcomes = GroupCommit(store).run_all(
         [reserve("R1", P001=1), reserve("R2", P001=1, P002=1), reserve("R3", P001=1)], soon()
     )
-    refusals = [type(each.refusal) for each in outcomes]
+    refusals = [type(each.error) for each in outcomes]
     assert refusals == [type(None), DamagedDocumentError, type(None)]
     assert units(store, "P001") == (7, 2, 0)
 
@@ -142,7 +141,7 @@ def test_permanently_rejected_commit_fails_only_its_operation_without_a_retry(pl
     began = time.monotonic()
     outcomes = group.run_all(operations, soon())
     assert time.monotonic() - began < 4, "no retry until the deadline of 5 s"
-    refusals = [type(each.refusal) for each in outcomes]
+    refusals = [type(each.error) for each in outcomes]
     assert refusals.pop(place) is StoreRejectedError
     assert refusals == [type(None)] * 10
     assert units(store, "P001") == (40, 10, 0)
@@ -196,7 +195,7 @@ def test_unexpected_read_error_fails_only_its_operation(
     outcomes = GroupCommit(store).run_all(
         [Confirm("R1"), Confirm("POISON"), Confirm("R2"), reserve("R3", P001=1)], soon()
     )
-    refusals = [type(each.refusal) for each in outcomes]
+    refusals = [type(each.error) for each in outcomes]
     assert refusals == [type(None), RuntimeError, type(None), type(None)]
 
 

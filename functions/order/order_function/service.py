@@ -350,7 +350,7 @@ class Orders:
         return self._store.list_for_customer(customer_id, status, after, limit, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
-        """Status and body of inventory's list of products. Waits for a turn: see ``ConcurrencyLimiter``."""
+        """Status and body of inventory's list of products. Few are read at the same time."""
         deadline = self._deadline()
         with self._turns.slot(deadline):
             return self._inventory.catalogue("/products", query, deadline)

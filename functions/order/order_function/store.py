@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from functions_common.batching import Coalesced, UnansweredError
+from functions_common.batching import (
+    MIN_LEFT_TO_SHARE,
+    OVERTAKE_AFTER,
+    Batcher,
+    UnknownResultError,
+)
 from functions_common.firestore.documents import Change, Document, Documents, read_document
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
 from functions_common.firestore.queries import Position, Queries, Query
@@ -43,10 +48,15 @@ class _NewOrder(NamedTuple):
 class Store:
     def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
         """``turns`` limit the lists that this process reads concurrently."""
-        self._connection = connection
         self._queries = Queries(connection, turns or ConcurrencyLimiter())
         self._documents = Documents(connection)
-        self._batcher = Coalesced(self._create_batch, MAX_BATCH_LINES, lambda new: new.lines)
+        self._batcher = Batcher(
+            self._create_batch,
+            lambda new: new.lines,
+            MAX_BATCH_LINES,
+            min_left_to_share=MIN_LEFT_TO_SHARE,
+            overtake_after=OVERTAKE_AFTER,
+        )
 
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
         ((_, found),) = self._documents.read([_path(order_id)], deadline)
@@ -63,9 +73,9 @@ class Store:
         )
         try:
             with activity.part("firestore"):
-                if error := self._batcher(new, deadline):
+                if error := self._batcher.submit(new, deadline):
                     raise error
-        except UnansweredError as unanswered:
+        except UnknownResultError as unanswered:
             raise OutcomeUnknownError("no response by the deadline") from unanswered
 
     def _create_batch(

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import requests
 
-from functions_common.batching import Coalesced, UnansweredError
+from functions_common.batching import (
+    MIN_LEFT_TO_SHARE,
+    OVERTAKE_AFTER,
+    Batcher,
+    UnknownResultError,
+)
 from functions_common.http import problems
 from functions_common.http.client import (
     MAX_BYTES,
@@ -100,7 +105,13 @@ class InventoryClient:
         self._circuit = Circuit()
         self._catalogue_circuit = Circuit()
         """Reads of the catalogue have their own circuit: their failures must not block orders."""
-        self._batcher = Coalesced(self._reserve_batch, MAX_LINES, lambda each: len(each.items))
+        self._batcher = Batcher(
+            self._reserve_batch,
+            lambda each: len(each.items),
+            MAX_LINES,
+            min_left_to_share=MIN_LEFT_TO_SHARE,
+            overtake_after=OVERTAKE_AFTER,
+        )
         self._http = HttpClient(connections)
 
     def reserve(
@@ -170,11 +181,11 @@ class InventoryClient:
                     if reservation is None or outcome_unknown:
                         reply = self._send(request, deadline, trace)
                     else:
-                        reply = self._batcher(reservation._replace(trace=trace), deadline)
+                        reply = self._batcher.submit(reservation._replace(trace=trace), deadline)
                         _note_trace_of_batch(reply, trace)
             except DeadlineExceededError:
                 break
-            except (UnansweredError, _BatchFailedError, requests.RequestException) as error:
+            except (UnknownResultError, _BatchFailedError, requests.RequestException) as error:
                 failure = _failure_of_attempt(error)
             else:
                 if reply.status not in _UNAVAILABLE or is_final(reply):
@@ -248,7 +259,7 @@ def _note_trace_of_batch(reply: Reply, trace: Trace | None) -> None:
 
 def _failure_of_attempt(error: Exception) -> _Failure:
     """An attempt without a reply."""
-    if isinstance(error, UnansweredError):
+    if isinstance(error, UnknownResultError):
         return _Failure("no response by the deadline", sent=True)
     if isinstance(error, _BatchFailedError):
         return _Failure(f"the batch failed: {error}"[:300], sent=True, of_batch=True)
