@@ -32,7 +32,7 @@ class PatientClient(InventoryClient):
         super().__init__(url, token, connections, currency)
         self._circuit = NeverOpen()
 
-    def _call(self, *args: Any, reservation: object = None, **named: Any) -> Reply:  # noqa: ARG002
+    def _call(self, *args: Any, reservation: object = None, **named: Any) -> Reply:  # noqa: ANN401, ARG002 - as in the client
         """Send each reservation alone: without ``reservation`` it is not queued for a batch."""
         return super()._call(*args, **named)
 
