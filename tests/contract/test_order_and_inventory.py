@@ -60,7 +60,7 @@ def test_reserving_again_is_the_same_answer_and_takes_nothing(inventory: Invento
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_what_is_asked_for_batcher_is_held_once(
+def test_what_is_asked_for_together_is_held_once(
     monkeypatch: pytest.MonkeyPatch, *, lost: bool
 ) -> None:
     """Whether the answer to all of them arrives, or all have to ask again."""

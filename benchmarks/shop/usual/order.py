@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.shop.usual.transactions import OrderStore
 from functions_common.firestore.client import Connection
@@ -15,8 +15,6 @@ from order_function.service import Orders
 from order_function.settings import Settings
 
 if TYPE_CHECKING:
-    from functions_common.runtime.deadlines import Deadline
-    from order_function.inventory.client import QueuedReservation
     from order_function.inventory.replies import Reply
 
 PATIENCE = 60.0
@@ -33,10 +31,10 @@ class PatientClient(InventoryClient):
     def __init__(self, url: str, token: str, connections: int, currency: str) -> None:
         super().__init__(url, token, connections, currency)
         self._circuit = NeverOpen()
-        self._batcher = self._send_alone  # type: ignore[assignment]
 
-    def _send_alone(self, reservation: QueuedReservation, deadline: Deadline) -> Reply:
-        return self._send(reservation.request, deadline, reservation.trace)
+    def _call(self, *args: Any, reservation: object = None, **named: Any) -> Reply:  # noqa: ANN401, ARG002 - as in the client
+        """Send each reservation alone: without ``reservation`` it is not queued for a batch."""
+        return super()._call(*args, **named)
 
 
 client.LONGEST_CALL = PATIENCE
