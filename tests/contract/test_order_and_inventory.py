@@ -22,8 +22,8 @@ from support.queues import wait_until_queued
 from order_function.domain import Line
 from order_function.inventory import client as inventory_client
 from order_function.ports import (
-    InventoryRefusedError,
     InventoryUnavailableError,
+    ReservationRejectedError,
     ReservationReleasedError,
 )
 
@@ -86,7 +86,7 @@ def test_what_is_asked_for_together_is_held_once(
     def hold(name: str) -> str:
         try:
             client.reserve(name, (Line("P001", 1),), soon())
-        except InventoryRefusedError as refused:
+        except ReservationRejectedError as refused:
             return refused.rejection.kind
         return "held"
 
@@ -102,7 +102,7 @@ def test_what_is_asked_for_together_is_held_once(
 
 
 def test_short_lines_are_listed(inventory: Inventory) -> None:
-    with pytest.raises(InventoryRefusedError) as refused:
+    with pytest.raises(ReservationRejectedError) as refused:
         inventory.reserve("R", (Line("P001", 6), Line("P002", 3)), soon())
     assert refused.value.rejection.kind == "insufficient-stock"
     assert refused.value.rejection.extensions == {
@@ -112,7 +112,7 @@ def test_short_lines_are_listed(inventory: Inventory) -> None:
 
 
 def test_unknown_products_are_listed(inventory: Inventory) -> None:
-    with pytest.raises(InventoryRefusedError) as refused:
+    with pytest.raises(ReservationRejectedError) as refused:
         inventory.reserve("R", (Line("P001", 1), Line("P999", 1)), soon())
     assert refused.value.rejection.kind == "unknown-product"
     assert refused.value.rejection.extensions == {"product_ids": ["P999"]}
@@ -155,7 +155,7 @@ def test_what_is_consumed_never_comes_back(inventory: Inventory) -> None:
     for _ in range(2):
         inventory.consume(["R"], soon())
     inventory.release(["R"], soon())
-    with pytest.raises(InventoryRefusedError):
+    with pytest.raises(ReservationRejectedError):
         inventory.reserve("R2", (Line("P001", 1),), soon())
 
 

@@ -34,9 +34,9 @@ from inventory_function.domain import (
 from order_function.domain import Item, Line, Order, Rejection, ReservationName, Status
 from order_function.ports import (
     HeldReservation,
-    InventoryRefusedError,
     InventoryUnavailableError,
     NotSettledError,
+    ReservationRejectedError,
     ReservationReleasedError,
     UnfinishedOrder,
 )
@@ -362,7 +362,7 @@ class FakeInventory:
         unknown = [line.product_id for line in lines if line.product_id not in self.available]
         if unknown:
             rejection = Rejection("unknown-product", "Not on sale", {"product_ids": unknown})
-            raise InventoryRefusedError(rejection)
+            raise ReservationRejectedError(rejection)
         short = [
             {
                 "product_id": line.product_id,
@@ -374,7 +374,7 @@ class FakeInventory:
         ]
         if short:
             rejection = Rejection("insufficient-stock", "Short", {"lines": short})
-            raise InventoryRefusedError(rejection)
+            raise ReservationRejectedError(rejection)
         for line in lines:
             self.available[line.product_id] -= line.quantity
         self.reservations[reservation_id] = lines

@@ -26,9 +26,9 @@ from order_function.domain import (
     merge_lines,
 )
 from order_function.ports import (
-    InventoryRefusedError,
     InventoryUnavailableError,
     NotSettledError,
+    ReservationRejectedError,
     ReservationReleasedError,
 )
 from order_function.reconcile.sweep import Report, Sweep
@@ -317,8 +317,8 @@ class MemorySnapshot:
         return audit.findings(cast("Snapshot", self), grace)
 
 
-def _refused(kind: str, error: Exception, **extensions: Any) -> InventoryRefusedError:
-    return InventoryRefusedError(Rejection(kind, str(error), extensions))
+def _refused(kind: str, error: Exception, **extensions: Any) -> ReservationRejectedError:
+    return ReservationRejectedError(Rejection(kind, str(error), extensions))
 
 
 def _item(line: stock.PricedLine) -> Item:

@@ -33,8 +33,8 @@ from order_function.inventory.circuit import OPEN_AFTER
 from order_function.inventory.client import InventoryClient
 from order_function.ports import (
     CatalogueBusyError,
-    InventoryRefusedError,
     InventoryUnavailableError,
+    ReservationRejectedError,
 )
 
 LINES = (Line("P001", 1),)
@@ -265,7 +265,7 @@ def test_each_member_of_a_batch_is_rejected_alone() -> None:
     adapter = HeldUp((201, HELD), (200, answers))
     fine, refused = together(adapter, "A", "B")
     assert fine is None
-    assert isinstance(refused, InventoryRefusedError)
+    assert isinstance(refused, ReservationRejectedError)
     assert refused.rejection.extensions["lines"][0]["product_id"] == "P001"
     assert len(adapter.requests) == 2
 

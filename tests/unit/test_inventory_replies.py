@@ -12,8 +12,8 @@ from order_function.domain import Item
 from order_function.inventory import replies
 from order_function.inventory.replies import MAX_DETAIL, MAX_NAME, Reply, ReservationRequest
 from order_function.ports import (
-    InventoryRefusedError,
     InventoryUnavailableError,
+    ReservationRejectedError,
     ReservationReleasedError,
 )
 
@@ -217,7 +217,7 @@ def unknown(*product_ids: Any, **changes: Any) -> JSON:
 def test_a_rejection_is_accepted_when_it_names_only_requested_products(
     status: int, body: JSON, extensions: JSON
 ) -> None:
-    with pytest.raises(InventoryRefusedError) as refused:
+    with pytest.raises(ReservationRejectedError) as refused:
         replies.parse_reservation(reply(status, body), REQUEST)
     assert refused.value.rejection.kind == body["type"].removeprefix("urn:problem-type:")
     assert refused.value.rejection.extensions == extensions
@@ -226,7 +226,7 @@ def test_a_rejection_is_accepted_when_it_names_only_requested_products(
 @pytest.mark.parametrize("body", [short(), unknown("P1")])
 def test_the_detail_of_a_rejection_is_bounded(body: JSON) -> None:
     status = 409 if "lines" in body else 404
-    with pytest.raises(InventoryRefusedError) as refused:
+    with pytest.raises(ReservationRejectedError) as refused:
         replies.parse_reservation(reply(status, body | {"detail": "x" * 900_000}), REQUEST)
     assert refused.value.rejection.detail == "x" * MAX_DETAIL
 

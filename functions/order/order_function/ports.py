@@ -3,7 +3,7 @@
 The errors of the stores are in functions_common.firestore.errors. The errors of inventory:
 
     InventoryError
-    ├── InventoryRefusedError      stock is short, or a product is not on sale: nothing is reserved
+    ├── ReservationRejectedError   stock is short, or a product is not on sale: nothing is reserved
     ├── ReservationReleasedError   this reservation was released, and can never be held again
     └── InventoryUnavailableError  no usable reply by the deadline
         ├── CatalogueBusyError     inventory cannot read the catalogue now; retry later
@@ -28,7 +28,7 @@ class InventoryError(Exception):
     """Base of the errors that the docstring of this module lists."""
 
 
-class InventoryRefusedError(InventoryError):
+class ReservationRejectedError(InventoryError):
     def __init__(self, rejection: Rejection) -> None:
         super().__init__(rejection.detail)
         self.rejection = rejection

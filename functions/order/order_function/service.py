@@ -42,8 +42,8 @@ from order_function.domain import (
     Status,
 )
 from order_function.ports import (
-    InventoryRefusedError,
     InventoryUnavailableError,
+    ReservationRejectedError,
     ReservationReleasedError,
 )
 
@@ -186,8 +186,8 @@ class Orders:
             items, currency = self._inventory.reserve(
                 attempt.reservation_id, attempt.lines, delivery.inventory_deadline
             )
-        except InventoryRefusedError as refused:
-            return Order.rejected(attempt, refused.rejection, _now())
+        except ReservationRejectedError as error:
+            return Order.rejected(attempt, error.rejection, _now())
         except InventoryUnavailableError:
             if not delivery.respond_async:
                 raise
@@ -323,10 +323,10 @@ class Orders:
         decide: Transition
         try:
             items, currency = self._inventory.reserve(order.reservation_id, order.lines, deadline)
-        except InventoryRefusedError as refused:
-            decide = partial(Order.reject, rejection=refused.rejection)
-        except ReservationReleasedError as released:
-            rejection = Rejection("reservation-released", str(released))
+        except ReservationRejectedError as error:
+            decide = partial(Order.reject, rejection=error.rejection)
+        except ReservationReleasedError as error:
+            rejection = Rejection("reservation-released", str(error))
             decide = partial(Order.reject, rejection=rejection)
         else:
             decide = partial(Order.complete, items=items, currency=currency)

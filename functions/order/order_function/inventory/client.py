@@ -122,8 +122,8 @@ class InventoryClient:
         request = _Request("PUT", f"/reservations/{reservation_id}", {"items": items})
         reservation = QueuedReservation(request, reservation_id)
         reply = self._call(request, deadline, reservation=reservation)
-        wanted = ReservationRequest(reservation_id, quantities, self._currency)
-        return replies.parse_reservation(reply, wanted)
+        expected = ReservationRequest(reservation_id, quantities, self._currency)
+        return replies.parse_reservation(reply, expected)
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
         self._settle("release", reservation_ids, deadline)

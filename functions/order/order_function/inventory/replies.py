@@ -20,9 +20,9 @@ from functions_common.observability import logs
 from order_function.domain import Item, Rejection
 from order_function.ports import (
     CatalogueBusyError,
-    InventoryRefusedError,
     InventoryUnavailableError,
     NotSettledError,
+    ReservationRejectedError,
     ReservationReleasedError,
 )
 
@@ -189,7 +189,7 @@ def parse_reservation(reply: Reply, request: ReservationRequest) -> tuple[tuple[
         problem = _read(reply, _Problem)
         if (reply.status, problem.type) == (HTTPStatus.GONE, _RELEASED):
             raise ReservationReleasedError(problem.detail[:MAX_DETAIL])
-        raise InventoryRefusedError(_rejection(reply.status, problem, request))
+        raise ReservationRejectedError(_rejection(reply.status, problem, request))
     except UnusableReplyError as error:
         raise _unavailable(reply, error) from error
 
