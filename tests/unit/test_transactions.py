@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.builders import lines, release, reserve, soon, stocked, units
 
-from functions_common.firestore.client import Rpcs
+from functions_common.firestore.rpcs import Rpcs
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import (
     MAX_IDS,

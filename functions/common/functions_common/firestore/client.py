@@ -16,7 +16,7 @@ import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from functions_common.observability import activity, logs
 from functions_common.runtime import lazy_imports
@@ -27,23 +27,12 @@ lazy_imports.import_lazily("google.oauth2.service_account")
 import google.auth  # noqa: E402
 import grpc  # noqa: E402
 from google.api_core import exceptions as google_errors  # noqa: E402
-from google.api_core.gapic_v1.routing_header import to_grpc_metadata  # noqa: E402
 from google.api_core.retry import Retry  # noqa: E402
 from google.auth.credentials import AnonymousCredentials  # noqa: E402
 from google.auth.exceptions import GoogleAuthError  # noqa: E402
 from google.cloud import firestore  # noqa: E402
 from google.cloud.firestore_v1.services.firestore.transports import (  # noqa: E402
     FirestoreGrpcTransport,
-)
-from google.cloud.firestore_v1.types import (  # noqa: E402
-    BatchGetDocumentsRequest,
-    BatchGetDocumentsResponse,
-    BatchWriteRequest,
-    BatchWriteResponse,
-    CommitRequest,
-    CommitResponse,
-    RunQueryRequest,
-    RunQueryResponse,
 )
 
 from functions_common.firestore.errors import (  # noqa: E402
@@ -53,6 +42,7 @@ from functions_common.firestore.errors import (  # noqa: E402
     StoreRejectedError,
     StoreUnavailableError,
 )
+from functions_common.firestore.rpcs import Rpcs  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,15 +55,6 @@ if TYPE_CHECKING:
 
 CALL_SECONDS = 3.0
 """The longest that one call may take. A request's deadline can make it shorter."""
-
-_SERVICE = "/google.firestore.v1.Firestore"
-_BATCH_GET_REQUEST, _BATCH_GET_RESPONSE = (
-    BatchGetDocumentsRequest.pb(),
-    BatchGetDocumentsResponse.pb(),
-)
-_COMMIT_REQUEST, _COMMIT_RESPONSE = CommitRequest.pb(), CommitResponse.pb()
-_BATCH_WRITE_REQUEST, _BATCH_WRITE_RESPONSE = BatchWriteRequest.pb(), BatchWriteResponse.pb()
-_RUN_QUERY_REQUEST, _RUN_QUERY_RESPONSE = RunQueryRequest.pb(), RunQueryResponse.pb()
 
 _EMULATOR_OPTIONS = (
     ("grpc.max_send_message_length", -1),
@@ -98,66 +79,6 @@ _REJECTED = (
     google_errors.MethodNotImplemented,
 )
 """The request is invalid: the same request always gets the same status."""
-
-
-class Rpcs(NamedTuple):
-    """Firestore's RPCs on one channel, and the constants that each call needs."""
-
-    batch_get: grpc.UnaryStreamMultiCallable[Any, Any]
-    commit: grpc.UnaryUnaryMultiCallable[Any, Any]
-    batch_write: grpc.UnaryUnaryMultiCallable[Any, Any]
-    run_query: grpc.UnaryStreamMultiCallable[Any, bytes]
-    metadata: tuple[tuple[str, str], ...]
-    database: str
-    """``projects/…/databases/…``."""
-    root: str
-    """What the names of all documents begin with."""
-
-    @classmethod
-    def on(cls, channel: grpc.Channel, settings: FirestoreSettings) -> Rpcs:
-        database = f"projects/{settings.project}/databases/{settings.database}"
-        metadata = [
-            ("google-cloud-resource-prefix", database),
-            to_grpc_metadata((("database", database),)),  # type: ignore[no-untyped-call]
-        ]
-        if settings.emulator_host is not None:
-            metadata.append(("authorization", "Bearer owner"))
-        return cls(
-            channel.unary_stream(
-                f"{_SERVICE}/BatchGetDocuments",
-                _BATCH_GET_REQUEST.SerializeToString,
-                _BATCH_GET_RESPONSE.FromString,
-            ),
-            channel.unary_unary(
-                f"{_SERVICE}/Commit",
-                _COMMIT_REQUEST.SerializeToString,
-                _COMMIT_RESPONSE.FromString,
-            ),
-            channel.unary_unary(
-                f"{_SERVICE}/BatchWrite",
-                _BATCH_WRITE_REQUEST.SerializeToString,
-                _BATCH_WRITE_RESPONSE.FromString,
-            ),
-            channel.unary_stream(
-                f"{_SERVICE}/RunQuery", _RUN_QUERY_REQUEST.SerializeToString, bytes
-            ),
-            tuple(metadata),
-            database,
-            f"{database}/documents/",
-        )
-
-    def path(self, name: str) -> tuple[str, ...]:
-        """The path of the document with this full name."""
-        return tuple(name[len(self.root) :].split("/"))
-
-    def query(self, request: Any, timeout: float) -> list[Any]:  # noqa: ANN401 - made by protobuf, untyped
-        """The responses with a document; the others have only a time.
-
-        The whole stream is received first: decoding between its messages costs twice as much.
-        """
-        received = [*self.run_query(request, timeout=timeout, metadata=self.metadata)]
-        responses = map(_RUN_QUERY_RESPONSE.FromString, received)
-        return [each for each in responses if each.HasField("document")]
 
 
 class Connection:
@@ -208,11 +129,7 @@ class Connection:
         began = time.monotonic()
         with suppress(StoreUnavailableError):
             with read_call(), grpc_errors_as_api_errors():
-                rpcs = self.rpcs
-                request = _BATCH_GET_REQUEST(
-                    database=rpcs.database, documents=[f"{rpcs.root}starts/none"]
-                )
-                list(rpcs.batch_get(request, timeout=CALL_SECONDS, metadata=rpcs.metadata))
+                self.rpcs.read_nothing(CALL_SECONDS)
             logs.event(
                 "Firestore reached", ms={"firestore": round((time.monotonic() - began) * 1000, 1)}
             )

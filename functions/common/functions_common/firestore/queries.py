@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from functions_common.firestore.client import Connection, Rpcs
+    from functions_common.firestore.client import Connection
+    from functions_common.firestore.rpcs import Rpcs
     from functions_common.limiter import ConcurrencyLimiter
     from functions_common.runtime.deadlines import Deadline
 

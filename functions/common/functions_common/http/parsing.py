@@ -62,7 +62,10 @@ _UTF_8 = ("utf-8", "utf8")
 _MAX_NUMBER = 100
 _LOCATION = re.compile(r" - at `\$(.*)`$")
 _FIELD = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
-_FIELD_ERRORS = {"missing required": "is missing", "unknown": "unknown field"}
+_FIELD_ERRORS = {
+    "missing required": "is missing",
+    "unknown": "unknown field; correct its name or remove it",
+}
 _JSON_TYPES = {
     "int | decimal": "number",
     "str": "string",

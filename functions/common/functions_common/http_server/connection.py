@@ -363,10 +363,10 @@ class Connection(HTTPChannel):
         return bool(super().received(data))
 
     def handle_write(self) -> None:
-        refused = self.close_when_flushed and self._responds_with_error
-        if refused and self.total_outbufs_len:
+        rejected = self.close_when_flushed and self._responds_with_error
+        if rejected and self.total_outbufs_len:
             self._flush_exception(self._flush_some)
-        if refused and not self.total_outbufs_len and not self.will_close:
+        if rejected and not self.total_outbufs_len and not self.will_close:
             self._linger()
             return
         super().handle_write()
