@@ -138,18 +138,14 @@ class GroupCommit:
         If the commit fails, the leader has no time left for another one; later requests may have.
         """
         parts = [(request, index) for request in requests for index in request.undecided()]
-        leader = requests[0]
         try:
             self._commit(parts, deadline)
         except StoreError as error:
             logs.event("Group commit failed", operations=len(parts), error=str(error)[:300])
             for request in requests:
                 request.fail(error)
-            return [
-                RETRY if request is not leader and request.undecided() else None
-                for request in requests
-            ]
-        return [RETRY if request.undecided() else None for request in requests]
+            return [None, *map(_retry_if_undecided, requests[1:])]
+        return [*map(_retry_if_undecided, requests)]
 
     def _commit(self, parts: Sequence[_Part], deadline: Deadline) -> None:
         """Commit once, or several times if one operation makes the commit of all impossible.
@@ -182,3 +178,7 @@ class GroupCommit:
         if request.outcome_unknown:
             error = OutcomeUnknownError(str(error))
         request.outcomes[index] = Outcome(error=error)
+
+
+def _retry_if_undecided(request: _Request) -> Retry | None:
+    return RETRY if request.undecided() else None
