@@ -32,8 +32,8 @@ from order_function.app import create_app as create_order_app
 from order_function.audit import __main__ as audit
 from order_function.audit.invariants import Finding
 from order_function.inventory.client import InventoryClient
-from order_function.reconcile.backlog import FirestoreBacklog
 from order_function.reconcile.sweep import Report, Sweep
+from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
 from order_function.store import Store as OrderStore
@@ -264,8 +264,8 @@ class CrashingShop:
 
     def sweep(self) -> Report:
         """One reconcile that leaves nothing alone for being young."""
-        backlog = FirestoreBacklog(self.order_connection)
-        return Sweep(backlog, self.store, self.client, self._orders, timedelta()).run()
+        work = FirestoreUnfinishedWork(self.order_connection)
+        return Sweep(work, self.store, self.client, self._orders, timedelta()).run()
 
     @property
     def database(self) -> Client:

@@ -33,6 +33,7 @@ from support.fakes import FakeInventory, MemoryOrders
 from functions_common.runtime.deadlines import Deadline
 from inventory_function import domain as inventory
 from inventory_function import operations
+from inventory_function.unit_of_work import UnitOfWork
 from order_function import domain as order
 from order_function.service import Orders
 
@@ -143,7 +144,7 @@ def test_every_transition_is_held_against_the_code() -> None:
 
 def test_an_order_has_the_same_statuses() -> None:
     assert set(map(str, order.Status)) == set(map(str, OrderStatus))
-    assert set(map(str, order.LIVE)) == set(map(str, spec.KEEPS_ITS_RESERVATION))
+    assert set(map(str, order.KEEPS_RESERVATION)) == set(map(str, spec.KEEPS_ITS_RESERVATION))
 
 
 @pytest.mark.parametrize("status", order.Status)
@@ -177,8 +178,8 @@ def world_with(status: spec.ReservationStatus | None, available: int) -> spec.Wo
     return world.with_reservation(ATTEMPT, spec.Reservation(status, PRICE)) if status else world
 
 
-def real_stock(world: spec.World) -> operations.Stock:
-    stock = operations.Stock()
+def real_stock(world: spec.World) -> UnitOfWork:
+    stock = UnitOfWork()
     available, reserved, shipped, price = world.product
     product = inventory.Product("P001", "Laptop", price, "USD", True, available, reserved, shipped)
     stock.add(product.key, product, None)
@@ -190,7 +191,7 @@ def real_stock(world: spec.World) -> operations.Stock:
     return stock
 
 
-def real_decision(stock: operations.Stock, operation: operations.Operation[Any]) -> str:
+def real_decision(stock: UnitOfWork, operation: operations.Operation[Any]) -> str:
     """What the caller hears of its reservation."""
     try:
         answer = operation.decide(stock)
