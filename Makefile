@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-hostile test-crash fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-unit test-properties test-hostile test-crash fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -21,8 +21,11 @@ run: $(VENV)/.run ## Emulator, inventory and order on this machine, with a catal
 test: $(VENV)/.dev ## Everything that needs no cluster
 	$(BIN)/python -m pytest --ignore=tests/cluster $(TESTS)
 
-test-unit: $(VENV)/.dev ## Only what needs no process and no socket: a minute or two
-	$(BIN)/python -m pytest tests/unit
+test-unit: $(VENV)/.dev ## Unit tests: no sockets, no processes, about 15 seconds
+	$(BIN)/python -m pytest tests/unit -m "not hypothesis and not exhaustive" $(TESTS)
+
+test-properties: $(VENV)/.dev ## Property tests, the protocol's state space, growth of work: about a minute
+	$(BIN)/python -m pytest tests/unit -m "hypothesis or exhaustive" $(TESTS)
 
 test-hostile: $(VENV)/.dev ## Both functions against hostile clients, held to the whole bar: five minutes
 	HOSTILE_BAR=full $(BIN)/python -m pytest tests/hostile -s $(TESTS)

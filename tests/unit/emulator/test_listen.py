@@ -449,6 +449,7 @@ def random_writes(chance: random.Random) -> list[Write]:
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("history", [MAX_BYTES, 400])
 def test_after_every_commit_it_is_what_the_queries_find(seed: int, history: int) -> None:
