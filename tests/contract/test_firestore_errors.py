@@ -211,9 +211,9 @@ def test_no_call_outlives_its_deadline(failing: Failing, connection: Connection)
     calls = (writes(connection) | reads(connection)).values()
     for call in calls:
         with pytest.raises((OutcomeUnknownError, StoreUnavailableError)):
-            call(Deadline.after(0.3))
+            call(Deadline.after(0.6))
     assert len(failing.seconds_given) == len(calls)
-    assert all(0 < given < 1 for given in failing.seconds_given), "not the library's own minute"
+    assert all(0 < given < 2 for given in failing.seconds_given), "not the library's own minute"
 
 
 def test_a_client_that_cannot_be_made_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
