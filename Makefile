@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-properties test-hostile test-crash fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-services test-libraries test-unit test-properties test-hostile test-crash fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -18,8 +18,29 @@ setup: $(VENV)/.run ## Make .venv with what `make run` needs; nothing else chang
 run: $(VENV)/.run ## Emulator, inventory and order on this machine, with a catalogue to try
 	@exec $(BIN)/python -m local
 
-test: $(VENV)/.dev ## Everything that needs no cluster
-	$(BIN)/python -m pytest --ignore=tests/cluster $(TESTS)
+# Two halves run at the same time, one for each of two cores. The hostile clients come last, alone,
+# because they measure throughput. TESTS names options or paths instead: one process runs them.
+SERVICES := tests/integration tests/crash
+LIBRARIES := $(filter-out $(SERVICES) tests/hostile tests/cluster tests/fixtures tests/support,\
+	$(patsubst %/,%,$(sort $(wildcard tests/*/))))
+PYTEST := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(BIN)/python -m pytest
+BY_TARGET := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+test: $(VENV)/.dev ## All tests that need no cluster: about seven minutes on two cores
+ifdef TESTS
+	$(PYTEST) --ignore=tests/cluster $(TESTS)
+else
+	@failed=0; \
+	$(MAKE) --no-print-directory -j2 --keep-going $(BY_TARGET) test-services test-libraries || failed=1; \
+	$(PYTEST) tests/hostile || failed=1; \
+	exit $$failed
+endif
+
+test-services: $(VENV)/.dev # Real processes: integration and crash tests
+	$(PYTEST) $(SERVICES)
+
+test-libraries: $(VENV)/.dev # The rest, unit tests included
+	$(PYTEST) $(LIBRARIES)
 
 test-unit: $(VENV)/.dev ## Unit tests: no sockets, no processes, about 15 seconds
 	$(BIN)/python -m pytest tests/unit -m "not hypothesis and not exhaustive" $(TESTS)

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 EMULATORS = ["given"] if os.environ.get("FIRESTORE_EMULATOR_HOST") else ["embedded", "official"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Drop the repetitions of ``one_emulator`` tests on the official emulator."""
+    items[:] = [
+        item
+        for item in items
+        if not (
+            item.get_closest_marker("one_emulator")
+            and isinstance(item, pytest.Function)
+            and hasattr(item, "callspec")
+            and item.callspec.params.get("which") == "official"
+        )
+    ]
+
+
 @pytest.fixture(scope="session", params=EMULATORS)
 def which(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from support.browser import CONTRASTS, DESK, PHONE
 from support.shop import TIMEOUT, Shop
 
+pytestmark = pytest.mark.one_emulator
+
 FUNCTIONS = ("order", "inventory")
 REPORTS = """
   window.violations = [];

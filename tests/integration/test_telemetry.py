@@ -13,6 +13,8 @@ from local.stack import ROOT
 from support.otlp import Collector, Span, collecting
 from support.shop import TIMEOUT, Shop
 
+pytestmark = pytest.mark.one_emulator
+
 SERVER, CLIENT = 2, 3
 """Kinds of spans, as OTLP numbers them."""
 TRACE_ID, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -103,7 +105,7 @@ def test_a_collector_that_is_not_there_costs_no_order_and_nobody_an_end_by_force
 
 @pytest.mark.parametrize("function", ["order", "inventory"])
 def test_where_it_is_not_wanted_it_is_not_imported(function: str) -> None:
-    code = f"import sys, {function}_function.http; print(*sys.modules)"
+    code = f"import sys, {function}_function.app; print(*sys.modules)"
     imported = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": f"functions/common:functions/{function}"},
@@ -112,5 +114,5 @@ def test_where_it_is_not_wanted_it_is_not_imported(function: str) -> None:
         check=True,
         text=True,
     ).stdout.split()
-    assert f"{function}_function.http" in imported
+    assert f"{function}_function.app" in imported
     assert [name for name in imported if name.startswith("opentelemetry.")] == []

@@ -16,6 +16,8 @@ from support.permissions import ANOTHER, CUSTOMER, PRODUCT, Cell
 from support.shop import TIMEOUT, Shop
 from tools import openapi
 
+pytestmark = pytest.mark.one_emulator
+
 IN_BROWSERS = {"Accept": "text/html"}
 
 
