@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.shop import system
+from local import shop as local_shop
 from local import stack
 from local.processes import Process, direct_session
 
@@ -38,13 +38,17 @@ def measure(logs: Path) -> dict[str, Usage]:
     indexes = f"--require-indexes={stack.ROOT / 'firestore.indexes.json'}"
     with ExitStack() as ends:
         address = ends.enter_context(emulator(environ, options=[indexes]))
-        shop = ends.enter_context(system.shop(address, PROJECT, logs))
+        shop = ends.enter_context(local_shop.running(address, PROJECT, logs))
         port = free_port()
-        alone = stack.function("order", port, _impatient(system.settings(address, PROJECT)), logs)
+        alone = stack.function(
+            "order", port, _impatient(local_shop.settings(address, PROJECT)), logs
+        )
         ends.callback(alone.stop)
         stack.start([alone], [port])
         sweep = stack.command(
-            "reconcile", _at_once(system.settings(address, PROJECT, shop.catalogue)), logs / "sweep"
+            "reconcile",
+            _at_once(local_shop.settings(address, PROJECT, shop.catalogue)),
+            logs / "sweep",
         )
         meter = Meter(address, PROJECT)
         _wait_for(meter, processes=3)
@@ -160,7 +164,7 @@ class _Acts:
                 method,
                 f"http://{address or self._order}{path}",
                 json=body,
-                headers={"Authorization": f"Bearer {system.OPERATOR_TOKEN}", **(headers or {})},
+                headers={"Authorization": f"Bearer {local_shop.OPERATOR_TOKEN}", **(headers or {})},
                 timeout=_SECONDS,
             )
         if answer.status_code != expected:

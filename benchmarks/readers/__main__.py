@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.shop import system
 from benchmarks.shop.buyers import Sales, sell
-from benchmarks.shop.system import shop
 from firestore_emulator.launcher import emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.shop.system import Shop
+    from local.shop import Shop
 
 BUYERS, READERS = 8, (12, 24, 32)
 PLENTY, PRODUCTS = 1_000_000, 220
@@ -122,7 +122,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as logs,
         emulator({**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}) as address,
-        shop(address, "bench-readers", Path(logs)) as measured,
+        system.running(address, "bench-readers", Path(logs)) as measured,
     ):
         for n in range(PRODUCTS):
             measured.offer(f"P{n:03}", PLENTY)

@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from local import shop as local_shop
 from local import stack
 from local.processes import direct_session
 
 from benchmarks.emulator import process
-from benchmarks.shop import system
 from functions_common.firestore.client import Connection
 from functions_common.firestore.documents import Change, Documents
 from functions_common.runtime.deadlines import Deadline
@@ -57,7 +57,7 @@ def main() -> None:
 
 def measure(emulator: process.Emulator, logs: Path, held: int, buyers: int) -> None:
     address = emulator.address
-    with system.shop(address, PROJECT, logs) as shop:
+    with local_shop.running(address, PROJECT, logs) as shop:
         shop.offer(PRODUCT, 1_000_000)
         began = time.monotonic()
         leave_behind(address, held)
@@ -125,7 +125,7 @@ def order_and_reservation() -> Iterator[tuple[DocumentPath, dict[str, Any]]]:
 
 def sweep(address: str, inventory: str, logs: Path) -> dict[str, Any]:
     """The last log line of the command."""
-    settings = system.settings(address, PROJECT, inventory) | {"RECONCILE_AFTER_SECONDS": "0"}
+    settings = local_shop.settings(address, PROJECT, inventory) | {"RECONCILE_AFTER_SECONDS": "0"}
     command = stack.command("reconcile", settings, logs / "reconcile.log")
     command.start()
     command.wait(LONGEST_RUN)
@@ -175,7 +175,7 @@ class Buyers:
         body = {"customer_id": "C1", "product_id": PRODUCT, "quantity": 1}
         with direct_session() as session:
             while not self._closed.is_set():
-                placed = session.post(self._url, json=body, timeout=system.TIMEOUT).ok
+                placed = session.post(self._url, json=body, timeout=local_shop.TIMEOUT).ok
                 self.placed += placed
                 self.failed += not placed
 

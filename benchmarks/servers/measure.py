@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.shop.system import Shop
+    from local.shop import Shop
 
 LINE = "POST /orders"
 PLENTY = 1_000_000

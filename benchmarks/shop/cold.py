@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from local import stack
 from local.processes import Process, answers
+from local.shop import settings
 
-from benchmarks.shop.system import HERE, settings
+from benchmarks.shop.system import HERE
 from firestore_emulator.launcher import free_port
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from benchmarks.shop import system
 from benchmarks.shop.buyers import CREATED, Buyer, Sales, sell
-from benchmarks.shop.system import shop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.shop.system import Shop
+    from local.shop import Shop
 
 BUYERS, PRODUCTS = 32, 50
 PLENTY = 1_000_000
@@ -55,8 +55,8 @@ class Watched:
 def hot_and_many(address: str, logs: Path, rounds: int, seconds: float) -> dict[str, Sales]:
     """Sales by design and kind of crowd, such as ``ours hot``."""
     with (
-        shop(address, "bench-ours", logs) as ours,
-        shop(address, "bench-usual", logs, design="usual") as usual,
+        system.running(address, "bench-ours", logs) as ours,
+        system.running(address, "bench-usual", logs, design="usual") as usual,
     ):
         crowds = {
             f"{design} {kind}": Watched(of, [f"P-{kind}-{n}" for n in range(products)])
@@ -79,8 +79,8 @@ def processes(address: str, logs: Path) -> dict[str, Sales]:
     found = {}
     for number in (1, PROCESSES):
         project = f"bench-{number}"
-        with shop(address, project, logs, orders=PROCESSES, inventories=number) as running:
-            crowd = Watched(running, ["P-hot"])
+        with system.running(address, project, logs, orders=PROCESSES, inventories=number) as shop:
+            crowd = Watched(shop, ["P-hot"])
             crowd.sell(MANY_BUYERS, WARM_UP_SECONDS)
             found[str(number)] = crowd.sell(MANY_BUYERS, 2 * SECONDS)
             crowd.check()
@@ -89,14 +89,14 @@ def processes(address: str, logs: Path) -> dict[str, Sales]:
 
 def after_a_kill(address: str, logs: Path) -> float:
     """Seconds from SIGKILL of an inventory process under a crowd to the other's next sale."""
-    with shop(address, "bench-kill", logs, orders=2, inventories=2) as running:
-        Watched(running, ["P-hot"])
-        doomed, other = running.orders
+    with system.running(address, "bench-kill", logs, orders=2, inventories=2) as shop:
+        Watched(shop, ["P-hot"])
+        doomed, other = shop.orders
         crowd = threading.Thread(target=sell, args=([doomed], ["P-hot"], 16, 3.0))
         crowd.start()
         time.sleep(2.0)
         killed = time.monotonic()
-        running.inventories[0].signal(signal.SIGKILL)
+        shop.inventories[0].signal(signal.SIGKILL)
         buyer = Buyer(other, "P-hot")
         while buyer.order() != str(CREATED):
             pass
@@ -109,8 +109,8 @@ def one_at_a_time(address: str, logs: Path) -> dict[str, float]:
     """p50 of single orders in milliseconds: ours, and the floor's, by turns."""
     taken: dict[str, list[float]] = {"ours": [], "floor": []}
     with (
-        shop(address, "bench-single", logs) as ours,
-        shop(address, "bench-floor", logs, design="floor") as floor,
+        system.running(address, "bench-single", logs) as ours,
+        system.running(address, "bench-floor", logs, design="floor") as floor,
     ):
         ours.offer("P-single", PLENTY)
         buyers = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from demo import cold_start, figures, report
-from demo.recording import Recording, Where
+from demo.recording import Platform, Recording
 from local.stack import ROOT
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from support.browser import CONTRASTS, DESK, PHONE
@@ -58,7 +58,7 @@ def test_it_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
     folder, said = ran
     recording = Recording.load(folder / "data.json")
     assert str(folder / "report.html") in said
-    assert recording.where is Where.PROCESSES
+    assert recording.where is Platform.PROCESSES
     assert report.agrees(recording)
     assert {each.status for each in recording.answers} == {201, 409}
     seen = [each.available for each in recording.stock]
@@ -68,7 +68,7 @@ def test_it_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
     assert {each.order_id for each in recording.answers if each.status == 201} == set(
         recording.checks.stored
     )
-    at_most = figures.at_most(figures.Outcomes.of(recording.answers))
+    at_most = figures.firestore_upper_bound(figures.Outcomes.of(recording.answers))
     assert recording.spent is not None
     assert 0 < recording.spent.writes <= at_most.writes
     assert left_of(folder) == []
@@ -84,15 +84,15 @@ def test_processes_say_where_their_start_went(ran: tuple[Path, str]) -> None:
         assert start.process < start.running < start.loaded < start.process + 30
         assert pod.start.firestore is not None
         assert pod.first is not None
-    assert cold_start.from_zero(recording) is None, "nothing was asleep"
-    assert "no time from zero here" in report.page(recording)
+    assert cold_start.of_first_order(recording) is None, "nothing was asleep"
+    assert "no cold start from zero" in report.page(recording)
 
 
 def test_ctrl_c_ends_it_and_keeps_what_was_seen(tmp_path: Path) -> None:
     with demo(tmp_path, "--seconds", "60", "--buyers", "40") as running:
         assert running.stdout is not None
         for line in running.stdout:
-            if line.startswith("one order"):
+            if line.startswith("first order"):
                 break
         time.sleep(1.5)
         running.send_signal(signal.SIGINT)
@@ -103,7 +103,7 @@ def test_ctrl_c_ends_it_and_keeps_what_was_seen(tmp_path: Path) -> None:
     recording = Recording.load(tmp_path / "data.json")
     assert recording.ended_early == "ended by hand"
     assert recording.answers
-    assert "Not all of it was shown" in (tmp_path / "report.html").read_text()
+    assert "The run is incomplete" in (tmp_path / "report.html").read_text()
     assert left_of(tmp_path) == []
 
 

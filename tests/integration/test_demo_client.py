@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from demo.client import Client, NoAnswerError, Response
+from demo.client import Client, NoResponseError, Response
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -27,8 +27,8 @@ def asked(serve: Serve, times: int) -> list[Response | str]:
         async with server, Client(f"http://127.0.0.1:{port}", "shop.example.com") as client:
             for _ in range(times):
                 try:
-                    found.append(await client.ask("POST", "/orders", b"{}"))
-                except NoAnswerError as error:
+                    found.append(await client.request("POST", "/orders", b"{}"))
+                except NoResponseError as error:
                     found.append(str(error))
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.05)

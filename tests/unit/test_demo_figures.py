@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from demo import agreement, figures
+from demo import cross_check, figures
 from demo.figures import Outcomes, PodCount
 from demo.plan import Plan, PlanError
-from demo.recording import Pod, Recording, Spent
+from demo.recording import DocumentUsage, Pod, Recording
 from hypothesis import given
 from hypothesis import strategies as st
 from support.recordings import HOT, SECOND, answer, on_knative
@@ -77,7 +77,7 @@ def test_an_interval_has_who_came_in_it_and_what_was_answered_in_it() -> None:
 
 
 def test_the_shelf_is_empty_when_the_last_unit_is_sold() -> None:
-    shelf = figures.shelf(on_knative())
+    shelf = figures.hot_product(on_knative())
     assert (shelf.sold, shelf.sold_out, shelf.lowest, shelf.last) == (3, 14.4, 0, 0)
     assert shelf.refused_early == 0
 
@@ -85,43 +85,43 @@ def test_the_shelf_is_empty_when_the_last_unit_is_sold() -> None:
 def test_a_refusal_while_there_was_stock_is_found() -> None:
     recording = on_knative()
     recording.answers.append(answer(13.2, 13.3, status=409))
-    assert figures.shelf(recording).refused_early == 1, "the last unit was asked for at 14.0"
+    assert figures.hot_product(recording).refused_early == 1, "the last unit was asked for at 14.0"
 
 
 def test_what_is_not_sold_out_says_so() -> None:
     recording = on_knative()
     recording.opening = 4
-    assert figures.shelf(recording).sold_out is None
+    assert figures.hot_product(recording).sold_out is None
 
 
 def test_firestore_dollars_are_documents_times_their_price() -> None:
     """$0.03 for 100,000 reads and $0.09 for as many writes."""
-    assert figures.firestore_dollars(Spent(200_000, 100_000)) == pytest.approx(0.15)
+    assert figures.firestore_dollars(DocumentUsage(200_000, 100_000)) == pytest.approx(0.15)
     assert figures.per_thousand(0.15, 5000) == pytest.approx(0.03)
     assert figures.per_thousand(0.15, 0) is None
 
 
 def test_an_order_by_itself_is_the_most_that_one_costs() -> None:
     """Confirmed: 2 + 3 reads and 3 + 1 writes; refused: 2 reads and 1 write."""
-    assert figures.at_most(Outcomes(1000, 0, 7)) == Spent(5000, 4000)
-    assert figures.at_most(Outcomes(1000, 100, 0)) == Spent(5200, 4100)
+    assert figures.firestore_upper_bound(Outcomes(1000, 0, 7)) == DocumentUsage(5000, 4000)
+    assert figures.firestore_upper_bound(Outcomes(1000, 100, 0)) == DocumentUsage(5200, 4100)
 
 
 def disagreeing(recording: Recording) -> list[str]:
-    return [each.what for each in agreement.compare(recording) if not each.agree]
+    return [each.what for each in cross_check.compare(recording) if not each.agree]
 
 
 def test_two_counts_of_the_same_agree() -> None:
     recording = on_knative()
-    assert len(agreement.compare(recording)) == 6
+    assert len(cross_check.compare(recording)) == 6
     assert disagreeing(recording) == []
-    assert agreement.agrees(recording)
+    assert cross_check.agrees(recording)
 
 
 def test_without_a_second_count_nothing_agrees() -> None:
     recording = on_knative()
     recording.checks = None
-    assert not agreement.agrees(recording)
+    assert not cross_check.agrees(recording)
 
 
 def test_a_201_that_is_not_in_the_store_is_found() -> None:
@@ -149,7 +149,7 @@ def test_a_unit_sold_twice_or_left_over_is_found() -> None:
 def test_a_pod_that_only_one_has_seen_is_found() -> None:
     recording = on_knative()
     del recording.pods[SECOND]
-    assert disagreeing(recording) == ["Pods", "Pods of order that answered"]
+    assert disagreeing(recording) == ["Pods", "Pods of order that responded"]
 
 
 def test_a_finding_of_the_audit_is_found() -> None:
@@ -163,19 +163,19 @@ PLAN = Plan("x", buyers=50, seconds=60, mix=0.2, seed=7)
 
 
 def test_the_plan_ramps_up_and_sells_out_in_its_first_half() -> None:
-    one = PLAN.on_one()
+    one = PLAN.one_product_arrivals()
     assert {each.product_id for each in one} == {PLAN.hot} == {HOT}
     dues = [each.due for each in one]
     assert dues == sorted(dues)
     assert dues[-1] < 30
-    assert 1 < PLAN.opening < len(one)
+    assert 1 < PLAN.opening_stock < len(one)
     first, last = (sum(1 for due in dues if low <= due < low + 4) for low in (0, 26))
     assert first < last / 2
     assert 150 < last < 250, "50 a second"
 
 
 def test_the_second_half_has_the_mix() -> None:
-    many = PLAN.on_many()
+    many = PLAN.many_products_arrivals()
     hot = sum(1 for each in many if each.product_id == PLAN.hot)
     assert 0.15 < hot / len(many) < 0.25
     assert {each.product_id for each in many} == {PLAN.hot, *PLAN.others}
@@ -184,7 +184,11 @@ def test_the_second_half_has_the_mix() -> None:
 def test_the_same_seed_is_the_same_plan() -> None:
     again = Plan("x", buyers=50, seconds=60, mix=0.2, seed=7)
     other = Plan("x", buyers=50, seconds=60, mix=0.2, seed=8)
-    assert PLAN.on_many() == again.on_many() != other.on_many()
+    assert (
+        PLAN.many_products_arrivals()
+        == again.many_products_arrivals()
+        != other.many_products_arrivals()
+    )
 
 
 @pytest.mark.parametrize("change", [{"mix": 1.1}, {"seconds": 0.01}, {"buyers": 0}])

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 import pytest
-from demo.client import Client, NoAnswerError, Response
+from demo.client import Client, NoResponseError, Response
 from demo.load import Load
 from demo.plan import Arrival
 from demo.recording import Recording
@@ -27,7 +27,7 @@ class Shop(Client):
         self.most = 0
         self.load: Load | None = None
 
-    async def ask(
+    async def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Response:
         assert (method, path) == ("POST", "/orders")
@@ -93,7 +93,7 @@ def test_what_a_late_generator_costs_counts_as_waiting() -> None:
         (Response(201, {"server-timing": "total;dur=1, cold"}, CREATED.body), 201, "ORD1", True),
         (Response(409, {"server-timing": "total;dur=1"}, b"{}"), 409, None, False),
         (Response(503, {}, b"no problem document"), 503, None, False),
-        (NoAnswerError("broken off"), None, None, False),
+        (NoResponseError("broken off"), None, None, False),
     ],
 )
 def test_every_answer_is_kept(

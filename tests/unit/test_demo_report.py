@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from demo import report, summary
-from demo.recording import Recording, Where
+from demo.recording import Platform, Recording
 from demo.svg import steps, ticks
 from demo.timeline import timeline
-from demo.view import Now, line, picture
+from demo.view import Snapshot, line, picture
 from rich.console import Console
 from support.recordings import on_knative
 
@@ -21,18 +21,18 @@ def values(recording: Recording) -> dict[str, str]:
 
 def test_its_figures_are_those_that_one_counts_by_hand() -> None:
     found = values(on_knative())
-    assert found["Buyers who came"] == "4"
+    assert found["Orders sent"] == "4"
     assert found["Orders confirmed"] == "3"
     assert found["Refused"] == "1"
     assert found["Failed"] == "0"
-    assert found["Hot product: sold out"] == "4.4 s"
-    assert found["Pods of order that were started"] == "2"
+    assert found["Hot product: sold out after"] == "4.4 s"
+    assert found["Pods of order started"] == "2"
     assert found["Pod-seconds of order"] == "156", "10.2 to 90, 13.3 to 90, rounded down"
     assert found["Pod-seconds of inventory"] == "89"
-    counted = "Firestore, as the emulator counted, for 1,000 confirmed orders"
+    counted = "Firestore, counted, per 1,000 confirmed orders"
     assert found[counted] == "$0.0040", "12 thousandths of a cent for three"
-    assert found["Orders that met a cold start"] == "2"
-    assert found["Waiting, p50 and p99: everybody wants one product"] == "100 ms, 400 ms"
+    assert found["Orders delayed by a cold start"] == "2"
+    assert found["Latency p50, p99: sale of one product"] == "100 ms, 400 ms"
 
 
 def test_it_needs_nothing_else() -> None:
@@ -48,15 +48,15 @@ def test_it_says_how_a_run_ended_early() -> None:
     recording.ended_early, recording.checks = "ended by <hand>", None
     recording.phases[-1].ended = None
     page = report.page(recording)
-    assert "Not all of it was shown: ended by &lt;hand&gt;." in page
-    assert "There was no second count" in page
+    assert "The run is incomplete: ended by &lt;hand&gt;." in page
+    assert "There is no cross-check" in page
 
 
 def test_a_run_that_ended_before_its_first_order_has_a_report_too() -> None:
     recording = on_knative()
     recording.answers, recording.stock, recording.pods, recording.asked = [], [], {}, []
     recording.phases, recording.checks = recording.phases[:1], None
-    assert "waiting for zero" in report.page(recording)
+    assert "wait for zero pods" in report.page(recording)
 
 
 def test_all_of_it_is_kept_and_read_again(tmp_path: Path) -> None:
@@ -100,21 +100,21 @@ def test_the_live_view_has_all_that_one_wants_to_see(monkeypatch: pytest.MonkeyP
     recording.phases, recording.asked = recording.phases[:3], recording.asked[:2]
     for pod in recording.pods.values():
         pod.ending = pod.gone = None
-    now = Now.of(recording, in_flight=7)
+    now = Snapshot.of(recording, in_flight=7)
     console = Console(file=io.StringIO(), width=80, force_terminal=False)
     console.print(picture(now, recording))
     assert isinstance(console.file, io.StringIO)
     shown = " ".join(console.file.getvalue().split())
     for text in (
-        "everybody wants one product · 3 s",
+        "sale of one product · 3 s",
         "order 1 0 2 ■■",
         "in flight 7",
         "orders/s 1 ",
         "p99 2000 ms",
         "refused 1",
-        "cold starts met 2",
+        "cold starts 2",
         "sold out",
     ):
         assert text in shown, shown
-    assert "order 2/1 inventory 1/0" in line(now, Where.KNATIVE)
-    assert "order 2" not in line(now, Where.PROCESSES), "there are no pods"
+    assert "order 2/1 inventory 1/0" in line(now, Platform.KNATIVE)
+    assert "order 2" not in line(now, Platform.PROCESSES), "there are no pods"
