@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 from costs.usage import Meter
-from local.processes import Process, answers, direct_session
+from local.processes import Process, direct_session, responds
 from local.stack import HOST, ROOT, command
 
 from demo import pods
@@ -61,7 +61,7 @@ class Processes:
     def __enter__(self) -> Self:
         self._stack.start()
         try:
-            self._stack.wait_until(answers(f"{self.address}/health"), lambda: None)
+            self._stack.wait_until(responds(f"{self.address}/health"), lambda: None)
         except BaseException:
             self._stack.stop()
             raise

@@ -1,4 +1,4 @@
-"""Many long lists at once, beside customers who order: ``python -m benchmarks.readers``.
+"""`python -m benchmarks.readers` measures customers beside readers of long lists.
 
 For each kind of list and number of readers: orders a second and p99 of 8 customers, alone and
 beside the readers, and the responses that the readers got. A reader sends the next request as soon
@@ -98,13 +98,13 @@ def show(name: str, sales: Sales, alone: Sales, reads: Reads) -> None:
     second = f"  p99 {p99:.0f} ms, {alone_p99:.0f} alone; failures {dict(sales.failures)}"
     details = (f"  {n} x {each}" for each, n in reads.details.items())
     lines = [first, second, f"  {reads.line()}", *details]
-    print(*lines, sep="\n", flush=True)  # noqa: T201 - what one runs it for
+    print(*lines, sep="\n", flush=True)  # noqa: T201 - the output of the command
 
 
 def list_of_one(measured: Shop) -> None:
-    """Orders of a customer who has few more than a page: the emulator goes through all of them.
+    """Place orders of one customer, a few more than a page: the emulator scans all of them.
 
-    Firestore reads a page from an index, however many there are.
+    Firestore reads a page from an index, independent of their number.
     """
     connection = http.client.HTTPConnection(measured.orders[0], timeout=TIMEOUT)
     for _ in range(PRODUCTS):

@@ -44,7 +44,7 @@ QUICK = Plan(settle=0.3, beside=0.5, alone=0.3, rounds=1)
 
 
 def parts(*, quick: bool, kinds: list[str]) -> dict[str, Callable[[Candidate, Stage], Figures]]:
-    """What is measured of each server, by name."""
+    """The measurements of each server, by name."""
     seconds, times, plan = (1.0, 1, QUICK) if quick else (6.0, 5, PLAN)
     return {
         "start": lambda candidate, stage: measure.start(candidate, stage, times),

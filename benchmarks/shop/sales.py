@@ -1,4 +1,4 @@
-"""Sales over HTTP: one product and many, ours and the usual design's, by turns."""
+"""Sales over HTTP of one product and of many, by alternating designs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SINGLE_ORDERS = 300
 
 
 class OversoldError(AssertionError):
-    """What was sold is not what left the stock: no figure of this run counts."""
+    """The units sold differ from the units that left the stock; the run is invalid."""
 
 
 class Watched:
-    """A shop with its products, which notices what leaves the stock unsold."""
+    """A shop with its products, which compares the stock with the orders."""
 
     def __init__(self, of: Shop, names: Sequence[str]) -> None:
         self._shop, self.names, self._placed, self._uncertain = of, names, 0, 0
@@ -44,7 +44,7 @@ class Watched:
         return sales
 
     def check(self) -> None:
-        """Each 201 has left the stock, and nothing but what failed may have besides."""
+        """Every 201 took its units; in addition, only a failed order may have taken some."""
         units = [self._shop.units(name) for name in self.names]
         reserved = sum(held for _, held in units)
         whole = sum(map(sum, units)) == PLENTY * len(self.names)
@@ -53,7 +53,7 @@ class Watched:
 
 
 def hot_and_many(address: str, logs: Path, rounds: int, seconds: float) -> dict[str, Sales]:
-    """Sales by design and kind of crowd, such as ``ours hot``."""
+    """Sales by design and kind of load, such as ``ours hot``."""
     with (
         system.running(address, "bench-ours", logs) as ours,
         system.running(address, "bench-usual", logs, design="usual") as usual,
@@ -75,7 +75,7 @@ def hot_and_many(address: str, logs: Path, rounds: int, seconds: float) -> dict[
 
 
 def processes(address: str, logs: Path) -> dict[str, Sales]:
-    """200 buyers of one product, by the number of inventory's processes."""
+    """200 buyers of one product, by number of inventory processes."""
     found = {}
     for number in (1, PROCESSES):
         project = f"bench-{number}"
@@ -88,7 +88,7 @@ def processes(address: str, logs: Path) -> dict[str, Sales]:
 
 
 def after_a_kill(address: str, logs: Path) -> float:
-    """Seconds from SIGKILL of an inventory process under a crowd to the other's next sale."""
+    """Seconds from SIGKILL of an inventory process under load to the next sale of the other."""
     with system.running(address, "bench-kill", logs, orders=2, inventories=2) as shop:
         Watched(shop, ["P-hot"])
         doomed, other = shop.orders
@@ -106,7 +106,7 @@ def after_a_kill(address: str, logs: Path) -> float:
 
 
 def one_at_a_time(address: str, logs: Path) -> dict[str, float]:
-    """p50 of single orders in milliseconds: ours, and the floor's, by turns."""
+    """p50 of sequential orders in milliseconds, alternating between ours and the floor."""
     taken: dict[str, list[float]] = {"ours": [], "floor": []}
     with (
         system.running(address, "bench-single", logs) as ours,
@@ -117,7 +117,7 @@ def one_at_a_time(address: str, logs: Path) -> dict[str, float]:
             "ours": Buyer(ours.orders[0], "P-single"),
             "floor": Buyer(floor.orders[0], "P-single"),
         }
-        for count in (SINGLE_ORDERS // 3, SINGLE_ORDERS):  # the first are for warming up
+        for count in (SINGLE_ORDERS // 3, SINGLE_ORDERS):  # the first loop warms up
             taken = {name: [] for name in buyers}
             for _ in range(count):
                 for name, buyer in buyers.items():
@@ -129,12 +129,12 @@ def _timed(order: Callable[[], str]) -> float:
     began = time.perf_counter()
     status = order()
     if status != str(CREATED):
-        raise AssertionError(f"an order alone was answered {status}")
+        raise AssertionError(f"a sequential order got {status}")
     return time.perf_counter() - began
 
 
 def failures(found: Mapping[str, Sales]) -> dict[str, int]:
-    """Of our own design."""
+    """Failures of our design and of the floor."""
     return {
         f"{name}: {status}": count
         for name, sales in found.items()

@@ -13,9 +13,8 @@ from order_function.inventory.client import InventoryClient
 from order_function.service import Orders
 from order_function.settings import Settings
 
-PATIENCE = 60.0
-"""Seconds. No usual design gives up sooner, or at once while inventory is known to be slow; nor
-does one send what several customers want in one request."""
+CALL_SECONDS = 60.0
+"""Deadline of a call. The usual design has no shorter one, no circuit breaker and no batching."""
 
 
 class NeverOpen(Circuit):
@@ -30,7 +29,7 @@ class PatientClient(InventoryClient):
         self._together = self._hold_alone  # type: ignore[assignment]
 
 
-client.LONGEST_CALL = PATIENCE
+client.LONGEST_CALL = CALL_SECONDS
 settings = Settings.load(os.environ)
 connection = Connection(settings.firestore)
 connection.prepare()
@@ -40,4 +39,4 @@ inventory = PatientClient(
     settings.server.concurrency,
     settings.currency,
 )
-app = create_app(settings, Orders(OrderStore(connection), inventory, PATIENCE))
+app = create_app(settings, Orders(OrderStore(connection), inventory, CALL_SECONDS))
