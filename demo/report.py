@@ -111,12 +111,12 @@ def _cold_start(found: ColdStart) -> str:
         return waterfall(found, width, alone=False, kind=kind)
 
     waited = " and ".join(
-        f"{found.server_milliseconds[key]:.0f} ms in {name}"
+        f"{found.server_milliseconds[key]:.0f} ms for {name}"
         for key, name in (("inventory", "inventory"), ("firestore", "Firestore"))
         if key in found.server_milliseconds
     )
     text = (
-        f"{f'During the request, order spent {waited}. ' if waited else ''}"
+        f"{f'During the request, order waited {waited}. ' if waited else ''}"
         "The two cold starts overlap: order calls inventory as soon as its own process begins."
         " Each function opens its Firestore connection at the end of its imports. The parts of"
         " order add up to the total; those of inventory end when its response leaves."

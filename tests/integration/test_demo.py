@@ -35,7 +35,7 @@ def demo(folder: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def left_of(folder: Path) -> list[str]:
-    """Processes of the run that are still there: each has the log of it open, or its ports."""
+    """Command lines of processes that still use a port of the run."""
     said = (folder / "make-run.log").read_text()
     ports = re.findall(r"127\.0\.0\.1:(\d+)", said)
     assert ports
@@ -54,7 +54,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, said
 
 
-def test_it_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
+def test_local_demo_sells_out_and_its_cross_check_agrees(ran: tuple[Path, str]) -> None:
     folder, said = ran
     recording = Recording.load(folder / "data.json")
     assert str(folder / "report.html") in said
@@ -74,8 +74,8 @@ def test_it_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
     assert left_of(folder) == []
 
 
-def test_processes_say_where_their_start_went(ran: tuple[Path, str]) -> None:
-    """The lines that order and inventory log of themselves, and that the demo reads."""
+def test_recording_has_the_start_of_each_process(ran: tuple[Path, str]) -> None:
+    """The demo reads it from the log lines of order and inventory."""
     recording = Recording.load(ran[0] / "data.json")
     assert {pod.service for pod in recording.pods.values()} == {"order", "inventory"}
     for pod in recording.pods.values():
@@ -84,11 +84,11 @@ def test_processes_say_where_their_start_went(ran: tuple[Path, str]) -> None:
         assert start.process < start.running < start.loaded < start.process + 30
         assert pod.start.firestore is not None
         assert pod.first is not None
-    assert cold_start.of_first_order(recording) is None, "nothing was asleep"
+    assert cold_start.of_first_order(recording) is None, "both processes ran before"
     assert "no cold start from zero" in report.page(recording)
 
 
-def test_ctrl_c_ends_it_and_keeps_what_was_seen(tmp_path: Path) -> None:
+def test_report_is_written_when_ctrl_c_ends_the_run(tmp_path: Path) -> None:
     with demo(tmp_path, "--seconds", "60", "--buyers", "40") as running:
         assert running.stdout is not None
         for line in running.stdout:
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_it_and_keeps_what_was_seen(tmp_path: Path) -> None:
 
 @pytest.fixture
 def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
-    """The report of a run on Knative; whatever it asks for from elsewhere is noted."""
+    """The report of a run on Knative; it may request no other file."""
     report.write(on_knative(), tmp_path)
     with browser.new_context(viewport=DESK) as context:
         page = context.new_page()
@@ -122,7 +122,7 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_the_report_fits_and_its_text_stands_out(
+def test_report_fits_the_screen_and_its_text_has_contrast(
     page: Page, size: ViewportSize, scheme: str
 ) -> None:
     page.set_viewport_size(size)
@@ -130,7 +130,7 @@ def test_the_report_fits_and_its_text_stands_out(
     assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
     assert page.evaluate(CONTRASTS) == []
     pictures = page.get_by_role("img")
-    assert pictures.count() == 2, "each is drawn for two widths, and shown once"
+    assert pictures.count() == 2, "the report has each for two widths and displays one"
     for each in pictures.all():
         box = each.bounding_box()
         assert box is not None
@@ -148,21 +148,21 @@ CUT_OFF = """(picture) => {
     })
     .map((text) => text.textContent);
 }"""
-"""Texts that lie outside of their picture."""
+"""Texts outside the frame of their picture."""
 
 
-def test_the_parts_of_the_start_can_be_read_as_a_table(page: Page) -> None:
+def test_cold_start_parts_are_in_a_table(page: Page) -> None:
     page.get_by_text("As a table").click()
     rows = page.locator("details").get_by_role("row")
     expect(rows.filter(has_text="order: imports")).to_contain_text("500 ms")
     expect(rows.last).to_contain_text("2,000 ms")
 
 
-def test_both_counts_stand_side_by_side(page: Page) -> None:
+def test_cross_check_shows_both_counts(page: Page) -> None:
     row = page.get_by_role("row").filter(has_text="GET /orders, every page")
     expect(row).to_contain_text(re.compile(r"^Confirmed orders.*33yes$"))
 
 
-def test_data_is_plain_json(ran: tuple[Path, str]) -> None:
+def test_data_is_json(ran: tuple[Path, str]) -> None:
     data = json.loads((ran[0] / "data.json").read_text())
     assert {"answers", "stock", "phases", "checks"} <= data.keys()

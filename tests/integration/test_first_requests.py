@@ -1,4 +1,4 @@
-"""A burst that meets a new process: what is done once for all must stand many who are first."""
+"""Concurrent first requests of a new process."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from local.stack import ROOT
 from functions_common.runtime.startup_timing import process_age
 
 
-def test_the_age_of_this_process_is_what_ps_says() -> None:
+def test_process_age_equals_that_of_ps() -> None:
     said = subprocess.run(
         ["ps", "-o", "etimes=", "-p", str(os.getpid())], capture_output=True, text=True, check=True
     )
@@ -21,7 +21,7 @@ def test_the_age_of_this_process_is_what_ps_says() -> None:
     assert age == pytest.approx(int(said.stdout), abs=2)
 
 
-def test_the_page_is_read_once_when_it_is_first_requested() -> None:
+def test_page_is_read_once_when_it_is_first_requested() -> None:
     code = """
 import sys
 opened = []

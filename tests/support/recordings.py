@@ -22,7 +22,7 @@ SECOND = "order-00001-deployment-c"
 
 
 def answer(due: float, ended: float, status: int | None = 201, **more: object) -> OrderResult:
-    """Of the hot product, sent when due; its order's id tells when that was."""
+    """An order of the hot product, sent when due; its id contains the due time."""
     found = OrderResult(due, HOT, "demo-x-buyer-1", sent=due, ended=ended, status=status, pod=ORDER)
     if status == 201:
         found.order_id = f"ORD{due}"
@@ -32,7 +32,7 @@ def answer(due: float, ended: float, status: int | None = 201, **more: object) -
 
 
 def order_pod() -> Pod:
-    """Of an order that came at 10.0 and was answered at 12.0."""
+    """The pod of an order from 10.0 to 12.0."""
     start = ProcessStart(process=10.5, running=10.7, loaded=11.2, firestore=(11.1, 11.3))
     first = HandledRequest(11.3, 11.9, {"total": 600.0, "inventory": 550.0, "firestore": 20.0})
     pod = Pod(ORDER, "order", created=10.1, scheduled=10.2, ready=11.25, start=start, first=first)

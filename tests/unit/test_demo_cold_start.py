@@ -10,7 +10,7 @@ from demo.recording import DesiredPods, HandledRequest, Pod, ProcessStart, Recor
 from support.recordings import INVENTORY, ORDER, SECOND, answer, on_knative
 
 
-def told(recording: Recording) -> dict[str, float]:
+def part_seconds(recording: Recording) -> dict[str, float]:
     found = cold_start.of_first_order(recording)
     assert found is not None
     assert found.order.parts[0].began == found.began
@@ -20,9 +20,9 @@ def told(recording: Recording) -> dict[str, float]:
     return {part.name: round(part.seconds, 3) for part in found.order.parts}
 
 
-def test_the_parts_follow_one_another_and_add_up_to_the_whole() -> None:
+def test_cold_start_parts_are_consecutive_and_add_up_to_the_total() -> None:
     recording = on_knative()
-    assert told(recording) == {
+    assert part_seconds(recording) == {
         cold_start.KNATIVE: 0.1,
         cold_start.SCHEDULING: 0.1,
         cold_start.CONTAINER: 0.3,
@@ -43,26 +43,26 @@ def test_the_parts_follow_one_another_and_add_up_to_the_whole() -> None:
     assert found.clock_skew == 0.0
 
 
-def test_a_moment_that_nobody_told_makes_two_parts_one() -> None:
+def test_cold_start_parts_merge_when_a_time_is_missing() -> None:
     recording = on_knative()
     recording.pods[ORDER].start = None
-    parts = told(recording)
+    parts = part_seconds(recording)
     assert parts[cold_start.ROUTE] == 1.1, "container, process and imports are in it"
     assert cold_start.IMPORTS not in parts
 
 
-def test_clocks_that_disagree_are_told_of() -> None:
+def test_clock_skew_is_reported_when_a_time_precedes_the_one_before() -> None:
     recording = on_knative()
     start = recording.pods[ORDER].start
     assert start is not None
     start.process = 9.95  # before it was scheduled, at 10.2
-    assert told(recording)[cold_start.CONTAINER] == 0.0
+    assert part_seconds(recording)[cold_start.CONTAINER] == 0.0
     found = cold_start.of_first_order(recording)
     assert found is not None
     assert found.clock_skew == pytest.approx(0.25)
 
 
-def test_an_order_that_woke_nobody_is_not_from_zero() -> None:
+def test_cold_start_is_none_when_the_first_order_started_no_pod() -> None:
     recording = on_knative()
     recording.answers[0].cold = False
     assert cold_start.of_first_order(recording) is None
@@ -71,7 +71,7 @@ def test_an_order_that_woke_nobody_is_not_from_zero() -> None:
     assert cold_start.of_first_order(recording) is None, "its pod was there before"
 
 
-def test_the_pod_is_the_one_that_answered() -> None:
+def test_cold_start_pod_is_the_one_that_responded() -> None:
     recording = on_knative()
     recording.answers.insert(0, answer(10.0, 12.0, cold=True, pod=SECOND))
     recording.pods[SECOND].created = 10.3
@@ -82,7 +82,7 @@ def test_the_pod_is_the_one_that_answered() -> None:
 
 
 class Watched:
-    """A recording whose time stands where it was put, a thousand seconds after 1970."""
+    """A recording with a settable clock, which begins 1,000 seconds after 1970."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -121,7 +121,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(monkeypatch)
 
 
-def test_a_pods_life_as_the_watch_tells_it(watched: Watched) -> None:
+def test_pod_times_are_those_of_the_watch(watched: Watched) -> None:
     watched.tell(10.5, "ADDED", 10.4)
     watched.tell(10.6, "MODIFIED", 10.4, "PodScheduled")
     watched.tell(11.7, "MODIFIED", 10.4, "PodScheduled", "Ready")
@@ -133,12 +133,14 @@ def test_a_pods_life_as_the_watch_tells_it(watched: Watched) -> None:
     assert list(watched.recording.pods.values()) == [pod]
 
 
-def test_a_pod_from_before_has_the_times_that_kubernetes_kept(watched: Watched) -> None:
+def test_pod_time_is_kubernetes_own_when_the_pod_is_older_than_the_watch(
+    watched: Watched,
+) -> None:
     pod = watched.tell(60.0, "ADDED", 3.0)
     assert pod.created == 3.0
 
 
-def test_replicas_are_counted_over_revisions(watched: Watched) -> None:
+def test_desired_replicas_are_summed_over_revisions(watched: Watched) -> None:
     replicas = DesiredReplicas(watched.recording)
 
     def tell(now: float, change: str, name: str, wanted: int) -> None:
@@ -159,7 +161,7 @@ def test_replicas_are_counted_over_revisions(watched: Watched) -> None:
     ]
 
 
-def test_a_start_is_read_from_the_functions_log(watched: Watched) -> None:
+def test_process_start_is_read_from_the_functions_log(watched: Watched) -> None:
     lines = [
         {"message": "Any other line"},
         {
