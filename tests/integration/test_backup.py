@@ -1,4 +1,4 @@
-"""Backup and restore as docs/operating.md says, on the embedded emulator; audited afterwards."""
+"""Backup and restore as docs/backup.md says, on the embedded emulator; audited afterwards."""
 
 from __future__ import annotations
 

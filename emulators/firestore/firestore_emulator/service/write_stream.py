@@ -1,17 +1,17 @@
-"""One stream of Write: a handshake, and then commits, one after another."""
+"""One Write stream: a handshake, then one commit for each request."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import count
 from typing import TypeAlias
 
-from firestore_emulator.model.errors import InvalidArgumentError, NotThereYetError
+from firestore_emulator.model.errors import InvalidArgumentError, UnimplementedError
 from firestore_emulator.model.messages import Write, WriteRequest, WriteResponse
 from firestore_emulator.model.names import check_database
 from firestore_emulator.store.database import Commit
 
+# Commits the writes to the database of that name.
 CommitTo: TypeAlias = Callable[[str, Sequence[Write]], Awaitable[Commit]]
-"""In the database of that name."""
 
 _ID_BYTES = 16
 
@@ -21,10 +21,10 @@ async def write(
     requests: AsyncIterator[WriteRequest],
     send: Callable[[WriteResponse], Awaitable[None]],
 ) -> None:
-    """Ends with the first commit that is refused. What was answered before stays written.
+    """Ends at the first commit that fails. Earlier commits stay.
 
-    Tokens number the responses. As in the official emulator nobody asks for them: they are for
-    resuming a stream, and for that the responses would have to be kept.
+    Stream tokens number the responses. Like the official emulator this one ignores the tokens of
+    requests: they serve to resume a stream, and that would need stored responses.
     """
     first = await anext(requests, None)
     if first is None:
@@ -46,6 +46,6 @@ async def write(
 
 def _check_handshake(request: WriteRequest) -> None:
     if request.stream_id or request.stream_token:
-        raise NotThereYetError("Resuming a Write stream")
+        raise UnimplementedError("Resuming a Write stream")
     if request.writes:
         raise InvalidArgumentError("'writes' must not be set on an initial write request.")

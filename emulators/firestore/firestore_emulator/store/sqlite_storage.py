@@ -1,7 +1,7 @@
-"""Documents kept on disk: a directory with one SQLite file, for one process at a time.
+"""Documents on disk: a directory with one SQLite file, used by one process at a time.
 
-Every commit is a transaction of SQLite, in its log before memory changes and so before anybody
-can see it. What is in the log outlives the process, however that ends (see docs/adr/0015).
+Every commit is a SQLite transaction. It is in SQLite's log before memory changes, so before any
+client can see it. The log survives the process, however that ends (see docs/adr/0015).
 """
 
 import sqlite3
@@ -12,14 +12,14 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from firestore_emulator.model.clock import Clock, wall_clock
-from firestore_emulator.model.errors import NotKeptError
+from firestore_emulator.model.errors import StorageError
 from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
 from firestore_emulator.store.database import Database, Databases
 
 FILE = "firestore.sqlite3"
 
-_APPLICATION_ID = 0x46495245  # "FIRE": tells our files from other people's
+_APPLICATION_ID = 0x46495245  # "FIRE": distinguishes the emulator's files from others
 _FORMAT = 1
 _SCHEMA = """
 CREATE TABLE databases (
@@ -48,38 +48,38 @@ _LOAD = "SELECT content FROM documents JOIN databases ON database = id WHERE nam
 
 
 class DataError(Exception):
-    """The directory cannot be used; the message says why in one line."""
+    """The data directory cannot be used. The message gives the reason in one line."""
 
 
 class Storage:
     def __init__(self, directory: Path, now: Callable[[], int] = wall_clock) -> None:
         self._directory = directory
         self._now = now
-        with self._told():
+        with self._data_errors():
             directory.mkdir(parents=True, exist_ok=True)
-            # Calls may come from any one thread at a time; the server's are all from one.
+            # Any thread may call, one at a time. The server makes all calls in one thread.
             self._connection = sqlite3.connect(
                 directory / FILE, timeout=0, isolation_level=None, check_same_thread=False
             )
         try:
-            with self._told():
+            with self._data_errors():
                 self._prepare()
         except DataError:
             self._connection.close()
             raise
 
     def databases(self) -> Databases:
-        """All that are kept, read into memory; what becomes of them and of new ones is kept."""
-        with self._told():
+        """All stored databases, read into memory. Commits to them and to new ones are stored."""
+        with self._data_errors():
             found = self._connection.execute("SELECT name, last_commit FROM databases").fetchall()
-            return Databases(self._new, [self._restored(name, last) for name, last in found])
+            return Databases(self._create, [self._load(name, last) for name, last in found])
 
     def close(self) -> None:
         self._connection.close()
 
     def _prepare(self) -> None:
         run = self._connection.execute
-        run("PRAGMA locking_mode = EXCLUSIVE")  # before the log is touched: held from then on
+        run("PRAGMA locking_mode = EXCLUSIVE")  # before the first access: held from then on
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         run("BEGIN EXCLUSIVE")
@@ -100,21 +100,21 @@ class Storage:
         run(f"PRAGMA user_version = {_FORMAT}")
         run("COMMIT")
 
-    def _new(self, name: str) -> Database:
-        return Database(name, Clock(self._now), journal=_OnDisk(self._connection, name))
+    def _create(self, name: str) -> Database:
+        return Database(name, Clock(self._now), journal=_SqliteJournal(self._connection, name))
 
-    def _restored(self, name: str, last_commit: int) -> Database:
+    def _load(self, name: str, last_commit: int) -> Database:
         contents = self._connection.execute(_LOAD, (name,))
         return Database(
             name,
             Clock(self._now, last_commit),
-            journal=_OnDisk(self._connection, name),
+            journal=_SqliteJournal(self._connection, name),
             documents=(Document.FromString(content) for (content,) in contents),
         )
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Whatever goes wrong is told as a DataError."""
+    def _data_errors(self) -> Iterator[None]:
+        """Raises every error in the block as a DataError."""
         try:
             yield
         except sqlite3.Error as error:
@@ -126,12 +126,12 @@ class Storage:
         except DecodeError as error:
             raise self._unusable(f"a document in {FILE} is damaged") from error
 
-    def _unusable(self, why: str) -> DataError:
-        return DataError(f"Cannot use the data in {self._directory}: {why}")
+    def _unusable(self, reason: str) -> DataError:
+        return DataError(f"Cannot use the data in {self._directory}: {reason}")
 
 
-class _OnDisk:
-    """One database's journal."""
+class _SqliteJournal:
+    """The journal of one database."""
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self._connection = connection
@@ -153,7 +153,7 @@ class _OnDisk:
 
     @contextmanager
     def _transaction(self, time: int) -> Iterator[int]:
-        """The database's number; all that is done in the block, or nothing."""
+        """Yields the database's row id. Commits the statements of the block, or none of them."""
         try:
             self._connection.execute("BEGIN")
             ((database,),) = self._connection.execute(_COMMITTED, (self._name, time)).fetchall()
@@ -162,4 +162,4 @@ class _OnDisk:
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            raise NotKeptError(f"The data directory cannot be written: {error}") from error
+            raise StorageError(f"The data directory cannot be written: {error}") from error

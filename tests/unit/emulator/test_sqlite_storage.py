@@ -1,4 +1,4 @@
-"""What is written to a data directory is what the next process finds."""
+"""A process finds in a data directory what an earlier process stored there."""
 
 import resource
 import sqlite3
@@ -24,12 +24,12 @@ from firestore_emulator.model.clock import timestamp, wall_clock
 from firestore_emulator.model.errors import (
     FailedPreconditionError,
     NotFoundError,
-    NotKeptError,
+    StorageError,
 )
 from firestore_emulator.model.messages import Write
 from firestore_emulator.model.names import DocumentName
 from firestore_emulator.store.database import Databases
-from firestore_emulator.store.storage import FILE, DataError, Storage
+from firestore_emulator.store.sqlite_storage import FILE, DataError, Storage
 
 EVERYTHING: dict[str, Any] = {
     "null": None,
@@ -46,12 +46,12 @@ EVERYTHING: dict[str, Any] = {
 
 @contextmanager
 def opened(directory: Path, now: Callable[[], int] = wall_clock) -> Iterator[Databases]:
-    """What a process does with its data, from start to end."""
+    """The databases of one process run, from start to end."""
     with closing(Storage(directory, now)) as storage:
         yield storage.databases()
 
 
-def test_the_documents_are_found_again(tmp_path: Path) -> None:
+def test_documents_survive_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as databases:
         databases[DATABASE].commit([put("c/a", **EVERYTHING), put("c/a/d/b"), put("c/gone")])
         databases[DATABASE].commit([delete("c/gone"), update("c/a", "int", int=1)])
@@ -69,7 +69,7 @@ def test_the_documents_are_found_again(tmp_path: Path) -> None:
         assert sorted(database.collection_paths("")) == ["c", "c/a/d"]
 
 
-def test_databases_and_projects_are_kept_apart(tmp_path: Path) -> None:
+def test_databases_and_projects_are_stored_separately(tmp_path: Path) -> None:
     other = "projects/q/databases/second"
     with opened(tmp_path) as databases:
         databases[DATABASE].commit([put("c/a", x=1)])
@@ -85,21 +85,21 @@ def test_databases_and_projects_are_kept_apart(tmp_path: Path) -> None:
         assert found.fields["x"].integer_value == 2
 
 
-def test_a_refused_commit_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_commit_stores_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as databases, pytest.raises(NotFoundError):
         databases[DATABASE].commit([put("c/a"), update("c/b", "x", x=1)])
     with opened(tmp_path) as databases:
         assert list(databases) == []
 
 
-def test_looking_at_a_database_does_not_make_one(tmp_path: Path) -> None:
+def test_reading_a_database_does_not_create_it(tmp_path: Path) -> None:
     with opened(tmp_path) as databases:
         databases[DATABASE].read()
     with opened(tmp_path) as databases:
         assert list(databases) == []
 
 
-def test_clearing_is_kept(tmp_path: Path) -> None:
+def test_clear_survives_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as databases:
         databases[DATABASE].commit([put("c/a"), put("c/b")])
         databases[DATABASE].clear()
@@ -109,10 +109,10 @@ def test_clearing_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [put("c/b"), put("c/a"), None])
-def test_commit_times_rise_although_the_clock_went_back(
+def test_commit_times_rise_over_restarts_when_the_clock_goes_back(
     tmp_path: Path, change: Write | None
 ) -> None:
-    """Whether the last commit changed something, nothing, or cleared all."""
+    """The last commit changed a document, changed nothing, or was a clear."""
     with opened(tmp_path, now=lambda: 5_000_000) as databases:
         databases[DATABASE].commit([put("c/a")])
         if change is None:
@@ -123,7 +123,7 @@ def test_commit_times_rise_although_the_clock_went_back(
         assert databases[DATABASE].commit([put("c/c")]).time == timestamp(5_000_002)
 
 
-def test_what_was_before_the_start_is_not_read(tmp_path: Path) -> None:
+def test_time_before_the_start_cannot_be_read(tmp_path: Path) -> None:
     with opened(tmp_path) as databases:
         time = databases[DATABASE].commit([put("c/a", x=1)]).time
         databases[DATABASE].commit([put("c/a", x=2)])
@@ -131,7 +131,7 @@ def test_what_was_before_the_start_is_not_read(tmp_path: Path) -> None:
         databases[DATABASE].read(time)
 
 
-def test_reads_go_on_from_the_start(tmp_path: Path) -> None:
+def test_times_since_the_start_can_be_read(tmp_path: Path) -> None:
     with opened(tmp_path) as databases:
         databases[DATABASE].commit([put("c/a", x=1)])
     with opened(tmp_path) as databases:
@@ -152,13 +152,13 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_what_cannot_be_written_does_not_happen(tmp_path: Path) -> None:
-    """With a limit on files' sizes, as on a full disk; later, with room again, all is well."""
+def test_commit_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
+    """A limit on file sizes stands for a full disk. With space again, commits succeed."""
     with opened(tmp_path) as databases:
         database = databases[DATABASE]
         database.commit([put("c/a", x=1)])
         with files_of_at_most(100_000):
-            with pytest.raises(NotKeptError, match="data directory cannot be written"):
+            with pytest.raises(StorageError, match="data directory cannot be written"):
                 database.commit([put("c/a", x=2), put("c/big", text="x" * 200_000)])
             database.commit([put("c/small")])
         assert plain_fields(database, "c/a") == {"x": 1}
@@ -171,57 +171,57 @@ def test_what_cannot_be_written_does_not_happen(tmp_path: Path) -> None:
         assert stored(databases[DATABASE], "c/b") is not None
 
 
-def refusal(directory: Path) -> str:
-    with pytest.raises(DataError) as refused:
+def error_reason(directory: Path) -> str:
+    with pytest.raises(DataError) as raised:
         Storage(directory)
-    (line,) = str(refused.value).splitlines()
+    (line,) = str(raised.value).splitlines()
     assert line.startswith(f"Cannot use the data in {directory}: ")
     return line.partition(": ")[2]
 
 
-def test_a_directory_is_for_one_at_a_time(tmp_path: Path) -> None:
+def test_second_storage_cannot_open_the_directory(tmp_path: Path) -> None:
     with opened(tmp_path):
-        assert refusal(tmp_path) == "another process uses it"
+        assert error_reason(tmp_path) == "another process uses it"
     with opened(tmp_path):
         pass
 
 
-def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert refusal(tmp_path / "file/data") == "Not a directory"
-    assert refusal(tmp_path / "file") == "File exists"
+    assert error_reason(tmp_path / "file/data") == "Not a directory"
+    assert error_reason(tmp_path / "file") == "File exists"
 
 
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+def test_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"something else" * 1000)
-    assert refusal(tmp_path) == "file is not a database"
+    assert error_reason(tmp_path) == "file is not a database"
 
 
-def test_somebody_elses_database(tmp_path: Path) -> None:
+def test_database_of_another_program_is_reported(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
         connection.execute("CREATE TABLE theirs (a)")
-    assert refusal(tmp_path) == f"{FILE} was not made by this emulator"
+    assert error_reason(tmp_path) == f"{FILE} was not made by this emulator"
 
 
-def test_a_later_format(tmp_path: Path) -> None:
+def test_later_format_is_reported(tmp_path: Path) -> None:
     with opened(tmp_path):
         pass
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
         connection.execute("PRAGMA user_version = 2")
-    assert refusal(tmp_path) == f"{FILE} was made by a later version of this emulator"
+    assert error_reason(tmp_path) == f"{FILE} was made by a later version of this emulator"
 
 
-def test_a_page_of_garbage(tmp_path: Path) -> None:
+def test_damaged_page_is_reported(tmp_path: Path) -> None:
     with opened(tmp_path) as databases:
         databases[DATABASE].commit([put(f"c/{n}", text="x" * 1000) for n in range(100)])
     content = bytearray((tmp_path / FILE).read_bytes())
     middle = len(content) // 2 // 4096 * 4096
     content[middle : middle + 4096] = b"?" * 4096
     (tmp_path / FILE).write_bytes(content)
-    assert refusal(tmp_path) == f"{FILE} is damaged"
+    assert error_reason(tmp_path) == f"{FILE} is damaged"
 
 
-def test_a_document_of_garbage(tmp_path: Path) -> None:
+def test_damaged_document_is_reported(tmp_path: Path) -> None:
     with opened(tmp_path) as databases:
         databases[DATABASE].commit([put("c/a")])
     with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:

@@ -1,4 +1,4 @@
-"""The process's options, and its HTTP beside gRPC; of the embedded emulator alone."""
+"""The options of the embedded emulator's process, and its HTTP API next to gRPC."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import grpc
 import pytest
 from support.firestore_messages import DATABASE, name, orders, put
 
-from firestore_emulator.launcher import answers, command, emulator
+from firestore_emulator.launcher import command, emulator, is_ready
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchGetDocumentsResponse,
@@ -26,11 +26,11 @@ from firestore_emulator.model.messages import (
     StructuredQuery,
     Write,
 )
-from firestore_emulator.store import transfer
+from firestore_emulator.store import json_lines
 
 ENVIRON = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
 PROGRAM = (command(ENVIRON, "127.0.0.1", 0) or [])[:-1]
-"""Without the address."""
+"""Its command line without the address."""
 METHODS = "/google.firestore.v1.Firestore"
 
 
@@ -121,34 +121,34 @@ def code_of(call: Callable[..., object], *arguments: Any) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
-def test_a_failure_before_leaves_nothing_done(opened: Open) -> None:
+def test_failure_before_a_method_changes_nothing(opened: Open) -> None:
     client = opened("--fail=Commit=ABORTED")
     assert code_of(client.commit, put("c/a")) == grpc.StatusCode.ABORTED
     assert client.count("c/a") == 0
 
 
-def test_a_failure_after_loses_only_the_answer(opened: Open) -> None:
+def test_failure_after_a_method_loses_only_its_response(opened: Open) -> None:
     client = opened("--fail=Commit=UNAVAILABLE:after")
     assert code_of(client.commit, put("c/a")) == grpc.StatusCode.UNAVAILABLE
     assert client.count("c/a") == 1
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_stream_can_fail_too(opened: Open, when: str) -> None:
+def test_failure_of_a_stream_is_injected(opened: Open, when: str) -> None:
     client = opened(f"--fail=BatchGetDocuments=INTERNAL:1:{when}")
     assert code_of(client.commit, put("c/a")) == grpc.StatusCode.OK
     assert code_of(client.count, "c/a") == grpc.StatusCode.INTERNAL
 
 
-def test_what_fails_by_itself_keeps_its_error(opened: Open) -> None:
+def test_call_that_fails_by_itself_keeps_its_error(opened: Open) -> None:
     client = opened("--fail=*=DATA_LOSS:after")
-    refused = put("c/a")
-    refused.current_document.exists = True
-    assert code_of(client.commit, refused) == grpc.StatusCode.NOT_FOUND
+    failing = put("c/a")
+    failing.current_document.exists = True
+    assert code_of(client.commit, failing) == grpc.StatusCode.NOT_FOUND
     assert code_of(client.absent) == grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_the_seed_says_which_calls_fail(opened: Open) -> None:
+def test_seed_determines_which_calls_fail(opened: Open) -> None:
     def outcomes(seed: int) -> list[grpc.StatusCode]:
         client = opened("--fail=Commit=ABORTED:0.5", f"--seed={seed}")
         return [code_of(client.commit, put("c/a")) for _ in range(30)]
@@ -159,7 +159,7 @@ def test_the_seed_says_which_calls_fail(opened: Open) -> None:
     assert outcomes(2) != first
 
 
-def test_a_delay_is_longer_than_a_clients_patience(opened: Open) -> None:
+def test_latency_exceeds_a_clients_deadline(opened: Open) -> None:
     client = opened("--latency=Commit=60000..70000")
     call = client._channel.unary_unary(f"{METHODS}/Commit")  # noqa: SLF001
     request = CommitRequest(database=DATABASE, writes=[put("c/a")]).SerializeToString()
@@ -167,7 +167,7 @@ def test_a_delay_is_longer_than_a_clients_patience(opened: Open) -> None:
     assert client.count("c/a") == 0
 
 
-def test_transactions_have_the_limits_that_are_given(opened: Open) -> None:
+def test_transactions_have_the_given_limits(opened: Open) -> None:
     client = opened("--lock-wait=0.1", "--transaction-time=60", "--transaction-idle=60")
     client.commit(put("c/a"))
     begun = client.begin("c/a")
@@ -182,8 +182,8 @@ def test_transactions_have_the_limits_that_are_given(opened: Open) -> None:
 
 def test_indexes_are_required_or_collected(opened: Open, tmp_path: Path) -> None:
     file = tmp_path / "firestore.indexes.json"
-    collecting = opened(f"--collect-indexes={file}")
-    assert code_of(collecting.query, "a", "b") == grpc.StatusCode.OK
+    collect_indexes = opened(f"--collect-indexes={file}")
+    assert code_of(collect_indexes.query, "a", "b") == grpc.StatusCode.OK
     requiring = opened(f"--require-indexes={file}")
     assert code_of(requiring.query, "a", "b") == grpc.StatusCode.OK
     assert code_of(requiring.query, "a", "c") == grpc.StatusCode.FAILED_PRECONDITION
@@ -191,7 +191,7 @@ def test_indexes_are_required_or_collected(opened: Open, tmp_path: Path) -> None
 
 @contextmanager
 def process(log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """With its address; what it says of its calls is in the log when it has ended."""
+    """An emulator process and its address. Its stderr goes to the log file."""
     argv = [*PROGRAM, "--host-port=127.0.0.1:0", *options]
     with (
         log.open("w") as stderr,
@@ -204,15 +204,15 @@ def process(log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], s
             running.terminate()
 
 
-def test_shutting_down_ends_the_process(tmp_path: Path) -> None:
+def test_shutdown_request_ends_the_process(tmp_path: Path) -> None:
     with process(tmp_path / "log", f"--data={tmp_path}") as (running, address):
         with grpc.insecure_channel(address) as channel:
             Client(address, channel).http("POST", "/shutdown")
         assert running.wait(10) == 0
-        assert not answers(address)
+        assert not is_ready(address)
 
 
-def test_the_log_has_a_line_for_each_call(tmp_path: Path) -> None:
+def test_log_has_a_line_for_each_call(tmp_path: Path) -> None:
     with (
         process(tmp_path / "log", "--log", "--fail=BatchGetDocuments=DATA_LOSS:after") as (
             _,
@@ -223,9 +223,9 @@ def test_the_log_has_a_line_for_each_call(tmp_path: Path) -> None:
         client = Client(address, channel)
         client.commit(put("c/a", secret="hidden"), put("c/b"))
         code_of(client.count, "c/a")
-        refused = put("c/d")
-        refused.current_document.exists = True
-        code_of(client.commit, refused)
+        failing = put("c/d")
+        failing.current_document.exists = True
+        code_of(client.commit, failing)
         code_of(client.absent)
     log = (tmp_path / "log").read_text()
     assert re.sub(r"^[0-9:.]{12} (.+) [0-9]+[.][0-9] ms$", r"\1", log, flags=re.MULTILINE) == (
@@ -244,7 +244,7 @@ sys.stdin.read()
 """
 
 
-def test_a_listening_client_that_is_killed_is_noticed(tmp_path: Path) -> None:
+def test_killed_listener_is_detected(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with process(log, "--log") as (_, address):
         with subprocess.Popen(
@@ -262,13 +262,11 @@ def test_a_listening_client_that_is_killed_is_noticed(tmp_path: Path) -> None:
             time.sleep(0.01)
 
 
-def test_export_and_import_of_a_running_one_and_of_its_directory(
-    opened: Open, tmp_path: Path
-) -> None:
+def test_export_and_import_over_http_and_by_command_agree(opened: Open, tmp_path: Path) -> None:
     running = opened()
     running.commit(put("c/a", x=1), put("c/a/d/b", y=[True, None, 2.5]))
     lines = running.http("GET", f"/emulator/v1/{DATABASE}:export")
-    assert run("import", tmp_path, lines) == (b"", b"2 documents\n")
+    assert run("import", tmp_path, lines) == (b"", b"2 documents imported\n")
     again, _ = run("export", tmp_path, b"", f"--database={DATABASE}")
     assert fields(again) == fields(lines)
     assert run("export", tmp_path, b"", "--database=projects/q/databases/d") == (b"", b"")
@@ -281,7 +279,7 @@ def test_export_and_import_of_a_running_one_and_of_its_directory(
     assert fields(there.replace(moved.encode(), DATABASE.encode())) == fields(lines)
 
 
-def test_it_begins_with_the_documents_of_a_file(opened: Open, tmp_path: Path) -> None:
+def test_import_data_loads_documents_at_startup(opened: Open, tmp_path: Path) -> None:
     file = tmp_path / "documents.jsonl"
     file.write_text(f'{{"name": "{name("c/a")}"}}\n')
     client = opened(f"--import-data={file}")
@@ -297,24 +295,26 @@ def run(name: str, directory: Path, given: bytes, *options: str) -> tuple[bytes,
 def fields(lines: bytes) -> dict[str, str]:
     return {
         document.name: str(document.fields)
-        for document in transfer.parse(lines.splitlines(keepends=True))
+        for document in json_lines.parse(lines.splitlines(keepends=True))
     }
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["export", "--data=absent"], "There is no firestore.sqlite3 in absent"),
-        (["import", "--data=d"], "Line 1 is no document: "),
+        (["export", "--data=absent"], "absent has no firestore.sqlite3"),
+        (["import", "--data=d"], "Line 1 is not a document: "),
         (["--import-data=absent"], "Cannot read absent: No such file or directory"),
-        (["--import-data=bad"], "Line 1 is no document: "),
+        (["--import-data=bad"], "Line 1 is not a document: "),
         (["--require-indexes=absent"], "Cannot read absent: No such file or directory"),
-        (["--require-indexes=bad"], "bad: it is no JSON: Expecting value"),
-        (["--collect-indexes=bad"], "bad: it is no JSON: Expecting value"),
+        (["--require-indexes=bad"], "bad is not valid JSON: Expecting value"),
+        (["--collect-indexes=bad"], "bad is not valid JSON: Expecting value"),
         (["--collect-indexes=absent/file"], "Cannot write absent/file: No such file"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, arguments: list[str], line: str) -> None:
+def test_startup_error_is_reported_in_one_line(
+    tmp_path: Path, arguments: list[str], line: str
+) -> None:
     (tmp_path / "bad").write_text("nonsense\n")
     argv = [*PROGRAM, *arguments]
     done = subprocess.run(argv, cwd=tmp_path, input=b"nonsense", capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""Indexes as the JSON of firestore.indexes.json, which is the Firebase CLI's.
+"""The JSON of firestore.indexes.json, a format of the Firebase CLI: parse and write it.
 
 {"indexes": [{"collectionGroup": "c", "queryScope": "COLLECTION",
               "fields": [{"fieldPath": "a", "order": "ASCENDING"}, …]}, …],
@@ -11,15 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
-from firestore_emulator.indexes.matching import (
-    EVERY_FIELD,
-    Field,
-    Index,
-    Indexes,
-    Mode,
-    Scope,
-    SingleField,
-)
+from firestore_emulator.indexes.index import EVERY_FIELD, Field, Index, Mode, Scope, SingleField
+from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.model import field_paths
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import NAME, FieldPath
@@ -40,34 +33,34 @@ class _ArrayConfig(StrEnum):
 
 
 class MalformedError(ValueError):
-    """What is wrong, and where."""
+    """The message names the part of the file and its error."""
 
 
 def parse(content: object) -> Indexes:
-    whole = _Part("", content)
-    whole.check_keys("indexes", "fieldOverrides")
-    composites = filter(None, map(_composite, whole["indexes"].items()))
-    overrides = whole["fieldOverrides"].items() if "fieldOverrides" in whole else ()
+    root = _Part("", content)
+    root.check_keys("indexes", "fieldOverrides")
+    composites = filter(None, map(_composite, root["indexes"].items()))
+    overrides = root["fieldOverrides"].items() if "fieldOverrides" in root else ()
     return Indexes(composites, dict(map(_override, overrides)))
 
 
 def addition(index: Index, present: Indexes) -> Json:
-    """What the file would have to say for it to be there, beside what is there."""
+    """The JSON that adds the index to a file that has the present ones."""
     field = index.single_field
     if field is None:
         return {
             "collectionGroup": index.collection_id,
             "queryScope": index.scope.value,
             "fields": [
-                {"fieldPath": field_paths.written(path), **_mode_json(mode)}
+                {"fieldPath": field_paths.to_text(path), **_mode_json(mode)}
                 for path, mode in index.definition
             ],
         }
-    # An override takes the place of all that the field had, so it repeats them.
+    # An override replaces all indexes of the field, so it repeats the present ones.
     indexes = [*present.of_field(index.collection_id, field.path), (index.scope, field.mode)]
     return {
         "collectionGroup": index.collection_id,
-        "fieldPath": field_paths.written(field.path),
+        "fieldPath": field_paths.to_text(field.path),
         "indexes": [{"queryScope": scope.value, **_mode_json(mode)} for scope, mode in indexes],
     }
 
@@ -78,7 +71,7 @@ def _mode_json(mode: Mode) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Of the content, with what it is called where it is wrong."""
+    """A part of the file, with the name that error messages give it."""
 
     name: str
     value: Any
@@ -88,50 +81,50 @@ class _Part:
 
     def __getitem__(self, key: str) -> "_Part":
         if not isinstance(self.value, dict):
-            raise self.error("is no object")
+            raise self.error("must be an object")
         if key not in self.value:
-            raise self.error(f"lacks {key}")
+            raise self.error(f"has no {key}")
         return _Part(f"{self.name}.{key}".removeprefix("."), self.value[key])
 
     def items(self) -> Iterator["_Part"]:
         if not isinstance(self.value, list):
-            raise self.error("is no array")
+            raise self.error("must be an array")
         for number, item in enumerate(self.value):
             yield _Part(f"{self.name}[{number}]", item)
 
     def check_keys(self, *known: str) -> None:
         for key in self.value if isinstance(self.value, dict) else ():
             if key not in known:
-                raise self.error(f"has {key}; it can have {' and '.join(known)}")
+                raise self.error(f"has the unknown key {key}; known keys: {', '.join(known)}")
 
     def text(self) -> str:
         if not isinstance(self.value, str) or not self.value:
-            raise self.error("is no text")
+            raise self.error("must be a non-empty string")
         return self.value
 
     def one_of(self, choices: type[Choice]) -> Choice:
         if self.value not in list(choices):
-            raise self.error(f"is {self.value!r}; it can be {' or '.join(choices)}")
+            raise self.error(f"is {self.value!r}; it must be {' or '.join(choices)}")
         return choices(self.value)
 
     def path(self) -> FieldPath:
         try:
             return field_paths.parse(self.text())
         except InvalidArgumentError as error:
-            raise self.error(f"is no field path: {error}") from error
+            raise self.error(f"is not a field path: {error}") from error
 
-    def error(self, what: str) -> MalformedError:
-        return MalformedError(f"{self.name or 'The whole'} {what}.")
+    def error(self, predicate: str) -> MalformedError:
+        return MalformedError(f"{self.name or 'The file'} {predicate}.")
 
 
 def _composite(part: _Part) -> Index | None:
-    """None where it is of vectors: no query here needs it."""
+    """None for a vector index: no query of the emulator needs it."""
     fields = list(part["fields"].items())
     if any("vectorConfig" in each for each in fields):
         return None
     parsed = [Field(each["fieldPath"].path(), _mode(each)) for each in fields]
     if not parsed or (len(parsed) == 1 and parsed[0].path != NAME):
-        raise part.error("has fewer than two fields; an index of one is for fieldOverrides")
+        raise part.error("has fewer than two fields; define single-field indexes in fieldOverrides")
     return Index.defined(part["collectionGroup"].text(), part["queryScope"].one_of(Scope), parsed)
 
 

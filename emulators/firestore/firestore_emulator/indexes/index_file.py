@@ -1,24 +1,25 @@
-"""firestore.indexes.json: read at the start, and written where indexes are collected."""
+"""firestore.indexes.json: read at startup, rewritten for each index that is collected."""
 
 import json
 import re
 from pathlib import Path
 from typing import Self
 
-from firestore_emulator.indexes import definitions
-from firestore_emulator.indexes.definitions import Json, MalformedError
-from firestore_emulator.indexes.matching import Index, Indexes
+from firestore_emulator.indexes import file_format
+from firestore_emulator.indexes.file_format import Json, MalformedError
+from firestore_emulator.indexes.index import Index
+from firestore_emulator.indexes.requirements import Indexes
 
-_COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)  # `firebase init` writes some
+_COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)  # `firebase init` writes comments
 
 
 class IndexFileError(Exception):
-    """It cannot be read or written, or is malformed."""
+    """The file cannot be read or written, or is malformed."""
 
 
 class IndexFile:
     def __init__(self, path: Path, content: Json) -> None:
-        """What is not understood of the content is kept when it is written."""
+        """Keeps the parts of the content that the emulator does not use, and writes them back."""
         self._path = path
         self._content = content
         self.indexes = self._parsed()
@@ -30,19 +31,19 @@ class IndexFile:
         except OSError as error:
             raise IndexFileError(f"Cannot read {path}: {error.strerror or error}") from error
         except ValueError as error:
-            raise IndexFileError(f"{path}: it is no JSON: {error}") from error
+            raise IndexFileError(f"{path} is not valid JSON: {error}") from error
         return cls(path, content)
 
     @classmethod
-    def read_or_make(cls, path: Path) -> Self:
+    def read_or_create(cls, path: Path) -> Self:
         if path.exists():
             return cls.read(path)
-        made = cls(path, {"indexes": [], "fieldOverrides": []})
-        made.write()  # where it cannot be, that is told now
-        return made
+        created = cls(path, {"indexes": [], "fieldOverrides": []})
+        created.write()  # a path that cannot be written fails at startup
+        return created
 
     def add(self, index: Index) -> None:
-        added = definitions.addition(index, self.indexes)
+        added = file_format.addition(index, self.indexes)
         if index.single_field is None:
             self._content["indexes"].append(added)
         else:
@@ -51,7 +52,7 @@ class IndexFile:
         self.write()
 
     def write(self) -> None:
-        """Whole or not at all, whenever it is read."""
+        """Replaces the file atomically: a reader sees the old or the new content."""
         part = self._path.with_name(f"{self._path.name}.part")
         try:
             part.write_text(json.dumps(self._content, indent=2) + "\n", encoding="utf-8")
@@ -61,13 +62,13 @@ class IndexFile:
 
     def _parsed(self) -> Indexes:
         try:
-            return definitions.parse(self._content)
+            return file_format.parse(self._content)
         except MalformedError as error:
             raise IndexFileError(f"{self._path}: {error}") from error
 
 
 def _override(overrides: list[Json], added: Json) -> None:
-    """In place of the indexes that the field's override has, if there is one."""
+    """Replaces the indexes of the field's override, or adds an override."""
     for override in overrides:
         if all(override[key] == added[key] for key in ("collectionGroup", "fieldPath")):
             override["indexes"] = added["indexes"]

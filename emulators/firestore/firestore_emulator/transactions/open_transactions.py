@@ -1,4 +1,4 @@
-"""The transactions that are open, and for how long. Nothing here waits."""
+"""The open transactions of a database, and their time limits. Nothing here waits."""
 
 import secrets
 from collections.abc import Callable, Iterator, KeysView
@@ -9,14 +9,14 @@ from typing import NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from firestore_emulator.model.errors import InvalidArgumentError
-from firestore_emulator.transactions.locks import Owner, Place
+from firestore_emulator.transactions.locks import Owner, QueuePosition
 
 _ID_BYTES = 16
-_MAX_PLACES = 1000  # a retry comes at once
+_MAX_POSITIONS = 1000  # few are needed: a retry follows its aborted transaction immediately
 
 
 class Limits(NamedTuple):
-    """Seconds; those of the service."""
+    """Time limits in seconds. The defaults are those of the service."""
 
     lock_wait: float = 20.0
     transaction: float = 270.0
@@ -30,48 +30,48 @@ DEFAULT_LIMITS = Limits()
 class Transaction:
     id: bytes
     began: float
-    used: float  # when its last request ended
-    snapshot: Timestamp | None  # what a read-only one reads
+    used: float  # end of its last request
+    snapshot: Timestamp | None  # the time that a read-only transaction reads
     owner: Owner = field(default_factory=Owner)
-    requests: int = 0  # that are being carried out, or wait
+    requests: int = 0  # in progress or waiting for a lock
 
     @property
     def is_read_only(self) -> bool:
         return self.snapshot is not None
 
 
-class Transactions:
-    """Of one database."""
+class OpenTransactions:
+    """The open transactions of one database."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._clock = clock
         self._open: dict[bytes, Transaction] = {}
-        self._places: dict[bytes, Place] = {}  # of the last that were aborted
+        self._positions: dict[bytes, QueuePosition] = {}  # of the last aborted transactions
 
     @property
-    def open(self) -> KeysView[bytes]:
+    def ids(self) -> KeysView[bytes]:
         return self._open.keys()
 
     def begin_read_only(self, snapshot: Timestamp) -> Transaction:
-        return self._begin(snapshot, Place())
+        return self._begin(snapshot, QueuePosition())
 
     def begin(self, retried: bytes = b"") -> Transaction:
-        """A retry of an aborted one takes its place in the line."""
+        """Begins a transaction. A retry takes over the queue position of the aborted one."""
         if retried:
             _check_id(retried)
-        return self._begin(None, self._places.get(retried) or Place())
+        return self._begin(None, self._positions.get(retried) or QueuePosition())
 
     def find(self, transaction_id: bytes) -> Transaction:
         _check_id(transaction_id)
         transaction = self._open.get(transaction_id)
         if transaction is None or self._clock() >= self._end(transaction):
-            raise closed_error()
+            raise closed_transaction_error()
         return transaction
 
     @contextmanager
     def in_use(self, transaction: Transaction) -> Iterator[None]:
-        """Not idle meanwhile."""
+        """Within the block the transaction is not idle."""
         transaction.requests += 1
         try:
             yield
@@ -82,20 +82,20 @@ class Transactions:
     def close(self, transaction: Transaction) -> None:
         self._open.pop(transaction.id, None)
 
-    def rolled_back(self, transaction_id: bytes) -> Transaction | None:
-        """Closed by this, if it was open still."""
+    def roll_back(self, transaction_id: bytes) -> Transaction | None:
+        """Closes and returns the transaction, or returns None if it is not open."""
         _check_id(transaction_id)
         return self._open.pop(transaction_id, None)
 
-    def aborted(self, transaction: Transaction) -> None:
-        """Closes it. A retry will find its place in the line."""
+    def abort(self, transaction: Transaction) -> None:
+        """Closes the transaction and keeps its queue position for a retry."""
         self.close(transaction)
-        self._places[transaction.id] = transaction.owner.place
-        if len(self._places) > _MAX_PLACES:
-            del self._places[next(iter(self._places))]
+        self._positions[transaction.id] = transaction.owner.position
+        if len(self._positions) > _MAX_POSITIONS:
+            del self._positions[next(iter(self._positions))]
 
-    def expired(self) -> list[Transaction]:
-        """Closed by this, for being too old or idle."""
+    def close_expired(self) -> list[Transaction]:
+        """Closes and returns the transactions that are too old or idle too long."""
         now = self._clock()
         expired = [each for each in self._open.values() if now >= self._end(each)]
         for transaction in expired:
@@ -106,14 +106,15 @@ class Transactions:
         self._open.clear()
 
     def seconds_to_next_end(self) -> float | None:
-        """None where nothing is open."""
+        """Seconds until the next transaction expires; None if no transaction is open."""
         ends = map(self._end, self._open.values())
         end = min(ends, default=None)
         return None if end is None else end - self._clock()
 
-    def _begin(self, snapshot: Timestamp | None, place: Place) -> Transaction:
+    def _begin(self, snapshot: Timestamp | None, position: QueuePosition) -> Transaction:
         now = self._clock()
-        transaction = Transaction(secrets.token_bytes(_ID_BYTES), now, now, snapshot, Owner(place))
+        transaction_id = secrets.token_bytes(_ID_BYTES)
+        transaction = Transaction(transaction_id, now, now, snapshot, Owner(position))
         self._open[transaction.id] = transaction
         return transaction
 
@@ -122,11 +123,11 @@ class Transactions:
         return end if transaction.requests else min(end, transaction.used + self._limits.idle)
 
 
-def closed_error() -> InvalidArgumentError:
+def closed_transaction_error() -> InvalidArgumentError:
     return InvalidArgumentError("The referenced transaction has expired or is no longer valid.")
 
 
 def _check_id(transaction_id: bytes) -> None:
-    """Tells what never was one from one that is no longer open."""
+    """Rejects bytes that never were a transaction id, with another message than a closed one."""
     if len(transaction_id) != _ID_BYTES:
         raise InvalidArgumentError("Invalid transaction.")

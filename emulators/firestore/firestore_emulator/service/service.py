@@ -1,6 +1,7 @@
 """The methods of google.firestore.v1.Firestore, each from its request to its response.
 
-One that may wait for locks is a coroutine. Other than for them none gives way to another.
+A method that may wait for locks is a coroutine. It awaits nothing else, so apart from lock waits
+every method is atomic.
 """
 
 import asyncio
@@ -12,10 +13,7 @@ from typing import TypeAlias
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
-from firestore_emulator.grpc_api import write_stream
-from firestore_emulator.grpc_api.status import number_of
-from firestore_emulator.grpc_api.usage import Usages
-from firestore_emulator.indexes.checks import CheckIndexes, unchecked
+from firestore_emulator.indexes.checks import CheckIndexes, ignore_indexes
 from firestore_emulator.listen import stream
 from firestore_emulator.model import fields, masks
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError, NotFoundError
@@ -53,18 +51,21 @@ from firestore_emulator.model.messages import (
     WriteResult,
 )
 from firestore_emulator.model.names import DocumentName, Parent
-from firestore_emulator.query import listing, ordered_listing, partition, predicates
+from firestore_emulator.query import listing, ordered_listing, partition
 from firestore_emulator.query.aggregation import Aggregation
 from firestore_emulator.query.query import Query
+from firestore_emulator.service import write_stream
+from firestore_emulator.service.usage import Usages
 from firestore_emulator.store import writes
-from firestore_emulator.store.database import Commit, Database, Databases, Reading
+from firestore_emulator.store.database import Commit, Database, Databases, Snapshot
 from firestore_emulator.store.view import View
+from firestore_emulator.transactions import predicates
 from firestore_emulator.transactions.isolation import Isolation
-from firestore_emulator.transactions.locks import Read
-from firestore_emulator.transactions.transactions import DEFAULT_LIMITS, Limits
+from firestore_emulator.transactions.locks import ReadLock
+from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS, Limits
 
-PastRequest: TypeAlias = ListCollectionIdsRequest | PartitionQueryRequest
-"""Those that no transaction can make."""
+# Requests that can have a read_time, but no transaction.
+NonTransactionalRequest: TypeAlias = ListCollectionIdsRequest | PartitionQueryRequest
 
 _ID_ALPHABET = string.ascii_letters + string.digits
 _ID_LENGTH = 20
@@ -75,7 +76,7 @@ class Service:
         self,
         databases: Databases,
         limits: Limits = DEFAULT_LIMITS,
-        check_indexes: CheckIndexes = unchecked,
+        check_indexes: CheckIndexes = ignore_indexes,
     ) -> None:
         self.databases = databases
         self.usage = Usages()
@@ -101,25 +102,25 @@ class Service:
     async def get_document(self, request: GetDocumentRequest) -> Document:
         name = DocumentName.parse(request.name)
         mask = masks.paths(request)
-        seen = await self.isolation(name.database).read(request, Read(frozenset({name})))
-        self.usage[name.database].looked_up(1)
-        return fields.project(_found(seen.view, name), mask)
+        found = await self.isolation(name.database).read(request, ReadLock(frozenset({name})))
+        self.usage[name.database].add_lookups(1)
+        return fields.project(_existing(found.view, name), mask)
 
     async def batch_get_documents(
         self, request: BatchGetDocumentsRequest
     ) -> Sequence[BatchGetDocumentsResponse]:
-        """What is missing comes last, as from the service."""
+        """Missing documents come last, as from the service."""
         database = self.databases[request.database]
         names = [database.document_name(name) for name in dict.fromkeys(request.documents)]
         mask = masks.paths(request)
-        seen = await self.isolation(request.database).read(request, Read(frozenset(names)))
-        self.usage[request.database].looked_up(len(names))
+        found = await self.isolation(request.database).read(request, ReadLock(frozenset(names)))
+        self.usage[request.database].add_lookups(len(names))
         responses = []
-        if seen.begun:
-            responses.append(BatchGetDocumentsResponse(transaction=seen.begun))
+        if found.new_transaction:
+            responses.append(BatchGetDocumentsResponse(transaction=found.new_transaction))
         for name in names:
-            response = BatchGetDocumentsResponse(read_time=seen.time)
-            document = seen.view.get(name)
+            response = BatchGetDocumentsResponse(read_time=found.time)
+            document = found.view.get(name)
             if document is None:
                 response.missing = str(name)
             else:
@@ -131,10 +132,10 @@ class Service:
         parent = Parent.parse(request.parent)
         if request.order_by:
             return await self._list_in_order(request, parent)
-        wants = Read(predicate=predicates.of_listing(request, parent))
-        seen = await self.isolation(parent.database).read(request, wants)
-        response = listing.list_documents(seen.view, parent, request)
-        self.usage[parent.database].listed(len(response.documents))
+        lock = ReadLock(predicate=predicates.of_listing(request, parent))
+        found = await self.isolation(parent.database).read(request, lock)
+        response = listing.list_documents(found.view, parent, request)
+        self.usage[parent.database].add_listing(len(response.documents))
         return response
 
     async def _list_in_order(
@@ -142,16 +143,16 @@ class Service:
     ) -> ListDocumentsResponse:
         query = ordered_listing.compile_query(request)
         self._check_indexes(query, parent.database)
-        wants = Read(predicate=predicates.of_query(query, parent))
-        seen = await self.isolation(parent.database).read(request, wants)
-        response = ordered_listing.list_documents(query, seen.view, parent, request)
-        self.usage[parent.database].listed(len(response.documents))
+        lock = ReadLock(predicate=predicates.of_query(query, parent))
+        found = await self.isolation(parent.database).read(request, lock)
+        response = ordered_listing.list_documents(query, found.view, parent, request)
+        self.usage[parent.database].add_listing(len(response.documents))
         return response
 
     def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
         parent = Parent.parse(request.parent)
         view, _ = _read(self.databases[parent.database], request)
-        self.usage[parent.database].listed(1)
+        self.usage[parent.database].add_listing(1)
         return listing.list_collection_ids(view, parent, request)
 
     async def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
@@ -160,15 +161,17 @@ class Service:
         parent = Parent.parse(request.parent)
         query = Query.compile(request.structured_query)
         self._check_indexes(query, parent.database)
-        wants = Read(predicate=predicates.of_query(query, parent))
-        seen = await self.isolation(parent.database).read(request, wants)
-        begun = [RunQueryResponse(transaction=seen.begun)] if seen.begun else []
-        documents = query.run(seen.view, parent)
-        skipped = query.skipped(seen.view, parent)
-        self.usage[parent.database].queried(query, len(documents), skipped)
+        lock = ReadLock(predicate=predicates.of_query(query, parent))
+        found = await self.isolation(parent.database).read(request, lock)
+        documents = query.run(found.view, parent)
+        skipped = query.skipped(found.view, parent)
+        self.usage[parent.database].add_query(query, len(documents), skipped)
+        responses = [RunQueryResponse(document=each, read_time=found.time) for each in documents]
         if not documents:
-            return [*begun, RunQueryResponse(read_time=seen.time)]
-        return [*begun, *(RunQueryResponse(document=x, read_time=seen.time) for x in documents)]
+            responses = [RunQueryResponse(read_time=found.time)]
+        if found.new_transaction:
+            responses.insert(0, RunQueryResponse(transaction=found.new_transaction))
+        return responses
 
     async def run_aggregation_query(
         self, request: RunAggregationQueryRequest
@@ -177,23 +180,27 @@ class Service:
             raise InvalidArgumentError("Only structured aggregation queries are supported.")
         parent = Parent.parse(request.parent)
         aggregation = Aggregation.compile(request.structured_aggregation_query)
-        self._check_indexes(aggregation.query, parent.database)
-        wants = Read(predicate=predicates.of_query(aggregation.query, parent))
-        seen = await self.isolation(parent.database).read(request, wants)
         query = aggregation.query
-        found = query.run(seen.view, parent)
-        self.usage[parent.database].aggregated(len(found) + query.skipped(seen.view, parent))
-        result = aggregation.over(found)
+        self._check_indexes(query, parent.database)
+        lock = ReadLock(predicate=predicates.of_query(query, parent))
+        found = await self.isolation(parent.database).read(request, lock)
+        documents = query.run(found.view, parent)
+        skipped = query.skipped(found.view, parent)
+        self.usage[parent.database].add_aggregation(len(documents) + skipped)
         return [
-            RunAggregationQueryResponse(result=result, transaction=seen.begun, read_time=seen.time)
+            RunAggregationQueryResponse(
+                result=aggregation.compute(documents),
+                transaction=found.new_transaction,
+                read_time=found.time,
+            )
         ]
 
     def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
-        """Of a group by name, so there is always an index for it."""
+        """Needs no index check: every collection group has an index by name."""
         parent = Parent.parse(request.parent)
         partition.check(parent, request)
         view, _ = _read(self.databases[parent.database], request)
-        self.usage[parent.database].listed(1)
+        self.usage[parent.database].add_listing(1)
         return partition.partition(view, parent, request)
 
     async def commit(self, request: CommitRequest) -> CommitResponse:
@@ -202,7 +209,7 @@ class Service:
 
     async def batch_write(self, request: BatchWriteRequest) -> BatchWriteResponse:
         database = self.databases[request.database]
-        names = [database.document_name(writes.target(write)) for write in request.writes]
+        names = [database.document_name(writes.target_name(write)) for write in request.writes]
         if len(set(names)) < len(names):
             raise InvalidArgumentError(
                 "the same document cannot be written more than once in a single request"
@@ -250,11 +257,11 @@ class Service:
         requests: AsyncIterator[ListenRequest],
         send: Callable[[ListenResponse], Awaitable[None]],
     ) -> None:
-        async def tell(response: ListenResponse) -> None:
-            self.usage.told(response)
+        async def count_and_send(response: ListenResponse) -> None:
+            self.usage.add_listen_response(response)
             await send(response)
 
-        await stream.listen(self.databases, self._check_indexes, requests, tell)
+        await stream.listen(self.databases, self._check_indexes, requests, count_and_send)
 
     async def write(
         self,
@@ -266,16 +273,16 @@ class Service:
     async def _commit(
         self, database: str, writes: Sequence[Write], transaction: bytes = b""
     ) -> Commit:
-        """Every way to write ends here."""
+        """All writes of all methods pass through here."""
         commit = await self.isolation(database).commit(writes, transaction)
-        self.usage[database].committed(writes)
+        self.usage[database].add_commit(writes)
         return commit
 
     async def _write_alone(self, database: str, write: Write) -> tuple[WriteResult, Status]:
         try:
             (result,) = (await self._commit(database, [write])).results
         except EmulatorError as error:
-            return WriteResult(), Status(code=number_of(error), message=str(error))
+            return WriteResult(), error.status
         return result, Status()
 
     async def _write_one(
@@ -284,14 +291,14 @@ class Service:
         mask = masks.paths(request)
         name = DocumentName.parse(write.update.name)
         await self._commit(name.database, [write])
-        return fields.project(_found(self.databases[name.database], name), mask)
+        return fields.project(_existing(self.databases[name.database], name), mask)
 
 
-def _read(database: Database, request: PastRequest) -> Reading:
+def _read(database: Database, request: NonTransactionalRequest) -> Snapshot:
     return database.read(request.read_time if request.HasField("read_time") else None)
 
 
-def _found(view: View, name: DocumentName) -> Document:
+def _existing(view: View, name: DocumentName) -> Document:
     document = view.get(name)
     if document is None:
         raise NotFoundError(f'Document "{name}" not found.')

@@ -1,4 +1,4 @@
-"""The front's protocols, with transports that write down what is done to them."""
+"""The multiplexer and the HTTP API, with transports that record the calls to them."""
 
 import asyncio
 import json
@@ -10,21 +10,21 @@ from typing import Any, cast
 import pytest
 from support.firestore_messages import DATABASE, name, plain_fields, put, stored
 
-from firestore_emulator.grpc_api.service import Service
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
 from firestore_emulator.http_api.http1 import Response
-from firestore_emulator.model.errors import InvalidArgumentError, NotKeptError
+from firestore_emulator.model.errors import InvalidArgumentError, StorageError
 from firestore_emulator.model.messages import (
     BeginTransactionRequest,
     CommitRequest,
     GetDocumentRequest,
     Write,
 )
-from firestore_emulator.multiplexer import Front, Pipe
+from firestore_emulator.multiplexer import Multiplexer, Pipe
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Database, Databases
-from firestore_emulator.store.journal import InMemory
-from firestore_emulator.transactions.transactions import Limits
+from firestore_emulator.store.journal import NoJournal
+from firestore_emulator.transactions.open_transactions import Limits
 
 
 class RecordingTransport(asyncio.Transport):
@@ -64,13 +64,13 @@ def databases() -> Databases:
 def exchange(
     databases: Databases, *received: bytes, shut_down: Callable[[], None] = lambda: None
 ) -> RecordingTransport:
-    """What becomes of a connection over which this comes, and then its end."""
+    """The transport of a connection that receives these bytes and then its end."""
 
     def connect(_: object) -> Any:
         pytest.fail("piped what is no HTTP/2")
 
     async def connected() -> None:
-        transport.set_protocol(front := Front(connect, converse))
+        transport.set_protocol(front := Multiplexer(connect, converse))
         front.connection_made(transport)
         for data in received:
             cast("asyncio.Protocol", transport.protocol).data_received(data)
@@ -78,14 +78,14 @@ def exchange(
             cast("asyncio.Protocol", transport.protocol).eof_received()
             await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
 
-    converse = partial(http1.converse, Admin(Service(databases), shut_down).answer)
+    converse = partial(http1.serve_connection, Admin(Service(databases), shut_down).handle)
     transport = RecordingTransport()
     asyncio.run(connected())
     return transport
 
 
 def body_of(transport: RecordingTransport) -> bytes:
-    """Of a response that says how long it is, or comes in chunks."""
+    """The body of a response with a length or in chunks."""
     head, _, rest = transport.written.partition(b"\r\n\r\n")
     length = re.search(rb"\r\nContent-Length: ([0-9]+)", head)
     if length:
@@ -101,7 +101,7 @@ def body_of(transport: RecordingTransport) -> bytes:
     return body
 
 
-def test_it_says_that_it_is_there(databases: Databases) -> None:
+def test_health_check_returns_ok(databases: Databases) -> None:
     transport = exchange(databases, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     head = transport.written.partition(b"\r\n\r\n")[0]
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -109,13 +109,13 @@ def test_it_says_that_it_is_there(databases: Databases) -> None:
     assert transport.closed
 
 
-def test_a_request_may_come_in_pieces(databases: Databases) -> None:
+def test_request_may_arrive_in_pieces(databases: Databases) -> None:
     transport = exchange(databases, *(bytes([byte]) for byte in b"GET / HTTP/1.1\r\n\r\n"))
     assert transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 @pytest.mark.parametrize("spelling", ["(default)", "%28default%29"])
-def test_clearing(databases: Databases, spelling: str) -> None:
+def test_clear_deletes_the_documents_of_one_database(databases: Databases, spelling: str) -> None:
     path = f"/emulator/v1/projects/p/databases/{spelling}/documents"
     transport = exchange(databases, f"DELETE {path} HTTP/1.1\r\n\r\n".encode())
     assert body_of(transport) == b"{}"
@@ -136,14 +136,14 @@ def test_clearing(databases: Databases, spelling: str) -> None:
         b"",
     ],
 )
-def test_anything_else_is_not_found(databases: Databases, line: bytes) -> None:
+def test_unknown_route_returns_404(databases: Databases, line: bytes) -> None:
     transport = exchange(databases, line + b"\r\n\r\n")
     assert transport.written.startswith(b"HTTP/1.1 404 Not Found\r\n")
     assert transport.closed
     assert stored(databases[DATABASE], "c/a") is not None
 
 
-def posted(path: str, body: bytes, *headers: str) -> bytes:
+def post(path: str, body: bytes, *headers: str) -> bytes:
     lines = (f"POST {path} HTTP/1.1", f"content-length: {len(body)}", *headers, "", "")
     return "\r\n".join(lines).encode() + body
 
@@ -152,18 +152,18 @@ EXPORT = b"GET /emulator/v1/projects/p/databases/(default):export HTTP/1.1\r\n\r
 IMPORT = "/emulator/v1/projects/q/databases/(default):import"
 
 
-def test_an_export_is_an_import(databases: Databases) -> None:
+def test_export_can_be_imported(databases: Databases) -> None:
     databases[DATABASE].commit([put(f"c/{n}", n=n) for n in range(500)])  # more than one chunk
     lines = body_of(exchange(databases, EXPORT))
     assert lines.count(b"\n") == 501
-    transport = exchange(databases, posted(IMPORT, lines))
+    transport = exchange(databases, post(IMPORT, lines))
     assert json.loads(body_of(transport)) == {"documents": 501}
     found = databases["projects/q/databases/(default)"].collection("c")
     assert sorted(document.fields["n"].integer_value for document in found) == [0, *range(500)]
 
 
 class Transaction:
-    """That has read c/a."""
+    """A transaction that has read c/a."""
 
     def __init__(self, databases: Databases, limits: Limits) -> None:
         self.service = Service(databases, limits)
@@ -180,13 +180,13 @@ class Transaction:
 
     async def ask(self, method: str, what: str, body: bytes = b"") -> Response:
         admin = Admin(self.service, lambda: None)
-        return await admin.answer(http1.Request(method, f"/emulator/v1/{DATABASE}{what}", body))
+        return await admin.handle(http1.Request(method, f"/emulator/v1/{DATABASE}{what}", body))
 
 
 LINE = f'{{"name": "{name("c/a")}", "fields": {{"x": {{"integerValue": "2"}}}}}}'.encode()
 
 
-def test_an_import_waits_for_transactions_that_have_read(databases: Databases) -> None:
+def test_import_waits_for_read_locks(databases: Databases) -> None:
     async def compete() -> Response:
         transaction = Transaction(databases, Limits())
         await transaction.read()
@@ -200,7 +200,7 @@ def test_an_import_waits_for_transactions_that_have_read(databases: Databases) -
     assert plain_fields(databases[DATABASE], "c/b") == {"x": 1}
 
 
-def test_an_import_waits_no_longer_than_others(databases: Databases) -> None:
+def test_import_fails_with_409_after_the_lock_wait(databases: Databases) -> None:
     async def compete() -> Response:
         transaction = Transaction(databases, Limits(lock_wait=0.01))
         await transaction.read()
@@ -210,7 +210,7 @@ def test_an_import_waits_no_longer_than_others(databases: Databases) -> None:
     assert plain_fields(databases[DATABASE], "c/a") == {}
 
 
-def test_clearing_ends_transactions(databases: Databases) -> None:
+def test_clear_ends_open_transactions(databases: Databases) -> None:
     async def compete() -> None:
         transaction = Transaction(databases, Limits())
         await transaction.read()
@@ -222,12 +222,12 @@ def test_clearing_ends_transactions(databases: Databases) -> None:
     assert stored(databases[DATABASE], "c/a") is None
 
 
-def test_an_export_of_nothing_is_empty() -> None:
+def test_export_of_an_empty_database_is_empty() -> None:
     assert body_of(exchange(Databases(), EXPORT)) == b""
 
 
-def test_a_body_is_invited(databases: Databases) -> None:
-    transport = exchange(databases, posted(IMPORT, b"", "Expect: 100-continue"))
+def test_expect_continue_is_confirmed(databases: Databases) -> None:
+    transport = exchange(databases, post(IMPORT, b"", "Expect: 100-continue"))
     invitation, _, transport.written = transport.written.partition(b"\r\n\r\n")
     assert invitation == b"HTTP/1.1 100 Continue"
     assert json.loads(body_of(transport)) == {"documents": 0}
@@ -236,32 +236,30 @@ def test_a_body_is_invited(databases: Databases) -> None:
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (posted(IMPORT, b"{}"), b"400 Bad Request"),
-        (posted(IMPORT, b"", "Transfer-Encoding: chunked"), b"411 Length Required"),
+        (post(IMPORT, b"{}"), b"400 Bad Request"),
+        (post(IMPORT, b"", "Transfer-Encoding: chunked"), b"411 Length Required"),
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400 Bad Request"),
         ("POST / HTTP/1.1\r\nContent-Length: ²\r\n\r\n".encode(), b"400 Bad Request"),
     ],
 )
-def test_what_cannot_be_understood_is_refused(
-    databases: Databases, sent: bytes, status: bytes
-) -> None:
+def test_malformed_request_is_rejected(databases: Databases, sent: bytes, status: bytes) -> None:
     transport = exchange(databases, sent)
     assert transport.written.startswith(b"HTTP/1.1 " + status)
     assert transport.closed
 
 
-def test_a_body_that_breaks_off_changes_nothing(databases: Databases) -> None:
+def test_truncated_body_changes_nothing(databases: Databases) -> None:
     line = body_of(exchange(databases, EXPORT))
-    transport = exchange(databases, posted(IMPORT, line)[:-1])
+    transport = exchange(databases, post(IMPORT, line)[:-1])
     assert transport.closed
     assert transport.written == b""
     assert [database.name for database in databases] == [DATABASE]
 
 
-def test_what_cannot_be_kept_is_an_error_of_the_server() -> None:
-    class FullDisk(InMemory):
+def test_storage_error_returns_500() -> None:
+    class FullDisk(NoJournal):
         def clear(self, time: int) -> None:
-            raise NotKeptError(f"full at {time}")
+            raise StorageError(f"full at {time}")
 
     full = Databases(lambda name: Database(name, journal=FullDisk()))
     path = "/emulator/v1/projects/p/databases/d/documents"
@@ -270,7 +268,7 @@ def test_what_cannot_be_kept_is_an_error_of_the_server() -> None:
     assert b"full at" in body_of(transport)
 
 
-def test_it_shuts_down_when_asked_to(databases: Databases) -> None:
+def test_shutdown_request_calls_shut_down(databases: Databases) -> None:
     asked = []
     transport = exchange(
         databases, b"POST /shutdown HTTP/1.1\r\n\r\n", shut_down=lambda: asked.append(True)
@@ -279,19 +277,19 @@ def test_it_shuts_down_when_asked_to(databases: Databases) -> None:
     assert asked == [True]
 
 
-def test_a_head_without_end_is_cut_off(databases: Databases) -> None:
+def test_connection_closes_when_the_head_is_too_long(databases: Databases) -> None:
     transport = exchange(databases, b"x" * 70_000)
     assert transport.closed
     assert transport.written == b""
 
 
-def test_the_beginning_of_a_preface_waits_for_the_rest(databases: Databases) -> None:
+def test_partial_preface_waits_for_the_rest(databases: Databases) -> None:
     transport = exchange(databases, b"PRI * HT")
     assert transport.written == b""
     assert not transport.closed
 
 
-def test_a_pipe_passes_on_and_holds_back() -> None:
+def test_pipe_forwards_data_and_backpressure() -> None:
     other = RecordingTransport()
     pipe = Pipe(other)
     pipe.data_received(b"data")

@@ -39,7 +39,7 @@ def nested(depth: int) -> Plain:
         datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
     ],
 )
-def test_stored_as_it_is(content: Plain) -> None:
+def test_valid_content_is_stored_unchanged(content: Plain) -> None:
     db = database(put("c/a", x=content))
     (stored,) = db.collection("c")
     assert stored.fields["x"] == value(content)
@@ -72,7 +72,7 @@ def test_stored_as_it_is(content: Plain) -> None:
         ({"__type__": "__vector__", "value": [1]}, "doubles"),
     ],
 )
-def test_refused(content: Plain, message: str) -> None:
+def test_invalid_content_is_rejected(content: Plain, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         database(put("c/a", x=content))
 
@@ -83,14 +83,14 @@ def test_timestamps_are_cut_to_microseconds() -> None:
     assert found.fields["x"].array_value.values[0].timestamp_value.nanos == 123_456_000
 
 
-def test_a_refused_document_is_not_stored() -> None:
+def test_rejected_document_is_not_stored() -> None:
     db = database(put("c/a", x=1))
     with pytest.raises(InvalidArgumentError):
         db.commit([put("c/a", x=[[1]])])
     assert plain_fields(db, "c/a") == {"x": 1}
 
 
-def test_what_is_given_is_not_changed() -> None:
+def test_validation_does_not_change_the_request() -> None:
     write = put("c/a", x=Value(timestamp_value={"nanos": 1}))
     database(write)
     assert write.update == document("c/a", x=Value(timestamp_value={"nanos": 1}))

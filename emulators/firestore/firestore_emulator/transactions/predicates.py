@@ -1,4 +1,4 @@
-"""What a query or a listing in a transaction locks: every document that it would find."""
+"""The predicate locks of a query or a listing: every document that it would find."""
 
 from firestore_emulator.model.messages import Document, ListDocumentsRequest
 from firestore_emulator.model.names import DocumentName, Parent
@@ -12,7 +12,7 @@ def of_query(query: Query, parent: Parent) -> Predicate:
 
 
 def of_listing(request: ListDocumentsRequest, parent: Parent) -> Predicate:
-    """A document below a missing one shows it, too."""
+    """With show_missing it also covers documents below a missing document, which make it appear."""
     selector = Selector(request.collection_id, all_descendants=False)
     start = f"{parent.path}/" if parent.path else ""
 

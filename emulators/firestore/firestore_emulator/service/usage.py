@@ -1,7 +1,8 @@
-"""What the requests of a database come to: round trips, and what Firestore would charge for.
+"""Count the requests of a database: round trips, and the operations that Firestore bills.
 
-As the Standard edition's price list counts them, https://firebase.google.com/docs/firestore/pricing.
-A request that is refused is a round trip and costs nothing.
+Operations are counted as in the price list of the Standard edition,
+https://firebase.google.com/docs/firestore/pricing. A request that fails is a round trip and costs
+nothing.
 """
 
 import math
@@ -22,33 +23,36 @@ INDEX_ENTRIES_PER_READ = 1000
 
 @dataclass(slots=True)
 class Usage:
-    """Of one database, since the emulator was started."""
+    """The counts of one database since the emulator started."""
 
+    # By method. Only the requests of a Write stream that name the database count: the first must.
     calls: Counter[str] = field(default_factory=Counter)
-    """By method. Of a Write stream, those requests that name the database: the first must."""
     reads: int = 0
     writes: int = 0
     deletes: int = 0
 
-    def looked_up(self, documents: int) -> None:
-        """By name. One that is not there is a read as well."""
+    def add_lookups(self, documents: int) -> None:
+        """Look-ups by name. A missing document is a read too."""
         self.reads += documents
 
-    def listed(self, documents: int) -> None:
-        """What finds nothing is one read."""
+    def add_listing(self, documents: int) -> None:
+        """A listing costs at least one read."""
         self.reads += max(1, documents)
 
-    def queried(self, query: Query, results: int, skipped: int) -> None:
-        """What the offset skips is read, and for ranges on several fields the index entries are."""
+    def add_query(self, query: Query, results: int, skipped: int) -> None:
+        """Documents skipped by the offset are reads too.
+
+        With ranges on several fields the index entries are read as well.
+        """
         found = results + skipped
-        self.listed(found + (_in_index(found) if _has_several_ranges(query) else 0))
+        self.add_listing(found + (_index_reads(found) if _has_several_ranges(query) else 0))
 
-    def aggregated(self, found: int) -> None:
-        """From index entries alone."""
-        self.listed(_in_index(found))
+    def add_aggregation(self, found: int) -> None:
+        """An aggregation reads index entries only."""
+        self.add_listing(_index_reads(found))
 
-    def committed(self, writes: Iterable[Write]) -> None:
-        """Each write for itself, of one document too, and where it changed nothing."""
+    def add_commit(self, writes: Iterable[Write]) -> None:
+        """Each write counts, even a second one of a document or one without a change."""
         for write in writes:
             if write.HasField("delete"):
                 self.deletes += 1
@@ -60,30 +64,33 @@ class Usage:
 
 
 class Usages(defaultdict[str, Usage]):
-    """By the name of the database."""
+    """The usage of every database, by its name."""
 
     def __init__(self) -> None:
         super().__init__(Usage)
 
-    def called(self, request: Message) -> None:
+    def add_call(self, request: Message) -> None:
         database = _database(request)
         if database:
             method = request.DESCRIPTOR.name.removesuffix("Request")
             self[database].calls[method] += 1
 
-    def told(self, response: ListenResponse) -> None:
-        """To a listener: a document that has come or changed, also where it is no result now."""
+    def add_listen_response(self, response: ListenResponse) -> None:
+        """A document that a listener receives is a read, even if it leaves the results."""
         name = response.document_change.document.name or response.document_remove.document
         if name:
             self[DocumentName.parse(name).database].reads += 1
 
 
-def _in_index(found: int) -> int:
+def _index_reads(found: int) -> int:
     return math.ceil(found / INDEX_ENTRIES_PER_READ)
 
 
 def _has_several_ranges(query: Query) -> bool:
-    """The name is one wherever it is asked for; an order is one where there is another."""
+    """Counts ranges as the price list does.
+
+    Any filter on the name is a range. With another range, each order is one too.
+    """
     ranges = inequality_paths(query.where)
     ranges |= {leaf.path for leaf in query.where.leaves() if leaf.path == NAME}
     if ranges:
@@ -92,7 +99,7 @@ def _has_several_ranges(query: Query) -> bool:
 
 
 def _database(request: Message) -> str:
-    """Which it is about; empty where it does not say."""
+    """The database that the request names, or an empty string."""
     for name in ("database", "parent", "name"):
         if name in request.DESCRIPTOR.fields_by_name:
             return _database_in(getattr(request, name))

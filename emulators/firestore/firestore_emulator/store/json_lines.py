@@ -1,8 +1,8 @@
-"""Documents as JSON lines: Firestore's REST representation, each document on a line of its own.
+"""Export and import documents as JSON lines: Firestore's REST representation, one a line.
 
 {"name": "projects/P/databases/D/documents/c/d", "fields": {"a": {"integerValue": "1"}}, …}
 
-An import is a commit as any other: its time is when the documents are created or updated.
+An import is an ordinary commit. Its time is the create or update time of the documents.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,11 +15,11 @@ from firestore_emulator.model.names import DocumentName
 from firestore_emulator.model.validation import MAX_DEPTH
 from firestore_emulator.store.database import Database, Databases
 
-_LEVELS = 4 * (MAX_DEPTH + 2)  # a map in a map is four messages of JSON deeper
+_LEVELS = 4 * (MAX_DEPTH + 2)  # each nested map adds four levels of messages
 
 
-def snapshot(database: Database) -> list[Document]:
-    """By collection, and by id within each. No commit to come changes what it holds."""
+def documents_of(database: Database) -> list[Document]:
+    """All documents, by collection and id. Later commits do not change the list."""
     return [
         document
         for path in sorted(database.collection_paths(""))
@@ -27,16 +27,16 @@ def snapshot(database: Database) -> list[Document]:
     ]
 
 
-def line(document: Document) -> bytes:
+def to_line(document: Document) -> bytes:
     text: str = json_format.MessageToJson(document, indent=None, ensure_ascii=False)
     return f"{text}\n".encode()
 
 
 def parse(lines: Iterable[bytes], into: str | None = None) -> Iterator[Document]:
-    """The documents of all lines that are not empty.
+    """The documents of all non-empty lines.
 
-    Where a database is given they move there, and their references to others of the database
-    that they come from move along.
+    If a database is given, the documents move into it. Their references to documents of their old
+    database move along.
     """
     for number, text in enumerate(lines, 1):
         if text.strip():
@@ -44,33 +44,33 @@ def parse(lines: Iterable[bytes], into: str | None = None) -> Iterator[Document]
             yield document if into is None or into == database else _moved(document, database, into)
 
 
-def write(document: Document) -> Write:
-    """New, or in place of what was there."""
+def to_write(document: Document) -> Write:
+    """The write that creates or replaces the document."""
     return Write(update=Document(name=document.name, fields=document.fields))
 
 
 def load(databases: Databases, documents: Iterable[Document]) -> int:
-    """How many there were. Those of one database come together, or not at all.
+    """Commits the documents, one commit for each database, and returns their number.
 
-    For databases that nobody else uses yet: it waits for no lock.
+    It takes no locks, so call it only before the databases serve requests.
     """
     by_database: dict[str, list[Write]] = {}
     for document in documents:
         database = DocumentName.parse(document.name).database
-        by_database.setdefault(database, []).append(write(document))
+        by_database.setdefault(database, []).append(to_write(document))
     for name, writes in by_database.items():
         databases[name].commit(writes)
     return sum(map(len, by_database.values()))
 
 
 def _document(number: int, text: bytes) -> tuple[Document, str]:
-    """With the database that it belongs to."""
+    """The document of a line, and the name of its database."""
     try:
         document = json_format.Parse(text, Document(), max_recursion_depth=_LEVELS)
         return document, DocumentName.parse(document.name).database
     except (json_format.ParseError, UnicodeDecodeError, InvalidArgumentError) as error:
-        why = " ".join(str(error).split())
-        raise InvalidArgumentError(f"Line {number} is no document: {why}") from error
+        reason = " ".join(str(error).split())
+        raise InvalidArgumentError(f"Line {number} is not a document: {reason}") from error
 
 
 def _moved(document: Document, source: str, target: str) -> Document:
