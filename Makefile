@@ -1,73 +1,97 @@
-# `make help` lists what there is.
+# `make help` lists the targets.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Nothing is installed from here: code is found where it stands.
+# Our own code is not installed; PYTHONPATH names its folders.
 export PYTHONPATH := functions/common:functions/order:functions/inventory:emulators/firestore:.
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-hostile test-crash test-clients fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-services test-libraries test-unit test-properties test-hostile test-crash test-clients fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
-help: ## What this file can do
-	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
-setup: $(VENV)/.run ## Make .venv with what `make run` needs; nothing else changes
-run: $(VENV)/.run ## Emulator, inventory and order on this machine, with a catalogue to try
+setup: $(VENV)/.run ## Create .venv with the dependencies of `make run`
+run: $(VENV)/.run ## Start emulator, inventory and order on this machine, with a small catalogue
 	@exec $(BIN)/python -m local
 
-test: $(VENV)/.dev ## Everything that needs no cluster
-	$(BIN)/python -m pytest --ignore=tests/cluster $(TESTS)
+# Two halves run at the same time, one for each of two cores. The hostile clients come last, alone,
+# because they measure throughput. TESTS names options or paths instead: one process runs them.
+SERVICES := tests/integration tests/crash
+LIBRARIES := $(filter-out $(SERVICES) tests/hostile tests/cluster tests/fixtures tests/support,\
+	$(patsubst %/,%,$(sort $(wildcard tests/*/))))
+PYTEST := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(BIN)/python -m pytest
+BY_TARGET := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-test-unit: $(VENV)/.dev ## Only what needs no process and no socket: a minute or two
-	$(BIN)/python -m pytest tests/unit
+test: $(VENV)/.dev ## All tests that need no cluster: about seven minutes on two cores
+ifdef TESTS
+	$(PYTEST) --ignore=tests/cluster $(TESTS)
+else
+	@failed=0; \
+	$(MAKE) --no-print-directory -j2 --keep-going $(BY_TARGET) test-services test-libraries || failed=1; \
+	$(PYTEST) tests/hostile || failed=1; \
+	exit $$failed
+endif
 
-test-hostile: $(VENV)/.dev ## Both functions against hostile clients, held to the whole bar: five minutes
+test-services: $(VENV)/.dev # Real processes: integration and crash tests
+	$(PYTEST) $(SERVICES)
+
+test-libraries: $(VENV)/.dev # The rest, unit tests included
+	$(PYTEST) $(LIBRARIES)
+
+test-unit: $(VENV)/.dev ## Unit tests: no sockets, no processes, about 15 seconds
+	$(BIN)/python -m pytest tests/unit -m "not hypothesis and not exhaustive" $(TESTS)
+
+test-properties: $(VENV)/.dev ## Property tests, the protocol's state space, growth of work: about a minute
+	$(BIN)/python -m pytest tests/unit -m "hypothesis or exhaustive" $(TESTS)
+
+test-hostile: $(VENV)/.dev ## Slow and hostile clients, with the full requirements: five minutes
 	HOSTILE_BAR=full $(BIN)/python -m pytest tests/hostile -s $(TESTS)
 
 CRASH_SECONDS ?= 600
-test-crash: $(VENV)/.dev ## Ten minutes of SIGKILL at random (CRASH_SECONDS, CRASH_SEED)
+test-crash: $(VENV)/.dev ## Random SIGKILLs under load for ten minutes (CRASH_SECONDS, CRASH_SEED)
 	CRASH_SECONDS=$(CRASH_SECONDS) $(BIN)/python -m pytest tests/crash/test_random_kills.py
 
 FUZZ_SECONDS ?= 600
 fuzz: export PYTHONPATH := $(PYTHONPATH):.fuzz
-fuzz: $(VENV)/.dev .fuzz/.made ## Ten minutes of requests that nobody has thought of (FUZZ_SECONDS, FUZZ_SEED)
+fuzz: $(VENV)/.dev .fuzz/.made ## Random requests for ten minutes (FUZZ_SECONDS, FUZZ_SEED)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/fuzz
 
 test-clients: $(VENV)/.dev .api/.made ## Generate Python and TypeScript clients, and place orders with them; needs Node.js 20
 	$(BIN)/python -m pytest tests/integration/test_generated_clients.py -rs
 
-conformance: $(VENV)/.run .conformance/.made ## The client library's own system tests, on the embedded emulator
+conformance: $(VENV)/.run .conformance/.made ## Run the Firestore client's own system tests on the embedded emulator
 	$(BIN)/python tests/conformance/run.py $(TESTS)
 
-demo: $(VENV)/.dev ## From zero through a sale and back, on the cluster, with a report (DEMO=--help)
+demo: $(VENV)/.dev ## Cold start, sale and scale-down on the cluster, with a report (DEMO=--help)
 	@$(BIN)/python -m demo $(DEMO)
 
-demo-local: $(VENV)/.dev ## The same sale without a cluster, on processes of this machine
+demo-local: $(VENV)/.dev ## The same sale on processes of this machine
 	@$(BIN)/python -m demo --local $(DEMO)
 
 REPORT ?= $(lastword $(sort $(wildcard .run/demo/*/report.html)))
-screenshots: $(VENV)/.dev ## Pictures of the last demo's report, for docs/
+screenshots: $(VENV)/.dev ## Take screenshots of the last demo's report for docs/
 	$(BIN)/python -m tools.screenshots $(REPORT) docs
 
-bench: $(VENV)/.dev ## The shop against the usual design and a floor, a quarter of an hour (PART="hot warm")
+bench: $(VENV)/.dev ## Compare the shop with the usual design and a floor: 15 minutes (PART="hot warm")
 	$(BIN)/python -m benchmarks.shop $(PART)
 
-bench-emulator: $(VENV)/.dev ## Our emulator against the official one: latency, contention, start, memory
+bench-emulator: $(VENV)/.dev ## Compare our emulator with the official one: latency, contention, start, memory
 	$(BIN)/python -m benchmarks.emulator
 
-bench-servers: $(VENV)/.dev ## Our HTTP server against others under the same app, half an hour (SERVERS=--help)
+bench-servers: $(VENV)/.dev ## Compare our HTTP server with others: half an hour (SERVERS=--help)
 	$(BIN)/python -m benchmarks.servers $(SERVERS)
 
-# Of the system that `make run` runs, unless the environment names another database.
+# It audits the database of `make run`, unless the environment names another one.
 audit: export FIRESTORE_EMULATOR_HOST ?= localhost:$(or $(EMULATOR_PORT),8085)
 audit: export GOOGLE_CLOUD_PROJECT ?= demo
-audit: $(VENV)/.run ## Check every invariant of the database at one moment (GRACE=0: a minute after the last request, reconciled)
+audit: $(VENV)/.run ## Check every invariant of the database (GRACE=0: no grace for unfinished orders; run it after a reconcile)
 	@$(BIN)/python -m order_function.audit $(if $(GRACE),--grace $(GRACE))
 
-lint: $(VENV)/.dev ## Style, types, and who may import whom
+lint: $(VENV)/.dev ## Check style, types and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -78,29 +102,29 @@ lint-api: .api/.made ## Lint docs/openapi with redocly and spectral; needs Node.
 	cd .api && npx --no-install spectral lint --fail-severity=hint \
 		--ruleset ../tools/api/spectral.yaml ../docs/openapi/*.json
 
-format: $(VENV)/.dev ## Put the code into the style that `make lint` asks for
+format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-openapi: $(VENV)/.dev ## Keep what the functions say of themselves (docs/openapi); refuses what breaks clients
+openapi: $(VENV)/.dev ## Update docs/openapi; fails if a change breaks clients
 	$(BIN)/python -m tools.openapi
 
-sbom: $(VENV)/.dev ## What ships, as CycloneDX: build/sbom, for each function and image
+sbom: $(VENV)/.dev ## Write bills of materials (CycloneDX) to build/sbom
 	@$(BIN)/python -m tools.sbom build/sbom $(TAG)
 
-licences: $(VENV)/.dev ## docs/licences.md, from the locks
+licences: $(VENV)/.dev ## Update docs/licences.md from the lock files
 	$(BIN)/python -m tools.licences
 
-# Asks a service for advisories, so it is for hand and not for tests.
-audit-deps: $(VENV)/.dev ## What is known against the versions that ship
+# It calls an advisory service, so no test runs it.
+audit-deps: $(VENV)/.dev ## Look up known vulnerabilities of the locked versions
 	$(BIN)/uv tool run pip-audit --strict --require-hashes --disable-pip \
 		-r functions/requirements.txt -r functions/requirements-otel.txt \
 		-r emulators/firestore/requirements.txt
 
-# One lock for Python 3.11 and 3.13, without the address of any registry.
+# One lock for Python 3.11 and later, without the address of a registry.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header
-lock: $(VENV)/.dev ## Compile the requirements again (UPGRADE=--upgrade for newer versions)
+lock: $(VENV)/.dev ## Update the lock files (UPGRADE=--upgrade for newer versions)
 	$(BIN)/$(COMPILE) $(UPGRADE) functions/requirements.in -o functions/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		functions/requirements-otel.in -o functions/requirements-otel.txt
@@ -115,27 +139,27 @@ lock: $(VENV)/.dev ## Compile the requirements again (UPGRADE=--upgrade for newe
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		benchmarks/servers/requirements.in -o benchmarks/servers/requirements.txt
 
-# Images and the cluster of the current kubeconfig. The tag follows what is in the tree, so that a
-# change makes a new revision.
+# Images, and the cluster of the current kubeconfig. The tag changes with the working tree, so that
+# a change makes a new revision.
 NAMESPACE := shop
 IMAGES ?= dev.local
 TAG ?= $(shell git describe --always --dirty="-$$(git diff HEAD | cksum | cut -d' ' -f1)" 2>/dev/null || echo latest)
 BUILDER ?= $(shell for b in docker podman buildah; do $$b info >/dev/null 2>&1 && echo $$b && break; done)
 WITH_TAG := sed 's\#dev.local/\(.*\):latest\#$(IMAGES)/\1:$(TAG)\#'
 
-tag: # The tag that images get
+tag: # Print the tag of the images
 	@echo $(TAG)
 
-setup-tests: $(VENV)/.dev # Everything that the tests need, for machines that are cut off later
+setup-tests: $(VENV)/.dev # Install all test dependencies, for machines without a network later
 
 image: ## Build the images of order, inventory and the emulator (docker, podman or buildah)
-	@test -n "$(BUILDER)" || { echo "None of docker, podman and buildah answers 'info'."; exit 1; }
+	@test -n "$(BUILDER)" || { echo "No container builder found: 'info' fails for docker, podman and buildah."; exit 1; }
 	$(BUILDER) build -t $(IMAGES)/order:$(TAG) -f functions/Dockerfile --build-arg FUNCTION=order .
 	$(BUILDER) build -t $(IMAGES)/inventory:$(TAG) -f functions/Dockerfile \
 		--build-arg FUNCTION=inventory .
 	$(BUILDER) build -t $(IMAGES)/firestore-emulator:$(TAG) -f emulators/firestore/Dockerfile .
 
-deploy: ## Both functions with kn, on the emulator, with the catalogue to try
+deploy: ## Deploy both functions and the emulator to the cluster, with a small catalogue
 	kubectl apply -f knative/namespace.yaml -f knative/settings.yaml -f knative/network-policies.yaml
 	$(WITH_TAG) knative/emulator.yaml | kubectl apply -f -
 	@NAMESPACE=$(NAMESPACE) sh knative/tokens.sh
@@ -145,7 +169,7 @@ deploy: ## Both functions with kn, on the emulator, with the catalogue to try
 	$(WITH_TAG) knative/reconcile.yaml | kubectl apply -f -
 	$(WITH_TAG) knative/audit.yaml | kubectl apply -f -
 	@$(MAKE) --no-print-directory seed
-	@echo "order answers at $$(kn service describe order -n $(NAMESPACE) -o url)"
+	@echo "order is at $$(kn service describe order -n $(NAMESPACE) -o url)"
 
 seed: ## Enter the catalogue in the cluster
 	kubectl -n $(NAMESPACE) create configmap catalogue --from-file=local/catalogue.py \
@@ -154,14 +178,14 @@ seed: ## Enter the catalogue in the cluster
 	$(WITH_TAG) knative/catalogue.yaml | kubectl apply -f -
 	kubectl -n $(NAMESPACE) wait --for=condition=Complete job/catalogue --timeout=120s
 
-undeploy: ## Take all of it away again
+undeploy: ## Remove the shop from the cluster
 	kn service delete order inventory -n $(NAMESPACE) --wait || true
 	kubectl delete namespace $(NAMESPACE) --ignore-not-found --wait
 
-test-cluster: $(VENV)/.dev ## What needs a cluster with Knative; the images are built before
+test-cluster: $(VENV)/.dev ## Tests on a cluster with Knative; run `make image` before
 	$(BIN)/python -m pytest tests/cluster -s
 
-clean: ## Remove what make has made
+clean: ## Remove all generated files
 	rm -rf $(VENV) .run .conformance .fuzz .api emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build
 
 $(VENV)/.made:
@@ -183,12 +207,12 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# It has wheels for some platforms alone, and cannot be built on others.
+# atheris has wheels for some platforms only, and does not build on others.
 .fuzz/.made: tests/fuzz/requirements.txt
 	rm -rf .fuzz && mkdir .fuzz
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --target .fuzz \
 		--only-binary :all: -r tests/fuzz/requirements.txt \
-		|| echo "atheris cannot be had here: requests from the descriptions alone"
+		|| echo "atheris is not available here: only requests from the OpenAPI descriptions"
 	@touch $@
 
 # Linters of the description and generators of clients. `make lint` and `make test` do not need them:
@@ -205,7 +229,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 		-r tools/api/requirements.txt
 	@touch $@
 
-# The client's tests are in its source distribution, whose hash the lock has.
+# The client's tests are in its source distribution; the lock file has its hash.
 .conformance/.made: tests/conformance/requirements.txt emulators/firestore/requirements.txt
 	rm -rf .conformance
 	$(PYTHON) -m venv .conformance/venv

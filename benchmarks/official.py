@@ -1,4 +1,4 @@
-"""Whether Google's own emulator is on this machine."""
+"""Finds Google's own emulator on this machine."""
 
 import os
 
@@ -6,7 +6,7 @@ from firestore_emulator.launcher import EmulatorNotFoundError, choose
 
 
 def missing() -> str | None:
-    """Why it cannot be had; None where it can."""
+    """Why it was not found; None if it was."""
     try:
         choose({**os.environ, "EMULATOR": "official", "FIRESTORE_EMULATOR_HOST": ""})
     except EmulatorNotFoundError as error:

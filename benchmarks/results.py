@@ -1,4 +1,4 @@
-"""The figures of the last runs, in one file: a benchmark replaces its own keys alone."""
+"""results.json, the figures of the last runs. Each benchmark replaces only its own keys."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ PATH = Path(__file__).with_name("results.json")
 
 
 def merge(figures: Mapping[str, object], path: Path = PATH) -> None:
-    """Replaces these keys; the others stay."""
+    """Replace these keys and keep the others."""
     results = json.loads(path.read_text()) if path.exists() else {}
     results.update(figures)
     made = path.with_suffix(".new")

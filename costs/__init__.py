@@ -1,1 +1,1 @@
-"""What the shop takes of Firestore, counted exactly, and what that costs."""
+"""What the shop uses of Firestore, counted exactly, and its price."""

@@ -1,4 +1,4 @@
-"""Everything that a shop does, once, by real processes over HTTP; and what each act takes."""
+"""Measures the Firestore usage of each act of the shop, on real processes over HTTP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.shop import system
+from local import shop as local_shop
 from local import stack
 from local.processes import Process, direct_session
 
@@ -33,18 +33,22 @@ IDLE = "A sweep that finds nothing"
 
 
 def measure(logs: Path) -> dict[str, Usage]:
-    """By title, in the order of the table."""
+    """Usage by title, in the order of the table."""
     environ = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
     indexes = f"--require-indexes={stack.ROOT / 'firestore.indexes.json'}"
     with ExitStack() as ends:
         address = ends.enter_context(emulator(environ, options=[indexes]))
-        shop = ends.enter_context(system.shop(address, PROJECT, logs))
+        shop = ends.enter_context(local_shop.running(address, PROJECT, logs))
         port = free_port()
-        alone = stack.function("order", port, _impatient(system.settings(address, PROJECT)), logs)
+        alone = stack.function(
+            "order", port, _impatient(local_shop.settings(address, PROJECT)), logs
+        )
         ends.callback(alone.stop)
         stack.start([alone], [port])
         sweep = stack.command(
-            "reconcile", _at_once(system.settings(address, PROJECT, shop.catalogue)), logs / "sweep"
+            "reconcile",
+            _without_grace(local_shop.settings(address, PROJECT, shop.catalogue)),
+            logs / "sweep",
         )
         meter = Meter(address, PROJECT)
         _wait_for(meter, processes=3)
@@ -54,17 +58,17 @@ def measure(logs: Path) -> dict[str, Usage]:
 
 
 def _impatient(settings: dict[str, str]) -> dict[str, str]:
-    """It has no inventory, and need not look for it long."""
+    """A short deadline: this process has no inventory."""
     return settings | {"REQUEST_DEADLINE_SECONDS": "1"}
 
 
-def _at_once(settings: dict[str, str]) -> dict[str, str]:
-    """What is just done may be swept."""
+def _without_grace(settings: dict[str, str]) -> dict[str, str]:
+    """Settings of a sweep that includes orders of any age."""
     return settings | {"RECONCILE_AFTER_SECONDS": "0"}
 
 
 def _wait_for(meter: Meter, processes: int) -> None:
-    """Each opens its channel by a read of its own, when it likes."""
+    """Wait for the first read of each process, which opens its channel in the background."""
     late = time.monotonic() + _SECONDS
     while meter.read().round_trips < processes:
         if time.monotonic() > late:
@@ -73,7 +77,7 @@ def _wait_for(meter: Meter, processes: int) -> None:
 
 
 def figures(measured: Mapping[str, Usage]) -> dict[str, int]:
-    """For results.json: what an order of one product takes."""
+    """Usage of an order of one product, for results.json."""
     order = measured[ORDER]
     return {
         "reads_per_order": order.reads,
@@ -84,7 +88,7 @@ def figures(measured: Mapping[str, Usage]) -> dict[str, int]:
 
 class _Acts:
     def __init__(self, order: str, alone: str, sweep: Process, meter: Meter) -> None:
-        """The addresses of an order function, and of one that cannot reach inventory."""
+        """``order`` and ``alone`` are addresses of order; ``alone`` has no inventory."""
         self._order, self._alone = order, alone
         self._sweep = sweep
         self._meter = meter
@@ -104,10 +108,12 @@ class _Acts:
             "An order refused, with a key": of(
                 lambda: self._place_too_much({"Idempotency-Key": "much"})
             ),
-            "An order shown": of(lambda: self._ask("GET", f"/orders/{first}")),
-            f"A list of {LISTED} orders": of(lambda: self._ask("GET", "/orders?customer_id=lists")),
-            "An order cancelled": of(lambda: self._ask("POST", f"/orders/{first}/cancel")),
-            FULFILLED: of(lambda: self._ask("POST", f"/orders/{second}/fulfil")),
+            "An order shown": of(lambda: self._request("GET", f"/orders/{first}")),
+            f"A list of {LISTED} orders": of(
+                lambda: self._request("GET", "/orders?customer_id=lists")
+            ),
+            "An order cancelled": of(lambda: self._request("POST", f"/orders/{first}/cancel")),
+            FULFILLED: of(lambda: self._request("POST", f"/orders/{second}/fulfil")),
         }
         self._reconcile()
         found[IDLE] = of(self._reconcile)
@@ -128,24 +134,24 @@ class _Acts:
         """The order's id."""
         items = [{"product_id": product_id, "quantity": 1} for product_id in products]
         body = {"customer_id": customer, "items": items}
-        order_id: str = self._ask("POST", "/orders", body, headers, 201)["order_id"]
+        order_id: str = self._request("POST", "/orders", body, headers, 201)["order_id"]
         return order_id
 
     def _place_too_much(self, headers: dict[str, str] | None = None) -> None:
         body = {"customer_id": "C1", "product_id": _PRODUCTS[0], "quantity": _STOCK + 1}
-        self._ask("POST", "/orders", body, headers, 409)
+        self._request("POST", "/orders", body, headers, 409)
 
     def _place_without_inventory(self) -> None:
         body = {"customer_id": "C1", "product_id": _PRODUCTS[0], "quantity": 1}
         headers = {"Prefer": "respond-async"}
-        self._ask("POST", "/orders", body, headers, 202, address=self._alone)
+        self._request("POST", "/orders", body, headers, 202, address=self._alone)
 
     def _reconcile(self) -> None:
         self._sweep.start()
         if self._sweep.wait(_SECONDS):
-            raise AssertionError(self._sweep.obituary())
+            raise AssertionError(self._sweep.describe_end())
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
@@ -154,15 +160,15 @@ class _Acts:
         expected: int = 200,
         address: str | None = None,
     ) -> Any:  # noqa: ANN401 - JSON
-        """The answer, which is the one that is paid for."""
+        """The body of the response. Raises ``AssertionError`` for another status."""
         with direct_session() as session:
-            answer = session.request(
+            response = session.request(
                 method,
                 f"http://{address or self._order}{path}",
                 json=body,
-                headers={"Authorization": f"Bearer {system.OPERATOR_TOKEN}", **(headers or {})},
+                headers={"Authorization": f"Bearer {local_shop.OPERATOR_TOKEN}", **(headers or {})},
                 timeout=_SECONDS,
             )
-        if answer.status_code != expected:
-            raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text}")
-        return answer.json()
+        if response.status_code != expected:
+            raise AssertionError(f"{method} {path}: {response.status_code} {response.text}")
+        return response.json()

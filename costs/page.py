@@ -1,4 +1,4 @@
-"""docs/cost.md, from what was measured."""
+"""docs/cost.md, from the measured usage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from costs.usage import Usage
 
 _SWEEPS_A_MONTH = 30 * 24 * 6
-"""As knative/reconcile.yaml has it."""
+"""The schedule of knative/reconcile.yaml."""
 
 
 def markdown(measured: Mapping[str, Usage]) -> str:
@@ -25,12 +25,11 @@ def _lines(measured: Mapping[str, Usage]) -> Iterator[str]:
     yield """\
 # What an order costs
 
-The Firestore operations of each action, without concurrent requests: documents read, written and
-deleted, and round trips. Real processes did each action over HTTP, and the embedded emulator
-[counted](../emulators/firestore/README.md) operations as Firestore charges them.
-`tests/integration/test_cost.py` fails if the code needs other numbers. An order of L products is L
-reads, L + 2 writes and three round trips. Rows that repeat, refuse, cancel, fulfil or sweep use an
-order of one product.
+The Firestore usage of each act without contention: documents read, written and deleted, and round
+trips. Real processes did each act over HTTP, and the embedded emulator
+[counted](../emulators/firestore/README.md) the documents that Firestore charges for.
+`tests/integration/test_cost.py` fails if an act uses more. An order of L products takes L reads,
+L + 2 writes and three round trips. Every other act below is of an order of one product.
 
 | | Reads | Writes | Deletes | Round trips | $ for a million |
 |---|--:|--:|--:|--:|--:|"""
@@ -44,11 +43,11 @@ order of one product.
     )
     idle_reads = _SWEEPS_A_MONTH * measured[IDLE].reads
     yield f"""
-A million orders of one product, placed, confirmed by sweeps of {SWEPT} and fulfilled: ${whole:.2f}.
-A sweep every ten minutes that finds nothing: {idle_reads:,} reads a month. An audit reads every
-document of the database once.
+A million orders of one product cost ${whole:.2f}: placed, confirmed by sweeps of {SWEPT} and
+fulfilled. A sweep every ten minutes that finds nothing takes {idle_reads:,} reads a month. An
+audit reads every document once.
 
-The prices are {prices.SOURCE}, of {prices.AS_OF} for the {prices.EDITION} in
-{prices.REGION}, before any free quota: ${prices.READS} for 100,000 reads, ${prices.WRITES} for
-writes, ${prices.DELETES} for deletes. Storage and traffic are not included.
-`python -m costs` measures again and writes this page."""
+The prices are {prices.SOURCE} of {prices.AS_OF}
+for the {prices.EDITION} in {prices.REGION}, before any free quota. 100,000 reads cost
+${prices.READS}, writes ${prices.WRITES} and deletes ${prices.DELETES}. Storage and traffic are
+extra. `python -m costs` measures again and writes this page."""

@@ -1,4 +1,4 @@
-"""What Firestore charges, as its list has it: before any free quota or discount.
+"""Firestore's list prices, before any free quota or discount.
 
 https://cloud.google.com/firestore/pricing; the three prices of us-central1 also stand in
 https://firebase.google.com/docs/firestore/pipelines/understanding-core-pipelines.

@@ -1,4 +1,4 @@
-"""What an act takes of Firestore, as the embedded emulator counts it."""
+"""Firestore usage, as the embedded emulator counts it."""
 
 from __future__ import annotations
 
@@ -39,20 +39,21 @@ class Usage:
 
 
 class Meter:
-    """Of one project's default database."""
+    """Reads the usage of a project's default database."""
 
     def __init__(self, emulator: str, project: str) -> None:
         database = f"projects/{project}/databases/(default)"
         self._url = f"http://{emulator}/emulator/v1/{database}:usage"
 
     def read(self) -> Usage:
-        """Since the emulator was started."""
+        """Usage since the emulator started."""
         with direct_session() as session:
             shown = session.get(self._url, timeout=_SECONDS).json()
         round_trips = sum(shown["calls"].values())
         return Usage(shown["reads"], shown["writes"], shown["deletes"], round_trips)
 
     def of(self, act: Callable[[], object]) -> Usage:
+        """Usage of one call of ``act``."""
         before = self.read()
         act()
         return self.read() - before

@@ -1,4 +1,4 @@
-"""`make demo`: on the cluster of the current kubeconfig; on processes where there is none."""
+"""`make demo`: a sale on the cluster of the current kubeconfig, or else on local processes."""
 
 from __future__ import annotations
 
@@ -17,74 +17,79 @@ from deployment.cluster import CommandError
 from local.processes import LocalError
 from rich.console import Console
 
-from demo import report, show
+from demo import report, scenario
+from demo.environment import DemoError, new_recording
 from demo.knative import Knative
 from demo.plan import Plan, PlanError
 from demo.processes import Processes
-from demo.recording import Recording
-from demo.stage import DemoError
 from demo.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from demo.stage import Stage
+    from demo.environment import Environment
+    from demo.recording import Recording
 
 EXPECTED = (DemoError, CommandError, LocalError, OSError)
-"""What may go wrong without anybody's mistake: its text is enough."""
+"""Errors of the environment, not of this program: their message is enough, without a traceback."""
 FOLDER = Path(".run/demo")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--host", help="order's host name; as the route says where not given")
+    parser.add_argument("--host", help="host name of order (default: that of its route)")
     parser.add_argument(
         "--gateway",
         default=os.environ.get("GATEWAY"),
         metavar="URL",
-        help="the ingress, where the route's own address does not lead there (GATEWAY)",
+        help="address of the ingress, if the route's host name does not resolve to it"
+        " (default: the variable GATEWAY)",
     )
     parser.add_argument(
         "--buyers",
         type=int,
-        help="who come in a second, at the most (default: 350; 150 without a cluster)",
+        help="peak load in buyers per second (default: 350; 150 without a cluster)",
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=80,
-        help="how long the sale is, half of it for one product (default: %(default)s)",
+        help="length of the sale; the first half sells one product (default: %(default)s)",
     )
     parser.add_argument(
         "--mix",
         type=float,
         default=0.2,
-        help="the share of the second half's buyers who still want the hot product"
+        help="share of the second half's buyers who still order the hot product"
         " (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="who comes when (default: %(default)s)")
-    parser.add_argument("--local", action="store_true", help="on processes of this machine")
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help=f"for the report (default: {FOLDER}/TIME)"
+        "--seed", type=int, default=1, help="seed of the arrival times (default: %(default)s)"
+    )
+    parser.add_argument("--local", action="store_true", help="use processes of this machine")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help=f"folder of the report (default: {FOLDER}/TIME)"
     )
     return parser.parse_args(arguments)
 
 
-def _stage(options: argparse.Namespace, folder: Path, console: Console) -> Stage:
-    """The cluster where there is one with the shop, unless told otherwise."""
+def _environment(options: argparse.Namespace, folder: Path, console: Console) -> Environment:
+    """The cluster if the shop is deployed there; local processes otherwise or with --local."""
     if not options.local:
         try:
             return Knative(options.host, options.gateway)
         except DemoError as error:
             if options.host or options.gateway:
                 raise
-            console.print(f"On processes of this machine, for there is {error}.", markup=False)
+            console.print(f"Using processes of this machine: {error}.", markup=False)
     return Processes(folder)
 
 
-async def _play(stage: Stage, plan: Plan, recording: Recording, console: Console) -> None:
-    """The show and its second count. However it ends: what was seen is kept, and why it ended."""
-    main = asyncio.ensure_future(_show_and_check(stage, plan, recording, console))
+async def _run(
+    environment: Environment, plan: Plan, recording: Recording, console: Console
+) -> None:
+    """Run the scenario and its recount. An early end is recorded with its reason."""
+    main = asyncio.ensure_future(_play_and_recount(environment, plan, recording, console))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, main.cancel)
     try:
@@ -100,22 +105,26 @@ async def _play(stage: Stage, plan: Plan, recording: Recording, console: Console
         recording.ended_early = "; ".join(map(str, _leaves(expected)))
 
 
-async def _show_and_check(stage: Stage, plan: Plan, recording: Recording, console: Console) -> None:
-    before = await asyncio.to_thread(stage.spent)
-    await show.show(stage, plan, recording, View(console, recording))
-    after = await asyncio.to_thread(stage.spent)
+async def _play_and_recount(
+    environment: Environment, plan: Plan, recording: Recording, console: Console
+) -> None:
+    before = await asyncio.to_thread(environment.firestore_usage)
+    await scenario.play(environment, plan, recording, View(console, recording))
+    after = await asyncio.to_thread(environment.firestore_usage)
     if before is not None and after is not None:
         recording.spent = after.since(before)
-    console.print("Counting again: orders in the store, pods by the scheduler's events, the audit")
-    recording.checks = await show.check(stage, plan, recording)
+    console.print(
+        "Recounting: orders in the database, pods in the scheduler's events; auditing the database"
+    )
+    recording.checks = await scenario.recount(environment, plan, recording)
 
 
-def _retire(stage: Stage, plan: Plan, console: Console) -> None:
+def _retire_products(environment: Environment, plan: Plan, console: Console) -> None:
     console.print("Taking the products off sale")
     try:
-        stage.retire(plan)
+        environment.retire_products(plan)
     except EXPECTED as error:
-        console.print(f"That failed: {error}", markup=False)
+        console.print(f"The products are still on sale: {error}", markup=False)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
@@ -133,27 +142,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path = options.out or FOLDER / f"{began:%Y-%m-%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        stage = _stage(options, folder, console)
-        buyers = stage.buyers if options.buyers is None else options.buyers
+        environment = _environment(options, folder, console)
+        buyers = environment.buyers if options.buyers is None else options.buyers
         plan = Plan(uuid.uuid4().hex[:6], buyers, options.seconds, options.mix, options.seed)
-        with ExitStack() as until:
-            until.enter_context(stage)
-            console.print(f"Entering {1 + len(plan.others)} products at {stage.address}")
-            until.callback(_retire, stage, plan, console)
-            stage.offer(plan)
-            recording = Recording.begin(stage, plan)
-            asyncio.run(_play(stage, plan, recording, console))
+        with ExitStack() as ends:
+            ends.enter_context(environment)
+            console.print(f"Adding {1 + len(plan.others)} products at {environment.address}")
+            ends.callback(_retire_products, environment, plan, console)
+            environment.add_products(plan)
+            recording = new_recording(environment, plan)
+            asyncio.run(_run(environment, plan, recording, console))
             written = report.write(recording, folder)
     except (PlanError, *EXPECTED) as error:
         console.print(f"{error}", markup=False)
         return 1
     except KeyboardInterrupt:
-        console.print("Ended before anything was to be seen.")
+        console.print("Ended before the sale began; there is no report.")
         return 130
     for path in written:
         console.print(f"  {path}")
     if recording.ended_early:
-        console.print(f"Not all of it was shown: {recording.ended_early}", markup=False)
+        console.print(f"The run is incomplete: {recording.ended_early}", markup=False)
         return 1
     return 0 if report.agrees(recording) else 2
 

@@ -1,7 +1,7 @@
-"""HTTP/1.1 for the load: kept connections, as many as are needed at once, parsed by h11.
+"""An HTTP/1.1 client for load: one pool of kept connections, without a limit, parsed by h11.
 
-Measured and compared in docs/adr/0020: it has to be light, for it shares the machine with what it
-measures where that is one machine.
+It must use little processor time, because a local demo shares the machine with the functions that
+it measures. docs/adr/0020 compares it with other clients.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _BLOCK = 16_384
 
 
-class NoAnswerError(Exception):
-    """The connection failed or broke before the whole answer was there."""
+class NoResponseError(Exception):
+    """The connection failed before the whole response had arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Response:
 
 
 class Client:
-    """For one address. It sends nothing twice: what was not answered is for the caller to judge."""
+    """A client of one address. It never repeats a request; the caller decides about retries."""
 
     def __init__(self, url: str, host: str | None = None) -> None:
-        """``host``: the name to ask for, where the URL leads to a gateway of many."""
+        """``host``: the Host header, if the URL is that of a gateway with several hosts."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is not an http(s) address")
@@ -54,7 +54,7 @@ class Client:
         while self._idle:
             self._idle.pop().close()
 
-    async def ask(
+    async def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Response:
         sent = {"Host": self._host, "Content-Length": str(len(body)), **(headers or {})}
@@ -62,23 +62,23 @@ class Client:
         try:
             connection = self._reusable() or await self._connect()
         except OSError as error:
-            raise NoAnswerError(f"no connection: {error}") from error
+            raise NoResponseError(f"no connection: {error}") from error
         try:
-            answer = await connection.ask(request, body)
+            response = await connection.exchange(request, body)
         except (OSError, EOFError, h11.ProtocolError) as error:
             connection.close()
-            raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+            raise NoResponseError(f"{type(error).__name__}: {error}") from error
         except BaseException:
-            connection.close()  # given up half way: the rest of the answer would be the next one's
+            connection.close()  # cancelled: the rest of this response would begin the next one
             raise
         if connection.reusable:
             self._idle.append(connection)
         else:
             connection.close()
-        return answer
+        return response
 
     def _reusable(self) -> _Connection | None:
-        """The one used last, unless the other end has closed it meanwhile."""
+        """The most recently used connection that the server has not closed."""
         while self._idle:
             connection = self._idle.pop()
             if connection.reusable:
@@ -103,17 +103,17 @@ class _Connection:
     def reusable(self) -> bool:
         return self._state.our_state is h11.IDLE and not self._reader.at_eof()
 
-    async def ask(self, request: h11.Request, body: bytes) -> Response:
+    async def exchange(self, request: h11.Request, body: bytes) -> Response:
         send = self._state.send
         parts = (send(request), send(h11.Data(body)) if body else b"", send(h11.EndOfMessage()))
         self._writer.write(b"".join(filter(None, parts)))
         await self._writer.drain()
-        answer = await self._answer()
+        response = await self._response()
         if self._state.our_state is h11.DONE and self._state.their_state is h11.DONE:
             self._state.start_next_cycle()
-        return answer
+        return response
 
-    async def _answer(self) -> Response:
+    async def _response(self) -> Response:
         head, chunks = None, []
         while True:
             match event := self._state.next_event():
@@ -127,8 +127,8 @@ class _Connection:
                     headers = {name.decode(): text.decode() for name, text in head.headers}
                     return Response(head.status_code, headers, b"".join(chunks))
                 case h11.ConnectionClosed():
-                    raise EOFError("closed before an answer")
+                    raise EOFError("closed before the response")
 
     def close(self) -> None:
-        with suppress(OSError, RuntimeError):  # the loop may have ended before
+        with suppress(OSError, RuntimeError):  # the event loop may be closed
             self._writer.close()

@@ -1,9 +1,8 @@
-"""The time of one order from zero, taken apart.
+"""The cold start of the first order, divided into parts.
 
-The moments come from three clocks' worth of witnesses: this process (the order, and what the API
-server's watch told it), and the functions' logs on their node. Moments that are missing make two
-parts into one; a moment that seems to lie before the one before it is moved up to it, and by how
-much is told, since it says how far the clocks disagree.
+The times come from two clocks: this machine's (the order, the watch of pods) and that of the node
+(the functions' logs). A missing time merges two parts. A time that lies before its predecessor is
+moved up to it; the largest such move is reported as the clock skew.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from demo.recording import Answer, Pod, Recording
+    from demo.recording import OrderResult, Pod, Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,76 +27,76 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What one function went through, without a gap."""
+    """The start of one function's pod, in consecutive parts without a gap."""
 
     service: str
     parts: list[Part]
-    beside: list[Part]
-    """What went on meanwhile, in the background."""
-    disagreement: float
-    """Seconds that the worst moment had to be moved by."""
+    background: list[Part]
+    """Parts that run at the same time, in the background."""
+    clock_skew: float
+    """Seconds of the largest move of a time."""
 
 
 @dataclass(frozen=True, slots=True)
-class FromZero:
+class ColdStart:
     began: float
     ended: float
     order: Lane
     inventory: Lane | None
-    waited: dict[str, float]
-    """Milliseconds that order waited for each part within the request, as its log tells."""
+    server_milliseconds: dict[str, float]
+    """Milliseconds that order spent in each dependency during the request, from its log."""
 
     @property
     def seconds(self) -> float:
         return self.ended - self.began
 
     @property
-    def disagreement(self) -> float:
-        return max(lane.disagreement for lane in (self.order, self.inventory) if lane)
+    def clock_skew(self) -> float:
+        return max(lane.clock_skew for lane in (self.order, self.inventory) if lane)
 
 
-KNATIVE = "Knative asks for a pod"
+KNATIVE = "Knative requests a pod"
 SCHEDULING = "scheduling"
 CONTAINER = "container start"
 PROCESS = "process start"
 IMPORTS = "imports"
-ROUTE = "ready, and reached"
-REQUEST = "the request itself"
-BACK = "the way back"
+ROUTE = "readiness and routing"
+REQUEST = "request"
+BACK = "response"
 FIRST_CALL = "first Firestore call"
 
 
-def from_zero(recording: Recording) -> FromZero | None:
-    """Of the first order; None where it woke nobody, or nobody told."""
-    answer = min(recording.answers, key=lambda each: each.due, default=None)
-    if answer is None or not answer.cold:
+def of_first_order(recording: Recording) -> ColdStart | None:
+    """The first order's cold start; None if it started no pod, or the pod was not recorded."""
+    result = min(recording.answers, key=lambda each: each.due, default=None)
+    if result is None or not result.cold:
         return None
-    order = _first_pod(recording, "order", answer)
+    order = _first_pod(recording, "order", result)
     if order is None:
         return None
-    inventory = _first_pod(recording, "inventory", answer)
-    return FromZero(
-        answer.due,
-        answer.ended,
-        _lane(order, answer, answer.ended),
-        _lane(inventory, answer, None) if inventory else None,
+    inventory = _first_pod(recording, "inventory", result)
+    return ColdStart(
+        result.due,
+        result.ended,
+        _lane(order, result, result.ended),
+        _lane(inventory, result, None) if inventory else None,
         order.first.ms if order.first else {},
     )
 
 
-def _first_pod(recording: Recording, service: str, answer: Answer) -> Pod | None:
-    """The one that the order woke, not one that was there before or came after."""
-    woken = [
+def _first_pod(recording: Recording, service: str, result: OrderResult) -> Pod | None:
+    """The first pod created between the order's arrival and its response."""
+    started = [
         pod
         for pod in recording.pods.values()
-        if pod.service == service and answer.due <= pod.created <= answer.ended
+        if pod.service == service and result.due <= pod.created <= result.ended
     ]
     if service == "order":
-        woken = [pod for pod in woken if pod.name == answer.pod]
-    return min(woken, key=lambda pod: pod.created, default=None)
+        started = [pod for pod in started if pod.name == result.pod]
+    return min(started, key=lambda pod: pod.created, default=None)
 
 
-def _lane(pod: Pod, answer: Answer, ended: float | None) -> Lane:
+def _lane(pod: Pod, result: OrderResult, ended: float | None) -> Lane:
     start, first = pod.start, pod.first
     ends = [
         (KNATIVE, pod.created),
@@ -110,12 +109,12 @@ def _lane(pod: Pod, answer: Answer, ended: float | None) -> Lane:
         (BACK, ended),
     ]
     parts: list[Part] = []
-    disagreement, last = 0.0, answer.due
-    for name, told in ends:
-        if told is not None:
-            disagreement = max(disagreement, last - told)
-            moment = min(max(told, last), answer.ended)
-            parts.append(Part(name, last, moment))
-            last = moment
-    beside = [Part(FIRST_CALL, *start.firestore)] if start and start.firestore else []
-    return Lane(pod.service, parts, beside, disagreement)
+    clock_skew, last = 0.0, result.due
+    for name, reported in ends:
+        if reported is not None:
+            clock_skew = max(clock_skew, last - reported)
+            end = min(max(reported, last), result.ended)
+            parts.append(Part(name, last, end))
+            last = end
+    background = [Part(FIRST_CALL, *start.firestore)] if start and start.firestore else []
+    return Lane(pod.service, parts, background, clock_skew)

@@ -1,4 +1,4 @@
-"""Figures of a recording. Each says what it counts, and counts nothing else."""
+"""Figures of a recording: outcomes, percentiles, pods, stock and Firestore usage."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from costs import prices
 
-from demo.recording import CONFLICT, CREATED, Spent
+from demo.recording import CONFLICT, CREATED, DocumentUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from demo.recording import Answer, Pod, Recording
+    from demo.recording import OrderResult, Pod, Recording
 
 
 def percentile(values: Iterable[float], share: float) -> float | None:
-    """By nearest rank: a value that was measured, and none that was not; None of none."""
+    """By nearest rank, so that the result is a measured value; None if there are no values."""
     ranked = sorted(values)
     if not ranked:
         return None
@@ -29,12 +29,12 @@ def percentile(values: Iterable[float], share: float) -> float | None:
 class Outcomes:
     confirmed: int
     refused: int
-    """409: business."""
+    """409: not enough stock."""
     failed: int
-    """Any other answer, or none."""
+    """Any other response, or none."""
 
     @classmethod
-    def of(cls, answers: Iterable[Answer]) -> Outcomes:
+    def of(cls, answers: Iterable[OrderResult]) -> Outcomes:
         statuses = Counter(answer.status for answer in answers)
         confirmed, refused = statuses[CREATED], statuses[CONFLICT]
         return cls(confirmed, refused, statuses.total() - confirmed - refused)
@@ -44,29 +44,29 @@ class Outcomes:
 class Interval:
     began: float
     due: int
-    """Buyers who came in it."""
+    """Buyers who arrived in it."""
     outcomes: Outcomes
-    """Of the answers that came in it."""
+    """Outcomes of the responses that arrived in it."""
     p50: float | None
     p99: float | None
-    """Seconds that those waited who came in it."""
+    """Latency in seconds of the buyers who arrived in it."""
 
 
-def intervals(answers: Sequence[Answer], until: float, width: float) -> list[Interval]:
-    came: dict[int, list[Answer]] = {}
-    left: dict[int, list[Answer]] = {}
+def intervals(answers: Sequence[OrderResult], until: float, width: float) -> list[Interval]:
+    arrived: dict[int, list[OrderResult]] = {}
+    ended: dict[int, list[OrderResult]] = {}
     for answer in answers:
-        came.setdefault(int(answer.due // width), []).append(answer)
-        left.setdefault(int(answer.ended // width), []).append(answer)
+        arrived.setdefault(int(answer.due // width), []).append(answer)
+        ended.setdefault(int(answer.ended // width), []).append(answer)
     found = []
     for number in range(math.ceil(until / width)):
-        here = came.get(number, [])
+        here = arrived.get(number, [])
         latencies = [answer.latency for answer in here if answer.status is not None]
         found.append(
             Interval(
                 number * width,
                 len(here),
-                Outcomes.of(left.get(number, [])),
+                Outcomes.of(ended.get(number, [])),
                 percentile(latencies, 0.5),
                 percentile(latencies, 0.99),
             )
@@ -76,7 +76,7 @@ def intervals(answers: Sequence[Answer], until: float, width: float) -> list[Int
 
 @dataclass(frozen=True, slots=True)
 class PodCount:
-    """From this moment on."""
+    """The counts from this time on."""
 
     at: float
     starting: int
@@ -84,7 +84,7 @@ class PodCount:
 
 
 def pod_counts(pods: Iterable[Pod]) -> list[PodCount]:
-    """A pod starts when it is made, and is no longer ready once it is told to end."""
+    """A pod starts when it is created, and is no longer ready once it terminates."""
     changes: list[tuple[float, int, int]] = []
     for pod in pods:
         left = pod.ending if pod.ending is not None else pod.gone
@@ -104,7 +104,7 @@ def pod_counts(pods: Iterable[Pod]) -> list[PodCount]:
 
 
 def pod_seconds(pods: Iterable[Pod], began: float, ended: float) -> float:
-    """How long pods held a place on a node, within these times: from scheduled until gone."""
+    """Seconds that pods were on a node, from scheduled until gone, between these times."""
     total = 0.0
     for pod in pods:
         if pod.scheduled is not None:
@@ -114,58 +114,58 @@ def pod_seconds(pods: Iterable[Pod], began: float, ended: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """The hot product, told twice: by what was seen of its stock, and by the answers."""
+class HotProduct:
+    """The hot product, by the stock readings and by the responses."""
 
     lowest: int | None
     last: int | None
     sold: int
     sold_out: float | None
-    """When the last unit went, by the answers."""
+    """When the response for the last unit arrived."""
     refused_early: int
-    """Refusals that were told before the buyer of the last unit had asked: there shall be none."""
+    """409 responses that arrived before the last successful order was sent; 0 if all is well."""
 
 
-def shelf(recording: Recording) -> Shelf:
+def hot_product(recording: Recording) -> HotProduct:
     of_hot = [answer for answer in recording.answers if answer.product_id == recording.hot]
     sales = sorted(answer.ended for answer in of_hot if answer.status == CREATED)
-    seen = [look.available for look in recording.stock]
+    seen = [reading.available for reading in recording.stock]
     sold_out = sales[-1] if len(sales) == recording.opening else None
     first_refused = [answer.ended for answer in of_hot if answer.status == CONFLICT]
-    # The last unit is taken before its buyer is told, so only who was told before the first of
-    # the buyers still under way at that time had asked would be refused early.
-    last_asked = max((a.sent for a in of_hot if a.status == CREATED), default=0.0)
-    return Shelf(
+    # The last unit is taken before its response arrives. A 409 is early only if it arrived before
+    # the last order that got a unit was sent.
+    last_sent = max((a.sent for a in of_hot if a.status == CREATED), default=0.0)
+    return HotProduct(
         lowest=min(seen, default=None),
         last=seen[-1] if seen else None,
         sold=len(sales),
         sold_out=sold_out,
-        refused_early=sum(1 for ended in first_refused if ended < last_asked),
+        refused_early=sum(1 for ended in first_refused if ended < last_sent),
     )
 
 
-CONFIRMED = Spent(reads=2, writes=3)
-REFUSED = Spent(reads=2, writes=1)
-SWEPT = Spent(reads=3, writes=1)
-"""An order of one product by itself, at the most (it reads its reservation only after another was
-there already), one refused under a key, and what `reconcile` adds to the first later
-(docs/cost.md). Who shares a commit shares the product's document: a rush costs less."""
+CONFIRMED = DocumentUsage(reads=2, writes=3)
+REFUSED = DocumentUsage(reads=2, writes=1)
+SWEPT = DocumentUsage(reads=3, writes=1)
+"""Upper bounds (docs/cost.md): an order of one product alone, one refused under a key, and the
+addition of `reconcile` to the first. An order reads its reservation only if that existed before.
+Orders that share a commit share the product's document, so a rush costs less."""
 
 
-def firestore_dollars(spent: Spent) -> float:
-    """At list price: docs/cost.md says which."""
+def firestore_dollars(spent: DocumentUsage) -> float:
+    """At the list price of docs/cost.md."""
     priced = spent.reads * prices.READS + spent.writes * prices.WRITES
     return float(priced / prices.PRICED)
 
 
-def at_most(outcomes: Outcomes) -> Spent:
-    """What the orders and refusals take when none of them shares anything, swept afterwards."""
+def firestore_upper_bound(outcomes: Outcomes) -> DocumentUsage:
+    """Usage if no two orders shared a commit, the later sweep included."""
     times = (
         (CONFIRMED, outcomes.confirmed),
         (REFUSED, outcomes.refused),
         (SWEPT, outcomes.confirmed),
     )
-    return Spent(
+    return DocumentUsage(
         sum(each.reads * count for each, count in times),
         sum(each.writes * count for each, count in times),
     )

@@ -1,9 +1,8 @@
-"""Buyers, each of whom comes when due and waits for nobody.
+"""An open load generator: every buyer's request has a due time, independent of the others.
 
-A generator that sends the next request only after an answer measures a slow server gently: it
-asks less of it just when it is slow (coordinated omission). Here every request has a moment at
-which it is due, decided before; it is sent then, whatever else is under way, and what the buyer
-waited counts from then, even if this process was late in sending.
+A closed generator sends the next request only after a response, so it sends fewer requests while
+the server is slow and hides its latency (coordinated omission). This one sends each request when
+it is due. Latency counts from the due time, even if this process sent the request late.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
-from demo.client import NoAnswerError
-from demo.recording import CREATED, Answer
+from demo.client import NoResponseError
+from demo.recording import CREATED, OrderResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from demo.plan import Arrival
     from demo.recording import Recording
 
-PATIENCE = 40.0
-"""Seconds that a buyer waits: more than the platform gives a request (timeoutSeconds, 30)."""
+TIMEOUT_SECONDS = 40.0
+"""Timeout of a request in seconds: longer than the platform's own (timeoutSeconds, 30)."""
 
 
 class Load:
@@ -34,7 +33,7 @@ class Load:
         self.in_flight = 0
 
     async def run(self, arrivals: Sequence[Arrival]) -> None:
-        """Until all have come and each has an answer, or has given up."""
+        """Run until every buyer has arrived and has a response or a timeout."""
         began = self._recording.now()
         async with asyncio.TaskGroup() as buyers:
             for arrival in arrivals:
@@ -42,35 +41,35 @@ class Load:
                 await asyncio.sleep(max(0.0, due - self._recording.now()))
                 buyers.create_task(self.buy(arrival.product_id, arrival.customer_id, due))
 
-    async def buy(self, product_id: str, customer_id: str, due: float) -> Answer:
-        """One order, under a key of its own as an order that a person means to place once."""
+    async def buy(self, product_id: str, customer_id: str, due: float) -> OrderResult:
+        """Place one order, with an Idempotency-Key of its own."""
         now = self._recording.now
-        answer = Answer(due, product_id, customer_id, sent=now(), ended=0.0)
+        result = OrderResult(due, product_id, customer_id, sent=now(), ended=0.0)
         order = {"customer_id": customer_id, "product_id": product_id, "quantity": 1}
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
         self.in_flight += 1
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 body = json.dumps(order).encode()
-                response = await self._client.ask("POST", "/orders", body, headers)
-            _note(answer, response)
-        except NoAnswerError as error:
-            answer.error = str(error)
+                response = await self._client.request("POST", "/orders", body, headers)
+            _record(result, response)
+        except NoResponseError as error:
+            result.error = str(error)
         except TimeoutError:
-            answer.error = f"no answer in {PATIENCE:.0f} s"
+            result.error = f"no response within {TIMEOUT_SECONDS:.0f} s"
         except asyncio.CancelledError:
-            answer.error = "cut short"
+            result.error = "cut short"
             raise
         finally:
             self.in_flight -= 1
-            answer.ended = now()
-            self._recording.answers.append(answer)
-        return answer
+            result.ended = now()
+            self._recording.answers.append(result)
+        return result
 
 
-def _note(answer: Answer, response: Response) -> None:
-    answer.status = response.status
-    answer.cold = "cold" in response.headers.get("server-timing", "").split(", ")
-    answer.pod = response.headers.get("x-pod")
+def _record(result: OrderResult, response: Response) -> None:
+    result.status = response.status
+    result.cold = "cold" in response.headers.get("server-timing", "").split(", ")
+    result.pod = response.headers.get("x-pod")
     if response.status == CREATED:
-        answer.order_id = json.loads(response.body)["order_id"]
+        result.order_id = json.loads(response.body)["order_id"]

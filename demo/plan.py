@@ -1,7 +1,7 @@
-"""Who comes when, and for what: decided before the sale, so that nothing in it can put it off.
+"""The load of a sale: each buyer's arrival time and product, drawn before the sale begins.
 
-Buyers come at random (a Poisson process), more of them every second while the sale ramps up, and
-none of them waits for another to be served: the load is open.
+Arrivals are a Poisson process with a rate that ramps up. The load is open: a buyer arrives when
+due, however many requests are in flight.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 RAMP = 0.4
-"""The part of each half of the sale in which the buyers become more."""
+"""Share of each half of the sale in which the rate ramps up."""
 SOLD_OUT_AFTER = 0.6
-"""The part of the first half's buyers that the hot product's stock is enough for."""
+"""Share of the first half's buyers for whom the hot product's stock suffices."""
 OTHERS = 9
-"""Products of the second half, besides the hot one."""
+"""Number of products of the second half, the hot one excluded."""
 CUSTOMERS = 20
 
 
 class PlanError(ValueError):
-    """No demonstration can be made of these numbers; the message says why."""
+    """The options allow no sale; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     due: float
-    """Seconds after its half of the sale began."""
+    """Seconds since its half of the sale began."""
     product_id: str
     customer_id: str
 
@@ -37,20 +37,22 @@ class Arrival:
 @dataclass(frozen=True, slots=True)
 class Plan:
     run: str
-    """Part of every name, so that runs do not meet."""
+    """Part of every name, so that runs do not share products or customers."""
     buyers: int
-    """In a second, at the most."""
+    """Peak rate, in buyers per second."""
     seconds: float
-    """Of the sale, both halves."""
+    """Length of the sale, both halves."""
     mix: float
-    """The share of the second half's buyers who still want the hot product."""
+    """Share of the second half's buyers who still order the hot product."""
     seed: int
 
     def __post_init__(self) -> None:
         if not 0 <= self.mix <= 1:
-            raise PlanError(f"the mix is a share from 0 to 1, not {self.mix}")
-        if self.buyers < 1 or self.opening <= 1:
-            raise PlanError("so few buyers in so short a sale cannot sell anything out")
+            raise PlanError(f"--mix must be between 0 and 1; it is {self.mix}")
+        if self.buyers < 1 or self.opening_stock <= 1:
+            raise PlanError(
+                "the sale is too small to sell a product out: raise --buyers or --seconds"
+            )
 
     @property
     def hot(self) -> str:
@@ -65,38 +67,40 @@ class Plan:
         return [f"demo-{self.run}-buyer-{number}" for number in range(1, CUSTOMERS + 1)]
 
     @property
-    def opening(self) -> int:
-        """Units of the hot product: it sells out in the first half, whoever else still comes.
+    def opening_stock(self) -> int:
+        """Units of the hot product. It sells out in the first half.
 
-        One is for the order that wakes the shop.
+        One unit is for the order that wakes the shop.
         """
-        return 1 + int(SOLD_OUT_AFTER * len(self.on_one()))
+        return 1 + int(SOLD_OUT_AFTER * len(self.one_product_arrivals()))
 
     @property
     def half(self) -> float:
         return self.seconds / 2
 
-    def on_one(self) -> list[Arrival]:
-        """Everybody wants the same."""
+    def one_product_arrivals(self) -> list[Arrival]:
+        """Arrivals of the first half: every buyer orders the hot product."""
         return self._arrivals(self.seed, lambda _: self.hot)
 
-    def on_many(self) -> list[Arrival]:
+    def many_products_arrivals(self) -> list[Arrival]:
+        """Arrivals of the second half."""
+
         def choice(chance: random.Random) -> str:
             return self.hot if chance.random() < self.mix else chance.choice(self.others)
 
         return self._arrivals(self.seed + 1, choice)
 
     def _arrivals(self, seed: int, choice: Callable[[random.Random], str]) -> list[Arrival]:
-        chance = random.Random(seed)  # noqa: S311 - to be had again, not to be secret
+        chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
         return [
             Arrival(due, choice(chance), chance.choice(self.customers))
-            for due in self._moments(chance)
+            for due in self._times(chance)
         ]
 
-    def _moments(self, chance: random.Random) -> Iterator[float]:
-        """By thinning: a steady stream at the highest rate, of which a growing part is kept."""
-        moment = chance.expovariate(self.buyers)
-        while moment < self.half:
-            if chance.random() < min(1.0, moment / (RAMP * self.half)):
-                yield moment
-            moment += chance.expovariate(self.buyers)
+    def _times(self, chance: random.Random) -> Iterator[float]:
+        """Arrival times by thinning: a growing share of a stream at the peak rate."""
+        time = chance.expovariate(self.buyers)
+        while time < self.half:
+            if chance.random() < min(1.0, time / (RAMP * self.half)):
+                yield time
+            time += chance.expovariate(self.buyers)

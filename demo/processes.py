@@ -1,4 +1,4 @@
-"""The demonstration on `make run`: one process of each function, on ports of its own."""
+"""The demo's shop on this machine: `make run` with one process of each function."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 from costs.usage import Meter
-from local.processes import Process, answers, direct_session
+from local.processes import Process, direct_session, responds
 from local.stack import HOST, ROOT, command
 
 from demo import pods
 from demo.client import Client
-from demo.recording import Pod, Spent, Where
+from demo.recording import DocumentUsage, Platform, Pod
 from firestore_emulator.launcher import free_port
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ TIMEOUT = 30
 
 
 class Processes:
-    where = Where.PROCESSES
-    buyers = 150  # which one process of order can serve, on most machines
+    where = Platform.PROCESSES
+    buyers = 150  # one process of order can serve them, on most machines
 
     def __init__(self, folder: Path) -> None:
-        """``folder``: for what these commands print; the functions' logs are in .run."""
+        """``folder`` gets the output of the commands; the functions' logs are in .run."""
         self._folder = folder
         self._ports = {name: free_port() for name in (*FUNCTIONS, "emulator")}
         self._token = secrets.token_urlsafe()
@@ -61,7 +61,7 @@ class Processes:
     def __enter__(self) -> Self:
         self._stack.start()
         try:
-            self._stack.wait_until(answers(f"{self.address}/health"), lambda: None)
+            self._stack.wait_until(responds(f"{self.address}/health"), lambda: None)
         except BaseException:
             self._stack.stop()
             raise
@@ -73,11 +73,11 @@ class Processes:
     def client(self) -> Client:
         return Client(self.address)
 
-    def offer(self, plan: Plan) -> None:
-        plenty = 10 + 2 * len(plan.on_many())
+    def add_products(self, plan: Plan) -> None:
+        plenty = 10 + 2 * len(plan.many_products_arrivals())
         with self._operator() as operator:
             for name, units in {
-                plan.hot: plan.opening,
+                plan.hot: plan.opening_stock,
                 **dict.fromkeys(plan.others, plenty),
             }.items():
                 url = f"{self._url('inventory')}/products/{name}"
@@ -89,30 +89,30 @@ class Processes:
                     f"{url}/adjustments", json=delta, headers=key, timeout=TIMEOUT
                 ).raise_for_status()
 
-    def retire(self, plan: Plan) -> None:
-        """Nothing to do: all of it goes with the processes."""
+    def retire_products(self, plan: Plan) -> None:
+        """Nothing to do: the data ends with the processes."""
 
     @asynccontextmanager
-    async def watching(self, recording: Recording) -> AsyncIterator[None]:
-        """Processes do not come and go; what they said of their start is in their logs."""
+    async def record_pods(self, recording: Recording) -> AsyncIterator[None]:
+        """Read the start of the two processes from their logs, at the end."""
         try:
             yield
         finally:
             for name in FUNCTIONS:
                 log = ROOT / ".run" / f"{name}-{self._ports[name]}.log"
                 process = Pod(f"{name} (a process)", name, created=0.0)
-                pods.note_log(recording, process, log.read_text().splitlines())
+                pods.record_log(recording, process, log.read_text().splitlines())
                 recording.pods[process.name] = process
 
-    async def asleep(self, recording: Recording) -> None:
-        raise NotImplementedError("processes never sleep")
+    async def wait_until_zero(self, recording: Recording) -> None:
+        raise NotImplementedError("local processes do not scale to zero")
 
     def recount(self, recording: Recording) -> list[str] | None:  # noqa: ARG002
         return None
 
-    def spent(self) -> Spent | None:
+    def firestore_usage(self) -> DocumentUsage | None:
         used = Meter(f"{HOST}:{self._ports['emulator']}", PROJECT).read()
-        return Spent(used.reads, used.writes)
+        return DocumentUsage(used.reads, used.writes)
 
     def audit(self) -> dict[str, object]:
         log = self._folder / "audit.log"
@@ -122,8 +122,8 @@ class Processes:
         audit = command("audit", settings, log)
         audit.start()
         audit.wait(60)
-        said: dict[str, object] = json.loads(log.read_text().splitlines()[-1])
-        return said
+        report: dict[str, object] = json.loads(log.read_text().splitlines()[-1])
+        return report
 
     def _url(self, name: str) -> str:
         return f"http://{HOST}:{self._ports[name]}"

@@ -1,7 +1,7 @@
-"""All that a run has seen, as it was seen: what every figure and picture is made from.
+"""The data of one run: every figure and picture of the report comes from it.
 
-Times are seconds since the run began, on this machine's monotonic clock; what others tell by the
-wall clock is brought over by ``Recording.at``.
+Times are seconds since the run began, on this machine's monotonic clock. ``Recording.at`` converts
+a wall-clock time, such as that of a log line.
 """
 
 from __future__ import annotations
@@ -17,33 +17,30 @@ import msgspec
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo.plan import Plan
-    from demo.stage import Stage
-
 CREATED, CONFLICT = 201, 409
 
 
-class Where(StrEnum):
+class Platform(StrEnum):
     KNATIVE = "knative"
     PROCESSES = "processes"
-    """A fixed number of them, on one machine."""
+    """A fixed number of processes on one machine."""
 
 
 @dataclass(slots=True)
-class Answer:
-    """What became of one buyer's order."""
+class OrderResult:
+    """One buyer's order and its outcome."""
 
     due: float
-    """When the buyer came. Waiting counts from here, whenever the request could be sent."""
+    """When the buyer arrived. Latency counts from here, even if the request was sent later."""
     product_id: str
     customer_id: str
     sent: float
     ended: float
     status: int | None = None
-    """None: no answer, so nobody knows what became of the order."""
+    """None: no response arrived, so the outcome is unknown."""
     order_id: str | None = None
     cold: bool = False
-    """It was the first one of its process of order."""
+    """It was the first request of its order process."""
     pod: str | None = None
     error: str | None = None
 
@@ -53,20 +50,20 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Start:
-    """What a process has logged of its own start: see `startup_timing.py` in functions_common."""
+class ProcessStart:
+    """A process's log of its own start: see `startup_timing.py` in functions_common."""
 
     process: float
     running: float
     """When Python began to run our code."""
     loaded: float
     firestore: tuple[float, float] | None = None
-    """The first call, from when to when. In the background, while the rest goes on."""
+    """Begin and end of the first Firestore call, which runs in the background."""
 
 
 @dataclass(slots=True)
-class Handled:
-    """A request as the function's own log line tells it."""
+class HandledRequest:
+    """A request as the function's log line describes it."""
 
     began: float
     ended: float
@@ -75,7 +72,7 @@ class Handled:
 
 @dataclass(slots=True)
 class Pod:
-    """When this was seen of it, told by the API server's watch."""
+    """When the API server's watch reported each state of the pod."""
 
     name: str
     service: str
@@ -84,14 +81,14 @@ class Pod:
     ready: float | None = None
     ending: float | None = None
     gone: float | None = None
-    start: Start | None = None
-    first: Handled | None = None
-    """Its first request, health checks aside."""
+    start: ProcessStart | None = None
+    first: HandledRequest | None = None
+    """Its first request, health checks excluded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How many pods the autoscaler wants, from this moment on."""
+class DesiredPods:
+    """The number of pods that the autoscaler requests, from this time on."""
 
     at: float
     service: str
@@ -99,7 +96,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Stock:
+class StockReading:
     at: float
     available: int
     reserved: int
@@ -113,38 +110,38 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What Firestore would charge for, in documents."""
+class DocumentUsage:
+    """Documents that Firestore charges for."""
 
     reads: int
     writes: int
 
-    def since(self, before: Spent) -> Spent:
-        return Spent(self.reads - before.reads, self.writes - before.writes)
+    def since(self, before: DocumentUsage) -> DocumentUsage:
+        return DocumentUsage(self.reads - before.reads, self.writes - before.writes)
 
 
 @dataclass(slots=True)
 class Checks:
-    """The same things counted a second time, by somebody else."""
+    """The counts of the second source."""
 
     stored: list[str] = field(default_factory=list)
     """Ids of the confirmed orders of this run's customers, as order lists them."""
-    stock: Stock | None = None
+    stock: StockReading | None = None
     pods: list[str] | None = None
-    """Names, from the scheduler's events; None where there are none."""
+    """Names from the scheduler's events; None if there are no pods."""
     audit: dict[str, object] = field(default_factory=dict)
-    """The last line of the audit."""
+    """The last log line of the audit."""
 
 
 @dataclass(slots=True)
 class Recording:
-    where: Where
+    where: Platform
     address: str
     machine: str
-    """What all of it runs on."""
+    """The hardware that runs the shop."""
     hot: str
     opening: int
-    """Units of the hot product that there were to sell."""
+    """Opening stock of the hot product."""
     buyers: int
     seconds: float
     mix: float
@@ -153,52 +150,38 @@ class Recording:
     """Wall clock, seconds since 1970."""
     origin: float = field(default_factory=time.monotonic)
     phases: list[Phase] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[OrderResult] = field(default_factory=list)
     pods: dict[str, Pod] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
-    stock: list[Stock] = field(default_factory=list)
+    asked: list[DesiredPods] = field(default_factory=list)
+    stock: list[StockReading] = field(default_factory=list)
     sweeps: list[float] = field(default_factory=list)
-    """When `reconcile` ran of its own accord: it may wake inventory."""
-    spent: Spent | None = None
-    """By the run, its own looks at the stock included; None where nobody counts."""
+    """When the scheduled `reconcile` ran: it may start a pod of inventory."""
+    spent: DocumentUsage | None = None
+    """Usage of the run, the demo's own stock readings included; None if it was not counted."""
     checks: Checks | None = None
     ended_early: str | None = None
-    """Why, where it was."""
-
-    @classmethod
-    def begin(cls, stage: Stage, plan: Plan) -> Recording:
-        return cls(
-            stage.where,
-            stage.address,
-            stage.machine,
-            plan.hot,
-            plan.opening,
-            buyers=plan.buyers,
-            seconds=plan.seconds,
-            mix=plan.mix,
-            seed=plan.seed,
-        )
+    """Why the run ended early; None if it did not."""
 
     def now(self) -> float:
         return time.monotonic() - self.origin
 
     @property
     def woken(self) -> float:
-        """When the first buyer came: until then all was asleep."""
+        """When the first buyer arrived; no function had a pod before."""
         return min((answer.due for answer in self.answers), default=self.ended)
 
     @property
     def ended(self) -> float:
-        """The last moment that anything is known of."""
+        """The last time at which anything was recorded."""
         known = [phase.ended if phase.ended is not None else phase.began for phase in self.phases]
         return max([*known, *(answer.ended for answer in self.answers), 1.0])
 
     def end_of(self, phase: Phase) -> float:
-        """Of one that was not cut short, its own."""
+        """The end of the phase; that of the run if the phase was cut short."""
         return self.ended if phase.ended is None else phase.ended
 
     def at(self, wall: str) -> float:
-        """A time that a log line tells, in ours."""
+        """The time of a log line, in seconds since the run began."""
         return datetime.fromisoformat(wall).timestamp() - self.began_at
 
     def save(self, path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The report of a run: one HTML file that needs nothing else, the picture for slides, the data.
+"""The report of a run: one self-contained HTML file, its pictures as SVG files, and the data.
 
-``python -m demo.report FOLDER`` makes it again from the data of a run.
+``python -m demo.report FOLDER`` writes the report again from the data of a run.
 """
 
 from __future__ import annotations
@@ -11,34 +11,34 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demo import agreement, cold_start, summary
-from demo.recording import Recording, Where
+from demo import cold_start, cross_check, summary
+from demo.recording import Platform, Recording
 from demo.timeline import timeline
 from demo.waterfall import waterfall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from demo.cold_start import FromZero
+    from demo.cold_start import ColdStart
     from demo.summary import Figure
 
 STYLE = "".join(
     Path(__file__).with_name(name).read_text() for name in ("picture.css", "report.css")
 )
 WIDE, NARROW, SLIDE = 990, 330, 1280
-"""Pixels. A picture is drawn twice, since text that is scaled down is no text."""
+"""Widths in pixels. The report has each picture twice, because scaled text is too small to read."""
 
-agrees = agreement.agrees
+agrees = cross_check.agrees
 
 
 def write(recording: Recording, folder: Path) -> list[Path]:
-    """The report, the pictures and the data; their paths."""
+    """Write the report, the pictures and the data; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data.json"
     recording.save(data)
     made = {"report.html": page(recording)}
     made["timeline.svg"] = timeline(recording, SLIDE, alone=True)
-    found = cold_start.from_zero(recording)
+    found = cold_start.of_first_order(recording)
     if found is not None:
         made["from-zero.svg"] = waterfall(found, SLIDE, alone=True)
     for name, content in made.items():
@@ -47,14 +47,14 @@ def write(recording: Recording, folder: Path) -> list[Path]:
 
 
 def page(recording: Recording) -> str:
-    found = cold_start.from_zero(recording)
+    found = cold_start.of_first_order(recording)
     sections = [
         _head(recording, found),
-        _section("What happened, second by second", _timeline(recording)),
-        _section("One order from zero", _from_zero(found)) if found else "",
+        _section("Timeline", _timeline(recording)),
+        _section("Cold start of the first order", _cold_start(found)) if found else "",
         _section("Figures", _table(map(_row, summary.all_figures(recording)))),
-        _section("Counted twice", _agreement(recording)),
-        _section("How to read this", _notes(recording, found)),
+        _section("Cross-check", _cross_check(recording)),
+        _section("Method", _notes(recording, found)),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -65,23 +65,25 @@ def page(recording: Recording) -> str:
 
 
 def _title(recording: Recording) -> str:
-    if recording.where is Where.KNATIVE:
-        return "From zero to a sale and back to zero"
-    return "A sale on a fixed number of processes"
+    if recording.where is Platform.KNATIVE:
+        return "A sale on Knative: from zero pods and back to zero"
+    return "A sale on local processes"
 
 
-def _head(recording: Recording, found: FromZero | None) -> str:
+def _head(recording: Recording, found: ColdStart | None) -> str:
     when = datetime.fromtimestamp(recording.began_at, UTC)
-    told = f"{recording.address}, {when:%Y-%m-%d %H:%M} UTC. {recording.machine.capitalize()}."
+    summary_line = (
+        f"{recording.address}, {when:%Y-%m-%d %H:%M} UTC. {recording.machine.capitalize()}."
+    )
     if recording.ended_early:
-        told += f" Not all of it was shown: {recording.ended_early}."
+        summary_line += f" The run is incomplete: {recording.ended_early}."
     tiles = "".join(
         f"<div><dt>{escape(each.name)}</dt><dd>{escape(each.value)}</dd></div>"
         for each in summary.highlights(recording, found)
     )
     return (
         f"<header><h1>{escape(_title(recording))}</h1>"
-        f'<p class="soft">{escape(told)}</p><dl class="tiles">{tiles}</dl></header>'
+        f'<p class="soft">{escape(summary_line)}</p><dl class="tiles">{tiles}</dl></header>'
     )
 
 
@@ -104,96 +106,96 @@ def _timeline(recording: Recording) -> str:
     return f"{_twice(draw)}<ol>{phases}</ol>"
 
 
-def _from_zero(found: FromZero) -> str:
+def _cold_start(found: ColdStart) -> str:
     def draw(width: float, kind: str) -> str:
         return waterfall(found, width, alone=False, kind=kind)
 
     waited = " and ".join(
-        f"{found.waited[name]:.0f} ms for {name.capitalize() if name == 'firestore' else name}"
-        for name in ("inventory", "firestore")
-        if name in found.waited
+        f"{found.server_milliseconds[key]:.0f} ms for {name}"
+        for key, name in (("inventory", "inventory"), ("firestore", "Firestore"))
+        if key in found.server_milliseconds
     )
-    told = (
-        f"{f'In the request itself order waited {waited}. ' if waited else ''}"
-        "order wakes inventory as soon as its own process begins, so the two starts overlap; and"
-        " each opens its connection to Firestore as it finishes importing. The parts of order"
-        " follow one another and add up to the whole; inventory's end where its answer left."
+    text = (
+        f"{f'During the request, order waited {waited}. ' if waited else ''}"
+        "The two cold starts overlap: order calls inventory as soon as its own process begins."
+        " Each function opens its Firestore connection at the end of its imports. The parts of"
+        " order add up to the total; those of inventory end when its response leaves."
     )
-    table = _table(map(_row, summary.from_zero(found)))
+    table = _table(map(_row, summary.cold_start_parts(found)))
     details = f"<details><summary>As a table</summary>{table}</details>"
-    return f"{_twice(draw)}<p>{escape(told)}</p>{details}"
+    return f"{_twice(draw)}<p>{escape(text)}</p>{details}"
 
 
 def _row(figure: Figure) -> str:
-    told = f'<br><span class="soft">{escape(figure.told)}</span>' if figure.told else ""
+    explanation = (
+        f'<br><span class="soft">{escape(figure.explanation)}</span>' if figure.explanation else ""
+    )
     name, value = escape(figure.name), escape(figure.value)
-    return f'<tr><th scope="row">{name}{told}</th><td class="n">{value}</td></tr>'
+    return f'<tr><th scope="row">{name}{explanation}</th><td class="n">{value}</td></tr>'
 
 
 def _table(rows: Iterable[str], head: str = "") -> str:
     return f'<div class="card"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def _agreement(recording: Recording) -> str:
-    found = agreement.compare(recording)
+def _cross_check(recording: Recording) -> str:
+    found = cross_check.compare(recording)
     if not found:
-        return '<p class="card warn">There was no second count: the run ended early.</p>'
+        return '<p class="card warn">There is no cross-check, because the run ended early.</p>'
     head = (
-        '<thead><tr><th scope="col">What</th><th scope="col" class="n">Seen</th>'
-        '<th scope="col" class="n">Counted</th><th scope="col">agree</th></tr></thead>'
+        '<thead><tr><th scope="col">Figure</th><th scope="col" class="n">Run</th>'
+        '<th scope="col" class="n">Recount</th><th scope="col">Equal</th></tr></thead>'
     )
-    told = (
-        "Seen: by the load generator and the watch of pods, while it happened. Counted:"
-        " afterwards, by another way to the same thing."
+    text = (
+        "Run: counted by the load generator and the watch of pods, during the run. Recount:"
+        " after the run, from the source under each name."
     )
-    return f"<p>{told}</p>{_table(map(_compared, found), head)}"
+    return f"<p>{text}</p>{_table(map(_compared, found), head)}"
 
 
-def _compared(each: agreement.Compared) -> str:
+def _compared(each: cross_check.Comparison) -> str:
     source = f'<span class="soft">{escape(each.source)}</span>'
     agree = '<span class="good">yes</span>' if each.agree else '<span class="bad">no</span>'
     return (
         f'<tr><th scope="row">{escape(each.what)}<br>{source}</th>'
-        f'<td class="n">{escape(each.ours)}</td><td class="n">{escape(each.theirs)}</td>'
+        f'<td class="n">{escape(each.recorded)}</td><td class="n">{escape(each.recounted)}</td>'
         f"<td>{agree}</td></tr>"
     )
 
 
 LOAD = (
-    "Every order was sent at the moment it was due, whatever was still under way, and what its"
-    " buyer waited counts from that moment. Each has an Idempotency-Key of its own and buys one"
-    " unit."
+    "The load is open: every order is sent at its due time, however many are in flight. Latency"
+    " counts from the due time. Each order has an Idempotency-Key of its own and buys one unit."
 )
 ON_KNATIVE = (
-    "Pods are as the API server's watch told them, when it did. When a process began its kernel"
-    " knows, and the process says so in its log; so the parts of a start are told by two clocks,"
-    " this machine's and the node's."
+    "Pod times are those of the API server's watch on this machine's clock. Process times are"
+    " those of the function's log on the node's clock."
 )
 ON_PROCESSES = (
-    "There was no cluster: one process of order and one of inventory, as `make run` starts them,"
-    " which nothing wakes, scales or ends. So there is no time from zero here, no pod and no"
-    " pod-second, and nothing of what the autoscaler would do."
+    "There was no cluster. `make run` started one process of order and one of inventory, and"
+    " nothing scales them. So this report has no cold start from zero, no pods and no"
+    " pod-seconds."
 )
 
 
-def _notes(recording: Recording, found: FromZero | None) -> str:
-    came = (
-        f"At most {recording.buyers} buyers came in a second (a Poisson process, seed"
-        f" {recording.seed}); the sale was {recording.seconds:g} s long; in its second half"
-        f" {recording.mix:.0%} still wanted the hot product."
+def _notes(recording: Recording, found: ColdStart | None) -> str:
+    load = (
+        f"Peak load: {recording.buyers} buyers per second (a Poisson process, seed"
+        f" {recording.seed}). The sale lasted {recording.seconds:g} s. In its second half"
+        f" {recording.mix:.0%} of the buyers ordered the hot product."
     )
-    notes = [came, LOAD, ON_KNATIVE if recording.where is Where.KNATIVE else ON_PROCESSES]
-    if found is not None and found.disagreement > 0:
+    notes = [load, LOAD, ON_KNATIVE if recording.where is Platform.KNATIVE else ON_PROCESSES]
+    if found is not None and found.clock_skew > 0:
         notes.append(
-            f"A moment seemed to lie {found.disagreement * 1000:.0f} ms before the one before it,"
-            " and was moved: that far the two clocks are from agreeing."
+            f"The two clocks differ by at least {found.clock_skew * 1000:.0f} ms: a part of the"
+            " cold start seemed to end before it began, and was moved."
         )
     for sweep in recording.sweeps:
-        moment = sweep - recording.woken
-        notes.append(f"reconcile ran by itself at {moment:.0f} s: it may have woken inventory.")
+        seconds = sweep - recording.woken
+        notes.append(f"The scheduled reconcile ran at {seconds:.0f} s; it may start inventory.")
     errors = {each.error for each in recording.answers if each.error}
     if errors:
-        notes.append(f"Orders without an answer: {'; '.join(sorted(errors))}")
+        notes.append(f"Orders without a response: {'; '.join(sorted(errors))}")
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f"<ul>{items}</ul>"
 

@@ -1,4 +1,4 @@
-"""As much of SVG as the pictures need: made by hand, so that a report needs no script."""
+"""SVG elements for the pictures, written as text, so that the report needs no script."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 STYLE = Path(__file__).with_name("picture.css").read_text()
-"""Of every picture, light and dark; the report has it once, a picture on its own inside."""
+"""Style of every picture, light and dark. A picture in its own file contains it."""
 
 TEXT = 12.0
-"""Pixels, of all text: a picture is drawn for the width that it is shown at."""
+"""Font size in pixels: a picture is drawn for the width at which it is displayed."""
 LETTER = 7.3
-"""Pixels that a letter of it takes, at the most: fonts differ."""
+"""Upper bound of a letter's width in pixels: fonts differ."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From what is measured to where it is drawn."""
+    """Maps a measured value to a coordinate."""
 
     low: float
     high: float
@@ -69,17 +69,17 @@ class Drawing:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (*top, *reversed(bottom)))
         self.parts.append(f'<polygon class="{kind}" points="{path}"/>')
 
-    def dot(self, kind: str, x: float, y: float, radius: float = 3.5, told: str = "") -> None:
-        title = f"<title>{escape(told)}</title>" if told else ""
+    def dot(self, kind: str, x: float, y: float, radius: float = 3.5, title: str = "") -> None:
+        tooltip = f"<title>{escape(title)}</title>" if title else ""
         self.parts.append(
-            f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{title}</circle>'
+            f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{tooltip}</circle>'
         )
 
-    def wedge(self, kind: str, x: float, y: float, told: str) -> None:
-        """A small triangle that points down to the place."""
+    def wedge(self, kind: str, x: float, y: float, title: str) -> None:
+        """A small triangle that points down to the point."""
         self.parts.append(
             f'<path class="{kind}" d="M{x:.1f} {y:.1f}l-4 -7h8z">'
-            f"<title>{escape(told)}</title></path>"
+            f"<title>{escape(title)}</title></path>"
         )
 
     def text(
@@ -91,7 +91,7 @@ class Drawing:
         )
 
     def render(self, title: str, description: str, *, alone: bool, kind: str = "") -> str:
-        """``alone``: with its style and background inside, as a file of its own."""
+        """``alone`` includes style and background, for a file of its own."""
         inside = f"<style>{STYLE}</style>" if alone else ""
         if alone:
             inside += f'<rect class="back" width="{self.width:.0f}" height="{self.height:.0f}"/>'
@@ -105,7 +105,7 @@ class Drawing:
 
 
 def ticks(high: float, count: int) -> list[float]:
-    """Round numbers from 0 to what covers ``high``, at most about ``count`` steps."""
+    """Round numbers from 0 to ``high`` or above, in about ``count`` steps."""
     rough = max(high, 1e-9) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
@@ -113,7 +113,7 @@ def ticks(high: float, count: int) -> list[float]:
 
 
 def steps(changes: Sequence[Point], since: float, until: float) -> list[Point]:
-    """A value that holds until the next change, as corners of a line."""
+    """The corners of a step line: each value holds until the next change."""
     corners: list[Point] = []
     before = [(since, value) for at, value in changes if at <= since][-1:]
     for at, value in (*before, *(each for each in changes if each[0] > since)):

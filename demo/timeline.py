@@ -1,4 +1,4 @@
-"""The whole run over one axis of time: load, pods, latency, stock."""
+"""The picture of a run: load, pods, latency and stock over one time axis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from demo import figures
-from demo.recording import Where
+from demo.recording import Platform
 from demo.svg import LETTER, Drawing, LogScale, Scale, steps, ticks
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from demo.recording import Recording
 
 BEFORE = 4.0
-"""Seconds of the sleep before the first order that are shown."""
+"""Seconds shown before the first order."""
 INTERVAL = 1.0
 LEFT, RIGHT, HEAD, TITLE, GAP, FOOT = 46.0, 24.0, 30.0, 24.0, 14.0, 34.0
 PANEL = 104.0
 FASTEST, SLOWEST = 0.004, 40.0
-"""Seconds at the ends of the axis of latency: a buyer waits no longer."""
+"""Ends of the latency axis in seconds; no request takes longer."""
 LINES = ("come", "ask")
-"""Kinds whose key is a line."""
+"""Kinds with a line in the legend."""
 
 
 @dataclass(slots=True)
@@ -33,10 +33,10 @@ class _Frame:
     ended: float
     x: Scale
     y: float
-    """Where the next panel begins."""
+    """Top of the next panel."""
 
     def panel(self, title: str, keys: Sequence[tuple[str, str]]) -> tuple[float, float]:
-        """Its title and keys; the top and the bottom of the space below them."""
+        """Draw the title and the legend; the top and bottom of the plot area."""
         drawing, x, y = self.drawing, LEFT, self.y + 13
         drawing.text(x, y, title, "strong")
         x += LETTER * 1.1 * len(title) + 8
@@ -67,7 +67,7 @@ def timeline(recording: Recording, width: float, *, alone: bool, kind: str = "")
     x = Scale(began, ended, LEFT, width - RIGHT)
     frame = _Frame(drawing, recording, began, ended, x, HEAD)
     _load(frame)
-    if recording.where is Where.KNATIVE:
+    if recording.where is Platform.KNATIVE:
         for service in ("order", "inventory"):
             _pods(frame, service)
     _latency(frame)
@@ -75,19 +75,19 @@ def timeline(recording: Recording, width: float, *, alone: bool, kind: str = "")
     _time(frame)
     drawing.height = frame.y + FOOT - GAP
     drawing.parts[:0] = _bands(frame)
-    return drawing.render("The run over time", _told(recording), alone=alone, kind=kind)
+    return drawing.render("Timeline of the run", _description(recording), alone=alone, kind=kind)
 
 
-def _told(recording: Recording) -> str:
+def _description(recording: Recording) -> str:
     outcomes = figures.Outcomes.of(recording.answers)
     return (
         f"{outcomes.confirmed} orders confirmed and {outcomes.refused} refused; stock of the hot"
-        f" product from {recording.opening} to {figures.shelf(recording).last}."
+        f" product from {recording.opening} to {figures.hot_product(recording).last}."
     )
 
 
 def _bands(frame: _Frame) -> list[str]:
-    """The phases behind everything, told by name where there is room, else by number alone."""
+    """The phases as background bands, with name and number, or the number if space is short."""
     under = Drawing(frame.drawing.width)
     bottom = frame.y - GAP
     for number, phase in enumerate(frame.recording.phases, 1):
@@ -105,9 +105,9 @@ def _bands(frame: _Frame) -> list[str]:
 
 def _load(frame: _Frame) -> None:
     top, bottom = frame.panel(
-        "Orders a second",
+        "Throughput, orders per second",
         [
-            ("come", "buyers who came"),
+            ("come", "arrivals"),
             ("good", "confirmed"),
             ("wait", "refused"),
             ("bad", "failed"),
@@ -147,7 +147,7 @@ def _all(interval: figures.Interval) -> int:
 def _pods(frame: _Frame, service: str) -> None:
     top, bottom = frame.panel(
         f"Pods of {service}",
-        [("ask", "asked for"), ("wait", "starting"), ("good", "ready"), ("main", "cold start")],
+        [("ask", "desired"), ("wait", "starting"), ("good", "ready"), ("main", "cold start")],
     )
     pods = [pod for pod in frame.recording.pods.values() if pod.service == service]
     counts = [
@@ -172,14 +172,14 @@ def _pods(frame: _Frame, service: str) -> None:
         frame.drawing.line("ask", line(asked))
     for pod in pods:
         if pod.ready is not None and pod.created >= frame.began:
-            told = f"{pod.name} ready after {pod.ready - pod.created:.1f} s"
-            frame.drawing.wedge("main", frame.x(pod.ready), top, told)
+            title = f"{pod.name} ready after {pod.ready - pod.created:.1f} s"
+            frame.drawing.wedge("main", frame.x(pod.ready), top, title)
 
 
 def _latency(frame: _Frame) -> None:
     top, bottom = frame.panel(
-        "What buyers waited",
-        [("main", "half of them less"), ("other", "99 of 100 less"), ("bad", "met a cold start")],
+        "Latency",
+        [("main", "p50"), ("other", "p99"), ("bad", "cold start")],
     )
     y = LogScale(FASTEST, SLOWEST, bottom, top)
     frame.grid(
@@ -195,34 +195,34 @@ def _latency(frame: _Frame) -> None:
             value = each.p50 if kind == "main" else each.p99
             if value is not None:
                 line.append((frame.x(each.began + INTERVAL / 2), y(value)))
-            elif line:  # nobody came: nothing is known, so nothing is drawn
+            elif line:  # no arrivals in the interval: a gap in the line
                 frame.drawing.line(kind, line)
                 line = []
         frame.drawing.line(kind, line)
     for answer in frame.recording.answers:
         if answer.cold:
-            told = f"{answer.latency:.2f} s from zero, {answer.pod}"
-            frame.drawing.dot("bad", frame.x(answer.due), y(answer.latency), told=told)
+            title = f"cold start: {answer.latency:.2f} s, {answer.pod}"
+            frame.drawing.dot("bad", frame.x(answer.due), y(answer.latency), title=title)
 
 
 def _stock(frame: _Frame) -> None:
     recording = frame.recording
-    top, bottom = frame.panel("Stock of the hot product", [("main", "units that can be bought")])
+    top, bottom = frame.panel("Stock of the hot product", [("main", "available units")])
     scale = ticks(recording.opening, 4)
     y = Scale(0, scale[-1], bottom, top)
     frame.grid([(y(value), f"{value:,g}") for value in scale])
-    looks = [
+    readings = [
         (frame.began, recording.opening),
         *((each.at, each.available) for each in recording.stock),
     ]
-    corners = [(frame.x(at), y(units)) for at, units in steps(looks, frame.began, frame.ended)]
+    corners = [(frame.x(at), y(units)) for at, units in steps(readings, frame.began, frame.ended)]
     frame.drawing.line("main", corners)
-    sold_out = figures.shelf(recording).sold_out
+    sold_out = figures.hot_product(recording).sold_out
     if sold_out is not None:
         x = frame.x(sold_out)
         frame.drawing.line("stem", [(x, top), (x, bottom)])
         frame.drawing.dot("main", x, bottom)
-        words = f"sold out, all {recording.opening:,}"
+        words = f"sold out: {recording.opening:,} units"
         right = x + 8 + LETTER * len(words) < frame.drawing.width
         frame.drawing.text(
             x + (8 if right else -8), top + 14, words, "ink", "start" if right else "end"
@@ -230,7 +230,7 @@ def _stock(frame: _Frame) -> None:
 
 
 def _time(frame: _Frame) -> None:
-    """Seconds since the first order came."""
+    """The time axis, in seconds since the first order."""
     bottom = frame.y - GAP
     zero = frame.recording.woken
     room = max(2, int((frame.drawing.width - LEFT) / 90))

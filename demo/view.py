@@ -1,4 +1,4 @@
-"""What is going on, live, in a terminal; a line every few seconds where there is none."""
+"""The live view of a run: a panel in a terminal, or else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from demo import figures
 from demo.figures import Outcomes
-from demo.recording import CREATED, Where
+from demo.recording import CREATED, Platform
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 REFRESH_SECONDS = 0.5
 LINE_SECONDS = 5.0
 RECENT = 5.0
-"""Seconds that the live rates and percentiles are of."""
+"""Window of the live throughput and percentiles, in seconds."""
 BAR = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Pods:
-    asked: int
+    desired: int
     starting: int
     ready: int
     ending: int
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
-    """The state of things, as both ways of showing it need it."""
+class Snapshot:
+    """The figures that the panel and the line show."""
 
     phase: str
     seconds: float
-    """Since the phase began."""
+    """Time since the phase began."""
     pods: dict[str, Pods]
     in_flight: int
     rate: float
-    """Confirmed orders a second, lately."""
+    """Throughput: confirmed orders per second."""
     p50: float | None
     p99: float | None
     outcomes: Outcomes
@@ -55,14 +55,14 @@ class Now:
     stock: int | None
 
     @classmethod
-    def of(cls, recording: Recording, in_flight: int) -> Now:
+    def of(cls, recording: Recording, in_flight: int) -> Snapshot:
         now = recording.now()
         phase = recording.phases[-1] if recording.phases else None
         answers = recording.answers
         recent = [each for each in answers[-5000:] if each.ended > now - RECENT]
         latencies = [each.latency for each in recent if each.status is not None]
         return cls(
-            phase=phase.name if phase else "getting ready",
+            phase=phase.name if phase else "preparing",
             seconds=now - phase.began if phase else now,
             pods={name: _pods(recording, name) for name in ("order", "inventory")},
             in_flight=in_flight,
@@ -79,8 +79,8 @@ def _pods(recording: Recording, service: str) -> Pods:
     here = [pod for pod in recording.pods.values() if pod.service == service and pod.gone is None]
     ending = sum(1 for pod in here if pod.ending is not None)
     ready = sum(1 for pod in here if pod.ready is not None and pod.ending is None)
-    asked = next((each.pods for each in reversed(recording.asked) if each.service == service), 0)
-    return Pods(asked, len(here) - ending - ready, ready, ending)
+    desired = next((each.pods for each in reversed(recording.asked) if each.service == service), 0)
+    return Pods(desired, len(here) - ending - ready, ready, ending)
 
 
 class View:
@@ -89,7 +89,7 @@ class View:
         self._recording = recording
 
     async def run(self, load: Load) -> None:
-        """Until cancelled."""
+        """Show the run until cancelled."""
         if self._console.is_terminal:
             await self._live(load)
         else:
@@ -102,76 +102,76 @@ class View:
                 await asyncio.sleep(REFRESH_SECONDS)
 
     def _picture(self, load: Load) -> RenderableType:
-        return picture(Now.of(self._recording, load.in_flight), self._recording)
+        return picture(Snapshot.of(self._recording, load.in_flight), self._recording)
 
     async def _lines(self, load: Load) -> None:
         while True:
-            now = Now.of(self._recording, load.in_flight)
-            self._console.print(line(now, self._recording.where), soft_wrap=True, highlight=False)
+            shown = Snapshot.of(self._recording, load.in_flight)
+            self._console.print(line(shown, self._recording.where), soft_wrap=True, highlight=False)
             await asyncio.sleep(LINE_SECONDS)
 
 
-def line(now: Now, where: Where) -> str:
-    pods = "".join(f" {name} {each.ready}/{each.asked}" for name, each in now.pods.items())
+def line(shown: Snapshot, where: Platform) -> str:
+    pods = "".join(f" {name} {each.ready}/{each.desired}" for name, each in shown.pods.items())
     return (
-        f"{now.phase} {now.seconds:.0f} s:{pods if where is Where.KNATIVE else ''}"
-        f" in flight {now.in_flight}"
-        f" orders/s {now.rate:.0f} p50 {_ms(now.p50)} p99 {_ms(now.p99)}"
-        f" refused {now.outcomes.refused} failed {now.outcomes.failed} cold {now.cold}"
-        f" stock {'-' if now.stock is None else now.stock}"
+        f"{shown.phase} {shown.seconds:.0f} s:{pods if where is Platform.KNATIVE else ''}"
+        f" in flight {shown.in_flight}"
+        f" orders/s {shown.rate:.0f} p50 {_ms(shown.p50)} p99 {_ms(shown.p99)}"
+        f" refused {shown.outcomes.refused} failed {shown.outcomes.failed} cold {shown.cold}"
+        f" stock {'-' if shown.stock is None else shown.stock}"
     )
 
 
-def picture(now: Now, recording: Recording) -> RenderableType:
+def picture(shown: Snapshot, recording: Recording) -> RenderableType:
     parts: list[RenderableType] = []
-    if recording.where is Where.KNATIVE:
-        parts.append(_table_of_pods(now))
+    if recording.where is Platform.KNATIVE:
+        parts.append(_table_of_pods(shown))
     else:
-        parts.append(Text("One process of each function; their number is fixed.", style="dim"))
-    parts += [Text(), _table_of_figures(now), Text(), _shelf(now, recording)]
-    title = f"[b]{now.phase}[/b] · {now.seconds:.0f} s"
+        parts.append(Text("Local processes: one of order, one of inventory.", style="dim"))
+    parts += [Text(), _table_of_figures(shown), Text(), _stock_bar(shown, recording)]
+    title = f"[b]{shown.phase}[/b] · {shown.seconds:.0f} s"
     return Panel(Group(*parts), title=title, subtitle=recording.address, padding=(1, 2), width=78)
 
 
-def _table_of_pods(now: Now) -> Table:
+def _table_of_pods(shown: Snapshot) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("pods", "asked for", "starting", "ready", ""):
+    for name in ("pods", "desired", "starting", "ready", ""):
         table.add_column(name, justify="right" if name not in ("pods", "") else "left")
-    for name, pods in now.pods.items():
+    for name, pods in shown.pods.items():
         squares = Text.assemble(
             ("■" * pods.ready, "green"), ("■" * pods.starting, "yellow"), ("□" * pods.ending, "dim")
         )
-        table.add_row(name, str(pods.asked), str(pods.starting), str(pods.ready), squares)
+        table.add_row(name, str(pods.desired), str(pods.starting), str(pods.ready), squares)
     return table
 
 
-def _table_of_figures(now: Now) -> Table:
+def _table_of_figures(shown: Snapshot) -> Table:
     table = Table.grid(padding=(0, 3, 0, 0))
     table.add_row(
-        f"in flight [b]{now.in_flight}[/b]",
-        f"orders/s [b]{now.rate:.0f}[/b]",
-        f"p50 [b]{_ms(now.p50)}[/b]",
-        f"p99 [b]{_ms(now.p99)}[/b]",
+        f"in flight [b]{shown.in_flight}[/b]",
+        f"orders/s [b]{shown.rate:.0f}[/b]",
+        f"p50 [b]{_ms(shown.p50)}[/b]",
+        f"p99 [b]{_ms(shown.p99)}[/b]",
     )
-    failed = f"failed {now.outcomes.failed}"
+    failed = f"failed {shown.outcomes.failed}"
     table.add_row(
-        f"confirmed [b]{now.outcomes.confirmed}[/b]",
-        f"refused [b]{now.outcomes.refused}[/b]",
-        f"[b red]{failed}[/b red]" if now.outcomes.failed else failed,
-        f"cold starts met [b]{now.cold}[/b]",
+        f"confirmed [b]{shown.outcomes.confirmed}[/b]",
+        f"refused [b]{shown.outcomes.refused}[/b]",
+        f"[b red]{failed}[/b red]" if shown.outcomes.failed else failed,
+        f"cold starts [b]{shown.cold}[/b]",
     )
     return table
 
 
-def _shelf(now: Now, recording: Recording) -> Text:
-    if now.stock is None:
-        return Text(f"hot product: {recording.opening} to sell", style="dim")
-    full = round(BAR * now.stock / recording.opening)
+def _stock_bar(shown: Snapshot, recording: Recording) -> Text:
+    if shown.stock is None:
+        return Text(f"hot product: {recording.opening} in stock", style="dim")
+    full = round(BAR * shown.stock / recording.opening)
     return Text.assemble(
         "hot product ",
         ("█" * full, "cyan"),
         ("░" * (BAR - full), "dim"),
-        f" {now.stock} left" if now.stock else " sold out",
+        f" {shown.stock} in stock" if shown.stock else " sold out",
     )
 
 

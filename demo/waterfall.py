@@ -1,4 +1,4 @@
-"""The one order from zero, part by part."""
+"""The picture of the first order's cold start, part by part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from demo.cold_start import (
 from demo.svg import Drawing, Scale, ticks
 
 if TYPE_CHECKING:
-    from demo.cold_start import FromZero, Lane, Part
+    from demo.cold_start import ColdStart, Lane, Part
 
 KINDS = {
     KNATIVE: "calm",
@@ -36,7 +36,7 @@ NARROW = 600.0
 RIGHT = 70.0
 
 
-def waterfall(found: FromZero, width: float, *, alone: bool, kind: str = "") -> str:
+def waterfall(found: ColdStart, width: float, *, alone: bool, kind: str = "") -> str:
     drawing = Drawing(width)
     left = 10.0 if width < NARROW else 240.0
     x = Scale(found.began, found.ended, left, width - RIGHT)
@@ -44,8 +44,8 @@ def waterfall(found: FromZero, width: float, *, alone: bool, kind: str = "") -> 
     for lane in filter(None, (found.order, found.inventory)):
         _lane(drawing, lane, x)
     _axis(drawing, found, x)
-    told = f"{found.seconds:.2f} s from the order to its answer, both functions asleep before."
-    return drawing.render("One order from zero", told, alone=alone, kind=kind)
+    description = f"{found.seconds:.2f} s from the order to its response, from zero pods."
+    return drawing.render("Cold start of the first order", description, alone=alone, kind=kind)
 
 
 def _lane(drawing: Drawing, lane: Lane, x: Scale) -> None:
@@ -53,8 +53,8 @@ def _lane(drawing: Drawing, lane: Lane, x: Scale) -> None:
     drawing.height += 22
     for part in lane.parts:
         _row(drawing, part, part.name, x)
-    for part in lane.beside:
-        _row(drawing, part, f"{part.name} (meanwhile)", x)
+    for part in lane.background:
+        _row(drawing, part, f"{part.name} (in background)", x)
     drawing.height += 8
 
 
@@ -73,7 +73,7 @@ def _row(drawing: Drawing, part: Part, name: str, x: Scale) -> None:
     drawing.height += ROW - (4 if drawing.width < NARROW else 2)
 
 
-def _axis(drawing: Drawing, found: FromZero, x: Scale) -> None:
+def _axis(drawing: Drawing, found: ColdStart, x: Scale) -> None:
     y = drawing.height
     drawing.line("grid", [(x.start, y), (x.end, y)])
     for value in ticks(found.seconds, 4 if drawing.width < NARROW else 8):

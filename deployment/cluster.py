@@ -1,8 +1,4 @@
-"""The functions in the cluster of the current kubeconfig, as `make deploy` has put them there.
-
-For the demo and the tests: kubectl and kn, the route of order, a program run inside, a Job made
-from its CronJob.
-"""
+"""Commands on the cluster of the current kubeconfig, in the namespace of `make deploy`."""
 
 from __future__ import annotations
 
@@ -18,15 +14,15 @@ FUNCTIONS = ("order", "inventory")
 INVENTORY = f"http://inventory.{NAMESPACE}.svc.cluster.local"
 
 SECONDS = 600
-"""The longest that a command may take: `make deploy` waits for pods."""
+"""Timeout of a command: `make deploy` waits for pods."""
 
 
 class CommandError(Exception):
-    """A command has failed; the message is what it said."""
+    """A command failed; the message is its output."""
 
 
 def run(*command: str, stdin: str | None = None, check: bool = True) -> str:
-    """The command's output; its errors are told when it fails."""
+    """The command's standard output. Raises ``CommandError`` if it fails and ``check`` is true."""
     try:
         done = subprocess.run(  # noqa: S603 - the callers' own commands
             command,
@@ -36,10 +32,10 @@ def run(*command: str, stdin: str | None = None, check: bool = True) -> str:
             text=True,
             timeout=SECONDS,
             check=False,
-            start_new_session=True,  # Ctrl-C is for who waits to act on
+            start_new_session=True,  # Ctrl-C reaches the caller only, which decides
         )
     except FileNotFoundError as error:
-        raise CommandError(f"{command[0]} is not on this machine") from error
+        raise CommandError(f"{command[0]} is not installed; docs/knative.md names it") from error
     if check and done.returncode:
         raise CommandError(f"{' '.join(command)}: {done.stdout}{done.stderr}".strip())
     return done.stdout
@@ -59,12 +55,12 @@ def get(*what: str) -> Any:  # noqa: ANN401 - Kubernetes' own JSON
 
 
 def of(*services: str) -> str:
-    """A label selector of what belongs to these Knative Services."""
+    """A label selector of the objects of these Knative Services."""
     return f"serving.knative.dev/service in ({','.join(services)})"
 
 
 def run_job(name: str) -> Any:  # noqa: ANN401
-    """The last log line of a Job made from the CronJob of this name."""
+    """Run a Job made from the CronJob of this name; the last line of its log."""
     job = f"{name}-{time.monotonic_ns()}"
     kubectl("create", "job", job, f"--from=cronjob/{name}")
     try:
@@ -75,7 +71,7 @@ def run_job(name: str) -> Any:  # noqa: ANN401
 
 
 def _wait_for_end(job: str) -> None:
-    """Completed or failed: an audit that finds something fails, and its log says what."""
+    """Wait until the job is complete or failed: an audit with findings fails."""
     late = time.monotonic() + SECONDS
     while time.monotonic() < late:
         conditions = get("job", job)["status"].get("conditions", [])
@@ -87,10 +83,11 @@ def _wait_for_end(job: str) -> None:
 
 
 def in_a_pod(program: str) -> str:
-    """Run Python in a pod of the namespace, with `ask(method, path, token, **options)` at hand.
+    """Run Python in a pod of the namespace; its standard output.
 
-    inventory is not to be had from outside, and tokens do not leave for the command line: the
-    program goes in on standard input.
+    The program may call inventory with ``ask(method, path, token, **options)``, since inventory
+    has no address outside the cluster. The program is sent on standard input, so that no command
+    line has a token.
     """
     image = get("ksvc", "order")["spec"]["template"]["spec"]["containers"][0]["image"]
     name = f"probe-{time.monotonic_ns()}"
@@ -112,20 +109,3 @@ def ask(method, path, token=None, headers=None, **options):
         )  # fmt: skip
     finally:
         kubectl("delete", "pod", name, "--ignore-not-found", "--wait=false", check=False)
-
-
-OFFERED = "offered"
-
-
-def offer(stock: dict[str, tuple[str, int]]) -> None:
-    """Products with their names and opening stock, entered as an operator in the cluster would."""
-    said = in_a_pod(f"""
-for product_id, (name, units) in {stock!r}.items():
-    url, key = "/products/" + product_id, {{"Idempotency-Key": "opening-stock"}}
-    ask("PUT", url, "operator", json={{"name": name, "price": 999.99}}).raise_for_status()
-    body = {{"delta": units, "reason": "opening stock"}}
-    ask("POST", url + "/adjustments", "operator", json=body, headers=key).raise_for_status()
-print({OFFERED!r})
-""")
-    if OFFERED not in said:
-        raise CommandError(f"The products could not be entered: {said}")

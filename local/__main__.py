@@ -1,4 +1,4 @@
-"""`make run`: everything on this machine, until Ctrl-C."""
+"""`make run`: emulator, inventory and order on this machine, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from firestore_emulator import launcher
 from local import catalogue, stack, tokens
-from local.processes import LocalError, Process, Timer, answers, is_free
+from local.processes import LocalError, Process, Timer, is_free, responds
 from local.stack import HOST, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 LONGEST_PAUSE = 86_400
-"""Seconds between two sweeps."""
+"""Upper limit of RECONCILE_EVERY_SECONDS."""
 
 LOGS = ROOT / ".run"
 
@@ -32,7 +32,7 @@ GUIDE = """
 
   The operator's token, for catalogue, stock and fulfilment: {operator}
 
-Open {order} in a browser, or try it by hand; {order}/docs has all of it:
+Open {order} in a browser. {order}/docs describes the API. With curl:
 
   curl -i {order}/orders \\
     -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s)" \\
@@ -50,7 +50,7 @@ Ctrl-C ends everything.
 """
 
 
-OPEN = "AUTH_MODE is open: whoever reaches order may be any customer. For trying things, no more."
+OPEN = "AUTH_MODE is open: anyone can act as any customer. Do not use it in production."
 
 
 class EndedBySignal(Exception):  # noqa: N818 - not an error
@@ -58,10 +58,10 @@ class EndedBySignal(Exception):  # noqa: N818 - not an error
 
 
 class Signals:
-    """Notes that the user wants an end; ``check`` raises it, where that leaves nothing behind.
+    """Records that a signal arrived; ``check`` raises ``EndedBySignal`` at a safe point.
 
-    An exception straight out of the handler could hit between a child's start and our taking
-    note of it.
+    An exception from the handler itself could arrive after a child's start and before the child
+    is on the list of children, and would leave it running.
     """
 
     def __init__(self) -> None:
@@ -96,14 +96,14 @@ class Ports:
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:
     text = environ.get(name) or str(default)
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**16):
-        raise LocalError(f"{name} is {text!r}: not a port")
+        raise LocalError(f"{name} is {text!r}; it must be a port from 1 to 65535")
     return int(text)
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: int) -> int:
     text = environ.get(name) or str(default)
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= LONGEST_PAUSE):
-        raise LocalError(f"{name} is {text!r}: not a number of seconds from 1 to {LONGEST_PAUSE}")
+        raise LocalError(f"{name} is {text!r}; it must be seconds from 1 to {LONGEST_PAUSE}")
     return int(text)
 
 
@@ -113,7 +113,9 @@ def _data(environ: Mapping[str, str]) -> list[str]:
     if not directory:
         return []
     if environ.get("FIRESTORE_EMULATOR_HOST") or environ.get("EMULATOR") == "official":
-        raise LocalError("DATA is for the embedded emulator, where `make run` starts it")
+        raise LocalError(
+            "DATA needs the embedded emulator: unset FIRESTORE_EMULATOR_HOST and EMULATOR"
+        )
     return [f"--data={directory}"]
 
 
@@ -144,7 +146,7 @@ def run(environ: Mapping[str, str], signals: Signals) -> None:
             children.append(emulator)
             log.unlink(missing_ok=True)
             emulator.start()
-            emulator.wait_until(answers(f"http://{address}/"), signals.check)
+            emulator.wait_until(responds(f"http://{address}/"), signals.check)
         _run_functions(children, ports, address, environ, every, signals)
 
 
@@ -190,19 +192,19 @@ def _run_functions(
 
 
 def _watch(children: list[Process], reconcile: Timer, signals: Signals) -> None:
-    """Until a signal comes, or a child dies."""
+    """Run reconcile periodically until a signal arrives or a child ends."""
     while True:
         time.sleep(0.2)
         signals.check()
         reconcile.tick()
         for child in children:
             if not child.alive:
-                raise LocalError(child.obituary())
+                raise LocalError(child.describe_end())
 
 
 @contextmanager
 def _children() -> Iterator[list[Process]]:
-    """Processes that are ended, the last one first, whatever happens."""
+    """A list of processes. They are ended in reverse order when the context ends."""
     children: list[Process] = []
     try:
         yield children
@@ -212,7 +214,7 @@ def _children() -> Iterator[list[Process]]:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - a command that people watch
+    print(text, flush=True)  # noqa: T201 - the output of the command
 
 
 def main() -> int:

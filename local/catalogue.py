@@ -1,7 +1,7 @@
-"""A small catalogue to try things with, entered as an operator would: over inventory's API.
+"""Enters a small catalogue over inventory's API, with the operator's token.
 
-`make run` enters it; in a cluster `make seed` runs this file in a pod, so it imports nothing else
-of ours: OPERATOR_TOKENS=… INVENTORY_SERVICE_URL=… python catalogue.py
+`make run` enters it. `make seed` runs this file alone in a pod of the cluster, so it imports no
+other code of ours: OPERATOR_TOKENS=… INVENTORY_SERVICE_URL=… python catalogue.py
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ TIMEOUT = 30
 
 
 class SeedError(Exception):
-    """inventory refused an entry; the message says why."""
+    """inventory rejected an entry; the message says why."""
 
 
 class Entry(NamedTuple):
     product_id: str
     name: str
     price: str
-    """As a JSON number, digit by digit."""
+    """A JSON number."""
     stock: int
 
 
@@ -38,9 +38,9 @@ CATALOGUE = (
 
 
 def seed(inventory_url: str, operator_token: str) -> None:
-    """Enter the catalogue. Once for each product: what is there keeps its name, price and stock."""
+    """Enter the catalogue. A product that exists keeps its name, price and stock."""
     with requests.Session() as session:
-        session.trust_env = False  # no proxy stands in between
+        session.trust_env = False  # ignore proxies of the environment
         session.headers["Authorization"] = f"Bearer {operator_token}"
         for entry in CATALOGUE:
             _enter(session, f"{inventory_url}/products/{entry.product_id}", entry)
@@ -51,7 +51,7 @@ def _enter(session: requests.Session, url: str, entry: Entry) -> None:
         body = f'{{"name":"{entry.name}","price":{entry.price}}}'
         headers = {"Content-Type": "application/json"}
         _check(session.put(url, data=body, headers=headers, timeout=TIMEOUT))
-    # The key makes the opening stock arrive once, however often this runs.
+    # The idempotency key adds the opening stock once, even if this runs again.
     adjustment = session.post(
         f"{url}/adjustments",
         json={"delta": entry.stock, "reason": "opening stock"},
@@ -61,9 +61,9 @@ def _enter(session: requests.Session, url: str, entry: Entry) -> None:
     _check(adjustment)
 
 
-def _check(answer: requests.Response) -> None:
-    if not answer.ok:
-        raise SeedError(f"Seeding the catalogue failed: {answer.json()['detail']}")
+def _check(response: requests.Response) -> None:
+    if not response.ok:
+        raise SeedError(f"Seeding the catalogue failed: {response.json()['detail']}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent's interest in them."""
+"""Child processes: start, readiness, signals and end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STOP_SECONDS = 25.0
 
 
 class LocalError(Exception):
-    """Something that the user can mend; the message says what."""
+    """An error that the user can fix; the message says how."""
 
 
 @dataclass(slots=True)
@@ -32,11 +32,11 @@ class Process:
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    """Everything that the process prints."""
+    """File for all output of the process."""
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """In a session of its own: Ctrl-C reaches this process, which ends the others in turn."""
+        """Start it in its own session: Ctrl-C reaches only the parent, which ends its children."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(  # noqa: S603 - our own commands
@@ -59,46 +59,48 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], check: Callable[[], None]) -> None:
-        """Until ready, or dead, or too late; the latter two raise ``LocalError``.
+        """Wait until ready. Raises ``LocalError`` if the process ends or the timeout expires.
 
-        ``check`` is called again and again, and may raise to give up.
+        ``check`` is called repeatedly and may raise to give up.
         """
         late = time.monotonic() + START_SECONDS
         while not ready():
             check()
             if not self.alive:
-                raise LocalError(self.obituary())
+                raise LocalError(self.describe_end())
             if time.monotonic() > late:
-                raise LocalError(f"{self.name} did not answer within {START_SECONDS:.0f} s")
+                raise LocalError(
+                    f"{self.name} was not ready within {START_SECONDS:.0f} s; its log is {self.log}"
+                )
             time.sleep(0.05)
 
-    def obituary(self) -> str:
+    def describe_end(self) -> str:
         code = self._child.poll() if self._child else None
         lines = self.log.read_text(errors="replace").splitlines()[-10:]
-        said = "".join(f"\n    {line}" for line in lines)
-        return f"{self.name} ended by itself (exit code {code}); its last words:{said}"
+        tail = "".join(f"\n    {line}" for line in lines)
+        return f"{self.name} ended by itself (exit code {code}); the end of its log:{tail}"
 
     def children(self) -> list[int]:
-        """Process ids of those that it has started; on Linux (proc_pid_task_children(5))."""
+        """Process ids of its own children; Linux only (proc_pid_task_children(5))."""
         if self._child is None:
             return []
         task = Path(f"/proc/{self._child.pid}/task/{self._child.pid}")
         return [int(child) for child in (task / "children").read_text().split()]
 
     def signal(self, number: signal.Signals) -> None:
-        """To the process and all that it has started."""
+        """Send a signal to the process and its descendants."""
         if self._child is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._child.pid, number)
 
     def wait(self, seconds: float = STOP_SECONDS) -> int:
-        """Until it has ended by itself; its exit code."""
+        """Wait until it has ended by itself; its exit code."""
         if self._child is None:
             raise LocalError(f"{self.name} was not started")
         return self._child.wait(seconds)
 
     def stop(self) -> None:
-        """Ask it to end, wait, and insist where it does not."""
+        """End it with SIGTERM, or with SIGKILL if it does not end in time."""
         if self._child is None:
             return
         self.signal(signal.SIGTERM)
@@ -110,7 +112,7 @@ class Process:
             self.kill()
 
     def kill(self) -> None:
-        """At once, as a node that fails does."""
+        """End it with SIGKILL, like the failure of a node."""
         if self._child is not None:
             self.signal(signal.SIGKILL)
             self._child.wait()
@@ -118,7 +120,7 @@ class Process:
 
 
 class Timer:
-    """Runs a command again and again, counted from its starts, and never twice at once."""
+    """Runs a command periodically, from start to start, without overlap."""
 
     def __init__(self, process: Process, seconds: float) -> None:
         self._process = process
@@ -126,14 +128,14 @@ class Timer:
         self._next = time.monotonic() + seconds
 
     def tick(self) -> None:
-        """To be called often."""
+        """Start the command if it is due. Call this often."""
         if time.monotonic() >= self._next and not self._process.alive:
             self._next = time.monotonic() + self._seconds
             self._process.start()
 
 
-def answers(url: str) -> Callable[[], bool]:
-    """Whether the address answers 200."""
+def responds(url: str) -> Callable[[], bool]:
+    """A function that says whether a GET of the URL succeeds."""
 
     def ready() -> bool:
         try:
@@ -146,7 +148,7 @@ def answers(url: str) -> Callable[[], bool]:
 
 
 def direct_session() -> requests.Session:
-    """Whatever proxy the environment names, it is not between processes of one machine."""
+    """A session that ignores proxies of the environment, for calls on this machine."""
     session = requests.Session()
     session.trust_env = False
     return session

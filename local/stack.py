@@ -1,4 +1,4 @@
-"""How each part of the system is started; `make run` and the tests start them the same way."""
+"""Processes of the functions and their commands, for `make run`, the tests and the benchmarks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local.processes import Process, answers
+from local.processes import Process, responds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,14 +17,14 @@ HOST = "127.0.0.1"
 
 
 def function(name: str, port: int, environment: dict[str, str], logs: Path) -> Process:
-    """Order or inventory, under the same server and settings as in its image."""
+    """Order or inventory, with the server and the settings of its image."""
     server = [sys.executable, str(ROOT / "functions/serve.py")]
     own = {"FUNCTION": name, "HOST": HOST, "PORT": str(port), "no_grpc_proxy": HOST}
     return Process(name, server, {**environment, **own}, logs / f"{name}-{port}.log")
 
 
 def command(name: str, environment: dict[str, str], log: Path, *arguments: str) -> Process:
-    """Reconcile or audit, as order's image has them."""
+    """Reconcile or audit, as in order's image."""
     code = os.pathsep.join(str(ROOT / "functions" / part) for part in ("common", "order"))
     program = [sys.executable, "-m", f"order_function.{name}", *arguments]
     own = {"PYTHONPATH": code, "no_grpc_proxy": HOST}
@@ -34,8 +34,8 @@ def command(name: str, environment: dict[str, str], log: Path, *arguments: str) 
 def start(
     processes: list[Process], ports: list[int], check: Callable[[], None] = lambda: None
 ) -> None:
-    """Start functions together, and wait until all answer; see ``Process.wait_until``."""
+    """Start functions together, and wait until all are ready; see ``Process.wait_until``."""
     for process in processes:
         process.start()
     for process, port in zip(processes, ports, strict=True):
-        process.wait_until(answers(f"http://{HOST}:{port}/health"), check)
+        process.wait_until(responds(f"http://{HOST}:{port}/health"), check)

@@ -1,4 +1,4 @@
-"""Shared tokens, in the form in which each function gets them."""
+"""Shared tokens, as the settings of each function."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 from local.processes import LocalError
 
 MIN_LENGTH = 16
-"""The functions accept no shorter token; from its hash they cannot know it before it is sent."""
+"""The functions reject a shorter token when it is sent; its hash does not show its length."""
 
 
 def hashes(tokens: str) -> str:
@@ -17,9 +17,9 @@ def hashes(tokens: str) -> str:
 
 
 def variables(order: str, operator: str) -> dict[str, str]:
-    """The environment of the functions, from the tokens of both roles.
+    """Settings of both functions, from the tokens of both roles.
 
-    The operator's tokens are blanked, so that no function inherits them.
+    OPERATOR_TOKENS is empty, so that no function inherits the operator's tokens.
     """
     for name, given in {"ORDER_TOKENS": order, "OPERATOR_TOKENS": operator}.items():
         if min(len(token.strip()) for token in given.split(",")) < MIN_LENGTH:

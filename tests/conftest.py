@@ -1,6 +1,6 @@
-"""What speaks to Firestore runs on the embedded emulator and, where it is found, the official one.
+"""Tests with Firestore run on the embedded emulator and, if it is installed, on the official one.
 
-FIRESTORE_EMULATOR_HOST names another, which then is the only one.
+FIRESTORE_EMULATOR_HOST names another emulator, which replaces both.
 """
 
 from __future__ import annotations
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 EMULATORS = ["given"] if os.environ.get("FIRESTORE_EMULATOR_HOST") else ["embedded", "official"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Drop the repetitions of ``one_emulator`` tests on the official emulator."""
+    items[:] = [
+        item
+        for item in items
+        if not (
+            item.get_closest_marker("one_emulator")
+            and isinstance(item, pytest.Function)
+            and hasattr(item, "callspec")
+            and item.callspec.params.get("which") == "official"
+        )
+    ]
+
+
 @pytest.fixture(scope="session", params=EMULATORS)
 def which(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -25,14 +39,14 @@ def which(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def emulator(which: str) -> Iterator[str]:
-    """host:port of an emulator, the embedded one with the indexes of the repository alone."""
+    """host:port of an emulator. The embedded one has only the indexes of the repository."""
     with running(which, REQUIRE_INDEXES) as address, in_environment(address):
         yield address
 
 
 @pytest.fixture
 def logging_as_it_was() -> Iterator[None]:
-    """Afterwards; for commands, which set logging up for a process of their own."""
+    """Restores the loggers after the test, for commands that configure logging."""
     loggers = [logging.getLogger(name) for name in (None, "functions")]
     before = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
     yield

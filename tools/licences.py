@@ -1,4 +1,4 @@
-"""``make licences``: docs/licences.md, the licence of everything that ships."""
+"""`make licences` writes docs/licences.md, the licences of all packages that ship."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ FILE = ROOT / "docs" / "licences.md"
 HEAD = """\
 # Licences of what ships
 
-Of every package in the images, made by `make licences` from the locks and from what the packages
-say of themselves; a test holds it. `otel` is what `--build-arg TELEMETRY=otel` adds. The functions,
-the emulator and all else here are Apache-2.0. The base image `python:3.13-slim` brings CPython
-(PSF-2.0) and Debian's packages, whose licences are in the image under `/usr/share/doc`.
+The licence of every package in the images. `make licences` writes this page from the lock files and
+the metadata of the packages; a test compares them. `--build-arg TELEMETRY=otel` adds the packages
+marked `otel`. All code of this repository is Apache-2.0. The base image `python:3.13-slim` contains
+CPython (PSF-2.0) and Debian's packages; their licences are in the image under `/usr/share/doc`.
 
 | Package | Licence (SPDX) | In |
 |---|---|---|
@@ -20,7 +20,7 @@ the emulator and all else here are Apache-2.0. The base image `python:3.13-slim`
 
 
 def document() -> str:
-    """The page."""
+    """The text of the page."""
     rows: dict[str, tuple[str, set[str]]] = {}
     shipped = [(image, lock) for image, lock in IMAGES.items()]
     for where, lock in [*shipped, *(("otel", lock) for lock in OPTIONAL.values())]:
@@ -28,8 +28,8 @@ def document() -> str:
             rows.setdefault(package.name, (package.licence, set()))[1].add(where)
     lines = []
     for name, (licence, places) in sorted(rows.items()):
-        told = places - {"otel"} or places
-        lines.append(f"| {name} | {licence} | {', '.join(sorted(told))} |\n")
+        shown = places - {"otel"} or places
+        lines.append(f"| {name} | {licence} | {', '.join(sorted(shown))} |\n")
     return HEAD + "".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""What the locks say is shipped, and what each of it says of itself where it is installed."""
+"""The packages that ship, from the lock files, with their licences and dependencies."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ IMAGES = {
     "inventory": "functions/requirements.txt",
     "firestore-emulator": "emulators/firestore/requirements.txt",
 }
-"""The lock that each image is made from."""
+"""The lock file of each image."""
 OPTIONAL = dict.fromkeys(("order", "inventory"), "functions/requirements-otel.txt")
-"""What it has beside those with --build-arg TELEMETRY=otel."""
+"""The additional lock file with --build-arg TELEMETRY=otel."""
 
 _IN_IMAGES = {
     "python_version": "3.13",
@@ -39,18 +39,18 @@ _CLASSIFIED = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Zope Public License": "ZPL-2.1",
 }
-_SAID = {"MIT": "MIT", "Apache-2.0": "Apache-2.0", "BSD-2-Clause": "BSD-2-Clause"}
+_BY_NAME = {"MIT": "MIT", "Apache-2.0": "Apache-2.0", "BSD-2-Clause": "BSD-2-Clause"}
 _READ = {
     "itsdangerous": "BSD-3-Clause",
     "jinja2": "BSD-3-Clause",
     "protobuf": "BSD-3-Clause",
     "pyasn1-modules": "BSD-2-Clause",
 }
-"""Of packages that say "BSD" and no more: what the licence in them reads."""
+"""Licences of packages whose metadata says only "BSD", from the licence file in the package."""
 
 
 class UnknownLicenceError(Exception):
-    """A package says nothing that is understood here; read its licence, and add it above."""
+    """The metadata names no known licence. Read the package's licence and add it to ``_READ``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +58,26 @@ class Package:
     name: str
     version: str
     hashes: tuple[str, ...]
-    """SHA-256 of every distribution that may be installed."""
+    """SHA-256 of every distribution in the lock file."""
 
     @property
     def licence(self) -> str:
-        """As an SPDX expression."""
-        said = metadata.metadata(self.name)
-        kinds = [each.rpartition(" :: ")[2] for each in said.get_all("Classifier") or []]
-        expression, free = (_first(said, name) for name in ("License-Expression", "License"))
+        """The licence as an SPDX expression."""
+        fields = metadata.metadata(self.name)
+        kinds = [each.rpartition(" :: ")[2] for each in fields.get_all("Classifier") or []]
+        expression, free = (_first(fields, name) for name in ("License-Expression", "License"))
         found = (
             _READ.get(self.name)
             or expression
             or next((_CLASSIFIED[kind] for kind in kinds if kind in _CLASSIFIED), None)
-            or _SAID.get(free)
+            or _BY_NAME.get(free)
         )
         if found is None:
             raise UnknownLicenceError(self.name)
         return found
 
     def needs(self) -> set[str]:
-        """Names of those that it asks for, in an image."""
+        """Names of the package's dependencies in an image."""
         found = [Requirement(each) for each in metadata.requires(self.name) or []]
         return {
             canonicalize_name(each.name)
@@ -86,13 +86,13 @@ class Package:
         }
 
 
-def _first(said: metadata.PackageMetadata, name: str) -> str:
-    """Empty where the package does not say."""
-    return next(iter(said.get_all(name) or []), "")
+def _first(fields: metadata.PackageMetadata, name: str) -> str:
+    """The first value of the field; empty if it is missing."""
+    return next(iter(fields.get_all(name) or []), "")
 
 
 def packages(lock: str) -> list[Package]:
-    """Those that are installed in an image."""
+    """The packages of a lock file that an image installs."""
     found = []
     for match in _LOCKED.finditer((ROOT / lock).read_text()):
         requirement = Requirement(match["requirement"].strip())

@@ -1,7 +1,7 @@
-"""``make sbom``: what ships, as CycloneDX 1.6, for each function and for each image.
+"""`make sbom` writes bills of materials in CycloneDX 1.6, for each function and each image.
 
-Made from the locks, so it is of what is installed with hashes and not of what happens to be here.
-What the base image brings is named by its tag alone: a scanner of images tells the rest.
+The source is the lock files, which the images install with hashes. The base image is listed by its
+tag only; an image scanner lists its packages.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 Component = dict[str, Any]
 
 RECIPES = {"firestore-emulator": "emulators/firestore/Dockerfile"}
-"""Of images that are not functions."""
+"""Dockerfiles of images that are not functions."""
 RECIPE = "functions/Dockerfile"
 
 
 def of_function(name: str, version: str) -> Component:
-    """The application and its libraries."""
+    """The bill of a function: the application and its libraries."""
     return _document(_application(name, version), _libraries(name))
 
 
 def of_image(name: str, version: str) -> Component:
-    """The base image too, and the application inside it."""
+    """The bill of an image: the base image, the application and its libraries."""
     image = {"type": "container", "name": f"dev.local/{name}", "version": version}
     return _document(
         image | {"bom-ref": f"image:{name}"},
@@ -76,7 +76,7 @@ def _application(name: str, version: str) -> Component:
 
 
 def _base(recipe: str) -> Component:
-    """The one that the last stage begins with."""
+    """The base image of the last build stage."""
     name, _, tag = re.findall(r"^FROM (\S+)", (ROOT / recipe).read_text(), re.MULTILINE)[
         -1
     ].partition(":")
@@ -105,7 +105,7 @@ def _described(packages: Iterable[Package], scope: str) -> Iterable[Component]:
             "licenses": [{"expression": each.licence}],
             "purl": reference,
             "needs": each.needs(),
-            # Which of them is installed depends on the machine that the image is for.
+            # The image's platform decides which distribution is installed.
             "externalReferences": [
                 {
                     "type": "distribution",
@@ -118,7 +118,7 @@ def _described(packages: Iterable[Package], scope: str) -> Iterable[Component]:
 
 
 def main(folder: str, version: str) -> None:
-    """Write them all."""
+    """Write all bills into the folder."""
     to = Path(folder)
     to.mkdir(parents=True, exist_ok=True)
     for name in IMAGES:

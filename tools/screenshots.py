@@ -1,10 +1,10 @@
-"""Pictures of what people see, at the widths of a phone and of a desk, light and dark.
+"""Takes screenshots for docs/, at the widths of a phone and a desktop, light and dark.
 
 ``python -m tools.screenshots http://localhost:8080 FOLDER``: the shop's page, after two orders and
-a refusal. It buys from the shop that it is shown: `make run`'s, say.
+a rejection. It places the orders in that shop, such as the one of `make run`.
 
-``python -m tools.screenshots FOLDER/report.html FOLDER``: a report of the demo, down to its first
-picture.
+``python -m tools.screenshots FOLDER/report.html FOLDER``: the top of a report of the demo, down to
+its first picture.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def pages(browser: Browser, url: str) -> Iterator[tuple[Page, str]]:
-    """The address opened at each width and scheme, and a name for the picture's file."""
+    """The URL, opened at each width and colour scheme, with the name of the screenshot."""
     for name, (width, height) in SIZES.items():
         for scheme in SCHEMES:
             context = browser.new_context(
@@ -78,7 +78,7 @@ def take_report(report: Path, folder: Path) -> None:
         for page, name in pages(browser, report.resolve().as_uri()):
             shown = page.locator("figure").first.bounding_box()
             if shown is None:
-                raise SystemExit(f"{report} shows no picture")
+                raise SystemExit(f"{report} has no visible picture")
             size = page.viewport_size or {"width": 0, "height": 0}
             bottom = int(shown["y"] + shown["height"] + 16)
             page.set_viewport_size({"width": size["width"], "height": bottom})

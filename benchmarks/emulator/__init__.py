@@ -1,5 +1,5 @@
-"""Both Firestore emulators in one run: how fast, how soon ready, how big.
+"""Compares both Firestore emulators in one run: latency, contention, start time and memory.
 
-The client is the same for both, and their rounds alternate, so that whatever the machine does
-besides falls on both. The JVM is warmed up before anything is timed.
+Both have the same client. Their rounds alternate, so that other load on the machine affects both.
+The JVM is warmed up before the first measurement.
 """

@@ -1,6 +1,7 @@
-"""python -m benchmarks.emulator: measures, prints a table, keeps the figures in results.json.
+"""`python -m benchmarks.emulator` measures, prints a table and writes results.json.
 
-Exits with 1 where a requirement does not hold. Without the official emulator ours is alone.
+The exit code is 1 if a requirement does not hold. Without the official emulator, only ours is
+measured.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The order of things: starts alternate, and so do the rounds of what is timed."""
+"""The sequence of measurements: the emulators alternate in starts and in rounds."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def measure(emulators: Sequence[str]) -> dict[str, Figures]:
 
 
 def _starts(figures: dict[str, Figures]) -> None:
-    """Each alone on the machine. The first of all is not counted: files are read from disk then."""
+    """Start time and memory of each emulator alone, without the first start, which fills caches."""
     seconds, megabytes = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
     for number in range(STARTS + 1):
         for which in figures:

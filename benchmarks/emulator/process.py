@@ -1,4 +1,4 @@
-"""An emulator as a process: how soon it answers, how much memory it takes."""
+"""An emulator process: its start time and its memory."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ class Emulator(NamedTuple):
     pid: int
 
     def megabytes(self) -> float:
-        """What is resident."""
+        """Resident memory."""
         ps = ["ps", "-o", "rss=", "-p", str(self.pid)]
         shown = subprocess.run(ps, check=True, capture_output=True, text=True)  # noqa: S603
         return int(shown.stdout) / _KIBIBYTES_PER_MEGABYTE
@@ -29,12 +29,12 @@ class Emulator(NamedTuple):
 
 @contextmanager
 def started(which: str) -> Iterator[Emulator]:
-    """A fresh one, embedded or official; it ends with the block."""
+    """A new emulator, embedded or official; it ends with the context."""
     environ = {**os.environ, "EMULATOR": which, "EMULATOR_ARGS": "", "FIRESTORE_EMULATOR_HOST": ""}
     port = free_port()
     argv = command(environ, LOOPBACK, port)
     if argv is None:
-        raise AssertionError("the environment above names none that runs")
+        raise AssertionError("the launcher has no command for a new emulator")
     begun = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603
         argv,

@@ -1,4 +1,4 @@
-"""What is required of our emulator, against the official one in the same run."""
+"""The requirements of our emulator, relative to the official one in the same run."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ class Line(NamedTuple):
     figure: str
     title: str
     required: str
-    holds: Callable[[float, float], bool]  # of ours and the official one's
+    holds: Callable[[float, float], bool]  # arguments: ours, the official one's
 
 
 LATENCY = 1.2

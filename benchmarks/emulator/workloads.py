@@ -1,6 +1,6 @@
-"""What the clients do: google-cloud-firestore, as an application would use it.
+"""Workloads through google-cloud-firestore, as an application uses it.
 
-Nothing here knows which emulator answers.
+They are the same for every emulator.
 """
 
 import itertools
@@ -20,9 +20,9 @@ from google.cloud.firestore import DocumentReference, Query
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 CLIENTS = 8
-DOCUMENTS = 100  # in the collection of the queries, each of which finds a tenth
+DOCUMENTS = 100  # in the queried collection; a query finds a tenth of them
 
-# Adds one to the counter in a read-modify-write, or raises one of LOST.
+# Adds one to the counter in a read-modify-write; raises an error of LOST if another write won.
 Increment: TypeAlias = Callable[[firestore.Client, DocumentReference], None]
 LOST = (Aborted, FailedPrecondition, ValueError)  # ValueError: the client's five attempts are over
 
@@ -34,7 +34,7 @@ class Operation(NamedTuple):
 
 @contextmanager
 def client(address: str, project: str) -> Iterator[firestore.Client]:
-    with patch.dict(os.environ, FIRESTORE_EMULATOR_HOST=address):  # read when it is made
+    with patch.dict(os.environ, FIRESTORE_EMULATOR_HOST=address):  # the client reads it once
         made = firestore.Client(project=project, credentials=AnonymousCredentials())
     try:
         yield made
@@ -43,12 +43,12 @@ def client(address: str, project: str) -> Iterator[firestore.Client]:
 
 
 def new_project() -> str:
-    """So an empty database."""
+    """The name of a new project, whose database is empty."""
     return f"bench-{uuid.uuid4().hex[:12]}"
 
 
 def operations(of: firestore.Client) -> list[Operation]:
-    """One client's, on documents that nobody else wants."""
+    """Operations of one client, without contention."""
     counter = of.document("counters/alone")
     counter.set({"n": 0})
     for number in range(DOCUMENTS):
@@ -64,7 +64,7 @@ def operations(of: firestore.Client) -> list[Operation]:
 
 
 def seconds(operation: Operation, calls: int) -> list[float]:
-    """What each call took."""
+    """Duration of each call."""
     taken = []
     for _ in range(calls):
         begun = time.perf_counter()
@@ -74,7 +74,7 @@ def seconds(operation: Operation, calls: int) -> list[float]:
 
 
 def locking(of: firestore.Client, counter: DocumentReference) -> None:
-    """A transaction, tried again by the client library."""
+    """A locking transaction, which the client library retries."""
 
     @firestore.transactional
     def increment(transaction: firestore.Transaction) -> None:
@@ -85,21 +85,21 @@ def locking(of: firestore.Client, counter: DocumentReference) -> None:
 
 
 def optimistic(of: firestore.Client, counter: DocumentReference) -> None:
-    """No lock: a write that holds only if the document is what was read."""
+    """A write whose precondition is the update time that was read."""
     stored = counter.get()
     unchanged = of.write_option(last_update_time=stored.update_time)
     counter.update({"n": stored.get("n") + 1}, option=unchanged)
 
 
 def commits_per_second(address: str, increment: Increment, window: float) -> float:
-    """Of one document, by CLIENTS at once. Raises where an update was lost."""
+    """Commits to one document by ``CLIENTS`` clients. Raises ``AssertionError`` if one was lost."""
     project, path = new_project(), "counters/contended"
     with client(address, project) as one:
         one.document(path).set({"n": 0})
         deadline = time.perf_counter() + window
 
         def run(_: int) -> list[float]:
-            """When each commit was acknowledged."""
+            """Times at which commits were acknowledged."""
             times = []
             with client(address, project) as own:
                 counter = own.document(path)

@@ -100,7 +100,7 @@ def measure(
     kinds: Iterable[str] = KINDS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Row]:
-    """Each kind, held against all targets at once, beside the callers."""
+    """Measure the callers beside each hostile kind, held against all targets together."""
     found: dict[str, Row] = {}
     with ExitStack() as ends:
         crowds = [ends.enter_context(Crowd(SOCKETS, t.line, t.address)) for t in targets]

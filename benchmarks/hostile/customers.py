@@ -243,7 +243,7 @@ class Customers:
         return self._connected
 
     def start(self) -> None:
-        """All send their first request at once."""
+        """All customers send their first request."""
         self.started.set()
         self._loop.call_soon_threadsafe(self._send_all)
 

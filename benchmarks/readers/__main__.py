@@ -1,4 +1,4 @@
-"""Many long lists at once, beside customers who order: ``python -m benchmarks.readers``.
+"""`python -m benchmarks.readers` measures customers beside readers of long lists.
 
 For each kind of list and number of readers: orders a second and p99 of 8 customers, alone and
 beside the readers, and the responses that the readers got. A reader sends the next request as soon
@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.shop import system
 from benchmarks.shop.buyers import Sales, sell
-from benchmarks.shop.system import shop
 from firestore_emulator.launcher import emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.shop.system import Shop
+    from local.shop import Shop
 
 BUYERS, READERS = 8, (12, 24, 32)
 PLENTY, PRODUCTS = 1_000_000, 220
@@ -98,13 +98,13 @@ def show(name: str, sales: Sales, alone: Sales, reads: Reads) -> None:
     second = f"  p99 {p99:.0f} ms, {alone_p99:.0f} alone; failures {dict(sales.failures)}"
     details = (f"  {n} x {each}" for each, n in reads.details.items())
     lines = [first, second, f"  {reads.line()}", *details]
-    print(*lines, sep="\n", flush=True)  # noqa: T201 - what one runs it for
+    print(*lines, sep="\n", flush=True)  # noqa: T201 - the output of the command
 
 
 def list_of_one(measured: Shop) -> None:
-    """Orders of a customer who has few more than a page: the emulator goes through all of them.
+    """Place orders of one customer, a few more than a page: the emulator scans all of them.
 
-    Firestore reads a page from an index, however many there are.
+    Firestore reads a page from an index, independent of their number.
     """
     connection = http.client.HTTPConnection(measured.orders[0], timeout=TIMEOUT)
     for _ in range(PRODUCTS):
@@ -122,7 +122,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as logs,
         emulator({**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}) as address,
-        shop(address, "bench-readers", Path(logs)) as measured,
+        system.running(address, "bench-readers", Path(logs)) as measured,
     ):
         for n in range(PRODUCTS):
             measured.offer(f"P{n:03}", PLENTY)

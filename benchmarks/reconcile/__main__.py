@@ -1,8 +1,8 @@
-"""``python -m benchmarks.reconcile``: how many held reservations a sweep confirms in a second.
+"""`python -m benchmarks.reconcile` measures how many held reservations a sweep confirms per second.
 
-Writes confirmed orders and their held reservations straight into the embedded emulator, as so many
-orders would leave them. Then runs the reconcile command beside one process of inventory, and prints
-its report; with ``--buyers`` clients place orders through one process of order at the same time.
+It writes confirmed orders and their held reservations into the embedded emulator. Then it runs the
+reconcile command with one process of inventory and prints its report. With ``--buyers``, clients
+place orders through one process of order at the same time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from local import shop as local_shop
 from local import stack
 from local.processes import direct_session
 
 from benchmarks.emulator import process
-from benchmarks.shop import system
 from functions_common.firestore.client import Connection
 from functions_common.firestore.documents import Change, Documents
 from functions_common.runtime.deadlines import Deadline
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
 PROJECT = "bench-reconcile"
 PRODUCT = "P001"
-AT_ONCE = 400
+BATCH = 400
 """Documents in one request while the backlog is written."""
 LONGEST_RUN = 1800
 WARM_UP = 5.0
-"""Seconds of orders without a sweep beside them, for comparison."""
+"""Seconds of orders before the sweep, for comparison."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.reconcile", description=__doc__)
     parser.add_argument("--held", type=int, default=20_000, help="reservations to confirm")
-    parser.add_argument("--buyers", type=int, default=0, help="clients that order meanwhile")
+    parser.add_argument("--buyers", type=int, default=0, help="clients that order at the same time")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as logs, process.started("embedded") as emulator:
         os.environ["FIRESTORE_EMULATOR_HOST"] = emulator.address  # for this process's own client
@@ -57,10 +57,10 @@ def main() -> None:
 
 def measure(emulator: process.Emulator, logs: Path, held: int, buyers: int) -> None:
     address = emulator.address
-    with system.shop(address, PROJECT, logs) as shop:
+    with local_shop.running(address, PROJECT, logs) as shop:
         shop.offer(PRODUCT, 1_000_000)
         began = time.monotonic()
-        leave_behind(address, held)
+        write_backlog(address, held)
         show({"held": held, "seconds_to_write": round(time.monotonic() - began, 1)})
         with Buyers(shop.orders[0], buyers) as ordering:
             time.sleep(WARM_UP if buyers else 0)
@@ -86,14 +86,14 @@ def measure(emulator: process.Emulator, logs: Path, held: int, buyers: int) -> N
     show({"report": report, **figures})
 
 
-def leave_behind(address: str, held: int) -> None:
-    """What orders leave: a confirmed order and its held reservation, for each."""
+def write_backlog(address: str, held: int) -> None:
+    """Write the backlog: confirmed orders, each with its held reservation."""
     connection = Connection(FirestoreSettings(PROJECT, "(default)", address))
     documents = Documents(connection)
     changes: list[Change] = []
     for _ in range(held):
         changes += [Change(path, fields, None) for path, fields in order_and_reservation()]
-        if len(changes) >= AT_ONCE:
+        if len(changes) >= BATCH:
             write(documents, changes)
             changes = []
     if changes:
@@ -104,7 +104,7 @@ def leave_behind(address: str, held: int) -> None:
 def write(documents: Documents, changes: list[Change]) -> None:
     errors = documents.write_each([*map(documents.encode_write, changes)], Deadline.after(60))
     if any(errors):
-        raise RuntimeError(f"the backlog cannot be written: {errors}")
+        raise RuntimeError(f"writing the backlog failed: {errors}")
 
 
 def order_and_reservation() -> Iterator[tuple[DocumentPath, dict[str, Any]]]:
@@ -124,15 +124,15 @@ def order_and_reservation() -> Iterator[tuple[DocumentPath, dict[str, Any]]]:
 
 
 def sweep(address: str, inventory: str, logs: Path) -> dict[str, Any]:
-    """The last log line of the command."""
-    settings = system.settings(address, PROJECT, inventory) | {"RECONCILE_AFTER_SECONDS": "0"}
+    """Run the command; the last line of its log."""
+    settings = local_shop.settings(address, PROJECT, inventory) | {"RECONCILE_AFTER_SECONDS": "0"}
     command = stack.command("reconcile", settings, logs / "reconcile.log")
     command.start()
     command.wait(LONGEST_RUN)
-    said = command.log.read_text()
-    report: dict[str, Any] = json.loads(said.splitlines()[-1])
+    log_text = command.log.read_text()
+    report: dict[str, Any] = json.loads(log_text.splitlines()[-1])
     if not report["confirmed"]:
-        raise RuntimeError(f"nothing was confirmed: {said}")
+        raise RuntimeError(f"nothing was confirmed: {log_text}")
     return report
 
 
@@ -143,7 +143,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def of_children() -> float:
-    """The same of the children that have ended: the command is the first of them."""
+    """User and system time of ended children: the command is the first of them."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -175,7 +175,7 @@ class Buyers:
         body = {"customer_id": "C1", "product_id": PRODUCT, "quantity": 1}
         with direct_session() as session:
             while not self._closed.is_set():
-                placed = session.post(self._url, json=body, timeout=system.TIMEOUT).ok
+                placed = session.post(self._url, json=body, timeout=local_shop.TIMEOUT).ok
                 self.placed += placed
                 self.failed += not placed
 

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from local import shop as local_shop
 from local.processes import LocalError
 from local.stack import ROOT
 from rich.console import Console
@@ -28,7 +29,6 @@ from benchmarks.hostile.beside import Plan
 from benchmarks.hostile.kinds import KINDS
 from benchmarks.servers import measure, page
 from benchmarks.servers.candidates import CANDIDATES, Candidate, installed
-from benchmarks.shop import system
 from firestore_emulator.launcher import emulator
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ QUICK = Plan(settle=0.3, beside=0.5, alone=0.3, rounds=1)
 
 
 def parts(*, quick: bool, kinds: list[str]) -> dict[str, Callable[[Candidate, Stage], Figures]]:
-    """What is measured of each server, by name."""
+    """The measurements of each server, by name."""
     seconds, times, plan = (1.0, 1, QUICK) if quick else (6.0, 5, PLAN)
     return {
         "start": lambda candidate, stage: measure.start(candidate, stage, times),
@@ -86,11 +86,11 @@ def _measure(
         tempfile.TemporaryDirectory(prefix="servers-") as logs,
         installed() as packages,
         emulator(environment) as address,
-        system.shop(address, "bench-servers", Path(logs)) as shop,
+        local_shop.running(address, "bench-servers", Path(logs)) as shop,
     ):
         for product in PRODUCTS:
             shop.offer(product, measure.PLENTY)
-        settings = system.settings(address, "bench-servers", shop.catalogue)
+        settings = local_shop.settings(address, "bench-servers", shop.catalogue)
         settings["PYTHONPATH"] = packages
         stage = measure.Stage(shop, settings, Path(logs), PRODUCTS)
         kinds = chosen.kind or list(KINDS)

@@ -1,6 +1,6 @@
-"""The smallest app that can be measured in place of order: it reads the body and responds.
+"""The smallest app, measured in place of order: it reads the body and responds.
 
-What it takes is the server's own cost.
+Its processor time is the cost of the server alone.
 """
 
 from __future__ import annotations

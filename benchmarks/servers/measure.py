@@ -1,4 +1,4 @@
-"""What is measured of each server; each function measures one thing of one candidate."""
+"""Measurements of one server; each function measures one aspect of one candidate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.shop.system import Shop
+    from local.shop import Shop
 
 LINE = "POST /orders"
 PLENTY = 1_000_000
@@ -42,7 +42,7 @@ Figures = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What every candidate runs beside: an inventory with products, and a database."""
+    """The environment of a candidate: an inventory with products, and a database."""
 
     shop: Shop
     settings: Mapping[str, str]
@@ -87,7 +87,7 @@ def serving(
     try:
         while not Served(process, port, 0).responds(1.0):
             if not process.alive:
-                raise LocalError(process.obituary())
+                raise LocalError(process.describe_end())
             if time.monotonic() - began > START_SECONDS:
                 raise LocalError(f"{candidate.name} did not respond in {START_SECONDS:.0f} s")
             time.sleep(0.005)
@@ -206,7 +206,7 @@ def few_descriptors(candidate: Candidate, stage: Stage) -> Figures:
 
 
 def idle(candidates: Sequence[Candidate], stage: Stage, seconds: float) -> dict[str, Figures]:
-    """Whether a connection is usable that was idle for so long; all candidates at once."""
+    """Whether an idle connection is still usable; all candidates are measured together."""
     if not candidates:
         time.sleep(seconds)
         return {}

@@ -66,7 +66,7 @@ ROWS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def markdown(servers: Mapping[str, Any]) -> str:
-    """A table with a column for each server, of what has been measured, and where it is from."""
+    """A table of the measured figures with a column per server, and their source."""
     return "\n".join(_lines(servers)) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""python -m benchmarks.shop [part ...]: measures, prints tables, keeps the figures in results.json.
+"""`python -m benchmarks.shop [part ...]` measures, prints tables and writes results.json.
 
-The parts are named below; without a name all of them are measured, in a quarter of an hour. Exits
-with 1 where a requirement does not hold, or an order of ours failed.
+Without a part it measures all of ``PARTS``, in a quarter of an hour. The exit code is 1 if a
+requirement does not hold or an order of our design failed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-OFFICIAL_SALE_SECONDS = 20.0  # the usual design sells one in two seconds there
+OFFICIAL_SALE_SECONDS = 20.0  # the usual design sells one unit in two seconds there
 LAYER_SECONDS, OFFICIAL_LAYER_SECONDS = 4.0, 20.0
 LAYER_ROUNDS = 3
 
 
 class Run:
-    """One run of the benchmark: what it has found, and where its processes log."""
+    """One run of the benchmark: its figures, and the log folder of its processes."""
 
     def __init__(self, console: Console, logs: Path) -> None:
         self.console, self.logs = console, logs
@@ -44,7 +44,7 @@ class Run:
         self.failures: dict[str, int] = {}
 
     def hot(self) -> None:
-        """One product and fifty, through HTTP, beside the usual design."""
+        """One product, then fifty, over HTTP; ours and the usual design."""
         with started("embedded") as address:
             found = sales.hot_and_many(address, self.logs, sales.ROUNDS, sales.SECONDS)
         self._sold("sales", found)
@@ -53,7 +53,7 @@ class Run:
         self._ratio("many_ratio", found["ours many"].per_second, found["usual many"].per_second)
 
     def hot_official(self) -> None:
-        """The same on the official emulator, where it is found."""
+        """Part hot on the official emulator, if it is installed."""
         with started("official") as address:
             found = sales.hot_and_many(address, self.logs, 1, OFFICIAL_SALE_SECONDS)
         self._sold("sales_official", found)
@@ -61,20 +61,20 @@ class Run:
         self._ratio("hot_http_ratio_official", ours.per_second, usual.per_second)
 
     def layer(self) -> None:
-        """The transaction layer alone."""
+        """The transaction layer without HTTP."""
         self._layer("hot_layer_ratio", "embedded", LAYER_ROUNDS, LAYER_SECONDS)
 
     def layer_official(self) -> None:
-        """The same on the official emulator."""
+        """Part layer on the official emulator, if it is installed."""
         self._layer("hot_layer_ratio_official", "official", 1, OFFICIAL_LAYER_SECONDS)
 
     def processes(self) -> None:
-        """200 buyers of one product: one process of inventory, and four."""
+        """200 buyers of one product, with one process of inventory and with four."""
         with started("embedded") as address:
             self._sold("inventory_processes", sales.processes(address, self.logs))
 
     def kill(self) -> None:
-        """An inventory process killed under a crowd."""
+        """An inventory process is killed under load."""
         found = {}
         for which in ("embedded",) if official.missing() else ("embedded", "official"):
             with started(which) as address:
@@ -83,21 +83,21 @@ class Run:
         self.ratios["next_sale_after_kill"] = max(found.values())
 
     def warm(self) -> None:
-        """One order after the other, beside the floor."""
+        """Sequential orders; ours and the floor."""
         with started("embedded") as address:
             found = sales.one_at_a_time(address, self.logs)
         self.raw["one_order_p50_ms"] = found
         self._ratio("warm_over_floor", found["ours"], found["floor"])
 
     def cold(self) -> None:
-        """From a process's start to its first answer."""
+        """Time from the start of a process to its first response."""
         with started("embedded") as address:
-            found = cold.seconds_to_first_answer(address, self.logs)
+            found = cold.seconds_to_first_response(address, self.logs)
         self.raw["seconds_to_first_answer"] = found
         self._ratio("cold_over_hello", found["order"], found["hello"])
 
     def cost(self) -> None:
-        """What an order takes of Firestore, counted by the emulator."""
+        """Firestore usage of an order, counted by the emulator."""
         self.ratios |= acts.figures(acts.measure(self.logs))
 
     def _layer(self, key: str, which: str, rounds: int, seconds: float) -> None:
@@ -112,7 +112,7 @@ class Run:
         self._ratio(key, medians["ours"], medians["usual"])
 
     def _ratio(self, key: str, ours: float, other: float) -> None:
-        """Where the other side sold nothing, as if it had sold one in a hundred seconds."""
+        """Ours over the other. If the other sold nothing, its rate counts as 0.01 per second."""
         self.ratios[key] = round(ours / max(other, 0.01), 3)
 
     def _sold(self, key: str, found: dict[str, Sales]) -> None:
@@ -146,7 +146,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
 
 
 def started(which: str) -> AbstractContextManager[str]:
-    """An emulator of this kind, fresh; its address."""
+    """A new emulator of this kind; its address."""
     return emulator({**os.environ, "EMULATOR": which, "FIRESTORE_EMULATOR_HOST": ""})
 
 
@@ -159,14 +159,16 @@ def main() -> None:
     console = Console()
     if (reason := official.missing()) is not None:
         wanted = [part for part in wanted if not part.endswith("official")]
-        console.print(f"What needs the official emulator is left out. {reason}", style="yellow")
+        console.print(
+            f"Without the official emulator its parts are skipped. {reason}", style="yellow"
+        )
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as logs:
         run = Run(console, Path(logs))
         _measure(run, wanted, console)
     console.print(_table(run))
     results.merge({**run.ratios, **run.raw})
     if run.failures:
-        console.print(f"Orders of ours failed: {run.failures}", style="red")
+        console.print(f"Orders of our design failed: {run.failures}", style="red")
     if run.failures or failed(run.ratios):
         sys.exit(1)
 

@@ -1,4 +1,4 @@
-"""Buyers who order one after the other, each on a connection of its own, kept open."""
+"""Buyers who send sequential orders, each on one kept connection."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CREATED = 201
 
 @dataclass(slots=True)
 class Sales:
-    """What came of orders; several runs of one kind can be added up."""
+    """Outcomes of orders. Runs of one kind can be added."""
 
     seconds: float = 0.0
-    """While orders were begun, and until the last of them was answered."""
+    """From the first request to the last response."""
     latencies: list[float] = field(default_factory=list)
-    """Seconds, of those placed."""
+    """Seconds, of placed orders."""
     failures: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -38,7 +38,7 @@ class Sales:
         return self.placed / self.seconds
 
     def percentile(self, hundredth: int) -> float:
-        """Milliseconds; infinite where nothing was placed."""
+        """Milliseconds; infinite if fewer than two orders were placed."""
         if len(self.latencies) < 2:  # noqa: PLR2004 - quantiles need two
             return float("inf")
         return 1000 * statistics.quantiles(self.latencies, n=100)[hundredth - 1]
@@ -69,13 +69,13 @@ class Buyer:
         self._body = json.dumps(body).encode()
 
     def order(self) -> str:
-        """The status of the answer, or the name of what came instead of one."""
+        """The status of the response, or the name of the error."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
         try:
             self._connection.request("POST", "/orders", self._body, headers)
-            with self._connection.getresponse() as answer:
-                answer.read()
-            return str(answer.status)
+            with self._connection.getresponse() as response:
+                response.read()
+            return str(response.status)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()  # the next order opens it again
             return type(error).__name__
@@ -85,7 +85,7 @@ class Buyer:
 
 
 def sell(addresses: Sequence[str], products: Sequence[str], buyers: int, seconds: float) -> Sales:
-    """So many buyers at once, spread evenly over the addresses and the products."""
+    """Orders of concurrent buyers, spread evenly over addresses and products."""
     began = time.monotonic()
     with ThreadPoolExecutor(buyers) as pool:
         each = [

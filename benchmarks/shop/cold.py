@@ -1,4 +1,4 @@
-"""From a process's start to its first answer."""
+"""Time from the start of a process to its first response."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 from local import stack
-from local.processes import Process, answers
+from local.processes import Process, responds
+from local.shop import settings
 
-from benchmarks.shop.system import HERE, settings
+from benchmarks.shop.system import HERE
 from firestore_emulator.launcher import free_port
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 STARTS = 9
 
 
-def seconds_to_first_answer(address: str, logs: Path) -> dict[str, float]:
-    """Medians, by turns: order as its image serves it, and a hello world as its guide does."""
+def seconds_to_first_response(address: str, logs: Path) -> dict[str, float]:
+    """Medians of alternating starts: order as in its image, and a hello world as in its guide."""
     taken: dict[str, list[float]] = {"order": [], "hello": []}
     for number in range(STARTS + 1):
         for name, seconds in taken.items():
             one = _start(name, address, logs)
-            if number > 0:  # files are read from disk the first time
+            if number > 0:  # the first start fills the file cache
                 seconds.append(one)
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
@@ -39,7 +40,7 @@ def _start(name: str, address: str, logs: Path) -> float:
         command = [sys.executable, "-m", "functions_framework", "--target=hello"]
         command += [f"--source={HERE / 'floor/hello.py'}", f"--port={port}"]
         process = Process("hello", command, environment, logs / "hello.log")
-    ready = answers(f"http://{stack.HOST}:{port}/health")
+    ready = responds(f"http://{stack.HOST}:{port}/health")
     began = time.monotonic()
     process.start()
     try:

@@ -1,4 +1,4 @@
-"""The transaction layer alone: many threads reserve one product, without HTTP."""
+"""The transaction layer without HTTP: many threads reserve one product."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 THREADS = 32
-PATIENCE = 60.0
+DEADLINE_SECONDS = 60.0
 
 
 class Layer(Protocol):
@@ -44,7 +44,7 @@ def layers(address: str, product_id: str) -> dict[str, Layer]:
 
 
 def reservations_per_second(layer: Layer, product_id: str, seconds: float) -> float:
-    """Those that failed do not count; the last ones may take longer, and the clock runs on."""
+    """Successful reservations per second, until the last one in progress has ended."""
     counts: list[int] = []
     began = time.monotonic()
     until = began + seconds
@@ -65,7 +65,7 @@ def _reserve(layer: Layer, product_id: str, until: float) -> int:
         name = os.urandom(12).hex()
         operation = Reserve(name, (Line(product_id, 1),), "USD", name)
         try:
-            layer.run(operation, Deadline.after(PATIENCE))
+            layer.run(operation, Deadline.after(DEADLINE_SECONDS))
         except StoreError:
             continue
         made += 1
@@ -73,7 +73,7 @@ def _reserve(layer: Layer, product_id: str, until: float) -> int:
 
 
 def _offer(layer: Layer, product_id: str) -> None:
-    deadline = Deadline.after(PATIENCE)
+    deadline = Deadline.after(DEADLINE_SECONDS)
     layer.run(PutProduct(product_id, "Laptop", 99999, "USD", None), deadline)
     opening = Adjust(
         product_id, "opening", 1_000_000, "opening stock", None, "bench", datetime.now(UTC), "n"

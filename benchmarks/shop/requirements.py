@@ -1,4 +1,4 @@
-"""What is required of the shop: ratios, each of two things measured in one run."""
+"""The requirements of the shop: mostly ratios of two figures of one run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Line:
     key: str
-    """Under which the ratio stands in results.json."""
+    """Name of the ratio in results.json."""
     title: str
     bound: float
     at_most: bool = False
@@ -33,7 +33,7 @@ LINES = (
     Line("hot_layer_ratio_official", "the same on the official emulator", 1000),
     Line("many_ratio", "50 products through HTTP, over the usual design", 1.2),
     Line("warm_over_floor", "one order, p50, over the floor", 2, at_most=True),
-    Line("cold_over_hello", "start to first answer, over a hello world", 1.5, at_most=True),
+    Line("cold_over_hello", "start to first response, over a hello world", 1.5, at_most=True),
     Line("next_sale_after_kill", "seconds from SIGKILL to another's sale", 2, at_most=True),
     Line("reads_per_order", "documents read for an order of one line", 2, at_most=True),
     Line("writes_per_order", "documents written", 3, at_most=True),
@@ -42,5 +42,5 @@ LINES = (
 
 
 def failed(ratios: Mapping[str, float]) -> list[Line]:
-    """Of those that were measured."""
+    """The measured requirements that do not hold."""
     return [line for line in LINES if line.key in ratios and not line.holds(ratios[line.key])]

@@ -1,4 +1,4 @@
-"""Sales over HTTP: one product and many, ours and the usual design's, by turns."""
+"""Sales over HTTP of one product and of many, by alternating designs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from benchmarks.shop import system
 from benchmarks.shop.buyers import CREATED, Buyer, Sales, sell
-from benchmarks.shop.system import shop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.shop.system import Shop
+    from local.shop import Shop
 
 BUYERS, PRODUCTS = 32, 50
 PLENTY = 1_000_000
@@ -26,11 +26,11 @@ SINGLE_ORDERS = 300
 
 
 class OversoldError(AssertionError):
-    """What was sold is not what left the stock: no figure of this run counts."""
+    """The units sold differ from the units that left the stock; the run is invalid."""
 
 
 class Watched:
-    """A shop with its products, which notices what leaves the stock unsold."""
+    """A shop with its products, which compares the stock with the orders."""
 
     def __init__(self, of: Shop, names: Sequence[str]) -> None:
         self._shop, self.names, self._placed, self._uncertain = of, names, 0, 0
@@ -44,7 +44,7 @@ class Watched:
         return sales
 
     def check(self) -> None:
-        """Each 201 has left the stock, and nothing but what failed may have besides."""
+        """Every 201 took its units; in addition, only a failed order may have taken some."""
         units = [self._shop.units(name) for name in self.names]
         reserved = sum(held for _, held in units)
         whole = sum(map(sum, units)) == PLENTY * len(self.names)
@@ -53,10 +53,10 @@ class Watched:
 
 
 def hot_and_many(address: str, logs: Path, rounds: int, seconds: float) -> dict[str, Sales]:
-    """Sales by design and kind of crowd, such as ``ours hot``."""
+    """Sales by design and kind of load, such as ``ours hot``."""
     with (
-        shop(address, "bench-ours", logs) as ours,
-        shop(address, "bench-usual", logs, design="usual") as usual,
+        system.running(address, "bench-ours", logs) as ours,
+        system.running(address, "bench-usual", logs, design="usual") as usual,
     ):
         crowds = {
             f"{design} {kind}": Watched(of, [f"P-{kind}-{n}" for n in range(products)])
@@ -75,12 +75,12 @@ def hot_and_many(address: str, logs: Path, rounds: int, seconds: float) -> dict[
 
 
 def processes(address: str, logs: Path) -> dict[str, Sales]:
-    """200 buyers of one product, by the number of inventory's processes."""
+    """200 buyers of one product, by number of inventory processes."""
     found = {}
     for number in (1, PROCESSES):
         project = f"bench-{number}"
-        with shop(address, project, logs, orders=PROCESSES, inventories=number) as running:
-            crowd = Watched(running, ["P-hot"])
+        with system.running(address, project, logs, orders=PROCESSES, inventories=number) as shop:
+            crowd = Watched(shop, ["P-hot"])
             crowd.sell(MANY_BUYERS, WARM_UP_SECONDS)
             found[str(number)] = crowd.sell(MANY_BUYERS, 2 * SECONDS)
             crowd.check()
@@ -88,15 +88,15 @@ def processes(address: str, logs: Path) -> dict[str, Sales]:
 
 
 def after_a_kill(address: str, logs: Path) -> float:
-    """Seconds from SIGKILL of an inventory process under a crowd to the other's next sale."""
-    with shop(address, "bench-kill", logs, orders=2, inventories=2) as running:
-        Watched(running, ["P-hot"])
-        doomed, other = running.orders
+    """Seconds from SIGKILL of an inventory process under load to the next sale of the other."""
+    with system.running(address, "bench-kill", logs, orders=2, inventories=2) as shop:
+        Watched(shop, ["P-hot"])
+        doomed, other = shop.orders
         crowd = threading.Thread(target=sell, args=([doomed], ["P-hot"], 16, 3.0))
         crowd.start()
         time.sleep(2.0)
         killed = time.monotonic()
-        running.inventories[0].signal(signal.SIGKILL)
+        shop.inventories[0].signal(signal.SIGKILL)
         buyer = Buyer(other, "P-hot")
         while buyer.order() != str(CREATED):
             pass
@@ -106,18 +106,18 @@ def after_a_kill(address: str, logs: Path) -> float:
 
 
 def one_at_a_time(address: str, logs: Path) -> dict[str, float]:
-    """p50 of single orders in milliseconds: ours, and the floor's, by turns."""
+    """p50 of sequential orders in milliseconds, alternating between ours and the floor."""
     taken: dict[str, list[float]] = {"ours": [], "floor": []}
     with (
-        shop(address, "bench-single", logs) as ours,
-        shop(address, "bench-floor", logs, design="floor") as floor,
+        system.running(address, "bench-single", logs) as ours,
+        system.running(address, "bench-floor", logs, design="floor") as floor,
     ):
         ours.offer("P-single", PLENTY)
         buyers = {
             "ours": Buyer(ours.orders[0], "P-single"),
             "floor": Buyer(floor.orders[0], "P-single"),
         }
-        for count in (SINGLE_ORDERS // 3, SINGLE_ORDERS):  # the first are for warming up
+        for count in (SINGLE_ORDERS // 3, SINGLE_ORDERS):  # the first loop warms up
             taken = {name: [] for name in buyers}
             for _ in range(count):
                 for name, buyer in buyers.items():
@@ -129,12 +129,12 @@ def _timed(order: Callable[[], str]) -> float:
     began = time.perf_counter()
     status = order()
     if status != str(CREATED):
-        raise AssertionError(f"an order alone was answered {status}")
+        raise AssertionError(f"a sequential order got {status}")
     return time.perf_counter() - began
 
 
 def failures(found: Mapping[str, Sales]) -> dict[str, int]:
-    """Of our own design."""
+    """Failures of our design and of the floor."""
     return {
         f"{name}: {status}": count
         for name, sales in found.items()

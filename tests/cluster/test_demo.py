@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from demo import cold_start, figures, report
-from demo.recording import Recording, Where
+from demo.recording import Platform, Recording
 from deployment.cluster import FUNCTIONS, get, of, run
 from support.cluster import Shop
 
@@ -42,7 +42,7 @@ def test_from_zero_through_a_sale_and_back(shop: Shop, tmp_path: Path) -> None:
         # Not made anew: what is installed is what the tests run on.
         print(run("make", "-o", ".venv/.dev", "demo", f"DEMO={options}"))
     recording = Recording.load(tmp_path / "data.json")
-    assert recording.where is Where.KNATIVE
+    assert recording.where is Platform.KNATIVE
     assert report.agrees(recording), "by its own second count, the audit among it"
 
     told = {each.order_id for each in recording.answers if each.status == 201}
@@ -50,7 +50,7 @@ def test_from_zero_through_a_sale_and_back(shop: Shop, tmp_path: Path) -> None:
     assert told == set().union(*(shop.orders_of(each) for each in customers))
     assert shop.stock(recording.hot) == (0, recording.opening)
     assert min(look.available for look in recording.stock) == 0
-    assert figures.shelf(recording).refused_early == 0
+    assert figures.hot_product(recording).refused_early == 0
     assert {each.status for each in recording.answers} == {201, 409}
 
     woken = {pod.name for pod in recording.pods.values() if pod.created >= recording.woken}
@@ -58,7 +58,7 @@ def test_from_zero_through_a_sale_and_back(shop: Shop, tmp_path: Path) -> None:
     assert {each.pod for each in recording.answers} <= woken
     assert all(pod.gone is not None for pod in recording.pods.values()), "back to zero"
 
-    found = cold_start.from_zero(recording)
+    found = cold_start.of_first_order(recording)
     assert found is not None
     names = [part.name for part in found.order.parts]
     assert names == [
@@ -71,7 +71,7 @@ def test_from_zero_through_a_sale_and_back(shop: Shop, tmp_path: Path) -> None:
         cold_start.REQUEST,
         cold_start.BACK,
     ]
-    assert found.order.beside, "the first Firestore call"
-    assert found.disagreement < 0.1, "one machine has one clock"
+    assert found.order.background, "the first Firestore call"
+    assert found.clock_skew < 0.1, "one machine has one clock"
     for part in found.order.parts:
         print(f"{part.name}: {part.seconds * 1000:.0f} ms")

@@ -17,6 +17,8 @@ from support.described import UNAUTHORIZED, Shop, api, described_shop
 
 NOT_FOUND, METHOD_NOT_ALLOWED = 404, 405
 
+pytestmark = pytest.mark.one_emulator
+
 BOUNDED = settings(
     max_examples=40,
     derandomize=True,  # the same requests on every run

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SECONDS = float(os.environ.get("CRASH_SECONDS") or 60)
+SECONDS = float(os.environ.get("CRASH_SECONDS") or 20)
 SEED = int(os.environ.get("CRASH_SEED") or random.randrange(10**6))  # noqa: S311 - no secret
 PRODUCTS = ("P-hot", "P-scarce", "P-other")
 OPENING_STOCK = 40

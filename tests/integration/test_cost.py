@@ -1,4 +1,4 @@
-"""What the functions take of Firestore is known to the document, and published as it is."""
+"""Firestore usage of each act: within its budget, and as docs/cost.md has it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from costs.__main__ import PAGE
 from costs.acts import measure
 from costs.usage import Usage
 
-EXACTLY = {
+BUDGET = {
     "An order of one product": Usage(reads=1, writes=3, round_trips=3),
     "An order of 3 products": Usage(reads=3, writes=5, round_trips=3),
     "An order repeated under its key": Usage(reads=4, round_trips=5),
@@ -30,15 +30,24 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Usage]:
     return measure(tmp_path_factory.mktemp("logs"))
 
 
-def test_every_act_takes_exactly_this(measured: dict[str, Usage]) -> None:
-    assert measured == EXACTLY
+def test_act_stays_within_its_budget(measured: dict[str, Usage]) -> None:
+    assert measured.keys() == BUDGET.keys()
+    assert {act: used for act, used in measured.items() if not within(used, BUDGET[act])} == {}
+
+
+def within(used: Usage, budget: Usage) -> bool:
+    return (
+        used.reads <= budget.reads
+        and used.writes <= budget.writes
+        and used.round_trips <= budget.round_trips
+    )
 
 
 @pytest.mark.parametrize("products", [1, 3])
-def test_an_order_takes_no_more_than_it_must(measured: dict[str, Usage], products: int) -> None:
+def test_order_takes_its_minimum(measured: dict[str, Usage], products: int) -> None:
     found = measured["An order of one product" if products == 1 else "An order of 3 products"]
-    assert found == Usage(reads=products, writes=products + 2, round_trips=3)
+    assert within(found, Usage(reads=products, writes=products + 2, round_trips=3))
 
 
-def test_the_page_tells_what_was_measured(measured: dict[str, Usage]) -> None:
+def test_page_has_the_measured_usage(measured: dict[str, Usage]) -> None:
     assert PAGE.read_text() == page.markdown(measured)

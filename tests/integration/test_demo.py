@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from demo import cold_start, figures, report
-from demo.recording import Recording, Where
+from demo.recording import Platform, Recording
 from local.stack import ROOT
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from support.browser import CONTRASTS, DESK, PHONE
@@ -35,7 +35,7 @@ def demo(folder: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def left_of(folder: Path) -> list[str]:
-    """Processes of the run that are still there: each has the log of it open, or its ports."""
+    """Command lines of processes that still use a port of the run."""
     said = (folder / "make-run.log").read_text()
     ports = re.findall(r"127\.0\.0\.1:(\d+)", said)
     assert ports
@@ -54,11 +54,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, said
 
 
-def test_it_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
+def test_local_demo_sells_out_and_its_cross_check_agrees(ran: tuple[Path, str]) -> None:
     folder, said = ran
     recording = Recording.load(folder / "data.json")
     assert str(folder / "report.html") in said
-    assert recording.where is Where.PROCESSES
+    assert recording.where is Platform.PROCESSES
     assert report.agrees(recording)
     assert {each.status for each in recording.answers} == {201, 409}
     seen = [each.available for each in recording.stock]
@@ -68,14 +68,14 @@ def test_it_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
     assert {each.order_id for each in recording.answers if each.status == 201} == set(
         recording.checks.stored
     )
-    at_most = figures.at_most(figures.Outcomes.of(recording.answers))
+    at_most = figures.firestore_upper_bound(figures.Outcomes.of(recording.answers))
     assert recording.spent is not None
     assert 0 < recording.spent.writes <= at_most.writes
     assert left_of(folder) == []
 
 
-def test_processes_say_where_their_start_went(ran: tuple[Path, str]) -> None:
-    """The lines that order and inventory log of themselves, and that the demo reads."""
+def test_recording_has_the_start_of_each_process(ran: tuple[Path, str]) -> None:
+    """The demo reads it from the log lines of order and inventory."""
     recording = Recording.load(ran[0] / "data.json")
     assert {pod.service for pod in recording.pods.values()} == {"order", "inventory"}
     for pod in recording.pods.values():
@@ -84,15 +84,15 @@ def test_processes_say_where_their_start_went(ran: tuple[Path, str]) -> None:
         assert start.process < start.running < start.loaded < start.process + 30
         assert pod.start.firestore is not None
         assert pod.first is not None
-    assert cold_start.from_zero(recording) is None, "nothing was asleep"
-    assert "no time from zero here" in report.page(recording)
+    assert cold_start.of_first_order(recording) is None, "both processes ran before"
+    assert "no cold start from zero" in report.page(recording)
 
 
-def test_ctrl_c_ends_it_and_keeps_what_was_seen(tmp_path: Path) -> None:
+def test_report_is_written_when_ctrl_c_ends_the_run(tmp_path: Path) -> None:
     with demo(tmp_path, "--seconds", "60", "--buyers", "40") as running:
         assert running.stdout is not None
         for line in running.stdout:
-            if line.startswith("one order"):
+            if line.startswith("first order"):
                 break
         time.sleep(1.5)
         running.send_signal(signal.SIGINT)
@@ -103,13 +103,13 @@ def test_ctrl_c_ends_it_and_keeps_what_was_seen(tmp_path: Path) -> None:
     recording = Recording.load(tmp_path / "data.json")
     assert recording.ended_early == "ended by hand"
     assert recording.answers
-    assert "Not all of it was shown" in (tmp_path / "report.html").read_text()
+    assert "The run is incomplete" in (tmp_path / "report.html").read_text()
     assert left_of(tmp_path) == []
 
 
 @pytest.fixture
 def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
-    """The report of a run on Knative; whatever it asks for from elsewhere is noted."""
+    """The report of a run on Knative; it may request no other file."""
     report.write(on_knative(), tmp_path)
     with browser.new_context(viewport=DESK) as context:
         page = context.new_page()
@@ -122,7 +122,7 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_the_report_fits_and_its_text_stands_out(
+def test_report_fits_the_screen_and_its_text_has_contrast(
     page: Page, size: ViewportSize, scheme: str
 ) -> None:
     page.set_viewport_size(size)
@@ -130,7 +130,7 @@ def test_the_report_fits_and_its_text_stands_out(
     assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
     assert page.evaluate(CONTRASTS) == []
     pictures = page.get_by_role("img")
-    assert pictures.count() == 2, "each is drawn for two widths, and shown once"
+    assert pictures.count() == 2, "the report has each for two widths and displays one"
     for each in pictures.all():
         box = each.bounding_box()
         assert box is not None
@@ -148,21 +148,21 @@ CUT_OFF = """(picture) => {
     })
     .map((text) => text.textContent);
 }"""
-"""Texts that lie outside of their picture."""
+"""Texts outside the frame of their picture."""
 
 
-def test_the_parts_of_the_start_can_be_read_as_a_table(page: Page) -> None:
+def test_cold_start_parts_are_in_a_table(page: Page) -> None:
     page.get_by_text("As a table").click()
     rows = page.locator("details").get_by_role("row")
     expect(rows.filter(has_text="order: imports")).to_contain_text("500 ms")
     expect(rows.last).to_contain_text("2,000 ms")
 
 
-def test_both_counts_stand_side_by_side(page: Page) -> None:
+def test_cross_check_shows_both_counts(page: Page) -> None:
     row = page.get_by_role("row").filter(has_text="GET /orders, every page")
     expect(row).to_contain_text(re.compile(r"^Confirmed orders.*33yes$"))
 
 
-def test_data_is_plain_json(ran: tuple[Path, str]) -> None:
+def test_data_is_json(ran: tuple[Path, str]) -> None:
     data = json.loads((ran[0] / "data.json").read_text())
     assert {"answers", "stock", "phases", "checks"} <= data.keys()

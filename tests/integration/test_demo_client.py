@@ -1,4 +1,4 @@
-"""The load's HTTP client, against servers of known manners."""
+"""The HTTP client of the load generator, against servers with scripted responses."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from demo.client import Client, NoAnswerError, Response
+from demo.client import Client, NoResponseError, Response
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def asked(serve: Serve, times: int) -> list[Response | str]:
-    """What a client gets from a server of these manners, again and again."""
+    """Results of repeated requests to a server with this script."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError):  # the client has gone
@@ -27,8 +27,8 @@ def asked(serve: Serve, times: int) -> list[Response | str]:
         async with server, Client(f"http://127.0.0.1:{port}", "shop.example.com") as client:
             for _ in range(times):
                 try:
-                    found.append(await client.ask("POST", "/orders", b"{}"))
-                except NoAnswerError as error:
+                    found.append(await client.request("POST", "/orders", b"{}"))
+                except NoResponseError as error:
                     found.append(str(error))
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.05)
@@ -37,7 +37,7 @@ def asked(serve: Serve, times: int) -> list[Response | str]:
     return asyncio.run(ask())
 
 
-def test_the_client_keeps_its_connection_and_reads_chunks() -> None:
+def test_client_keeps_its_connection_and_reads_chunks() -> None:
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,7 +58,7 @@ def test_the_client_keeps_its_connection_and_reads_chunks() -> None:
         assert (each.status, each.headers["x-pod"], each.body) == (201, "p", b"{}!")
 
 
-def test_the_client_sends_nothing_twice() -> None:
+def test_client_repeats_no_request() -> None:
     requests = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,5 +72,5 @@ def test_the_client_sends_nothing_twice() -> None:
 
     first, *others = asked(serve, 3)
     assert isinstance(first, Response)
-    assert requests == 3, "a closed connection is noticed, and not tried"
+    assert requests == 3, "a connection that the server closed is not used again"
     assert all(isinstance(each, str) for each in others)

@@ -16,6 +16,8 @@ from support.apps import OPERATOR
 from support.browser import CONTRASTS, DESK, PHONE
 from support.shop import TIMEOUT, Shop
 
+pytestmark = pytest.mark.one_emulator
+
 FUNCTIONS = ("order", "inventory")
 REPORTS = """
   window.violations = [];

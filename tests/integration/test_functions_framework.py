@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 from local import stack, tokens
-from local.processes import Process, answers
+from local.processes import Process, responds
 from support.apps import OPERATOR, ORDER
 
 from firestore_emulator.launcher import free_port
@@ -33,7 +33,7 @@ def test_functions_framework_serves_the_function(name: str, tmp_path: Path) -> N
     process.start()
     try:
         url = f"http://{stack.HOST}:{port}"
-        process.wait_until(answers(f"{url}/health"), lambda: None)
+        process.wait_until(responds(f"{url}/health"), lambda: None)
         description = requests.get(f"{url}/openapi.json", timeout=10)
         assert description.json()["info"]["title"] == name
         missing = requests.get(f"{url}/nowhere", timeout=10)

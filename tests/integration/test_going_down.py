@@ -8,7 +8,10 @@ import socket
 import time
 from urllib.parse import urlsplit
 
+import pytest
 from support.shop import TIMEOUT, Shop
+
+pytestmark = pytest.mark.one_emulator
 
 BODY = json.dumps({"customer_id": "C123", "product_id": "P001", "quantity": 1}).encode()
 HEAD = (

@@ -17,6 +17,8 @@ from support.shop import TIMEOUT, Shop
 
 from functions_common.http_server.connection import MAX_HEADERS
 
+pytestmark = pytest.mark.one_emulator
+
 
 @pytest.fixture(scope="module")
 def shop(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:

@@ -171,7 +171,7 @@ def test_data_is_kept_for_the_next_run(tmp_path: Path) -> None:
 def test_data_is_not_promised_where_another_emulator_keeps_none(other: dict[str, str]) -> None:
     with Run(DATA="somewhere", **other) as run:
         assert run.ended() == 1
-        assert "DATA is for the embedded emulator" in run.said
+        assert "DATA needs the embedded emulator" in run.said
 
 
 def test_a_signal_while_it_starts_ends_everything() -> None:
@@ -231,7 +231,7 @@ def test_a_catalogue_that_cannot_be_seeded_says_why() -> None:
 def test_a_port_that_is_none_is_named(value: str) -> None:
     with Run(ORDER_PORT=value) as run:
         assert run.ended() == 1
-        assert f"ORDER_PORT is '{value}': not a port" in run.said
+        assert f"ORDER_PORT is '{value}'; it must be a port" in run.said
 
 
 def test_a_function_that_cannot_start_says_why() -> None:

@@ -14,6 +14,8 @@ from support import tokens
 from support.browser import CONTRASTS, DESK, PHONE
 from support.shop import Shop
 
+pytestmark = pytest.mark.one_emulator
+
 
 def unavailable(route: Route, retry_after: int) -> None:
     route.fulfill(

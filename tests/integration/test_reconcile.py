@@ -29,6 +29,8 @@ from order_function.reconcile.sweep import DECISION_BATCH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.one_emulator
+
 PARTS = CONCURRENCY + 4
 UNSHARE = shutil.which("unshare")
 
@@ -106,13 +108,24 @@ def held(project: str, count: int) -> None:
     connection.close()
 
 
+@pytest.fixture(scope="module")
+def project(emulator: str) -> str:  # noqa: ARG001 - in the environment
+    """A database of held orders; the inventory of these tests changes nothing in it."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    held(name, PARTS * DECISION_BATCH)
+    return name
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
 @pytest.mark.parametrize("as_process_1", [False, True], ids=["a process", "process 1"])
 def test_reconcile_that_is_stopped_finishes_the_calls_under_way_and_reports_the_rest(
-    emulator: str, inventory: Stopping, number: signal.Signals, *, as_process_1: bool
+    emulator: str,
+    project: str,
+    inventory: Stopping,
+    number: signal.Signals,
+    *,
+    as_process_1: bool,
 ) -> None:
-    project = f"test-{uuid.uuid4().hex[:12]}"
-    held(project, PARTS * DECISION_BATCH)
     inventory.signal, inventory.as_process_1 = number, as_process_1
     environment = {
         "PYTHONPATH": ":".join(

@@ -9,6 +9,8 @@ import pytest
 from support.raw_client import RawClient, get
 from support.shop import Shop, at_once, count
 
+pytestmark = pytest.mark.one_emulator
+
 
 def test_orders_are_placed_when_inventory_sheds_reads(
     which: str, emulator: str, tmp_path: Path

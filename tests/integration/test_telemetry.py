@@ -13,6 +13,8 @@ from local.stack import ROOT
 from support.otlp import Collector, Span, collecting
 from support.shop import TIMEOUT, Shop
 
+pytestmark = pytest.mark.one_emulator
+
 SERVER, CLIENT = 2, 3
 """Kinds of spans, as OTLP numbers them."""
 TRACE_ID, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

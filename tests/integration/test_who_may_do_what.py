@@ -18,6 +18,8 @@ from tools import openapi
 
 from functions_common.http import health
 
+pytestmark = pytest.mark.one_emulator
+
 IN_BROWSERS = {"Accept": "text/html"}
 
 

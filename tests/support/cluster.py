@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import requests
-from deployment import cluster
 from deployment.cluster import get, kn, of
+from deployment.shop import add_products
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ class Shop:
 
 
 def offer(product_id: str, stock: int) -> None:
-    cluster.offer({product_id: ("Laptop", stock)})
+    add_products({product_id: ("Laptop", stock)})
 
 
 class Load:

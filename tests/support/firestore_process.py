@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from local.processes import Process, answers
+from local.processes import Process, responds
 from local.stack import HOST
 
 from firestore_emulator.launcher import command, free_port
@@ -30,4 +30,4 @@ class Firestore(Process):
     def start(self) -> None:
         """Returns when it answers."""
         super().start()
-        self.wait_until(answers(f"http://{self.address}/"), lambda: None)
+        self.wait_until(responds(f"http://{self.address}/"), lambda: None)

@@ -1,19 +1,19 @@
-"""A run of the demo that never was: small enough to count by hand."""
+"""An invented run of the demo, small enough to count by hand."""
 
 from __future__ import annotations
 
 from demo.recording import (
-    Answer,
-    Asked,
     Checks,
-    Handled,
+    DesiredPods,
+    DocumentUsage,
+    HandledRequest,
+    OrderResult,
     Phase,
+    Platform,
     Pod,
+    ProcessStart,
     Recording,
-    Spent,
-    Start,
-    Stock,
-    Where,
+    StockReading,
 )
 
 HOT = "demo-x-hot"
@@ -21,9 +21,9 @@ ORDER, INVENTORY = "order-00001-deployment-a", "inventory-00001-deployment-b"
 SECOND = "order-00001-deployment-c"
 
 
-def answer(due: float, ended: float, status: int | None = 201, **more: object) -> Answer:
-    """Of the hot product, sent when due; its order's id tells when that was."""
-    found = Answer(due, HOT, "demo-x-buyer-1", sent=due, ended=ended, status=status, pod=ORDER)
+def answer(due: float, ended: float, status: int | None = 201, **more: object) -> OrderResult:
+    """An order of the hot product, sent when due; its id contains the due time."""
+    found = OrderResult(due, HOT, "demo-x-buyer-1", sent=due, ended=ended, status=status, pod=ORDER)
     if status == 201:
         found.order_id = f"ORD{due}"
     for name, value in more.items():
@@ -32,9 +32,9 @@ def answer(due: float, ended: float, status: int | None = 201, **more: object) -
 
 
 def order_pod() -> Pod:
-    """Of an order that came at 10.0 and was answered at 12.0."""
-    start = Start(process=10.5, running=10.7, loaded=11.2, firestore=(11.1, 11.3))
-    first = Handled(11.3, 11.9, {"total": 600.0, "inventory": 550.0, "firestore": 20.0})
+    """The pod of an order from 10.0 to 12.0."""
+    start = ProcessStart(process=10.5, running=10.7, loaded=11.2, firestore=(11.1, 11.3))
+    first = HandledRequest(11.3, 11.9, {"total": 600.0, "inventory": 550.0, "firestore": 20.0})
     pod = Pod(ORDER, "order", created=10.1, scheduled=10.2, ready=11.25, start=start, first=first)
     pod.ending, pod.gone = 60.0, 90.0
     return pod
@@ -43,7 +43,7 @@ def order_pod() -> Pod:
 def on_knative() -> Recording:
     """Three units, three buyers served, one refused, from zero and back."""
     found = Recording(
-        Where.KNATIVE,
+        Platform.KNATIVE,
         "http://order.shop.example.com",
         "1 node, 2 cores each",
         HOT,
@@ -54,10 +54,10 @@ def on_knative() -> Recording:
         seed=1,
     )
     found.phases = [
-        Phase("waiting for zero", 0.0, 10.0),
-        Phase("one order, from zero", 10.0, 12.0),
-        Phase("everybody wants one product", 12.0, 20.0),
-        Phase("silence", 20.0, 100.0),
+        Phase("wait for zero pods", 0.0, 10.0),
+        Phase("first order, cold start", 10.0, 12.0),
+        Phase("sale of one product", 12.0, 20.0),
+        Phase("scale to zero", 20.0, 100.0),
     ]
     found.answers = [
         answer(10.0, 12.0, cold=True),
@@ -65,15 +65,19 @@ def on_knative() -> Recording:
         answer(14.0, 14.4, cold=True, pod=SECOND),
         answer(15.0, 15.1, status=409),
     ]
-    found.stock = [Stock(12.5, 2, 1), Stock(13.5, 1, 2), Stock(14.5, 0, 3)]
-    found.asked = [Asked(0.5, "order", 0), Asked(10.05, "order", 1), Asked(58.0, "order", 0)]
+    found.stock = [StockReading(12.5, 2, 1), StockReading(13.5, 1, 2), StockReading(14.5, 0, 3)]
+    found.asked = [
+        DesiredPods(0.5, "order", 0),
+        DesiredPods(10.05, "order", 1),
+        DesiredPods(58.0, "order", 0),
+    ]
     inventory = Pod(INVENTORY, "inventory", created=10.6, scheduled=10.7, ready=11.5, gone=100.0)
     second = Pod(SECOND, "order", created=13.2, scheduled=13.3, ready=13.9, gone=90.0)
     found.pods = {each.name: each for each in (order_pod(), inventory, second)}
-    found.spent = Spent(reads=10, writes=10)
+    found.spent = DocumentUsage(reads=10, writes=10)
     found.checks = Checks(
         stored=["ORD10.0", "ORD13.0", "ORD14.0"],
-        stock=Stock(101.0, 0, 3),
+        stock=StockReading(101.0, 0, 3),
         pods=sorted(found.pods),
         audit={"message": "Audited", "findings": 0},
     )

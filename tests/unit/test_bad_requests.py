@@ -1,7 +1,10 @@
 """Bad requests get a problem that names the field, and change nothing. No server is needed."""
 
+from __future__ import annotations
+
 import copy
 import re
+from functools import cache
 from io import BytesIO, IOBase, RawIOBase
 from json import dumps
 from typing import Any
@@ -13,7 +16,7 @@ from support.apps import OPERATOR, inventory_app, order_app, signed
 from support.apps import ORDER as ORDER_TOKEN
 from support.bad_requests import BadRequest
 from support.builders import stocked
-from support.fakes import FakeInventory, MemoryOrders
+from support.fakes import FakeInventory, MemoryOrders, MemoryStock
 from tools import openapi
 from werkzeug.test import TestResponse
 
@@ -28,19 +31,31 @@ def send(client: FlaskClient, bad: BadRequest) -> None:
         assert answer.headers["Allow"]
 
 
+@cache
+def shared_order() -> Server:
+    """One app for all bad requests: none of them changes anything."""
+    return Server()
+
+
+@cache
+def shared_inventory() -> tuple[FlaskClient, MemoryStock]:
+    store = stocked(P001=50)
+    return inventory_app(store).test_client(), store
+
+
 @pytest.mark.parametrize("bad", bad_requests.ORDER, ids=lambda bad: bad.name)
 def test_order_rejects(bad: BadRequest) -> None:
-    store, inventory = MemoryOrders(), FakeInventory(P001=50)
-    send(order_app(store, inventory).test_client(), bad)
-    assert not store.documents
-    assert not inventory.calls
+    server = shared_order()
+    send(server.client, bad)
+    assert not server.store.documents
+    assert not server.inventory.calls
 
 
 @pytest.mark.parametrize("bad", bad_requests.INVENTORY, ids=lambda bad: bad.name)
 def test_inventory_rejects(bad: BadRequest) -> None:
-    store = stocked(P001=50)
+    client, store = shared_inventory()
     before = copy.copy(store.documents)
-    send(inventory_app(store).test_client(), bad)
+    send(client, bad)
     assert store.documents == before
 
 
@@ -56,12 +71,12 @@ class Server:
 
     def __init__(self) -> None:
         self.store, self.inventory = MemoryOrders(), FakeInventory(P001=50)
-        self._client = order_app(self.store, self.inventory).test_client()
+        self.client = order_app(self.store, self.inventory).test_client()
 
     def post(self, body: bytes | IOBase, /, path: str = "/orders", **environ: Any) -> TestResponse:
         stream = BytesIO(body) if isinstance(body, bytes) else body
         given = {"wsgi.input": stream, "CONTENT_TYPE": "application/json"} | environ
-        return self._client.post(path, environ_overrides=given)
+        return self.client.post(path, environ_overrides=given)
 
     def place(self) -> str:
         """The id of an order."""

@@ -1,4 +1,4 @@
-"""What the benchmarks count, on runs small enough to count by hand."""
+"""The counting of the benchmarks, on runs small enough to count by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.shop.buyers import Sales
 from benchmarks.shop.requirements import LINES, failed
 
 
-def test_an_order_that_failed_is_not_sold() -> None:
+def test_sales_do_not_count_failed_orders() -> None:
     sales = Sales(2.0, [0.01] * 10, Counter({"503": 4}))
     sales.add(Sales(3.0, [0.02] * 5, Counter({"503": 1, "TimeoutError": 2})))
     assert sales.per_second == 15 / 5
@@ -20,7 +20,7 @@ def test_an_order_that_failed_is_not_sold() -> None:
     assert sales.figures()["p50_ms"] == 10
 
 
-def test_a_sale_without_orders_has_no_latency() -> None:
+def test_latency_is_none_when_no_order_was_placed() -> None:
     assert Sales(2.0).figures()["p50_ms"] is None
 
 
@@ -28,17 +28,19 @@ def test_a_sale_without_orders_has_no_latency() -> None:
     ("key", "holding", "missing"),
     [("hot_over_many", 0.9, 0.89), ("cold_over_hello", 1.5, 1.51), ("many_ratio", 1.2, 1.1)],
 )
-def test_a_requirement_has_a_side(key: str, holding: float, missing: float) -> None:
+def test_requirement_fails_on_the_wrong_side_of_its_bound(
+    key: str, holding: float, missing: float
+) -> None:
     assert failed({key: holding}) == []
     assert [line.key for line in failed({key: missing})] == [key]
 
 
-def test_what_was_not_measured_is_not_missed() -> None:
+def test_requirement_holds_when_it_was_not_measured() -> None:
     assert failed({}) == []
     assert len({line.key for line in LINES}) == len(LINES)
 
 
-def test_results_of_other_benchmarks_stay(tmp_path: Path) -> None:
+def test_results_keep_the_figures_of_other_benchmarks(tmp_path: Path) -> None:
     kept = tmp_path / "results.json"
     results.merge({"a": 1, "b": {"c": 2}}, kept)
     results.merge({"a": 3}, kept)

@@ -1,9 +1,11 @@
 """Access to inventory: tests each cell of the table in docs/api.md."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 from local import tokens
 from support.apps import OPERATOR, ORDER, inventory_app
 from support.builders import stocked
@@ -21,8 +23,12 @@ def documented() -> list[tuple[str, str, str | None]]:
 
 def status(method: str, path: str, authorization: str | None) -> int:
     headers = {} if authorization is None else {"Authorization": authorization}
-    client = inventory_app(stocked(P001=1)).test_client()
-    return client.open(path, method=method, headers=headers).status_code
+    return client().open(path, method=method, headers=headers).status_code
+
+
+@cache
+def client() -> FlaskClient:
+    return inventory_app(stocked(P001=1)).test_client()
 
 
 def test_api_table_lists_every_route_of_inventory() -> None:

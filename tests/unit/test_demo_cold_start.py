@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 from demo import cold_start, pods
-from demo.pods import Replicas, note_pod
-from demo.recording import Asked, Handled, Pod, Recording, Start
+from demo.pods import DesiredReplicas, record_pod
+from demo.recording import DesiredPods, HandledRequest, Pod, ProcessStart, Recording
 from support.recordings import INVENTORY, ORDER, SECOND, answer, on_knative
 
 
-def told(recording: Recording) -> dict[str, float]:
-    found = cold_start.from_zero(recording)
+def part_seconds(recording: Recording) -> dict[str, float]:
+    found = cold_start.of_first_order(recording)
     assert found is not None
     assert found.order.parts[0].began == found.began
     for before, after in zip(found.order.parts, found.order.parts[1:], strict=False):
@@ -20,9 +20,9 @@ def told(recording: Recording) -> dict[str, float]:
     return {part.name: round(part.seconds, 3) for part in found.order.parts}
 
 
-def test_the_parts_follow_one_another_and_add_up_to_the_whole() -> None:
+def test_cold_start_parts_are_consecutive_and_add_up_to_the_total() -> None:
     recording = on_knative()
-    assert told(recording) == {
+    assert part_seconds(recording) == {
         cold_start.KNATIVE: 0.1,
         cold_start.SCHEDULING: 0.1,
         cold_start.CONTAINER: 0.3,
@@ -32,57 +32,57 @@ def test_the_parts_follow_one_another_and_add_up_to_the_whole() -> None:
         cold_start.REQUEST: 0.6,
         cold_start.BACK: 0.1,
     }
-    found = cold_start.from_zero(recording)
+    found = cold_start.of_first_order(recording)
     assert found is not None
-    assert [(each.name, each.began) for each in found.order.beside] == [
+    assert [(each.name, each.began) for each in found.order.background] == [
         (cold_start.FIRST_CALL, 11.1)
     ]
     assert found.inventory is not None
     assert found.inventory.service == "inventory"
-    assert found.waited["inventory"] == 550.0
-    assert found.disagreement == 0.0
+    assert found.server_milliseconds["inventory"] == 550.0
+    assert found.clock_skew == 0.0
 
 
-def test_a_moment_that_nobody_told_makes_two_parts_one() -> None:
+def test_cold_start_parts_merge_when_a_time_is_missing() -> None:
     recording = on_knative()
     recording.pods[ORDER].start = None
-    parts = told(recording)
+    parts = part_seconds(recording)
     assert parts[cold_start.ROUTE] == 1.1, "container, process and imports are in it"
     assert cold_start.IMPORTS not in parts
 
 
-def test_clocks_that_disagree_are_told_of() -> None:
+def test_clock_skew_is_reported_when_a_time_precedes_the_one_before() -> None:
     recording = on_knative()
     start = recording.pods[ORDER].start
     assert start is not None
     start.process = 9.95  # before it was scheduled, at 10.2
-    assert told(recording)[cold_start.CONTAINER] == 0.0
-    found = cold_start.from_zero(recording)
+    assert part_seconds(recording)[cold_start.CONTAINER] == 0.0
+    found = cold_start.of_first_order(recording)
     assert found is not None
-    assert found.disagreement == pytest.approx(0.25)
+    assert found.clock_skew == pytest.approx(0.25)
 
 
-def test_an_order_that_woke_nobody_is_not_from_zero() -> None:
+def test_cold_start_is_none_when_the_first_order_started_no_pod() -> None:
     recording = on_knative()
     recording.answers[0].cold = False
-    assert cold_start.from_zero(recording) is None
+    assert cold_start.of_first_order(recording) is None
     recording = on_knative()
     recording.pods[ORDER].created = 9.0
-    assert cold_start.from_zero(recording) is None, "its pod was there before"
+    assert cold_start.of_first_order(recording) is None, "its pod was there before"
 
 
-def test_the_pod_is_the_one_that_answered() -> None:
+def test_cold_start_pod_is_the_one_that_responded() -> None:
     recording = on_knative()
     recording.answers.insert(0, answer(10.0, 12.0, cold=True, pod=SECOND))
     recording.pods[SECOND].created = 10.3
     del recording.answers[1]
-    found = cold_start.from_zero(recording)
+    found = cold_start.of_first_order(recording)
     assert found is not None
     assert found.order.parts[0].ended == 10.3
 
 
 class Watched:
-    """A recording whose time stands where it was put, a thousand seconds after 1970."""
+    """A recording with a settable clock, which begins 1,000 seconds after 1970."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -113,7 +113,7 @@ class Watched:
             {"type": "Initialized", "status": "False", "lastTransitionTime": self.wall(0)}
         )
         found = {"metadata": meta, "status": {"conditions": conditions}}
-        return note_pod(self.recording, change, found)
+        return record_pod(self.recording, change, found)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(monkeypatch)
 
 
-def test_a_pods_life_as_the_watch_tells_it(watched: Watched) -> None:
+def test_pod_times_are_those_of_the_watch(watched: Watched) -> None:
     watched.tell(10.5, "ADDED", 10.4)
     watched.tell(10.6, "MODIFIED", 10.4, "PodScheduled")
     watched.tell(11.7, "MODIFIED", 10.4, "PodScheduled", "Ready")
@@ -133,18 +133,20 @@ def test_a_pods_life_as_the_watch_tells_it(watched: Watched) -> None:
     assert list(watched.recording.pods.values()) == [pod]
 
 
-def test_a_pod_from_before_has_the_times_that_kubernetes_kept(watched: Watched) -> None:
+def test_pod_time_is_kubernetes_own_when_the_pod_is_older_than_the_watch(
+    watched: Watched,
+) -> None:
     pod = watched.tell(60.0, "ADDED", 3.0)
     assert pod.created == 3.0
 
 
-def test_replicas_are_counted_over_revisions(watched: Watched) -> None:
-    replicas = Replicas(watched.recording)
+def test_desired_replicas_are_summed_over_revisions(watched: Watched) -> None:
+    replicas = DesiredReplicas(watched.recording)
 
     def tell(now: float, change: str, name: str, wanted: int) -> None:
         watched.now = now
         meta = {"name": name, "labels": {pods.SERVICE: "order"}}
-        replicas.note(change, {"metadata": meta, "spec": {"replicas": wanted}})
+        replicas.record(change, {"metadata": meta, "spec": {"replicas": wanted}})
 
     tell(1.0, "ADDED", "order-00001", 0)
     tell(2.0, "ADDED", "order-00002", 2)
@@ -152,14 +154,14 @@ def test_replicas_are_counted_over_revisions(watched: Watched) -> None:
     tell(4.0, "MODIFIED", "order-00001", 1)
     tell(5.0, "DELETED", "order-00002", 2)
     assert watched.recording.asked == [
-        Asked(1.0, "order", 0),
-        Asked(2.0, "order", 2),
-        Asked(4.0, "order", 3),
-        Asked(5.0, "order", 1),
+        DesiredPods(1.0, "order", 0),
+        DesiredPods(2.0, "order", 2),
+        DesiredPods(4.0, "order", 3),
+        DesiredPods(5.0, "order", 1),
     ]
 
 
-def test_a_start_is_read_from_the_functions_log(watched: Watched) -> None:
+def test_process_start_is_read_from_the_functions_log(watched: Watched) -> None:
     lines = [
         {"message": "Any other line"},
         {
@@ -177,6 +179,6 @@ def test_a_start_is_read_from_the_functions_log(watched: Watched) -> None:
         },
     ]
     pod = Pod(INVENTORY, "inventory", created=9.0)
-    pods.note_log(watched.recording, pod, [*map(json.dumps, lines), '{"message": "cut o'])
-    assert pod.start == Start(10.0, 10.2, 10.7, firestore=(10.75, 11.0))
-    assert pod.first == Handled(11.1, 12.0, {"total": 900.0, "inventory": 800.0})
+    pods.record_log(watched.recording, pod, [*map(json.dumps, lines), '{"message": "cut o'])
+    assert pod.start == ProcessStart(10.0, 10.2, 10.7, firestore=(10.75, 11.0))
+    assert pod.first == HandledRequest(11.1, 12.0, {"total": 900.0, "inventory": 800.0})

@@ -1,4 +1,4 @@
-"""The load is open: a slow shop gets no fewer buyers, and each waits from when it came."""
+"""The load generator: arrivals do not depend on responses, and latency counts from the due time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 import pytest
-from demo.client import Client, NoAnswerError, Response
+from demo.client import Client, NoResponseError, Response
 from demo.load import Load
 from demo.plan import Arrival
 from demo.recording import Recording
@@ -17,7 +17,7 @@ CREATED = Response(201, {"x-pod": "order-1"}, b'{"order_id": "ORD1"}')
 
 
 class Shop(Client):
-    """Instead of one: answers when told to."""
+    """A client that responds when the test opens it."""
 
     def __init__(self) -> None:
         super().__init__("http://shop.example.com")
@@ -27,7 +27,7 @@ class Shop(Client):
         self.most = 0
         self.load: Load | None = None
 
-    async def ask(
+    async def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Response:
         assert (method, path) == ("POST", "/orders")
@@ -62,11 +62,11 @@ async def sell(shop: Shop, coming: list[Arrival], opens_after: float) -> Recordi
     return recording
 
 
-def test_nobody_waits_for_another_and_all_waiting_is_counted() -> None:
+def test_load_is_open_and_latency_counts_from_the_due_time() -> None:
     async def stalled() -> None:
         shop = Shop()
         recording = await sell(shop, arrivals(20, 0.005), opens_after=0.3)
-        assert shop.most == 20, "they all came while the first was waiting"
+        assert shop.most == 20, "all arrived while the first was in flight"
         first = min(each.due for each in recording.answers)
         for each in recording.answers:
             assert each.latency >= 0.29 - (each.due - first)
@@ -74,7 +74,7 @@ def test_nobody_waits_for_another_and_all_waiting_is_counted() -> None:
     asyncio.run(stalled())
 
 
-def test_what_a_late_generator_costs_counts_as_waiting() -> None:
+def test_latency_includes_the_delay_of_the_load_generator() -> None:
     async def held_up() -> None:
         shop = Shop()
         shop.blocks = 0.05
@@ -93,10 +93,10 @@ def test_what_a_late_generator_costs_counts_as_waiting() -> None:
         (Response(201, {"server-timing": "total;dur=1, cold"}, CREATED.body), 201, "ORD1", True),
         (Response(409, {"server-timing": "total;dur=1"}, b"{}"), 409, None, False),
         (Response(503, {}, b"no problem document"), 503, None, False),
-        (NoAnswerError("broken off"), None, None, False),
+        (NoResponseError("broken off"), None, None, False),
     ],
 )
-def test_every_answer_is_kept(
+def test_every_outcome_is_recorded(
     answer: Response | Exception, status: int | None, order_id: str | None, *, cold: bool
 ) -> None:
     async def once() -> None:
@@ -109,7 +109,7 @@ def test_every_answer_is_kept(
     asyncio.run(once())
 
 
-def test_who_is_cut_short_is_kept_too() -> None:
+def test_order_is_recorded_when_the_run_is_cancelled() -> None:
     async def cut() -> None:
         recording, shop = empty(), Shop()
         shop.load = Load(shop, recording)

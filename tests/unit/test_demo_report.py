@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from demo import report, summary
-from demo.recording import Recording, Where
+from demo.recording import Platform, Recording
 from demo.svg import steps, ticks
 from demo.timeline import timeline
-from demo.view import Now, line, picture
+from demo.view import Snapshot, line, picture
 from rich.console import Console
 from support.recordings import on_knative
 
@@ -19,23 +19,23 @@ def values(recording: Recording) -> dict[str, str]:
     return {each.name: each.value for each in summary.all_figures(recording)}
 
 
-def test_its_figures_are_those_that_one_counts_by_hand() -> None:
+def test_figures_are_those_counted_by_hand() -> None:
     found = values(on_knative())
-    assert found["Buyers who came"] == "4"
+    assert found["Orders sent"] == "4"
     assert found["Orders confirmed"] == "3"
     assert found["Refused"] == "1"
     assert found["Failed"] == "0"
-    assert found["Hot product: sold out"] == "4.4 s"
-    assert found["Pods of order that were started"] == "2"
+    assert found["Hot product: sold out after"] == "4.4 s"
+    assert found["Pods of order started"] == "2"
     assert found["Pod-seconds of order"] == "156", "10.2 to 90, 13.3 to 90, rounded down"
     assert found["Pod-seconds of inventory"] == "89"
-    counted = "Firestore, as the emulator counted, for 1,000 confirmed orders"
+    counted = "Firestore, counted, per 1,000 confirmed orders"
     assert found[counted] == "$0.0040", "12 thousandths of a cent for three"
-    assert found["Orders that met a cold start"] == "2"
-    assert found["Waiting, p50 and p99: everybody wants one product"] == "100 ms, 400 ms"
+    assert found["Orders delayed by a cold start"] == "2"
+    assert found["Latency p50, p99: sale of one product"] == "100 ms, 400 ms"
 
 
-def test_it_needs_nothing_else() -> None:
+def test_report_loads_no_other_file() -> None:
     page = report.page(on_knative())
     assert "<script" not in page
     assert re.findall(r"(?:src|href|url)\s*[=(]", page) == []
@@ -43,23 +43,23 @@ def test_it_needs_nothing_else() -> None:
     assert "prefers-color-scheme: dark" in page
 
 
-def test_it_says_how_a_run_ended_early() -> None:
+def test_report_says_why_the_run_ended_early() -> None:
     recording = on_knative()
     recording.ended_early, recording.checks = "ended by <hand>", None
     recording.phases[-1].ended = None
     page = report.page(recording)
-    assert "Not all of it was shown: ended by &lt;hand&gt;." in page
-    assert "There was no second count" in page
+    assert "The run is incomplete: ended by &lt;hand&gt;." in page
+    assert "There is no cross-check" in page
 
 
-def test_a_run_that_ended_before_its_first_order_has_a_report_too() -> None:
+def test_report_is_written_when_the_run_ended_before_the_first_order() -> None:
     recording = on_knative()
     recording.answers, recording.stock, recording.pods, recording.asked = [], [], {}, []
     recording.phases, recording.checks = recording.phases[:1], None
-    assert "waiting for zero" in report.page(recording)
+    assert "wait for zero pods" in report.page(recording)
 
 
-def test_all_of_it_is_kept_and_read_again(tmp_path: Path) -> None:
+def test_data_is_equal_when_it_is_loaded_again(tmp_path: Path) -> None:
     recording = on_knative()
     written = report.write(recording, tmp_path)
     assert {path.name for path in written} == {
@@ -74,7 +74,7 @@ def test_all_of_it_is_kept_and_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [report.NARROW, report.WIDE])
-def test_the_stock_goes_down_to_the_floor_and_not_below(width: float) -> None:
+def test_stock_line_ends_at_the_zero_of_its_axis(width: float) -> None:
     """The last line of the picture: its lowest corner is where the axis' zero is drawn."""
     drawn = timeline(on_knative(), width, alone=False)
     stock = re.findall(r'<polyline class="main" points="([^"]+)"', drawn)[-1]
@@ -84,37 +84,37 @@ def test_the_stock_goes_down_to_the_floor_and_not_below(width: float) -> None:
     assert max(heights) == pytest.approx(float(floor) - 4, abs=0.1)
 
 
-def test_ticks_are_round_and_cover_what_is_shown() -> None:
+def test_ticks_are_round_and_cover_the_range() -> None:
     assert ticks(10, 4) == [0, 5, 10]
     assert ticks(2861, 4) == [0, 1000, 2000, 3000]
     assert ticks(0.0, 4)[0] == 0
 
 
-def test_a_value_holds_until_its_next_change() -> None:
+def test_step_line_holds_a_value_until_the_next_change() -> None:
     assert steps([(0, 1), (2, 5), (4, 0)], 1, 6) == [(1, 1), (2, 1), (2, 5), (4, 5), (4, 0), (6, 0)]
 
 
-def test_the_live_view_has_all_that_one_wants_to_see(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_view_shows_phase_pods_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Recording, "now", lambda _: 15.2)
     recording = on_knative()
     recording.phases, recording.asked = recording.phases[:3], recording.asked[:2]
     for pod in recording.pods.values():
         pod.ending = pod.gone = None
-    now = Now.of(recording, in_flight=7)
+    now = Snapshot.of(recording, in_flight=7)
     console = Console(file=io.StringIO(), width=80, force_terminal=False)
     console.print(picture(now, recording))
     assert isinstance(console.file, io.StringIO)
     shown = " ".join(console.file.getvalue().split())
     for text in (
-        "everybody wants one product · 3 s",
+        "sale of one product · 3 s",
         "order 1 0 2 ■■",
         "in flight 7",
         "orders/s 1 ",
         "p99 2000 ms",
         "refused 1",
-        "cold starts met 2",
+        "cold starts 2",
         "sold out",
     ):
         assert text in shown, shown
-    assert "order 2/1 inventory 1/0" in line(now, Where.KNATIVE)
-    assert "order 2" not in line(now, Where.PROCESSES), "there are no pods"
+    assert "order 2/1 inventory 1/0" in line(now, Platform.KNATIVE)
+    assert "order 2" not in line(now, Platform.PROCESSES), "there are no pods"

@@ -411,11 +411,13 @@ def check(app: Flask, kind: Kind, shown: dict[str, str]) -> None:
     pytest.fail(f"{TIMES} times the input took {min(found):.0f} times the work: {kind.name}")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ORDER, ids=lambda kind: kind.name)
 def test_order_takes_linear_time_for(kind: Kind, order: Flask) -> None:
     check(order, kind, tokens.shown("C1"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", INVENTORY, ids=lambda kind: kind.name)
 def test_inventory_takes_linear_time_for(kind: Kind, inventory: Flask) -> None:
     path = kind.made(100).path

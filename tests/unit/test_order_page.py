@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,26 +60,3 @@ def test_page_has_no_inline_code() -> None:
     page = (FOLDER / "index.html").read_text()
     assert re.findall(r"<style|<script(?! src)|\son\w+=|\sstyle=", page) == []
     assert "innerHTML" not in (FOLDER / "page.js").read_text()
-
-
-def test_files_are_read_once_when_they_are_first_requested() -> None:
-    code = """
-import sys
-opened = []
-sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
-from support.apps import order_app
-from support.fakes import FakeInventory, MemoryOrders
-client = order_app(MemoryOrders(), FakeInventory()).test_client()
-client.get("/health")
-assert not [path for path in opened if "/pages/" in path]
-for _ in range(2):
-    client.get("/page.js")
-print(len([path for path in opened if "/pages/" in path]))
-"""
-    path = [f"functions/{each}" for each in ("common", "order", "inventory")]
-    command = [sys.executable, "-c", code]
-    environment = {"PYTHONPATH": ":".join([*path, "emulators/firestore", "tests"])}
-    ran = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
-    assert ran.stdout == "1\n", "once, at the first request"

@@ -123,6 +123,7 @@ def plans(case: Case) -> Iterator[tuple[Fault, ...]]:
         place += 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("then_away", [False, True])
 def test_a_client_has_one_order_when_any_call_fails_in_any_way(
     case: Case, *, then_away: bool
@@ -138,6 +139,7 @@ def test_a_client_has_one_order_when_any_call_fails_in_any_way(
     assert tried >= len(Fault)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("then_away", [False, True])
 @pytest.mark.parametrize("max_requests", [1, 2])
 def test_a_client_that_gives_up_knows_whether_it_has_an_order(
@@ -152,6 +154,7 @@ def test_a_client_that_gives_up_knows_whether_it_has_an_order(
             raise
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("connection", Connection)
 def test_a_client_has_one_order_when_its_connection_fails(
     case: Case, connection: Connection

@@ -47,6 +47,7 @@ def small(protocol: Protocol) -> dict[str, Scenario]:
     return {name: replace(s, faults=min(s.faults, 1), reconciles=1) for name, s in found}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", small(PROTOCOL))
 def test_every_invariant_holds_in_every_interleaving(name: str) -> None:
     explored = explore(PROTOCOL, small(PROTOCOL)[name])
@@ -334,6 +335,7 @@ USE_CASES: dict[str, tuple[Process, Callable[[Shop], Answer | None]]] = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", USE_CASES)
 def test_a_use_case_does_what_is_specified_in_every_world(name: str) -> None:
     process, use_case = USE_CASES[name]

@@ -65,29 +65,40 @@ GROWING: dict[str, Callable[[int], bytes]] = {
 }
 
 
+RUNS = 5
+
+
 def seconds(data: bytes, pieces: int) -> float:
-    """The least of several runs."""
-    best = 60.0
-    for _ in range(5):
-        began = time.process_time()
-        received(data, pieces)
-        best = min(best, time.process_time() - began)
-    return best
+    """Processor time of one request."""
+    began = time.process_time()
+    received(data, pieces)
+    return time.process_time() - began
 
 
+def least_seconds(data: bytes, pieces: int) -> float:
+    return min(seconds(data, pieces) for _ in range(RUNS))
+
+
+def takes_at_most(limit: float, data: bytes, pieces: int) -> bool:
+    """One of ``RUNS`` measurements within the limit is enough: noise only adds."""
+    return any(seconds(data, pieces) <= limit for _ in range(RUNS))
+
+
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", GROWING)
 def test_parsing_takes_linear_time(name: str) -> None:
     make = GROWING[name]
-    few, many = seconds(make(1_900), 8192), seconds(make(15_200), 8192)
-    assert many <= max(few, FLOOR_SECONDS / 8) * MOST_TIMES
+    limit = max(least_seconds(make(1_900), 8192), FLOOR_SECONDS / 8) * MOST_TIMES
+    assert takes_at_most(limit, make(15_200), 8192)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", GROWING)
 def test_parsing_takes_little_time_when_bytes_arrive_one_at_a_time(name: str) -> None:
     """Bytes that have arrived are copied and searched again, which is quick; parsing is not."""
     make = GROWING[name]
-    few, many = seconds(make(1_900), 1), seconds(make(15_200), 1)
-    assert many <= max(few, FLOOR_SECONDS) * 2 * MOST_TIMES
+    limit = max(least_seconds(make(1_900), 1), FLOOR_SECONDS) * 2 * MOST_TIMES
+    assert takes_at_most(limit, make(15_200), 1)
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What no shop can be faster than: the same hops and the same Firestore calls, and nothing else."""
+"""A lower bound of a shop's latency: the same hops and Firestore calls, without logic."""

@@ -1,4 +1,4 @@
-"""A hello world that reads what a reservation reads, and writes what it writes."""
+"""A hello world with the reads and writes of a reservation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hello world that asks the other, and then writes what an order writes."""
+"""A hello world that calls the other one, then makes the write of an order."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def show_health() -> flask.Response:
 
 @app.post("/orders")
 def place_order() -> flask.Response:
-    wanted = flask.request.get_json()
+    line = flask.request.get_json()
     order_id = uuid.uuid4().hex
     session.put(
-        f"{inventory_url}/reservations/{order_id}", json={"items": [wanted]}, timeout=10
+        f"{inventory_url}/reservations/{order_id}", json={"items": [line]}, timeout=10
     ).raise_for_status()
-    client.document("floor_orders", order_id).create({**wanted, "status": "confirmed"})
-    answer = flask.jsonify(order_id=order_id)
-    answer.status_code = 201
-    return answer
+    client.document("floor_orders", order_id).create({**line, "status": "confirmed"})
+    response = flask.jsonify(order_id=order_id)
+    response.status_code = 201
+    return response

@@ -1,5 +1,5 @@
-"""The usual design, to compare with: one locking transaction a request, of the client's own making.
+"""The usual design, for comparison: one locking transaction of the client library per request.
 
-The HTTP, the checks, the operations and their rules are the functions' own. Only what reaches
-Firestore is another: it reads in a transaction, decides, and commits, as the client's guide shows.
+HTTP, validation, operations and their rules are those of the functions. Only the access to
+Firestore differs: it reads in a transaction, decides, and commits, as the client's guide shows.
 """

@@ -17,9 +17,8 @@ from order_function.settings import Settings
 if TYPE_CHECKING:
     from order_function.inventory.replies import Reply
 
-PATIENCE = 60.0
-"""Seconds. No usual design gives up sooner, or at once while inventory is known to be slow; nor
-does one send what several customers want in one request."""
+CALL_SECONDS = 60.0
+"""Deadline of a call. The usual design has no shorter one, no circuit breaker and no batching."""
 
 
 class NeverOpen(Circuit):
@@ -37,7 +36,7 @@ class PatientClient(InventoryClient):
         return super()._call(*args, **named)
 
 
-client.LONGEST_CALL = PATIENCE
+client.LONGEST_CALL = CALL_SECONDS
 settings = Settings.load(os.environ)
 connection = Connection(settings.firestore)
 connection.prepare()
@@ -47,4 +46,4 @@ inventory = PatientClient(
     settings.server.concurrency,
     settings.currency,
 )
-app = create_app(settings, Orders(OrderStore(connection), inventory, PATIENCE))
+app = create_app(settings, Orders(OrderStore(connection), inventory, CALL_SECONDS))

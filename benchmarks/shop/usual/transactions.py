@@ -1,4 +1,4 @@
-"""What carries out a request where everybody has a transaction of their own."""
+"""Runs each request in a transaction of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Transactions:
-    """In the place of inventory's ``GroupCommit``."""
+    """Replaces inventory's ``GroupCommit``."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -39,21 +39,18 @@ class Transactions:
                 references = [client.document(*key) for key in missing]
                 for found in transaction.get_all(references):
                     key: Key = tuple(found.reference.path.split("/"))
-                    stock.add(
-                        key,
-                        to_entity(Document.from_snapshot(found)) if found.exists else None,
-                        None,
-                    )
-            answer = operation.decide(stock)
+                    entity = to_entity(Document.from_snapshot(found)) if found.exists else None
+                    stock.add(key, entity, None)
+            result = operation.decide(stock)
             for entity, _ in stock.changes():
                 transaction.set(client.document(*entity.key), to_document(entity))
-            return answer
+            return result
 
         return _in_a_transaction(client, carry_out)
 
 
 class OrderStore(store.Store):
-    """In the place of order's: looks whether the order is there, then writes it."""
+    """Replaces order's store: reads whether the order exists, then writes it."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
@@ -76,5 +73,5 @@ def _in_a_transaction(
 ) -> T:
     try:
         return firestore.transactional(carry_out)(client.transaction())  # type: ignore[no-any-return]
-    except ValueError as error:  # so the client says that all of its five attempts lost
+    except ValueError as error:  # the client raises it after five lost attempts
         raise StoreUnavailableError(str(error)) from error

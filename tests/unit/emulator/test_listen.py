@@ -453,6 +453,7 @@ def random_writes(chance: random.Random) -> list[Write]:
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("history", [MAX_BYTES, 400])
 def test_client_state_equals_the_query_results_after_each_commit(seed: int, history: int) -> None:

@@ -1,4 +1,4 @@
-"""What was counted twice, side by side: by who did it, and by somebody else."""
+"""Compares the demo's own counts with those of a second source."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from demo import figures
-from demo.recording import Where
+from demo.recording import Platform
 
 if TYPE_CHECKING:
     from demo.recording import Checks, Recording
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Comparison:
     what: str
-    ours: str
-    theirs: str
+    recorded: str
+    recounted: str
     source: str
     agree: bool
 
 
 UNDECIDED = (None, 500, 502, 503, 504)
-"""Statuses, or no response, after which an order may have been placed."""
+"""Outcomes after which an order may have been placed; None is a missing response."""
 
 
-def compare(recording: Recording) -> list[Compared]:
-    """Nothing where there was no second count."""
+def compare(recording: Recording) -> list[Comparison]:
+    """One comparison for each figure; none if there was no recount."""
     checks = recording.checks
     if checks is None:
         return []
     found = [_orders(recording, checks), *_stock(recording, checks)]
-    if recording.where is Where.KNATIVE:
-        found += [*_pods(recording, checks), _answering(recording)]
+    if recording.where is Platform.KNATIVE:
+        found += [*_pods(recording, checks), _responding(recording)]
     findings = checks.audit.get("findings")
     found.append(
-        Compared("Broken invariants", "0", str(findings), "audit of the database", findings == 0)
+        Comparison("Broken invariants", "0", str(findings), "audit of the database", findings == 0)
     )
     return found
 
@@ -45,41 +45,41 @@ def agrees(recording: Recording) -> bool:
     return bool(found) and all(each.agree for each in found)
 
 
-def _orders(recording: Recording, checks: Checks) -> Compared:
-    """Every 201 is in the store, and what else is there had an answer that did not arrive."""
-    told = {each.order_id for each in recording.answers if each.order_id}
+def _orders(recording: Recording, checks: Checks) -> Comparison:
+    """Every 201 is in the database; each further order there had an unknown outcome."""
+    created = {each.order_id for each in recording.answers if each.order_id}
     stored = set(checks.stored)
-    unanswered = sum(1 for each in recording.answers if each.status in UNDECIDED)
-    fine = told <= stored and len(stored) - len(told) <= unanswered
-    return Compared(
-        "Confirmed orders", f"{len(told)}", f"{len(stored)}", "GET /orders, every page", fine
+    unknown = sum(1 for each in recording.answers if each.status in UNDECIDED)
+    agree = created <= stored and len(stored) - len(created) <= unknown
+    return Comparison(
+        "Confirmed orders", f"{len(created)}", f"{len(stored)}", "GET /orders, every page", agree
     )
 
 
-def _stock(recording: Recording, checks: Checks) -> list[Compared]:
+def _stock(recording: Recording, checks: Checks) -> list[Comparison]:
     if checks.stock is None:
         return []
-    shelf = figures.shelf(recording)
+    shelf = figures.hot_product(recording)
     sold, left = checks.stock.reserved, checks.stock.available
     return [
-        Compared(
+        Comparison(
             "Sold of the hot product",
             f"{shelf.sold}",
             f"{sold}",
-            "reserved, by inventory",
+            "reserved stock of inventory",
             shelf.sold == sold,
         ),
-        Compared(
+        Comparison(
             "Left of the hot product",
             f"{recording.opening - shelf.sold}",
             f"{left}",
-            "available, by inventory",
+            "available stock of inventory",
             left == recording.opening - shelf.sold,
         ),
     ]
 
 
-def _pods(recording: Recording, checks: Checks) -> list[Compared]:
+def _pods(recording: Recording, checks: Checks) -> list[Comparison]:
     if checks.pods is None:
         return []
     watched = sorted(
@@ -88,24 +88,24 @@ def _pods(recording: Recording, checks: Checks) -> list[Compared]:
         if pod.scheduled is not None and pod.scheduled > recording.woken
     )
     return [
-        Compared(
+        Comparison(
             "Pods",
             f"{len(watched)}",
             f"{len(checks.pods)}",
-            "the scheduler's events",
+            "scheduler events",
             watched == checks.pods,
         )
     ]
 
 
-def _answering(recording: Recording) -> Compared:
-    """Each pod that has answered names itself in the answer."""
+def _responding(recording: Recording) -> Comparison:
+    """Every pod that responded is one that the watch reported."""
     named = {each.pod for each in recording.answers if each.pod}
     watched = {pod.name for pod in recording.pods.values() if pod.service == "order"}
-    return Compared(
-        "Pods of order that answered",
+    return Comparison(
+        "Pods of order that responded",
         f"{len(watched & named)}",
         f"{len(named)}",
-        "X-Pod of the answers",
+        "X-Pod header of the responses",
         named <= watched,
     )

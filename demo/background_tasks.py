@@ -1,4 +1,4 @@
-"""Work that goes on beside the main thing, and ends with it."""
+"""Tasks that run while a block runs, and end with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """One that fails ends the block, and its error is raised from it, in a group."""
+    """Run the coroutines until the block ends. An error of one cancels the block.
+
+    The error is raised from the block, in an exception group.
+    """
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in works]
         try:

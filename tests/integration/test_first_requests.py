@@ -1,4 +1,4 @@
-"""A burst in a new process: work that is done once must survive many concurrent first uses."""
+"""Concurrent first requests of a new process."""
 
 from __future__ import annotations
 

@@ -1,0 +1,126 @@
+"""The phases of a run: cold start, sale and scale-down to zero; then a recount by other sources."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from demo.background_tasks import background
+from demo.client import NoResponseError
+from demo.environment import DemoError
+from demo.load import Load
+from demo.recording import Checks, Phase, Platform, StockReading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from demo.client import Client
+    from demo.environment import Environment
+    from demo.plan import Plan
+    from demo.recording import Recording
+    from demo.view import View
+
+STOCK_INTERVAL_SECONDS = 0.5
+"""Between two readings of the hot product's stock."""
+OK = 200
+
+WAIT_FOR_ZERO = "wait for zero pods"
+COLD_START = "first order, cold start"
+FIRST_ORDER = "first order"
+HOT_PRODUCT = "sale of one product"
+MANY_PRODUCTS = "sale of ten products"
+SCALE_DOWN = "scale to zero"
+
+
+async def play(environment: Environment, plan: Plan, recording: Recording, view: View) -> None:
+    async with environment.client() as client:
+        load = Load(client, recording)
+        async with environment.record_pods(recording), background(view.run(load)):
+            await _perform(environment, plan, recording, load, client)
+
+
+async def _perform(
+    environment: Environment, plan: Plan, recording: Recording, load: Load, client: Client
+) -> None:
+    scales_to_zero = environment.where is Platform.KNATIVE
+    if scales_to_zero:
+        with _phase(recording, WAIT_FOR_ZERO):
+            await environment.wait_until_zero(recording)
+            # A kubelet checks its containers once a second: begin at a random point of that second.
+            await asyncio.sleep(random.random())  # noqa: S311 - not secret
+    with _phase(recording, COLD_START if scales_to_zero else FIRST_ORDER):
+        await load.buy(plan.hot, plan.customers[0], recording.now())
+    async with background(_read_stock_repeatedly(client, recording)):
+        with _phase(recording, HOT_PRODUCT):
+            await load.run(plan.one_product_arrivals())
+        with _phase(recording, MANY_PRODUCTS):
+            await load.run(plan.many_products_arrivals())
+    recording.stock.extend(await _stock(client, recording))
+    if scales_to_zero:
+        with _phase(recording, SCALE_DOWN):
+            await environment.wait_until_zero(recording)
+
+
+async def recount(environment: Environment, plan: Plan, recording: Recording) -> Checks:
+    """Count orders in the database and pods in the scheduler's events, and audit the database."""
+    async with environment.client() as client:
+        stored = [
+            order_id
+            for customer in plan.customers
+            for order_id in await _confirmed(client, customer)
+        ]
+        stock = await _stock(client, recording)
+    return Checks(
+        stored=sorted(stored),
+        stock=stock[0] if stock else None,
+        pods=await asyncio.to_thread(environment.recount, recording),
+        audit=await asyncio.to_thread(environment.audit),
+    )
+
+
+@contextmanager
+def _phase(recording: Recording, name: str) -> Iterator[None]:
+    phase = Phase(name, recording.now())
+    recording.phases.append(phase)
+    try:
+        yield
+    finally:
+        phase.ended = recording.now()
+
+
+async def _read_stock_repeatedly(client: Client, recording: Recording) -> None:
+    while True:
+        recording.stock.extend(await _stock(client, recording))
+        await asyncio.sleep(STOCK_INTERVAL_SECONDS)
+
+
+async def _stock(client: Client, recording: Recording) -> list[StockReading]:
+    """One reading; none if the request failed."""
+    try:
+        response = await client.request("GET", f"/products/{recording.hot}")
+    except NoResponseError:
+        return []
+    if response.status != OK:
+        return []
+    found = json.loads(response.body)
+    return [StockReading(recording.now(), found["available_quantity"], found["reserved_quantity"])]
+
+
+async def _confirmed(client: Client, customer_id: str) -> list[str]:
+    """Ids of all confirmed orders of a customer."""
+    found: list[str] = []
+    cursor = ""
+    while True:
+        path = f"/orders?customer_id={customer_id}&status=confirmed&limit=200{cursor}"
+        response = await client.request("GET", path)
+        if response.status != OK:
+            raise DemoError(f"GET {path}: status {response.status}")
+        page: Any = json.loads(response.body)
+        found += [order["order_id"] for order in page["orders"]]
+        if page["next_cursor"] is None:
+            return found
+        cursor = f"&cursor={page['next_cursor']}"
