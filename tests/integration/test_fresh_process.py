@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from functions_common.observability.startup_timing import process_age
 from local.stack import ROOT
+
+from functions_common.observability.startup_timing import process_age
 
 
 def test_process_age_equals_that_of_ps() -> None:
