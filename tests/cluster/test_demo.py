@@ -36,7 +36,7 @@ def pods_looked_for() -> Iterator[set[str]]:
 
 
 @pytest.mark.timeout(900)  # from awake to zero, and to zero once more
-def test_from_zero_through_a_sale_and_back(shop: Shop, tmp_path: Path) -> None:
+def test_demo_starts_and_ends_at_zero_and_its_counts_are_right(shop: Shop, tmp_path: Path) -> None:
     options = f"--seconds 24 --buyers 60 --out {tmp_path}"
     with pods_looked_for() as seen:
         # Not made anew: what is installed is what the tests run on.

@@ -117,7 +117,7 @@ def doors(shop: Shop, issuer: None) -> Iterator[Doors]:  # noqa: ARG001
     kn("service", "update", "order", *(part for each in taken for part in ("--env", each)))
 
 
-def test_every_cell_of_order_through_the_gateway(doors: Doors) -> None:
+def test_every_caller_of_order_gets_the_documented_status_through_the_gateway(doors: Doors) -> None:
     cells = [
         cell
         for cell in permissions.table()
@@ -128,14 +128,14 @@ def test_every_cell_of_order_through_the_gateway(doors: Doors) -> None:
     assert [f"{cell} is {status}" for cell, status in found.items() if status != cell.status] == []
 
 
-def test_every_cell_of_inventory_from_a_pod(doors: Doors) -> None:
+def test_every_caller_of_inventory_gets_the_documented_status_from_a_pod(doors: Doors) -> None:
     cells = [cell for cell in permissions.table() if cell.function == "inventory"]
     found = dict(zip(cells, doors.from_a_pod(cells), strict=True))
     print(f"\n{len(cells)} cells from a pod")
     assert [f"{cell} is {status}" for cell, status in found.items() if status != cell.status] == []
 
 
-def test_no_endpoint_of_inventory_is_reached_through_the_gateway(doors: Doors) -> None:
+def test_inventory_is_not_reachable_through_the_gateway(doors: Doors) -> None:
     host = INVENTORY.removeprefix("http://")
     for cell in permissions.table():
         if cell.function == "inventory":
@@ -160,7 +160,7 @@ def test_no_endpoint_of_inventory_is_reached_through_the_gateway(doors: Doors) -
         ("/orders", {"K-Proxy-Request": "activator", "K-Network-Hash": "override"}),
     ],
 )
-def test_no_trick_at_the_gateway_stands_for_a_token(
+def test_request_is_rejected_at_the_gateway_without_a_token(
     doors: Doors, path: str, headers: dict[str, str]
 ) -> None:
     answer = doors.shop.order.call("GET", path, headers=headers)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_file_holds_what_the_queries_need_and_no_more(tmp_path: Path) -> None:
+def test_index_file_has_exactly_the_needed_indexes(tmp_path: Path) -> None:
     collected = tmp_path / "firestore.indexes.json"
     with (
         running("embedded", f"--collect-indexes={collected}") as emulator,
@@ -39,7 +39,7 @@ def definitions(file: Path) -> dict[str, list[Any]]:
     return {key: sorted(content[key], key=json.dumps) for key in content}
 
 
-def test_a_query_without_its_index_fails_where_the_tests_run() -> None:
+def test_query_without_an_index_fails_on_the_test_emulator() -> None:
     with (
         running("embedded", REQUIRE_INDEXES) as emulator,
         in_environment(emulator),

@@ -53,14 +53,14 @@ def test_every_route_is_described_and_every_description_is_a_route(
     assert described == routes
 
 
-def test_clients_are_served_as_the_kept_description_says(name: str, served: dict[str, Any]) -> None:
+def test_description_is_compatible_with_the_kept_one(name: str, served: dict[str, Any]) -> None:
     kept = openapi.kept(name)
     assert kept is not None
     assert compatibility.unexpected(kept, served) == []
     assert served == kept, "run `make openapi` and commit what it writes"
 
 
-def test_what_breaks_clients_is_not_kept_unless_the_version_says_so(
+def test_breaking_description_is_kept_only_with_a_new_major_version(
     name: str, served: dict[str, Any], tmp_path: Path
 ) -> None:
     assert openapi.keep(name, served, tmp_path) == []
@@ -72,7 +72,7 @@ def test_what_breaks_clients_is_not_kept_unless_the_version_says_so(
     assert openapi.kept(name, tmp_path) == served
 
 
-def test_examples_are_what_they_are_examples_of(served: dict[str, Any]) -> None:
+def test_examples_match_their_schemas(served: dict[str, Any]) -> None:
     found = 0
     for operations in served["paths"].values():
         for operation in operations.values():
@@ -84,7 +84,7 @@ def test_examples_are_what_they_are_examples_of(served: dict[str, Any]) -> None:
     assert found
 
 
-def test_money_is_a_number_and_a_quantity_a_whole_one() -> None:
+def test_money_is_a_number_and_quantity_an_integer() -> None:
     schemas = openapi.served("order")["components"]["schemas"]
     assert schemas["OrderAnswer"]["properties"]["total_price"]["type"] == "number"
     assert schemas["OrderBody"]["properties"]["expected_total"]["type"] == "number"
@@ -101,7 +101,7 @@ def test_order_describes_the_catalogue_as_inventory_does() -> None:
         assert order["paths"][path]["get"] == inventory["paths"][path]["get"]
 
 
-def test_the_page_runs_nothing_but_itself_and_asks_nobody_else(app: Flask) -> None:
+def test_docs_page_loads_nothing_from_other_hosts(app: Flask) -> None:
     answer = app.test_client().get("/docs")
     assert (answer.status_code, answer.mimetype) == (200, "text/html")
     policy = dict(part.split(" ", 1) for part in answer.headers[_POLICY].split("; "))
@@ -116,7 +116,7 @@ def test_the_page_runs_nothing_but_itself_and_asks_nobody_else(app: Flask) -> No
 _POLICY = "Content-Security-Policy"
 
 
-def test_the_script_of_the_page_is_javascript(tmp_path: Path) -> None:
+def test_docs_page_script_is_valid_javascript(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("there is no node to read it")

@@ -47,19 +47,21 @@ def _guarded(context: Any) -> bool:
 
 @ORDER_API.parametrize()
 @BOUNDED
-def test_order(case: Case[Any], shop: Shop) -> None:
+def test_order_responds_as_described(case: Case[Any], shop: Shop) -> None:
     shop.try_out(shop.order, case, shop.token_of(case))
 
 
 @ORDER_API.include(_guarded).parametrize()
 @settings(BOUNDED, max_examples=15)
-def test_order_where_customers_show_tokens(case: Case[Any], shop_with_tokens: Shop) -> None:
+def test_order_responds_as_described_when_tokens_are_required(
+    case: Case[Any], shop_with_tokens: Shop
+) -> None:
     shop_with_tokens.try_out(shop_with_tokens.order, case, shop_with_tokens.token_of(case))
 
 
 @INVENTORY_API.parametrize()
 @BOUNDED
-def test_inventory(case: Case[Any], shop: Shop) -> None:
+def test_inventory_responds_as_described(case: Case[Any], shop: Shop) -> None:
     shop.try_out(shop.inventory, case, shop.token_of(case))
 
 
@@ -71,12 +73,14 @@ def _reached_nothing(answer: Any) -> bool:
 
 @ORDER_API.include(_guarded).parametrize()
 @settings(BOUNDED, max_examples=5)
-def test_order_without_a_token(case: Case[Any], shop_with_tokens: Shop) -> None:
+def test_order_responds_as_described_without_a_token(
+    case: Case[Any], shop_with_tokens: Shop
+) -> None:
     shop = shop_with_tokens
     assert _reached_nothing(shop.try_out(shop.order, case, {}))
 
 
 @INVENTORY_API.include(_guarded).parametrize()
 @settings(BOUNDED, max_examples=5)
-def test_inventory_without_a_token(case: Case[Any], shop: Shop) -> None:
+def test_inventory_responds_as_described_without_a_token(case: Case[Any], shop: Shop) -> None:
     assert _reached_nothing(shop.try_out(shop.inventory, case, {}))

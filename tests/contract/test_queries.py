@@ -57,7 +57,7 @@ def read(queries: Queries, connection: Connection, name: str, deadline: Deadline
 
 
 @pytest.mark.parametrize("name", ["all", "some", "after one", "of a value", "of a product", "none"])
-def test_a_page_is_what_the_library_reads(connection: Connection, name: str) -> None:
+def test_page_equals_the_page_of_the_client_library(connection: Connection, name: str) -> None:
     query, limit = pages(connection.client)[name]
     expected = [
         (tuple(each.reference.path.split("/")), each.to_dict(), each.update_time, each.create_time)
@@ -71,7 +71,7 @@ def test_a_page_is_what_the_library_reads(connection: Connection, name: str) -> 
     assert bool(found) == (name != "none")
 
 
-def test_a_page_may_take_all_the_time_that_its_request_has(
+def test_page_has_the_whole_deadline_of_its_request(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the few seconds of a single document."""
@@ -90,7 +90,7 @@ def test_a_page_may_take_all_the_time_that_its_request_has(
         read(queries, connection, "all", Deadline.after(0))
 
 
-def test_an_unreachable_database_is_told_apart_and_gives_the_turn_back() -> None:
+def test_turn_is_returned_when_the_database_is_unavailable() -> None:
     settings = FirestoreSettings("test", "(default)", "127.0.0.1:1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")

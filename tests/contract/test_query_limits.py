@@ -18,11 +18,11 @@ def shop(emulator: str) -> Iterator[CrashingShop]:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_has_a_limit(shop: CrashingShop, query: str) -> None:
+def test_every_query_has_a_limit(shop: CrashingShop, query: str) -> None:
     QUERIES[query](shop.order_connection)
     assert shop.network.calls[-1] == "order RunQuery"
 
 
-def test_a_query_without_one_is_refused_here(shop: CrashingShop) -> None:
+def test_query_without_a_limit_fails_in_this_test(shop: CrashingShop) -> None:
     with pytest.raises(UnlimitedQueryError):
         list(shop.order_connection.client.collection("orders").stream())

@@ -92,7 +92,7 @@ def test_products_ledgers_and_reservations_of_another_revision_are_shown(
     assert (shown["status"], len(shown["items"])) == ("confirmed", 2)
 
 
-def test_a_database_of_another_revision_is_swept_and_audited(either: Shop) -> None:
+def test_database_of_another_revision_is_swept_and_audited(either: Shop) -> None:
     report = either.sweep()
     assert report.failed == 0
     assert (report.completed, report.cancelled, report.fulfilled) == (1, 1, 1)
@@ -100,7 +100,7 @@ def test_a_database_of_another_revision_is_swept_and_audited(either: Shop) -> No
 
 
 @pytest.mark.parametrize("verb", ["cancel", "fulfil"])
-def test_an_update_keeps_fields_of_the_next_revision_at_every_depth(
+def test_update_keeps_fields_of_the_next_revision_at_every_depth(
     following: Shop, verb: str
 ) -> None:
     (order_id,) = following.ids("confirmed")
@@ -127,7 +127,7 @@ def reservation_of(revision: Shop, order_id: str) -> str:
     return found[0].reservation_id
 
 
-def test_an_order_of_a_newer_status_is_shown_and_listed(following: Shop) -> None:
+def test_order_of_a_newer_status_is_shown_and_listed(following: Shop) -> None:
     response = following.order_http.get(f"/orders/{AWAITING}")
     assert response.status_code == 200
     assert response.json is not None
@@ -163,7 +163,7 @@ def test_settling_a_reservation_of_a_newer_status_is_409_and_changes_nothing(
     assert following.inventory(f"/reservations/{PARTIAL_RESERVATION}").status_code == 409
 
 
-def test_a_sweep_leaves_orders_of_newer_statuses_and_their_stock(following: Shop) -> None:
+def test_sweep_leaves_orders_of_newer_statuses_and_their_stock(following: Shop) -> None:
     paths = [f"orders/{AWAITING}", f"orders/{PARTIAL}"]
     paths += [f"reservations/{AWAITING_RESERVATION}", f"reservations/{PARTIAL_RESERVATION}"]
     before = {path: following.stored(path) for path in paths}
@@ -171,7 +171,7 @@ def test_a_sweep_leaves_orders_of_newer_statuses_and_their_stock(following: Shop
     assert {path: following.stored(path) for path in paths} == before
 
 
-def test_an_audit_counts_documents_of_newer_statuses_and_finds_no_damage(
+def test_audit_counts_documents_of_newer_statuses_and_finds_no_damage(
     following: Shop,
 ) -> None:
     following.sweep()

@@ -62,7 +62,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.usefixtures("orders", "environment")
-def test_a_database_that_was_used_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
+def test_used_database_has_no_findings(capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main(["--grace", "0"]) == 0
     (said,) = lines(capsys)
     counts = {name: said[name] for name in ("orders", "reservations", "products", "adjustments")}
@@ -176,7 +176,7 @@ DAMAGES: dict[str, tuple[Callable[[Damage], object], Found]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.usefixtures("environment")
-def test_every_damage_is_named(
+def test_damage_is_named(
     shop: CrashingShop, orders: dict[str, str], capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
     database, (harm, found) = Damage(shop, orders), DAMAGES[damage]
@@ -186,7 +186,7 @@ def test_every_damage_is_named(
     assert set(told(capsys)) == expected
 
 
-def test_what_has_gone_at_the_second_look_is_not_told(
+def test_finding_is_dropped_when_it_is_gone_at_the_second_read(
     shop: CrashingShop, orders: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Repaired, by somebody or by the next reconcile, while audit was looking."""
@@ -205,7 +205,7 @@ def test_what_has_gone_at_the_second_look_is_not_told(
     assert looks == 2
 
 
-def test_buyers_who_keep_buying_are_no_finding(shop: CrashingShop) -> None:
+def test_orders_in_flight_are_no_finding(shop: CrashingShop) -> None:
     shop.begin()
     shop.offer("P1", 10_000)
     closed = threading.Event()
@@ -231,7 +231,7 @@ def test_buyers_who_keep_buying_are_no_finding(shop: CrashingShop) -> None:
     assert bought > snapshot.counts["orders"] > 10, "they did buy meanwhile"
 
 
-def test_a_database_that_cannot_be_read_is_neither_sound_nor_damaged(
+def test_audit_reports_neither_result_when_the_database_is_unavailable(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{free_port()}")

@@ -510,7 +510,7 @@ def run(flow: Flow, shop: CrashingShop, place: int = 0, how: Cut = Cut.LOST) -> 
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
-def test_a_flow_cut_short_anywhere(
+def test_flow_recovers_when_a_remote_call_is_interrupted(
     shop: CrashingShop, flow: Flow, covered: list[tuple[str, int, int]]
 ) -> None:
     calls = run(flow, shop)
@@ -525,7 +525,7 @@ def test_a_flow_cut_short_anywhere(
     covered.append((flow.__name__, len(calls), len(points)))
 
 
-def test_statuses_that_are_half_done_are_those_that_a_sweep_finishes() -> None:
+def test_unfinished_statuses_are_those_that_a_sweep_finishes() -> None:
     public = {Status.CONFIRMED, Status.CANCELLED, Status.REJECTED, Status.FULFILLED}
     assert set(Status) - public - {Status.ABANDONED} == {
         Status.PENDING,

@@ -63,7 +63,7 @@ class Buyers:
                 self.answered.release()
 
 
-def test_the_next_sale_needs_nobody_who_died(
+def test_next_sale_is_prompt_when_a_process_is_killed_in_a_commit(
     shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.offer("P-hot", OPENING_STOCK)

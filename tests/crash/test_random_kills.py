@@ -228,7 +228,7 @@ def shop(firestore: Firestore, tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.mark.timeout(SECONDS + 240)
-def test_nothing_is_oversold_leaked_or_lost_whoever_is_killed(
+def test_nothing_is_oversold_leaked_or_lost_when_processes_are_killed(
     shop: Shop, firestore: Firestore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for product in PRODUCTS:

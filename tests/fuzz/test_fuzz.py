@@ -111,7 +111,7 @@ def doors(which: str, emulator: str, tmp_path: Path) -> Iterator[list[Door]]:
         yield found
 
 
-def test_requests_made_from_the_descriptions(
+def test_fuzzed_requests_from_the_descriptions_get_described_responses(
     doors: list[Door], capsys: pytest.CaptureFixture[str]
 ) -> None:
     began = time.monotonic()
@@ -141,7 +141,9 @@ def memory(doors: list[Door]) -> dict[str, float]:
     return {door.name: door.process.memory(door.url) for door in doors}
 
 
-def test_requests_made_of_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fuzzed_requests_from_bytes_get_described_responses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed; `make fuzz` does that where it can be had")
     program = Path(__file__).with_name("from_bytes.py")

@@ -41,7 +41,7 @@ def test_process_ends_beside_many_probes_sent_ahead(emulator: str, tmp_path: Pat
         assert shop.wait_until_ended(url) == 0
 
 
-def test_many_blank_lines_are_refused(server: Victim) -> None:
+def test_many_blank_lines_are_rejected(server: Victim) -> None:
     with server.connect() as client:
         client.send(b"\r\n" * 200)
         assert_problem(client.response(), 400)

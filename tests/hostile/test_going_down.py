@@ -37,7 +37,7 @@ def test_every_order_gets_its_response_when_order_ends_under_load(
 
 
 @pytest.mark.parametrize("function", ["order", "inventory"])
-def test_new_connections_are_refused_when_the_process_ends(
+def test_new_connection_is_refused_when_the_process_ends(
     emulator: str, tmp_path: Path, function: str
 ) -> None:
     with Shop(emulator, tmp_path) as shop:

@@ -39,7 +39,7 @@ def descriptors() -> Iterator[None]:
 
 @pytest.mark.usefixtures("descriptors")
 @pytest.mark.parametrize("crowd", CROWDS)
-def test_overload_sheds_soon_and_sells_nothing_twice(
+def test_overload_is_shed_soon_and_no_unit_is_sold_twice(
     emulator: str, tmp_path: Path, crowd: int
 ) -> None:
     with Shop(emulator, tmp_path) as shop:

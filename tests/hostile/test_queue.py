@@ -55,7 +55,7 @@ def first_to_respond(clients: list[RawClient], count: int, seconds: float) -> li
     return [by_socket[each] for each in ready]
 
 
-def test_full_queue_gets_503_with_retry_after_at_once(stuck: Victim) -> None:
+def test_full_queue_responds_immediately_with_503_and_retry_after(stuck: Victim) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(stuck.connect()) for _ in range(CLIENTS)]
         for client in clients:

@@ -50,7 +50,9 @@ CASES = pytest.mark.parametrize(("status", "sent"), REFUSED.values(), ids=REFUSE
 
 
 @CASES
-def test_refusal_is_a_problem_and_closes(server: Victim, status: int, sent: bytes) -> None:
+def test_rejection_is_a_problem_and_closes_the_connection(
+    server: Victim, status: int, sent: bytes
+) -> None:
     """The default limits apply, so a response within the test's patience came at once."""
     with server.connect() as client:
         client.send(sent)
@@ -59,7 +61,7 @@ def test_refusal_is_a_problem_and_closes(server: Victim, status: int, sent: byte
 
 
 @CASES
-def test_refusal_is_received_when_the_client_goes_on_sending(
+def test_rejection_is_received_when_the_client_continues_sending(
     server: Victim, status: int, sent: bytes
 ) -> None:
     """A reset would fail a later ``send``, and the client would not look for a response."""
@@ -71,7 +73,7 @@ def test_refusal_is_received_when_the_client_goes_on_sending(
         assert_problem(client.response(), status)
 
 
-def test_refused_body_is_not_read_as_the_next_request(server: Victim) -> None:
+def test_rejected_body_is_not_read_as_the_next_request(server: Victim) -> None:
     smuggled = get("/openapi.json")
     with server.connect() as client:
         client.send(head("POST /x", "Content-Length: 99999999") + b"\r\n" + smuggled)
@@ -95,7 +97,7 @@ def test_body_of_an_unknown_path_is_not_read_as_the_next_request(server: Victim)
     [get("/health", "Connection: close"), b"GET /health HTTP/1.0\r\n\r\n"],
     ids=["close", "HTTP/1.0"],
 )
-def test_server_closes_first_when_the_client_asked_for_it(
+def test_server_closes_first_when_the_client_requests_it(
     server: Victim, request_bytes: bytes
 ) -> None:
     with server.connect() as client:

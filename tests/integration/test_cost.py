@@ -30,15 +30,17 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Usage]:
     return measure(tmp_path_factory.mktemp("logs"))
 
 
-def test_every_act_takes_exactly_this(measured: dict[str, Usage]) -> None:
+def test_use_case_has_exactly_the_published_operations(measured: dict[str, Usage]) -> None:
     assert measured == EXACTLY
 
 
 @pytest.mark.parametrize("products", [1, 3])
-def test_an_order_takes_no_more_than_it_must(measured: dict[str, Usage], products: int) -> None:
+def test_order_has_no_more_operations_than_needed(
+    measured: dict[str, Usage], products: int
+) -> None:
     found = measured["An order of one product" if products == 1 else "An order of 3 products"]
     assert found == Usage(reads=products, writes=products + 2, round_trips=3)
 
 
-def test_the_page_tells_what_was_measured(measured: dict[str, Usage]) -> None:
+def test_page_shows_the_measured_operations(measured: dict[str, Usage]) -> None:
     assert PAGE.read_text() == page.markdown(measured)

@@ -54,7 +54,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, said
 
 
-def test_it_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
+def test_demo_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
     folder, said = ran
     recording = Recording.load(folder / "data.json")
     assert str(folder / "report.html") in said
@@ -74,7 +74,7 @@ def test_it_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
     assert left_of(folder) == []
 
 
-def test_processes_say_where_their_start_went(ran: tuple[Path, str]) -> None:
+def test_processes_log_the_parts_of_their_start(ran: tuple[Path, str]) -> None:
     """The lines that order and inventory log of themselves, and that the demo reads."""
     recording = Recording.load(ran[0] / "data.json")
     assert {pod.service for pod in recording.pods.values()} == {"order", "inventory"}
@@ -88,7 +88,7 @@ def test_processes_say_where_their_start_went(ran: tuple[Path, str]) -> None:
     assert "no time from zero here" in report.page(recording)
 
 
-def test_ctrl_c_ends_it_and_keeps_what_was_seen(tmp_path: Path) -> None:
+def test_interrupted_demo_ends_and_keeps_its_recording(tmp_path: Path) -> None:
     with demo(tmp_path, "--seconds", "60", "--buyers", "40") as running:
         assert running.stdout is not None
         for line in running.stdout:
@@ -122,7 +122,7 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_the_report_fits_and_its_text_stands_out(
+def test_report_fits_its_width_and_has_contrast(
     page: Page, size: ViewportSize, scheme: str
 ) -> None:
     page.set_viewport_size(size)
@@ -151,14 +151,14 @@ CUT_OFF = """(picture) => {
 """Texts that lie outside of their picture."""
 
 
-def test_the_parts_of_the_start_can_be_read_as_a_table(page: Page) -> None:
+def test_report_has_a_table_of_the_parts_of_the_start(page: Page) -> None:
     page.get_by_text("As a table").click()
     rows = page.locator("details").get_by_role("row")
     expect(rows.filter(has_text="order: imports")).to_contain_text("500 ms")
     expect(rows.last).to_contain_text("2,000 ms")
 
 
-def test_both_counts_stand_side_by_side(page: Page) -> None:
+def test_report_shows_both_counts(page: Page) -> None:
     row = page.get_by_role("row").filter(has_text="GET /orders, every page")
     expect(row).to_contain_text(re.compile(r"^Confirmed orders.*33yes$"))
 

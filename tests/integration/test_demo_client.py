@@ -37,7 +37,7 @@ def asked(serve: Serve, times: int) -> list[Response | str]:
     return asyncio.run(ask())
 
 
-def test_the_client_keeps_its_connection_and_reads_chunks() -> None:
+def test_client_keeps_its_connection_and_reads_chunks() -> None:
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,7 +58,7 @@ def test_the_client_keeps_its_connection_and_reads_chunks() -> None:
         assert (each.status, each.headers["x-pod"], each.body) == (201, "p", b"{}!")
 
 
-def test_the_client_sends_nothing_twice() -> None:
+def test_client_sends_a_request_once() -> None:
     requests = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -17,7 +17,7 @@ HEAD = (
 )
 
 
-def test_requests_under_way_are_answered(own_shop: Shop) -> None:
+def test_requests_in_flight_get_a_response_when_the_process_ends(own_shop: Shop) -> None:
     own_shop.offer("P001", 10)
     address = urlsplit(own_shop.orders[0])
     clients = [

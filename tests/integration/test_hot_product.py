@@ -38,7 +38,7 @@ def connections(emulator: str) -> Iterator[list[Connection]]:
         each.client.close()  # type: ignore[no-untyped-call]
 
 
-def test_no_process_starves_and_nothing_is_oversold(connections: list[Connection]) -> None:
+def test_hot_product_is_sold_fairly_and_never_oversold(connections: list[Connection]) -> None:
     inventories = [Inventory(Store(each), "USD", PATIENCE) for each in connections]
     inventories[0].put_product("hot", "Laptop", 99_999)
     inventories[0].adjust("hot", "opening-stock", STOCK, "opening stock")

@@ -53,14 +53,14 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return modules.read_text().split()
 
 
-def test_no_more_modules_than_the_budget(loaded: list[str]) -> None:
+def test_function_imports_no_more_modules_than_the_budget(loaded: list[str]) -> None:
     others = [module for module in loaded if package_of(module) not in OURS]
     most = Counter(map(package_of, others)).most_common(30)
     assert len(others) <= BUDGET["modules"], f"most are of {most}"
     assert len(others) >= BUDGET["modules"] - SLACK, "the budget can be lowered"
 
 
-def test_no_package_that_nobody_has_weighed(loaded: list[str]) -> None:
+def test_function_imports_only_packages_of_the_budget(loaded: list[str]) -> None:
     packages = {package_of(module) for module in loaded} - OURS
     assert {name for name in packages if is_installed(name)} == set(BUDGET["packages"])
 
@@ -75,6 +75,6 @@ def is_installed(package: str) -> bool:
 
 
 @pytest.mark.parametrize("name", BUDGET["late"])
-def test_what_few_requests_want_comes_late(loaded: list[str], name: str) -> None:
+def test_rarely_needed_module_is_imported_on_first_use(loaded: list[str], name: str) -> None:
     assert importlib.util.find_spec(name), "there is no such module"
     assert name not in loaded, BUDGET["late"][name]

@@ -77,7 +77,7 @@ def place(shop: Shop, customer: str, product_id: str) -> str:
     return str(answer.json()["order_id"])
 
 
-def test_orders_while_some_arrive_and_others_are_cancelled(shop: Shop, customer: str) -> None:
+def test_order_pages_are_complete_while_orders_change(shop: Shop, customer: str) -> None:
     product_id = f"P-{customer}"
     shop.offer(product_id, 10_000)
     before = [place(shop, customer, product_id) for _ in range(BEFORE)]
@@ -94,7 +94,7 @@ def test_orders_while_some_arrive_and_others_are_cancelled(shop: Shop, customer:
     assert times == sorted(times, reverse=True)
 
 
-def test_products_while_others_are_added_before_and_after(shop: Shop, customer: str) -> None:
+def test_product_pages_are_complete_while_products_are_added(shop: Shop, customer: str) -> None:
     before = [f"P-{customer}-{n:02}" for n in range(BEFORE)]
     for product_id in before:
         shop.offer(product_id, 1)
@@ -117,7 +117,7 @@ def adjust(shop: Shop, product_id: str, key: str) -> None:
     ).raise_for_status()
 
 
-def test_adjustments_while_stock_arrives(shop: Shop, customer: str) -> None:
+def test_adjustment_pages_are_complete_while_stock_arrives(shop: Shop, customer: str) -> None:
     product_id = f"P-{customer}"
     shop.offer(product_id, 1)
     before = [f"before-{n}" for n in range(BEFORE)]
@@ -129,7 +129,9 @@ def test_adjustments_while_stock_arrives(shop: Shop, customer: str) -> None:
     check([each["reference"] or "opening stock" for each in found], {*before, "opening stock"})
 
 
-def test_a_ledger_while_its_product_is_bought_and_restocked(shop: Shop, customer: str) -> None:
+def test_ledger_pages_are_complete_while_the_product_is_sold_and_restocked(
+    shop: Shop, customer: str
+) -> None:
     product_id = f"P-{customer}"
     shop.offer(product_id, 10_000)
     before = [place(shop, customer, product_id) for _ in range(BEFORE)]

@@ -106,7 +106,7 @@ def held(project: str, count: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
 @pytest.mark.parametrize("as_process_1", [False, True], ids=["a process", "process 1"])
-def test_reconcile_that_is_stopped_finishes_the_calls_under_way_and_reports_the_rest(
+def test_reconcile_finishes_calls_in_flight_and_reports_the_rest_when_it_is_stopped(
     emulator: str, inventory: Stopping, number: signal.Signals, *, as_process_1: bool
 ) -> None:
     project = f"test-{uuid.uuid4().hex[:12]}"

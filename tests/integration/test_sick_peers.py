@@ -127,13 +127,13 @@ def _no_call_is_late() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_call_ends_at_its_deadline_when_the_peer_is_slow(name: str) -> None:
+def test_call_ends_at_its_deadline_when_the_peer_is_slow(name: str) -> None:
     with sick_peer(SLOW[name]) as peer, pytest.raises(NoResponseError):
         call(peer.url)
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_an_order_has_an_unknown_outcome_at_its_deadline_when_inventory_is_slow(name: str) -> None:
+def test_order_has_an_unknown_outcome_at_its_deadline_when_inventory_is_slow(name: str) -> None:
     with sick_peer(SLOW[name]) as peer:
         with pytest.raises(InventoryUnavailableError) as unavailable:
             reserve(inventory_client(peer.url))
@@ -141,13 +141,13 @@ def test_an_order_has_an_unknown_outcome_at_its_deadline_when_inventory_is_slow(
         assert len(peer.requests) == 1
 
 
-def test_a_call_ends_at_its_deadline_when_the_peer_reads_nothing() -> None:
+def test_call_ends_at_its_deadline_when_the_peer_reads_nothing() -> None:
     with sick_peer(sick_peers.never_reading) as peer, pytest.raises(NoResponseError):
         HttpClient(1).send("PUT", peer.url, timeout=SECONDS, body=bytes(64 * MIB))
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_a_response_is_cut_at_the_limit_when_it_is_large(name: str) -> None:
+def test_response_is_cut_at_the_limit_when_it_is_large(name: str) -> None:
     with sick_peer(LARGE[name]) as peer:
         tracemalloc.start()
         with pytest.raises(UnusableResponseError):
@@ -159,7 +159,7 @@ def test_a_response_is_cut_at_the_limit_when_it_is_large(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_an_order_has_an_unknown_outcome_when_inventorys_response_is_large(name: str) -> None:
+def test_order_has_an_unknown_outcome_when_inventorys_response_is_large(name: str) -> None:
     with sick_peer(LARGE[name]) as peer:
         with pytest.raises(InventoryUnavailableError) as unavailable:
             reserve(inventory_client(peer.url))
@@ -168,7 +168,7 @@ def test_an_order_has_an_unknown_outcome_when_inventorys_response_is_large(name:
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, MAX_BYTES - 1, MAX_BYTES])
-def test_a_response_is_read_whole_when_it_is_within_the_limit(size: int) -> None:
+def test_response_is_read_whole_when_it_is_within_the_limit(size: int) -> None:
     content = b"x" * size
     chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (size, content) if size else b"0\r\n\r\n"
     for response in (
@@ -181,7 +181,7 @@ def test_a_response_is_read_whole_when_it_is_within_the_limit(size: int) -> None
 
 
 @pytest.mark.parametrize("extra", [1, 1000])
-def test_a_response_is_unusable_when_it_is_above_the_limit(extra: int) -> None:
+def test_response_is_unusable_when_it_is_above_the_limit(extra: int) -> None:
     content = b"x" * (1000 + extra)
     for response in (
         body(content),
@@ -193,7 +193,7 @@ def test_a_response_is_unusable_when_it_is_above_the_limit(extra: int) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_call_has_an_unknown_outcome_when_the_response_is_broken(name: str) -> None:
+def test_call_has_an_unknown_outcome_when_the_response_is_broken(name: str) -> None:
     with sick_peer(responding(BROKEN[name])) as peer:
         tracemalloc.start()
         with pytest.raises(NoResponseError):
@@ -206,7 +206,7 @@ def test_a_call_has_an_unknown_outcome_when_the_response_is_broken(name: str) ->
         assert unavailable.value.carried_out is None
 
 
-def test_a_response_is_asked_for_without_compression_and_a_proxy_is_not_used(
+def test_call_requests_no_compression_and_uses_no_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -219,7 +219,7 @@ def test_a_response_is_asked_for_without_compression_and_a_proxy_is_not_used(
     assert b"\r\nAccept-Encoding: identity\r\n" in request
 
 
-def test_a_redirect_is_not_followed() -> None:
+def test_redirect_is_not_followed() -> None:
     with sick_peer(responding(body(HELD))) as other:
         found = b"HTTP/1.1 307 Elsewhere\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n"
         redirecting = responding(found % other.url.encode())
@@ -256,7 +256,7 @@ def test_no_more_connections_are_kept_than_allowed() -> None:
 
 
 @pytest.mark.parametrize("surplus", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"])
-def test_an_idle_connection_is_not_used_again_when_the_peer_has_closed_or_written_to_it(
+def test_idle_connection_is_not_used_again_when_the_peer_has_closed_or_written_to_it(
     surplus: bytes,
 ) -> None:
     gone = threading.Event()
@@ -292,7 +292,7 @@ FOLLOWED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_a_connection_is_not_reused_when_the_response_was_followed_by_a_part_of_another(
+def test_connection_is_not_reused_when_the_response_was_followed_by_a_part_of_another(
     name: str,
 ) -> None:
     """The rest comes after the next request was sent, so that no look at the socket shows it."""
@@ -318,7 +318,7 @@ def test_a_connection_is_not_reused_when_the_response_was_followed_by_a_part_of_
         OK + b"Content-Length: 1\r\nContent-Length: 9\r\n\r\n1",
     ],
 )
-def test_a_connection_is_not_reused_when_the_end_of_the_response_is_in_doubt(first: bytes) -> None:
+def test_connection_is_not_reused_when_the_end_of_the_response_is_in_doubt(first: bytes) -> None:
     def fault(exchange: Exchange) -> None:
         exchange.read_request()
         exchange.send(first)
@@ -333,7 +333,7 @@ def test_a_connection_is_not_reused_when_the_end_of_the_response_is_in_doubt(fir
         assert peer.accepted == 2
 
 
-def test_a_call_is_retried_when_a_kept_connection_breaks_under_it() -> None:
+def test_call_is_retried_when_a_kept_connection_breaks_under_it() -> None:
     def fault(exchange: Exchange) -> None:
         exchange.read_request()
         exchange.send(body(HELD))
@@ -346,7 +346,7 @@ def test_a_call_is_retried_when_a_kept_connection_breaks_under_it() -> None:
         assert len(peer.requests) == 5
 
 
-def test_a_call_was_not_sent_when_nothing_listens() -> None:
+def test_call_was_not_sent_when_nothing_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(NotSentError):
@@ -359,7 +359,7 @@ def test_a_call_was_not_sent_when_nothing_listens() -> None:
 @pytest.mark.parametrize(
     "url", ["http://" + "x" * 70, "http://a..b", "http://127.0.0.1:0", "http://[::1%nope]:1"]
 )
-def test_a_call_was_not_sent_when_there_is_no_such_address(url: str) -> None:
+def test_call_was_not_sent_when_there_is_no_such_address(url: str) -> None:
     with pytest.raises(NotSentError):
         call(url)
 
@@ -386,7 +386,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_a_call_ends_at_its_deadline_when_the_name_look_up_hangs(dns: Dns) -> None:
+def test_call_ends_at_its_deadline_when_the_name_look_up_hangs(dns: Dns) -> None:
     dns.go_on.clear()
     with pytest.raises(NotSentError):
         call("http://inventory.example")
@@ -446,7 +446,7 @@ def test_calls_go_on_with_the_last_good_address_when_no_thread_can_start(
     assert dns.asked == 1
 
 
-def test_a_name_is_looked_up_again_when_its_addresses_do_not_work(
+def test_name_is_looked_up_again_when_its_addresses_do_not_work(
     dns: Dns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadline_socket, "FRESH_SECONDS", 1000.0)
@@ -458,7 +458,7 @@ def test_a_name_is_looked_up_again_when_its_addresses_do_not_work(
         assert dns.asked == asked
 
 
-def test_the_last_good_address_is_given_up_when_look_ups_fail_for_long(
+def test_last_good_address_is_given_up_when_look_ups_fail_for_long(
     dns: Dns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with sick_peer(responding(body(b"{}"))) as peer:
@@ -486,7 +486,7 @@ def test_prewarming_does_not_delay_the_start_when_the_name_look_up_hangs(dns: Dn
 
 
 @pytest.mark.parametrize("name", [*SLOW, "reads nothing"])
-def test_a_key_set_is_unavailable_at_the_fetch_deadline_when_the_issuer_is_slow(
+def test_key_set_is_unavailable_at_the_fetch_deadline_when_the_issuer_is_slow(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("functions_common.http.auth.jwks.FETCH_SECONDS", SECONDS)
@@ -576,7 +576,7 @@ def https(url: str) -> str:
     return url.replace("http://", "https://")
 
 
-def test_a_connection_over_tls_is_used_for_many_calls(
+def test_connection_over_tls_is_used_for_many_calls(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(identity.certificate))
@@ -588,19 +588,19 @@ def test_a_connection_over_tls_is_used_for_many_calls(
         assert peer.accepted < 3
 
 
-def test_a_call_was_not_sent_when_the_certificate_is_not_trusted(identity: Identity) -> None:
+def test_call_was_not_sent_when_the_certificate_is_not_trusted(identity: Identity) -> None:
     with sick_peer(encrypted(responding(body(HELD)), identity)) as peer:
         with pytest.raises(NotSentError, match="CERTIFICATE_VERIFY_FAILED"):
             call(https(peer.url), seconds=LATE)
         assert not peer.requests
 
 
-def test_a_call_was_not_sent_when_the_tls_handshake_hangs() -> None:
+def test_call_was_not_sent_when_the_tls_handshake_hangs() -> None:
     with sick_peer(sick_peers.never_reading) as peer, pytest.raises(NotSentError):
         call(https(peer.url))
 
 
-def test_a_call_over_tls_ends_at_its_deadline_when_the_peer_drips(
+def test_call_over_tls_ends_at_its_deadline_when_the_peer_drips(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(identity.certificate))
@@ -610,7 +610,7 @@ def test_a_call_over_tls_ends_at_its_deadline_when_the_peer_drips(
         assert peer.requests
 
 
-def test_a_response_over_tls_is_cut_at_the_limit_when_it_is_large(
+def test_response_over_tls_is_cut_at_the_limit_when_it_is_large(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(identity.certificate))

@@ -48,7 +48,7 @@ def told(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Collector:
     return collector
 
 
-def test_an_order_is_one_trace_through_both_functions(told: Collector) -> None:
+def test_order_is_one_trace_through_both_functions(told: Collector) -> None:
     trace = [span for span in told.spans if span.trace_id == TRACE_ID]
     placing = only(trace, "order", "POST /orders")
     call = only(trace, "order", "inventory")
@@ -70,13 +70,13 @@ def test_an_order_is_one_trace_through_both_functions(told: Collector) -> None:
     assert {span.parent_id for span in in_firestore} == {reserving.span_id}
 
 
-def test_a_trace_that_its_caller_does_not_keep_is_not_sent(told: Collector) -> None:
+def test_trace_is_not_sent_when_its_caller_does_not_sample_it(told: Collector) -> None:
     traces = {span.trace_id for span in told.spans if span.name == "GET /products"}
     assert len(traces) == 1, "of the two lists, in both functions"
     assert UNWANTED_ID not in {span.trace_id for span in told.spans}
 
 
-def test_requests_cold_starts_and_sweeps_are_measured(told: Collector) -> None:
+def test_metrics_of_requests_cold_starts_and_sweeps_are_sent(told: Collector) -> None:
     figures = {(point.service, point.metric): point.value for point in told.points}
     assert figures["order", "faas.coldstarts"] == 1
     assert figures["reconcile", "shop.reconcile.confirmed"] == 1
@@ -90,7 +90,7 @@ def test_requests_cold_starts_and_sweeps_are_measured(told: Collector) -> None:
     assert orders == {201: 1, 409: 1}
 
 
-def test_a_collector_that_is_not_there_costs_no_order_and_nobody_an_end_by_force(
+def test_missing_collector_delays_neither_orders_nor_shutdown(
     emulator: str, tmp_path: Path
 ) -> None:
     with Shop(emulator, tmp_path, pairs=1, **wanted(Collector("http://127.0.0.1:9"))) as shop:
@@ -102,7 +102,7 @@ def test_a_collector_that_is_not_there_costs_no_order_and_nobody_an_end_by_force
 
 
 @pytest.mark.parametrize("function", ["order", "inventory"])
-def test_where_it_is_not_wanted_it_is_not_imported(function: str) -> None:
+def test_sdk_is_not_imported_when_telemetry_is_off(function: str) -> None:
     code = f"import sys, {function}_function.http; print(*sys.modules)"
     imported = subprocess.run(
         [sys.executable, "-c", code],

@@ -18,7 +18,7 @@ SETTINGS = {
 }
 
 
-def test_it_asks_for_inventorys_health_and_waits_for_nothing(tmp_path: Path) -> None:
+def test_prewarming_requests_health_without_waiting(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as inventory:
         inventory.settimeout(30)
         url = f"http://127.0.0.1:{inventory.getsockname()[1]}"
@@ -36,12 +36,12 @@ def test_it_asks_for_inventorys_health_and_waits_for_nothing(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "url", ["", "nonsense", "http://", "http://:80", "https://inventory", "http://inventory:none"]
 )
-def test_a_request_is_not_sent_when_the_address_is_malformed(url: str) -> None:
+def test_prewarming_sends_nothing_when_the_address_is_malformed(url: str) -> None:
     assert wake(url) is None
 
 
 @pytest.mark.parametrize("url", ["http://[", "http://127.0.0.1:1", "http://127.0.0.1:99999"])
-def test_a_request_that_cannot_be_sent_is_no_error(url: str) -> None:
+def test_prewarming_ignores_a_failed_request(url: str) -> None:
     thread = wake(url)
     assert thread
     thread.join(30)

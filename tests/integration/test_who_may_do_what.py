@@ -84,7 +84,7 @@ def doors(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -
         yield Doors(required, unguarded)
 
 
-def test_every_cell_is_as_written(doors: Doors) -> None:
+def test_every_caller_gets_the_documented_status(doors: Doors) -> None:
     cells = permissions.table()
     assert len(cells) == 208
     found = {cell: doors.status(cell) for cell in cells}
@@ -92,13 +92,13 @@ def test_every_cell_is_as_written(doors: Doors) -> None:
 
 
 @pytest.mark.parametrize("function", ["order", "inventory"])
-def test_the_tables_have_every_endpoint(function: str) -> None:
+def test_permission_tables_have_every_endpoint(function: str) -> None:
     paths = openapi.served(function)["paths"]
     described = {(method.upper(), path) for path, each in paths.items() for method in each}
     assert permissions.endpoints(function) == described
 
 
-def test_the_open_mode_is_said_once_at_the_start(doors: Doors) -> None:
+def test_open_mode_is_logged_once_at_the_start(doors: Doors) -> None:
     for shop, times in ((doors.open, 1), (doors.required, 0)):
         lines = shop.said(shop.orders[0]).splitlines()
         assert len([line for line in lines if "AUTH_MODE is open" in line]) == times
