@@ -1,4 +1,4 @@
-"""Documents that somebody has damaged: each is reported, and concerns no other."""
+"""Damaged documents: each is reported, and affects no other document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from google.cloud.firestore import DELETE_FIELD, GeoPoint
 from support.apps import signed
 from support.builders import soon
-from support.stored import NO_TIME, Shop, load
+from support.fixture_documents import NO_TIME, Shop, load
 
 from functions_common.firestore.client import Connection
 from functions_common.runtime.settings import FirestoreSettings
@@ -92,7 +92,7 @@ def test_damaged_order_is_left_out_of_lists_and_reported(
 
 
 def test_next_page_is_reached_when_every_order_of_a_page_is_damaged(shop: Shop) -> None:
-    """Pages of three: a page must not be short, or empty, because some of it is damaged."""
+    """Pages of three: damaged documents must not make a page short or empty."""
     found = [each["order_id"] for each in shop.list_orders()]
     for order_id in found[:7]:
         damage(shop, f"orders/{order_id}", {"lines": None})

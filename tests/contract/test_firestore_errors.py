@@ -1,4 +1,4 @@
-"""What every error of Firestore is taken for, told by a server that does nothing but fail."""
+"""The store's exception for each Firestore error, from a server that only fails."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ORDER = Order.reserved(Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", 
 
 
 class Failing(grpc.GenericRpcHandler):
-    """Fails every call with a code; first sends what it is told to; or ends with that; or hangs."""
+    """Fails every call with a status code, after optional responses; or ends; or hangs."""
 
     def __init__(self) -> None:
         self.code = Code.UNAVAILABLE
@@ -49,7 +49,7 @@ class Failing(grpc.GenericRpcHandler):
         self.hangs = False
         self.ends_well = False
         self.poison: bytes | None = None
-        """Fails only requests that hold this, and carries out the writes of all others."""
+        """Fails only requests that contain this text, and carries out the writes of all others."""
         self.written: list[str] = []
         self.seconds_given: list[float] = []
         self.calls: list[str] = []
@@ -73,7 +73,7 @@ class Failing(grpc.GenericRpcHandler):
             return
         while self.hangs and context.is_active():
             time.sleep(0.01)
-        context.abort(self.code, "told to fail")
+        context.abort(self.code, "configured to fail")
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_failed_write_raises_an_error_that_says_what_is_known(
 def test_each_order_of_a_batch_has_its_own_failure(
     failing: Failing, connection: Connection, code: grpc.StatusCode
 ) -> None:
-    statuses = [Status(code=code.value[0], message="told to fail"), Status()]
+    statuses = [Status(code=code.value[0], message="configured to fail"), Status()]
     failing.before = [types.BatchWriteResponse.serialize(types.BatchWriteResponse(status=statuses))]
     failing.ends_well = True
     changes = [Change(("orders", name), {"n": 1}, None) for name in ("ORD1", "ORD2")]
@@ -213,7 +213,7 @@ def test_no_call_outlives_its_deadline(failing: Failing, connection: Connection)
         with pytest.raises((OutcomeUnknownError, StoreUnavailableError)):
             call(Deadline.after(0.3))
     assert len(failing.seconds_given) == len(calls)
-    assert all(0 < given < 1 for given in failing.seconds_given), "not the library's own minute"
+    assert all(0 < given < 1 for given in failing.seconds_given), "not the library's minute"
 
 
 def test_store_is_unavailable_when_the_client_cannot_be_created(

@@ -1,7 +1,7 @@
-"""firestore.indexes.json holds exactly the indexes that the functions' queries need.
+"""firestore.indexes.json has exactly the indexes that the functions' queries need.
 
-That nothing is missing, every test shows that runs on the embedded emulator: it refuses a query
-without its index. Here is the rest: nothing is there that no query needs.
+Every test on the embedded emulator shows that none is missing, because the emulator rejects a query
+without its index. The tests here show that each index is needed by a query.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def test_index_file_has_exactly_the_needed_indexes(tmp_path: Path) -> None:
 
 
 def definitions(file: Path) -> dict[str, list[Any]]:
-    """Their order says nothing."""
+    """Compare without the order."""
     content = json.loads(file.read_text())
     return {key: sorted(content[key], key=json.dumps) for key in content}
 

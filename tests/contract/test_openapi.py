@@ -1,4 +1,4 @@
-"""What the functions say of themselves: whole, kept for clients, shown without any other host."""
+"""The OpenAPI descriptions: complete, compatible with the kept ones, shown without other hosts."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ _POLICY = "Content-Security-Policy"
 def test_docs_page_script_is_valid_javascript(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("there is no node to read it")
+        pytest.skip("node is not installed")
     (script,) = re.findall("<script>(.*?)</script>", docs_page.FILE.read_text(), re.DOTALL)
     file = tmp_path / "docs.js"
     file.write_text(script)

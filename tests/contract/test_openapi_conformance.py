@@ -1,7 +1,7 @@
-"""Both functions against what they say of themselves: requests made from it, good and bad.
+"""Both functions against their descriptions: valid and invalid requests, made by schemathesis.
 
-On real stores, order reaching inventory through its own client. No answer may be a server's
-error, or one that the description does not allow.
+They run on real stores, and order reaches inventory through its own client. No response may be a
+server error, or one that the description does not have.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from support import tokens
-from support.described import UNAUTHORIZED, Shop, api, described_shop
+from support.described_apps import UNAUTHORIZED, Shop, api, described_shop
 
 NOT_FOUND, METHOD_NOT_ALLOWED = 404, 405
 
@@ -32,7 +32,7 @@ ORDER_API, INVENTORY_API = api("order"), api("inventory")
 def shop(emulator: str) -> Iterator[Shop]:
     with described_shop(emulator, None) as shop:
         yield shop
-    assert not shop.never_answered(), "successes that no request brought about"
+    assert not shop.never_answered(), "described successes without a request that caused them"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_inventory_responds_as_described(case: Case[Any], shop: Shop) -> None:
 
 
 def _reached_nothing(answer: Any) -> bool:
-    """Only OPTIONS needs no token: the framework answers it, with no more than ``Allow``."""
+    """Only OPTIONS needs no token: the framework responds with no more than ``Allow``."""
     refused = answer.status_code in (UNAUTHORIZED, NOT_FOUND, METHOD_NOT_ALLOWED)
     return refused or answer.request.method == "OPTIONS"
 

@@ -1,6 +1,6 @@
-"""The wire between the functions: order's client speaks, inventory's app answers.
+"""The HTTP contract between the functions: order's client against inventory's app.
 
-The same suite runs against those that order's unit tests use instead, so that they cannot drift.
+The same suite runs against the fakes of order's unit tests, so that they behave alike.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def test_repeated_reserve_returns_the_same_and_holds_no_more(inventory: Inventor
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_batched_reservation_is_held_once(monkeypatch: pytest.MonkeyPatch, *, lost: bool) -> None:
-    """Whether the answer to all of them arrives, or all have to ask again."""
+    """True if the response to the batch arrives; otherwise each member repeats its request."""
     store = stocked(P001=7)
     client = client_of(inventory_app(store))
     adapter = client._http.session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own
@@ -75,7 +75,7 @@ def test_batched_reservation_is_held_once(monkeypatch: pytest.MonkeyPatch, *, lo
         answer = deliver(request, **options)
         carried.append(request.path_url)
         if lost and carried[1:] == ["/reservations:reserve"]:
-            raise requests.ConnectionError("the answer was lost")
+            raise requests.ConnectionError("the response was lost")
         return answer
 
     monkeypatch.setattr(adapter, "send", send)
@@ -92,7 +92,7 @@ def test_batched_reservation_is_held_once(monkeypatch: pytest.MonkeyPatch, *, lo
         told = [pool.submit(hold, "R0")]
         assert first.wait(10)
         told += [pool.submit(hold, f"R{n}") for n in range(1, 9)]
-        until_waiting(client._together, 8)  # noqa: SLF001 - it is nobody else's
+        until_waiting(client._together, 8)  # noqa: SLF001 - no other test uses it
         go_on.set()
         assert sorted(each.result() for each in told) == ["held"] * 7 + ["insufficient-stock"] * 2
     assert "/reservations:reserve" in carried
@@ -175,7 +175,7 @@ def test_gateway_404_is_not_an_unknown_product() -> None:
 
 
 def test_inactive_product_is_not_sold_and_its_orders_are_finished() -> None:
-    """``active: false`` refuses new orders; live ones are cancelled and fulfilled as before."""
+    """``active: false`` rejects new orders. Existing ones are cancelled and fulfilled as before."""
     store = stocked(P001=5)
     app = inventory_app(store)
     shop = order_app(MemoryOrders(), client_of(app)).test_client()

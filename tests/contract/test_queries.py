@@ -1,4 +1,4 @@
-"""Pages that are read in Firestore's own messages are the library's, document by document."""
+"""Pages that are read as Firestore's messages equal the client library's, document by document."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def connection(emulator: str) -> Iterator[Connection]:
 
 
 def pages(client: Client) -> dict[str, tuple[Query, int]]:
-    """Queries and the sizes of their pages."""
+    """The queries, with the sizes of their pages."""
     products = client.collection("products").order_by("__name__")
     mine = client.document("products", "P1").collection("adjustments")
     place = {"__name__": client.document("products", "P2")}
@@ -74,7 +74,7 @@ def test_page_equals_the_page_of_the_client_library(connection: Connection, name
 def test_page_has_the_whole_deadline_of_its_request(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not the few seconds of a single document."""
+    """The limit is not the few seconds of a single document."""
     timeouts: list[float] = []
     queries = Queries(connection, Turns())
 

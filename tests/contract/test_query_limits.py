@@ -1,4 +1,4 @@
-"""No query of the functions is without a limit: what is small today may be a million documents."""
+"""Every query of the functions has a limit, because a collection may have a million documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.queries import QUERIES
 
 @pytest.fixture
 def shop(emulator: str) -> Iterator[CrashingShop]:
-    """Its connections refuse what has no limit."""
+    """A shop whose connections fail a query without a limit."""
     with CrashingShop(emulator) as shop:
         shop.begin()
         yield shop

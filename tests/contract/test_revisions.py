@@ -1,4 +1,4 @@
-"""Documents of the previous revision and of the next one, read and changed by this one."""
+"""Documents of the previous and of the next revision, read and changed by this one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from google.cloud.firestore import DELETE_FIELD
 from support.apps import signed
 from support.builders import soon
-from support.stored import NO_TIME, Shop, load
+from support.fixture_documents import NO_TIME, Shop, load
 
 from functions_common.firestore.client import Connection
 from functions_common.firestore.errors import NewerDocumentError
@@ -117,7 +117,7 @@ def test_update_keeps_fields_of_the_next_revision_at_every_depth(
         assert {name: value for name, value in now.items() if name not in changed} == {
             name: value for name, value in fields_before.items() if name not in changed
         }
-    assert before[order]["items"][0]["tax"]["notes"] == ["reduced"], "there was something to lose"
+    assert before[order]["items"][0]["tax"]["notes"] == ["reduced"], "there were fields to lose"
     assert before[reservation]["lines"][0]["line_id"] == "L0"
 
 
@@ -195,7 +195,7 @@ def test_stores_return_what_they_know_of_newer_documents(following: Shop) -> Non
 def test_documents_without_fields_that_older_revisions_did_not_write_are_read(
     previous: Shop,
 ) -> None:
-    """Each field that came later has a default."""
+    """Each field that was added later has a default."""
     (order_id,) = previous.ids("confirmed")
     reservation_id = reservation_of(previous, order_id)
     client = previous.connection.client

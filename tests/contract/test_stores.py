@@ -1,4 +1,4 @@
-"""The stores in memory that unit tests use, and those in Firestore: one suite for each pair."""
+"""One suite for each store, run on the fake of unit tests and on the store in Firestore."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ class OrderStoreContract:
             orders.create(stored, soon())
 
     def test_concurrent_orders_are_each_created_once(self, orders: OrderStore) -> None:
-        """Some of them in the same request, and in one with what cannot be created again."""
+        """Some are in the same request, and some in one with an order that exists already."""
         each_twice = [stored for stored in (order() for _ in range(30)) for _ in range(2)]
 
         def create(stored: Order) -> bool:
@@ -215,7 +215,7 @@ class OrderStoreContract:
     def test_too_large_order_is_rejected_and_the_others_are_created(
         self, orders: OrderStore
     ) -> None:
-        """Created at once, so that some go to Firestore in one request with the large one."""
+        """Created concurrently, so that some share a request to Firestore with the large one."""
         stored = [order() for _ in range(30)]
         too_large = order("C" * 1_100_000)
 
@@ -289,7 +289,7 @@ class TestOrdersInFirestore(OrderStoreContract):
 class BothSides:
     orders: OrderStore
     inventory: Inventory
-    """Writes what the backlog reads: both sides know the same documents."""
+    """Writes the documents that the backlog reads, on both sides."""
     backlog: Backlog
 
     def reserve(self, *reservation_ids: str) -> None:

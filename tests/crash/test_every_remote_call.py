@@ -1,8 +1,9 @@
-"""Every flow, cut short at every one of its remote calls, in each of four ways.
+"""Every flow, interrupted at each of its remote calls in each of four modes.
 
-A flow says what is given, does its part as a client would who tries again when nothing or a 503
-comes back, and then says what must be true. In between reconcile runs until there is nothing left
-to do, and the audit must find nothing: nothing oversold, nothing leaked, nothing half done.
+A flow is a generator. Its first part prepares the shop. Its second part acts as a client that
+retries after a 503 or no response. Its third part contains the assertions. Before the third part
+reconcile runs until it finds no work. The audit must then have no findings: no unit is oversold or
+leaked, and no order is unfinished.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import pytest
 from support.apps import OPERATOR
 from support.builders import soon
 from support.crashing import CrashingShop, Cut
+from support.documented_client import ObedientClient, Reply
 from support.dying import ProcessDiedError
-from support.obedient import ObedientClient, Reply
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
 
@@ -31,7 +32,7 @@ ATTEMPT = Attempt.begin("C1", [Line("P1", 2)], "key")
 
 
 def until_answered(shop: CrashingShop, app: str, method: str, path: str, **request: Any) -> Any:
-    """As a client who may repeat a request does: until there is an answer that is no 503."""
+    """Repeat the request until there is a response other than 503."""
     for _ in range(TRIES):
         with suppress(ProcessDiedError):
             answer = getattr(shop, app).test_client().open(path, method=method, **request)
@@ -39,11 +40,11 @@ def until_answered(shop: CrashingShop, app: str, method: str, path: str, **reque
                 return answer
             continue
         shop.restart()
-    raise AssertionError(f"{method} {path} was never answered")
+    raise AssertionError(f"{method} {path} never got a response")
 
 
 def once(shop: CrashingShop, body: dict[str, Any]) -> Any:
-    """As a client without a key must: whatever comes back, or None where nothing does."""
+    """Send the request once, as a client without a key must. None if no response arrives."""
     try:
         return shop.order.test_client().post("/orders", json=body)
     except ProcessDiedError:
@@ -52,7 +53,7 @@ def once(shop: CrashingShop, body: dict[str, Any]) -> Any:
 
 
 def order_obediently(shop: CrashingShop, **body: Any) -> str | None:
-    """The order that a client without a key has, who follows docs/api.md. Nothing arrives late."""
+    """The order id that a client without a key gets if it follows docs/api.md. No call is late."""
 
     def send(method: str, path: str, body: Any = None, headers: Any = None) -> Reply | None:
         client: Any = shop.order.test_client()
@@ -93,7 +94,7 @@ def offer(shop: CrashingShop, product_id: str = "P1", stock: int = STOCK) -> Non
 
 
 def sweep(shop: CrashingShop) -> None:
-    """Until there is nothing left to do; processes that die are started again."""
+    """Run reconcile until it finds no work. Restart crashed processes."""
     for _ in range(TRIES):
         with suppress(ProcessDiedError):
             report = shop.sweep()
@@ -101,21 +102,21 @@ def sweep(shop: CrashingShop) -> None:
                 return
             continue
         shop.restart()
-    raise AssertionError(f"reconcile finds no end: {report}")
+    raise AssertionError(f"reconcile does not run out of work: {report}")
 
 
 def shown(shop: CrashingShop, order_id: str) -> str | None:
-    """Status of the order that order shows; None for 404."""
+    """The status of the order in order's API. None for 404."""
     answer: Any = shop.order.test_client().get(f"/orders/{order_id}")
     return answer.json["status"] if answer.status_code == 200 else None
 
 
 def held(shop: CrashingShop, attempt: Attempt = ATTEMPT) -> None:
-    """What a process leaves that died between its reservation and its order."""
+    """The state after a crash between the reservation and the order."""
     shop.client.reserve(attempt.reservation_id, attempt.lines, soon())
 
 
-# The flows: what is given; yield; what is done; yield; what must be true.
+# The flows: preparation; yield; the client's requests; yield; assertions.
 
 
 def an_order_with_a_key(shop: CrashingShop) -> Iterator[None]:
@@ -162,9 +163,9 @@ def an_order_without_a_key_by_a_client_that_asks_once(shop: CrashingShop) -> Ite
         assert shown(shop, answer.json["order_id"]) == "confirmed"
         assert shop.units("P1") == (8, 2, 0)
     elif answer is not None and "order_id" not in answer.json:
-        assert shop.units("P1") == (10, 0, 0), "no order came of it"
+        assert shop.units("P1") == (10, 0, 0), "no order was placed"
     else:
-        assert shop.units("P1") in ((8, 2, 0), (10, 0, 0)), "it exists or it does not"
+        assert shop.units("P1") in ((8, 2, 0), (10, 0, 0)), "the order exists or does not exist"
 
 
 def a_refusal_with_a_key(shop: CrashingShop) -> Iterator[None]:
@@ -272,7 +273,7 @@ def a_retry_after_the_first_attempt_was_abandoned(shop: CrashingShop) -> Iterato
 
 
 def a_last_unit_that_an_abandoned_attempt_held(shop: CrashingShop) -> Iterator[None]:
-    """The mark is there and the stock not yet given back: the next attempt sees to it itself."""
+    """The mark exists and the stock is not yet released: the next attempt releases it."""
     offer(shop, stock=2)
     held(shop)
     name = ReservationName.parse(ATTEMPT.reservation_id)
@@ -494,7 +495,7 @@ FLOWS: tuple[Flow, ...] = (
 
 
 def run(flow: Flow, shop: CrashingShop, place: int = 0, how: Cut = Cut.LOST) -> list[str]:
-    """The remote calls of the flow's part; place 0 cuts none of them short."""
+    """The remote calls of the flow's second part. Place 0 interrupts none of them."""
     shop.begin()
     steps = flow(shop)
     next(steps)

@@ -1,4 +1,4 @@
-"""Many connections: idle ones give way to new ones, and none costs the process its life."""
+"""Many connections: new ones replace idle ones, and the process survives all of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from local.processes import Process
+from support.attacked_server import FUNCTIONS, Victim, victim
 from support.raw_client import RawClient, get, head
 from support.shop import Shop
-from support.victims import FUNCTIONS, Victim, victim
 
 CONNECTIONS = 20
 DESCRIPTORS = 64
@@ -18,7 +18,7 @@ SILENT = 200
 
 
 class ShopWithFewDescriptors(Shop):
-    """Each of its processes may open 64 files and sockets."""
+    """A shop whose processes may open 64 files and sockets each."""
 
     def _process(self, name: str, port: int, settings: dict[str, str]) -> Process:
         process = super()._process(name, port, settings)
@@ -43,13 +43,13 @@ def small(small_shop: Shop, request: pytest.FixtureRequest) -> Victim:
 
 @pytest.fixture
 def clients() -> Iterator[ExitStack]:
-    """Closes the clients that a test has entered into it."""
+    """Closes the clients of a test at its end."""
     with ExitStack() as stack:
         yield stack
 
 
 def idle(server: Victim, clients: ExitStack) -> RawClient:
-    """A connection that has been used once."""
+    """A connection that has carried one request."""
     client = clients.enter_context(server.connect())
     client.send(get("/health"))
     assert client.response().status == 200

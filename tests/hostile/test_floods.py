@@ -1,4 +1,4 @@
-"""Clients that send much, and requests that need no worker thread, leave time for the others."""
+"""Clients that send much, and requests without a worker thread, leave time for the others."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.attacked_server import Victim
 from support.raw_client import RawClient, assert_problem, get
 from support.shop import Shop
-from support.victims import Victim
 
 FLOODERS, PIPELINED = 200, 300
 
 
 @pytest.fixture
 def flooded(server: Victim) -> Iterator[Victim]:
-    """Many connections with many probes each, sent ahead."""
+    """Many connections with many pipelined probes each."""
     with ExitStack() as ends:
         for _ in range(FLOODERS):
             client = ends.enter_context(server.connect())

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from benchmarks.hostile.customers import LOST, Caller, Customers, orders
+from support.attacked_server import victim
 from support.raw_client import NoResponseError, get
 from support.shop import Shop
-from support.victims import victim
 
 CUSTOMERS = 16
 OPENING_STOCK = 1_000_000

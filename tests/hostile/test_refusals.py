@@ -1,16 +1,16 @@
-"""What the server refuses by itself: at once, with a problem document that the client gets."""
+"""The server's own rejections: immediate, with a problem document that reaches the client."""
 
 from __future__ import annotations
 
 import time
 
 import pytest
+from support.attacked_server import Victim
 from support.raw_client import assert_problem, get, head
-from support.victims import Victim
 
 JSON = "Content-Type: application/json"
 PIECE, PIECES = b"x" * 8 * 1024, 8
-"""What a client goes on to send after the server has refused its request."""
+"""Data that a client sends after the server has rejected its request."""
 PAUSE_SECONDS = 0.02
 
 REFUSED = {
@@ -53,7 +53,7 @@ CASES = pytest.mark.parametrize(("status", "sent"), REFUSED.values(), ids=REFUSE
 def test_rejection_is_a_problem_and_closes_the_connection(
     server: Victim, status: int, sent: bytes
 ) -> None:
-    """The default limits apply, so a response within the test's patience came at once."""
+    """The default limits apply, so a response within the test's timeout was immediate."""
     with server.connect() as client:
         client.send(sent)
         assert_problem(client.response(), status)
@@ -64,7 +64,7 @@ def test_rejection_is_a_problem_and_closes_the_connection(
 def test_rejection_is_received_when_the_client_continues_sending(
     server: Victim, status: int, sent: bytes
 ) -> None:
-    """A reset would fail a later ``send``, and the client would not look for a response."""
+    """A reset would fail a later ``send``, and the client would not read the response."""
     with server.connect() as client:
         client.send(sent)
         for _ in range(PIECES):

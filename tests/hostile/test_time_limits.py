@@ -1,4 +1,4 @@
-"""A client that is slow, in whatever way, is closed in time and does not hold a thread.
+"""Slow clients are disconnected at their time limit and hold no thread.
 
 Each conversation takes as long as a limit does, so all of them are held at the same time; see
 ``conversations``.
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.attacked_server import FUNCTIONS, Victim, victim
 from support.raw_client import RawResponse, assert_problem, get, head
 from support.shop import Shop
-from support.victims import FUNCTIONS, Victim, victim
 
 LIMITS: dict[str, Any] = {
     "HEADER_TIMEOUT_SECONDS": "1",
@@ -26,18 +26,18 @@ LIMITS: dict[str, Any] = {
     "KEEP_ALIVE_SECONDS": "4",
 }
 NOT_READ_FOR = 5.0
-"""Seconds; above SEND_TIMEOUT_SECONDS, with room for a slow machine."""
+"""Seconds: above SEND_TIMEOUT_SECONDS, with a margin for a slow machine."""
 PIPELINED = 300
 QUEUE_PROXY_SECONDS = 95
 
 JSON = "Content-Type: application/json"
 CHUNKED = "Transfer-Encoding: chunked"
 LINE = "{line}"
-"""In place of method and path of an operation that has a body."""
+"""A placeholder for the method and path of an operation with a body."""
 
 
 class Slow(NamedTuple):
-    """A request of which a part arrives at once, and the rest slowly or never."""
+    """A request whose first part arrives immediately, and the rest slowly or never."""
 
     sent: bytes
     dripped: bytes | None = None
@@ -69,7 +69,7 @@ class Outcome(NamedTuple):
     response: RawResponse | None
     closed: bool
     responses: int = 0
-    """The number of responses, of those to many requests."""
+    """The number of responses to many requests."""
 
 
 def _slow(request: Slow) -> Callable[[Victim], Outcome]:
@@ -110,7 +110,7 @@ def _silent(server: Victim) -> Outcome:
 
 
 def _idle(server: Victim) -> Outcome:
-    """Idle three times for a quarter of the limit, then longer."""
+    """Idle for a quarter of the limit three times, then for longer than the limit."""
     with server.connect() as client:
         for _ in range(3):
             client.send(get("/health"))
@@ -133,7 +133,7 @@ Conversation = Callable[[str], Outcome]
 
 @pytest.fixture(scope="module")
 def impatient_shop(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Served with limits of a few seconds."""
+    """A server with limits of a few seconds."""
     folder: Path = tmp_path_factory.mktemp("logs")
     with Shop(emulator, folder, **LIMITS) as shop:
         yield shop
@@ -153,7 +153,7 @@ def all_conversations(impatient_shop: Shop) -> Iterator[dict[tuple[str, str], Fu
 def conversation(
     all_conversations: dict[tuple[str, str], Future[Outcome]], request: pytest.FixtureRequest
 ) -> Conversation:
-    """The outcome of a conversation, by its name; raises what the conversation raised."""
+    """The outcome of a conversation by its name. Raises the conversation's exception."""
     return lambda name: all_conversations[request.param, name].result()
 
 

@@ -1,4 +1,4 @@
-"""Backup and restore as docs/operating.md says, on the embedded emulator; audited afterwards."""
+"""Backup and restore as in docs/operating.md, on the embedded emulator, followed by an audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input through the real server: refused by name, and the database as it was."""
+"""Bad input through the real server: the problem names the field, and the database is unchanged."""
 
 from __future__ import annotations
 

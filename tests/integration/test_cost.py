@@ -1,4 +1,4 @@
-"""What the functions take of Firestore is known to the document, and published as it is."""
+"""The Firestore operations of each use case equal those that docs/cost.md publishes."""
 
 from __future__ import annotations
 

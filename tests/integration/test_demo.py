@@ -1,4 +1,4 @@
-"""The demo without a cluster, as `make demo-local` runs it; its report in a real browser."""
+"""The demo without a cluster, as `make demo-local` runs it, and its report in a real browser."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def demo(folder: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def left_of(folder: Path) -> list[str]:
-    """Processes of the run that are still there: each has the log of it open, or its ports."""
+    """Processes of the run that still exist: they have its log or its ports open."""
     said = (folder / "make-run.log").read_text()
     ports = re.findall(r"127\.0\.0\.1:(\d+)", said)
     assert ports
@@ -75,7 +75,7 @@ def test_demo_sells_out_and_both_counts_agree(ran: tuple[Path, str]) -> None:
 
 
 def test_processes_log_the_parts_of_their_start(ran: tuple[Path, str]) -> None:
-    """The lines that order and inventory log of themselves, and that the demo reads."""
+    """The log lines of order and inventory about their start, which the demo reads."""
     recording = Recording.load(ran[0] / "data.json")
     assert {pod.service for pod in recording.pods.values()} == {"order", "inventory"}
     for pod in recording.pods.values():
@@ -84,7 +84,7 @@ def test_processes_log_the_parts_of_their_start(ran: tuple[Path, str]) -> None:
         assert start.process < start.running < start.loaded < start.process + 30
         assert pod.start.firestore is not None
         assert pod.first is not None
-    assert cold_start.from_zero(recording) is None, "nothing was asleep"
+    assert cold_start.from_zero(recording) is None, "no function was at zero"
     assert "no time from zero here" in report.page(recording)
 
 
@@ -109,7 +109,7 @@ def test_interrupted_demo_ends_and_keeps_its_recording(tmp_path: Path) -> None:
 
 @pytest.fixture
 def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
-    """The report of a run on Knative; whatever it asks for from elsewhere is noted."""
+    """The report of a run on Knative. Requests to other hosts are recorded."""
     report.write(on_knative(), tmp_path)
     with browser.new_context(viewport=DESK) as context:
         page = context.new_page()
@@ -130,7 +130,7 @@ def test_report_fits_its_width_and_has_contrast(
     assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
     assert page.evaluate(CONTRASTS) == []
     pictures = page.get_by_role("img")
-    assert pictures.count() == 2, "each is drawn for two widths, and shown once"
+    assert pictures.count() == 2, "each has a picture for two widths, and one of them is shown"
     for each in pictures.all():
         box = each.bounding_box()
         assert box is not None
@@ -148,7 +148,7 @@ CUT_OFF = """(picture) => {
     })
     .map((text) => text.textContent);
 }"""
-"""Texts that lie outside of their picture."""
+"""The texts that are outside of their picture."""
 
 
 def test_report_has_a_table_of_the_parts_of_the_start(page: Page) -> None:

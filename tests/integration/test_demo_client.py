@@ -1,4 +1,4 @@
-"""The load's HTTP client, against servers of known manners."""
+"""The demo's HTTP client against servers with a fixed behaviour."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def asked(serve: Serve, times: int) -> list[Response | str]:
-    """What a client gets from a server of these manners, again and again."""
+    """The results of repeated requests to a server with this behaviour."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError):  # the client has gone
+        with suppress(asyncio.IncompleteReadError):  # the client has closed the connection
             await serve(reader, writer)
         writer.close()
         await writer.wait_closed()

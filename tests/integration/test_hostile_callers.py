@@ -1,4 +1,4 @@
-"""Callers who pretend, through the real server: tokens, headers and paths that are tricks."""
+"""Hostile callers through the real server: forged tokens, and tricks with headers and paths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from functions_common.http_server.connection import MAX_HEADERS
 @pytest.fixture(scope="module")
 def shop(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     if which == "official":
-        pytest.skip("once is enough: who is let in is decided before the database is asked")
+        pytest.skip("one emulator is enough: permissions are checked before the database is read")
     folder: Path = tmp_path_factory.mktemp("logs")
     with (
         tokens.serving(tokens.key_set()) as address,
@@ -32,7 +32,7 @@ def shop(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def raw(shop: Shop, method: str, path: str, *headers: tuple[str, str]) -> tuple[int, bytes]:
-    """Status and body; headers may come twice, and the path goes out as it is."""
+    """The status and the body. Headers may be repeated, and the path is sent unchanged."""
     connection = http.client.HTTPConnection(urlsplit(shop.orders[0]).netloc, timeout=TIMEOUT)
     connection.putrequest(method, path)
     for header in headers:
@@ -68,7 +68,7 @@ def test_hostile_token_is_rejected_and_changes_nothing(shop: Shop) -> None:
 
 
 def test_token_is_rejected_when_there_are_two_authorization_headers(shop: Shop) -> None:
-    """Whoever stands in front may have looked at one, and we at the other."""
+    """A proxy may have checked one of them, and the function the other."""
     good, other = authorization(tokens.token("C1")), authorization(tokens.token("C2"))
     for pair in (
         (good, other),
@@ -116,7 +116,7 @@ def test_token_is_ignored_outside_of_its_header(shop: Shop, header: tuple[str, s
         ("/health/%2e%2e/orders", 404),
         ("/health%2f..%2forders", 404),
         ("/health;/orders", 404),
-        ("/health#/orders", 200),  # what stands behind the # is not ours to see: /health
+        ("/health#/orders", 200),  # a client does not send the fragment: /health
         ("/%6frders", 401),
         ("/ORDERS", 404),
         ("/orders%00", 404),

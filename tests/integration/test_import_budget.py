@@ -1,4 +1,4 @@
-"""A cold start is imports: what a function loads stays within functions/import_budget.toml."""
+"""A cold start consists of imports: a function loads no more than functions/import_budget.toml."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def package_of(module: str) -> str:
 
 @pytest.fixture(scope="module", params=["order", "inventory"])
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The modules of the real server, ready for its first customer."""
+    """The modules that the real server has loaded before its first request."""
     directory = tmp_path_factory.mktemp("modules")
     modules = directory / "modules"
     environment = {
@@ -66,7 +66,7 @@ def test_function_imports_only_packages_of_the_budget(loaded: list[str]) -> None
 
 
 def is_installed(package: str) -> bool:
-    """Not the interpreter's, and not what an extension module makes for itself."""
+    """Modules other than the interpreter's and those that an extension module creates."""
     spec = None if package.startswith("_") else PathFinder.find_spec(package)
     if spec is None:
         return False

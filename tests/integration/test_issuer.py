@@ -1,4 +1,4 @@
-"""The way to an issuer's keys, over HTTP: what is not a whole key set of its own is none."""
+"""The HTTP fetch of an issuer's keys: only a whole key set from its own address is accepted."""
 
 from __future__ import annotations
 

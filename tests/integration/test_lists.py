@@ -1,4 +1,4 @@
-"""Lists are read a page at a time while they change: nothing is skipped, nothing comes twice."""
+"""Lists are read page by page while they change: no entry is skipped or repeated."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from support.shop import TIMEOUT, Shop
 
 AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR}"}
 BEFORE = 12
-"""Entries that are there before the first page is read."""
+"""The entries that exist before the first page is read."""
 
 
 @contextmanager
 def meanwhile(change: Callable[[int], object]) -> Iterator[Callable[[], None]]:
-    """The change, again and again until the block ends; what is given waits for another one."""
+    """Repeat the change until the block ends. The yielded function waits for one more change."""
     ended, changes = threading.Event(), threading.Semaphore(0)
 
     def go_on() -> None:
@@ -47,7 +47,7 @@ def meanwhile(change: Callable[[int], object]) -> Iterator[Callable[[], None]]:
 
 
 def read(url: str, name: str, size: int, before_each_page: Callable[[], None]) -> list[Any]:
-    """Every entry of the list, in pages."""
+    """Every entry of the list, read in pages."""
     found: list[Any] = []
     params = {"limit": str(size)}
     while True:

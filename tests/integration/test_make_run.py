@@ -1,4 +1,4 @@
-"""`make run`, as README tells it: it starts, its curl lines work, and it leaves nothing behind."""
+"""`make run` as in the README: it starts, the curl commands work, and no process is left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PORTS = ("ORDER_PORT", "INVENTORY_PORT", "EMULATOR_PORT")
 
 
 class Run:
-    """One `make run`, on ports of its own; ended with the block at the latest."""
+    """One `make run`, on ports of its own. It ends with the block at the latest."""
 
     def __init__(self, **changes: str) -> None:
         self.ports = {name: free_port() for name in PORTS}
@@ -64,7 +64,7 @@ class Run:
         return self.ended()
 
     def ended(self) -> int:
-        """Wait until it has ended, here or by itself; its exit code."""
+        """Wait until it has ended, and return its exit code."""
         said, _ = self.process.communicate(timeout=60)
         self.said += said
         return self.process.returncode
@@ -81,7 +81,7 @@ def running() -> Iterator[Run]:
 
 
 def curls() -> list[str]:
-    """README's commands against `make run` that need no id put in by hand."""
+    """The README's commands for `make run` that need no id of an earlier response."""
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
     joined = shell.replace("\\\n", " ")
     return [
@@ -127,7 +127,7 @@ def test_signal_ends_every_process(number: signal.Signals) -> None:
         run.wait_until_it_says("Ctrl-C ends everything")
         assert len(run.ports_in_use()) == 3
         assert run.end(number) == 0
-        assert "Ended; no process is left." in run.said
+        assert "The run has ended, and no process is left." in run.said
         assert run.ports_in_use() == []
 
 
@@ -265,11 +265,11 @@ def test_token_is_named_when_it_is_too_short() -> None:
 
 
 HOLDS = {"order": True, "inventory": False}
-"""Whether it sends the order function's token."""
+"""True if the process sends the order function's token."""
 
 
 def _environments(port: int) -> list[bytes]:
-    """The environment of each process that has this port in it."""
+    """The environment of each process that has this port in its environment."""
     found = []
     for file in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):

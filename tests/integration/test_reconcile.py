@@ -1,4 +1,4 @@
-"""The reconcile command as a process: how it ends when it is asked to stop."""
+"""The reconcile command as a process: how it ends after SIGTERM."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ UNSHARE = shutil.which("unshare")
 
 
 class Stopping(ThreadingHTTPServer):
-    """An inventory that confirms everything, and first asks the sweep to stop."""
+    """An inventory that confirms all reservations. At its first call it stops the sweep."""
 
     daemon_threads = True
 
@@ -144,7 +144,7 @@ def test_reconcile_finishes_calls_in_flight_and_reports_the_rest_when_it_is_stop
 
 
 def in_a_pid_namespace() -> list[str]:
-    """What makes a command process 1, as in a container; skips where that is not allowed."""
+    """The command that starts another as process 1, as in a container. Skips if not allowed."""
     command = [UNSHARE or "unshare", "--fork", "--pid", "--kill-child", "--"]
     try:
         subprocess.run([*command, "true"], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""order's outgoing calls against real peers that are sick: each ends in time, and in memory."""
+"""order's outgoing calls to faulty peers: each ends at its deadline and within its size limit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 SECONDS = 0.4
 """The deadline of a call."""
 LATE = 20.0
-"""Far above the deadline and below what a sick peer would take: noise alone takes no call here."""
+"""Seconds: far above the deadline, and below the duration of a faulty peer's response."""
 MIB = 1024 * 1024
 OK = sick_peers.OK
 HELD = (
@@ -265,7 +265,7 @@ def test_idle_connection_is_not_used_again_when_the_peer_has_closed_or_written_t
         exchange.read_request()
         exchange.send(body(b"1"))
         if surplus:
-            time.sleep(0.05)  # so that it does not arrive with the response
+            time.sleep(0.05)  # a separate packet, which does not arrive with the response
             exchange.send(surplus)
             gone.set()
             exchange.wait()
@@ -278,7 +278,7 @@ def test_idle_connection_is_not_used_again_when_the_peer_has_closed_or_written_t
             gone.clear()
             assert client.send("GET", peer.url, timeout=LATE).content == b"1"
             assert gone.wait(LATE)
-            time.sleep(0.05)  # until it has crossed the loopback
+            time.sleep(0.05)  # until it has arrived
         assert peer.accepted == 3
 
 
@@ -295,7 +295,7 @@ FOLLOWED: dict[str, bytes] = {
 def test_connection_is_not_reused_when_the_response_was_followed_by_a_part_of_another(
     name: str,
 ) -> None:
-    """The rest comes after the next request was sent, so that no look at the socket shows it."""
+    """The rest arrives after the next request, so a check of the socket does not find it."""
 
     def fault(exchange: Exchange) -> None:
         exchange.read_request()
@@ -337,7 +337,7 @@ def test_call_is_retried_when_a_kept_connection_breaks_under_it() -> None:
     def fault(exchange: Exchange) -> None:
         exchange.read_request()
         exchange.send(body(HELD))
-        exchange.read_request()  # and no response: it is closed as if it had been idle
+        exchange.read_request()  # without a response: it is closed as if it had been idle
 
     with sick_peer(fault) as peer:
         client = inventory_client(peer.url)
@@ -521,7 +521,7 @@ def test_customers_with_a_known_key_are_served_when_the_key_set_drips() -> None:
         assert len(refreshing) == 1
 
 
-# TLS, with a certificate that the client trusts for the test.
+# TLS, with a certificate that the client trusts in the test.
 
 
 class Identity(NamedTuple):

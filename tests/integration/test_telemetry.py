@@ -14,7 +14,7 @@ from support.otlp import Collector, Span, collecting
 from support.shop import TIMEOUT, Shop
 
 SERVER, CLIENT = 2, 3
-"""Kinds of spans, as OTLP numbers them."""
+"""OTLP's numbers for the kinds of spans."""
 TRACE_ID, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = {"traceparent": f"00-{TRACE_ID}-{CALLER}-01"}
 UNWANTED_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -32,7 +32,7 @@ def only(spans: list[Span], service: str, name: str) -> Span:
 
 @pytest.fixture(scope="module")
 def told(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Collector:
-    """What a collector has after an order, a refusal, two lists and a sweep, and the end of all."""
+    """The data of a collector after an order, a rejection, two lists, a sweep, and shutdown."""
     with collecting() as collector:
         logs = tmp_path_factory.mktemp("logs")
         with Shop(emulator, logs, pairs=1, **wanted(collector)) as shop:
@@ -98,7 +98,7 @@ def test_missing_collector_delays_neither_orders_nor_shutdown(
         assert shop.place("P001").status_code == 201
         for url in (*shop.orders, *shop.inventories):
             shop.signal(url, signal.SIGTERM)
-            assert shop.wait_until_ended(url) == 0, "it ends by itself, within a pod's grace"
+            assert shop.wait_until_ended(url) == 0, "it ends within a pod's grace period"
 
 
 @pytest.mark.parametrize("function", ["order", "inventory"])

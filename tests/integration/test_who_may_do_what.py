@@ -1,4 +1,4 @@
-"""docs/security.md, tried cell by cell on real processes, in both modes."""
+"""Every cell of the tables in docs/security.md, on real processes, in both modes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Doors:
         ).status_code
 
     def _order(self, shop: Shop) -> str:
-        """A confirmed one of the customer's."""
+        """A confirmed order of the customer."""
         body = {"customer_id": CUSTOMER, "product_id": PRODUCT, "quantity": 1}
         headers = {} if shop is self.open else tokens.shown(CUSTOMER)
         url = f"{shop.orders[0]}/orders"
@@ -72,7 +72,7 @@ def _shown(caller: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def doors(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     if which == "official":
-        pytest.skip("once is enough: who is let in is decided before the database is asked")
+        pytest.skip("one emulator is enough: permissions are checked before the database is read")
     folder: Path = tmp_path_factory.mktemp("logs")
     trusting = tokens.environment(tokens.in_file(folder).keys_file)
     with (

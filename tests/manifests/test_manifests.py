@@ -1,4 +1,4 @@
-"""What is said in two places is said alike, and what Knative would refuse is not there."""
+"""Values in two places agree, and the manifests have nothing that Knative rejects."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def settings(name: str) -> Any:
-    """As the function reads them in the Service's own environment."""
+    """The settings that the function reads in the Service's environment."""
     shared = documents(MANIFESTS / "settings.yaml")[0]["data"]
     secrets = tokens.variables("only-for-this-test", "only-for-this-test")
     return SETTINGS[name].load({**shared, **secrets, **plain_env(name)})
@@ -233,7 +233,7 @@ def test_network_policies_select_existing_pods() -> None:
 
 def test_func_yaml_is_valid() -> None:
     schema = json.loads((Path(__file__).parent / "func_yaml-schema.json").read_text())
-    checked = {**FUNC, "created": FUNC["created"].isoformat()}  # YAML reads it as a time
+    checked = {**FUNC, "created": FUNC["created"].isoformat()}  # YAML would read it as a time
     jsonschema.validate(checked, schema)
     assert "autoscaling.knative.dev" not in str(FUNC["deploy"].get("annotations"))
 
@@ -266,7 +266,7 @@ def test_func_yaml_has_the_same_environment_as_orders_service() -> None:
 
 
 def test_tokens_are_required_in_production_and_not_in_demos() -> None:
-    """The overlay's settings are full: with one of them away the function would not start."""
+    """The overlay has every setting: without any one of them the function does not start."""
     settings = documents(MANIFESTS / "settings.yaml")[0]["data"]
     assert settings["AUTH_MODE"] == "open"
     overlay = documents(ROOT / "knative-firestore/kustomization.yaml")[0]

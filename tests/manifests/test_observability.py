@@ -1,4 +1,4 @@
-"""Dashboard, alarms and what is written of them name what there is."""
+"""The dashboard, the alarms and their documentation name existing metrics and sections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUERIES = [
 
 
 def exported() -> set[str]:
-    """Our metrics, as Prometheus names what comes over OTLP."""
+    """The functions' metrics, with Prometheus' names for OTLP."""
     made = re.findall(r'create_(histogram|counter)\(\s*"([a-z.]+)",\s*"([^"]+)"', TELEMETRY)
     assert len(made) == TELEMETRY.count(".create_") - 1, "the gauges of reconcile are one line"
     series = {

@@ -1,4 +1,4 @@
-"""What ships is what the locks say: named, hashed, and under a licence that is known."""
+"""The shipped components equal the lock files: named, hashed, and under a known licence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FREE = {
     "MPL-2.0",
     "PSF-2.0",
 }
-"""Licences that ask for no more than to be named, of a library that is not changed."""
+"""Licences that require only attribution for an unchanged library."""
 
 
 @pytest.mark.parametrize("name", locks.IMAGES)

@@ -35,7 +35,7 @@ elif "apply" in arguments:
     print("secret/tokens serverside-applied")
 """
 TEMPLATE = 'go-template={{range $key, $value := .data}}{{$key}} {{$value}}{{"\\n"}}{{end}}'
-"""Prints a Secret as the fake does."""
+"""The fake's output for a Secret."""
 
 
 class Namespace:
@@ -100,7 +100,7 @@ def test_tokens_are_generated_with_their_hashes_when_there_is_no_secret(
 def test_tokens_stay_and_get_hashes_when_the_secret_has_tokens_only(
     namespace: Namespace, order: str
 ) -> None:
-    """As after an upgrade from a Secret without hashes."""
+    """The state after an upgrade from a Secret without hashes."""
     namespace.store(order=order, operator="token-of-an-operator")
     assert namespace.make_tokens() == {
         "order": order,
@@ -166,7 +166,7 @@ def test_nothing_is_applied_when_a_hash_cannot_be_computed(namespace: Namespace)
 
 
 def test_secret_is_read_once(namespace: Namespace) -> None:
-    """So that all keys are of one version of it."""
+    """All keys must come from one version of the Secret."""
     namespace.make_tokens()
     (read,) = [line for line in namespace.seen.read_text().splitlines() if " get " in line]
     assert read.endswith(f"get secret tokens --ignore-not-found -o {TEMPLATE}")

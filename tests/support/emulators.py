@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 INDEXES = ROOT / "firestore.indexes.json"
 REQUIRE_INDEXES = f"--require-indexes={INDEXES}"
-"""For the embedded one: a query that the real Firestore would refuse fails here too."""
+"""For the embedded emulator: a query that the real Firestore would reject fails here too."""
 
 
 @contextmanager
 def running(which: str, *embedded_options: str) -> Iterator[str]:
-    """The address of an emulator; skips where it is not on this machine."""
+    """The address of an emulator. Skips if it is not on this machine."""
     environ = {**os.environ, "EMULATOR": which}
     if which != "given":
-        environ.pop("FIRESTORE_EMULATOR_HOST", None)  # of another that is running
+        environ.pop("FIRESTORE_EMULATOR_HOST", None)  # the address of a running emulator
     try:
         launcher.choose(environ)
     except launcher.EmulatorNotFoundError as error:
@@ -36,7 +36,7 @@ def running(which: str, *embedded_options: str) -> Iterator[str]:
 
 @contextmanager
 def in_environment(address: str) -> Iterator[str]:
-    """Where clients in this process find it."""
+    """Make clients in this process use the emulator."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", address)
         yield address

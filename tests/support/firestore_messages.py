@@ -1,4 +1,4 @@
-"""Short ways to write the messages that the tests are about."""
+"""Short builders for Firestore messages."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -29,7 +29,7 @@ NAN = float("nan")
 
 
 def answer(of: Awaitable[Answer]) -> Answer:
-    """Of a method that may wait: in an event loop of its own."""
+    """Run a method that may wait, in an event loop of its own."""
 
     async def call() -> Answer:
         return await of
@@ -72,7 +72,7 @@ def document(path: str, **fields: Any) -> Document:
 
 
 def put(path: str, **fields: Any) -> Write:
-    """Replaces the document whole."""
+    """A write that replaces the whole document."""
     return Write(update=document(path, **fields))
 
 
@@ -88,7 +88,7 @@ def delete(path: str, **precondition: object) -> Write:
 
 
 def database(*writes: Write) -> Database:
-    """One whose clock stands still at an hour after the epoch, where a test looks at times."""
+    """A database whose clock stands still at one hour after the epoch, for tests of times."""
     made = Database(DATABASE, Clock(lambda: 3_600_000_000))
     if writes:
         made.commit(writes)
@@ -148,7 +148,7 @@ def composite(operator: str, *filters: StructuredQuery.Filter) -> StructuredQuer
 
 
 def orders(*paths: str) -> list[StructuredQuery.Order]:
-    """A minus in front is for descending."""
+    """A leading minus means descending."""
     return [
         StructuredQuery.Order(
             field={"field_path": path.removeprefix("-")},

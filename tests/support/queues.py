@@ -1,4 +1,4 @@
-"""Where calls wait for each other: a test that wants some to wait has to know that they do."""
+"""Helpers that wait until a number of calls are queued."""
 
 from __future__ import annotations
 

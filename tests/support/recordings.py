@@ -1,4 +1,4 @@
-"""A run of the demo that never was: small enough to count by hand."""
+"""A made-up run of the demo, small enough to count by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECOND = "order-00001-deployment-c"
 
 
 def answer(due: float, ended: float, status: int | None = 201, **more: object) -> Answer:
-    """Of the hot product, sent when due; its order's id tells when that was."""
+    """An order for the hot product, sent when due. Its id contains that time."""
     found = Answer(due, HOT, "demo-x-buyer-1", sent=due, ended=ended, status=status, pod=ORDER)
     if status == 201:
         found.order_id = f"ORD{due}"
@@ -32,7 +32,7 @@ def answer(due: float, ended: float, status: int | None = 201, **more: object) -
 
 
 def order_pod() -> Pod:
-    """Of an order that came at 10.0 and was answered at 12.0."""
+    """The timings of an order that was sent at 10.0 and got its response at 12.0."""
     start = Start(process=10.5, running=10.7, loaded=11.2, firestore=(11.1, 11.3))
     first = Handled(11.3, 11.9, {"total": 600.0, "inventory": 550.0, "firestore": 20.0})
     pod = Pod(ORDER, "order", created=10.1, scheduled=10.2, ready=11.25, start=start, first=first)
@@ -41,7 +41,7 @@ def order_pod() -> Pod:
 
 
 def on_knative() -> Recording:
-    """Three units, three buyers served, one refused, from zero and back."""
+    """Three units, three buyers served, one rejected, from zero and back."""
     found = Recording(
         Where.KNATIVE,
         "http://order.shop.example.com",

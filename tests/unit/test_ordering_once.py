@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local import tokens
 from support.apps import order_app
+from support.documented_client import ObedientClient
 from support.memory_shop import WholeShop
-from support.obedient import ObedientClient
-from support.weather import LATE_SECONDS, Connection, Fault, Line, Weather
+from support.order_faults import LATE_SECONDS, Connection, Fault, Line, Weather
 
 from functions_common.firestore.client import CALL_SECONDS
 from functions_common.runtime.settings import SettingsError

@@ -1,4 +1,4 @@
-"""A function's server as a hostile client sees it."""
+"""The server of a function that a test attacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Victim(NamedTuple):
 
     url: str
     line: str
-    """Method and path of an operation that has a body."""
+    """The method and path of an operation with a body."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -36,7 +36,7 @@ class Victim(NamedTuple):
         return post(f"PUT /reservations/R{os.urandom(9).hex()}", {"items": [line]}, token)
 
     def serves(self) -> bool:
-        """Whether a new client gets a response."""
+        """True if a new client gets a response."""
         with self.connect() as client:
             client.send(get("/health"))
             return client.response().status == 200
