@@ -32,7 +32,7 @@ ORDER_API, INVENTORY_API = api("order"), api("inventory")
 def shop(emulator: str) -> Iterator[Shop]:
     with described_shop(emulator, None) as shop:
         yield shop
-    assert not shop.never_answered(), "described successes without a request that caused them"
+    assert not shop.missing_successes(), "described successes without a request that caused them"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def _guarded(context: Any) -> bool:
 @ORDER_API.parametrize()
 @BOUNDED
 def test_order_responds_as_described(case: Case[Any], shop: Shop) -> None:
-    shop.try_out(shop.order, case, shop.token_of(case))
+    shop.check_response(shop.order, case, shop.token_of(case))
 
 
 @ORDER_API.include(_guarded).parametrize()
@@ -56,13 +56,13 @@ def test_order_responds_as_described(case: Case[Any], shop: Shop) -> None:
 def test_order_responds_as_described_when_tokens_are_required(
     case: Case[Any], shop_with_tokens: Shop
 ) -> None:
-    shop_with_tokens.try_out(shop_with_tokens.order, case, shop_with_tokens.token_of(case))
+    shop_with_tokens.check_response(shop_with_tokens.order, case, shop_with_tokens.token_of(case))
 
 
 @INVENTORY_API.parametrize()
 @BOUNDED
 def test_inventory_responds_as_described(case: Case[Any], shop: Shop) -> None:
-    shop.try_out(shop.inventory, case, shop.token_of(case))
+    shop.check_response(shop.inventory, case, shop.token_of(case))
 
 
 def _reached_nothing(answer: Any) -> bool:
@@ -77,10 +77,10 @@ def test_order_responds_as_described_without_a_token(
     case: Case[Any], shop_with_tokens: Shop
 ) -> None:
     shop = shop_with_tokens
-    assert _reached_nothing(shop.try_out(shop.order, case, {}))
+    assert _reached_nothing(shop.check_response(shop.order, case, {}))
 
 
 @INVENTORY_API.include(_guarded).parametrize()
 @settings(BOUNDED, max_examples=5)
 def test_inventory_responds_as_described_without_a_token(case: Case[Any], shop: Shop) -> None:
-    assert _reached_nothing(shop.try_out(shop.inventory, case, {}))
+    assert _reached_nothing(shop.check_response(shop.inventory, case, {}))

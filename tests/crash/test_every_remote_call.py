@@ -17,7 +17,7 @@ import pytest
 from support.apps import OPERATOR
 from support.builders import soon
 from support.crashing import CrashingShop, Cut
-from support.documented_client import ObedientClient, Reply
+from support.documented_client import DocumentedClient, Reply
 from support.dying import ProcessDiedError
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
@@ -31,7 +31,7 @@ BODY = {"customer_id": "C1", "product_id": "P1", "quantity": 2}
 ATTEMPT = Attempt.begin("C1", [Line("P1", 2)], "key")
 
 
-def until_answered(shop: CrashingShop, app: str, method: str, path: str, **request: Any) -> Any:
+def until_response(shop: CrashingShop, app: str, method: str, path: str, **request: Any) -> Any:
     """Repeat the request until there is a response other than 503."""
     for _ in range(TRIES):
         with suppress(ProcessDiedError):
@@ -52,7 +52,7 @@ def once(shop: CrashingShop, body: dict[str, Any]) -> Any:
         return None
 
 
-def order_obediently(shop: CrashingShop, **body: Any) -> str | None:
+def order_as_documented(shop: CrashingShop, **body: Any) -> str | None:
     """The order id that a client without a key gets if it follows docs/api.md. No call is late."""
 
     def send(method: str, path: str, body: Any = None, headers: Any = None) -> Reply | None:
@@ -64,25 +64,25 @@ def order_obediently(shop: CrashingShop, **body: Any) -> str | None:
             return None
         return Reply(answer.status_code, answer.json, answer.headers)
 
-    return ObedientClient(send, lambda _: None, BODY | body).order()
+    return DocumentedClient(send, lambda _: None, BODY | body).order()
 
 
 def place(shop: CrashingShop, key: str = "key", headers: Any = None, **changes: Any) -> Any:
     headers = {"Idempotency-Key": key, **(headers or {})}
-    return until_answered(shop, "order", "POST", "/orders", json=BODY | changes, headers=headers)
+    return until_response(shop, "order", "POST", "/orders", json=BODY | changes, headers=headers)
 
 
 def move(shop: CrashingShop, order_id: str, verb: str) -> Any:
     path = f"/orders/{order_id}/{verb}"
-    return until_answered(shop, "order", "POST", path, headers=AS_OPERATOR)
+    return until_response(shop, "order", "POST", path, headers=AS_OPERATOR)
 
 
 def offer(shop: CrashingShop, product_id: str = "P1", stock: int = STOCK) -> None:
     url, product = f"/products/{product_id}", {"name": "Lamp", "price": 10}
-    answer = until_answered(shop, "inventory", "PUT", url, json=product, headers=AS_OPERATOR)
+    answer = until_response(shop, "inventory", "PUT", url, json=product, headers=AS_OPERATOR)
     assert answer.status_code in (200, 201)
     body, headers = {"delta": stock, "reason": "opening stock"}, {"Idempotency-Key": "opening"}
-    answer = until_answered(
+    answer = until_response(
         shop,
         "inventory",
         "POST",
@@ -137,7 +137,7 @@ def an_order_of_three_lines(shop: CrashingShop) -> Iterator[None]:
     items = [{"product_id": name, "quantity": 2} for name in names]
     body = {"customer_id": "C1", "items": items}
     headers = {"Idempotency-Key": "key"}
-    answer = until_answered(shop, "order", "POST", "/orders", json=body, headers=headers)
+    answer = until_response(shop, "order", "POST", "/orders", json=body, headers=headers)
     yield
     assert answer.status_code == 201
     assert [shop.units(name) for name in names] == [(8, 2, 0)] * 3
@@ -146,7 +146,7 @@ def an_order_of_three_lines(shop: CrashingShop) -> Iterator[None]:
 def an_order_without_a_key(shop: CrashingShop) -> Iterator[None]:
     offer(shop)
     yield
-    order_id = order_obediently(shop)
+    order_id = order_as_documented(shop)
     yield
     assert order_id is not None
     assert [each for each in shop.documents("orders") if shown(shop, each)] == [order_id]
@@ -329,7 +329,7 @@ def cancelling_an_order_of_a_retired_product(shop: CrashingShop) -> Iterator[Non
     offer(shop)
     order_id = place(shop).json["order_id"]
     retired = {"name": "Lamp", "price": 10, "active": False}
-    until_answered(shop, "inventory", "PUT", "/products/P1", json=retired, headers=AS_OPERATOR)
+    until_response(shop, "inventory", "PUT", "/products/P1", json=retired, headers=AS_OPERATOR)
     yield
     move(shop, order_id, "cancel")
     yield

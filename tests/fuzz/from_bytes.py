@@ -89,7 +89,7 @@ class Functions:
         except HTTPException:
             assert status in (404, 405, 413, 400), asked
         else:
-            assert status in self._described[name][endpoint], f"{asked} answered {status}"
+            assert status in self._described[name][endpoint], f"{asked} got {status}"
         if status >= 400:
             assert headers["Content-Type"] == "application/problem+json", asked
             assert isinstance(json.loads(body), dict), asked

@@ -46,7 +46,7 @@ class Door:
     """An operation of a function, in one of the two modes."""
 
     name: str
-    """Of the process."""
+    """The resident memory of the process."""
     process: Shop
     url: str
     shop: described_apps.Shop
@@ -80,10 +80,10 @@ class Door:
         """Send as the intended caller. About one request in four has another caller."""
         number = described_apps.number_of(case)
         if not self.guarded or number % 4:
-            self.shop.try_out(self.url, case, self.shop.token_of(case))
+            self.shop.check_response(self.url, case, self.shop.token_of(case))
             return
         token = BAD_TOKENS[number // 4 % len(BAD_TOKENS)]
-        answer = self.shop.try_out(self.url, case, {"Authorization": f"Bearer {token}"})
+        answer = self.shop.check_response(self.url, case, {"Authorization": f"Bearer {token}"})
         assert answer.status_code >= 400 or answer.request.method == "OPTIONS", token
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from support.attacked_server import FUNCTIONS, Victim, victim
+from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
 from support.shop import Shop
 
 
@@ -23,5 +23,5 @@ def shop(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sh
 
 
 @pytest.fixture(params=FUNCTIONS)
-def server(shop: Shop, request: pytest.FixtureRequest) -> Victim:
-    return victim(shop, request.param)
+def server(shop: Shop, request: pytest.FixtureRequest) -> AttackedServer:
+    return attacked_server(shop, request.param)

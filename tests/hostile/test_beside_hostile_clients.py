@@ -14,7 +14,7 @@ from benchmarks.hostile.beside import FULL, LENIENT, Plan, Target, measure, tabl
 from benchmarks.hostile.customers import Caller, orders, reservations
 from rich.console import Console
 from support.apps import ORDER
-from support.attacked_server import FUNCTIONS, victim
+from support.attacked_server import FUNCTIONS, attacked_server
 from support.shop import Shop
 
 ATTACKED = FUNCTIONS if os.environ.get("HOSTILE_BAR") == "full" else ("order and inventory",)
@@ -31,7 +31,7 @@ PRODUCTS = [f"P-{n}" for n in range(20)]
 
 
 def callers(shop: Shop, attacked: str) -> list[Caller]:
-    order, inventory = (victim(shop, function) for function in FUNCTIONS)
+    order, inventory = (attacked_server(shop, function) for function in FUNCTIONS)
     if attacked != "inventory":
         return [Caller(order.address, orders(PRODUCTS)) for _ in range(CUSTOMERS)]
     reserving = Caller(inventory.address, reservations(PRODUCTS, ORDER))
@@ -44,8 +44,8 @@ def callers(shop: Shop, attacked: str) -> list[Caller]:
 def test_normal_clients_are_served_beside_hostile_ones(shop: Shop, attacked: str) -> None:
     for product in PRODUCTS:
         shop.offer(product, 1_000_000)
-    victims = [victim(shop, name) for name in FUNCTIONS if name in attacked]
-    targets = [Target("{}:{}".format(*each.address), each.line) for each in victims]
+    servers = [attacked_server(shop, name) for name in FUNCTIONS if name in attacked]
+    targets = [Target("{}:{}".format(*each.address), each.line) for each in servers]
     rows = measure(targets, callers(shop, attacked), PLAN, BAR)
     console = Console(width=140)
     console.print(table(f"8 normal clients, 200 hostile sockets against {attacked}", rows, BAR))

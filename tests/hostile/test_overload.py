@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from benchmarks.hostile.customers import Caller, Customers, Window, orders, percentile
 from rich.console import Console
-from support.attacked_server import victim
+from support.attacked_server import attacked_server
 from support.shop import Shop
 
 FULL = os.environ.get("HOSTILE_BAR") == "full"
@@ -61,7 +61,7 @@ def test_overload_is_shed_soon_and_no_unit_is_sold_twice(
 
 def rush(shop: Shop, crowd: int) -> Window:
     """All customers connect, then they all start to order at the same moment, and continue."""
-    address = victim(shop, "order").address
+    address = attacked_server(shop, "order").address
     make = orders(PRODUCTS)
     with Customers([Caller(address, make) for _ in range(crowd)]) as customers:
         assert customers.connect() == crowd

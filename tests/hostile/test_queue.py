@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.attacked_server import FUNCTIONS, Victim, victim
+from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
 from support.raw_client import RawClient, assert_problem
 from support.shop import Shop
 
@@ -39,8 +39,8 @@ def stuck_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 @pytest.fixture(params=FUNCTIONS)
-def stuck(stuck_shop: Shop, request: pytest.FixtureRequest) -> Victim:
-    return victim(stuck_shop, request.param)
+def stuck(stuck_shop: Shop, request: pytest.FixtureRequest) -> AttackedServer:
+    return attacked_server(stuck_shop, request.param)
 
 
 def first_to_respond(clients: list[RawClient], count: int, seconds: float) -> list[RawClient]:
@@ -55,7 +55,7 @@ def first_to_respond(clients: list[RawClient], count: int, seconds: float) -> li
     return [by_socket[each] for each in ready]
 
 
-def test_full_queue_responds_immediately_with_503_and_retry_after(stuck: Victim) -> None:
+def test_full_queue_responds_immediately_with_503_and_retry_after(stuck: AttackedServer) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(stuck.connect()) for _ in range(CLIENTS)]
         for client in clients:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from support.attacked_server import Victim
+from support.attacked_server import AttackedServer
 from support.raw_client import assert_problem, get, head
 
 JSON = "Content-Type: application/json"
@@ -51,7 +51,7 @@ CASES = pytest.mark.parametrize(("status", "sent"), REFUSED.values(), ids=REFUSE
 
 @CASES
 def test_rejection_is_a_problem_and_closes_the_connection(
-    server: Victim, status: int, sent: bytes
+    server: AttackedServer, status: int, sent: bytes
 ) -> None:
     """The default limits apply, so a response within the test's timeout was immediate."""
     with server.connect() as client:
@@ -62,7 +62,7 @@ def test_rejection_is_a_problem_and_closes_the_connection(
 
 @CASES
 def test_rejection_is_received_when_the_client_continues_sending(
-    server: Victim, status: int, sent: bytes
+    server: AttackedServer, status: int, sent: bytes
 ) -> None:
     """A reset would fail a later ``send``, and the client would not read the response."""
     with server.connect() as client:
@@ -73,7 +73,7 @@ def test_rejection_is_received_when_the_client_continues_sending(
         assert_problem(client.response(), status)
 
 
-def test_rejected_body_is_not_read_as_the_next_request(server: Victim) -> None:
+def test_rejected_body_is_not_read_as_the_next_request(server: AttackedServer) -> None:
     smuggled = get("/openapi.json")
     with server.connect() as client:
         client.send(head("POST /x", "Content-Length: 99999999") + b"\r\n" + smuggled)
@@ -81,7 +81,7 @@ def test_rejected_body_is_not_read_as_the_next_request(server: Victim) -> None:
         assert client.ends()
 
 
-def test_body_of_an_unknown_path_is_not_read_as_the_next_request(server: Victim) -> None:
+def test_body_of_an_unknown_path_is_not_read_as_the_next_request(server: AttackedServer) -> None:
     smuggled = get("/openapi.json")
     with server.connect() as client:
         client.send(head("POST /x", f"Content-Length: {len(smuggled)}") + b"\r\n" + smuggled)
@@ -98,7 +98,7 @@ def test_body_of_an_unknown_path_is_not_read_as_the_next_request(server: Victim)
     ids=["close", "HTTP/1.0"],
 )
 def test_server_closes_first_when_the_client_requests_it(
-    server: Victim, request_bytes: bytes
+    server: AttackedServer, request_bytes: bytes
 ) -> None:
     with server.connect() as client:
         client.send(request_bytes)

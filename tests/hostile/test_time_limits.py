@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from support.attacked_server import FUNCTIONS, Victim, victim
+from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
 from support.raw_client import RawResponse, assert_problem, get, head
 from support.shop import Shop
 
@@ -72,8 +72,8 @@ class Outcome(NamedTuple):
     """The number of responses to many requests."""
 
 
-def _slow(request: Slow) -> Callable[[Victim], Outcome]:
-    def talk(server: Victim) -> Outcome:
+def _slow(request: Slow) -> Callable[[AttackedServer], Outcome]:
+    def talk(server: AttackedServer) -> Outcome:
         with server.connect() as client:
             client.send(request.sent.replace(LINE.encode(), server.line.encode()))
             drips = request.dripped is not None
@@ -83,15 +83,15 @@ def _slow(request: Slow) -> Callable[[Victim], Outcome]:
     return talk
 
 
-def _silent_after_100_continue(server: Victim) -> Outcome:
+def _silent_after_100_continue(server: AttackedServer) -> Outcome:
     with server.connect() as client:
         client.send(head(server.line, JSON, "Content-Length: 60", "Expect: 100-continue") + b"\r\n")
         assert client.response().status == 100
         return Outcome(client.response(), client.ends())
 
 
-def _not_reading(*, slowly: bool) -> Callable[[Victim], Outcome]:
-    def talk(server: Victim) -> Outcome:
+def _not_reading(*, slowly: bool) -> Callable[[AttackedServer], Outcome]:
+    def talk(server: AttackedServer) -> Outcome:
         with server.connect(receive_buffer=1024) as client:
             client.send(get("/openapi.json") * PIPELINED)
             until = time.monotonic() + NOT_READ_FOR
@@ -104,12 +104,12 @@ def _not_reading(*, slowly: bool) -> Callable[[Victim], Outcome]:
     return talk
 
 
-def _silent(server: Victim) -> Outcome:
+def _silent(server: AttackedServer) -> Outcome:
     with server.connect() as client:
         return Outcome(None, client.ends())
 
 
-def _idle(server: Victim) -> Outcome:
+def _idle(server: AttackedServer) -> Outcome:
     """Idle for a quarter of the limit three times, then for longer than the limit."""
     with server.connect() as client:
         for _ in range(3):
@@ -119,7 +119,7 @@ def _idle(server: Victim) -> Outcome:
         return Outcome(response, client.ends())
 
 
-CONVERSATIONS: dict[str, Callable[[Victim], Outcome]] = {
+CONVERSATIONS: dict[str, Callable[[AttackedServer], Outcome]] = {
     **{name: _slow(request) for name, request in SLOW.items()},
     "silent after 100 continue": _silent_after_100_continue,
     "never reads": _not_reading(slowly=False),
@@ -143,7 +143,7 @@ def impatient_shop(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> I
 def all_conversations(impatient_shop: Shop) -> Iterator[dict[tuple[str, str], Future[Outcome]]]:
     with ThreadPoolExecutor(len(FUNCTIONS) * len(CONVERSATIONS)) as pool:
         yield {
-            (function, name): pool.submit(talk, victim(impatient_shop, function))
+            (function, name): pool.submit(talk, attacked_server(impatient_shop, function))
             for function in FUNCTIONS
             for name, talk in CONVERSATIONS.items()
         }
@@ -181,13 +181,13 @@ def test_idle_connection_stays_open_until_its_limit(conversation: Conversation) 
     assert outcome.closed
 
 
-def test_client_that_reads_gets_all_pipelined_responses(server: Victim) -> None:
+def test_client_that_reads_gets_all_pipelined_responses(server: AttackedServer) -> None:
     with server.connect() as client:
         client.send(get("/openapi.json") * 20)
         assert {client.response().status for _ in range(20)} == {200}
 
 
-def test_request_is_served_after_100_continue(server: Victim) -> None:
+def test_request_is_served_after_100_continue(server: AttackedServer) -> None:
     request_head, _, body = server.good_request().partition(b"\r\n\r\n")
     with server.connect() as client:
         client.send(request_head + b"\r\nExpect: 100-continue\r\n\r\n")
@@ -200,7 +200,7 @@ def test_request_is_served_after_100_continue(server: Victim) -> None:
 def test_connection_that_was_idle_for_95_seconds_is_usable(shop: Shop) -> None:
     """queue-proxy reuses connections that were idle for up to 90 s."""
     with ExitStack() as stack:
-        servers = [victim(shop, function) for function in FUNCTIONS]
+        servers = [attacked_server(shop, function) for function in FUNCTIONS]
         clients = [stack.enter_context(server.connect()) for server in servers]
         for wait in (QUEUE_PROXY_SECONDS, 0):
             for client in clients:

@@ -21,7 +21,7 @@ BEFORE = 12
 
 
 @contextmanager
-def meanwhile(change: Callable[[int], object]) -> Iterator[Callable[[], None]]:
+def changing_list(change: Callable[[int], object]) -> Iterator[Callable[[], None]]:
     """Repeat the change until the block ends. The yielded function waits for one more change."""
     ended, changes = threading.Event(), threading.Semaphore(0)
 
@@ -86,7 +86,7 @@ def test_order_pages_are_complete_while_orders_change(shop: Shop, customer: str)
         place(shop, customer, product_id)
         shop.cancel(before[n % BEFORE])
 
-    with meanwhile(change) as another:
+    with changing_list(change) as another:
         url = f"{shop.orders[0]}/orders?customer_id={customer}"
         found = read(url, "orders", 3, another)
     check([each["order_id"] for each in found], {*before})
@@ -102,7 +102,7 @@ def test_product_pages_are_complete_while_products_are_added(shop: Shop, custome
     def change(n: int) -> None:
         shop.offer(f"P-{customer}-{n % BEFORE:02}-{n}", 1)
 
-    with meanwhile(change) as another:
+    with changing_list(change) as another:
         url = f"{shop.orders[0]}/products"
         found = read(url, "products", 5, another)
     check([each["product_id"] for each in found], {*before})
@@ -123,7 +123,7 @@ def test_adjustment_pages_are_complete_while_stock_arrives(shop: Shop, customer:
     before = [f"before-{n}" for n in range(BEFORE)]
     for key in before:
         adjust(shop, product_id, key)
-    with meanwhile(lambda n: adjust(shop, product_id, f"later-{n}")) as another:
+    with changing_list(lambda n: adjust(shop, product_id, f"later-{n}")) as another:
         url = f"{shop.inventories[0]}/products/{product_id}/adjustments"
         found = read(url, "adjustments", 3, another)
     check([each["reference"] or "opening stock" for each in found], {*before, "opening stock"})
@@ -141,7 +141,7 @@ def test_ledger_pages_are_complete_while_the_product_is_sold_and_restocked(
         shop.cancel(before[n % BEFORE])
         adjust(shop, product_id, f"later-{n}")
 
-    with meanwhile(change) as another:
+    with changing_list(change) as another:
         url = f"{shop.inventories[0]}/products/{product_id}/ledger"
         found = read(url, "entries", 3, another)
     check(

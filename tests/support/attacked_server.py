@@ -12,7 +12,7 @@ from support.shop import Shop
 FUNCTIONS = ("order", "inventory")
 
 
-class Victim(NamedTuple):
+class AttackedServer(NamedTuple):
     """The server of one function."""
 
     url: str
@@ -42,7 +42,7 @@ class Victim(NamedTuple):
             return client.response().status == 200
 
 
-def victim(shop: Shop, function: str) -> Victim:
+def attacked_server(shop: Shop, function: str) -> AttackedServer:
     if function == "order":
-        return Victim(shop.orders[0], "POST /orders")
-    return Victim(shop.inventories[0], "PUT /reservations/R-hostile")
+        return AttackedServer(shop.orders[0], "POST /orders")
+    return AttackedServer(shop.inventories[0], "PUT /reservations/R-hostile")

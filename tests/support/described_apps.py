@@ -143,7 +143,7 @@ class Shop:
             return next(self.known[name])
         return min(value, 2) if name == "quantity" else self.make_known(value)
 
-    def never_answered(self) -> set[tuple[str, str, int]]:
+    def missing_successes(self) -> set[tuple[str, str, int]]:
         """Described success statuses that never occurred. 202 needs an unavailable inventory."""
         tried = {(method, path) for method, path, status in self.answered if status != UNAUTHORIZED}
         promised = {
@@ -156,7 +156,7 @@ class Shop:
         }
         return promised - set(self.answered)
 
-    def try_out(self, where: Place, case: Case[Any], headers: dict[str, str]) -> Any:
+    def check_response(self, where: Place, case: Case[Any], headers: dict[str, str]) -> Any:
         """The response. Fails if the description does not allow it."""
         meta = case.meta
         if meta is not None and meta.generation.mode.is_positive and chosen(case):

@@ -49,7 +49,7 @@ class Send(Protocol):
         """The reply; None if the connection gave none."""
 
 
-class ObedientClient:
+class DocumentedClient:
     def __init__(
         self,
         send: Send,

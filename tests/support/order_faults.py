@@ -57,7 +57,7 @@ class Unexpected(Exception):  # noqa: N818 - what no code expects
     pass
 
 
-class Weather:
+class FaultPlan:
     """Counts order's remote calls, and applies the planned fault to each.
 
     After the plan no more faults occur. With ``then_away`` all calls after it fail, until the
@@ -122,15 +122,15 @@ def _error(fault: Fault, name: str, *, of_store: bool) -> BaseException:
 
 
 class _Watched:
-    def __init__(self, target: object, weather: Weather) -> None:
-        self._target, self._weather = target, weather
+    def __init__(self, target: object, faults: FaultPlan) -> None:
+        self._target, self._faults = target, faults
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._target, name)
         of_store = hasattr(self._target, "create")
 
         def call(*args: Any, **named: Any) -> Any:
-            return self._weather.carry(name, lambda: method(*args, **named), of_store=of_store)
+            return self._faults.carry(name, lambda: method(*args, **named), of_store=of_store)
 
         return call
 
