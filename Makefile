@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-hostile test-crash fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-unit test-hostile test-crash test-clients fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## What this file can do
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +35,9 @@ FUZZ_SECONDS ?= 600
 fuzz: export PYTHONPATH := $(PYTHONPATH):.fuzz
 fuzz: $(VENV)/.dev .fuzz/.made ## Ten minutes of requests that nobody has thought of (FUZZ_SECONDS, FUZZ_SEED)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/fuzz
+
+test-clients: $(VENV)/.dev .api/.made ## Generate Python and TypeScript clients, and place orders with them; needs Node.js 20
+	$(BIN)/python -m pytest tests/integration/test_generated_clients.py -rs
 
 conformance: $(VENV)/.run .conformance/.made ## The client library's own system tests, on the embedded emulator
 	$(BIN)/python tests/conformance/run.py $(TESTS)
@@ -70,6 +73,11 @@ lint: $(VENV)/.dev ## Style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+lint-api: .api/.made ## Lint docs/openapi with redocly and spectral; needs Node.js 20 or later
+	cd .api && npx --no-install redocly lint --config ../tools/api/redocly.yaml ../docs/openapi/*.json
+	cd .api && npx --no-install spectral lint --fail-severity=hint \
+		--ruleset ../tools/api/spectral.yaml ../docs/openapi/*.json
+
 format: $(VENV)/.dev ## Put the code into the style that `make lint` asks for
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -103,6 +111,7 @@ lock: $(VENV)/.dev ## Compile the requirements again (UPGRADE=--upgrade for newe
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		tests/conformance/requirements.in -o tests/conformance/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) tests/fuzz/requirements.in -o tests/fuzz/requirements.txt
+	$(BIN)/$(COMPILE) $(UPGRADE) tools/api/requirements.in -o tools/api/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		benchmarks/servers/requirements.in -o benchmarks/servers/requirements.txt
 
@@ -153,7 +162,7 @@ test-cluster: $(VENV)/.dev ## What needs a cluster with Knative; the images are 
 	$(BIN)/python -m pytest tests/cluster -s
 
 clean: ## Remove what make has made
-	rm -rf $(VENV) .run .conformance .fuzz emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build
+	rm -rf $(VENV) .run .conformance .fuzz .api emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -180,6 +189,20 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --target .fuzz \
 		--only-binary :all: -r tests/fuzz/requirements.txt \
 		|| echo "atheris cannot be had here: requests from the descriptions alone"
+	@touch $@
+
+# Linters of the description and generators of clients. `make lint` and `make test` do not need them:
+# without them, tests/integration/test_generated_clients.py is skipped.
+.api/.made: tools/api/package.json tools/api/package-lock.json tools/api/requirements.txt
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null || { \
+		echo "Node.js 20 or later with npm is needed: https://nodejs.org." \
+			"Without it, leave out lint-api and test-clients."; exit 1; }
+	rm -rf .api && mkdir .api
+	cp tools/api/package.json tools/api/package-lock.json .api
+	cd .api && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(PYTHON) -m venv .api/venv
+	.api/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r tools/api/requirements.txt
 	@touch $@
 
 # The client's tests are in its source distribution, whose hash the lock has.

@@ -25,12 +25,12 @@ def _lines(measured: Mapping[str, Usage]) -> Iterator[str]:
     yield """\
 # What an order costs
 
-What each act takes of Firestore, when nobody else wants the same at that moment: documents read,
-written and deleted, and round trips. Real processes did each of them over HTTP; the embedded
-emulator [counted](../emulators/firestore/README.md) as Firestore charges, and
-`tests/integration/test_cost.py` holds the code to these numbers. An order of L products is L
-reads, L + 2 writes and three round trips, however many products it has. What is repeated, refused,
-cancelled, fulfilled or swept below is an order of one product.
+The Firestore operations of each action, without concurrent requests: documents read, written and
+deleted, and round trips. Real processes did each action over HTTP, and the embedded emulator
+[counted](../emulators/firestore/README.md) operations as Firestore charges them.
+`tests/integration/test_cost.py` fails if the code needs other numbers. An order of L products is L
+reads, L + 2 writes and three round trips. Rows that repeat, refuse, cancel, fulfil or sweep use an
+order of one product.
 
 | | Reads | Writes | Deletes | Round trips | $ for a million |
 |---|--:|--:|--:|--:|--:|"""
@@ -46,9 +46,9 @@ cancelled, fulfilled or swept below is an order of one product.
     yield f"""
 A million orders of one product, placed, confirmed by sweeps of {SWEPT} and fulfilled: ${whole:.2f}.
 A sweep every ten minutes that finds nothing: {idle_reads:,} reads a month. An audit reads every
-document that there is, once.
+document of the database once.
 
 The prices are {prices.SOURCE}, of {prices.AS_OF} for the {prices.EDITION} in
 {prices.REGION}, before any free quota: ${prices.READS} for 100,000 reads, ${prices.WRITES} for
-writes, ${prices.DELETES} for deletes. Storage and traffic are not in them.
+writes, ${prices.DELETES} for deletes. Storage and traffic are not included.
 `python -m costs` measures again and writes this page."""

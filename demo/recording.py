@@ -54,7 +54,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Start:
-    """What a process has told of its own start; see functions_common/runtime/startup_timing.py."""
+    """What a process has logged of its own start: see `startup_timing.py` in functions_common."""
 
     process: float
     running: float

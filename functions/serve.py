@@ -1,7 +1,7 @@
-"""Serve a function, here and in the image: ``FUNCTION=order python functions/serve.py``.
+"""Serves a function, locally and in the image: ``FUNCTION=order python functions/serve.py``.
 
-A cold start consists of imports, so the first thing that order does is to wake inventory: both
-usually sleep, and this way their cold starts overlap.
+Most of a cold start is imports. So order first sends a request to inventory (``prewarm``). Both
+functions are usually scaled to zero, and with this request their cold starts overlap.
 """
 
 import gc
@@ -13,18 +13,18 @@ FUNCTIONS = ("order", "inventory")
 
 
 def main() -> None:
-    gc.disable()  # a sixth of what imports cost; serving.py enables it again
+    gc.disable()  # a sixth of the import time; serving.py enables it again
     function = os.environ.get("FUNCTION", "")
     sys.path[:0] = [f"{HERE}/common", f"{HERE}/{function}"]
     if function == "order":
-        from functions_common.runtime.prewarm import wake
+        from functions_common.runtime.prewarm import prewarm
 
-        wake(os.environ.get("INVENTORY_SERVICE_URL", ""))
+        prewarm(os.environ.get("INVENTORY_SERVICE_URL", ""))
 
     from functions_common.observability import logs
-    from functions_common.runtime.startup_timing import Start
+    from functions_common.observability.startup_timing import StartupTimer
 
-    start = Start()
+    start = StartupTimer()
     if function not in FUNCTIONS:
         logs.fatal(f"Cannot start: FUNCTION is {function!r}; set it to order or inventory")
         sys.exit(1)

@@ -136,7 +136,7 @@ def run(environ: Mapping[str, str], signals: Signals) -> None:
     with _children() as children:
         address = environ.get("FIRESTORE_EMULATOR_HOST") or f"{HOST}:{ports.emulator}"
         if start_emulator is None:
-            launcher.check_answers(address)
+            launcher.check_ready(address)
         else:
             _say("Starting the Firestore emulator")
             log = LOGS / f"emulator-{ports.emulator}.log"

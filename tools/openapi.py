@@ -1,7 +1,7 @@
-"""``make openapi``: keep what both functions say of themselves, in docs/openapi.
+"""``make openapi``: write the descriptions of both functions to docs/openapi.
 
-What is kept is what clients rely on. So an incompatible description is refused, and named, unless
-the first number of its version was raised.
+Clients rely on the files there. A description that would break clients is rejected with a list of
+the changes, unless the first number of its version was raised.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ APIS = {"order": ORDER, "inventory": INVENTORY}
 
 
 def served(name: str) -> dict[str, Any]:
-    """What the function answers at /openapi.json."""
-    return openapi.document(health.whole(APIS[name]))
+    """The description that the function serves at /openapi.json."""
+    return openapi.document(health.with_service_operations(APIS[name]))
 
 
 def kept(name: str, folder: Path = KEPT) -> dict[str, Any] | None:
+    """The description in the folder; None if there is none yet."""
     file = folder / f"{name}.json"
     description: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
     return description
 
 
 def keep(name: str, description: dict[str, Any], folder: Path = KEPT) -> list[str]:
-    """Write it; or, where it would break clients, answer how and write nothing."""
+    """Write the description. If it breaks clients, return the reasons and write nothing."""
     before = kept(name, folder)
     if before is not None and (broken := compatibility.unexpected(before, description)):
         return broken
@@ -43,18 +44,18 @@ def keep(name: str, description: dict[str, Any], folder: Path = KEPT) -> list[st
 
 
 def main() -> int:
-    refused = 0
+    code = 0
     for name in APIS:
         for change in keep(name, served(name)):
-            refused = 1
+            code = 1
             print(f"{name}: {change}", file=sys.stderr)
-    if refused:
+    if code:
         print(
-            "Not written: clients would break. Raise the first number of version in api.py where"
-            " that is meant.",
+            "Nothing written for these functions, because clients would break. If you mean to break"
+            " them, raise the first number of `version` in routes.py.",
             file=sys.stderr,
         )
-    return refused
+    return code
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from firestore_emulator.launcher import LOOPBACK, answers, command, free_port
+from firestore_emulator.launcher import LOOPBACK, command, free_port, is_ready
 
 _POLL_SECONDS = 0.002
 _SECONDS_TO_START = 30.0
@@ -45,7 +45,7 @@ def started(which: str) -> Iterator[Emulator]:
     )
     try:
         address = f"{LOOPBACK}:{port}"
-        while not answers(address):
+        while not is_ready(address):
             if process.poll() is not None or time.perf_counter() > begun + _SECONDS_TO_START:
                 raise RuntimeError(f"the {which} emulator does not start: {' '.join(argv)}")
             time.sleep(_POLL_SECONDS)

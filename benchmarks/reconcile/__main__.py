@@ -98,11 +98,11 @@ def leave_behind(address: str, held: int) -> None:
             changes = []
     if changes:
         write(documents, changes)
-    connection.client.close()  # type: ignore[no-untyped-call]
+    connection.close()
 
 
 def write(documents: Documents, changes: list[Change]) -> None:
-    errors = documents.write_each([*map(documents.prepared, changes)], Deadline.after(60))
+    errors = documents.write_each([*map(documents.encode_write, changes)], Deadline.after(60))
     if any(errors):
         raise RuntimeError(f"the backlog cannot be written: {errors}")
 

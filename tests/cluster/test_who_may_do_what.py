@@ -26,7 +26,7 @@ class Doors:
     """The tokens of the operator and of the order function."""
 
     def shown(self, caller: str) -> dict[str, str]:
-        if caller == "nobody":
+        if caller == "anonymous":
             return {}
         if caller.endswith("customer"):
             return tokens.shown(CUSTOMER if caller == "customer" else ANOTHER)

@@ -1,8 +1,8 @@
-"""A pytest plugin for the client's suite: every test runs, and those that are excluded must fail.
+"""A pytest plugin for the client's suite: all tests run, and the excluded ones must fail.
 
-The suite skips some tests for every emulator, because of what the official one lacks. Here only
-exclusions.toml says what need not pass; an entry that names no test, or one that passes, is an
-error.
+The suite skips some tests for every emulator, because the official one lacks their features. This
+plugin removes the skips: only exclusions.toml excludes a test. An entry that names no test, or a
+test that passes, is an error.
 """
 
 import tomllib
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 EXCLUSIONS = Path(__file__).with_name("exclusions.toml")
-SECONDS_TO_FAIL = 10  # some would wait a minute for what never comes
+SECONDS_TO_FAIL = 10  # some tests would wait a minute for an event that never comes
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _reasons() -> dict[str, str]:
-    """By the names of tests, with their parameters in brackets or, for all of these, without."""
+    """Reasons by test name. A name without parameters in brackets covers all parameters."""
     groups = tomllib.loads(EXCLUSIONS.read_text())["excluded"]
     return {test: group["reason"] for group in groups for test in group["tests"]}
 

@@ -1,6 +1,6 @@
-"""Runs the client's own system tests against an emulator. `make conformance` prepares them.
+"""Run the client's own system tests against an emulator. `make conformance` prepares them.
 
-Arguments go to pytest: run.py -k partition
+Arguments are passed to pytest: run.py -k partition
 """
 
 import os

@@ -29,7 +29,7 @@ def shop(emulator: str) -> Iterator[Shop]:
     connection = Connection(settings)
     load(connection, "previous")
     yield Shop(connection)
-    connection.client.close()  # type: ignore[no-untyped-call]
+    connection.close()
 
 
 def damage(shop: Shop, path: str, fields: dict[str, Any]) -> None:

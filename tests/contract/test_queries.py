@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from google.cloud.firestore import Client, FieldFilter, Query
+from google.cloud import firestore
+from google.cloud.firestore import FieldFilter
 from support.builders import soon
 
 from functions_common.firestore.client import Connection
-from functions_common.firestore.documents import Wire
 from functions_common.firestore.errors import StoreUnavailableError
-from functions_common.firestore.queries import Found, Queries
+from functions_common.firestore.queries import Found, Position, Queries, Query
+from functions_common.limiter import ConcurrencyLimiter, TooManyListRequestsError
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 from functions_common.runtime.settings import FirestoreSettings
-from functions_common.runtime.turns import TooManyListsError, Turns
 
 
 @pytest.fixture
@@ -25,69 +26,97 @@ def connection(emulator: str) -> Iterator[Connection]:
     connection = Connection(FirestoreSettings(project, "(default)", emulator))
     for n in range(5):
         product = connection.client.document("products", f"P{n}")
-        product.set({"name": f"é{n}", "lines": [{"n": n}], "none": None})
+        product.set({"name": f"é{n}", "lines": [{"n": n}], "none": None, "tags": ["t"]})
         for m in range(2):
             made = product.collection("adjustments").document(f"A{m}")
             made.set({"delta": n - m, "created_at": product.get().update_time})
     yield connection
-    connection.client.close()  # type: ignore[no-untyped-call]
+    connection.close()
 
 
-def pages(client: Client) -> dict[str, tuple[Query, int]]:
-    """The queries, with the sizes of their pages."""
+PRODUCTS, P2 = ("products",), ("products", "P2")
+OF_P1 = ("products", "P1", "adjustments")
+PAGES: dict[str, tuple[Query, int]] = {
+    "all": (Query(PRODUCTS), 9),
+    "some": (Query(PRODUCTS), 2),
+    "after one": (Query(PRODUCTS, after=Position(P2)), 9),
+    "of a value": (Query(PRODUCTS, (("name", "==", "é3"),)), 9),
+    "of two values": (Query(PRODUCTS, (("name", "==", "é3"), ("tags", "array_contains", "t"))), 9),
+    "of a product": (Query(OF_P1), 9),
+    "newest first": (Query(OF_P1, newest_first="created_at"), 9),
+    "none": (Query(("nothing",)), 9),
+}
+"""Queries and the sizes of their pages."""
+
+
+def by_library(client: firestore.Client, name: str) -> firestore.Query:
+    """The same query, written with the client library."""
     products = client.collection("products").order_by("__name__")
     mine = client.document("products", "P1").collection("adjustments")
-    place = {"__name__": client.document("products", "P2")}
-    return {
-        "all": (products, 9),
-        "some": (products, 2),
-        "after one": (products.start_after(place), 9),
-        "of a value": (
-            client.collection("products").where(filter=FieldFilter("name", "==", "é3")),
-            9,
+    of_value = products.where(filter=FieldFilter("name", "==", "é3"))
+    down = firestore.Query.DESCENDING
+    queries: dict[str, firestore.Query] = {
+        "all": products,
+        "some": products,
+        "after one": products.start_after({"__name__": client.document(*P2)}),
+        "of a value": of_value,
+        "of two values": of_value.where(filter=FieldFilter("tags", "array_contains", "t")),
+        "of a product": mine.order_by("__name__"),
+        "newest first": mine.order_by("created_at", direction=down).order_by(
+            "__name__", direction=down
         ),
-        "of a product": (mine.order_by("__name__"), 9),
-        "none": (client.collection("nothing").order_by("__name__"), 9),
+        "none": client.collection("nothing").order_by("__name__"),
     }
+    return queries[name]
 
 
-def read(queries: Queries, connection: Connection, name: str, deadline: Deadline) -> list[Found]:
-    query, limit = pages(connection.client)[name]
+def read(queries: Queries, name: str, deadline: Deadline) -> list[Found]:
+    query, limit = PAGES[name]
     return queries.page(query, limit, lambda found: found, deadline)
 
 
-@pytest.mark.parametrize("name", ["all", "some", "after one", "of a value", "of a product", "none"])
-def test_page_equals_the_page_of_the_client_library(connection: Connection, name: str) -> None:
-    query, limit = pages(connection.client)[name]
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_what_the_library_reads(connection: Connection, name: str) -> None:
+    _, limit = PAGES[name]
     expected = [
         (tuple(each.reference.path.split("/")), each.to_dict(), each.update_time, each.create_time)
-        for each in query.limit(limit).stream()
+        for each in by_library(connection.client, name).limit(limit).stream()
     ]
     found = [
         (each.path, dict(each.fields), each.update_time, created)
-        for each, created in read(Queries(connection, Turns()), connection, name, soon())
+        for each, created in read(Queries(connection, ConcurrencyLimiter()), name, soon())
     ]
     assert found == expected
     assert bool(found) == (name != "none")
 
 
-def test_page_has_the_whole_deadline_of_its_request(
+def test_the_second_page_continues_after_the_first(connection: Connection) -> None:
+    queries = Queries(connection, ConcurrencyLimiter())
+    query, limit = PAGES["newest first"]
+    whole = queries.page(query, limit, lambda found: found.document, soon())
+    first, second = whole
+    position = Position(first.path, first.fields["created_at"])
+    rest = queries.page(replace(query, after=position), limit, lambda found: found.document, soon())
+    assert rest == [second]
+
+
+def test_a_page_may_take_all_the_time_that_its_request_has(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit is not the few seconds of a single document."""
     timeouts: list[float] = []
-    queries = Queries(connection, Turns())
+    queries = Queries(connection, ConcurrencyLimiter())
 
     def call(*_: Any, timeout: float, **__: Any) -> Any:
         timeouts.append(timeout)
         return []
 
-    wire: Any = Wire.of(connection.client)
-    monkeypatch.setattr(queries, "_wire", wire._replace(run_query=call))
-    assert read(queries, connection, "all", Deadline.after(60)) == []
+    rpcs = connection.rpcs._replace(run_query=call)  # type: ignore[arg-type]
+    monkeypatch.setattr(connection, "_rpcs", rpcs)
+    assert read(queries, "all", Deadline.after(60)) == []
     assert timeouts[0] > 50
-    with pytest.raises((DeadlineExceededError, TooManyListsError)):
-        read(queries, connection, "all", Deadline.after(0))
+    with pytest.raises((DeadlineExceededError, TooManyListRequestsError)):
+        read(queries, "all", Deadline.after(0))
 
 
 def test_turn_is_returned_when_the_database_is_unavailable() -> None:
@@ -95,8 +124,8 @@ def test_turn_is_returned_when_the_database_is_unavailable() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
         connection = Connection(settings)
-        queries = Queries(connection, Turns(most_waiting=0, at_once=1))
+        queries = Queries(connection, ConcurrencyLimiter(max_waiting=0, max_concurrent=1))
         for _ in range(2):
             with pytest.raises(StoreUnavailableError):
-                read(queries, connection, "all", Deadline.after(3))
-    connection.client.close()  # type: ignore[no-untyped-call]
+                read(queries, "all", Deadline.after(3))
+    connection.close()

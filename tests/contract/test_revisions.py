@@ -42,7 +42,7 @@ def revision(emulator: str) -> Iterator[Shop]:
     settings = FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
     connection = Connection(settings)
     yield Shop(connection)
-    connection.client.close()  # type: ignore[no-untyped-call]
+    connection.close()
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def connection(emulator: str) -> Iterator[Connection]:
         FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
     )
     yield connection
-    connection.client.close()
+    connection.close()
 
 
 RESERVATION = Reservation(

@@ -1,4 +1,4 @@
-"""The same contract for the embedded emulator and, where it is found, the official one."""
+"""Run the same tests on the embedded emulator and, if it is installed, on the official one."""
 
 import uuid
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def emulator_without_index_checks(which: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def emulator(emulator_without_index_checks: str) -> Iterator[str]:
-    """Any query may be made of it. Tests elsewhere have another one, in the environment too."""
+    """An emulator that requires no indexes. Tests elsewhere use one that requires them."""
     with in_environment(emulator_without_index_checks) as address:
         yield address
 
@@ -45,7 +45,7 @@ def channel(emulator: str) -> Iterator[grpc.Channel]:
 
 @pytest.fixture
 def gapic(channel: grpc.Channel) -> FirestoreClient:
-    """The generated client, for requests that the hand-written one does not make."""
+    """The generated client, for requests that the hand-written client does not make."""
     return FirestoreClient(transport=FirestoreGrpcTransport(channel=channel))
 
 

@@ -1,4 +1,4 @@
-"""Counts, sums, averages and partitions, as google-cloud-firestore asks for them."""
+"""Counts, sums, averages and partitions through google-cloud-firestore."""
 
 import math
 from typing import Any
@@ -22,11 +22,11 @@ def stock(client: Client) -> CollectionReference:
 
 
 def results(query: AggregationQuery, **options: Any) -> dict[str, float | None]:
-    found: Any = query.get(**options)  # typed by the client as a list of results, not of lists
+    found: Any = query.get(**options)  # the client declares a list of results
     return {each.alias: each.value for each in found[0]}
 
 
-def test_count_sum_and_average(stock: CollectionReference) -> None:
+def test_count_sum_and_average_cover_the_results(stock: CollectionReference) -> None:
     assert results(stock.count("n")) == {"n": 7}
     assert results(stock.sum("units", "total")) == {"total": 20}
     assert results(stock.avg("price", "mean")) == {"mean": 1.0}
@@ -38,16 +38,16 @@ def test_count_sum_and_average(stock: CollectionReference) -> None:
     }
 
 
-def test_only_documents_with_every_field(stock: CollectionReference) -> None:
+def test_aggregation_skips_documents_without_one_of_its_fields(stock: CollectionReference) -> None:
     assert results(stock.count("n").sum("price", "total")) == {"n": 6, "total": 5.0}
 
 
-def test_of_the_part_that_cursors_and_limits_leave(stock: CollectionReference) -> None:
+def test_aggregation_respects_cursors_and_limits(stock: CollectionReference) -> None:
     by_units = stock.order_by("units").start_after({"units": 1}).limit(2)
     assert results(by_units.count("n").sum("units", "total")) == {"n": 2, "total": 5}
 
 
-def test_of_nothing(stock: CollectionReference) -> None:
+def test_aggregation_of_no_documents_is_zero_or_null(stock: CollectionReference) -> None:
     none = stock.where(filter=FieldFilter("units", "==", -1))
     assert results(none.count("n").sum("units", "total").avg("units", "mean")) == {
         "n": 0,
@@ -56,7 +56,7 @@ def test_of_nothing(stock: CollectionReference) -> None:
     }
 
 
-def test_numbers(client: Client) -> None:
+def test_sum_and_average_handle_overflow_and_nan(client: Client) -> None:
     numbers = client.collection("numbers")
     numbers.document("1").set({"large": 2**63 - 1, "nan": 1})
     numbers.document("2").set({"large": 1, "nan": math.nan})
@@ -65,18 +65,18 @@ def test_numbers(client: Client) -> None:
     assert math.isnan(found["nan"])
 
 
-def test_at_an_earlier_time(stock: CollectionReference) -> None:
+def test_aggregation_reads_an_earlier_time(stock: CollectionReference) -> None:
     then = stock.document("0").get().read_time
     stock.document("0").delete()
     assert results(stock.count("n")) == {"n": 6}
     assert results(stock.count("n"), read_time=then) == {"n": 7}
 
 
-def test_aliases_of_their_own(stock: CollectionReference) -> None:
+def test_aggregation_uses_the_given_aliases(stock: CollectionReference) -> None:
     assert results(stock.count().sum("units")) == {"field_1": 7, "field_2": 20}
 
 
-def test_refused(stock: CollectionReference, which: str) -> None:
+def test_invalid_aggregation_is_rejected(stock: CollectionReference, which: str) -> None:
     with pytest.raises(InvalidArgument, match="duplicate alias"):
         results(stock.count("n").count("n"))
     with pytest.raises(InvalidArgument, match="can not be empty"):
@@ -92,7 +92,9 @@ def test_refused(stock: CollectionReference, which: str) -> None:
         results(query)
 
 
-def test_up_to(gapic: FirestoreClient, database: str, stock: CollectionReference) -> None:
+def test_count_stops_at_up_to(
+    gapic: FirestoreClient, database: str, stock: CollectionReference
+) -> None:
     query = {"from_": [{"collection_id": stock.id}]}
     (response,) = gapic.run_aggregation_query(
         request={
@@ -107,7 +109,7 @@ def test_up_to(gapic: FirestoreClient, database: str, stock: CollectionReference
     assert response.read_time
 
 
-def test_partitions_are_the_whole_group(client: Client, which: str) -> None:
+def test_partitions_cover_the_whole_group(client: Client, which: str) -> None:
     if which == "official":
         pytest.skip("the official emulator has no PartitionQuery")
     batch = client.batch()

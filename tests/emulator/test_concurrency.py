@@ -8,7 +8,7 @@ from google.cloud.firestore import Client, Increment
 WRITERS = 8
 
 
-def test_of_concurrent_commits_on_one_version_exactly_one_wins(client: Client) -> None:
+def test_one_of_concurrent_commits_on_one_version_succeeds(client: Client) -> None:
     document = client.document("c/d")
     for _ in range(10):
         version = document.set({"winner": None, "round": Increment(1)}).update_time
@@ -29,7 +29,7 @@ def test_of_concurrent_commits_on_one_version_exactly_one_wins(client: Client) -
         assert document.get().get("winner") == won.index(True)
 
 
-def test_of_concurrent_creates_exactly_one_wins(client: Client) -> None:
+def test_one_of_concurrent_creates_succeeds(client: Client) -> None:
     together = threading.Barrier(WRITERS)
 
     def attempt(writer: int) -> bool:
@@ -45,7 +45,7 @@ def test_of_concurrent_creates_exactly_one_wins(client: Client) -> None:
     assert won.count(True) == 1
 
 
-def test_increments_are_not_lost(client: Client) -> None:
+def test_concurrent_increments_are_all_applied(client: Client) -> None:
     document = client.document("c/d")
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(lambda _: document.set({"n": Increment(1)}, merge=True), range(80)))
@@ -53,8 +53,8 @@ def test_increments_are_not_lost(client: Client) -> None:
 
 
 @pytest.mark.parametrize("read", ["get_all", "query"])
-def test_reads_see_commits_whole(client: Client, read: str, which: str) -> None:
-    """Writers move units between documents; every reader finds the same sum."""
+def test_reads_are_snapshots_while_commits_run(client: Client, read: str, which: str) -> None:
+    """Writers move units between documents. Every reader must find the same sum."""
     if which == "official":
         pytest.skip("the service reads one snapshot, the official emulator some of each")
     documents = [client.document(f"c/{i}") for i in range(4)]

@@ -1,6 +1,6 @@
-"""Both emulators answer the same to the same random requests.
+"""Both emulators return the same responses to the same random requests.
 
-DIFFERENTIAL_SEEDS is how many scripts of requests are tried, from DIFFERENTIAL_FIRST_SEED on.
+DIFFERENTIAL_SEEDS is the number of request scripts, starting at DIFFERENTIAL_FIRST_SEED.
 """
 
 import os
@@ -24,7 +24,7 @@ STEPS = 60
 
 @pytest.fixture(scope="module")
 def channels() -> Iterator[list[grpc.Channel]]:
-    """Of ours and of the official emulator."""
+    """The addresses of this emulator and of the official one."""
     environ = {key: os.environ[key] for key in os.environ if key != "FIRESTORE_EMULATOR_HOST"}
     with ExitStack() as stack:
         opened = []
@@ -41,7 +41,7 @@ def channels() -> Iterator[list[grpc.Channel]]:
 @pytest.fixture
 def fresh(channels: list[grpc.Channel]) -> Fresh:
     def sessions() -> tuple[Session, Session]:
-        """On a project that nobody has used."""
+        """A session on an unused project."""
         project = f"test-{uuid.uuid4().hex[:12]}"
         ours, its = (Session(channel, project) for channel in channels)
         return ours, its
@@ -50,14 +50,14 @@ def fresh(channels: list[grpc.Channel]) -> Fresh:
 
 
 @pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
-def test_both_answer_the_same(fresh: Fresh, seed: int) -> None:
+def test_both_emulators_return_the_same_responses(fresh: Fresh, seed: int) -> None:
     found = first_difference(fresh, [*Script(seed).steps(STEPS), *whole_state()])
     if found is not None:
         pytest.fail(f"{shortest(found, fresh)}", pytrace=False)
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda each: each.what)
-def test_a_listed_difference_is_there(fresh: Fresh, difference: Difference) -> None:
+def test_listed_difference_still_exists(fresh: Fresh, difference: Difference) -> None:
     ours, its = fresh()
     *before, last = difference.example
     for step in before:

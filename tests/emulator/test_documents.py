@@ -23,7 +23,7 @@ from google.cloud.firestore_v1.bulk_writer import BulkWriteFailure, BulkWriter
 from google.cloud.firestore_v1.vector import Vector
 
 
-def test_values_come_back_as_they_went(client: Client) -> None:
+def test_values_survive_a_round_trip(client: Client) -> None:
     document = client.document("c/d")
     content = {
         "null": None,
@@ -43,13 +43,13 @@ def test_values_come_back_as_they_went(client: Client) -> None:
     assert document.get().to_dict() == content
 
 
-def test_a_missing_document(client: Client) -> None:
+def test_missing_document_does_not_exist(client: Client) -> None:
     snapshot = client.document("c/missing").get()
     assert not snapshot.exists
     assert snapshot.read_time is not None
 
 
-def test_create(client: Client) -> None:
+def test_create_succeeds_once(client: Client) -> None:
     document = client.document("c/d")
     result = document.create({"a": 1})
     snapshot = document.get()
@@ -60,13 +60,13 @@ def test_create(client: Client) -> None:
     assert document.get().to_dict() == {"a": 1}
 
 
-def test_add_chooses_an_id(client: Client) -> None:
+def test_add_assigns_an_id(client: Client) -> None:
     _, first = client.collection("c").add({})
     _, second = client.collection("c").add({})
     assert {found.id for found in client.collection("c").stream()} == {first.id, second.id}
 
 
-def test_set_replaces_and_merge_keeps(client: Client) -> None:
+def test_set_replaces_and_merge_keeps_fields(client: Client) -> None:
     document = client.document("c/d")
     document.set({"a": {"x": 1, "y": 2}, "b": 1})
     document.set({"a": {"x": 5}}, merge=True)
@@ -77,20 +77,20 @@ def test_set_replaces_and_merge_keeps(client: Client) -> None:
     assert document.get().to_dict() == {"c": 1}
 
 
-def test_update(client: Client) -> None:
+def test_update_changes_only_its_fields(client: Client) -> None:
     document = client.document("c/d")
     document.set({"a": {"x": 1, "y": 2}, "b": 1})
     document.update({"a.x": DELETE_FIELD, "a.`n-m`": 3, "b": DELETE_FIELD, "c": [1]})
     assert document.get().to_dict() == {"a": {"y": 2, "n-m": 3}, "c": [1]}
 
 
-def test_update_of_a_missing_document(client: Client) -> None:
+def test_update_fails_if_the_document_is_missing(client: Client) -> None:
     with pytest.raises(NotFound):
         client.document("c/missing").update({"a": 1})
     assert not client.document("c/missing").get().exists
 
 
-def test_delete(client: Client) -> None:
+def test_delete_of_a_missing_document_fails_only_with_exists(client: Client) -> None:
     document = client.document("c/d")
     document.set({})
     document.delete()
@@ -100,14 +100,14 @@ def test_delete(client: Client) -> None:
         document.delete(client.write_option(exists=True))
 
 
-def test_the_right_version_is_accepted(client: Client) -> None:
+def test_current_version_precondition_succeeds(client: Client) -> None:
     document = client.document("c/d")
     version = document.set({"a": 1}).update_time
     document.update({"a": 2}, client.write_option(last_update_time=version))
     assert document.get().to_dict() == {"a": 2}
 
 
-def test_a_stale_version_is_refused(client: Client) -> None:
+def test_stale_version_precondition_fails(client: Client) -> None:
     document = client.document("c/d")
     version = document.set({"a": 1}).update_time
     document.set({"a": 2})
@@ -119,20 +119,20 @@ def test_a_stale_version_is_refused(client: Client) -> None:
     assert document.get().to_dict() == {"a": 2}
 
 
-def test_a_version_of_the_future_is_refused(client: Client) -> None:
+def test_future_version_precondition_fails(client: Client) -> None:
     document = client.document("c/d")
     version = document.set({"a": 1}).update_time + timedelta(hours=1)
     with pytest.raises(InvalidArgument):
         document.update({"a": 2}, client.write_option(last_update_time=version))
 
 
-def test_a_version_of_a_missing_document_is_refused(client: Client) -> None:
+def test_version_precondition_fails_if_the_document_is_missing(client: Client) -> None:
     version = client.document("c/d").set({}).update_time
     with pytest.raises(FailedPrecondition):
         client.document("c/missing").delete(client.write_option(last_update_time=version))
 
 
-def test_a_write_that_changes_nothing_keeps_the_version(client: Client) -> None:
+def test_write_without_change_keeps_the_version(client: Client) -> None:
     document = client.document("c/d")
     first = document.set({"a": 1, "b": {"c": [1, None]}})
     again = document.set({"a": 1, "b": {"c": [1, None]}})
@@ -140,14 +140,14 @@ def test_a_write_that_changes_nothing_keeps_the_version(client: Client) -> None:
     assert document.set({"a": 1.0}).update_time > first.update_time
 
 
-def test_versions_rise(client: Client) -> None:
+def test_versions_rise_with_each_write(client: Client) -> None:
     document = client.document("c/d")
     versions = [document.set({"i": i}).update_time for i in range(20)]
     assert versions == sorted(set(versions))
     assert document.get().create_time == versions[0]
 
 
-def test_a_batch_is_atomic(client: Client) -> None:
+def test_batch_is_atomic(client: Client) -> None:
     client.document("c/there").set({"a": 1})
     batch = client.batch()
     batch.set(client.document("c/new"), {})
@@ -159,7 +159,7 @@ def test_a_batch_is_atomic(client: Client) -> None:
     assert [found.id for found in client.collection("c").stream()] == ["there"]
 
 
-def test_a_batch_has_one_time(client: Client) -> None:
+def test_batch_has_one_commit_time(client: Client) -> None:
     batch = client.batch()
     for i in range(3):
         batch.set(client.document(f"c/{i}"), {"i": i})
@@ -177,7 +177,7 @@ def test_writes_of_one_document_apply_in_order(client: Client) -> None:
     assert document.get().to_dict() == {"a": 1, "b": 2, "n": 6}
 
 
-def test_transforms(client: Client) -> None:
+def test_transforms_change_fields_on_the_server(client: Client) -> None:
     document = client.document("c/d")
     document.set({"n": 1, "high": 1, "low": 1, "more": [1, 2], "less": [1, 2, 1], "keep": "k"})
     result = document.update(
@@ -207,7 +207,7 @@ def test_transforms(client: Client) -> None:
     assert len(result.transform_results) == 7
 
 
-def test_get_all(client: Client) -> None:
+def test_get_all_returns_existing_and_missing_documents(client: Client) -> None:
     client.document("c/a").set({"x": 1, "y": {"z": 2, "w": 3}})
     references = [client.document(path) for path in ("c/a", "c/none", "c/a")]
     snapshots = list(client.get_all(references, field_paths=["y.z"]))
@@ -219,7 +219,7 @@ def test_get_all(client: Client) -> None:
     assert len({snapshot.read_time for snapshot in snapshots}) == 1
 
 
-def test_collections_and_list_documents(client: Client) -> None:
+def test_collections_and_documents_are_listed(client: Client) -> None:
     for path in ("c/a", "c/b", "c/ghost/sub/x", "c/a/sub/y", "d/z"):
         client.document(path).set({"f": 1})
     assert [found.id for found in client.collections()] == ["c", "d"]
@@ -228,14 +228,14 @@ def test_collections_and_list_documents(client: Client) -> None:
     assert [found.id for found in listed] == ["a", "b", "ghost"]
 
 
-def test_recursive_delete(client: Client) -> None:
+def test_recursive_delete_removes_nested_documents(client: Client) -> None:
     for path in ("c/a", "c/a/sub/y", "c/ghost/sub/x", "d/z"):
         client.document(path).set({})
     client.recursive_delete(client.collection("c"))
     assert [found.id for found in client.collections()] == ["d"]
 
 
-def test_bulk_writer(client: Client) -> None:
+def test_bulk_writer_writes_every_document(client: Client) -> None:
     client.document("c/1").set({"before": True})
     failed: list[int] = []
 
@@ -253,7 +253,7 @@ def test_bulk_writer(client: Client) -> None:
     assert client.document("c/1").get().to_dict() == {"before": True}
 
 
-def test_names_are_exact(client: Client) -> None:
+def test_document_ids_are_compared_exactly(client: Client) -> None:
     for name in ("a b", "a%20b", "\u00e9", "e\u0301", "A", "a", "x" * 1500):
         client.document(f"c/{name}").create({"name": name})
     for found in client.collection("c").stream():
@@ -261,12 +261,12 @@ def test_names_are_exact(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "..", "__reserved__", "x" * 1501])
-def test_malformed_names(client: Client, name: str) -> None:
+def test_malformed_name_is_rejected(client: Client, name: str) -> None:
     with pytest.raises(InvalidArgument):
         client.document(f"c/{name}").set({})
 
 
-def test_a_document_of_a_megabyte(client: Client) -> None:
+def test_document_of_a_megabyte_is_stored(client: Client) -> None:
     document = client.document("c/d")
     document.set({"text": "x" * 1_000_000})
     assert len(document.get().to_dict()["text"]) == 1_000_000
@@ -274,7 +274,7 @@ def test_a_document_of_a_megabyte(client: Client) -> None:
         document.set({"one": "x" * 600_000, "two": "x" * 600_000})
 
 
-def test_a_request_of_ten_megabytes(client: Client, which: str) -> None:
+def test_request_of_ten_megabytes_is_accepted(client: Client, which: str) -> None:
     if which == "official":
         pytest.skip("the service takes 10 MiB, the official emulator 4")
     batch = client.batch()
@@ -284,7 +284,7 @@ def test_a_request_of_ten_megabytes(client: Client, which: str) -> None:
     assert len(list(client.collection("c").stream())) == 10
 
 
-def test_databases_are_apart(client: Client, project: str) -> None:
+def test_databases_are_separate(client: Client, project: str) -> None:
     client.document("c/d").set({"in": "default"})
     other = firestore.Client(project=project, database="other")
     elsewhere = firestore.Client(project=f"{project}-2")
@@ -296,9 +296,9 @@ def test_databases_are_apart(client: Client, project: str) -> None:
         elsewhere.close()
 
 
-def test_what_is_missing_comes_last(client: Client, which: str) -> None:
+def test_batch_get_returns_missing_documents_last(client: Client, which: str) -> None:
     if which == "official":
-        pytest.skip("the official emulator answers in the order of the request")
+        pytest.skip("the official emulator keeps the order of the request")
     client.document("c/2").set({})
     found = client.get_all([client.document(f"c/{number}") for number in (1, 2, 3)])
     assert [each.id for each in found] == ["2", "1", "3"]

@@ -1,9 +1,9 @@
-"""With --data, what was acknowledged or read outlives SIGKILL, and no half commit is seen.
+"""With --data, acknowledged and read commits survive SIGKILL, and no commit is half stored.
 
     DURABILITY_KILLS=100 .venv/bin/python -m pytest tests/emulator/test_durability.py -s
 
-Each writer moves money between two accounts of its own and notes it in a third document, all in
-one commit. When exactly a kill hits, the machine decides.
+Each writer moves money between two accounts of its own and records it in a third document, all in
+one commit. The moment of each kill is random.
 """
 
 import os
@@ -19,7 +19,7 @@ import pytest
 from support.firestore_messages import DATABASE, name, put
 from support.firestore_process import Firestore
 
-from firestore_emulator.model.clock import in_microseconds
+from firestore_emulator.model.clock import to_microseconds
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchGetDocumentsResponse,
@@ -38,14 +38,14 @@ METHODS = "/google.firestore.v1.Firestore"
 
 
 class Bank:
-    """What its clients know. Each number of transfers belongs to one writer and only grows."""
+    """The clients' knowledge. Each count of transfers belongs to one writer and only grows."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self.acknowledged = [0] * WRITERS
         self._seen = [0] * WRITERS
         self._times = [0] * WRITERS
-        """Of each writer's last commit."""
+        """The time of each writer's last commit."""
 
     def work_until_killed(self, kill: Callable[[], None]) -> None:
         with (
@@ -59,7 +59,7 @@ class Bank:
                 each.result()
 
     def check(self) -> None:
-        """Nothing is missing of what was known before the emulator's death."""
+        """Asserts that every commit known before the kill is still there."""
         with grpc.insecure_channel(self._address) as channel:
             for writer in range(WRITERS):
                 acknowledged, seen = self.acknowledged[writer], self._seen[writer]
@@ -69,13 +69,13 @@ class Bank:
                 assert len(_read(channel, notes)) == found
                 self.acknowledged[writer] = found
             after = _commit(channel, [put("probes/p")])
-            assert in_microseconds(after.commit_time) > max(self._times)
+            assert to_microseconds(after.commit_time) > max(self._times)
 
     def _write(self, channel: grpc.Channel, writer: int) -> None:
         with until_killed():
             while True:
                 number = self.acknowledged[writer] + 1
-                committed = in_microseconds(_commit(channel, _transfer(writer, number)).commit_time)
+                committed = to_microseconds(_commit(channel, _transfer(writer, number)).commit_time)
                 assert committed > self._times[writer]
                 self.acknowledged[writer] = number
                 self._times[writer] = committed
@@ -96,7 +96,7 @@ def until_killed() -> Iterator[None]:
 
 
 def _transfers(channel: grpc.Channel, writer: int) -> int:
-    """How many there were, by what is in the accounts; both are of one moment."""
+    """The number of transfers, from the accounts of one snapshot."""
     found = _read(channel, [f"accounts/{writer}-from", f"accounts/{writer}-to"])
     if not found:
         return 0
@@ -147,7 +147,7 @@ def durable(tmp_path: Path) -> Iterator[Firestore]:
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
-def test_nothing_that_was_known_is_missing_after_sigkill(durable: Firestore) -> None:
+def test_known_commits_survive_sigkill(durable: Firestore) -> None:
     bank = Bank(durable.address)
 
     def kill() -> None:

@@ -17,12 +17,12 @@ def ask(emulator: str, method: str, path: str) -> tuple[int, str]:
         connection.close()
 
 
-def test_it_is_there(emulator: str) -> None:
+def test_health_check_returns_ok(emulator: str) -> None:
     assert ask(emulator, "GET", "/") == (200, "Ok")
 
 
 @pytest.mark.parametrize("encode", [str, quote])
-def test_clearing_a_database(
+def test_clear_deletes_all_documents(
     client: Client, emulator: str, database: str, encode: Callable[[str], str]
 ) -> None:
     client.document("c/d").set({"a": 1})
@@ -34,12 +34,12 @@ def test_clearing_a_database(
     assert not client.document("c/d/e/f").get().exists
 
 
-def test_clearing_leaves_other_databases(client: Client, emulator: str, project: str) -> None:
+def test_clear_keeps_other_databases(client: Client, emulator: str, project: str) -> None:
     client.document("c/d").set({})
     other = f"/emulator/v1/projects/{project}-2/databases/(default)/documents"
     assert ask(emulator, "DELETE", other)[0] == 200
     assert client.document("c/d").get().exists
 
 
-def test_anything_else_is_not_found(emulator: str) -> None:
+def test_unknown_path_returns_404(emulator: str) -> None:
     assert ask(emulator, "GET", "/elsewhere")[0] == 404

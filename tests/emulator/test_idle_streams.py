@@ -1,4 +1,4 @@
-"""Many streams of Listen, and a slow one, on a server in this process, to count what is left."""
+"""Many Listen streams, and a slow one, on a server in this process: nothing may be left over."""
 
 import asyncio
 import gc
@@ -11,10 +11,10 @@ import grpc
 from support.firestore_messages import DATABASE, put, value
 from support.listening import Mirror, add_documents, add_query
 
-from firestore_emulator.grpc_api.rpc import Methods
-from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.grpc_api.handlers import RpcHandlers
 from firestore_emulator.listen.listener import Listener
 from firestore_emulator.model.messages import ListenRequest, ListenResponse, StructuredQuery
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
 SECONDS = 20
@@ -28,7 +28,7 @@ COLLECTION = add_query(1, StructuredQuery(from_=[{"collection_id": "c"}]))
 @asynccontextmanager
 async def served(directory: Path, databases: Databases) -> AsyncIterator[str]:
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Methods(Service(databases)),))
+    server.add_generic_rpc_handlers((RpcHandlers(Service(databases)),))
     address = f"unix:{directory}/grpc.sock"
     server.add_insecure_port(address)
     await server.start()
@@ -53,7 +53,7 @@ async def take(stream: Stream, mirror: Mirror) -> None:
 
 async def until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(SECONDS):
-        while not reached():  # noqa: ASYNC110 - nothing tells
+        while not reached():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
 
 
@@ -61,8 +61,8 @@ def listeners() -> int:
     return sum(isinstance(each, Listener) for each in gc.get_objects())
 
 
-def test_a_thousand_idle_streams_leave_nothing(tmp_path: Path) -> None:
-    """Half of them are ended by their clients, of the others the channel is closed."""
+def test_thousand_idle_streams_leave_no_tasks(tmp_path: Path) -> None:
+    """The clients end half of the streams. The channel of the others is closed."""
 
     async def scenario() -> None:
         databases = Databases()
@@ -97,8 +97,8 @@ def test_a_thousand_idle_streams_leave_nothing(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_client_that_does_not_read_holds_up_only_itself(tmp_path: Path) -> None:
-    """And is sent what came of it all when it reads again, not every commit."""
+def test_client_that_does_not_read_blocks_only_itself(tmp_path: Path) -> None:
+    """When it reads again, it receives the merged changes, not every commit."""
     commits, size = 300, 100_000
 
     async def scenario() -> None:

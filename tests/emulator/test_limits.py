@@ -1,4 +1,4 @@
-"""The embedded emulator's limits of time, over the wire, and what is left afterwards."""
+"""The time limits of the embedded emulator over the wire, and that nothing is left over."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,13 +14,13 @@ from support.histories import record
 from support.serving import serving
 from support.transactions import Requests, in_background
 
-from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
-from firestore_emulator.transactions.isolation import Open
-from firestore_emulator.transactions.transactions import DEFAULT_LIMITS, Limits
+from firestore_emulator.transactions.isolation import OpenCounts
+from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS, Limits
 
 DATABASE = "projects/limits/databases/(default)"
-NOTHING = Open(transactions=0, holders=0, waiting=0)
+NOTHING = OpenCounts(transactions=0, holders=0, waiting=0)
 CLOSED = "The referenced transaction has expired or is no longer valid."
 
 
@@ -28,14 +28,16 @@ class Running(NamedTuple):
     address: str
     channel: grpc.Channel
     db: Requests
-    open: Callable[[], Open]
+    open: Callable[[], OpenCounts]
 
 
 @contextmanager
 def running(limits: Limits = DEFAULT_LIMITS) -> Iterator[Running]:
     service = Service(Databases(), limits)
     with serving(service) as address, grpc.insecure_channel(address) as channel:
-        yield Running(address, channel, requests(channel), lambda: service.isolation(DATABASE).open)
+        yield Running(
+            address, channel, requests(channel), lambda: service.isolation(DATABASE).open_counts
+        )
 
 
 def requests(channel: grpc.Channel) -> Requests:
@@ -50,13 +52,13 @@ def until(condition: Callable[[], bool]) -> None:
     pytest.fail("it has not come to that")
 
 
-def test_eight_clients_leave_nothing() -> None:
+def test_eight_clients_leave_no_locks_or_transactions() -> None:
     with running() as emulator:
         record(emulator.address, DATABASE, seed=1, rounds=20)
         assert emulator.open() == NOTHING
 
 
-def test_a_lock_is_not_waited_for_longer_than_the_limit() -> None:
+def test_lock_wait_ends_at_the_limit() -> None:
     with running(Limits(lock_wait=0.05)) as emulator:
         transaction = emulator.db.begin()
         emulator.db.get("c/a", transaction=transaction)
@@ -68,7 +70,7 @@ def test_a_lock_is_not_waited_for_longer_than_the_limit() -> None:
 
 
 @pytest.mark.parametrize("limits", [Limits(idle=0.5), Limits(transaction=0.5)])
-def test_an_expired_transaction_holds_nothing_and_is_refused(limits: Limits) -> None:
+def test_expired_transaction_has_no_locks_and_is_rejected(limits: Limits) -> None:
     with running(limits) as emulator:
         transaction = emulator.db.begin()
         emulator.db.get("c/a", transaction=transaction)
@@ -84,7 +86,7 @@ def test_an_expired_transaction_holds_nothing_and_is_refused(limits: Limits) -> 
         assert emulator.db.get("c/a") == [1]
 
 
-def test_a_client_whose_connection_ends_waits_no_longer() -> None:
+def test_disconnected_client_stops_waiting() -> None:
     with running() as emulator, in_background() as background:
         transaction = emulator.db.begin()
         emulator.db.get("c/a", transaction=transaction)
@@ -93,10 +95,10 @@ def test_a_client_whose_connection_ends_waits_no_longer() -> None:
             committing = background.waits(
                 db.commit, {"c/a": 1}, db.got("c/b", new_transaction={})[0]
             )
-            until(lambda: emulator.open() == Open(transactions=1, holders=2, waiting=1))
+            until(lambda: emulator.open() == OpenCounts(transactions=1, holders=2, waiting=1))
         with pytest.raises(Cancelled):
             committing.result()
-        until(lambda: emulator.open() == Open(transactions=1, holders=1, waiting=0))
+        until(lambda: emulator.open() == OpenCounts(transactions=1, holders=1, waiting=0))
         emulator.db.rollback(transaction)
         assert emulator.db.get("c/a") == [None]
         assert emulator.open() == NOTHING

@@ -1,4 +1,4 @@
-"""on_snapshot of the client library; and the Listen call as the library does not make it."""
+"""on_snapshot of the client library, and Listen calls that the library does not make."""
 
 import queue
 import threading
@@ -17,7 +17,7 @@ SECONDS = 20
 
 
 class Snapshots:
-    """What on_snapshot calls back with, and how to wait for a state of it."""
+    """Records the callbacks of on_snapshot, and waits for a state."""
 
     def __init__(self, watched: Any) -> None:
         self._changed = threading.Condition()
@@ -35,7 +35,7 @@ class Snapshots:
         self._watch.unsubscribe()
 
     def reach(self, *states: dict[str, Any]) -> None:
-        """In this order; others may come between."""
+        """Waits for these states in this order. Others may come between."""
 
         def seen() -> bool:
             latest = iter(self.states)
@@ -51,7 +51,7 @@ class Snapshots:
             self._changed.notify_all()
 
 
-def test_a_document(client: Client) -> None:
+def test_listener_receives_changes_of_a_document(client: Client) -> None:
     document = client.document("c/a")
     with Snapshots(document) as snapshots:
         snapshots.reach({})
@@ -69,7 +69,7 @@ def test_a_document(client: Client) -> None:
     ]
 
 
-def test_a_collection(client: Client) -> None:
+def test_listener_receives_changes_of_a_collection(client: Client) -> None:
     client.document("c/a").set({"x": 1})
     with Snapshots(client.collection("c")) as snapshots:
         snapshots.reach({"a": {"x": 1}})
@@ -84,7 +84,7 @@ def test_a_collection(client: Client) -> None:
     assert {"a": {"x": 1}, "b": {"x": 2}} not in snapshots.states, "half of a commit"
 
 
-def test_a_query_with_a_limit(client: Client) -> None:
+def test_listener_receives_changes_of_a_query_with_a_limit(client: Client) -> None:
     for n, path in enumerate("abcd"):
         client.document(f"c/{path}").set({"n": n, "open": True})
     first = client.collection("c").where(filter=FieldFilter("open", "==", True))
@@ -96,7 +96,7 @@ def test_a_query_with_a_limit(client: Client) -> None:
         snapshots.reach({"c": {"n": 2, "open": True}, "d": {"n": 3, "open": True}})
 
 
-def test_transactions_and_transforms_are_heard(client: Client) -> None:
+def test_listener_receives_transactions_and_transforms(client: Client) -> None:
     document = client.document("c/a")
     document.set({"n": 1})
 
@@ -113,7 +113,7 @@ def test_transactions_and_transforms_are_heard(client: Client) -> None:
         snapshots.reach({"a": {"n": 7}})
 
 
-def test_who_unsubscribes_hears_no_more(client: Client) -> None:
+def test_unsubscribed_listener_receives_nothing(client: Client) -> None:
     document = client.document("c/a")
     with Snapshots(document) as left, Snapshots(document) as stayed:
         left.reach({})
@@ -129,7 +129,7 @@ Conversation = Callable[..., Iterator[types.ListenResponse]]
 
 @pytest.fixture
 def listen(gapic: FirestoreClient, database: str) -> Iterator[Conversation]:
-    """Sends what is given, and then nothing more; the client library would close."""
+    """Sends these requests and keeps the stream open; the client library would close it."""
     requests: list[queue.Queue[types.ListenRequest | None]] = []
 
     def call(*targets: dict[str, Any]) -> Iterator[types.ListenResponse]:
@@ -154,7 +154,7 @@ def to_snapshot(responses: Iterator[types.ListenResponse]) -> list[types.ListenR
     raise AssertionError("it ended")
 
 
-def test_a_stream_that_is_opened_again_goes_on(
+def test_reopened_stream_continues(
     client: Client, listen: Conversation, database: str, which: str
 ) -> None:
     if which == "official":
@@ -183,28 +183,26 @@ def test_a_stream_that_is_opened_again_goes_on(
 @pytest.mark.parametrize(
     "target", [{"target_id": -1}, {"target_id": -1, "documents": {"documents": ["?"]}}]
 )
-def test_what_cannot_be_a_request_ends_the_stream(
+def test_invalid_request_ends_the_stream(
     listen: Conversation, target: dict[str, Any], which: str
 ) -> None:
     if which == "official":
-        pytest.skip("the official emulator answers UNKNOWN")
+        pytest.skip("the official emulator returns UNKNOWN")
     with pytest.raises(InvalidArgument):
         list(listen(target))
 
 
-def test_a_target_that_cannot_be_is_removed_with_the_reason(
-    listen: Conversation, database: str
-) -> None:
+def test_invalid_target_is_removed_with_its_cause(listen: Conversation, database: str) -> None:
     target = {"target_id": 1, "documents": {"documents": [f"{database}/documents/c"]}}
     responses = listen(target)
     next(responses)
-    refused = next(responses)
-    assert refused.target_change.cause.code == 3
+    rejected = next(responses)
+    assert rejected.target_change.cause.code == 3
 
 
-def test_bytes_that_are_no_request(channel: grpc.Channel, which: str) -> None:
+def test_malformed_bytes_fail_with_invalid_argument(channel: grpc.Channel, which: str) -> None:
     if which == "official":
-        pytest.skip("the official emulator answers UNKNOWN")
+        pytest.skip("the official emulator returns UNKNOWN")
     for method in ("Listen", "Write"):
         call = channel.stream_stream(f"/google.firestore.v1.Firestore/{method}")
         with pytest.raises(grpc.RpcError) as raised:

@@ -14,10 +14,10 @@ import pytest
 
 from firestore_emulator.launcher import (
     EmulatorNotReadyError,
-    answers,
     command,
     emulator,
     free_port,
+    is_ready,
     official,
 )
 
@@ -52,18 +52,20 @@ def announced(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_announces_itself_and_ends_quietly(number: signal.Signals, tmp_path: Path) -> None:
+def test_process_announces_its_address_and_ends_on_signals(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     with start(0, TMPDIR=str(tmp_path)) as process:
         address = announced(process)
-        assert answers(address)
+        assert is_ready(address)
         process.send_signal(number)
         assert process.communicate(timeout=10) == ("", "")
     assert process.returncode == 0
-    assert not answers(address)
+    assert not is_ready(address)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_ends_while_a_connection_is_open() -> None:
+def test_process_ends_while_a_connection_is_open() -> None:
     with start(0) as process:
         host, _, port = announced(process).rpartition(":")
         with socket.create_connection((host, int(port))) as connection:
@@ -76,7 +78,7 @@ def test_it_ends_while_a_connection_is_open() -> None:
     assert process.returncode == 0
 
 
-def test_it_works_where_the_temporary_directory_is_too_deep_for_a_socket(tmp_path: Path) -> None:
+def test_process_serves_when_the_temporary_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
     with emulator({**EMBEDDED, "TMPDIR": str(deep)}) as address:
@@ -89,7 +91,7 @@ def test_it_works_where_the_temporary_directory_is_too_deep_for_a_socket(tmp_pat
             client.close()
 
 
-def test_a_taken_port_is_told_in_one_line(taken_port: int) -> None:
+def test_taken_port_is_reported_in_one_line(taken_port: int) -> None:
     with start(taken_port) as process:
         output, error = process.communicate(timeout=10)
     assert process.returncode == 1
@@ -98,7 +100,7 @@ def test_a_taken_port_is_told_in_one_line(taken_port: int) -> None:
     assert error.count("\n") == 1
 
 
-def test_a_malformed_address_is_a_usage_error() -> None:
+def test_malformed_address_is_a_usage_error() -> None:
     argv = [*(command(EMBEDDED, "127.0.0.1", 0) or [])[:-1], "--host-port=nonsense"]
     done = subprocess.run(argv, env=EMBEDDED, capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -106,35 +108,35 @@ def test_a_malformed_address_is_a_usage_error() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_two_never_share_a_data_directory(tmp_path: Path) -> None:
+def test_second_process_cannot_use_a_data_directory(tmp_path: Path) -> None:
     with start(0, f"--data={tmp_path}") as first:
         announced(first)
         with start(0, f"--data={tmp_path}") as second:
-            told = second.communicate(timeout=10)
+            output = second.communicate(timeout=10)
         first.terminate()
         assert first.communicate(timeout=10) == ("", "")
-    assert told == ("", f"Cannot use the data in {tmp_path}: another process uses it\n")
+    assert output == ("", f"Cannot use the data in {tmp_path}: another process uses it\n")
     assert (first.returncode, second.returncode) == (0, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["firestore.sqlite3"]
 
 
-def test_damaged_data_is_told_in_one_line(tmp_path: Path) -> None:
+def test_damaged_data_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "firestore.sqlite3").write_bytes(b"something else" * 1000)
     with start(0, f"--data={tmp_path}") as process:
-        told = process.communicate(timeout=10)
-    assert told == ("", f"Cannot use the data in {tmp_path}: file is not a database\n")
+        output = process.communicate(timeout=10)
+    assert output == ("", f"Cannot use the data in {tmp_path}: file is not a database\n")
     assert process.returncode == 1
 
 
-def test_the_launcher_leaves_no_process() -> None:
+def test_launcher_leaves_no_process() -> None:
     with emulator(EMBEDDED) as address:
-        assert answers(address)
+        assert is_ready(address)
         port = address.rpartition(":")[2]
         assert f"--host-port=127.0.0.1:{port}" in running()
     assert f"--host-port=127.0.0.1:{port}" not in running()
 
 
-def test_the_launcher_leaves_no_process_behind_an_error() -> None:
+def test_launcher_leaves_no_process_after_an_error() -> None:
     seen = []
 
     def interrupted() -> None:
@@ -147,7 +149,7 @@ def test_the_launcher_leaves_no_process_behind_an_error() -> None:
     assert f"--host-port={seen[0]}" not in running()
 
 
-def test_the_launcher_tells_why_it_did_not_start(taken_port: int) -> None:
+def test_launcher_reports_why_the_emulator_did_not_start(taken_port: int) -> None:
     with (
         pytest.raises(EmulatorNotReadyError, match=f"Cannot listen on 127.0.0.1:{taken_port}"),
         emulator(EMBEDDED, port=taken_port),
@@ -155,15 +157,15 @@ def test_the_launcher_tells_why_it_did_not_start(taken_port: int) -> None:
         pass
 
 
-def test_a_named_one_is_used_and_left_running() -> None:
+def test_named_emulator_is_used_and_left_running() -> None:
     with emulator(EMBEDDED) as address:
         with emulator({"FIRESTORE_EMULATOR_HOST": address, "EMULATOR": "official"}) as named:
             assert named == address
-        assert answers(address)
+        assert is_ready(address)
 
 
 @pytest.mark.parametrize("form", ["127.0.0.1:{port}", "nonsense"])
-def test_a_named_one_must_answer(form: str) -> None:
+def test_named_emulator_must_respond(form: str) -> None:
     address = form.format(port=free_port())
     with (
         pytest.raises(EmulatorNotReadyError, match=address),
@@ -172,31 +174,31 @@ def test_a_named_one_must_answer(form: str) -> None:
         pass
 
 
-def test_another_one_on_the_port_is_not_taken_for_the_new_one() -> None:
+def test_launcher_fails_when_another_emulator_has_the_port() -> None:
     with emulator(EMBEDDED) as address:
         port = int(address.rpartition(":")[2])
         with (
-            pytest.raises(EmulatorNotReadyError, match=f"Another emulator runs on {address}"),
+            pytest.raises(EmulatorNotReadyError, match=f"is already running on {address}"),
             emulator(EMBEDDED, port=port),
         ):
             pass
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\nHello", b"220 mail", b""])
-def test_something_else_on_the_port_is_no_emulator(answer: bytes) -> None:
+@pytest.mark.parametrize("response", [b"HTTP/1.1 200 OK\r\n\r\nHello", b"220 mail", b""])
+def test_other_server_is_not_an_emulator(response: bytes) -> None:
     def serve_one(server: socket.socket) -> None:
         connection, _ = server.accept()
         with connection:
             connection.recv(1000)
-            connection.sendall(answer)
+            connection.sendall(response)
 
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
         serving = pool.submit(serve_one, server)
-        assert not answers(f"127.0.0.1:{server.getsockname()[1]}")
+        assert not is_ready(f"127.0.0.1:{server.getsockname()[1]}")
         serving.result()
 
 
-def test_the_official_one_ends_too() -> None:
+def test_official_emulator_ends_with_the_block() -> None:
     environ = {**ENVIRON, "EMULATOR": "official"}
     try:
         official.find(environ, official.SDK_ROOTS)
@@ -208,8 +210,8 @@ def test_the_official_one_ends_too() -> None:
     assert f"--port={port}" not in running()
 
 
-def test_the_launcher_as_a_command_becomes_the_emulator() -> None:
-    package_root = str(Path(official.__file__).parent.parent)
+def test_launcher_command_becomes_the_emulator() -> None:
+    package_root = str(Path(official.__file__).parents[2])
     with subprocess.Popen(
         [sys.executable, "-m", "firestore_emulator.launcher", "--host-port=127.0.0.1:0"],
         env={**EMBEDDED, "PYTHONPATH": package_root},
@@ -218,13 +220,13 @@ def test_the_launcher_as_a_command_becomes_the_emulator() -> None:
         text=True,
         cwd=tempfile.gettempdir(),
     ) as process:
-        assert answers(announced(process))
+        assert is_ready(announced(process))
         process.terminate()
         assert process.communicate(timeout=10) == ("", "")
 
 
-def test_the_command_refuses_in_one_line() -> None:
-    package_root = str(Path(official.__file__).parent.parent)
+def test_launcher_command_reports_errors_in_one_line() -> None:
+    package_root = str(Path(official.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-m", "firestore_emulator.launcher"],
         env={**ENVIRON, "EMULATOR": "another", "PYTHONPATH": package_root},
@@ -233,7 +235,7 @@ def test_the_command_refuses_in_one_line() -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == 'EMULATOR is "another"; it can be embedded or official.\n'
+    assert done.stderr == 'EMULATOR is "another". Set it to embedded or official.\n'
 
 
 def running() -> str:

@@ -1,4 +1,4 @@
-"""The plugin, in a pytest of its own as its users run it."""
+"""The pytest plugin, in a separate pytest run as its users have it."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from google.cloud import firestore
 pytest_plugins = ["firestore_emulator.pytest_plugin"]
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_each_has_a_database_of_its_own(firestore_project, firestore_emulator, n):
+def test_each_test_has_its_own_database(firestore_project, firestore_emulator, n):
     client = firestore.Client()
     assert client.project == firestore_project
     assert os.environ["FIRESTORE_EMULATOR_HOST"] == firestore_emulator
@@ -23,12 +23,12 @@ def test_each_has_a_database_of_its_own(firestore_project, firestore_emulator, n
     assert client.document("c/d").get().to_dict() == {"n": n}
     client.close()
 
-def test_nothing_is_set_without_the_fixtures():
+def test_environment_is_unchanged_without_the_fixtures():
     assert os.environ["GOOGLE_CLOUD_PROJECT"] == "untouched"
 """
 
 
-def test_a_users_tests_run_on_an_emulator(tmp_path: Path) -> None:
+def test_plugin_runs_a_projects_tests_on_an_emulator(tmp_path: Path) -> None:
     (tmp_path / "test_users.py").write_text(USERS_TESTS)
     environ = {
         **os.environ,

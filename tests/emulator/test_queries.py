@@ -61,13 +61,13 @@ def ids(query: BaseQuery) -> list[str]:
         ("absent", "==", 1, []),
     ],
 )
-def test_operators(
+def test_operator_finds_matching_documents(
     stock: CollectionReference, field: str, operator: str, operand: object, expected: list[str]
 ) -> None:
     assert ids(stock.where(filter=FieldFilter(field, operator, operand))) == expected
 
 
-def test_by_name(stock: CollectionReference) -> None:
+def test_filter_by_name_finds_documents(stock: CollectionReference) -> None:
     assert ids(stock.where(filter=FieldFilter("__name__", ">", stock.document("p5")))) == [
         "p6",
         "p7",
@@ -75,7 +75,7 @@ def test_by_name(stock: CollectionReference) -> None:
     assert ids(stock.where(filter=FieldFilter("__name__", "in", [stock.document("p2")]))) == ["p2"]
 
 
-def test_and_or(stock: CollectionReference) -> None:
+def test_and_and_or_combine_filters(stock: CollectionReference) -> None:
     a, b = FieldFilter("kind", "==", "a"), FieldFilter("kind", "==", "b")
     cheap = FieldFilter("price", "<", 20.5)
     assert ids(stock.where(filter=And([a, cheap]))) == ["p1", "p3"]
@@ -83,7 +83,7 @@ def test_and_or(stock: CollectionReference) -> None:
     assert ids(stock.where(filter=And([Or([a, b]), cheap]))) == ["p1", "p3"]
 
 
-def test_order_by(stock: CollectionReference) -> None:
+def test_order_by_sorts_results(stock: CollectionReference) -> None:
     assert ids(stock.order_by("price")) == ["p5", "p1", "p3", "p2", "p4", "p6"]
     assert ids(stock.order_by("kind").order_by("price", direction=Query.DESCENDING)) == [
         "p3",
@@ -101,7 +101,7 @@ def test_order_by(stock: CollectionReference) -> None:
     assert ids(stock) == list(STOCK)
 
 
-def test_cursors(stock: CollectionReference) -> None:
+def test_cursors_bound_the_results(stock: CollectionReference) -> None:
     by_price = stock.order_by("price")
     assert ids(by_price.start_at({"price": 20})) == ["p3", "p2", "p4", "p6"]
     assert ids(by_price.start_after({"price": 20})) == ["p2", "p4", "p6"]
@@ -118,7 +118,7 @@ def test_cursors(stock: CollectionReference) -> None:
     assert ids(stock.order_by("__name__").start_after({"__name__": "p5"})) == ["p6", "p7"]
 
 
-def test_pages_by_cursor_meet_every_document_once(stock: CollectionReference) -> None:
+def test_pages_by_cursor_contain_each_document_once(stock: CollectionReference) -> None:
     query = stock.order_by("kind", direction=Query.DESCENDING).limit(2)
     found, page = [], list(query.stream())
     while page:
@@ -127,13 +127,13 @@ def test_pages_by_cursor_meet_every_document_once(stock: CollectionReference) ->
     assert found == ["p6", "p4", "p5", "p2", "p7", "p3", "p1"]
 
 
-def test_limit_and_offset(stock: CollectionReference) -> None:
+def test_limit_and_offset_select_a_slice(stock: CollectionReference) -> None:
     assert ids(stock.order_by("price").offset(1).limit(2)) == ["p1", "p3"]
     assert [each.id for each in stock.order_by("price").limit_to_last(2).get()] == ["p4", "p6"]
     assert ids(stock.order_by("price").offset(99)) == []
 
 
-def test_projection(stock: CollectionReference) -> None:
+def test_projection_returns_only_its_fields(stock: CollectionReference) -> None:
     query = stock.where(filter=FieldFilter("price", "==", 10))
     (found,) = query.select(["kind", "dims.w", "absent"]).stream()
     assert found.to_dict() == {"kind": "a", "dims": {"w": 1}}
@@ -142,7 +142,7 @@ def test_projection(stock: CollectionReference) -> None:
     assert found.id == "p1"
 
 
-def test_collection_group(client: Client) -> None:
+def test_collection_group_finds_documents_under_every_parent(client: Client) -> None:
     for path in ("items/1", "orders/o1/items/2", "orders/o2/items/3", "orders/items/others/4"):
         client.document(path).set({"n": int(path[-1])})
     group = client.collection_group("items")
@@ -155,7 +155,7 @@ def test_collection_group(client: Client) -> None:
     assert ids(client.collection("orders/o1/items")) == ["2"]
 
 
-def test_a_write_is_seen_by_the_next_query(stock: CollectionReference) -> None:
+def test_query_finds_the_write_before_it(stock: CollectionReference) -> None:
     kind_a = stock.where(filter=FieldFilter("kind", "==", "a"))
     stock.document("p1").update({"kind": "z"})
     assert ids(kind_a) == ["p3", "p7"]
@@ -174,6 +174,6 @@ def test_a_write_is_seen_by_the_next_query(stock: CollectionReference) -> None:
         And([FieldFilter("tags", "array_contains", tag) for tag in ("x", "y")]),
     ],
 )
-def test_refused(stock: CollectionReference, filtering: BaseFilter) -> None:
+def test_invalid_query_is_rejected(stock: CollectionReference, filtering: BaseFilter) -> None:
     with pytest.raises(InvalidArgument):
         ids(stock.where(filter=filtering))

@@ -25,12 +25,12 @@ UNITS = 100
 
 
 def now(client: Client) -> datetime:
-    """A time of the database's own: later commits are after it."""
+    """The database's present time. Later commits have later times."""
     read_time: datetime = client.document("no/document").get().read_time
     return read_time
 
 
-def test_each_version_is_read_at_its_time(client: Client) -> None:
+def test_read_returns_the_version_of_its_time(client: Client) -> None:
     document = client.document("c/d")
     contents = [{"n": 1}, {"n": 2, "more": {"x": [1, None]}}, {"other": "text"}]
     written = [document.set(content).update_time for content in contents]
@@ -46,7 +46,7 @@ def test_each_version_is_read_at_its_time(client: Client) -> None:
     assert document.get(read_time=written[1] - MICROSECOND).to_dict() == contents[0]
 
 
-def test_a_deleted_document_is_there_at_times_before(client: Client) -> None:
+def test_deleted_document_exists_at_earlier_times(client: Client) -> None:
     kept, deleted = client.document("c/kept"), client.document("c/deleted")
     kept.set({"n": 1})
     deleted.set({"n": 2})
@@ -65,7 +65,7 @@ def test_a_deleted_document_is_there_at_times_before(client: Client) -> None:
     ]
 
 
-def test_a_query_sees_what_matched_then(client: Client) -> None:
+def test_query_finds_the_matches_of_its_time(client: Client) -> None:
     for name, n in (("a", 1), ("b", 2), ("c/under/it", 3)):
         client.document(f"c/{name}").set({"n": n})
     before = now(client)
@@ -81,7 +81,7 @@ def test_a_query_sees_what_matched_then(client: Client) -> None:
     assert list(group.stream()) == []
 
 
-def test_list_documents_sees_what_was_there(client: Client) -> None:
+def test_list_documents_returns_the_documents_of_its_time(client: Client) -> None:
     for path in ("c/a", "c/b", "c/ghost/sub/x"):
         client.document(path).set({})
     before = now(client)
@@ -92,7 +92,9 @@ def test_list_documents_sees_what_was_there(client: Client) -> None:
     assert [found.id for found in listed] == ["a", "b", "ghost"]
 
 
-def test_get_document(client: Client, gapic: FirestoreClient, database: str) -> None:
+def test_get_document_reads_an_earlier_time(
+    client: Client, gapic: FirestoreClient, database: str
+) -> None:
     name = f"{database}/documents/c/d"
     before = now(client)
     written = client.document("c/d").set({"n": 1}).update_time
@@ -104,7 +106,7 @@ def test_get_document(client: Client, gapic: FirestoreClient, database: str) -> 
 
 
 @contextmanager
-def a_writer(client: Client) -> Iterator[None]:
+def background_writer(client: Client) -> Iterator[None]:
     """Fills collection c, and while the block runs moves units and names about in it.
 
     After each of its commits there are ACCOUNTS documents with UNITS each on average.
@@ -152,9 +154,9 @@ def in_pages(client: Client, time: datetime) -> list[DocumentSnapshot[DocumentRe
     return found
 
 
-def test_pages_at_one_time_are_of_one_snapshot_while_a_writer_goes_on(client: Client) -> None:
+def test_pages_at_one_time_are_one_snapshot_during_writes(client: Client) -> None:
     seen = []
-    with a_writer(client):
+    with background_writer(client):
         for _ in range(20):
             time = now(client)
             found = in_pages(client, time)
@@ -167,14 +169,16 @@ def test_pages_at_one_time_are_of_one_snapshot_while_a_writer_goes_on(client: Cl
     assert any(one != other for one, other in pairwise(seen))
 
 
-def test_the_future_is_refused(client: Client) -> None:
+def test_future_time_is_rejected(client: Client) -> None:
     ahead = datetime.now(UTC) + timedelta(minutes=1)
     for read in (client.document("c/d").get, lambda **at: list(client.collection("c").get(**at))):
         with pytest.raises(InvalidArgument, match="cannot be in the future"):
             read(read_time=ahead)
 
 
-def test_nanoseconds_are_refused(client: Client, gapic: FirestoreClient, database: str) -> None:
+def test_time_with_nanoseconds_is_rejected(
+    client: Client, gapic: FirestoreClient, database: str
+) -> None:
     time = Timestamp()
     time.FromDatetime(now(client))
     time.nanos += 1
@@ -182,7 +186,7 @@ def test_nanoseconds_are_refused(client: Client, gapic: FirestoreClient, databas
         gapic.get_document(request={"name": f"{database}/documents/c/d", "read_time": time})
 
 
-def test_what_is_longer_ago_than_an_hour_is_too_old(client: Client, which: str) -> None:
+def test_time_before_the_last_hour_is_too_old(client: Client, which: str) -> None:
     if which == "official":
         pytest.skip("the service keeps versions for an hour, the official emulator all")
     client.document("c/d").set({})
@@ -192,7 +196,7 @@ def test_what_is_longer_ago_than_an_hour_is_too_old(client: Client, which: str) 
             read(read_time=long_ago)
 
 
-def test_what_takes_too_much_memory_is_too_old(client: Client, which: str) -> None:
+def test_dropped_versions_are_too_old(client: Client, which: str) -> None:
     if which != "embedded":
         pytest.skip("a limit of the embedded emulator: 64 MiB of earlier versions")
     document = client.document("c/d")
@@ -205,7 +209,7 @@ def test_what_takes_too_much_memory_is_too_old(client: Client, which: str) -> No
     assert document.get(read_time=times[-1]).get("n") == 74
 
 
-def test_collections_at_an_earlier_time(client: Client) -> None:
+def test_collections_are_listed_at_an_earlier_time(client: Client) -> None:
     then = client.document("a/1").set({}).update_time
     client.document("b/1").set({})
     assert [each.id for each in client.collections()] == ["a", "b"]

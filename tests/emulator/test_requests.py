@@ -26,7 +26,9 @@ def write(name: str, **fields: int) -> types.Write:
     )
 
 
-def test_one_document_at_a_time(gapic: FirestoreClient, database: str) -> None:
+def test_single_document_methods_create_read_update_and_delete(
+    gapic: FirestoreClient, database: str
+) -> None:
     root = f"{database}/documents"
     created = gapic.create_document(
         request={
@@ -66,7 +68,7 @@ def test_one_document_at_a_time(gapic: FirestoreClient, database: str) -> None:
         gapic.get_document(request={"name": created.name})
 
 
-def test_list_documents_by_pages(gapic: FirestoreClient, database: str) -> None:
+def test_list_documents_returns_pages(gapic: FirestoreClient, database: str) -> None:
     root = f"{database}/documents"
     names = [f"{root}/c/{i}" for i in range(5)]
     gapic.commit(request={"database": database, "writes": [write(name, n=1) for name in names]})
@@ -80,7 +82,7 @@ def test_list_documents_by_pages(gapic: FirestoreClient, database: str) -> None:
     ]
 
 
-def test_list_collection_ids_by_pages(gapic: FirestoreClient, database: str) -> None:
+def test_list_collection_ids_returns_pages(gapic: FirestoreClient, database: str) -> None:
     root = f"{database}/documents"
     writes = [write(f"{root}/{collection}/d") for collection in ("b", "a", "c")]
     gapic.commit(request={"database": database, "writes": writes})
@@ -90,7 +92,7 @@ def test_list_collection_ids_by_pages(gapic: FirestoreClient, database: str) -> 
     assert [list(page.collection_ids) for page in pages] == [["a", "b"], ["c"]]
 
 
-def test_batch_write_reports_each_write(gapic: FirestoreClient, database: str) -> None:
+def test_batch_write_returns_a_status_for_each_write(gapic: FirestoreClient, database: str) -> None:
     root = f"{database}/documents"
     response = gapic.batch_write(
         request={
@@ -109,7 +111,7 @@ def test_batch_write_reports_each_write(gapic: FirestoreClient, database: str) -
     assert gapic.get_document(request={"name": f"{root}/c/b"}).fields == {"n": number(1)}
 
 
-def test_batch_write_refuses_a_document_twice(gapic: FirestoreClient, database: str) -> None:
+def test_batch_write_rejects_a_document_named_twice(gapic: FirestoreClient, database: str) -> None:
     name = f"{database}/documents/c/a"
     with pytest.raises(InvalidArgument, match="more than once"):
         gapic.batch_write(
@@ -133,7 +135,7 @@ def test_batch_write_refuses_a_document_twice(gapic: FirestoreClient, database: 
         "projects/p/elsewhere",
     ],
 )
-def test_malformed_names(
+def test_malformed_name_is_rejected(
     gapic: FirestoreClient, channel: grpc.Channel, database: str, name: str
 ) -> None:
     name = name.format(root=f"{database}/documents")
@@ -148,14 +150,14 @@ def test_malformed_names(
 
 
 @pytest.mark.parametrize("mask", ["", "a..b", "a-b", "`a", "__x__"])
-def test_malformed_field_paths(gapic: FirestoreClient, database: str, mask: str) -> None:
+def test_malformed_field_path_is_rejected(gapic: FirestoreClient, database: str, mask: str) -> None:
     changed = write(f"{database}/documents/c/d", a=1)
     changed.update_mask = types.DocumentMask(field_paths=[mask])
     with pytest.raises(InvalidArgument):
         gapic.commit(request={"database": database, "writes": [changed]})
 
 
-def test_an_empty_commit_or_read_is_fine(gapic: FirestoreClient, database: str) -> None:
+def test_empty_commit_and_read_succeed(gapic: FirestoreClient, database: str) -> None:
     assert not gapic.commit(request={"database": database}).write_results
     assert not list(gapic.batch_get_documents(request={"database": database}))
 
@@ -171,7 +173,7 @@ def test_an_empty_commit_or_read_is_fine(gapic: FirestoreClient, database: str) 
         ("absent", ""),
     ],
 )
-def test_documents_are_listed_in_an_order(
+def test_list_documents_sorts_by_order_by(
     gapic: FirestoreClient, database: str, order_by: str, expected: str
 ) -> None:
     root = f"{database}/documents"
@@ -184,7 +186,7 @@ def test_documents_are_listed_in_an_order(
     assert "".join(document.name[-1] for document in found) == expected
 
 
-def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, which: str) -> None:
+def test_unimplemented_feature_is_named(gapic: FirestoreClient, database: str, which: str) -> None:
     if which != "embedded":
         pytest.skip("the official emulator has it")
     root = f"{database}/documents"
@@ -204,11 +206,11 @@ def test_what_is_not_there_yet_is_named(gapic: FirestoreClient, database: str, w
         ),
     }
     for name, call in calls.items():
-        with pytest.raises(MethodNotImplemented, match=f"{name} is not in this emulator yet"):
+        with pytest.raises(MethodNotImplemented, match=f"{name} is not implemented"):
             call()
 
 
-def test_an_unknown_method(channel: grpc.Channel) -> None:
+def test_unknown_method_is_unimplemented(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         channel.unary_unary("/google.firestore.v1.Firestore/Nonsense")(b"")
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
@@ -216,20 +218,20 @@ def test_an_unknown_method(channel: grpc.Channel) -> None:
 
 
 @pytest.mark.parametrize("character", ["x", "\n", "\N{GRINNING FACE}"])
-def test_an_error_that_quotes_much_keeps_its_code(
+def test_error_with_long_details_keeps_its_code(
     channel: grpc.Channel, which: str, character: str
 ) -> None:
     if which != "embedded":
-        pytest.skip("the official emulator answers INTERNAL to some")
+        pytest.skip("the official emulator returns INTERNAL to some")
     request = types.GetDocumentRequest.serialize(types.GetDocumentRequest(name=character * 9000))
     with pytest.raises(grpc.RpcError) as raised:
         channel.unary_unary("/google.firestore.v1.Firestore/GetDocument")(request, timeout=10)
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_bytes_that_are_no_message(channel: grpc.Channel, which: str) -> None:
+def test_malformed_bytes_fail_with_invalid_argument(channel: grpc.Channel, which: str) -> None:
     if which != "embedded":
-        pytest.skip("the official emulator answers INTERNAL or cancels")
+        pytest.skip("the official emulator returns INTERNAL or cancels")
     for call in (
         channel.unary_unary("/google.firestore.v1.Firestore/Commit"),
         lambda data: list(channel.unary_stream("/google.firestore.v1.Firestore/RunQuery")(data)),
@@ -239,7 +241,7 @@ def test_bytes_that_are_no_message(channel: grpc.Channel, which: str) -> None:
         assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_refusal_of_a_huge_name_stays_a_refusal(
+def test_error_about_a_huge_name_keeps_its_code(
     gapic: FirestoreClient, database: str, which: str
 ) -> None:
     if which == "official":
@@ -251,9 +253,11 @@ def test_a_refusal_of_a_huge_name_stays_a_refusal(
         gapic.commit(request={"database": database, "writes": [write(f"{name}/lacks-an-id")]})
 
 
-def test_another_databases_document(gapic: FirestoreClient, database: str, which: str) -> None:
+def test_document_of_another_database_is_rejected(
+    gapic: FirestoreClient, database: str, which: str
+) -> None:
     if which == "official":
-        pytest.skip("the service refuses it, the official emulator writes there")
+        pytest.skip("the service rejects it, the official emulator writes there")
     elsewhere = "projects/elsewhere/databases/(default)/documents/c/d"
     with pytest.raises(GoogleAPICallError, match="is not in database"):
         gapic.commit(request={"database": database, "writes": [write(elsewhere)]})

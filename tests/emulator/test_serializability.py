@@ -1,4 +1,4 @@
-"""Histories of concurrent clients are what the same transactions give one after another."""
+"""Histories of concurrent clients equal some serial execution of their transactions."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,12 +7,12 @@ import pytest
 from support.histories import record, violation
 from support.serving import serving
 
-from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
-from firestore_emulator.transactions.locks import LockTable, Owner, Read, Request, Write
+from firestore_emulator.transactions.locks import LockTable, Owner, ReadLock, Request, WriteLock
 
-ROUNDS = 30  # of each client in one history
-ENOUGH_TO_CATCH = 20  # histories
+ROUNDS = 30  # transactions of each client in one history
+ENOUGH_TO_CATCH = 20  # histories until a broken lock is detected
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -25,25 +25,25 @@ def test_histories_are_serializable(emulator: str, database: str, which: str, se
 
 
 def without_shared_locks(request: Callable[..., Request]) -> Callable[..., Request]:
-    def broken(table: LockTable, owner: Owner, wants: Read | Write) -> Request:
-        return request(table, owner, Read() if isinstance(wants, Read) else wants)
+    def broken(table: LockTable, owner: Owner, lock: ReadLock | WriteLock) -> Request:
+        return request(table, owner, ReadLock() if isinstance(lock, ReadLock) else lock)
 
     return broken
 
 
 def without_locks_of_queries(request: Callable[..., Request]) -> Callable[..., Request]:
-    def broken(table: LockTable, owner: Owner, wants: Read | Write) -> Request:
-        if isinstance(wants, Read):
-            wants = replace(wants, predicate=None)
-        return request(table, owner, wants)
+    def broken(table: LockTable, owner: Owner, lock: ReadLock | WriteLock) -> Request:
+        if isinstance(lock, ReadLock):
+            lock = replace(lock, predicate=None)
+        return request(table, owner, lock)
 
     return broken
 
 
 def with_plain_writes_that_do_not_wait(request: Callable[..., Request]) -> Callable[..., Request]:
-    def broken(table: LockTable, owner: Owner, wants: Read | Write) -> Request:
-        plain = not isinstance(wants, Read) and not owner.has_read
-        return request(LockTable() if plain else table, owner, wants)
+    def broken(table: LockTable, owner: Owner, lock: ReadLock | WriteLock) -> Request:
+        plain = not isinstance(lock, ReadLock) and not owner.has_read
+        return request(LockTable() if plain else table, owner, lock)
 
     return broken
 
@@ -52,7 +52,7 @@ def with_plain_writes_that_do_not_wait(request: Callable[..., Request]) -> Calla
     "breakage",
     [without_shared_locks, without_locks_of_queries, with_plain_writes_that_do_not_wait],
 )
-def test_a_broken_lock_is_caught(
+def test_broken_lock_is_detected(
     breakage: Callable[..., Callable[..., Request]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

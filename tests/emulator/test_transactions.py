@@ -1,4 +1,4 @@
-"""Transactions of the service: pessimistic, of the Standard edition, for server clients."""
+"""Transactions as in the service: pessimistic, Standard edition, server clients."""
 
 import asyncio
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def contended(which: str) -> None:
         pytest.skip("the official emulator needs 2 s for each that loses")
 
 
-def test_a_plain_write_waits_for_a_readers_lock(db: Requests, background: InBackground) -> None:
+def test_plain_write_waits_for_a_read_lock(db: Requests, background: InBackground) -> None:
     db.commit({"c/a": 1})
     transaction = db.begin()
     assert db.get("c/a", transaction=transaction) == [1]
@@ -53,7 +53,7 @@ def test_a_plain_write_waits_for_a_readers_lock(db: Requests, background: InBack
     assert db.get("c/a", "c/b") == [5, 1]
 
 
-def test_other_plain_writes_wait_too(
+def test_other_plain_writes_wait_for_a_read_lock(
     db: Requests, gapic: FirestoreClient, background: InBackground
 ) -> None:
     names = {path: db.name(path) for path in ("c/a", "c/b", "c/new")}
@@ -83,7 +83,7 @@ def test_other_plain_writes_wait_too(
     assert db.get(*names) == [None, None, 7]
 
 
-def test_in_a_batch_write_only_what_is_locked_waits(
+def test_only_locked_writes_of_a_batch_write_wait(
     db: Requests, gapic: FirestoreClient, background: InBackground, which: str
 ) -> None:
     if which == "official":
@@ -102,7 +102,7 @@ def test_in_a_batch_write_only_what_is_locked_waits(
     assert db.get("c/locked") == [1]
 
 
-def test_a_missing_document_is_locked(db: Requests, background: InBackground) -> None:
+def test_missing_document_is_locked(db: Requests, background: InBackground) -> None:
     transaction = db.begin()
     assert db.get("c/a", transaction=transaction) == [None]
     creating = background.waits(db.commit, {"c/a": 1})
@@ -122,7 +122,7 @@ def test_reads_outside_transactions_do_not_wait(db: Requests, background: InBack
     writing.result()
 
 
-def test_a_waiting_writer_keeps_new_readers_out(
+def test_waiting_writer_blocks_new_readers(
     db: Requests, background: InBackground, which: str
 ) -> None:
     if which == "official":
@@ -139,8 +139,8 @@ def test_a_waiting_writer_keeps_new_readers_out(
     assert (reading.result(), querying.result()) == ([2], ["a"])
 
 
-def test_the_first_reader_wins(db: Requests, background: InBackground, which: str) -> None:
-    """And the other, which was the first to write, is free to try again at once."""
+def test_first_reader_wins_a_deadlock(db: Requests, background: InBackground, which: str) -> None:
+    """The other transaction, which was the first to write, can retry immediately."""
     message = "Transaction lock timeout" if which == "official" else CONTENTION
     db.commit({"c/a": 0})
     first, second = db.begin(), db.begin()
@@ -155,8 +155,8 @@ def test_the_first_reader_wins(db: Requests, background: InBackground, which: st
     assert db.get("c/a") == [2]
 
 
-def test_a_retry_keeps_its_place(db: Requests, background: InBackground) -> None:
-    """One that began later, but read earlier than the retry, loses against it."""
+def test_retry_keeps_its_queue_position(db: Requests, background: InBackground) -> None:
+    """A transaction that began later, but read before the retry, loses against it."""
     first, second = db.begin(), db.begin()
     for each in (first, second):
         db.get("c/a", transaction=each)
@@ -174,7 +174,9 @@ def test_a_retry_keeps_its_place(db: Requests, background: InBackground) -> None
     assert db.get("c/a") == [2]
 
 
-def test_a_deadlock_ends_at_once(db: Requests, background: InBackground, which: str) -> None:
+def test_deadlock_ends_before_the_lock_wait(
+    db: Requests, background: InBackground, which: str
+) -> None:
     if which == "official":
         pytest.skip("in the official emulator the first to write waits for 2 s and loses")
     first, second = db.begin(), db.begin()
@@ -187,8 +189,8 @@ def test_a_deadlock_ends_at_once(db: Requests, background: InBackground, which: 
     assert db.get("c/a", "c/b") == [None, 1]
 
 
-def test_write_skew_is_impossible(db: Requests, background: InBackground) -> None:
-    """Each finds both on call, and takes one off."""
+def test_write_skew_is_prevented(db: Requests, background: InBackground) -> None:
+    """Each transaction finds both doctors on call, and takes one off."""
     db.commit({"c/alice": 1, "c/bob": 1})
     first, second = db.begin(), db.begin()
     for each in (first, second):
@@ -201,7 +203,7 @@ def test_write_skew_is_impossible(db: Requests, background: InBackground) -> Non
 
 
 @pytest.mark.parametrize("change", [{"c/new": 7}, {"c/low": 7}, {"c/high": 1}, {"c/high": None}])
-def test_what_a_query_would_find_or_has_found_waits(
+def test_write_waits_when_a_query_finds_its_document_before_or_after(
     db: Requests, background: InBackground, change: dict[str, int | None]
 ) -> None:
     db.commit({"c/low": 1, "c/high": 9})
@@ -215,7 +217,7 @@ def test_what_a_query_would_find_or_has_found_waits(
 
 
 @pytest.mark.parametrize("change", [{"c/new": 1}, {"c/low": 2}, {"c/low": None}, {"d/new": 7}])
-def test_what_a_query_does_not_find_is_not_held_up(
+def test_write_does_not_wait_when_no_query_finds_its_document(
     db: Requests, change: dict[str, int | None], which: str
 ) -> None:
     if which == "official" and "d/new" not in change:
@@ -228,7 +230,7 @@ def test_what_a_query_does_not_find_is_not_held_up(
     db.commit({}, transaction)
 
 
-def test_a_listing_is_locked(
+def test_listing_locks_its_documents(
     db: Requests, gapic: FirestoreClient, background: InBackground
 ) -> None:
     db.commit({"c/a": 1})
@@ -242,7 +244,7 @@ def test_a_listing_is_locked(
     writing.result()
 
 
-def test_a_document_is_locked_by_get_document(
+def test_get_document_locks_the_document(
     db: Requests, gapic: FirestoreClient, background: InBackground
 ) -> None:
     db.commit({"c/a": 1})
@@ -256,7 +258,7 @@ def test_a_document_is_locked_by_get_document(
         each.result()
 
 
-def test_a_transaction_begins_with_its_first_read(db: Requests, background: InBackground) -> None:
+def test_new_transaction_begins_with_its_first_read(db: Requests, background: InBackground) -> None:
     db.commit({"c/a": 1})
     by_get, found = db.got("c/a", "c/none", new_transaction={"read_write": {}})
     assert found == [("c/a", 1), ("c/none", None)]
@@ -273,7 +275,7 @@ def test_a_transaction_begins_with_its_first_read(db: Requests, background: InBa
     db.commit({}, none_found)
 
 
-def test_a_read_only_transaction_is_a_snapshot_without_locks(db: Requests) -> None:
+def test_read_only_transaction_reads_a_snapshot_without_locks(db: Requests) -> None:
     db.commit({"c/a": 1})
     transaction = db.begin(read_only={})
     assert db.get("c/a", "c/b", transaction=transaction) == [1, None]
@@ -284,7 +286,7 @@ def test_a_read_only_transaction_is_a_snapshot_without_locks(db: Requests) -> No
     assert db.query(0) == ["a", "b"]
 
 
-def test_a_read_only_transaction_of_an_earlier_time(db: Requests) -> None:
+def test_read_only_transaction_reads_an_earlier_time(db: Requests) -> None:
     before = db.commit({"c/a": 1})
     db.commit({"c/a": 2})
     transaction = db.begin(read_only={"read_time": before})
@@ -294,7 +296,7 @@ def test_a_read_only_transaction_of_an_earlier_time(db: Requests) -> None:
     assert db.query(0, transaction=begun) == ["a"]
 
 
-def test_a_read_only_transaction_writes_nothing(db: Requests) -> None:
+def test_read_only_transaction_cannot_write(db: Requests) -> None:
     transaction = db.begin(read_only={})
     with pytest.raises(InvalidArgument, match="Cannot modify entities in a read-only transaction"):
         db.commit({"c/a": 1}, transaction)
@@ -302,13 +304,13 @@ def test_a_read_only_transaction_writes_nothing(db: Requests) -> None:
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])
-def test_an_ended_transaction_is_closed(db: Requests, end: str, which: str) -> None:
+def test_ended_transaction_is_closed(db: Requests, end: str, which: str) -> None:
     transaction = db.begin()
     db.get("c/a", transaction=transaction)
     if end == "commit":
         db.commit({"c/a": 1}, transaction)
     db.rollback(transaction)
-    db.rollback(transaction)  # of a finished one is fine
+    db.rollback(transaction)  # rollback of an ended transaction succeeds
     message = "Transaction is invalid or closed" if which == "official" else CLOSED
     for call in (
         lambda: db.get("c/a", transaction=transaction),
@@ -320,7 +322,7 @@ def test_an_ended_transaction_is_closed(db: Requests, end: str, which: str) -> N
     db.commit({"c/a": 3}, timeout=10)  # nothing is locked
 
 
-def test_what_never_was_a_transaction(db: Requests) -> None:
+def test_unknown_transaction_id_is_rejected(db: Requests) -> None:
     for call in (
         lambda: db.rollback(b"nonsense"),
         lambda: db.get("c/a", transaction=b"nonsense"),
@@ -331,7 +333,7 @@ def test_what_never_was_a_transaction(db: Requests) -> None:
             call()
 
 
-def test_a_failed_precondition_closes_the_transaction_and_writes_nothing(
+def test_failed_precondition_closes_the_transaction_and_writes_nothing(
     db: Requests, gapic: FirestoreClient
 ) -> None:
     db.commit({"c/a": 1})
@@ -352,9 +354,7 @@ def test_a_failed_precondition_closes_the_transaction_and_writes_nothing(
         db.get("c/a", transaction=transaction)
 
 
-def test_a_client_that_waits_no_longer_is_in_no_ones_way(
-    db: Requests, background: InBackground
-) -> None:
+def test_client_that_stops_waiting_blocks_no_other(db: Requests, background: InBackground) -> None:
     first, second = db.begin(), db.begin()
     db.get("c/a", transaction=first)
     with pytest.raises(DeadlineExceeded):
@@ -375,8 +375,8 @@ def clients(project: str) -> list[firestore.Client]:
 
 
 @pytest.mark.usefixtures("contended", "emulator")
-def test_eight_clients_lose_no_update_and_no_client_starves(project: str) -> None:
-    """None needs more than the five attempts that the client library makes."""
+def test_eight_clients_apply_every_update_without_starvation(project: str) -> None:
+    """No client needs more than the five attempts of the client library."""
 
     def add(client: firestore.Client) -> None:
         document = client.document("c/a")
@@ -398,8 +398,8 @@ def test_eight_clients_lose_no_update_and_no_client_starves(project: str) -> Non
 
 
 @pytest.mark.usefixtures("contended", "emulator")
-def test_eight_asynchronous_clients_reserve_the_next_free_seat(project: str) -> None:
-    """By a query: of eight that see the same seat free, one gets it."""
+def test_eight_async_clients_reserve_different_seats(project: str) -> None:
+    """By a query: if eight clients see the same free seat, one gets it."""
     seats = 24
 
     async def reserve(client: firestore.AsyncClient, name: str) -> list[str]:
@@ -437,7 +437,7 @@ def test_eight_asynchronous_clients_reserve_the_next_free_seat(project: str) -> 
     assert sorted(seat for each in taken for seat in each) == [f"{n:02}" for n in range(seats)]
 
 
-def test_the_client_library_reads_queries_and_writes_in_a_transaction(
+def test_client_library_reads_queries_and_writes_in_a_transaction(
     client: firestore.Client,
 ) -> None:
     for name, stock in (("a", 3), ("b", 0)):
@@ -459,7 +459,7 @@ def test_the_client_library_reads_queries_and_writes_in_a_transaction(
     assert client.document("products/a").get().get("stock") == 2
 
 
-def test_what_was_counted_in_a_transaction_stays_so_until_it_ends(
+def test_count_in_a_transaction_stays_valid_until_its_end(
     db: Requests, background: InBackground, which: str
 ) -> None:
     if which == "official":
@@ -473,7 +473,7 @@ def test_what_was_counted_in_a_transaction_stays_so_until_it_ends(
     (begun, *counted) = db.client.run_aggregation_query(request=request, timeout=30)
     (result,) = [each.result for each in (begun, *counted) if each.result.aggregate_fields]
     assert result.aggregate_fields["field_1"].integer_value == 1
-    db.commit({"d/a": 1})  # what it does not count is not held up
+    db.commit({"d/a": 1})  # a document outside the count is not locked
     writing = background.waits(db.commit, {"c/b": 1})
     committed = db.commit({"d/b": 1}, begun.transaction)
     assert writing.result() > committed

@@ -1,4 +1,4 @@
-"""What the embedded emulator counts: each request's price, as the service's price list has it."""
+"""The usage counts of the embedded emulator: each request as in the service's price list."""
 
 import json
 import threading
@@ -15,9 +15,9 @@ from google.cloud.firestore_v1 import types
 from support.emulators import in_environment, running
 from support.serving import serving
 
-from firestore_emulator.grpc_api import usage
-from firestore_emulator.grpc_api.service import Service
-from firestore_emulator.grpc_api.usage import Usage
+from firestore_emulator.service import usage
+from firestore_emulator.service.service import Service
+from firestore_emulator.service.usage import Usage
 from firestore_emulator.store.database import Databases
 
 DATABASE = "projects/usage/databases/(default)"
@@ -78,7 +78,7 @@ OLD = FieldFilter("age", ">", 1)
         (1, lambda client: list(client.collection_group("cities").get_partitions(2))),
     ],
 )
-def test_reads(
+def test_read_counts_its_documents(
     service: Service, client: Client, reads: int, ask: Callable[[Client], object]
 ) -> None:
     ask(client)
@@ -87,7 +87,7 @@ def test_reads(
     assert found.calls.total() == 1
 
 
-def test_index_entries_are_read_in_batches(
+def test_index_entries_count_by_the_thousand(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage, "INDEX_ENTRIES_PER_READ", 2)
@@ -97,7 +97,7 @@ def test_index_entries_are_read_in_batches(
     assert service.usage[DATABASE].reads == 3 + 3 + 2
 
 
-def test_each_write_of_a_commit(service: Service, client: Client) -> None:
+def test_commit_counts_each_of_its_writes(service: Service, client: Client) -> None:
     batch = client.batch()
     batch.set(client.document("a/a"), {})
     batch.update(client.document("cities/0"), {"size": 0})
@@ -109,7 +109,7 @@ def test_each_write_of_a_commit(service: Service, client: Client) -> None:
     assert service.usage[DATABASE] == expected
 
 
-def test_what_is_refused_is_a_round_trip_alone(service: Service, client: Client) -> None:
+def test_failed_request_counts_only_a_call(service: Service, client: Client) -> None:
     batch = client.batch()
     batch.set(client.document("a/a"), {})
     batch.create(client.document("cities/0"), {})
@@ -120,7 +120,7 @@ def test_what_is_refused_is_a_round_trip_alone(service: Service, client: Client)
     assert service.usage[DATABASE] == expected
 
 
-def test_every_other_way_to_write(service: Service, client: Client) -> None:
+def test_every_write_method_counts_its_writes(service: Service, client: Client) -> None:
     gapic = client._firestore_api  # noqa: SLF001
     document = {"fields": {}}
     gapic.create_document(
@@ -129,8 +129,8 @@ def test_every_other_way_to_write(service: Service, client: Client) -> None:
     gapic.update_document(request={"document": {"name": f"{ROOT}/a/a", **document}})
     gapic.delete_document(request={"name": f"{ROOT}/a/a"})
     writes = [{"update": {"name": f"{ROOT}/a/b"}}, {"delete": f"{ROOT}/a/c"}]
-    refused = {"delete": f"{ROOT}/a/d", "current_document": {"exists": True}}
-    gapic.batch_write(request={"database": DATABASE, "writes": [*writes, refused]})
+    failing = {"delete": f"{ROOT}/a/d", "current_document": {"exists": True}}
+    gapic.batch_write(request={"database": DATABASE, "writes": [*writes, failing]})
     requests = [types.WriteRequest(database=DATABASE), types.WriteRequest(writes=writes)]
     metadata = [("google-cloud-resource-prefix", DATABASE)]
     list(gapic.write(requests=iter(requests), metadata=metadata))
@@ -140,7 +140,7 @@ def test_every_other_way_to_write(service: Service, client: Client) -> None:
     assert service.usage[DATABASE] == expected
 
 
-def test_a_transaction_is_a_round_trip_more(service: Service, client: Client) -> None:
+def test_transaction_counts_its_begin_and_rollback_calls(service: Service, client: Client) -> None:
     transaction = client.transaction()
     transaction._begin()  # noqa: SLF001
     client.document("cities/0").get(transaction=transaction)
@@ -150,14 +150,14 @@ def test_a_transaction_is_a_round_trip_more(service: Service, client: Client) ->
     assert service.usage[DATABASE] == expected
 
 
-def test_a_listener_pays_for_what_it_is_told(service: Service, client: Client) -> None:
-    told = threading.Semaphore(0)
-    watch = where(client, LARGE).on_snapshot(lambda *_: told.release())
+def test_listener_counts_each_received_document(service: Service, client: Client) -> None:
+    called = threading.Semaphore(0)
+    watch = where(client, LARGE).on_snapshot(lambda *_: called.release())
 
     def reads_after(change: Callable[[], object]) -> int:
         before = service.usage[DATABASE].reads
         change()
-        assert told.acquire(timeout=10)
+        assert called.acquire(timeout=10)
         return service.usage[DATABASE].reads - before
 
     try:
@@ -169,7 +169,7 @@ def test_a_listener_pays_for_what_it_is_told(service: Service, client: Client) -
         watch.unsubscribe()
 
 
-def test_databases_are_counted_apart(service: Service, client: Client) -> None:
+def test_databases_are_counted_separately(service: Service, client: Client) -> None:
     other = Client(project="other", credentials=AnonymousCredentials())
     other.document("a/a").get()
     other.close()
@@ -179,14 +179,14 @@ def test_databases_are_counted_apart(service: Service, client: Client) -> None:
 
 
 @pytest.mark.parametrize("encode", [str, quote])
-def test_over_http(encode: Callable[[str], str]) -> None:
+def test_usage_is_served_over_http(encode: Callable[[str], str]) -> None:
     with running("embedded") as address, in_environment(address):
         client = Client(project="usage", credentials=AnonymousCredentials())
         client.document("a/a").set({})
         client.document("a/a").get()
         client.close()
         path = encode(f"/emulator/v1/{DATABASE}:usage")
-        with urlopen(f"http://{address}{path}", timeout=5) as answer:
-            found = json.load(answer)
+        with urlopen(f"http://{address}{path}", timeout=5) as response:
+            found = json.load(response)
     calls = {"Commit": 1, "BatchGetDocuments": 1}
     assert found == {"calls": calls, "reads": 1, "writes": 1, "deletes": 0}

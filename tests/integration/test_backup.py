@@ -1,4 +1,4 @@
-"""Backup and restore as in docs/operating.md, on the embedded emulator, followed by an audit."""
+"""Backup and restore as docs/backup.md says, on the embedded emulator; audited afterwards."""
 
 from __future__ import annotations
 

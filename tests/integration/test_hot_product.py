@@ -35,7 +35,7 @@ def connections(emulator: str) -> Iterator[list[Connection]]:
     connections = [Connection(settings) for _ in range(PROCESSES)]
     yield connections
     for each in connections:
-        each.client.close()  # type: ignore[no-untyped-call]
+        each.close()
 
 
 def test_hot_product_is_sold_fairly_and_never_oversold(connections: list[Connection]) -> None:

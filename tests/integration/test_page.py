@@ -1,4 +1,4 @@
-"""The page at / in a real browser, on real processes: what a customer sees, hears and can reach."""
+"""The shop page in a real browser, on real processes."""
 
 # ruff: noqa: RUF001 - the page has a multiplication sign
 from __future__ import annotations
@@ -19,15 +19,15 @@ def unavailable(route: Route, retry_after: int) -> None:
     route.fulfill(
         status=503,
         headers={"Retry-After": str(retry_after), "Content-Type": "application/problem+json"},
-        body=json.dumps({"detail": "Stock cannot be reached just now; try again."}),
+        body=json.dumps({"detail": "The stock cannot be reached; try again."}),
     )
 
 
 @pytest.fixture(scope="module")
 def shop(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """One of its own, so that the page is the first to ask it for anything."""
+    """A new shop, so that the page's request is the first of its process."""
     if which == "official":
-        pytest.skip("once is enough: the page sees order's API alone")
+        pytest.skip("the page does not depend on the database")
     with Shop(emulator, tmp_path_factory.mktemp("logs")) as shop:
         shop.offer("P001", 10)
         shop.offer("P002", 1)
@@ -43,7 +43,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, shop: Shop) -> Iterator[Page]:
-    """Opened and loaded; nothing that it does may be an error to the browser."""
+    """The loaded page; the test fails if its script throws or breaks the policy."""
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -64,23 +64,23 @@ def news(page: Page, text: str) -> None:
     expect(page.get_by_role("status")).to_contain_text(text)
 
 
-def test_who_answered_first_was_cold(page: Page, shop: Shop) -> None:
-    """The first test: nobody has asked this order process for anything else."""
-    starts = page.locator("#answer-list .status")
+def test_first_response_of_a_process_is_cold(page: Page, shop: Shop) -> None:
+    """It runs first: the order process has had no other request."""
+    starts = page.locator("#request-list .status")
     expect(starts).to_have_text(["warm", "warm", "cold"])
-    expect(page.locator("#answer-list > tr").last).to_contain_text("GET this page")
-    pods = page.get_by_role("list", name="Pods that have answered").get_by_role("listitem")
-    expect(pods).to_have_text(re.compile("[a-zA-Z0-9.-]+ 2 answers"))
+    expect(page.locator("#request-list > tr").last).to_contain_text("GET this page")
+    pods = page.get_by_role("list", name="Pods that responded").get_by_role("listitem")
+    expect(pods).to_have_text(re.compile("[a-zA-Z0-9.-]+ 2 responses"))
     shop.kill(shop.orders[0])
     shop.start(shop.orders[0])
-    page.get_by_role("button", name="Look now").click()
+    page.get_by_role("button", name="Refresh").click()
     expect(starts).to_have_count(5)
     assert starts.all_inner_texts().count("cold") == 2
     expect(pods).to_have_count(2)
-    expect(pods.last).to_contain_text("we saw it start")
+    expect(pods.last).to_contain_text("with its cold start")
 
 
-def test_an_order_is_placed_and_cancelled(page: Page, shop: Shop) -> None:
+def test_order_is_placed_and_cancelled(page: Page, shop: Shop) -> None:
     available, reserved = shop.stock("P001")
     buy(page, "P001", 2)
     news(page, "Ordered: 2 × Laptop.")
@@ -97,13 +97,16 @@ def test_an_order_is_placed_and_cancelled(page: Page, shop: Shop) -> None:
     assert shop.stock("P001") == (available, reserved)
 
 
-def test_what_is_refused_says_why(page: Page) -> None:
+def test_rejection_names_product_and_quantities(page: Page) -> None:
     buy(page, "P001", 1000)
-    news(page, "Not ordered: 1,000 × Laptop. Not enough in stock: P001 (10 of 1000)")
-    expect(page.locator("#order-list > li").first).to_contain_text("rejected")
+    shortage = "Laptop: 10 in stock, you asked for 1,000."
+    news(page, f"Not ordered: 1,000 × Laptop. {shortage}")
+    order = page.locator("#order-list > li").first
+    expect(order).to_contain_text("rejected")
+    expect(order).to_contain_text(shortage)
 
 
-def test_what_is_out_of_stock_cannot_be_ordered(page: Page) -> None:
+def test_product_cannot_be_ordered_when_it_is_out_of_stock(page: Page) -> None:
     buy(page, "P002")
     news(page, "Ordered")
     button = page.locator("[data-product=P002]").get_by_role("button", name="Out of stock")
@@ -112,7 +115,9 @@ def test_what_is_out_of_stock_cannot_be_ordered(page: Page) -> None:
     expect(page.locator("[data-product=P002]").get_by_role("button", name="Order")).to_be_enabled()
 
 
-def test_while_stock_cannot_be_reached_the_same_order_is_sent_again(page: Page, shop: Shop) -> None:
+def test_order_is_repeated_with_its_key_when_stock_cannot_be_reached(
+    page: Page, shop: Shop
+) -> None:
     keys = []
 
     def away_twice(route: Route) -> None:
@@ -121,7 +126,7 @@ def test_while_stock_cannot_be_reached_the_same_order_is_sent_again(page: Page, 
         keys.append(route.request.headers["idempotency-key"])
         if len(keys) == 1:
             return unavailable(route, retry_after=1)
-        if len(keys) == 2:  # carried out, and the answer lost
+        if len(keys) == 2:  # processed, but the response is lost
             route.fetch()
             return route.abort()
         return route.continue_()
@@ -129,9 +134,9 @@ def test_while_stock_cannot_be_reached_the_same_order_is_sent_again(page: Page, 
     page.route("**/orders", away_twice)
     available, _ = shop.stock("P001")
     buy(page, "P001")
-    news(page, "Not now (503): 1 × Laptop.")
-    expect(page.locator("#waiting")).to_contain_text("Stock cannot be reached just now")
-    news(page, "No answer: 1 × Laptop.")
+    news(page, "Not possible now (503): 1 × Laptop.")
+    expect(page.locator("#waiting")).to_contain_text("The stock cannot be reached")
+    news(page, "No response: 1 × Laptop.")
     news(page, "Ordered: 1 × Laptop.")
     expect(page.locator("#waiting > li")).to_have_count(0)
     assert len(keys) == 3
@@ -140,7 +145,7 @@ def test_while_stock_cannot_be_reached_the_same_order_is_sent_again(page: Page, 
 
 
 @pytest.mark.parametrize("status", [503, 500])
-def test_an_order_of_unknown_outcome_is_sent_again_under_its_key(
+def test_order_is_repeated_with_its_key_when_its_outcome_is_unknown(
     page: Page, shop: Shop, status: int
 ) -> None:
     keys = []
@@ -159,21 +164,21 @@ def test_an_order_of_unknown_outcome_is_sent_again_under_its_key(
     page.route("**/orders", unknown_once)
     available, _ = shop.stock("P001")
     buy(page, "P001")
-    expect(page.locator("#waiting")).to_contain_text("not known yet whether it was placed")
+    expect(page.locator("#waiting")).to_contain_text("The order may have been placed.")
     news(page, "Ordered: 1 × Laptop.")
     assert len(keys) == 2
     assert len(set(keys)) == 1
     assert shop.stock("P001")[0] == available - 1
 
 
-def test_who_gives_up_is_told_that_it_is_not_known(page: Page) -> None:
+def test_page_says_that_the_outcome_is_unknown_when_the_customer_stops(page: Page) -> None:
     page.route("**/orders", lambda route: unavailable(route, retry_after=60))
     buy(page, "P001")
-    page.get_by_role("button", name="Give up").click()
-    news(page, "Given up: 1 × Laptop. Whether it was done is not known")
+    page.get_by_role("button", name="Stop").click()
+    news(page, "Stopped: 1 × Laptop. Its outcome is unknown.")
 
 
-def test_while_inventory_is_away_an_order_can_be_kept_as_pending(
+def test_order_is_kept_as_pending_when_inventory_is_down(
     emulator: str, tmp_path: Path, context: BrowserContext
 ) -> None:
     with Shop(emulator, tmp_path, REQUEST_DEADLINE_SECONDS="1") as shop:
@@ -184,14 +189,14 @@ def test_while_inventory_is_away_an_order_can_be_kept_as_pending(
         shop.kill(shop.inventories[0])
         buy(page, "P001")
         news(page, "Pending: 1 × Laptop.")
-        expect(page.locator("#products-state")).to_contain_text("from before")
+        expect(page.locator("#products-state")).to_contain_text("The list below is old.")
         expect(page.locator("#order-list > li").first).to_contain_text("pending")
         page.locator("#keep").uncheck()
         buy(page, "P001")
-        expect(page.locator("#waiting")).to_contain_text("not known yet whether it was placed")
+        expect(page.locator("#waiting")).to_contain_text("The order may have been placed.")
 
 
-def test_where_customers_show_tokens_the_page_asks_for_one(
+def test_page_asks_for_a_token_when_the_shop_requires_one(
     emulator: str, tmp_path: Path, context: BrowserContext
 ) -> None:
     trusting = tokens.environment(tokens.in_file(tmp_path).keys_file)
@@ -199,10 +204,16 @@ def test_where_customers_show_tokens_the_page_asks_for_one(
         shop.offer("P001", 10)
         page = context.new_page()
         page.goto(shop.orders[0])
-        expect(page.locator("#orders-state")).to_contain_text("This needs a token")
+        expect(page.locator("#orders-state")).to_have_text(
+            "Enter your token to place orders and to see them."
+        )
+        expect(page.locator(".bad")).to_have_count(0)
+        buy(page, "P001")
+        news(page, "Enter your token first.")
+        expect(page.get_by_label("Your token")).to_be_focused()
         expect(page.get_by_label("Customer")).to_be_hidden()
         page.get_by_label("Your token").fill(tokens.token("C7"))
-        page.get_by_role("button", name="Use it").click()
+        page.get_by_role("button", name="Use token").click()
         expect(page.locator("#orders-state")).to_have_text("No orders yet.")
         buy(page, "P001")
         news(page, "Ordered: 1 × Laptop.")
@@ -214,7 +225,7 @@ def test_where_customers_show_tokens_the_page_asks_for_one(
         assert "eyJ" not in kept
 
 
-def test_all_of_it_is_reached_by_keyboard(page: Page) -> None:
+def test_order_is_placed_by_keyboard(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the products")).to_be_focused()
     page.keyboard.press("Enter")
@@ -236,7 +247,7 @@ def test_every_control_has_a_name(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_nothing_is_cut_off_and_text_stands_out(
+def test_page_fits_and_its_text_has_contrast(
     browser: Browser, shop: Shop, size: ViewportSize, scheme: str
 ) -> None:
     with browser.new_context(viewport=size, color_scheme=scheme) as context:  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -92,16 +93,17 @@ def inventory() -> Iterator[Stopping]:
 
 
 def held(project: str, count: int) -> None:
-    connection = Connection(FirestoreSettings(project, "(default)", None))
+    address = os.environ["FIRESTORE_EMULATOR_HOST"]
+    connection = Connection(FirestoreSettings(project, "(default)", address))
     documents = Documents(connection)
     changes = [
         Change(path, fields, None) for _ in range(count) for path, fields in order_and_reservation()
     ]
     for first in range(0, len(changes), 400):
         part = changes[first : first + 400]
-        errors = documents.write_each([*map(documents.prepared, part)], Deadline.after(30))
+        errors = documents.write_each([*map(documents.encode_write, part)], Deadline.after(30))
         assert not any(errors)
-    connection.client.close()  # type: ignore[no-untyped-call]
+    connection.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)

@@ -21,7 +21,6 @@ from support.builders import soon
 from support.sick_peers import Dns, Exchange, body, dripping, flooding, responding, sick_peer
 
 from functions_common.http import client as http_client
-from functions_common.http import deadline_socket
 from functions_common.http.auth.callers import IssuerUnavailableError
 from functions_common.http.auth.jwks import KeySet, of_url
 from functions_common.http.client import (
@@ -31,8 +30,8 @@ from functions_common.http.client import (
     NotSentError,
     UnusableResponseError,
 )
-from functions_common.http.deadline_socket import Resolver
-from functions_common.runtime import prewarm
+from functions_common.runtime import deadline_socket, prewarm
+from functions_common.runtime.deadline_socket import Resolver
 from functions_common.runtime.deadlines import Deadline
 from order_function.domain import Line
 from order_function.inventory.client import InventoryClient
@@ -473,7 +472,7 @@ def test_last_good_address_is_given_up_when_look_ups_fail_for_long(
 def test_prewarming_does_not_delay_the_start_when_the_name_look_up_hangs(dns: Dns) -> None:
     dns.go_on.clear()
     with sick_peer(sick_peers.silent) as peer:
-        thread = prewarm.wake(f"http://inventory.example:{peer.port}")
+        thread = prewarm.prewarm(f"http://inventory.example:{peer.port}")
         assert thread, "the start goes on while the look-up hangs"
         assert thread.is_alive()
         dns.go_on.set()

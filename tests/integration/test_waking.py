@@ -9,7 +9,7 @@ import pytest
 from local import stack, tokens
 
 from firestore_emulator.launcher import free_port
-from functions_common.runtime.prewarm import wake
+from functions_common.runtime.prewarm import prewarm
 
 SETTINGS = {
     "GOOGLE_CLOUD_PROJECT": "test",
@@ -36,13 +36,13 @@ def test_prewarming_requests_health_without_waiting(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["", "nonsense", "http://", "http://:80", "https://inventory", "http://inventory:none"]
 )
-def test_prewarming_sends_nothing_when_the_address_is_malformed(url: str) -> None:
-    assert wake(url) is None
+def test_a_request_is_not_sent_when_the_address_is_malformed(url: str) -> None:
+    assert prewarm(url) is None
 
 
 @pytest.mark.parametrize("url", ["http://[", "http://127.0.0.1:1", "http://127.0.0.1:99999"])
-def test_prewarming_ignores_a_failed_request(url: str) -> None:
-    thread = wake(url)
+def test_a_request_that_cannot_be_sent_is_no_error(url: str) -> None:
+    thread = prewarm(url)
     assert thread
     thread.join(30)
     assert not thread.is_alive()

@@ -7,13 +7,13 @@ from dataclasses import replace
 from flask import Flask
 from local import tokens
 
+from functions_common.limiter import ConcurrencyLimiter
 from functions_common.runtime.settings import (
     FirestoreSettings,
     Instance,
     IssuerSettings,
     ServerSettings,
 )
-from functions_common.runtime.turns import Turns
 from inventory_function.app import create_app as create_inventory_app
 from inventory_function.ports import CatalogueStore
 from inventory_function.service import Inventory
@@ -62,7 +62,7 @@ def order_app(
     deadline_seconds: float = 5,
     *,
     currency: str = "USD",
-    turns: Turns | None = None,
+    turns: ConcurrencyLimiter | None = None,
 ) -> Flask:
     server = replace(_SERVER, instance=instance or Instance())
     settings = OrderSettings(

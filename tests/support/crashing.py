@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.request import Request, urlopen
 
@@ -96,23 +95,26 @@ class Network:
         raise lost
 
 
-class _Stub:
-    """Firestore's generated client and its channel, with every call carried by our network."""
+class _Calls:
+    """Remote calls of one process, each carried by our network."""
 
-    def __init__(self, stub: Any, process: str, network: Network) -> None:
-        self._stub, self._process, self._network = stub, process, network
+    def __init__(self, target: Any, process: str, network: Network) -> None:
+        self._target, self._process, self._network = target, process, network
 
-    @property
-    def transport(self) -> Any:
-        return SimpleNamespace(grpc_channel=self)
+    def _carry(self, name: str, call: Callable[[], T]) -> T:
+        return self._network.carry(self._process, name, call, ServiceUnavailable("lost"))  # type: ignore[no-untyped-call]
+
+
+class _Channel(_Calls):
+    """Firestore's channel."""
 
     def unary_unary(self, method: str, *codec: Any) -> Any:
-        call = self._stub.transport.grpc_channel.unary_unary(method, *codec)
+        call = self._target.unary_unary(method, *codec)
         name = method.rpartition("/")[2]
         return lambda *args, **kwargs: self._carry(name, lambda: call(*args, **kwargs))
 
     def unary_stream(self, method: str, *codec: Any) -> Any:
-        call = self._stub.transport.grpc_channel.unary_stream(method, *codec)
+        call = self._target.unary_stream(method, *codec)
         name = method.rpartition("/")[2]
 
         def carried(request: Any, **kwargs: Any) -> Any:
@@ -122,18 +124,22 @@ class _Stub:
 
         return carried
 
+    def close(self) -> None:
+        self._target.close()
+
+
+class _Stub(_Calls):
+    """Firestore's generated client."""
+
     def batch_get_documents(self, *args: Any, **kwargs: Any) -> Any:
-        call = self._stub.batch_get_documents
+        call = self._target.batch_get_documents
         return iter(self._carry("BatchGetDocuments", lambda: [*call(*args, **kwargs)]))
 
     def run_query(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs["request"]["structured_query"].limit is None:
             raise UnlimitedQueryError
-        call = self._stub.run_query
+        call = self._target.run_query
         return iter(self._carry("RunQuery", lambda: list(call(*args, **kwargs))))
-
-    def _carry(self, name: str, call: Callable[[], T]) -> T:
-        return self._network.carry(self._process, name, call, ServiceUnavailable("lost"))  # type: ignore[no-untyped-call]
 
 
 class _CutConnection(Connection):
@@ -141,8 +147,11 @@ class _CutConnection(Connection):
         super().__init__(settings)
         self._process, self._network = process, network
 
-    def _connect(self) -> Client:
-        client = super()._connect()
+    def _open_channel(self) -> Any:
+        return _Channel(super()._open_channel(), self._process, self._network)
+
+    def _make_client(self) -> Client:
+        client = super()._make_client()
         client._firestore_api_internal = _Stub(  # noqa: SLF001
             client._firestore_api,  # noqa: SLF001
             self._process,
@@ -194,7 +203,7 @@ class CrashingShop:
 
     def __exit__(self, *_: object) -> None:
         for each in (self.order_connection, self._inventory_connection, self.unharmed):
-            each.client.close()  # type: ignore[no-untyped-call]
+            each.close()
 
     def begin(self) -> None:
         """Empty the database, and start new processes."""

@@ -57,6 +57,7 @@ def api(name: str) -> OpenApiSchema:
     found.config.checks.negative_data_rejection.expected_statuses = [
         *NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES,
         "413",
+        "414",
     ]
     return found
 
@@ -214,4 +215,4 @@ def described_shop(emulator: str, issuer: IssuerSettings | None) -> Iterator[Sho
     shop = Shop(inventory, order, customers=issuer is not None)
     shop.stock()
     yield shop
-    connection.client.close()  # type: ignore[no-untyped-call]
+    connection.close()

@@ -1,4 +1,4 @@
-"""The emulators that the tests run on."""
+"""Start the emulators that the tests run on."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 INDEXES = ROOT / "firestore.indexes.json"
 REQUIRE_INDEXES = f"--require-indexes={INDEXES}"
-"""For the embedded emulator: a query that the real Firestore would reject fails here too."""
+"""For the embedded emulator: a query that the service would reject fails in tests too."""
 
 
 @contextmanager
 def running(which: str, *embedded_options: str) -> Iterator[str]:
-    """The address of an emulator. Skips if it is not on this machine."""
+    """The address of an emulator. Skips the test if the emulator is not installed."""
     environ = {**os.environ, "EMULATOR": which}
     if which != "given":
-        environ.pop("FIRESTORE_EMULATOR_HOST", None)  # the address of a running emulator
+        environ.pop("FIRESTORE_EMULATOR_HOST", None)  # it names another emulator
     try:
         launcher.choose(environ)
     except launcher.EmulatorNotFoundError as error:
@@ -36,7 +36,7 @@ def running(which: str, *embedded_options: str) -> Iterator[str]:
 
 @contextmanager
 def in_environment(address: str) -> Iterator[str]:
-    """Make clients in this process use the emulator."""
+    """Sets the address for the clients in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", address)
         yield address

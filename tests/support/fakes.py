@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from functions_common.firestore.errors import (
-    AlreadyThereError,
+    AlreadyExistsError,
     ConflictError,
     DamagedDocumentError,
     OutcomeUnknownError,
@@ -140,7 +140,7 @@ class MemoryStock:
         for entity, version in changes:
             if self.documents.get(entity.key, (None, None))[1] != version:
                 raise (
-                    AlreadyThereError(entity.key) if version is None else ConflictError(entity.key)
+                    AlreadyExistsError(entity.key) if version is None else ConflictError(entity.key)
                 )
         self.commits += 1
         now = self.clock.next()

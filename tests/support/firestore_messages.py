@@ -1,4 +1,4 @@
-"""Short builders for Firestore messages."""
+"""Short constructors for Firestore messages."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -14,7 +14,7 @@ Plain: TypeAlias = (
     "bool | int | float | str | bytes | datetime | list[Plain] | dict[str, Plain] | Value | None"
 )
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 _SCALARS = {
     bool: "boolean_value",
@@ -28,10 +28,10 @@ DATABASE = "projects/p/databases/(default)"
 NAN = float("nan")
 
 
-def answer(of: Awaitable[Answer]) -> Answer:
-    """Run a method that may wait, in an event loop of its own."""
+def resolve(of: Awaitable[Result]) -> Result:
+    """The result of a coroutine, run in a new event loop."""
 
-    async def call() -> Answer:
+    async def call() -> Result:
         return await of
 
     return asyncio.run(call())
@@ -88,7 +88,7 @@ def delete(path: str, **precondition: object) -> Write:
 
 
 def database(*writes: Write) -> Database:
-    """A database whose clock stands still at one hour after the epoch, for tests of times."""
+    """A database whose clock stands still, one hour after the epoch."""
     made = Database(DATABASE, Clock(lambda: 3_600_000_000))
     if writes:
         made.commit(writes)
@@ -148,7 +148,7 @@ def composite(operator: str, *filters: StructuredQuery.Filter) -> StructuredQuer
 
 
 def orders(*paths: str) -> list[StructuredQuery.Order]:
-    """A leading minus means descending."""
+    """Orders by these fields. A leading minus means descending."""
     return [
         StructuredQuery.Order(
             field={"field_path": path.removeprefix("-")},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from firestore_emulator.model.clock import in_microseconds
+from firestore_emulator.model.clock import to_microseconds
 from firestore_emulator.model.messages import (
     Document,
     ListenRequest,
@@ -90,7 +90,7 @@ class Mirror:
                     self.causes[target_id] = change.cause.code
 
     def _reach(self, change: TargetChange) -> None:
-        time = in_microseconds(change.read_time)
+        time = to_microseconds(change.read_time)
         assert time >= self._time, "times go back"
         self._time = time
         assert change.resume_token

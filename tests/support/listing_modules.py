@@ -25,8 +25,8 @@ def list_modules(*_: object) -> None:
 
 sys.path.insert(0, str(FUNCTIONS / "common"))
 
-from functions_common.runtime.startup_timing import Start  # noqa: E402 - found through the path above
+from functions_common.observability.startup_timing import StartupTimer  # noqa: E402 - found through the path above
 
-Start.loaded = list_modules  # type: ignore[assignment, method-assign]
+StartupTimer.log_started = list_modules  # type: ignore[assignment, method-assign]
 del sys.argv[1:]
 runpy.run_path(str(FUNCTIONS / "serve.py"), run_name="__main__")

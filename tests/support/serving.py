@@ -8,8 +8,8 @@ from threading import Thread
 
 import grpc
 
-from firestore_emulator.grpc_api.rpc import Methods
-from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.grpc_api.handlers import RpcHandlers
+from firestore_emulator.service.service import Service
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def serving(service: Service) -> Iterator[str]:
 
     async def serve() -> None:
         server = grpc.aio.server()
-        server.add_generic_rpc_handlers((Methods(service),))
+        server.add_generic_rpc_handlers((RpcHandlers(service),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         bound.set_result((f"127.0.0.1:{port}", asyncio.get_running_loop()))

@@ -1,4 +1,4 @@
-"""Bad input is refused by name, and changes nothing; without a server, in milliseconds."""
+"""Bad requests get a problem that names the field, and change nothing. No server is needed."""
 
 import copy
 import re
@@ -29,7 +29,7 @@ def send(client: FlaskClient, bad: BadRequest) -> None:
 
 
 @pytest.mark.parametrize("bad", bad_requests.ORDER, ids=lambda bad: bad.name)
-def test_order_refuses(bad: BadRequest) -> None:
+def test_order_rejects(bad: BadRequest) -> None:
     store, inventory = MemoryOrders(), FakeInventory(P001=50)
     send(order_app(store, inventory).test_client(), bad)
     assert not store.documents
@@ -37,7 +37,7 @@ def test_order_refuses(bad: BadRequest) -> None:
 
 
 @pytest.mark.parametrize("bad", bad_requests.INVENTORY, ids=lambda bad: bad.name)
-def test_inventory_refuses(bad: BadRequest) -> None:
+def test_inventory_rejects(bad: BadRequest) -> None:
     store = stocked(P001=50)
     before = copy.copy(store.documents)
     send(inventory_app(store).test_client(), bad)
@@ -45,14 +45,14 @@ def test_inventory_refuses(bad: BadRequest) -> None:
 
 
 @pytest.mark.parametrize("path", ["/orders", "/products"])
-def test_a_query_of_bytes_that_are_no_text_is_refused(path: str) -> None:
+def test_query_is_rejected_when_it_is_not_utf_8(path: str) -> None:
     client = order_app(MemoryOrders(), FakeInventory(P001=1)).test_client()
     answer = client.get(path, environ_overrides={"QUERY_STRING": "customer_id=\xe8"})
     assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
 
 
 class Server:
-    """order's app, as a WSGI server calls it, with what only a server can say of a body."""
+    """Calls the app of order like a WSGI server, with the variables that only a server sets."""
 
     def __init__(self) -> None:
         self.store, self.inventory = MemoryOrders(), FakeInventory(P001=50)
@@ -64,7 +64,7 @@ class Server:
         return self._client.post(path, environ_overrides=given)
 
     def place(self) -> str:
-        """An order's id."""
+        """The id of an order."""
         placed = self.post(ORDER, CONTENT_LENGTH=str(len(ORDER)))
         assert placed.status_code == 201
         return str(placed.json["order_id"])  # type: ignore[index]
@@ -75,12 +75,12 @@ ORDER = b'{"customer_id":"C1","product_id":"P001","quantity":1}'
 
 
 @pytest.mark.parametrize("terminated", [True, False], ids=["terminated", "not terminated"])
-def test_a_truncated_body_is_refused_although_its_json_is_whole(terminated: bool) -> None:  # noqa: FBT001
+def test_truncated_body_is_rejected_although_its_json_is_complete(terminated: bool) -> None:  # noqa: FBT001
     server = Server()
     environ: dict[str, Any] = {"wsgi.input_terminated": True} if terminated else {}
     answer = server.post(ORDER, CONTENT_LENGTH=str(len(ORDER) + 1), **environ)
     assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
-    assert "broke off" in answer.json["detail"]  # type: ignore[index]
+    assert "is incomplete" in answer.json["detail"]  # type: ignore[index]
     assert not server.store.documents
 
 
@@ -103,7 +103,7 @@ class ServersOwnError(Exception):
     "error", [OSError(), ValueError(), EOFError(), ServersOwnError()], ids=repr
 )
 @pytest.mark.parametrize("path", ["/orders", "/orders/ORD00000000000000000000000000/cancel"])
-def test_a_body_that_cannot_be_read_is_refused(path: str, error: Exception) -> None:
+def test_unreadable_body_is_rejected(path: str, error: Exception) -> None:
     server = Server()
     chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
     answer = server.post(Failing(error), path, CONTENT_LENGTH=None, **chunked)
@@ -113,7 +113,7 @@ def test_a_body_that_cannot_be_read_is_refused(path: str, error: Exception) -> N
 
 @pytest.mark.parametrize("length", ["abc", "-1", "+53", "5_3", "53.0", "\u0665\u0663", "9" * 30])
 @pytest.mark.parametrize("path", ["/orders", "/orders/ORD00000000000000000000000000/cancel"])
-def test_a_length_that_is_no_number_is_refused(path: str, length: str) -> None:
+def test_content_length_must_be_a_number(path: str, length: str) -> None:
     server = Server()
     answer = server.post(ORDER, path, CONTENT_LENGTH=length, **TERMINATED)
     assert answer.status_code in (400, 413)
@@ -122,7 +122,7 @@ def test_a_length_that_is_no_number_is_refused(path: str, length: str) -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip, chunked", "identity", "chunked, chunked", "gzip", "x"])
-def test_another_transfer_coding_is_refused(coding: str) -> None:
+def test_unsupported_transfer_coding_is_rejected(coding: str) -> None:
     server = Server()
     answer = server.post(ORDER, HTTP_TRANSFER_ENCODING=coding, **TERMINATED)
     assert answer.status_code == 400
@@ -134,7 +134,7 @@ def test_another_transfer_coding_is_refused(coding: str) -> None:
     ("body", "status"), [(b"", 200), (b"{}", 400), (b'{"items":[]}', 400), (b"{not", 400)]
 )
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "with a length"])
-def test_cancelling_takes_an_empty_body_only(body: bytes, status: int, chunked: bool) -> None:  # noqa: FBT001
+def test_cancel_accepts_only_an_empty_body(body: bytes, status: int, chunked: bool) -> None:  # noqa: FBT001
     server = Server()
     order_id = server.place()
     environ: dict[str, Any] = {"CONTENT_LENGTH": str(len(body))}
@@ -160,19 +160,19 @@ def test_cancelling_takes_an_empty_body_only(body: bytes, status: int, chunked: 
         "application/json; profile=order",
     ],
 )
-def test_json_in_utf_8_is_accepted(content_type: str) -> None:
+def test_utf_8_json_is_accepted(content_type: str) -> None:
     server = Server()
     environ = {"CONTENT_TYPE": content_type, "HTTP_CONTENT_ENCODING": "identity"}
     assert server.post(ORDER, CONTENT_LENGTH=str(len(ORDER)), **environ).status_code == 201
 
 
-def test_a_compressed_body_is_415_and_names_the_accepted_encoding() -> None:
+def test_compressed_body_gets_415_with_the_accepted_encoding() -> None:
     answer = Server().post(ORDER, CONTENT_LENGTH=str(len(ORDER)), HTTP_CONTENT_ENCODING="gzip")
     assert answer.status_code == 415
     assert answer.headers["Accept-Encoding"] == "identity"
 
 
-def test_an_unknown_preference_is_ignored() -> None:
+def test_unknown_preference_is_ignored() -> None:
     prefer = "handling=strict, x; y=z"
     answer = Server().post(ORDER, CONTENT_LENGTH=str(len(ORDER)), HTTP_PREFER=prefer)
     assert answer.status_code == 201
@@ -180,21 +180,21 @@ def test_an_unknown_preference_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/page.css", "/icon.svg", "/docs"])
-def test_a_link_to_a_page_may_have_picked_up_parameters(path: str) -> None:
+def test_page_ignores_unknown_parameters(path: str) -> None:
     client = order_app(MemoryOrders(), FakeInventory()).test_client()
     query = "?utm_source=mail&utm_source=mail&fbclid=1"
     assert client.get(path + query, headers={"Accept": "text/html"}).status_code == 200
 
 
-def test_a_stranger_is_asked_for_a_token_before_anything_else() -> None:
+def test_token_is_checked_before_the_request() -> None:
     client = inventory_app(stocked(P001=1)).test_client()
     answer = client.get("/products/P001/ledger?x=1", data=b"{}")
     assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("name", ["order", "inventory"])
-def test_every_operation_refuses_what_it_does_not_declare(name: str) -> None:
-    """Of the description: a new operation is held to it as well."""
+def test_every_operation_rejects_undeclared_parameters_and_bodies(name: str) -> None:
+    """Uses the API description, so that it covers each new operation."""
     app = {
         "order": order_app(MemoryOrders(), FakeInventory(P001=1)),
         "inventory": inventory_app(stocked(P001=1)),
@@ -221,7 +221,7 @@ def test_every_operation_refuses_what_it_does_not_declare(name: str) -> None:
 PAGES = {"/", "/page.js", "/page.css", "/icon.svg", "/docs"}
 
 
-def test_a_problem_lists_twenty_errors_and_counts_the_others() -> None:
+def test_problem_lists_twenty_errors_and_counts_the_rest() -> None:
     items = [{"product_id": "", "quantity": 0}] * 100
     body = dumps({"customer_id": "C1", "items": items}).encode()
     answer = Server().post(body, CONTENT_LENGTH=str(len(body)))
@@ -232,7 +232,7 @@ def test_a_problem_lists_twenty_errors_and_counts_the_others() -> None:
     assert len(answer.data) < 10_000
 
 
-def test_a_problem_does_not_repeat_a_long_value() -> None:
+def test_problem_does_not_repeat_a_long_value() -> None:
     items = [{"product_id": "x" * 60_000, "quantity": 600_000}] * 1
     client = inventory_app(stocked()).test_client()
     path = "/reservations/R"

@@ -1,4 +1,4 @@
-"""Who may reach what of inventory: the table in docs/api.md, tried cell by cell."""
+"""Access to inventory: tests each cell of the table in docs/api.md."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def status(method: str, path: str, authorization: str | None) -> int:
     return client.open(path, method=method, headers=headers).status_code
 
 
-def test_the_table_is_whole() -> None:
+def test_api_table_lists_every_route_of_inventory() -> None:
     rules = [rule for rule in inventory_app(stocked()).url_map.iter_rules() if rule.methods]
     routes = {
         (method, re.sub(r"<\w+>", "P001", rule.rule))
@@ -36,7 +36,9 @@ def test_the_table_is_whole() -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "caller"), documented())
-def test_each_caller_gets_what_the_table_says(method: str, path: str, caller: str | None) -> None:
+def test_each_caller_gets_the_status_of_the_api_table(
+    method: str, path: str, caller: str | None
+) -> None:
     refused_to_strangers = {401} if caller else set()
     assert {status(method, path, None)} & {401, 403} == refused_to_strangers
     for shown in ("Bearer", "Bearer ", "Bearer nobody-gave-this-out", f"Basic {ORDER}", ORDER):
@@ -46,27 +48,27 @@ def test_each_caller_gets_what_the_table_says(method: str, path: str, caller: st
         assert {status(method, path, f"Bearer {token}")} & {401, 403} == expected
 
 
-def test_a_refusal_says_how_to_be_let_in() -> None:
+def test_unauthenticated_response_names_the_scheme() -> None:
     answer = inventory_app(stocked()).test_client().put("/reservations/R")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert answer.content_type == "application/problem+json"
 
 
 @pytest.mark.parametrize("token", ["", "fifteen-letters"])
-def test_a_short_token_lets_no_one_in_though_its_hash_is_accepted(token: str) -> None:
+def test_short_token_is_rejected_although_its_hash_is_accepted(token: str) -> None:
     app = inventory_app(stocked(), order_tokens=(token,))
     headers = {"Authorization": f"Bearer {token}"}
     assert app.test_client().get("/reservations/R", headers=headers).status_code == 401
 
 
 @pytest.mark.parametrize("caller", ["order", "operator"])
-def test_a_hash_is_not_a_token(caller: str) -> None:
+def test_hash_is_rejected_as_a_token(caller: str) -> None:
     path = "/reservations/R" if caller == "order" else "/products/P001/adjustments"
     shown = {"Authorization": f"Bearer {tokens.hashes(TOKENS[caller])}"}
     assert inventory_app(stocked()).test_client().get(path, headers=shown).status_code == 401
 
 
-def test_two_tokens_are_accepted_while_one_is_changed() -> None:
+def test_old_and_new_token_are_accepted_during_a_change() -> None:
     app = inventory_app(stocked(), order_tokens=("the-token-of-yesterday", "the-token-of-today"))
     for token in ("the-token-of-yesterday", "the-token-of-today"):
         headers = {"Authorization": f"Bearer {token}"}

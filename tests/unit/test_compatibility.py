@@ -1,4 +1,4 @@
-"""Which changes of a description break clients: each rule, and what it lets through."""
+"""The changes of a description that break clients, and those that do not."""
 
 import copy
 from typing import Any
@@ -62,13 +62,13 @@ OLD: dict[str, Any] = {
     },
 }
 OPERATION = ("paths", "/things", "post")
-ANSWERS = (*OPERATION, "responses")
+RESPONSES = (*OPERATION, "responses")
 LIMIT = (*OPERATION, "parameters", 0)
 A, B, C = (("components", "schemas", name) for name in "ABC")
-GONE = ...
+REMOVED = ...
 
 Change = tuple[tuple[str | int, ...], Any]
-"""Where, and what stands there afterwards."""
+"""A place in the description, and its new value."""
 
 
 def described(*changes: Change) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def described(*changes: Change) -> dict[str, Any]:
         place: Any = new
         for key in parents:
             place = place[key]
-        if value is GONE:
+        if value is REMOVED:
             del place[last]
         elif isinstance(place, list) and last == len(place):
             place.append(value)
@@ -90,49 +90,52 @@ NULLABLE = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 KEY = {"in": "header", "name": "key", "schema": {}}
 
 BREAKING: list[tuple[str, Change]] = [
-    ("is gone", (("paths", "/things"), GONE)),
-    ("is gone", (OPERATION, GONE)),
-    ("answer 404: is gone", ((*ANSWERS, "404"), GONE)),
-    ("answer 200: application/json is gone", ((*ANSWERS, "200", "content"), {"text/html": {}})),
-    ("answer 200/state: is gone", ((*A, "properties", "state"), GONE)),
-    ("answer 200/id: may be absent now", ((*A, "required"), ["list"])),
-    ("answer 200/id: may be null now", ((*A, "properties", "id"), NULLABLE)),
+    ("was removed", (("paths", "/things"), REMOVED)),
+    ("was removed", (OPERATION, REMOVED)),
+    ("response 404: was removed", ((*RESPONSES, "404"), REMOVED)),
     (
-        "answer 200/state: may be one of lost now",
+        "response 200: application/json was removed",
+        ((*RESPONSES, "200", "content"), {"text/html": {}}),
+    ),
+    ("response 200/state: was removed", ((*A, "properties", "state"), REMOVED)),
+    ("response 200/id: may be absent now", ((*A, "required"), ["list"])),
+    ("response 200/id: may be null now", ((*A, "properties", "id"), NULLABLE)),
+    (
+        "response 200/state: may be one of lost now",
         ((*A, "properties", "state", "enum"), ["on", "off", "lost"]),
     ),
     (
-        "answer 200/state: may be one of anything now",
-        ((*A, "properties", "state", "enum"), GONE),
+        "response 200/state: may be one of anything now",
+        ((*A, "properties", "state", "enum"), REMOVED),
     ),
     (
-        "answer 200/list/*: may be number now",
+        "response 200/list/*: may be number now",
         ((*A, "properties", "list", "items", "type"), "number"),
     ),
-    ("answer 200: header Location: is gone", ((*ANSWERS, "200", "headers"), {})),
+    ("response 200: header Location: was removed", ((*RESPONSES, "200", "headers"), {})),
     (
-        "answer 200: header Location: may be absent now",
-        (("components", "headers", "Location", "required"), GONE),
+        "response 200: header Location: may be absent now",
+        (("components", "headers", "Location", "required"), REMOVED),
     ),
-    ("query limit: is gone", (LIMIT, GONE)),
+    ("query limit: was removed", (LIMIT, REMOVED)),
     ("query limit: is required now", ((*LIMIT, "required"), True)),
     ("query limit: maximum is 8 now", ((*LIMIT, "schema", "maximum"), 8)),
     ("header key: is required now", ((*OPERATION, "parameters", 1), {**KEY, "required": True})),
-    ("needs another token", ((*OPERATION, "security"), [{"operator": []}])),
-    ("body: is gone", ((*OPERATION, "requestBody"), GONE)),
+    ("needs a different token", ((*OPERATION, "security"), [{"operator": []}])),
+    ("body: was removed", ((*OPERATION, "requestBody"), REMOVED)),
     ("body/kind: is required now", ((*B, "required"), ["n", "kind"])),
-    ("body/kind: is refused now", ((*B, "properties", "kind"), GONE)),
-    ("body/kind: may no longer be one of b", ((*B, "properties", "kind", "enum"), ["a"])),
-    ("body/kind: pattern is another now", ((*B, "properties", "kind", "pattern"), "^x$")),
-    ("body/n: may no longer be number", ((*B, "properties", "n", "type"), "integer")),
+    ("body/kind: is rejected now", ((*B, "properties", "kind"), REMOVED)),
+    ("body/kind: can no longer be one of b", ((*B, "properties", "kind", "enum"), ["a"])),
+    ("body/kind: pattern is different now", ((*B, "properties", "kind", "pattern"), "^x$")),
+    ("body/n: can no longer be number", ((*B, "properties", "n", "type"), "integer")),
     ("body/n: minimum is 2 now", ((*B, "properties", "n", "minimum"), 2)),
     ("body/list: maxItems is 4 now", ((*B, "properties", "list", "maxItems"), 4)),
     ("body/list/*/x: maxLength is 4 now", ((*C, "properties", "x", "maxLength"), 4)),
 ]
 HARMLESS: list[Change] = [
     (("paths", "/more"), {"get": {}}),
-    ((*OPERATION, "summary"), "Other words"),
-    ((*ANSWERS, "410"), {}),
+    ((*OPERATION, "summary"), "A different summary"),
+    ((*RESPONSES, "410"), {}),
     ((*OPERATION, "parameters", 1), {**KEY, "required": False}),
     ((*A, "properties", "more"), {"type": "string"}),
     ((*A, "required"), ["id", "list", "note"]),
@@ -142,26 +145,28 @@ HARMLESS: list[Change] = [
     ((*B, "properties", "more"), {"type": "string"}),
     ((*B, "properties", "kind", "enum"), ["a", "b", "c"]),
     ((*B, "properties", "n", "minimum"), 0),
-    ((*B, "properties", "n", "maximum"), GONE),
+    ((*B, "properties", "n", "maximum"), REMOVED),
     ((*C, "properties", "x"), {"anyOf": [{"type": "string"}, {"type": "null"}]}),
 ]
 
 
-def test_a_description_keeps_what_it_promised_itself() -> None:
+def test_description_is_compatible_with_itself() -> None:
     assert compatibility.broken(OLD, described()) == []
 
 
 @pytest.mark.parametrize(("named", "change"), BREAKING)
-def test_what_breaks_clients_is_named(named: str, change: Change) -> None:
+def test_breaking_change_is_named(named: str, change: Change) -> None:
     assert compatibility.broken(OLD, described(change)) == [f"POST /things: {named}"]
 
 
 @pytest.mark.parametrize("change", HARMLESS)
-def test_what_does_not_is_let_through(change: Change) -> None:
+def test_harmless_change_is_allowed(change: Change) -> None:
     assert compatibility.broken(OLD, described(change)) == []
 
 
 @pytest.mark.parametrize(("version", "expected"), [("1.5.0", False), ("2.0.0", True)])
-def test_the_first_number_of_the_version_tells_clients(version: str, *, expected: bool) -> None:
-    new = described((("paths", "/things"), GONE), (("info", "version"), version))
+def test_breaking_change_is_expected_when_the_first_number_was_raised(
+    version: str, *, expected: bool
+) -> None:
+    new = described((("paths", "/things"), REMOVED), (("info", "version"), version))
     assert (compatibility.unexpected(OLD, new) == []) is expected

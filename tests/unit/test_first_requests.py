@@ -1,4 +1,4 @@
-"""A burst that meets a new process: what is done once for all must stand many who are first."""
+"""A burst in a new process: work that is done once must survive many concurrent first uses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ for _ in range(60):
     shape, together = new_shape(), threading.Barrier(16)
     def first():
         together.wait()
-        parsing.shaped({"items": [{"product_id": "P001"}]}, shape)
+        parsing.convert({"items": [{"product_id": "P001"}]}, shape)
     threads = [threading.Thread(target=first) for _ in range(16)]
     for each in threads: each.start()
     for each in threads: each.join()
@@ -33,7 +33,7 @@ print("fine")
 """
 
 
-def test_a_shape_stands_many_first_uses_at_once() -> None:
+def test_convert_survives_concurrent_first_uses_of_a_type() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", BURSTS],
         env={"PYTHONPATH": str(ROOT / "functions/common")},

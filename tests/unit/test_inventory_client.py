@@ -184,7 +184,7 @@ def test_the_token_goes_with_the_call() -> None:
 
 def test_each_try_is_a_span_of_the_request_with_its_time() -> None:
     adapter = Scripted((503, b""), REFUSED, (201, HELD))
-    with activity.during(Trace.begin(f"00-{'a' * 32}-{'b' * 16}-01")) as begun:
+    with activity.recording(Trace.begin(f"00-{'a' * 32}-{'b' * 16}-01")) as begun:
         client_of(adapter).reserve("R", LINES, soon())
     sent = [Trace.begin(each.headers["traceparent"]) for each in adapter.requests]
     assert {each.trace_id for each in sent} == {begun.trace.trace_id}
@@ -342,7 +342,7 @@ def test_a_batch_has_a_trace_of_its_own_with_links_to_its_members() -> None:
 
     def reserve(client: InventoryClient, name: str, deadline: Deadline) -> None:
         trace = begun["ABC".index(name)] if name in "ABC" else Trace.begin()
-        with activity.during(trace) as current:
+        with activity.recording(trace) as current:
             client.reserve(name, LINES, deadline)
             seen.append(current)
 

@@ -382,7 +382,7 @@ def test_a_product_is_not_passed_on_when_it_is_malformed(bad: JSON) -> None:
         {"products": None},
         {"products": {"P1": product()}},
         {"products": [product(), product()]},
-        {"products": [product(product_id=f"P{n}") for n in range(paging.MOST + 1)]},
+        {"products": [product(product_id=f"P{n}") for n in range(paging.MAX_LIMIT + 1)]},
         {"products": [product()], "next_cursor": 5},
         {"products": [product()], "next_cursor": "x" * 10_000},
         {"products": [[[[product()]]]]},
@@ -411,7 +411,7 @@ def test_a_problem_of_the_catalogue_is_not_passed_on_when_it_is_malformed(detail
 def test_the_catalogue_is_passed_on_byte_for_byte() -> None:
     one = reply(200, product(price=1.5, new_member={"deep": [1]}))
     assert replies.catalogue(one, "P1") == (200, one.content)
-    ids = [f"P{n}" for n in range(paging.MOST)]
+    ids = [f"P{n}" for n in range(paging.MAX_LIMIT)]
     page = reply(200, {"products": [product(product_id=name) for name in ids], "next_cursor": "c"})
     assert replies.catalogue(page, None) == (200, page.content)
     problem = reply(404, {"type": "about:blank", "detail": "No such product"})

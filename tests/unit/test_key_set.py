@@ -1,4 +1,4 @@
-"""An issuer's keys: fetched rarely, found when new, trusted for a while if the issuer is down."""
+"""An issuer's keys: fetched rarely, found if new, and used for a day if the issuer is down."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 
 
 class Issuer:
-    """Counts how often it is asked; can be away."""
+    """Counts its requests, and can be down."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.asked = 0
-        self.away = False
+        self.requests = 0
+        self.down = False
         self.entries = [entry(ec_key(), "1")]
         self.slow: threading.Event | None = None
         """The issuer responds when it is set."""
         self.keys = KeySet(self.fetch, lambda: self.now)
 
     def fetch(self) -> bytes:
-        self.asked += 1
+        self.requests += 1
         if self.slow:
             assert self.slow.wait(30)
-        if self.away:
-            raise ConnectionError("away")
+        if self.down:
+            raise ConnectionError("down")
         return tokens.key_set(*self.entries)
 
     def wait_for_refresh(self) -> None:
@@ -63,28 +63,28 @@ def issuer() -> Issuer:
     return Issuer()
 
 
-def test_keys_are_fetched_once_and_kept(issuer: Issuer) -> None:
+def test_known_keys_are_fetched_once(issuer: Issuer) -> None:
     assert all(issuer.knows("1") for _ in range(100))
     issuer.now += FRESH_SECONDS
     assert issuer.knows("1")
-    assert issuer.asked == 1
+    assert issuer.requests == 1
 
 
-def test_a_new_key_is_found_and_whatever_ids_are_asked_for_the_issuer_is_asked_rarely(
+def test_new_key_is_found_with_few_fetches_when_tokens_have_invented_key_ids(
     issuer: Issuer,
 ) -> None:
     assert issuer.knows("1")
     issuer.entries.append(entry(rsa_key(), "2"))
-    assert not issuer.knows("2"), "it was asked a moment ago"
+    assert not issuer.knows("2"), "the last fetch is recent"
     issuer.now += PAUSE_SECONDS
     assert issuer.knows("2")
     for n in range(1000):
         issuer.now += PAUSE_SECONDS / 100
         assert not issuer.knows(f"invented-{n}")
-    assert 2 < issuer.asked <= 2 + 10
+    assert 2 < issuer.requests <= 2 + 10
 
 
-def test_a_key_that_is_withdrawn_is_not_accepted_for_long(issuer: Issuer) -> None:
+def test_withdrawn_key_is_rejected_after_a_refresh(issuer: Issuer) -> None:
     assert issuer.knows("1")
     issuer.entries = [entry(rsa_key(), "2")]
     issuer.now += FRESH_SECONDS + 1
@@ -95,31 +95,31 @@ def test_a_key_that_is_withdrawn_is_not_accepted_for_long(issuer: Issuer) -> Non
     assert issuer.knows("2")
 
 
-def test_keys_are_trusted_for_a_day_while_the_issuer_is_away(issuer: Issuer) -> None:
+def test_keys_are_trusted_for_a_day_when_the_issuer_is_down(issuer: Issuer) -> None:
     assert issuer.knows("1")
-    issuer.away = True
+    issuer.down = True
     issuer.now += TRUSTED_SECONDS - 1
     assert issuer.knows("1")
     issuer.now += 1
     with pytest.raises(IssuerUnavailableError):
         issuer.keys.key("1")
-    issuer.away = False
+    issuer.down = False
     issuer.now += PAUSE_SECONDS
     assert issuer.knows("1")
 
 
-def test_an_unknown_key_is_not_refused_for_good_while_the_issuer_is_away(issuer: Issuer) -> None:
+def test_unknown_key_is_unavailable_when_the_issuer_is_down(issuer: Issuer) -> None:
     assert issuer.knows("1")
-    issuer.away = True
+    issuer.down = True
     issuer.now += PAUSE_SECONDS
     for _ in range(10):
         with pytest.raises(IssuerUnavailableError):
             issuer.keys.key("2")
-    assert issuer.asked == 2
+    assert issuer.requests == 2
     assert issuer.knows("1")
 
 
-def test_many_that_wait_ask_once(issuer: Issuer) -> None:
+def test_concurrent_requests_share_one_fetch(issuer: Issuer) -> None:
     found: list[bool] = []
     threads = [threading.Thread(target=lambda: found.append(issuer.knows("1"))) for _ in range(8)]
     for each in threads:
@@ -127,10 +127,10 @@ def test_many_that_wait_ask_once(issuer: Issuer) -> None:
     for each in threads:
         each.join()
     assert found == [True] * 8
-    assert issuer.asked == 1
+    assert issuer.requests == 1
 
 
-def test_a_token_may_name_no_key_where_there_is_only_one(issuer: Issuer) -> None:
+def test_token_without_key_id_is_accepted_when_there_is_one_key(issuer: Issuer) -> None:
     assert issuer.knows(None)
     issuer.entries.append(entry(rsa_key(), "2"))
     issuer.now += PAUSE_SECONDS
@@ -144,7 +144,7 @@ def refresh_threads() -> int:
 
 @pytest.fixture
 def slow_issuer(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
-    """Its key 1 is known and due to be refreshed; the refresh does not end."""
+    """Key 1 is known, and its refresh has begun but does not end."""
     assert issuer.knows("1")
     issuer.now += FRESH_SECONDS + 1
     monkeypatch.setattr(jwks, "FETCH_SECONDS", 0.2)
@@ -154,19 +154,19 @@ def slow_issuer(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Iss
     issuer.wait_for_refresh()
 
 
-def test_requests_with_a_known_key_do_not_wait_when_a_refresh_is_slow(slow_issuer: Issuer) -> None:
-    before = slow_issuer.asked
+def test_known_key_does_not_wait_when_a_refresh_is_slow(slow_issuer: Issuer) -> None:
+    before = slow_issuer.requests
     assert all(slow_issuer.knows("1") for _ in range(300))
     slow_issuer.now += 10 * PAUSE_SECONDS
     assert slow_issuer.knows("1")
-    assert slow_issuer.asked == before + 1
+    assert slow_issuer.requests == before + 1
     assert refresh_threads() == 1
 
 
 def test_few_threads_wait_for_an_unknown_key_when_a_refresh_is_slow(
     slow_issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else requests with invented key ids take all threads from customers with a known key."""
+    """Otherwise requests with invented key ids would block all threads."""
     monkeypatch.setattr(jwks, "FETCH_SECONDS", 30)
     done = queue.SimpleQueue[str]()
 
@@ -181,8 +181,8 @@ def test_few_threads_wait_for_an_unknown_key_when_a_refresh_is_slow(
     asking = [threading.Thread(target=ask, args=(n,)) for n in range(3 * MAX_WAITING)]
     for each in asking:
         each.start()
-    at_once = [done.get(timeout=10) for _ in range(2 * MAX_WAITING)]
-    assert at_once == ["unavailable"] * (2 * MAX_WAITING)
+    immediate = [done.get(timeout=10) for _ in range(2 * MAX_WAITING)]
+    assert immediate == ["unavailable"] * (2 * MAX_WAITING)
     assert refresh_threads() == 1
     assert slow_issuer.slow
     slow_issuer.slow.set()
@@ -191,7 +191,7 @@ def test_few_threads_wait_for_an_unknown_key_when_a_refresh_is_slow(
     assert [done.get(timeout=10) for _ in range(MAX_WAITING)] == ["unknown"] * MAX_WAITING
 
 
-def test_an_unknown_key_costs_the_fetch_deadline_at_most_when_a_refresh_is_slow(
+def test_unknown_key_waits_for_the_fetch_timeout_when_a_refresh_is_slow(
     slow_issuer: Issuer,
 ) -> None:
     began = time.monotonic()
@@ -200,7 +200,7 @@ def test_an_unknown_key_costs_the_fetch_deadline_at_most_when_a_refresh_is_slow(
     assert time.monotonic() - began < 10, "the refresh itself takes 30 s"
 
 
-def test_a_fetch_that_raises_anything_leaves_the_known_keys(
+def test_known_keys_stay_when_a_fetch_raises_an_unexpected_error(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert issuer.knows("1")
@@ -219,11 +219,11 @@ def test_a_fetch_that_raises_anything_leaves_the_known_keys(
     "name",
     ["a list as a key id", "an object as a key id", "a number as a key id", "two key ids"],
 )
-def test_a_malformed_key_id_is_refused_without_a_fetch(issuer: Issuer, name: str) -> None:
+def test_malformed_key_id_is_rejected_without_a_fetch(issuer: Issuer, name: str) -> None:
     verifier = TokenIssuer(tokens.SETTINGS, issuer.keys)
     with pytest.raises(UnauthenticatedError):
         verifier.subject(HOSTILE[name]())
-    assert issuer.asked == 0
+    assert issuer.requests == 0
 
 
 def test_any_json_in_any_claim_is_accepted_or_unauthenticated(issuer: Issuer) -> None:
@@ -271,12 +271,12 @@ def test_any_json_in_any_claim_is_accepted_or_unauthenticated(issuer: Issuer) ->
         tokens.key_set(entry(rsa_key(), "1", d="AQAB")),
     ],
 )
-def test_what_is_no_set_of_public_keys_is_none(data: bytes) -> None:
+def test_parse_rejects_data_without_public_keys(data: bytes) -> None:
     with pytest.raises(KeySetError):
         parse(data)
 
 
-def test_keys_that_are_not_understood_do_not_hide_the_others() -> None:
+def test_parse_skips_unsupported_keys() -> None:
     others: list[Any] = [
         1,
         [],

@@ -13,7 +13,7 @@ CURRENCIES = ("JPY", "USD", "KWD", "CLF")
     ("minor", "currency", "wire"),
     [(99_999, "USD", "999.99"), (500, "JPY", "500"), (1_001, "KWD", "1.001"), (0, "EUR", "0.00")],
 )
-def test_minor_units_and_decimals(minor: int, currency: str, wire: str) -> None:
+def test_minor_units_convert_to_decimals_and_back(minor: int, currency: str, wire: str) -> None:
     assert str(to_wire(minor, currency)) == wire
     assert to_minor(Decimal(wire), currency) == minor
 
@@ -22,16 +22,16 @@ def test_minor_units_and_decimals(minor: int, currency: str, wire: str) -> None:
     ("amount", "minor"),
     [("999.9900000000000000000000000000000000", 99_999), ("5e3", 500_000), ("0e99999999", 0)],
 )
-def test_how_it_is_written_does_not_matter(amount: str, minor: int) -> None:
+def test_equal_decimals_give_equal_minor_units(amount: str, minor: int) -> None:
     assert to_minor(Decimal(amount), "USD") == minor
 
 
-def test_below_zero() -> None:
+def test_negative_amounts_keep_their_sign() -> None:
     assert to_minor(Decimal("-1.5"), "USD") == -150
 
 
 @given(st.integers(0, 10**15), st.sampled_from(CURRENCIES))
-def test_nothing_is_lost_on_the_way(minor: int, currency: str) -> None:
+def test_conversion_to_decimal_and_back_is_exact(minor: int, currency: str) -> None:
     assert to_minor(to_wire(minor, currency), currency) == minor
 
 
@@ -45,6 +45,6 @@ def test_nothing_is_lost_on_the_way(minor: int, currency: str) -> None:
         ("999.990000000000000000000000000000000001", "USD"),
     ],
 )
-def test_more_decimals_than_the_currency_has(amount: str, currency: str) -> None:
+def test_to_minor_raises_when_the_amount_has_too_many_decimals(amount: str, currency: str) -> None:
     with pytest.raises(ValueError, match=f"{currency} has"):
         to_minor(Decimal(amount), currency)

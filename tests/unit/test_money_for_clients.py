@@ -1,4 +1,4 @@
-"""Money as clients see it: its bounds in every currency, and products of another currency."""
+"""Amounts in the API: their bounds in each currency, and products of another currency."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ def currency(request: pytest.FixtureRequest) -> str:
 
 
 def maximum(client: Any, schema: str, member: str) -> int:
-    """What the description of this deployment says."""
+    """The maximum in the API description of this deployment."""
     schemas = client.get("/openapi.json").json["components"]["schemas"]
     return int(schemas[schema]["properties"][member]["maximum"])
 
 
 def beyond(most: int, currency: str) -> Decimal:
-    """The next amount that the currency has."""
+    """The next larger amount in the currency."""
     return most + Decimal(1).scaleb(-minor_digits(currency))
 
 
 def sent(body: dict[str, Any], **amount: Decimal | int) -> dict[str, Any]:
-    """The body with an amount written digit by digit."""
+    """The body with exact digits of an amount."""
     ((name, value),) = amount.items()
     text = json.dumps(body | {name: "AMOUNT"}).replace('"AMOUNT"', str(value))
     return {"data": text, "content_type": "application/json"}
 
 
-def test_the_price_maximum_of_the_description_is_the_one_enforced(currency: str) -> None:
+def test_described_maximum_price_is_enforced(currency: str) -> None:
     client: Any = inventory_app(MemoryStock(), currency).test_client()
-    most = maximum(client, "ProductBody", "price")
+    most = maximum(client, "ProductRequest", "price")
     path, headers = "/products/P001", signed("/products/P001")
     fits = client.put(path, headers=headers, **sent({"name": "Yacht"}, price=most))
     assert (fits.status_code, fits.json["price"]) == (201, most)
@@ -59,10 +59,10 @@ def test_the_price_maximum_of_the_description_is_the_one_enforced(currency: str)
     assert f"{most:,}" in more.json["errors"][0]["detail"]
 
 
-def test_the_expected_total_maximum_of_the_description_is_the_one_enforced(currency: str) -> None:
+def test_described_maximum_expected_total_is_enforced(currency: str) -> None:
     app = order_app(MemoryOrders(), FakeInventory(P001=5), currency=currency)
     client: Any = app.test_client()
-    most = maximum(client, "OrderBody", "expected_total")
+    most = maximum(client, "OrderRequest", "expected_total")
     body = {"customer_id": "C1", "product_id": "P001", "quantity": 1}
     fits = client.post("/orders", **sent(body, expected_total=most))
     assert fits.json["type"] == "urn:problem-type:price-changed"
@@ -71,8 +71,8 @@ def test_the_expected_total_maximum_of_the_description_is_the_one_enforced(curre
     assert f"{most:,}" in more.json["errors"][0]["detail"]
 
 
-def test_no_other_money_of_a_request_has_a_bound_in_the_description(currency: str) -> None:
-    """So that the two tests above are about all of it."""
+def test_no_other_amount_in_a_request_has_a_described_maximum(currency: str) -> None:
+    """The two tests above cover all maximums."""
     found = set()
     for app in (
         inventory_app(MemoryStock(), currency),
@@ -85,11 +85,11 @@ def test_no_other_money_of_a_request_has_a_bound_in_the_description(currency: st
             for member, each in described.get("properties", {}).items():
                 if each.get("type") == "number" and "maximum" in each:
                     found.add((schema, member))
-    assert found == {("ProductBody", "price"), ("OrderBody", "expected_total")}
+    assert found == {("ProductRequest", "price"), ("OrderRequest", "expected_total")}
 
 
-def test_an_order_beyond_all_integers_of_the_database_can_be_refused() -> None:
-    """Its total is not one of Firestore's integers; the refusal tells it nevertheless."""
+def test_order_is_rejected_when_its_total_exceeds_64_bits() -> None:
+    """Firestore's integers cannot hold its total, but the rejection contains it."""
     lines = [Line(f"P{n:03}", 10**6) for n in range(100)]
     items = tuple(Item(line.product_id, line.quantity, MAX_PRICE, "Yacht") for line in lines)
     total = sum(item.quantity * item.unit_price for item in items)
@@ -99,11 +99,11 @@ def test_an_order_beyond_all_integers_of_the_database_can_be_refused() -> None:
     stored = to_document(order)["rejection"]["extensions"]
     assert not [value for value in stored.values() if isinstance(value, int) and value >= INT64]
     assert order.rejection is not None
-    shown = wire.extensions_answer(Rejection("price-changed", "", stored))
+    shown = wire.extensions_of(Rejection("price-changed", "", stored))
     assert shown["total_price"] == Decimal(total) / 100
 
 
-# A product of another currency: the deployment's has changed, or the document is of old.
+# A product of another currency: the deployment's currency has changed, or the document is old.
 
 
 @pytest.fixture
@@ -117,14 +117,14 @@ def shop() -> Any:
     return inventory_app(store).test_client()
 
 
-def test_a_product_of_another_currency_is_not_active(shop: Any) -> None:
+def test_product_of_another_currency_is_inactive(shop: Any) -> None:
     listed = {each["product_id"]: each for each in shop.get("/products").json["products"]}
     assert (listed["P001"]["active"], listed["P002"]["active"]) == (True, False)
     assert shop.get("/products/P002").json == listed["P002"]
     assert listed["P002"]["currency"] == "EUR"
 
 
-def test_no_product_that_is_not_active_can_be_had(shop: Any) -> None:
+def test_inactive_product_cannot_be_reserved(shop: Any) -> None:
     for name in ("P001", "P002"):
         active = shop.get(f"/products/{name}").json["active"]
         assert shop.get(f"/products/{name}/availability").json["available"] == active
@@ -134,20 +134,18 @@ def test_no_product_that_is_not_active_can_be_had(shop: Any) -> None:
         assert reserved.status_code == (201 if active else 404)
 
 
-def test_a_price_in_the_shops_currency_puts_it_on_sale_again(shop: Any) -> None:
+def test_product_is_active_again_after_a_price_in_the_currency_of_the_shop(shop: Any) -> None:
     path, body = "/products/P002", {"name": "Lamp", "price": 10}
     answer = shop.put(path, json=body, headers=signed(path))
     assert (answer.json["active"], answer.json["currency"]) == (True, "USD")
     assert shop.get("/products/P002/availability").json["available"] is True
 
 
-# A pending order is charged the price of the moment at which it is decided (docs/api.md).
+# The price of a pending order is the price at its decision (docs/api.md).
 
 
 @pytest.mark.parametrize(("expected", "status"), [(None, "confirmed"), (19.98, "rejected")])
-def test_a_pending_order_costs_what_it_costs_when_it_is_decided(
-    expected: float | None, status: str
-) -> None:
+def test_pending_order_has_the_price_at_its_decision(expected: float | None, status: str) -> None:
     shop = WholeShop(P001=5)
     shop.stock_price(999)
     client: Any = order_app(shop.store, shop.inventory, deadline_seconds=0.05).test_client()

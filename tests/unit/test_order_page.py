@@ -1,4 +1,4 @@
-"""The page at / over HTTP: for whom it is, what the browser may do with it, what it costs."""
+"""The shop page over HTTP: content negotiation, security headers, caching."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ def client() -> Any:
 
 
 @pytest.mark.parametrize("accept", [BROWSER, "text/html", "application/json;q=0.5, text/html"])
-def test_who_prefers_html_gets_the_page(client: Any, accept: str) -> None:
-    answer = client.get("/", headers={"Accept": accept})
-    assert (answer.status_code, answer.mimetype) == (200, "text/html")
-    assert answer.headers["Vary"] == "Accept"
+def test_page_is_served_when_html_is_preferred(client: Any, accept: str) -> None:
+    response = client.get("/", headers={"Accept": accept})
+    assert (response.status_code, response.mimetype) == (200, "text/html")
+    assert response.headers["Vary"] == "Accept"
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", "application/json", "text/html, application/json"])
-def test_programs_find_nothing_here_as_before(client: Any, accept: str | None) -> None:
-    answer = client.get("/", headers={} if accept is None else {"Accept": accept})
-    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
-    assert answer.headers["Vary"] == "Accept"
+def test_page_is_404_when_html_is_not_preferred(client: Any, accept: str | None) -> None:
+    response = client.get("/", headers={} if accept is None else {"Accept": accept})
+    assert (response.status_code, response.mimetype) == (404, "application/problem+json")
+    assert response.headers["Vary"] == "Accept"
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_browser_runs_only_what_is_ours_and_asks_again_cheaply(client: Any, path: str) -> None:
-    answer = client.get(path, headers={"Accept": BROWSER})
-    policy = answer.headers["Content-Security-Policy"]
+def test_file_has_a_strict_policy_and_is_revalidated(client: Any, path: str) -> None:
+    response = client.get(path, headers={"Accept": BROWSER})
+    policy = response.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
     assert "unsafe" not in policy
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    again = {"Accept": BROWSER, "If-None-Match": answer.headers["ETag"]}
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    again = {"Accept": BROWSER, "If-None-Match": response.headers["ETag"]}
     kept = client.get(path, headers=again)
     assert (kept.status_code, kept.data) == (304, b"")
-    assert client.get(path, headers=again | {"If-None-Match": '"other"'}).data == answer.data
+    assert client.get(path, headers=again | {"If-None-Match": '"other"'}).data == response.data
 
 
-def test_every_file_of_the_page_is_served_and_named_by_it(client: Any) -> None:
+def test_page_names_every_file_and_every_file_is_served(client: Any) -> None:
     page = client.get("/", headers={"Accept": BROWSER}).text
     named = set(re.findall(r'(?:src|href)="([\w.]+\.\w+)"', page)) - {"openapi.json"}
     assert named | {"index.html"} == {path.name for path in FOLDER.iterdir()}
     assert {f"/{name}" for name in named} | {"/"} == set(PATHS)
 
 
-def test_nothing_is_inline() -> None:
+def test_page_has_no_inline_code() -> None:
     page = (FOLDER / "index.html").read_text()
     assert re.findall(r"<style|<script(?! src)|\son\w+=|\sstyle=", page) == []
     assert "innerHTML" not in (FOLDER / "page.js").read_text()
 
 
-def test_a_start_does_not_read_it() -> None:
+def test_files_are_read_once_when_they_are_first_requested() -> None:
     code = """
 import sys
 opened = []
@@ -84,4 +84,4 @@ print(len([path for path in opened if "/pages/" in path]))
     ran = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert ran.stdout == "1\n", "once, when first asked for"
+    assert ran.stdout == "1\n", "once, at the first request"

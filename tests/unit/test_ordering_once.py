@@ -363,7 +363,7 @@ def test_an_error_in_the_response_names_the_order(monkeypatch: pytest.MonkeyPatc
     def fails(_: object) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("order_function.schemas.OrderAnswer.of", fails)
+    monkeypatch.setattr("order_function.schemas.OrderResponse.of", fails)
     answer = shop.post("key")
     assert (answer.status_code, answer.json["order_id"]) == (500, ORDER_ID)
     assert shop.live == [ORDER_ID]

@@ -1,4 +1,4 @@
-"""Documents that cannot be handled: each concerns its own request, and is reported by its id."""
+"""Unusable documents: each fails only its own request, and is reported by its id."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def poison(store: MemoryStock, error: StoreError = DAMAGED) -> None:
     ("verb", "expected"),
     [("release", "released"), ("confirm", "confirmed"), ("consume", "consumed")],
 )
-def test_settling_an_unusable_reservation_fails_for_its_id_alone(
+def test_settling_an_unusable_reservation_fails_only_for_its_id(
     verb: str, expected: str, error: StoreError
 ) -> None:
     store = stocked(P001=9)
@@ -83,7 +83,7 @@ def test_settling_an_unusable_reservation_fails_for_its_id_alone(
 
 
 @pytest.mark.parametrize("verb", ["release", "consume"])
-def test_settling_a_reservation_of_a_missing_product_fails_for_its_id_alone(verb: str) -> None:
+def test_settling_a_reservation_of_a_missing_product_fails_only_for_its_id(verb: str) -> None:
     store = stocked(P001=9, P002=9)
     inventory = Inventory(store, "USD", 5)
     inventory.reserve("R1", [StockLine("P001", 1)])
@@ -124,7 +124,7 @@ def test_reserving_a_damaged_product_fails_and_the_others_are_held() -> None:
 
 
 class Oversized:
-    """An operation whose change Firestore rejects for good."""
+    """An operation whose change Firestore rejects permanently."""
 
     def needs(self, stock: Any) -> list[tuple[str, ...]]:  # noqa: ARG002
         return []
@@ -134,7 +134,7 @@ class Oversized:
 
 
 @pytest.mark.parametrize("place", [0, 5, 10])
-def test_a_commit_rejected_for_good_fails_its_operation_alone_and_at_once(place: int) -> None:
+def test_permanently_rejected_commit_fails_only_its_operation_without_a_retry(place: int) -> None:
     store = stocked(P001=50)
     operations: list[Any] = [reserve(f"R{n}", P001=1) for n in range(10)]
     operations.insert(place, Oversized())
@@ -148,7 +148,7 @@ def test_a_commit_rejected_for_good_fails_its_operation_alone_and_at_once(place:
     assert units(store, "P001") == (40, 10, 0)
 
 
-def test_a_commit_rejected_for_good_is_sent_once_when_alone(
+def test_permanently_rejected_commit_is_sent_once_when_it_is_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = stocked(P001=5)
@@ -164,7 +164,7 @@ def test_a_commit_rejected_for_good_is_sent_once_when_alone(
     assert len(sent) == 1
 
 
-def test_a_confirmation_rejected_for_good_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permanently_rejected_confirmation_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=5)
     inventory = Inventory(store, "USD", 5)
     for name in ("R1", "POISON", "R2"):
@@ -181,7 +181,7 @@ def test_a_confirmation_rejected_for_good_fails_alone(monkeypatch: pytest.Monkey
     assert kinds(outcomes) == ["confirmed", "StoreRejectedError", "confirmed"]
 
 
-def test_a_read_that_fails_unexpectedly_fails_the_operation_to_blame_alone(
+def test_unexpected_read_error_fails_only_its_operation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = stocked(P001=9)
@@ -200,7 +200,7 @@ def test_a_read_that_fails_unexpectedly_fails_the_operation_to_blame_alone(
     assert refusals == [type(None), RuntimeError, type(None), type(None)]
 
 
-def test_a_rejection_after_an_unknown_outcome_leaves_the_outcome_unknown() -> None:
+def test_outcome_stays_unknown_when_the_retry_is_rejected() -> None:
     """The first commit may yet be carried out."""
     store = stocked(P001=9)
     store.faults.coming.append("dropped")
@@ -228,7 +228,7 @@ def store() -> MemoryStock:
     return store
 
 
-def test_the_response_has_each_reservation_and_a_problem_for_the_one_left(
+def test_response_has_each_reservation_and_a_problem_for_the_failed_one(
     store: MemoryStock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -244,7 +244,7 @@ def test_the_response_has_each_reservation_and_a_problem_for_the_one_left(
     assert any(each.get("reservation_id") == "POISON" for each in logged)
 
 
-def test_without_problems_the_response_has_no_such_member(store: MemoryStock) -> None:
+def test_response_has_no_problems_field_when_all_succeed(store: MemoryStock) -> None:
     assert set(settle(store, "confirm", "R1", "unknown").json) == {"reservations"}
 
 
@@ -257,7 +257,7 @@ def test_without_problems_the_response_has_no_such_member(store: MemoryStock) ->
     ],
     ids=["damaged", "newer", "rejected"],
 )
-def test_the_problem_of_a_single_reservation_is_the_response(
+def test_response_is_the_problem_when_there_is_one_reservation(
     store: MemoryStock, error: StoreError, status: int, kind: str
 ) -> None:
     poison(store, error)
@@ -267,7 +267,7 @@ def test_the_problem_of_a_single_reservation_is_the_response(
     assert "Retry-After" not in response.headers
 
 
-def test_a_commit_rejected_for_good_is_a_problem_that_says_so(store: MemoryStock) -> None:
+def test_permanently_rejected_commit_has_its_own_problem_type(store: MemoryStock) -> None:
     store.faults.coming.append("rejected")
     path = "/reservations/R9"
     body = {"items": [{"product_id": "P001", "quantity": 1}]}
@@ -292,10 +292,10 @@ def abandoned_ones(shop: MemoryShop, count: int) -> list[str]:
 
 @pytest.mark.parametrize("as_a_whole", [False, True], ids=["by id", "as a whole"])
 @pytest.mark.parametrize("in_flight", [1, 4])
-def test_poison_starves_no_later_page_and_is_tried_again_in_the_next_sweep(
+def test_sweep_reaches_later_pages_and_retries_poison_in_the_next_sweep(
     caplog: pytest.LogCaptureFixture, *, as_a_whole: bool, in_flight: int
 ) -> None:
-    """Whether inventory names the poisonous one, or fails the request as a whole."""
+    """Inventory names the poisonous ids, or fails the whole request."""
     count = PAGE + 2 * AT_ONCE
     shop = MemoryShop(P001=count)
     ids = abandoned_ones(shop, count)
@@ -315,7 +315,7 @@ def test_poison_starves_no_later_page_and_is_tried_again_in_the_next_sweep(
     assert not shop.held
 
 
-def test_a_damaged_order_is_left_with_its_reservation_and_holds_up_no_other() -> None:
+def test_damaged_order_keeps_its_reservation_and_delays_no_other() -> None:
     shop = MemoryShop(P001=9)
     damaged, whole = (shop.place("C1", ONE, None).order for _ in range(2))
     shop.store.damage(damaged.order_id)
@@ -326,7 +326,7 @@ def test_a_damaged_order_is_left_with_its_reservation_and_holds_up_no_other() ->
     assert shop.held[damaged.reservation_id], "not released: its order exists"
 
 
-def test_a_damaged_unfinished_order_holds_up_no_other() -> None:
+def test_damaged_unfinished_order_delays_no_other() -> None:
     shop = MemoryShop(P001=9)
     damaged, whole = (shop.write(shop.place("C1", ONE, None).order.cancel()) for _ in range(2))
     shop.store.damage(damaged.order_id)
@@ -337,7 +337,7 @@ def test_a_damaged_unfinished_order_holds_up_no_other() -> None:
 
 
 @pytest.mark.parametrize("method", ["orders", "held", "unfinished"])
-def test_an_unexpected_error_of_one_step_does_not_end_the_sweep(
+def test_sweep_continues_after_an_unexpected_error_of_one_step(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     shop = MemoryShop(P001=3 * AT_ONCE)
@@ -362,15 +362,15 @@ def test_an_unexpected_error_of_one_step_does_not_end_the_sweep(
     assert not shop.held
 
 
-def test_reasons_in_the_report_are_bounded_and_the_count_is_not() -> None:
+def test_report_limits_the_reasons_but_counts_all_failures() -> None:
     shop = MemoryShop(P001=99)
     shop.inventory.poison |= set(abandoned_ones(shop, MAX_REASONS + 5))
     report = shop.sweep()
     assert (len(report.failures), report.failed) == (MAX_REASONS, MAX_REASONS + 5)
 
 
-def test_an_older_inventory_that_takes_fewer_ids_at_once_gets_fewer() -> None:
-    """Its response to more is 422, to the request as a whole."""
+def test_older_inventory_gets_fewer_ids_when_it_rejects_many() -> None:
+    """It responds to more with 422 for the whole request."""
     app = inventory_app(stocked(P001=200))
     client = client_of(app)
     names = [f"R{n}" for n in range(60)]
@@ -382,7 +382,7 @@ def test_an_older_inventory_that_takes_fewer_ids_at_once_gets_fewer() -> None:
     client.release(names[:30], soon())
 
 
-def test_a_sweep_stops_asking_an_inventory_that_is_away() -> None:
+def test_sweep_stops_calling_inventory_when_it_is_down() -> None:
     count = 2 * PAGE
     shop = MemoryShop(P001=count)
     abandoned_ones(shop, count)
@@ -394,7 +394,7 @@ def test_a_sweep_stops_asking_an_inventory_that_is_away() -> None:
     assert any("inventory is away" in reason for reason in report.failures)
 
 
-def test_a_sweep_that_is_stopped_finishes_the_work_under_way_and_reports_it(
+def test_stopped_sweep_finishes_and_reports_the_current_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     count = 3 * AT_ONCE
@@ -430,7 +430,7 @@ def newer_order(shop: MemoryShop, key: str | None = None) -> Order:
 
 
 @pytest.mark.parametrize("verb", ["cancel", "fulfil"])
-def test_an_order_of_a_newer_status_is_neither_cancelled_nor_fulfilled(
+def test_order_of_a_newer_status_is_neither_cancelled_nor_fulfilled(
     shop: MemoryShop, verb: str
 ) -> None:
     order = newer_order(shop)
@@ -440,7 +440,7 @@ def test_an_order_of_a_newer_status_is_neither_cancelled_nor_fulfilled(
     assert shop.held == {order.reservation_id: 1}
 
 
-def test_a_sweep_leaves_an_order_of_a_newer_status_and_its_stock_alone(shop: MemoryShop) -> None:
+def test_sweep_does_not_change_an_order_of_a_newer_status(shop: MemoryShop) -> None:
     order = newer_order(shop)
     older = ReservationName(order.order_id, 7, order.fingerprint)
     shop.inventory.reserve(str(older), ONE, soon())
@@ -452,7 +452,7 @@ def test_a_sweep_leaves_an_order_of_a_newer_status_and_its_stock_alone(shop: Mem
     assert shop.stored(order.order_id) == order
 
 
-def test_a_repeated_request_finds_its_order_of_a_newer_status_and_keeps_its_stock(
+def test_repeated_request_replays_an_order_of_a_newer_status(
     shop: MemoryShop,
 ) -> None:
     order = newer_order(shop, "key")
@@ -482,14 +482,14 @@ def test_a_cancelled_order_stays_cancelling_while_its_reservation_is_poison(
     assert shop.sweep().cancelled == 1
 
 
-def test_audit_makes_no_finding_of_a_newer_status() -> None:
+def test_audit_has_no_finding_for_a_newer_status() -> None:
     shop = WholeShop(P001=9)
     order = shop.place("C1", ONE, None).order
     shop.write(replace(order, status=NewerStatus("awaiting_payment")))
     assert shop.findings() == []
 
 
-def test_a_damaged_order_is_an_error_of_its_own_and_no_missing_order(shop: MemoryShop) -> None:
+def test_damaged_order_is_not_a_missing_order(shop: MemoryShop) -> None:
     order = shop.place("C1", ONE, None).order
     shop.store.damage(order.order_id)
     with pytest.raises(DamagedDocumentError):
@@ -498,7 +498,7 @@ def test_a_damaged_order_is_an_error_of_its_own_and_no_missing_order(shop: Memor
         shop.orders.get("ORD" + "0" * 26)
 
 
-def test_inventory_in_process_names_the_reservations_that_it_left() -> None:
+def test_in_process_inventory_names_the_failed_reservations() -> None:
     shop = WholeShop(P001=9)
     names = [shop.place("C1", ONE, None).order.reservation_id for _ in range(2)]
     shop.stock.unusable["reservations", names[0]] = DAMAGED

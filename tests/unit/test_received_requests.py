@@ -1,4 +1,4 @@
-"""A request as the server receives it: bounds, and work that grows no faster than the input."""
+"""Requests that arrive at the server: their limits, and parsing in linear time."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def seconds(data: bytes, pieces: int) -> float:
 
 
 @pytest.mark.parametrize("name", GROWING)
-def test_work_grows_no_faster_than_what_is_received(name: str) -> None:
+def test_parsing_takes_linear_time(name: str) -> None:
     make = GROWING[name]
     few, many = seconds(make(1_900), 8192), seconds(make(15_200), 8192)
     assert many <= max(few, FLOOR_SECONDS / 8) * MOST_TIMES
 
 
 @pytest.mark.parametrize("name", GROWING)
-def test_work_is_small_when_bytes_arrive_one_at_a_time(name: str) -> None:
+def test_parsing_takes_little_time_when_bytes_arrive_one_at_a_time(name: str) -> None:
     """Bytes that have arrived are copied and searched again, which is quick; parsing is not."""
     make = GROWING[name]
     few, many = seconds(make(1_900), 1), seconds(make(15_200), 1)
@@ -111,19 +111,19 @@ def test_work_is_small_when_bytes_arrive_one_at_a_time(name: str) -> None:
         (head(b"X:     blanks before the value"), None),
     ],
 )
-def test_a_request_is_refused_with_its_status(data: bytes, status: HTTPStatus | None) -> None:
+def test_invalid_request_gets_its_status(data: bytes, status: HTTPStatus | None) -> None:
     request = received(data)
     assert request.completed
     assert (request.error.code if request.error else None) == status
 
 
-def test_blanks_around_a_value_are_no_part_of_it() -> None:
+def test_header_value_excludes_surrounding_blanks() -> None:
     request = received(head(b"X:  \t a b \t"))
     assert request.headers["X"] == "a b"
 
 
 @pytest.mark.parametrize("length", [b"", b"Content-Length: 0"])
-def test_no_body_is_expected_when_there_is_none(length: bytes) -> None:
+def test_request_is_complete_when_it_expects_100_but_has_no_body(length: bytes) -> None:
     request = received(head(b"Expect: 100-continue", *filter(None, [length])))
     assert request.completed
     assert not request.expect_continue

@@ -1,4 +1,4 @@
-"""Settings are typed and named, and the table in docs/settings.md is the truth about them."""
+"""Settings are typed, errors name them, and docs/settings.md lists all of them."""
 
 import hashlib
 import re
@@ -38,7 +38,7 @@ READERS: dict[str, Callable[[Environment], object]] = {
 }
 
 
-def test_defaults() -> None:
+def test_optional_settings_have_defaults() -> None:
     order = order_function.settings.Settings.load(REQUIRED)
     assert order.inventory_service_url == "http://inventory.shop"
     assert order.firestore.database == "(default)"
@@ -70,12 +70,12 @@ def test_defaults() -> None:
         ("AUTH_MODE", "OPEN"),
     ],
 )
-def test_a_missing_or_malformed_setting_is_named(name: str, value: str) -> None:
+def test_error_names_a_missing_or_malformed_setting(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} is "):
         order_function.settings.Settings.load(REQUIRED | {name: value})
 
 
-def test_customers_tokens() -> None:
+def test_issuer_settings_are_loaded_when_auth_is_required() -> None:
     order = order_function.settings.Settings.load(REQUIRED | ISSUER)
     assert order.issuer == IssuerSettings(
         issuer="https://issuer.example/",
@@ -87,7 +87,7 @@ def test_customers_tokens() -> None:
     assert order_function.settings.Settings.load(REQUIRED).issuer is None
 
 
-def test_all_that_is_missing_for_customers_tokens_is_named() -> None:
+def test_error_names_all_missing_issuer_settings() -> None:
     with pytest.raises(SettingsError) as error:
         order_function.settings.Settings.load(REQUIRED | {"AUTH_MODE": "required"})
     for name in ("AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL (or AUTH_KEYS_FILE)"):
@@ -101,8 +101,8 @@ def test_all_that_is_missing_for_customers_tokens_is_named() -> None:
     "name",
     [name for name in (*ISSUER, "AUTH_KEYS_FILE", "AUTH_CUSTOMER_CLAIM") if name != "AUTH_MODE"],
 )
-def test_there_is_nothing_between_open_and_required(name: str) -> None:
-    """Who has set up an issuer does not mean to let everybody in."""
+def test_issuer_setting_is_an_error_when_auth_is_open(name: str) -> None:
+    """With an issuer, an open API would be a mistake."""
     with pytest.raises(SettingsError, match=f"^AUTH_MODE is open, .* {name}$"):
         order_function.settings.Settings.load(REQUIRED | {name: "anything"})
 
@@ -120,7 +120,7 @@ def test_there_is_nothing_between_open_and_required(name: str) -> None:
         ({"AUTH_CUSTOMER_CLAIM": "the customer"}, "AUTH_CUSTOMER_CLAIM"),
     ],
 )
-def test_an_issuer_that_cannot_be_trusted_is_named(changes: dict[str, str], named: str) -> None:
+def test_error_names_an_untrusted_issuer_setting(changes: dict[str, str], named: str) -> None:
     with pytest.raises(SettingsError, match=f"^{named} is "):
         order_function.settings.Settings.load(REQUIRED | ISSUER | changes)
 
@@ -128,7 +128,7 @@ def test_an_issuer_that_cannot_be_trusted_is_named(changes: dict[str, str], name
 @pytest.mark.parametrize(
     "host", ["localhost:8090", "127.0.0.1", "[::1]", "dex.auth.svc.cluster.local"]
 )
-def test_keys_may_come_over_plain_http_from_inside(host: str) -> None:
+def test_plain_http_is_accepted_for_keys_within_the_cluster(host: str) -> None:
     url = f"http://{host}/keys"
     order = order_function.settings.Settings.load(REQUIRED | ISSUER | {"AUTH_JWKS_URL": url})
     assert order.issuer is not None
@@ -136,13 +136,13 @@ def test_keys_may_come_over_plain_http_from_inside(host: str) -> None:
 
 
 @pytest.mark.parametrize("currency", ["usd", "US", "DOLLAR"])
-def test_a_currency_is_three_capitals(currency: str) -> None:
+def test_currency_must_be_three_capitals(currency: str) -> None:
     with pytest.raises(SettingsError, match=r"^CURRENCY is "):
         inventory_function.settings.Settings.load(REQUIRED | {"CURRENCY": currency})
 
 
 @pytest.mark.parametrize("shown", ["short", "good-enough-by-length,", "with space in between"])
-def test_a_malformed_token_is_named_and_not_told(shown: str) -> None:
+def test_error_names_a_malformed_token_without_its_value(shown: str) -> None:
     with pytest.raises(SettingsError, match=r"^ORDER_TOKENS is malformed") as error:
         order_function.settings.Settings.load(REQUIRED | {"ORDER_TOKENS": shown})
     assert shown not in str(error.value)
@@ -150,35 +150,35 @@ def test_a_malformed_token_is_named_and_not_told(shown: str) -> None:
 
 @pytest.mark.parametrize("name", ["OPERATOR_TOKEN_HASHES", "ORDER_TOKEN_HASHES"])
 @pytest.mark.parametrize("value", ["a-token-of-an-operator", "0" * 63, f"{'0' * 64},", "g" * 64])
-def test_a_malformed_hash_is_named_and_not_told(name: str, value: str) -> None:
-    """It may be the token itself, set by mistake."""
+def test_error_names_a_malformed_hash_without_its_value(name: str, value: str) -> None:
+    """The value may be the token itself, set by mistake."""
     with pytest.raises(SettingsError, match=f"^{name} is malformed") as error:
         inventory_function.settings.Settings.load(REQUIRED | {name: value})
     assert value not in str(error.value)
 
 
 @pytest.mark.parametrize("nothing", [b"", b"\n"])
-def test_the_hash_of_an_empty_token_is_refused(nothing: bytes) -> None:
+def test_hash_of_an_empty_token_is_rejected(nothing: bytes) -> None:
     empty = {"OPERATOR_TOKEN_HASHES": hashlib.sha256(nothing).hexdigest()}
     with pytest.raises(SettingsError, match=r"^OPERATOR_TOKEN_HASHES holds .* an empty token"):
         order_function.settings.Settings.load(REQUIRED | empty)
 
 
-def test_an_operators_token_in_place_of_its_hash_is_a_missing_setting() -> None:
-    """As from a deployment of an earlier version."""
+def test_hash_is_missing_when_only_the_token_is_set() -> None:
+    """Such settings are left from an earlier version."""
     before = REQUIRED | {"OPERATOR_TOKENS": "a-token-of-an-operator", "OPERATOR_TOKEN_HASHES": ""}
     with pytest.raises(SettingsError, match=r"^OPERATOR_TOKEN_HASHES is not set: .* sha256sum"):
         order_function.settings.Settings.load(before)
 
 
-def test_hashes_may_be_in_capitals_and_spaced() -> None:
+def test_hashes_can_have_capitals_and_spaces() -> None:
     hashes = tokens.hashes("a-token-of-an-operator,another-of-an-operator")
     given = {"OPERATOR_TOKEN_HASHES": hashes.upper().replace(",", " , ")}
     order = order_function.settings.Settings.load(REQUIRED | given)
     assert order.operator_token_hashes == tuple(hashes.split(","))
 
 
-def test_tokens_are_not_in_what_is_printed_of_settings() -> None:
+def test_repr_of_settings_has_no_tokens() -> None:
     order = order_function.settings.Settings.load(REQUIRED)
     inventory = inventory_function.settings.Settings.load(REQUIRED)
     reconcile = order_function.settings.ReconcileSettings.load(REQUIRED)
@@ -196,7 +196,7 @@ def documented() -> dict[str, set[str]]:
     return {name: set(used_by.split(", ")) for name, used_by in rows}
 
 
-def test_every_setting_is_in_the_table_and_nothing_else() -> None:
+def test_settings_table_lists_exactly_the_settings() -> None:
     read: dict[str, set[str]] = {}
     for reader, settings in READERS.items():
         environment = Environment(REQUIRED)
@@ -206,8 +206,8 @@ def test_every_setting_is_in_the_table_and_nothing_else() -> None:
     assert documented() == read
 
 
-def test_no_variable_is_read_behind_the_settings_back() -> None:
-    """Only entries and commands hand the environment over; FUNCTION is the server's own."""
+def test_only_entry_points_read_the_environment() -> None:
+    """Only entry points and commands read it. FUNCTION is the server's own variable."""
     sources = [
         path for path in (ROOT / "functions").rglob("*.py") if "os.environ" in path.read_text()
     ]

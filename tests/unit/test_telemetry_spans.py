@@ -1,4 +1,4 @@
-"""Spans as they are exported: a batch is the root of a trace of its own, with links."""
+"""Exported spans. A batch is the root of its own trace, with links."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import ReadableSpan
 
 from functions_common.observability import activity, telemetry
-from functions_common.observability.request_log import Answered
 from functions_common.observability.trace import Trace
 from functions_common.runtime.settings import Instance
 
@@ -21,7 +20,13 @@ CALLER = f"00-{'a' * 32}-{'b' * 16}"
 
 
 class Exported(list[ReadableSpan]):
-    """In the place of the processor that sends spans to a collector."""
+    """Replaces the processor that sends spans to a collector."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        pass
+
+    def _on_ending(self, span: Any) -> None:
+        pass
 
     def on_end(self, span: ReadableSpan) -> None:
         self.append(span)
@@ -37,8 +42,8 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
 
 
 def lead_a_batch(leader: str, *members: Trace) -> Activity:
-    """What a request records that sends the reservations of others with its own."""
-    with activity.during(Trace.begin(leader)) as current, activity.part("inventory") as own:
+    """The record of a request that sends the reservations of others with its own."""
+    with activity.recording(Trace.begin(leader)) as current, activity.part("inventory") as own:
         assert own
         with activity.batch([own, *members]):
             pass
@@ -46,8 +51,10 @@ def lead_a_batch(leader: str, *members: Trace) -> Activity:
 
 
 def record(current: Activity) -> None:
-    answered = Answered(current, "POST", "/orders", "/orders", 201, current.milliseconds(), False)
-    telemetry.Telemetry("order", Instance()).record(answered)
+    request = activity.RequestRecord(
+        current, "POST", "/orders", "/orders", 201, current.milliseconds(), False
+    )
+    telemetry.Telemetry("order", Instance()).export(request)
 
 
 def ids(context: Any) -> tuple[str, str]:
@@ -55,7 +62,7 @@ def ids(context: Any) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("sampled", ["00", "01"])
-def test_a_batch_is_exported_with_links_when_a_member_is_sampled(
+def test_batch_is_exported_with_links_when_a_member_is_sampled(
     exported: Exported, sampled: str
 ) -> None:
     member = Trace.begin(f"00-{'c' * 32}-{'d' * 16}-01").child()
@@ -79,6 +86,6 @@ def test_nothing_is_exported_when_no_member_is_sampled(exported: Exported) -> No
     assert exported == []
 
 
-def test_a_batch_does_not_count_twice_in_the_time_of_its_leader() -> None:
+def test_batch_is_not_counted_in_the_times_of_its_leader() -> None:
     current = lead_a_batch(f"{CALLER}-01")
     assert set(current.milliseconds()) == {"total", "inventory"}

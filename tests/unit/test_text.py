@@ -1,4 +1,4 @@
-"""Names that people read: what shows, and what hides, breaks a line or turns its direction."""
+"""Names for people: visible characters, and those that hide, break lines or turn the direction."""
 
 # ruff: noqa: RUF001 - letters of other scripts
 from __future__ import annotations
@@ -104,7 +104,7 @@ REFUSED = {
     for place, text in {"alone": each, "beside letters": f"Lap{each}top"}.items()
 }
 
-SCHEMA = openapi.served("inventory")["components"]["schemas"]["ProductBody"]
+SCHEMA = openapi.served("inventory")["components"]["schemas"]["ProductRequest"]
 PATTERN = re.compile(SCHEMA["properties"]["name"]["pattern"])
 
 
@@ -115,7 +115,7 @@ def test_text_is_accepted(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-def test_text_is_refused(text: str) -> None:
+def test_text_is_rejected(text: str) -> None:
     assert not is_one_line(text)
 
 
@@ -135,12 +135,12 @@ def test_text_is_refused(text: str) -> None:
     ],
     ids=ascii,
 )
-def test_the_pattern_excludes_hidden_characters(text: str) -> None:
+def test_pattern_excludes_hidden_characters(text: str) -> None:
     assert not PATTERN.search(text)
 
 
-def test_everything_that_is_accepted_matches_the_pattern() -> None:
-    """The documented direction: a client that checks the pattern loses no valid name."""
+def test_accepted_text_matches_the_pattern() -> None:
+    """A client that checks the pattern rejects no valid name. The reverse is not promised."""
     codes = (*range(0x10000), *range(0x10000, sys.maxunicode, 61))
     names = (form.format(chr(code)) for code in codes for form in ("{}", "a{}b"))
     accepted = [name for name in names if is_one_line(name)]
@@ -148,7 +148,7 @@ def test_everything_that_is_accepted_matches_the_pattern() -> None:
     assert [name for name in accepted if not PATTERN.search(name)] == []
 
 
-def test_the_pattern_means_the_same_to_ecmascript() -> None:
-    """It sees no characters beyond the BMP, and no syntax that Python alone has."""
+def test_pattern_is_the_same_in_ecmascript() -> None:
+    """The pattern has no characters beyond the BMP, and no syntax that only Python has."""
     assert PATTERN.pattern.isascii()
     assert re.findall(r"\\[^us]|\(\?", PATTERN.pattern) == []

@@ -1,4 +1,4 @@
-"""W3C trace context: continued, begun, sent with calls."""
+"""W3C trace context: continued from a caller, begun, and sent with calls."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CALLER = f"00-{TRACE_ID}-{PARENT_ID}-01"
 
 
-def test_a_callers_trace_is_continued_in_a_span_of_its_own() -> None:
+def test_begin_continues_the_trace_of_the_caller_in_a_new_span() -> None:
     trace = Trace.begin(CALLER)
     assert (trace.trace_id, trace.parent_id, trace.sampled) == (TRACE_ID, PARENT_ID, True)
     assert trace.span_id not in (PARENT_ID, Trace.begin(CALLER).span_id)
 
 
-def test_a_call_is_a_span_within() -> None:
+def test_child_is_a_span_within_the_current_span() -> None:
     trace = Trace.begin(CALLER)
     call = trace.child()
     assert (call.trace_id, call.parent_id) == (TRACE_ID, trace.span_id)
@@ -43,7 +43,10 @@ def test_a_call_is_a_span_within() -> None:
     ],
 )
 @pytest.mark.parametrize("sampled", [False, True])
-def test_what_is_malformed_is_not_continued(traceparent: str | None, sampled: bool) -> None:  # noqa: FBT001
+def test_begin_starts_a_new_trace_when_the_header_is_malformed(
+    traceparent: str | None,
+    sampled: bool,  # noqa: FBT001
+) -> None:
     trace = Trace.begin(traceparent, sampled=sampled)
     assert trace.trace_id != TRACE_ID
     assert (trace.parent_id, trace.sampled) == (None, sampled)
@@ -51,7 +54,7 @@ def test_what_is_malformed_is_not_continued(traceparent: str | None, sampled: bo
 
 
 @pytest.mark.parametrize("more", ["", "-", "-what-ever comes"])
-def test_a_later_version_is_read_as_far_as_it_is_known(more: str) -> None:
+def test_begin_reads_the_known_fields_of_a_later_version(more: str) -> None:
     trace = Trace.begin(f"cc-{TRACE_ID}-{PARENT_ID}-fe{more}")
     assert (trace.trace_id, trace.sampled) == (TRACE_ID, False)
     assert trace.headers()["traceparent"].startswith(f"00-{TRACE_ID}-")

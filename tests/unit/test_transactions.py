@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.builders import lines, release, reserve, soon, stocked, units
 
+from functions_common.firestore.rpcs import Rpcs
+from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import (
     MAX_IDS,
     MAX_LINES,
@@ -155,12 +157,8 @@ def size_of(changes: Iterable[tuple[Entity, datetime | None]]) -> int:
         sizes.append(request.ByteSize())
 
     channel = SimpleNamespace(unary_unary=lambda *_: commit, unary_stream=lambda *_: None)
-    client = SimpleNamespace(
-        _database_string="projects/" + "p" * 30 + "/databases/(default)",
-        _firestore_api=SimpleNamespace(transport=SimpleNamespace(grpc_channel=channel)),
-        _rpc_metadata=(),
-    )
-    Store(SimpleNamespace(client=client)).commit(changes, soon())  # type: ignore[arg-type]
+    rpcs = Rpcs.on(channel, FirestoreSettings("p" * 30, "(default)", None))  # type: ignore[arg-type]
+    Store(SimpleNamespace(rpcs=rpcs)).commit(changes, soon())  # type: ignore[arg-type]
     return sizes[0]
 
 

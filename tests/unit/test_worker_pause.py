@@ -1,4 +1,4 @@
-"""A burst pauses the worker threads, and never for longer than the limits say."""
+"""A burst pauses the worker threads, within limits."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_workers_wait_until_the_burst_is_over(pause: WorkerPause) -> None:
     assert not worker.is_alive()
 
 
-def test_a_pause_lasts_half_a_second_at_most(pause: WorkerPause, clock: Clock) -> None:
+def test_pause_lasts_half_a_second_at_most(pause: WorkerPause, clock: Clock) -> None:
     pause.begin()
     clock.now += 0.49
     pause.check()
-    assert pause.under_way
+    assert pause.active
     clock.now += 0.02
     pause.check()
-    assert not pause.under_way
+    assert not pause.active
 
 
 def test_pauses_take_a_third_of_the_time_at_most_when_the_burst_never_ends(
@@ -56,15 +56,13 @@ def test_pauses_take_a_third_of_the_time_at_most_when_the_burst_never_ends(
         pause.begin()
         pause.check()
         clock.now += 0.01
-        paused += 0.01 * pause.under_way
+        paused += 0.01 * pause.active
     assert 30 <= paused <= 35
 
 
-def test_a_round_of_the_same_burst_does_not_extend_the_pause(
-    pause: WorkerPause, clock: Clock
-) -> None:
+def test_pause_is_not_extended_by_the_same_burst(pause: WorkerPause, clock: Clock) -> None:
     for _ in range(6):
         pause.begin()
         clock.now += 0.1
         pause.check()
-    assert not pause.under_way
+    assert not pause.active

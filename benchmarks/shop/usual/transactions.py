@@ -39,7 +39,11 @@ class Transactions:
                 references = [client.document(*key) for key in missing]
                 for found in transaction.get_all(references):
                     key: Key = tuple(found.reference.path.split("/"))
-                    stock.add(key, to_entity(Document.of(found)) if found.exists else None, None)
+                    stock.add(
+                        key,
+                        to_entity(Document.from_snapshot(found)) if found.exists else None,
+                        None,
+                    )
             answer = operation.decide(stock)
             for entity, _ in stock.changes():
                 transaction.set(client.document(*entity.key), to_document(entity))
@@ -50,6 +54,10 @@ class Transactions:
 
 class OrderStore(store.Store):
     """In the place of order's: looks whether the order is there, then writes it."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._connection = connection
 
     def create(self, order: Order, _deadline: Deadline) -> None:
         client = self._connection.client

@@ -1,4 +1,4 @@
-"""One public port for both protocols: gRPC is piped to its server, the rest is HTTP/1.1."""
+"""One public port for both protocols: pipe HTTP/2 to the gRPC server, serve HTTP/1.1 here."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,12 +7,12 @@ from typing import TypeAlias, cast
 _HTTP2_PREFACE = b"PRI * HTTP/2.0"
 _MAX_HEAD_BYTES = 64 * 1024
 
-# Answers what is no HTTP/2, and closes.
-Converse: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+# Serves a connection that is not HTTP/2, and closes it.
+ServeHttp: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Pipe(asyncio.Protocol):
-    """What comes in on its own transport goes out on the other, no faster than that takes it."""
+    """Forwards the bytes of its transport to the other one, with backpressure."""
 
     def __init__(self, other: asyncio.Transport) -> None:
         self._other = other
@@ -30,18 +30,18 @@ class Pipe(asyncio.Protocol):
         self._other.close()
 
 
-# Opens a connection to the gRPC server, with the protocol that the factory makes.
+# Opens a connection to the gRPC server, with the protocol that the factory creates.
 Connect: TypeAlias = Callable[
     [Callable[[], Pipe]], Awaitable[tuple[asyncio.Transport, asyncio.Protocol]]
 ]
 
 
-class Front(asyncio.Protocol):
-    """A new connection, until its first bytes tell what it speaks."""
+class Multiplexer(asyncio.Protocol):
+    """A new connection. Its first bytes decide which protocol takes it over."""
 
-    def __init__(self, connect: Connect, converse: Converse) -> None:
+    def __init__(self, connect: Connect, serve_http: ServeHttp) -> None:
         self._connect = connect
-        self._converse = converse
+        self._serve_http = serve_http
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -57,7 +57,7 @@ class Front(asyncio.Protocol):
 
     def _stream(self) -> None:
         streams = asyncio.StreamReaderProtocol(
-            asyncio.StreamReader(limit=_MAX_HEAD_BYTES), self._converse
+            asyncio.StreamReader(limit=_MAX_HEAD_BYTES), self._serve_http
         )
         self._transport.set_protocol(streams)
         streams.connection_made(self._transport)
@@ -66,11 +66,11 @@ class Front(asyncio.Protocol):
     async def _pipe(self) -> None:
         try:
             server, _ = await self._connect(lambda: Pipe(self._transport))
-        except OSError:  # it is ending
+        except OSError:  # the gRPC server is shutting down
             self._transport.close()
             return
         server.write(self._received)
         self._transport.set_protocol(Pipe(server))
-        if self._transport.is_closing():  # the client has gone meanwhile
+        if self._transport.is_closing():  # the client disconnected during the await
             server.close()
         self._transport.resume_reading()

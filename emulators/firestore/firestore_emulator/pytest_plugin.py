@@ -1,7 +1,7 @@
-"""Fixtures for tests of what uses Firestore: pytest_plugins = ["firestore_emulator.pytest_plugin"].
+"""Pytest fixtures for programs that use Firestore.
 
-The emulator is the one that the environment names or chooses (see launcher.py), with the arguments
-of EMULATOR_ARGS.
+Enable them by ``pytest_plugins = ["firestore_emulator.pytest_plugin"]``. The environment chooses
+the emulator, and EMULATOR_ARGS has its options (see the package launcher).
 """
 
 import os
@@ -15,7 +15,7 @@ from firestore_emulator.launcher import emulator
 
 @pytest.fixture(scope="session")
 def firestore_emulator() -> Iterator[str]:
-    """host:port, also in FIRESTORE_EMULATOR_HOST, where clients find it."""
+    """HOST:PORT of the emulator. Clients find it in FIRESTORE_EMULATOR_HOST."""
     with emulator(os.environ) as address, pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", address)
         yield address
@@ -23,7 +23,7 @@ def firestore_emulator() -> Iterator[str]:
 
 @pytest.fixture
 def firestore_project(firestore_emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:  # noqa: ARG001
-    """A project of the test's own, so an empty database; also in GOOGLE_CLOUD_PROJECT."""
+    """A new project for each test, so an empty database. Also in GOOGLE_CLOUD_PROJECT."""
     project = f"test-{uuid.uuid4().hex[:12]}"
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", project)
     return project

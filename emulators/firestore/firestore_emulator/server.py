@@ -1,4 +1,4 @@
-"""The running emulator: the gRPC server on a private socket, the front on the public port."""
+"""Run the emulator: the gRPC server on a private socket, the multiplexer on the public port."""
 
 import asyncio
 import signal
@@ -10,20 +10,20 @@ from pathlib import Path
 
 import grpc
 
-from firestore_emulator.grpc_api.interceptor import Around, Interceptor
-from firestore_emulator.grpc_api.rpc import Methods
-from firestore_emulator.grpc_api.service import Service
+from firestore_emulator.addresses import format_address
+from firestore_emulator.grpc_api.handlers import RpcHandlers
+from firestore_emulator.grpc_api.interceptor import CallInterceptor, Interceptor
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
-from firestore_emulator.launcher.addresses import address_of
-from firestore_emulator.multiplexer import Connect, Front
+from firestore_emulator.multiplexer import Connect, Multiplexer
+from firestore_emulator.service.service import Service
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a request of the service may have 10 MiB
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # the service allows requests of 10 MiB
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),
 )
-_LONGEST_SOCKET_PATH = 100  # the systems allow 104 or 108 bytes
+_MAX_SOCKET_PATH = 100  # bytes; operating systems allow 104 or 108
 
 
 async def serve(
@@ -31,34 +31,35 @@ async def serve(
     host: str,
     port: int,
     ready: Callable[[str], None],
-    around: Sequence[Around] = (),
+    interceptors: Sequence[CallInterceptor] = (),
 ) -> None:
-    """Serves until SIGTERM, SIGINT or POST /shutdown. A port that cannot be had raises OSError.
+    """Serves until SIGTERM, SIGINT or POST /shutdown. Calls ``ready`` with its address.
 
-    Of what is around each call, the first is the outermost.
+    The first call interceptor is the outermost. Raises OSError if it cannot listen on the port.
     """
-    interceptors = [Interceptor(each) for each in around]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     with tempfile.TemporaryDirectory(prefix="firestore-emulator-") as directory:
-        grpc_server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
-        grpc_server.add_generic_rpc_handlers((Methods(service),))
+        grpc_server = grpc.aio.server(
+            options=_OPTIONS, interceptors=[Interceptor(each) for each in interceptors]
+        )
+        grpc_server.add_generic_rpc_handlers((RpcHandlers(service),))
         connect = _bind(grpc_server, Path(directory) / "grpc.sock")
-        converse = partial(http1.converse, Admin(service, stop.set).answer)
-        front = await loop.create_server(lambda: Front(connect, converse), host, port)
+        serve_http = partial(http1.serve_connection, Admin(service, stop.set).handle)
+        public = await loop.create_server(lambda: Multiplexer(connect, serve_http), host, port)
         await grpc_server.start()
-        ready(address_of(*front.sockets[0].getsockname()[:2]))
+        ready(format_address(*public.sockets[0].getsockname()[:2]))
         await stop.wait()
-        front.close()
+        public.close()
         await grpc_server.stop(grace=None)
 
 
 def _bind(server: grpc.aio.Server, path: Path) -> Connect:
-    """To a unix domain socket, or to loopback where that cannot be."""
+    """Binds to a Unix domain socket, or to loopback if that is impossible here."""
     loop = asyncio.get_running_loop()
-    if hasattr(socket, "AF_UNIX") and len(bytes(path)) <= _LONGEST_SOCKET_PATH:
+    if hasattr(socket, "AF_UNIX") and len(bytes(path)) <= _MAX_SOCKET_PATH:
         server.add_insecure_port(f"unix:{path}")
         return lambda factory: loop.create_unix_connection(factory, str(path))
     port = server.add_insecure_port("127.0.0.1:0")

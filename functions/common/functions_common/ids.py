@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-LENGTH = 26
-_BITS = 5 * LENGTH
+ID_LENGTH = 26
+_BITS = 5 * ID_LENGTH
 
 
 def random_id() -> str:
@@ -20,14 +20,17 @@ def random_id() -> str:
 
 
 def digest_id(*parts: str) -> str:
-    """26 characters of the SHA-256 of the parts; the parts cannot run into each other."""
+    """26 characters of the SHA-256 of the parts.
+
+    The length of each part is hashed with it, so ("ab", "c") and ("a", "bc") differ.
+    """
     framed = b"".join(b"%d:%b" % (len(part.encode()), part.encode()) for part in parts)
     return _encode(int.from_bytes(hashlib.sha256(framed).digest()) >> (256 - _BITS))
 
 
-def timestamp(moment: datetime) -> str:
+def timestamp(time: datetime) -> str:
     """``2025-11-23T19:11:48.658182+00:00``."""
-    return moment.isoformat(timespec="microseconds")
+    return time.isoformat(timespec="microseconds")
 
 
 def _encode(number: int) -> str:

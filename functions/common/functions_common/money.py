@@ -1,4 +1,4 @@
-"""Money is an integer of minor units inside (cents), and a decimal number on the wire."""
+"""Money: an integer of minor units (cents) in the code, and a decimal number in JSON."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def to_wire(minor: int, currency: str) -> Decimal:
 def to_minor(amount: Decimal | int, currency: str) -> int:
     """``Decimal("999.99"), "USD"`` → ``99999``.
 
-    The amount must be bounded by the caller (an exponent of a million is a legal number).
-    Raises ``ValueError`` where the amount has more decimals than the currency.
+    The caller must limit the amount first, since a JSON number can have an exponent of a million.
+    Raises ``ValueError`` if the amount has more decimals than the currency.
     """
     sign, digits, exponent = Decimal(amount).as_tuple()
     if not any(digits):

@@ -11,6 +11,7 @@ from flask import Response, request
 from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
+from functions_common import limiter
 from functions_common.firestore.client import Connection
 from functions_common.http import app, paging, parsing, problems
 from functions_common.http.auth.callers import Callers
@@ -18,7 +19,6 @@ from functions_common.http.parsing import Checks
 from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
 from functions_common.ids import timestamp
 from functions_common.observability import activity, logs
-from functions_common.runtime import turns
 from inventory_function import domain, schemas
 from inventory_function.domain import OPERATOR, ORDER, Adjustment
 from inventory_function.group_commit import TooManyWaitingError
@@ -43,7 +43,7 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
         connection = Connection(settings.firestore)
         connection.prepare()
         inventory = Inventory(
-            Store(connection, turns.of_server(settings.server.concurrency)),
+            Store(connection, limiter.for_queries(settings.server.concurrency)),
             settings.currency,
             settings.request_deadline_seconds,
             settings.max_waiting,
@@ -69,43 +69,43 @@ class _Views:
     def list_products(self) -> Response:
         args = request.args
         limit = paging.limit(args)
-        after = paging.decode_cursor(args, paging.place_of_id)
+        after = paging.decode_cursor(args, paging.id_position)
         found = self._inventory.products(after, limit + 1)
-        page, cursor = paging.cut(found, limit, lambda product: [product.product_id])
-        return app.answer(schemas.ProductsAnswer([*map(self._shown, page)], cursor))
+        page, cursor = paging.split_page(found, limit, lambda product: [product.product_id])
+        return app.json_response(schemas.ProductListResponse([*map(self._shown, page)], cursor))
 
     def show_product(self, product_id: str) -> Response:
-        return app.answer(self._shown(self._inventory.product(_named(product_id))))
+        return app.json_response(self._shown(self._inventory.product(_named(product_id))))
 
     def put_product(self, product_id: str) -> Response:
         _check_id(product_id, "product_id")
-        body = parsing.body(request, schemas.ProductBody)
-        name, price = body.checked(self._inventory.currency)
+        body = parsing.body(request, schemas.ProductRequest)
+        name, price = body.to_domain(self._inventory.currency)
         product, new = self._inventory.put_product(product_id, name, price, active=body.active)
-        return app.answer(self._shown(product), _created_if(new))
+        return app.json_response(self._shown(product), _created_if(new))
 
-    def _shown(self, product: domain.Product) -> schemas.ProductAnswer:
-        return schemas.ProductAnswer.of(product, self._inventory.currency)
+    def _shown(self, product: domain.Product) -> schemas.ProductResponse:
+        return schemas.ProductResponse.of(product, self._inventory.currency)
 
     def show_availability(self, product_id: str) -> Response:
         args = request.args
         quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
         product = self._inventory.product(_named(product_id))
         available = product.on_sale(self._inventory.currency) and product.fits(quantity)
-        return app.answer(
-            schemas.AvailabilityAnswer(product.product_id, quantity, available, product.available)
+        return app.json_response(
+            schemas.AvailabilityResponse(product.product_id, quantity, available, product.available)
         )
 
     def list_adjustments(self, product_id: str) -> Response:
         args = request.args
         limit = paging.limit(args)
-        after = paging.decode_cursor(args, paging.place_in_time)
+        after = paging.decode_cursor(args, paging.time_position)
         found = self._inventory.adjustments(_named(product_id), after, limit + 1)
-        page, cursor = paging.cut(
+        page, cursor = paging.split_page(
             found, limit, lambda made: [timestamp(made.created_at), made.adjustment_id]
         )
-        return app.answer(
-            schemas.AdjustmentsAnswer([*map(schemas.AdjustmentAnswer.of, page)], cursor)
+        return app.json_response(
+            schemas.AdjustmentListResponse([*map(schemas.AdjustmentResponse.of, page)], cursor)
         )
 
     def show_ledger(self, product_id: str) -> Response:
@@ -113,56 +113,58 @@ class _Views:
         limit = paging.limit(args)
         after = paging.decode_cursor(args, _ledger_place)
         found = self._inventory.ledger(_named(product_id), after, limit + 1)
-        page, cursor = paging.cut(found, limit, _place_in_ledger)
+        page, cursor = paging.split_page(found, limit, _place_in_ledger)
         movements = (each for one in page for each in one.movements(product_id))
-        return app.answer(
-            schemas.LedgerAnswer([*map(schemas.MovementAnswer.of, movements)], cursor)
+        return app.json_response(
+            schemas.LedgerResponse([*map(schemas.LedgerEntryResponse.of, movements)], cursor)
         )
 
     def adjust_product(self, product_id: str) -> Response:
         key = _required_idempotency_key()
-        body = parsing.body(request, schemas.AdjustmentBody)
+        body = parsing.body(request, schemas.AdjustmentRequest)
         adjustment, new = self._inventory.adjust(
             _named(product_id),
             key,
-            body.checked(),
+            body.to_domain(),
             body.reason,
             body.reference,
             body.actor or domain.OPERATOR,
         )
         headers = {} if new else {"Idempotent-Replayed": "true"}
-        return app.answer(schemas.AdjustmentAnswer.of(adjustment), HTTPStatus.CREATED, headers)
+        return app.json_response(
+            schemas.AdjustmentResponse.of(adjustment), HTTPStatus.CREATED, headers
+        )
 
     def put_reservation(self, reservation_id: str) -> Response:
         _check_id(reservation_id, "reservation_id")
         activity.note(reservation_id=reservation_id)
-        lines = parsing.body(request, schemas.ReservationBody).checked()
+        lines = parsing.body(request, schemas.ReservationRequest).to_domain()
         reservation, new = self._inventory.reserve(reservation_id, lines)
-        return app.answer(schemas.ReservationAnswer.of(reservation), _created_if(new))
+        return app.json_response(schemas.ReservationResponse.of(reservation), _created_if(new))
 
     def reserve(self) -> Response:
-        wanted = parsing.body(request, schemas.ReserveBody).checked()
+        wanted = parsing.body(request, schemas.ReservationBatchRequest).to_domain()
         ids = [reservation_id for reservation_id, _ in wanted]
         activity.note(reservations=len(ids), reservation_ids=ids[:MOST_NOTED])
         outcomes = self._inventory.reserve_all(wanted)
-        return app.answer(schemas.ReserveAnswers([*map(_answered, ids, outcomes)]))
+        return app.json_response(schemas.ReservationBatchResponse([*map(_answered, ids, outcomes)]))
 
     def show_reservation(self, reservation_id: str) -> Response:
         found = self._inventory.reservation(_named(reservation_id))
         if found is None:
             raise NotFound
-        return app.answer(schemas.ReservationAnswer.of(found))
+        return app.json_response(schemas.ReservationResponse.of(found))
 
     def confirm(self) -> Response:
-        ids = parsing.body(request, schemas.ConfirmBody).checked()
+        ids = parsing.body(request, schemas.ConfirmRequest).to_domain()
         return _settled(ids, self._inventory.confirm(ids))
 
     def release(self) -> Response:
-        ids = parsing.body(request, schemas.IdsBody).checked()
+        ids = parsing.body(request, schemas.ReservationIdsRequest).to_domain()
         return _settled(ids, self._inventory.release(ids))
 
     def consume(self) -> Response:
-        ids = parsing.body(request, schemas.IdsBody).checked()
+        ids = parsing.body(request, schemas.ReservationIdsRequest).to_domain()
         return _settled(ids, self._inventory.consume(ids))
 
 
@@ -173,7 +175,7 @@ def _place_in_ledger(entry: Adjustment | RecordedReservation) -> list[str]:
 
 
 def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
-    return paging.place_of_id(parts) if len(parts) == 1 else paging.place_in_time(parts)
+    return paging.id_position(parts) if len(parts) == 1 else paging.time_position(parts)
 
 
 def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
@@ -196,26 +198,28 @@ def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
         raise failed[ids[0]]
     settled = [outcome.answer for outcome in outcomes.values() if outcome.answer is not None]
     problems = [
-        schemas.NotSettled(
-            reservation_id, schemas.ProblemAnswer(**app.problem_body(error, PROBLEMS))
+        schemas.UnchangedReservation(
+            reservation_id, schemas.ProblemResponse(**app.problem_body(error, PROBLEMS))
         )
         for reservation_id, error in failed.items()
     ]
-    reservations = [*map(schemas.ReservationAnswer.of, settled)]
-    return app.answer(schemas.ReservationsAnswer(reservations, problems or UNSET))
+    reservations = [*map(schemas.ReservationResponse.of, settled)]
+    return app.json_response(schemas.ReservationListResponse(reservations, problems or UNSET))
 
 
-def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReserveAnswer:
+def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResultResponse:
     if outcome.refusal is None:
         reservation, new = outcome.answer
-        return schemas.ReserveAnswer(
+        return schemas.ReservationResultResponse(
             reservation_id=reservation_id,
             status=_created_if(new).value,
-            reservation=schemas.ReservationAnswer.of(reservation),
+            reservation=schemas.ReservationResponse.of(reservation),
         )
     body = app.problem_body(outcome.refusal, PROBLEMS)
-    return schemas.ReserveAnswer(
-        reservation_id=reservation_id, status=body["status"], problem=schemas.ProblemAnswer(**body)
+    return schemas.ReservationResultResponse(
+        reservation_id=reservation_id,
+        status=body["status"],
+        problem=schemas.ProblemResponse(**body),
     )
 
 
@@ -247,7 +251,8 @@ def _required_idempotency_key() -> str:
 
 def _insufficient_stock(error: domain.InsufficientStockError) -> Problem:
     lines = [
-        schemas.ShortLine(line.product_id, line.requested, line.available) for line in error.lines
+        schemas.StockShortage(line.product_id, line.requested, line.available)
+        for line in error.lines
     ]
     return Problem(HTTPStatus.CONFLICT, str(error), "insufficient-stock", {"lines": lines})
 
@@ -265,12 +270,12 @@ PROBLEMS: app.ProblemTable = {
     TooManyWaitingError: _too_many_waiting,
     domain.UnknownProductsError: _unknown_products,
     domain.InsufficientStockError: _insufficient_stock,
-    domain.NegativeStockError: app.problem(HTTPStatus.CONFLICT, "insufficient-stock"),
-    domain.ReservationReleasedError: app.problem(HTTPStatus.GONE, "reservation-released"),
-    domain.ReservationMismatchError: app.problem(
+    domain.NegativeStockError: app.problem_from_text(HTTPStatus.CONFLICT, "insufficient-stock"),
+    domain.ReservationReleasedError: app.problem_from_text(HTTPStatus.GONE, "reservation-released"),
+    domain.ReservationMismatchError: app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "reservation-mismatch"
     ),
-    domain.IdempotencyKeyReusedError: app.problem(
+    domain.IdempotencyKeyReusedError: app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
 }

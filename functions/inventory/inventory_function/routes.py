@@ -1,80 +1,168 @@
-"""What inventory answers to. The routes are made from this table, and openapi.json is."""
+"""The operations of inventory. Its routes and its openapi.json are made from this table."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from functions_common.http import paging, parsing
 from functions_common.http.problems import TEMPORARILY_UNAVAILABLE
-from functions_common.http.routing import Answer, Api, Operation, Parameter, ProblemType
+from functions_common.http.routing import Api, Operation, Parameter, ProblemType, ResponseSpec
 from functions_common.http.schema import whole
 from inventory_function import schemas
 from inventory_function.domain import MAX_QUANTITY, OPERATOR, ORDER
 
+PRODUCTS, STOCK, RESERVATIONS = "Products", "Stock", "Reservations"
+
 _PRODUCT_ID = Parameter(
-    "product_id", "path", schemas.ProductId, "As in the catalogue", required=True
+    "product_id", "path", schemas.ProductId, "The `product_id` of the product.", required=True
 )
 _RESERVATION_ID = Parameter(
-    "reservation_id", "path", schemas.ReservationId, "Chosen by order", required=True
+    "reservation_id",
+    "path",
+    schemas.ReservationId,
+    "The id of the reservation, which order chooses.",
+    required=True,
 )
 _QUANTITY = Parameter(
     "quantity",
     "query",
     Annotated[int, whole(1, MAX_QUANTITY, default=1)],
-    "How many are wanted",
+    "The number of units that the caller wants.",
 )
 
+_ID = "ORDDESCKHDGSADGKKJWAA664EK133.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA"
+_OTHER_ID = "ORDG6H1V9B3N8QK2C5X7Z0M4RWYTP.0.8QF3M1Z6C9X2V5B7N0K4H1G3DS"
+_AT = "2025-11-23T19:11:48.658182+00:00"
+_PRODUCT = {
+    "product_id": "P001",
+    "name": "Laptop",
+    "price": 999.99,
+    "currency": "USD",
+    "active": True,
+    "available_quantity": 48,
+    "reserved_quantity": 2,
+    "last_updated": _AT,
+}
+_ITEM = {"product_id": "P001", "quantity": 2}
+_ITEMS = {"items": [_ITEM, {"product_id": "P002", "quantity": 1}]}
+_ADJUSTMENT = {
+    "adjustment_id": "0C5V7D2K8Q1W3E4R5T6Y7A8B9X",
+    "product_id": "P001",
+    "delta": 5,
+    "reason": "delivery",
+    "reference": "D-17",
+    "actor": "operator",
+    "available_quantity": 53,
+    "created_at": _AT,
+}
+_LEDGER_ENTRY = {
+    "kind": "adjusted",
+    "at": _AT,
+    "actor": "operator",
+    "reason": "delivery",
+    "reference": "D-17",
+    "available_change": 5,
+    "reserved_change": 0,
+    "shipped_change": 0,
+}
+
+
+def _reservation(status: str) -> dict[str, Any]:
+    return {
+        "reservation_id": _ID,
+        "status": status,
+        "currency": "USD",
+        "items": [{**_ITEM, "unit_price": 999.99, "name": "Laptop"}],
+    }
+
+
 _UNKNOWN_PRODUCT = ProblemType(
-    HTTPStatus.NOT_FOUND, "unknown-product", "There is no such product; see `product_ids`"
+    HTTPStatus.NOT_FOUND,
+    "unknown-product",
+    "The product is not in the catalogue. `product_ids` names it.",
+    example={"detail": "Not in the catalogue, or not on sale: P999", "product_ids": ["P999"]},
 )
 _NOT_ON_SALE = replace(
-    _UNKNOWN_PRODUCT, meaning="Not in the catalogue, or not on sale: `product_ids`"
+    _UNKNOWN_PRODUCT,
+    description="A product is not in the catalogue, or it is not on sale. `product_ids` names it.",
 )
-_TOO_LITTLE = ProblemType(
-    HTTPStatus.CONFLICT, "insufficient-stock", "It would take more than is available"
+_NEGATIVE_STOCK = ProblemType(
+    HTTPStatus.CONFLICT,
+    "insufficient-stock",
+    "The adjustment would remove more units than are available.",
+    example={"detail": "P001 has 3 available: -5 would leave less than nothing"},
 )
-_SHORT = replace(_TOO_LITTLE, meaning="Not enough is left; `lines` lists every short line")
+_INSUFFICIENT_STOCK = ProblemType(
+    HTTPStatus.CONFLICT,
+    "insufficient-stock",
+    "The stock is too low. `lines` has every product that is short.",
+    example={
+        "detail": "Not enough in stock: P001 (1 of 2)",
+        "lines": [{"product_id": "P001", "requested": 2, "available_quantity": 1}],
+    },
+)
 TOO_MANY_WAITING = ProblemType(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "too-many-waiting",
-    "Nothing was done for this request, not even begun; repeat it",
+    "Too many requests wait for a commit. The function did nothing for this request. Repeat it"
+    " after `Retry-After` seconds.",
     ("Retry-After",),
+    {"detail": "250 operations wait already; try again."},
 )
 _UNAVAILABLE = (TEMPORARILY_UNAVAILABLE, TOO_MANY_WAITING)
-_ALL_OR_NONE = {
-    "items": [{"product_id": "P001", "quantity": 2}, {"product_id": "P002", "quantity": 1}]
-}
-
 
 _NEWER_REVISION = ProblemType(
     HTTPStatus.CONFLICT,
     "newer-revision",
-    "Only a newer revision of inventory knows its status; nothing was changed",
+    "A newer revision of inventory set a status that this revision does not know. Nothing changed."
+    " Repeat the request later.",
+    example={"detail": f"reservations/{_ID} has a status that only a newer revision knows."},
+)
+
+_PROBLEMS_OF_A_SINGLE_ID = (
+    replace(
+        _UNKNOWN_PRODUCT,
+        description="For a request with one id: a product of the reservation is missing.",
+    ),
+    replace(
+        _NEWER_REVISION,
+        description="For a request with one id: a newer revision of inventory set a status that"
+        " this revision does not know.",
+    ),
+)
+_EACH_BY_ITSELF = (
+    " Each reservation is decided by itself: one that cannot be changed is listed in `problems` and"
+    " does not affect the others. Repeating the request is safe."
 )
 
 
-_ONE_IS_LEFT = (
-    replace(_UNKNOWN_PRODUCT, meaning="To one id: a product of the reservation is missing"),
-    replace(_NEWER_REVISION, meaning="To one id: only a newer revision knows its status"),
-)
-
-
-def _settling(verb: str, summary: str, body: type = schemas.IdsBody) -> Operation:
+def _settlement(
+    name: str,
+    summary: str,
+    status: str,
+    description: str,
+    body: type = schemas.ReservationIdsRequest,
+) -> Operation:
+    """An operation that moves reservations to another status."""
     return Operation(
-        verb,
+        name,
         "POST",
-        f"/reservations:{verb}",
+        f"/reservations:{name}",
         summary,
         {
-            HTTPStatus.OK: Answer(
-                "Each afterwards; `problems` names those that were left as they were",
-                schemas.ReservationsAnswer,
+            HTTPStatus.OK: ResponseSpec(
+                "The reservations after the change. `problems` has those that are unchanged.",
+                schemas.ReservationListResponse,
+                examples={"one reservation": {"reservations": [_reservation(status)]}},
             )
         },
-        problems=(*_ONE_IS_LEFT, *_UNAVAILABLE),
+        tag=RESERVATIONS,
+        description=description + _EACH_BY_ITSELF,
+        problems=(*_PROBLEMS_OF_A_SINGLE_ID, *_UNAVAILABLE),
         body=body,
+        examples={"one reservation": {"ids": [_ID]}},
         role=ORDER,
     )
 
@@ -84,8 +172,16 @@ OPERATIONS = (
         "list_products",
         "GET",
         "/products",
-        "The catalogue, by id",
-        {HTTPStatus.OK: Answer("A page of it", schemas.ProductsAnswer)},
+        "List products",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "A page of products.",
+                schemas.ProductListResponse,
+                examples={"one page": {"products": [_PRODUCT], "next_cursor": None}},
+            )
+        },
+        tag=PRODUCTS,
+        description="Returns the catalogue with the stock of each product, ordered by id.",
         problems=(TEMPORARILY_UNAVAILABLE,),
         parameters=paging.PARAMETERS,
     ),
@@ -93,8 +189,14 @@ OPERATIONS = (
         "show_product",
         "GET",
         "/products/{product_id}",
-        "A product",
-        {HTTPStatus.OK: Answer("As it is now", schemas.ProductAnswer)},
+        "Retrieve a product",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The product.", schemas.ProductResponse, examples={"on sale": _PRODUCT}
+            )
+        },
+        tag=PRODUCTS,
+        description="Returns a product with its stock.",
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID,),
     ),
@@ -102,14 +204,25 @@ OPERATIONS = (
         "put_product",
         "PUT",
         "/products/{product_id}",
-        "Create a product, or change what the catalogue says of it; carries no stock",
+        "Create or update a product",
         {
-            HTTPStatus.OK: Answer("Changed", schemas.ProductAnswer),
-            HTTPStatus.CREATED: Answer("New", schemas.ProductAnswer),
+            HTTPStatus.OK: ResponseSpec(
+                "The product was updated.", schemas.ProductResponse, examples={"updated": _PRODUCT}
+            ),
+            HTTPStatus.CREATED: ResponseSpec(
+                "The product was created. Its stock is 0.",
+                schemas.ProductResponse,
+                examples={"created": {**_PRODUCT, "available_quantity": 0, "reserved_quantity": 0}},
+            ),
         },
+        tag=PRODUCTS,
+        description=(
+            "Sets the name and the price of a product, and whether it is on sale. The price gets"
+            " the shop's currency. To set the stock, create an adjustment."
+        ),
         problems=_UNAVAILABLE,
         parameters=(_PRODUCT_ID,),
-        body=schemas.ProductBody,
+        body=schemas.ProductRequest,
         examples={
             "on sale": {"name": "Laptop", "price": 999.99},
             "off sale": {"name": "Laptop", "price": 999.99, "active": False},
@@ -120,8 +233,26 @@ OPERATIONS = (
         "show_availability",
         "GET",
         "/products/{product_id}/availability",
-        "Whether so many could be had just now",
-        {HTTPStatus.OK: Answer("Advice", schemas.AvailabilityAnswer)},
+        "Check availability",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The availability at the time of the request.",
+                schemas.AvailabilityResponse,
+                examples={
+                    "available": {
+                        "product_id": "P001",
+                        "requested": 2,
+                        "available": True,
+                        "available_quantity": 48,
+                    }
+                },
+            )
+        },
+        tag=PRODUCTS,
+        description=(
+            "Returns whether a number of units can be ordered now. It reserves nothing, so that the"
+            " result can change at any time."
+        ),
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, _QUANTITY),
     ),
@@ -129,8 +260,16 @@ OPERATIONS = (
         "list_adjustments",
         "GET",
         "/products/{product_id}/adjustments",
-        "What was brought in and taken out, newest first",
-        {HTTPStatus.OK: Answer("A page of it", schemas.AdjustmentsAnswer)},
+        "List adjustments",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "A page of adjustments.",
+                schemas.AdjustmentListResponse,
+                examples={"one page": {"adjustments": [_ADJUSTMENT], "next_cursor": None}},
+            )
+        },
+        tag=STOCK,
+        description="Returns the units that were added and removed, newest first.",
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, *paging.PARAMETERS),
         role=OPERATOR,
@@ -139,28 +278,37 @@ OPERATIONS = (
         "adjust_product",
         "POST",
         "/products/{product_id}/adjustments",
-        "Bring stock in, or take available stock out, once for each key",
+        "Adjust stock",
         {
-            HTTPStatus.CREATED: Answer(
-                "Done; or, under the same key, done before",
-                schemas.AdjustmentAnswer,
+            HTTPStatus.CREATED: ResponseSpec(
+                "The adjustment was made, by this request or an earlier one with the same key.",
+                schemas.AdjustmentResponse,
                 ("Idempotent-Replayed",),
+                examples={"delivery": _ADJUSTMENT},
             )
         },
+        tag=STOCK,
+        description=(
+            "Adds units to the available stock, or removes some. The opening stock is the first"
+            " adjustment. Each `Idempotency-Key` makes one adjustment."
+        ),
         problems=(
             _UNKNOWN_PRODUCT,
-            _TOO_LITTLE,
+            _NEGATIVE_STOCK,
             ProblemType(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
-                "The key came with another adjustment before",
+                "The key was used before with a different adjustment of this product.",
+                example={
+                    "detail": "The Idempotency-Key was used for another adjustment of this product"
+                },
             ),
             *_UNAVAILABLE,
         ),
         parameters=(_PRODUCT_ID, replace(parsing.IDEMPOTENCY_KEY, required=True)),
-        body=schemas.AdjustmentBody,
+        body=schemas.AdjustmentRequest,
         examples={
-            "a delivery": {"delta": 5, "reason": "delivery", "reference": "D-17"},
+            "delivery": {"delta": 5, "reason": "delivery", "reference": "D-17"},
             "breakage": {"delta": -1, "reason": "broken", "actor": "warehouse 2"},
         },
         role=OPERATOR,
@@ -169,12 +317,21 @@ OPERATIONS = (
         "show_ledger",
         "GET",
         "/products/{product_id}/ledger",
-        "All that has moved the product's stock; it adds up to what is there",
+        "List the ledger of a product",
         {
-            HTTPStatus.OK: Answer(
-                "Adjustments, newest first, then reservations, by id", schemas.LedgerAnswer
+            HTTPStatus.OK: ResponseSpec(
+                "A page of the ledger.",
+                schemas.LedgerResponse,
+                examples={"one page": {"entries": [_LEDGER_ENTRY], "next_cursor": None}},
             )
         },
+        tag=STOCK,
+        description=(
+            "Returns all changes of the product's stock: first the adjustments, newest first, then"
+            " the reservations, by id. The changes add up to the product's quantities.\n\n"
+            "A reservation has one entry, or two if its stock was released or shipped. `limit`"
+            " counts adjustments and reservations."
+        ),
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, *paging.PARAMETERS),
         role=OPERATOR,
@@ -183,36 +340,58 @@ OPERATIONS = (
         "put_reservation",
         "PUT",
         "/reservations/{reservation_id}",
-        "Hold stock: all lines or none",
+        "Reserve stock",
         {
-            HTTPStatus.OK: Answer("The same as before", schemas.ReservationAnswer),
-            HTTPStatus.CREATED: Answer("Held", schemas.ReservationAnswer),
+            HTTPStatus.OK: ResponseSpec(
+                "The reservation exists already, with the same lines.",
+                schemas.ReservationResponse,
+                examples={"held": _reservation("held")},
+            ),
+            HTTPStatus.CREATED: ResponseSpec(
+                "The stock is reserved.",
+                schemas.ReservationResponse,
+                examples={"held": _reservation("held")},
+            ),
         },
+        tag=RESERVATIONS,
+        description="Reserves the stock of all items, or of none. Repeating the request is safe.",
         problems=(
             _NOT_ON_SALE,
-            _SHORT,
+            _INSUFFICIENT_STOCK,
             ProblemType(
-                HTTPStatus.GONE, "reservation-released", "It was released, and cannot be held again"
+                HTTPStatus.GONE,
+                "reservation-released",
+                "The reservation was released, and its id cannot be used again.",
+                example={"detail": f"The reservation {_ID} was released"},
             ),
             ProblemType(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "reservation-mismatch",
-                "It exists with other lines",
+                "The reservation exists with different lines.",
+                example={"detail": f"The reservation {_ID} exists with other lines"},
             ),
             _NEWER_REVISION,
             *_UNAVAILABLE,
         ),
         parameters=(_RESERVATION_ID,),
-        body=schemas.ReservationBody,
-        examples={"two lines": _ALL_OR_NONE},
+        body=schemas.ReservationRequest,
+        examples={"two lines": _ITEMS},
         role=ORDER,
     ),
     Operation(
         "show_reservation",
         "GET",
         "/reservations/{reservation_id}",
-        "A reservation",
-        {HTTPStatus.OK: Answer("As it is now", schemas.ReservationAnswer)},
+        "Retrieve a reservation",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The reservation.",
+                schemas.ReservationResponse,
+                examples={"confirmed": _reservation("confirmed")},
+            )
+        },
+        tag=RESERVATIONS,
+        description="Returns the reservation with its current status.",
         problems=(_NEWER_REVISION, TEMPORARILY_UNAVAILABLE),
         parameters=(_RESERVATION_ID,),
         role=ORDER,
@@ -221,39 +400,96 @@ OPERATIONS = (
         "reserve",
         "POST",
         "/reservations:reserve",
-        "Hold stock for many, each as if it had been asked for alone",
-        {HTTPStatus.OK: Answer("The answer to each, in the same order", schemas.ReserveAnswers)},
+        "Reserve stock for many orders",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The outcome of each reservation, in the order of the request.",
+                schemas.ReservationBatchResponse,
+                examples={
+                    "one reservation": {
+                        "answers": [
+                            {
+                                "reservation_id": _ID,
+                                "status": 201,
+                                "reservation": _reservation("held"),
+                            }
+                        ]
+                    }
+                },
+            )
+        },
+        tag=RESERVATIONS,
+        description=(
+            "Makes several reservations in one request. Each has the outcome that"
+            " `PUT /reservations/{reservation_id}` would have, and does not affect the others. If a"
+            " field is wrong, the whole request is rejected and nothing is reserved."
+        ),
         problems=_UNAVAILABLE,
-        body=schemas.ReserveBody,
+        body=schemas.ReservationBatchRequest,
         examples={
             "two orders": {
                 "reservations": [
-                    {"reservation_id": "R1", **_ALL_OR_NONE},
-                    {"reservation_id": "R2", "items": [{"product_id": "P001", "quantity": 1}]},
+                    {"reservation_id": _ID, **_ITEMS},
+                    {
+                        "reservation_id": _OTHER_ID,
+                        "items": [{"product_id": "P001", "quantity": 1}],
+                    },
                 ]
             }
         },
         role=ORDER,
     ),
-    _settling(
+    _settlement(
         "confirm",
-        "Their orders exist: held becomes confirmed; unknown ids are left out",
-        schemas.ConfirmBody,
+        "Confirm reservations",
+        "confirmed",
+        "Marks held reservations as confirmed, because their orders exist. Unknown ids are"
+        " ignored.",
+        schemas.ConfirmRequest,
     ),
-    _settling("release", "Give the stock back; an unknown id can never be held afterwards"),
-    _settling("consume", "The goods have left; unknown ids are left out"),
+    _settlement(
+        "release",
+        "Release reservations",
+        "released",
+        "Makes the stock of held or confirmed reservations available again. An unknown id is marked"
+        " as released, so that a late `PUT` gets 410.",
+    ),
+    _settlement(
+        "consume",
+        "Consume reservations",
+        "consumed",
+        "Records that the goods of held or confirmed reservations were shipped. A released"
+        " reservation stays released. Unknown ids are ignored.",
+    ),
 )
 
 API = Api(
     name="inventory",
-    title="inventory",
+    title="Inventory API",
     version="2.0.0",
-    meaning=(
-        "The catalogue and its stock, and the reservations that orders hold. Every refusal is a"
-        " problem document (RFC 9457); a method that an address does not answer to is 405, with"
-        " `Allow`. A `traceparent` header (W3C) continues the caller's trace."
+    description=(
+        "Manage the catalogue and its stock, and reserve stock for orders.\n\n"
+        "**Authentication.** An operation that names a role needs a token of this role:"
+        " `Authorization: Bearer …`.\n\n"
+        "**Errors.** Every error is a problem document (RFC 9457). Its `type` is the kind of the"
+        " error, and `documentation` links to the explanation of this kind. Treat an unknown `type`"
+        " by the `status`. A method that a path does not have gets 405 with `Allow`.\n\n"
+        "**Pagination.** A list has at most `limit` entries. Send `next_cursor` as `cursor` to get"
+        " the next page.\n\n"
+        "**Compatibility.** New members of responses and new problem types may be added at any"
+        " time: ignore the members that you do not know.\n\n"
+        "**Tracing.** A `traceparent` header (W3C) continues your trace. Every response has the"
+        " trace id in `X-Trace-Id`."
     ),
     operations=OPERATIONS,
-    problem=schemas.ProblemAnswer,
-    roles={ORDER: "The order function", OPERATOR: "Keeps the catalogue, and counts the stock"},
+    problem=schemas.ProblemResponse,
+    roles={
+        ORDER: "The order function.",
+        OPERATOR: "The operator, who maintains the catalogue and counts the stock.",
+    },
+    tags={
+        PRODUCTS: "Maintain the catalogue.",
+        STOCK: "Add and remove stock, and list its changes.",
+        RESERVATIONS: "Reserve stock for orders. Only order uses these operations.",
+    },
 )

@@ -1,7 +1,8 @@
-"""The shapes of inventory's requests and answers (docs/api.md).
+"""Request and response bodies of inventory's API (docs/api.md).
 
-A request body's type says its names and JSON types; its values are checked by ``checked``. What
-``Annotated`` adds to a type is for openapi.json.
+The type of a request body has its field names and JSON types; ``to_domain`` checks the values.
+``Annotated`` metadata is for openapi.json only. There, ``*Response`` types have no suffix:
+``ProductResponse`` is the schema ``Product``.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from functions_common.http import problems
 from functions_common.http.parsing import Checks, Number
 from functions_common.http.schema import (
     Currency,
-    Moment,
     Money,
     NextCursor,
     OnSale,
+    Requested,
+    Timestamp,
     Units,
     amount,
+    described,
     entries,
     example,
     identifier,
@@ -47,26 +50,41 @@ from inventory_function.domain import (
 
 MAX_NAME = 200
 
-ProductId = Annotated[str, identifier("P001")]
+ProductId = Annotated[str, identifier("P001"), described("Id of the product.")]
 ReservationId = Annotated[
-    str, identifier("ORDDESCKHDGSADGKKJWAA664EK133.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA")
+    str,
+    identifier("ORDDESCKHDGSADGKKJWAA664EK133.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA"),
+    described("Id of the reservation; order chooses it."),
 ]
-Quantity = Annotated[int, example(2, minimum=1)]
-Name = Annotated[str, example("Laptop")]
-Reason = Annotated[str, example("delivery")]
-Reference = Annotated[str, example("D-17")]
-Actor = Annotated[str, example("operator")]
+Quantity = Annotated[int, example(2, minimum=1, description="The number of units.")]
+RequestedQuantity = Annotated[
+    Number, whole(1, MAX_QUANTITY, examples=[2]), described("The number of units.")
+]
+Name = Annotated[str, example("Laptop", description="Name of the product.")]
+Reason = Annotated[str, example("delivery", description="The reason, for people.")]
+OWN_NUMBER = "A number of your own, such as a delivery note's."
+Reference = Annotated[str | None, example("D-17", description=OWN_NUMBER)]
+Actor = Annotated[str, example("operator", description="The person or system that made it.")]
 Change = Annotated[int, example(5)]
-"""Of one of the three places that a unit can be in."""
+"""A signed number of units."""
 
 
-class ProductBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    name: Annotated[str, text(MAX_NAME, "Laptop")]
-    price: Annotated[Number, amount(MAX_PRICE, 999.99)]
-    active: bool | None = None
+class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What the catalogue says about a product. Stock is set by adjustments."""
 
-    def checked(self, currency: str) -> tuple[str, int]:
-        """Name, and price in minor units."""
+    name: Annotated[str, text(MAX_NAME, "Laptop"), described("Name of the product: one line.")]
+    price: Annotated[
+        Number,
+        amount(MAX_PRICE, 999.99),
+        described("The price of one unit, in the shop's currency."),
+    ]
+    active: Annotated[
+        bool | None,
+        described("`false` takes the product off sale. Without it, the product stays as it is."),
+    ] = None
+
+    def to_domain(self, currency: str) -> tuple[str, int]:
+        """Return the name, and the price in minor units."""
         checks = Checks()
         checks.text(self.name, MAX_NAME, pointer="#/name")
         price = checks.money(self.price, MAX_PRICE, currency, pointer="#/price")
@@ -74,16 +92,25 @@ class ProductBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return self.name, price
 
 
-class AdjustmentBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    delta: Annotated[
-        Number, whole(-MAX_QUANTITY, MAX_QUANTITY, examples=[5], **{"not": {"const": 0}})
-    ]
-    reason: Annotated[str, text(MAX_NAME, "delivery")]
-    reference: Annotated[str, text(MAX_NAME, "D-17")] | None = None
-    actor: Annotated[str, text(MAX_NAME, "operator")] | None = None
+class AdjustmentRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A change of a product's available stock."""
 
-    def checked(self) -> int:
-        """The delta."""
+    delta: Annotated[
+        Number,
+        whole(-MAX_QUANTITY, MAX_QUANTITY, examples=[5], **{"not": {"const": 0}}),
+        described("Units to add, or, if negative, to remove."),
+    ]
+    reason: Annotated[str, text(MAX_NAME, "delivery"), described("The reason, for people.")]
+    reference: Annotated[Annotated[str, text(MAX_NAME, "D-17")] | None, described(OWN_NUMBER)] = (
+        None
+    )
+    actor: Annotated[
+        Annotated[str, text(MAX_NAME, "operator")] | None,
+        described("The person or system that makes the change; `operator` if left out."),
+    ] = None
+
+    def to_domain(self) -> int:
+        """Return the delta."""
         checks = Checks()
         delta = checks.integer(self.delta, -MAX_QUANTITY, MAX_QUANTITY, pointer="#/delta")
         checks.require(delta, "must not be 0", pointer="#/delta")
@@ -96,32 +123,51 @@ class AdjustmentBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return delta
 
 
-class ReservationLine(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class ReservationLineRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A product, and how many units of it to reserve."""
+
     product_id: ProductId
-    quantity: Annotated[Number, whole(1, MAX_QUANTITY, examples=[2])]
+    quantity: RequestedQuantity
 
 
-class ReservationBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    items: Annotated[list[ReservationLine], entries(1, MAX_LINES)]
+RequestedLines = Annotated[
+    list[ReservationLineRequest],
+    entries(1, MAX_LINES),
+    described("The products to reserve: all of them or none."),
+]
 
-    def checked(self) -> tuple[Line, ...]:
-        """The lines, one a product."""
+
+class ReservationRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The lines of a reservation."""
+
+    items: RequestedLines
+
+    def to_domain(self) -> tuple[Line, ...]:
+        """Return one line for each product."""
         checks = Checks()
         lines = _lines(self.items, checks, "#/items")
         checks.done()
         return lines
 
 
-class NamedReservation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class NamedReservationRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One reservation of a batch."""
+
     reservation_id: ReservationId
-    items: Annotated[list[ReservationLine], entries(1, MAX_LINES)]
+    items: RequestedLines
 
 
-class ReserveBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    reservations: Annotated[list[NamedReservation], entries(1, MAX_LINES)]
+class ReservationBatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Reservations to make in one request. Each succeeds or fails by itself."""
 
-    def checked(self) -> list[tuple[str, tuple[Line, ...]]]:
-        """Ids and lines, in the order given."""
+    reservations: Annotated[
+        list[NamedReservationRequest],
+        entries(1, MAX_LINES),
+        described(f"The reservations, with at most {MAX_LINES} items in total."),
+    ]
+
+    def to_domain(self) -> list[tuple[str, tuple[Line, ...]]]:
+        """Return the id and the lines of each reservation, in the order of the request."""
         checks = Checks()
         count = f"must have 1 to {MAX_LINES} reservations"
         checks.require(1 <= len(self.reservations) <= MAX_LINES, count, pointer="#/reservations")
@@ -138,25 +184,31 @@ class ReserveBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return found
 
 
-class IdsBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    ids: Annotated[list[ReservationId], entries(1, MAX_IDS)]
+class ReservationIdsRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The reservations to change. Each is decided by itself."""
 
-    def checked(self) -> tuple[str, ...]:
-        """The ids, each once."""
+    ids: Annotated[list[ReservationId], entries(1, MAX_IDS), described("Ids of reservations.")]
+
+    def to_domain(self) -> tuple[str, ...]:
+        """Return the ids without duplicates."""
         return _ids(self.ids, MAX_IDS)
 
 
-class ConfirmBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    ids: Annotated[list[ReservationId], entries(1, MAX_CONFIRMED)]
+class ConfirmRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The reservations to confirm. Each is decided by itself."""
 
-    def checked(self) -> tuple[str, ...]:
-        """The ids, each once."""
+    ids: Annotated[
+        list[ReservationId], entries(1, MAX_CONFIRMED), described("Ids of reservations.")
+    ]
+
+    def to_domain(self) -> tuple[str, ...]:
+        """Return the ids without duplicates."""
         return _ids(self.ids, MAX_CONFIRMED)
 
 
-def _ids(ids: list[str], most: int) -> tuple[str, ...]:
+def _ids(ids: list[str], max_ids: int) -> tuple[str, ...]:
     checks = Checks()
-    checks.require(1 <= len(ids) <= most, f"must have 1 to {most} ids", pointer="#/ids")
+    checks.require(1 <= len(ids) <= max_ids, f"must have 1 to {max_ids} ids", pointer="#/ids")
     checks.done()
     for n, reservation_id in enumerate(ids):
         checks.identifier(reservation_id, pointer=f"#/ids/{n}")
@@ -164,8 +216,8 @@ def _ids(ids: list[str], most: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ids))
 
 
-def _lines(items: list[ReservationLine], checks: Checks, place: str) -> tuple[Line, ...]:
-    """One a product."""
+def _lines(items: list[ReservationLineRequest], checks: Checks, place: str) -> tuple[Line, ...]:
+    """Check the items, and merge them into one line for each product."""
     count = f"must have 1 to {MAX_LINES} items"
     if not checks.require(1 <= len(items) <= MAX_LINES, count, pointer=place):
         return ()
@@ -182,19 +234,25 @@ def _lines(items: list[ReservationLine], checks: Checks, place: str) -> tuple[Li
     return merged
 
 
-class ProductAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class ProductResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A product of the catalogue, with its stock."""
+
     product_id: ProductId
     name: Name
-    price: Money
+    price: Annotated[Money, described("The price of one unit.")]
     currency: Currency
     active: OnSale
-    available_quantity: Units
-    reserved_quantity: Annotated[int, example(2, minimum=0)]
-    last_updated: Moment | None
+    available_quantity: Annotated[Units, described("Units that can be ordered.")]
+    reserved_quantity: Annotated[
+        int, example(2, minimum=0, description="Units that orders hold and that are not shipped.")
+    ]
+    last_updated: Annotated[
+        Timestamp | None, described("When the product or its stock last changed (UTC).")
+    ]
 
     @classmethod
     def of(cls, product: Product, currency: str) -> Self:
-        """``currency``: the shop's."""
+        """``currency`` is the shop's: a product in another one is not on sale."""
         return cls(
             product_id=product.product_id,
             name=product.name,
@@ -207,40 +265,53 @@ class ProductAnswer(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class ProductsAnswer(msgspec.Struct, frozen=True):
-    products: list[ProductAnswer]
+class ProductListResponse(msgspec.Struct, frozen=True):
+    """A page of products."""
+
+    products: Annotated[list[ProductResponse], described("The products, by id.")]
     next_cursor: NextCursor
 
 
-class AvailabilityAnswer(msgspec.Struct, frozen=True):
-    """Advice only: the next moment it may be otherwise."""
+class AvailabilityResponse(msgspec.Struct, frozen=True):
+    """The stock at the time of the request. Only a reservation guarantees it."""
 
     product_id: ProductId
-    requested: Quantity
-    available: bool
-    available_quantity: Units
+    requested: Annotated[Quantity, described("The `quantity` of the request.")]
+    available: Annotated[bool, described("Whether this number of units can be ordered now.")]
+    available_quantity: Annotated[Units, described("Units that can be ordered.")]
 
 
-class ReservedLine(msgspec.Struct, frozen=True):
-    """At the name and price that it was reserved at; later changes do not touch it."""
+class ReservedLineResponse(msgspec.Struct, frozen=True):
+    """A reserved product. Its name and price are those at the time of the reservation."""
 
     product_id: ProductId
     quantity: Quantity
-    unit_price: Money
+    unit_price: Annotated[Money, described("The price of one unit.")]
     name: Name
 
 
-class ReservationAnswer(msgspec.Struct, frozen=True):
+class ReservationResponse(msgspec.Struct, frozen=True):
+    """Stock that is kept for one order."""
+
     reservation_id: ReservationId
-    status: Annotated[str, example("held", enum=[status.value for status in ReservationStatus])]
+    status: Annotated[
+        str,
+        example(
+            "held",
+            enum=[status.value for status in ReservationStatus],
+            description="`held`: the stock is reserved, and the order is not known to exist."
+            " `confirmed`: its order exists. `released`: the stock is available again."
+            " `consumed`: the goods are shipped.",
+        ),
+    ]
     currency: Currency
-    items: list[ReservedLine]
+    items: Annotated[list[ReservedLineResponse], described("The lines: one for each product.")]
 
     @classmethod
     def of(cls, reservation: Reservation) -> Self:
         currency = reservation.currency
         lines = [
-            ReservedLine(
+            ReservedLineResponse(
                 line.product_id,
                 line.quantity,
                 money.to_wire(line.unit_price, currency),
@@ -251,55 +322,83 @@ class ReservationAnswer(msgspec.Struct, frozen=True):
         return cls(reservation.reservation_id, reservation.status, currency, lines)
 
 
-class ShortLine(msgspec.Struct, frozen=True):
+class StockShortage(msgspec.Struct, frozen=True):
+    """A product of which fewer units are available than the request asked for."""
+
     product_id: ProductId
-    requested: Annotated[int, example(51, minimum=1)]
-    available_quantity: Units
+    requested: Requested
+    available_quantity: Annotated[Units, described("The number of units that are available.")]
 
 
-class ProblemAnswer(problems.ProblemAnswer, frozen=True, kw_only=True):
-    __doc__ = problems.ProblemAnswer.__doc__
+class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
+    __doc__ = problems.ProblemResponse.__doc__
 
-    lines: list[ShortLine] | UnsetType = UNSET
-    product_ids: list[ProductId] | UnsetType = UNSET
+    lines: Annotated[
+        list[StockShortage] | UnsetType,
+        described("With `insufficient-stock`: every product that is short."),
+    ] = UNSET
+    product_ids: Annotated[
+        list[ProductId] | UnsetType,
+        described(
+            "With `unknown-product`: the products that are not in the catalogue or not on sale."
+        ),
+    ] = UNSET
 
 
-class ReserveAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """As the same reservation asked for alone would have been answered."""
+class ReservationResultResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one reservation of a batch: what `PUT` of it alone would have returned."""
 
     reservation_id: ReservationId
-    status: Annotated[int, example(201, minimum=200, maximum=599)]
-    reservation: ReservationAnswer | UnsetType = UNSET
-    problem: ProblemAnswer | UnsetType = UNSET
+    status: Annotated[
+        int, example(201, minimum=200, maximum=599, description="The HTTP status of the outcome.")
+    ]
+    reservation: Annotated[
+        ReservationResponse | UnsetType, described("If it was made, now or earlier.")
+    ] = UNSET
+    problem: Annotated[ProblemResponse | UnsetType, described("If it was not made.")] = UNSET
 
 
-class ReserveAnswers(msgspec.Struct, frozen=True):
-    answers: list[ReserveAnswer]
+class ReservationBatchResponse(msgspec.Struct, frozen=True):
+    """The outcomes of a batch."""
+
+    answers: Annotated[
+        list[ReservationResultResponse],
+        described("One outcome for each reservation, in the order of the request."),
+    ]
 
 
-class NotSettled(msgspec.Struct, frozen=True):
-    """A reservation that was left as it was. The others of the request are not affected."""
+class UnchangedReservation(msgspec.Struct, frozen=True):
+    """A reservation that could not be changed. It does not affect the others of the request."""
 
     reservation_id: ReservationId
-    problem: ProblemAnswer
+    problem: ProblemResponse
 
 
-class ReservationsAnswer(msgspec.Struct, frozen=True):
-    reservations: list[ReservationAnswer]
-    problems: list[NotSettled] | UnsetType = UNSET
-    """Absent if every reservation could be settled."""
+class ReservationListResponse(msgspec.Struct, frozen=True):
+    """Reservations after a change."""
+
+    reservations: Annotated[
+        list[ReservationResponse], described("Each reservation after the change.")
+    ]
+    problems: Annotated[
+        list[UnchangedReservation] | UnsetType,
+        described("The reservations that could not be changed; absent if there are none."),
+    ] = UNSET
 
 
-class AdjustmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    adjustment_id: Annotated[str, example("0C5V7D2K8Q1W3E4R5T6Y7A8B9X")]
+class AdjustmentResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a product's available stock that was made."""
+
+    adjustment_id: Annotated[
+        str, example("0C5V7D2K8Q1W3E4R5T6Y7A8B9X", description="Id of the adjustment.")
+    ]
     product_id: ProductId
-    delta: Change
+    delta: Annotated[Change, described("Units that were added, or, if negative, removed.")]
     reason: Reason
-    reference: Reference | None
+    reference: Reference
     actor: Actor
-    available_quantity: Units
-    """As it left it."""
-    created_at: Moment
+    available_quantity: Annotated[Units, described("Available units right after the adjustment.")]
+    created_at: Annotated[Timestamp, described("When it was made (UTC).")]
 
     @classmethod
     def of(cls, adjustment: Adjustment) -> Self:
@@ -315,22 +414,33 @@ class AdjustmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class AdjustmentsAnswer(msgspec.Struct, frozen=True):
-    adjustments: list[AdjustmentAnswer]
+class AdjustmentListResponse(msgspec.Struct, frozen=True):
+    """A page of adjustments."""
+
+    adjustments: Annotated[list[AdjustmentResponse], described("Adjustments, newest first.")]
     next_cursor: NextCursor
 
 
-class MovementAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Changes of the three places that a unit can be in; together they are what is there now."""
+class LedgerEntryResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a product's stock. The entries of a product add up to its stock."""
 
-    kind: Annotated[str, example("adjusted", enum=[kind.value for kind in MovementKind])]
-    at: Moment
+    kind: Annotated[
+        str,
+        example(
+            "adjusted",
+            enum=[kind.value for kind in MovementKind],
+            description="The cause of the change.",
+        ),
+    ]
+    at: Annotated[Timestamp, described("When it was made (UTC).")]
     actor: Actor
     reason: Reason
-    reference: Reference | None
-    available_change: Change
-    reserved_change: Change
-    shipped_change: Change
+    reference: Reference
+    available_change: Annotated[Change, described("Change of the available units.")]
+    reserved_change: Annotated[
+        int, example(0, description="Change of the units that reservations hold.")
+    ]
+    shipped_change: Annotated[int, example(0, description="Change of the units that are shipped.")]
 
     @classmethod
     def of(cls, movement: Movement) -> Self:
@@ -346,6 +456,11 @@ class MovementAnswer(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class LedgerAnswer(msgspec.Struct, frozen=True):
-    entries: list[MovementAnswer]
+class LedgerResponse(msgspec.Struct, frozen=True):
+    """A page of a product's ledger."""
+
+    entries: Annotated[
+        list[LedgerEntryResponse],
+        described("Adjustments, newest first; after them reservations, by id."),
+    ]
     next_cursor: NextCursor

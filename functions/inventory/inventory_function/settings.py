@@ -15,12 +15,12 @@ class Settings:
     server: ServerSettings
     firestore: FirestoreSettings
     currency: str
-    """ISO 4217, of every price in this deployment."""
+    """ISO 4217. All prices of a deployment have it."""
     request_deadline_seconds: int
     order_token_hashes: tuple[str, ...] = field(repr=False)
     operator_token_hashes: tuple[str, ...] = field(repr=False)
     max_waiting: int = MAX_WAITING
-    """Requests that change stock and wait for their turn; beyond them 503 at once."""
+    """The most requests that wait to change stock. Further requests get 503 immediately."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:
@@ -32,8 +32,10 @@ class Settings:
             server=ServerSettings.load(env),
             firestore=FirestoreSettings.load(env),
             currency=env.currency(),
-            request_deadline_seconds=env.integer("REQUEST_DEADLINE_SECONDS", 5, least=1, most=19),
+            request_deadline_seconds=env.integer(
+                "REQUEST_DEADLINE_SECONDS", 5, minimum=1, maximum=19
+            ),
             order_token_hashes=env.token_hashes("ORDER_TOKEN_HASHES"),
             operator_token_hashes=env.token_hashes("OPERATOR_TOKEN_HASHES"),
-            max_waiting=env.integer("MAX_WAITING", MAX_WAITING, least=1, most=1000),
+            max_waiting=env.integer("MAX_WAITING", MAX_WAITING, minimum=1, maximum=1000),
         )

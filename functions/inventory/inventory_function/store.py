@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from google.cloud.firestore import FieldFilter, Query
 
 from functions_common.firestore.documents import (
     Change,
@@ -21,9 +20,9 @@ from functions_common.firestore.documents import (
     read_document,
 )
 from functions_common.firestore.errors import NewerDocumentError, UnusableDocumentError
-from functions_common.firestore.queries import Found, Queries
+from functions_common.firestore.queries import Found, Position, Queries, Query
 from functions_common.http import parsing
-from functions_common.runtime.turns import Turns
+from functions_common.limiter import ConcurrencyLimiter
 from inventory_function.domain import (
     OPERATOR,
     Adjustment,
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
-    from google.cloud.firestore import Client, DocumentReference
-
     from functions_common.firestore.client import Connection
     from functions_common.firestore.documents import Document
     from functions_common.runtime.deadlines import Deadline
@@ -51,15 +48,10 @@ if TYPE_CHECKING:
 
 
 class Store:
-    def __init__(self, connection: Connection, turns: Turns | None = None) -> None:
+    def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
         """``turns`` are those of the process's lists."""
-        self._connection = connection
-        self._queries = Queries(connection, turns or Turns())
+        self._queries = Queries(connection, turns or ConcurrencyLimiter())
         self._documents = Documents(connection)
-
-    @property
-    def _client(self) -> Client:
-        return self._connection.client
 
     def read(
         self, keys: Collection[Key], deadline: Deadline
@@ -81,9 +73,8 @@ class Store:
         return None if found is None else read_document(found, to_entity)
 
     def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
-        query = self._client.collection("products").order_by("__name__")
-        if after is not None:
-            query = query.start_after({"__name__": self._reference(product_key(after))})
+        position = None if after is None else Position(product_key(after))
+        query = Query(("products",), after=position)
         return self._queries.page(
             query, limit, lambda found: read_document(found.document, _to_product), deadline
         )
@@ -95,33 +86,23 @@ class Store:
         limit: int,
         deadline: Deadline,
     ) -> list[Adjustment]:
-        collection = self._reference(product_key(product_id)).collection("adjustments")
-        query = collection.order_by("created_at", direction=Query.DESCENDING).order_by(
-            "__name__", direction=Query.DESCENDING
-        )
+        position = None
         if after is not None:
-            reference = self._reference(adjustment_key(product_id, after[1]))
-            query = query.start_after({"created_at": after[0], "__name__": reference})
+            position = Position(adjustment_key(product_id, after[1]), after[0])
+        collection = (*product_key(product_id), "adjustments")
+        query = Query(collection, newest_first="created_at", after=position)
         return self._queries.page(
-            query,
-            limit,
-            lambda found: read_document(found.document, _to_adjustment),
-            deadline,
-            ordered_by="created_at",
+            query, limit, lambda found: read_document(found.document, _to_adjustment), deadline
         )
 
     def reservations_of(
         self, product_id: str, after: str | None, limit: int, deadline: Deadline
     ) -> list[RecordedReservation]:
-        holding = FieldFilter("product_ids", "array_contains", product_id)
-        query = self._client.collection("reservations").where(filter=holding)
-        query = query.order_by("__name__")
-        if after is not None:
-            query = query.start_after({"__name__": self._reference(reservation_key(after))})
+        position = None if after is None else Position(reservation_key(after))
+        query = Query(
+            ("reservations",), (("product_ids", "array_contains", product_id),), after=position
+        )
         return self._queries.page(query, limit, _to_recorded, deadline)
-
-    def _reference(self, key: Key) -> DocumentReference:
-        return self._client.document(*key)
 
 
 class _ProductFields(msgspec.Struct):

@@ -8,7 +8,7 @@ from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any
 
 from functions_common.firestore.errors import (
-    AlreadyThereError,
+    AlreadyExistsError,
     ConflictError,
     OutcomeUnknownError,
     StoreError,
@@ -86,7 +86,7 @@ class Transactions:
         failure: StoreError = StoreUnavailableError("no time left to begin")
         unknown = False
         hopeful = self._hopes()
-        for _ in _last_moment(deadline).tries(FIRST_PAUSE, LONGEST_PAUSE):
+        for _ in _last_moment(deadline).attempts(FIRST_PAUSE, LONGEST_PAUSE):
             try:
                 return self._until_nobody_comes_first(operations, deadline, hopeful=hopeful)
             except DeadlineExceededError:
@@ -107,10 +107,10 @@ class Transactions:
         self, operations: Sequence[Operation[Any]], deadline: Deadline, *, hopeful: bool
     ) -> list[Outcome]:
         conflict = ConflictError("no time left to begin")
-        for _ in _last_moment(deadline).tries(CONFLICT_PAUSE, CONFLICT_PAUSE):
+        for _ in _last_moment(deadline).attempts(CONFLICT_PAUSE, CONFLICT_PAUSE):
             try:
                 if hopeful:
-                    with suppress(AlreadyThereError):
+                    with suppress(AlreadyExistsError):
                         return self._try(operations, Stock(hopeful=True), deadline)
                     hopeful = False  # there is nothing to wait for, only to read
                 return self._try(operations, Stock(), deadline)
@@ -170,7 +170,7 @@ class Transactions:
 
 def _last_moment(deadline: Deadline) -> Deadline:
     """To begin another try."""
-    return Deadline(deadline.moment - LEAST_LEFT)
+    return Deadline(deadline.expires_at - LEAST_LEFT)
 
 
 def _fitting(operations: Sequence[Operation[Any]], stock: Stock) -> Sequence[Operation[Any]]:

@@ -12,15 +12,15 @@ from flask import Response, request
 from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
+from functions_common import limiter
 from functions_common.firestore.client import Connection
 from functions_common.http import app, paging, parsing, problems
 from functions_common.http.auth import callers
-from functions_common.http.auth.callers import Callers, Issued
+from functions_common.http.auth.callers import Callers, IssuedRole
 from functions_common.http.parsing import Checks
 from functions_common.http.problems import Problem
 from functions_common.ids import timestamp
 from functions_common.observability import activity, logs
-from functions_common.runtime import turns
 from order_function import domain, schemas
 from order_function.domain import Attempt, OrderNotFoundError, Status
 from order_function.inventory.client import InventoryClient
@@ -64,7 +64,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
         connection.prepare()
         concurrency = settings.server.concurrency
         orders = Orders(
-            Store(connection, turns.of_server(concurrency)),
+            Store(connection, limiter.for_queries(concurrency)),
             InventoryClient(
                 settings.inventory_service_url,
                 settings.token,
@@ -72,10 +72,10 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
                 settings.currency,
             ),
             settings.request_deadline_seconds,
-            turns.of_calls(concurrency),
+            limiter.for_calls(concurrency),
         )
     callers = Callers(
-        {OPERATOR: settings.operator_token_hashes}, Issued(CUSTOMER, _issuer(settings.issuer))
+        {OPERATOR: settings.operator_token_hashes}, IssuedRole(CUSTOMER, _issuer(settings.issuer))
     )
     views = _Views(orders, settings.currency)
     api = replace(API, currency=settings.currency)
@@ -105,8 +105,8 @@ class _Views:
 
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
-        body = parsing.body(request, schemas.OrderBody)
-        customer_id, lines, expected_total = body.checked(self._currency, callers.subject())
+        body = parsing.body(request, schemas.OrderRequest)
+        customer_id, lines, expected_total = body.to_domain(self._currency, callers.subject())
         attempt = Attempt.begin(customer_id, lines, key, expected_total)
         activity.note(order_id=attempt.order_id)
         with _naming_the_order(attempt):
@@ -116,22 +116,24 @@ class _Views:
         args = request.args
         shown = callers.subject()
         named = args.get("customer_id", UNSET)
-        customer_id = schemas.named_customer(named, shown, parameter="customer_id")
+        customer_id = schemas.customer_of(named, shown, parameter="customer_id")
         checks = Checks()
         schemas.check_customer(checks, customer_id, shown, parameter="customer_id")
         status = _status(args, checks)
         checks.done()
         limit = paging.limit(args)
-        after = paging.decode_cursor(args, paging.place_in_time)
+        after = paging.decode_cursor(args, paging.time_position)
         found = self._orders.of_customer(customer_id, status, after, limit + 1)
-        page, cursor = paging.cut(
+        page, cursor = paging.split_page(
             found, limit, lambda order: [timestamp(order.created_at), order.order_id]
         )
-        return app.answer(schemas.OrdersAnswer([*map(schemas.OrderAnswer.of, page)], cursor))
+        return app.json_response(
+            schemas.OrderListResponse([*map(schemas.OrderResponse.of, page)], cursor)
+        )
 
     def show_order(self, order_id: str) -> Response:
-        return app.answer(
-            schemas.OrderAnswer.of(self._orders.get(_named(order_id), callers.subject()))
+        return app.json_response(
+            schemas.OrderResponse.of(self._orders.get(_named(order_id), callers.subject()))
         )
 
     def cancel_order(self, order_id: str) -> Response:
@@ -196,7 +198,7 @@ def _placed(placed: Placed) -> Response:
     if placed.order.status is Status.PENDING:
         status = HTTPStatus.ACCEPTED
         headers["Preference-Applied"] = RESPOND_ASYNC
-    return app.answer(schemas.OrderAnswer.of(placed.order), status, headers)
+    return app.json_response(schemas.OrderResponse.of(placed.order), status, headers)
 
 
 def _prefers_async() -> bool:
@@ -208,7 +210,9 @@ def _prefers_async() -> bool:
 def _done_if(order: Order, status: Status) -> Response:
     """202 where the second half is still to come."""
     done = order.status is status
-    return app.answer(schemas.OrderAnswer.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED)
+    return app.json_response(
+        schemas.OrderResponse.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED
+    )
 
 
 def _named(order_id: str) -> str:
@@ -227,7 +231,7 @@ def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
 
 
 def _rejected(error: domain.OrderRejectedError) -> Problem:
-    extensions = schemas.extensions_answer(error.rejection)
+    extensions = schemas.extensions_of(error.rejection)
     if error.order_id is not None:
         extensions["order_id"] = error.order_id
     headers = REPLAYED if error.replayed else {}
@@ -262,12 +266,12 @@ def _page_not_wanted(error: PageNotWantedError) -> Problem:
 
 PROBLEMS: app.ProblemTable = {
     PageNotWantedError: _page_not_wanted,
-    domain.OrderNotFoundError: app.problem(HTTPStatus.NOT_FOUND, "unknown-order"),
+    domain.OrderNotFoundError: app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejected,
-    domain.NotCancellableError: app.problem(HTTPStatus.CONFLICT, "not-cancellable"),
-    domain.NotFulfillableError: app.problem(HTTPStatus.CONFLICT, "not-fulfillable"),
-    domain.NewerRevisionError: app.problem(HTTPStatus.CONFLICT, "newer-revision"),
-    domain.IdempotencyKeyReusedError: app.problem(
+    domain.NotCancellableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),
+    domain.NotFulfillableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-fulfillable"),
+    domain.NewerRevisionError: app.problem_from_text(HTTPStatus.CONFLICT, "newer-revision"),
+    domain.IdempotencyKeyReusedError: app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
     CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-from functions_common.ids import LENGTH, digest_id, random_id
+from functions_common.ids import ID_LENGTH, digest_id, random_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ MAX_QUANTITY = 1_000_000
 MAX_TOTAL = 10**18
 """In minor units: the largest ``expected_total``. Firestore's integers end a little above it."""
 
-_DIGEST = rf"[0-9A-HJKMNP-TV-Z]{{{LENGTH}}}"
+_DIGEST = rf"[0-9A-HJKMNP-TV-Z]{{{ID_LENGTH}}}"
 _ORDER_ID = re.compile(rf"ORD{_DIGEST}")
 _RESERVATION_ID = re.compile(rf"(ORD{_DIGEST})\.(0|[1-9][0-9]{{0,8}})\.({_DIGEST})")
 

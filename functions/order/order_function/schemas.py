@@ -1,6 +1,7 @@
-"""The shapes of order's requests and answers (docs/api.md).
+"""Request and response bodies of order's API (docs/api.md).
 
-What ``Annotated`` adds to a type is for openapi.json; values are checked by ``checked``.
+``Annotated`` metadata is for openapi.json only; the ``to_domain`` methods check values.
+In openapi.json, ``*Response`` types have no suffix: ``OrderResponse`` is the schema ``Order``.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from functions_common.http.parsing import Checks, Number
 from functions_common.http.problems import InvalidField, MalformedRequestError
 from functions_common.http.schema import (
     Currency,
-    Moment,
     Money,
     NextCursor,
     OnSale,
+    Requested,
+    Timestamp,
     Units,
     amount,
     as_schema,
+    described,
     entries,
     example,
     identifier,
@@ -33,44 +36,90 @@ from order_function import domain
 from order_function.domain import MAX_LINES, MAX_QUANTITY, MAX_TOTAL, Line, merge
 
 OrderId = Annotated[
-    str, example("ORDDESCKHDGSADGKKJWAA664EK133", pattern="^ORD[0-9A-HJKMNP-TV-Z]{26}$")
+    str,
+    example(
+        "ORDDESCKHDGSADGKKJWAA664EK133",
+        pattern="^ORD[0-9A-HJKMNP-TV-Z]{26}$",
+        description="Id of the order.",
+    ),
 ]
-CustomerId = Annotated[str, identifier("C123")]
-ProductId = Annotated[str, identifier("P001")]
-Quantity = Annotated[int, example(2, minimum=1)]
-PublicStatus = Annotated[str, example("confirmed", enum=[status.value for status in domain.PUBLIC])]
+CustomerId = Annotated[str, identifier("C123"), described("Id of the customer.")]
+ProductId = Annotated[str, identifier("P001"), described("Id of the product.")]
+Quantity = Annotated[int, example(2, minimum=1, description="The number of units.")]
+RequestedQuantity = Annotated[
+    Number, whole(1, MAX_QUANTITY, examples=[2]), described("The number of units to order.")
+]
+PublicStatus = Annotated[
+    str,
+    example(
+        "confirmed",
+        enum=[status.value for status in domain.PUBLIC],
+        description="`pending`: inventory has not decided yet. `confirmed`: the stock is reserved."
+        " `cancelling` and `fulfilling`: the change is decided, and inventory has not applied it"
+        " yet. `cancelled`, `rejected` and `fulfilled` are final.",
+    ),
+]
+ProblemKind = Annotated[
+    str,
+    example(
+        "urn:problem-type:insufficient-stock",
+        format="uri-reference",
+        description="The `type` of the problem that rejected the order.",
+    ),
+]
+ProductName = Annotated[str, example("Laptop", description="Name of the product.")]
 
 
-class ItemBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class OrderItemRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A product, and how many units of it to order."""
+
     product_id: ProductId
-    quantity: Annotated[Number, whole(1, MAX_QUANTITY, examples=[2])]
+    quantity: RequestedQuantity
 
 
-class OrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One product at the top, or a list of items; not both."""
+class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """An order to place: either `product_id` and `quantity`, or `items`."""
 
-    customer_id: CustomerId | UnsetType = UNSET
-    """Who orders. May be left out where a customer's token says so, and must agree with it."""
+    customer_id: (
+        Annotated[
+            CustomerId,
+            described(
+                "The customer who orders. Optional with a customer's token; if it is sent, it must"
+                " be the customer of the token."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     product_id: ProductId | UnsetType = UNSET
-    quantity: Annotated[Number, whole(1, MAX_QUANTITY, examples=[2])] | UnsetType = UNSET
-    items: Annotated[list[ItemBody], entries(1, MAX_LINES)] | UnsetType = UNSET
-    expected_total: Annotated[Number, amount(MAX_TOTAL, 1999.98)] | UnsetType = UNSET
-    """What the customer was shown; the order is refused where it would cost otherwise."""
+    quantity: RequestedQuantity | UnsetType = UNSET
+    items: Annotated[
+        list[OrderItemRequest] | UnsetType,
+        entries(1, MAX_LINES),
+        described("The products to order. Lines of the same product are merged."),
+    ] = UNSET
+    expected_total: Annotated[
+        Number | UnsetType,
+        amount(MAX_TOTAL, 1999.98),
+        described(
+            "The total that the customer saw. If the order would cost a different amount, it is"
+            " rejected as `price-changed`."
+        ),
+    ] = UNSET
 
-    def checked(
+    def to_domain(
         self, currency: str, customer_id: str | None
     ) -> tuple[str, tuple[Line, ...], int | None]:
-        """Who orders, the lines, one a product, and the expected total in minor units.
+        """Return the customer, one line for each product, and the expected total in minor units.
 
-        ``customer_id`` is what the caller's token says; None where none was asked for.
+        ``customer_id`` is the customer of the caller's token, or None if the shop needs no token.
         """
-        customer = named_customer(self.customer_id, customer_id, pointer="#/customer_id")
-        places = self._places()
+        customer = customer_of(self.customer_id, customer_id, pointer="#/customer_id")
+        items = self._items_with_pointers()
         checks = Checks()
         check_customer(checks, customer, customer_id, pointer="#/customer_id")
         count = f"must have 1 to {MAX_LINES} items"
-        if checks.require(1 <= len(places) <= MAX_LINES, count, pointer="#/items"):
-            lines = [_line(checks, where, item) for where, item in places]
+        if checks.require(1 <= len(items) <= MAX_LINES, count, pointer="#/items"):
+            lines = [_line(checks, pointer, item) for pointer, item in items]
         total = self._expected_total(checks, currency)
         checks.done()
         merged = merge(lines)
@@ -86,8 +135,8 @@ class OrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             return None
         return checks.money(self.expected_total, MAX_TOTAL, currency, pointer="#/expected_total")
 
-    def _places(self) -> list[tuple[str, ItemBody]]:
-        """Where each item stands in the body."""
+    def _items_with_pointers(self) -> list[tuple[str, OrderItemRequest]]:
+        """Return each item with its JSON pointer in the body."""
         single = (self.product_id, self.quantity)
         if isinstance(self.items, list):
             if single != (UNSET, UNSET):
@@ -98,41 +147,52 @@ class OrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise _missing("product_id")
         if isinstance(self.quantity, UnsetType):
             raise _missing("quantity")
-        return [("#", ItemBody(self.product_id, self.quantity))]
+        return [("#", OrderItemRequest(self.product_id, self.quantity))]
 
 
-NewOrder = Annotated[
-    OrderBody,
+OneProductOrItems = Annotated[
+    OrderRequest,
     as_schema(
         oneOf=[
-            {"required": ["product_id", "quantity"], "properties": {"items": False}},
-            {"required": ["items"], "properties": {"product_id": False, "quantity": False}},
+            {
+                "required": ["product_id", "quantity"],
+                "properties": {"product_id": True, "quantity": True, "items": False},
+            },
+            {
+                "required": ["items"],
+                "properties": {"product_id": False, "quantity": False, "items": True},
+            },
         ]
     ),
 ]
-"""Which members belong together is more than a struct can say."""
+"""A struct cannot express which members exclude each other; JSON Schema can."""
 
 
-def named_customer(named: str | UnsetType, shown: str | None, **place: str) -> str:
-    """Whom a request is about: the one it names, or whose token it shows."""
-    if not isinstance(named, UnsetType):
-        return named
-    if shown is None:
+def customer_of(requested: str | UnsetType, token_customer: str | None, **place: str) -> str:
+    """The customer whom the request names, or else the customer of the token.
+
+    Raises ``MalformedRequestError`` if there is neither; ``place`` names the missing field.
+    """
+    if not isinstance(requested, UnsetType):
+        return requested
+    if token_customer is None:
         where = next(iter(place.values()))
         raise MalformedRequestError(InvalidField(f"{where}: is missing", **place))
-    return shown
+    return token_customer
 
 
-def check_customer(checks: Checks, customer_id: str, shown: str | None, **place: str) -> None:
-    """It is an id; and the one of the token, where one was shown."""
+def check_customer(
+    checks: Checks, customer_id: str, token_customer: str | None, **place: str
+) -> None:
+    """Check that the customer is a valid id, and the customer of the token if there is one."""
     checks.identifier(customer_id, **place)
-    detail = "must be the customer whose token is shown; it may be left out"
-    checks.require(shown in (None, customer_id), detail, **place)
+    detail = "must be the customer of the token; you can leave it out"
+    checks.require(token_customer in (None, customer_id), detail, **place)
 
 
-def _line(checks: Checks, where: str, item: ItemBody) -> Line:
-    product_id = checks.identifier(item.product_id, pointer=f"{where}/product_id")
-    quantity = checks.integer(item.quantity, 1, MAX_QUANTITY, pointer=f"{where}/quantity")
+def _line(checks: Checks, pointer: str, item: OrderItemRequest) -> Line:
+    product_id = checks.identifier(item.product_id, pointer=f"{pointer}/product_id")
+    quantity = checks.integer(item.quantity, 1, MAX_QUANTITY, pointer=f"{pointer}/quantity")
     return Line(product_id, quantity)
 
 
@@ -141,29 +201,43 @@ def _missing(name: str) -> MalformedRequestError:
     return MalformedRequestError(InvalidField(detail, pointer=f"#/{name}"))
 
 
-class ItemAnswer(msgspec.Struct, frozen=True):
-    """With price and name once inventory has reserved it."""
+class OrderItemResponse(msgspec.Struct, frozen=True):
+    """A line of an order. It has a price and a name once inventory has reserved it."""
 
     product_id: ProductId
     quantity: Quantity
-    unit_price: Money | UnsetType = UNSET
-    name: Annotated[str, example("Laptop")] | UnsetType = UNSET
+    unit_price: Annotated[
+        Money | UnsetType, described("The price of one unit at the time of the reservation.")
+    ] = UNSET
+    name: ProductName | UnsetType = UNSET
 
 
-class ShortLine(msgspec.Struct, frozen=True):
+class StockShortage(msgspec.Struct, frozen=True):
+    """A product of which fewer units are available than the request asked for."""
+
     product_id: ProductId
-    requested: Annotated[int, example(51, minimum=1)]
-    available_quantity: Units
+    requested: Requested
+    available_quantity: Annotated[Units, described("The number of units that are available.")]
 
 
-class RejectionAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Why it was refused; ``type`` and the rest as in the problem that told it first."""
+Shortages = Annotated[
+    list[StockShortage], described("With `insufficient-stock`: every product that is short.")
+]
+UnknownProducts = Annotated[
+    list[ProductId],
+    described("With `unknown-product`: the products that are not in the catalogue or not on sale."),
+]
+CurrentTotal = Annotated[Money, described("With `price-changed`: the total that applies now.")]
 
-    type: Annotated[str, example("urn:problem-type:insufficient-stock", format="uri-reference")]
-    detail: str
-    lines: list[ShortLine] | UnsetType = UNSET
-    product_ids: list[ProductId] | UnsetType = UNSET
-    total_price: Money | UnsetType = UNSET
+
+class RejectionResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The reason why an order was rejected: members of the problem that rejected it."""
+
+    type: ProblemKind
+    detail: Annotated[str, described("The reason, for people.")]
+    lines: Shortages | UnsetType = UNSET
+    product_ids: UnknownProducts | UnsetType = UNSET
+    total_price: CurrentTotal | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
 
     @classmethod
@@ -171,26 +245,34 @@ class RejectionAnswer(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             type=problems.kind_url(rejection.kind),
             detail=rejection.detail,
-            **extensions_answer(rejection),
+            **extensions_of(rejection),
         )
 
 
-class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """``product_id`` and ``quantity`` stand at the top only where there is one item.
+class OrderResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """An order of a customer.
 
-    A pending order has no prices yet; a rejected one says why.
+    A pending or rejected order has no prices: inventory sets them when it reserves the stock.
     """
 
     order_id: OrderId
     customer_id: CustomerId
-    product_id: ProductId | UnsetType = UNSET
-    quantity: Quantity | UnsetType = UNSET
-    items: list[ItemAnswer]
+    product_id: (
+        Annotated[ProductId, described("The product, if the order has exactly one item.")]
+        | UnsetType
+    ) = UNSET
+    quantity: (
+        Annotated[Quantity, described("Its quantity, if the order has exactly one item.")]
+        | UnsetType
+    ) = UNSET
+    items: Annotated[list[OrderItemResponse], described("The lines: one for each product.")]
     status: PublicStatus
-    rejection: RejectionAnswer | UnsetType = UNSET
-    total_price: Money | UnsetType = UNSET
+    rejection: Annotated[
+        RejectionResponse | UnsetType, described("Only if `status` is `rejected`.")
+    ] = UNSET
+    total_price: Annotated[Money | UnsetType, described("The sum of all lines.")] = UNSET
     currency: Currency | UnsetType = UNSET
-    created_at: Moment
+    created_at: Annotated[Timestamp, described("When the order was placed (UTC).")]
 
     @classmethod
     def of(cls, order: domain.Order) -> Self:
@@ -203,48 +285,65 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
             quantity=single.quantity if single else UNSET,
             items=_items(order),
             status=str(order.status),
-            rejection=RejectionAnswer.of(rejection) if rejection else UNSET,
+            rejection=RejectionResponse.of(rejection) if rejection else UNSET,
             total_price=money.to_wire(order.total_price, currency) if currency else UNSET,
             currency=currency or UNSET,
             created_at=timestamp(order.created_at),
         )
 
 
-class OrdersAnswer(msgspec.Struct, frozen=True):
-    orders: list[OrderAnswer]
+class OrderListResponse(msgspec.Struct, frozen=True):
+    """A page of orders."""
+
+    orders: Annotated[list[OrderResponse], described("The orders, newest first.")]
     next_cursor: NextCursor
 
 
-class ProblemAnswer(problems.ProblemAnswer, frozen=True, kw_only=True):
-    __doc__ = problems.ProblemAnswer.__doc__
+class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
+    __doc__ = problems.ProblemResponse.__doc__
 
-    lines: list[ShortLine] | UnsetType = UNSET
-    product_ids: list[ProductId] | UnsetType = UNSET
-    total_price: Money | UnsetType = UNSET
+    lines: Shortages | UnsetType = UNSET
+    product_ids: UnknownProducts | UnsetType = UNSET
+    total_price: CurrentTotal | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
-    order_id: OrderId | UnsetType = UNSET
-    """The order that was rejected, or that may have been placed: see `type`."""
+    order_id: (
+        Annotated[
+            OrderId,
+            described(
+                "The order that was rejected, or that may have been placed. `type` says which."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
-# inventory's answers, passed through: tests/contract holds these two against what it says of them.
-class ProductAnswer(msgspec.Struct, frozen=True):
+# inventory's responses, which order passes on. tests/contract compares both descriptions.
+class ProductResponse(msgspec.Struct, frozen=True):
+    """A product of the catalogue, with its stock."""
+
     product_id: ProductId
-    name: Annotated[str, example("Laptop")]
-    price: Money
+    name: ProductName
+    price: Annotated[Money, described("The price of one unit.")]
     currency: Currency
     active: OnSale
-    available_quantity: Units
-    reserved_quantity: Annotated[int, example(2, minimum=0)]
-    last_updated: Moment | None
+    available_quantity: Annotated[Units, described("Units that can be ordered.")]
+    reserved_quantity: Annotated[
+        int, example(2, minimum=0, description="Units that orders hold and that are not shipped.")
+    ]
+    last_updated: Annotated[
+        Timestamp | None, described("When the product or its stock last changed (UTC).")
+    ]
 
 
-class ProductsAnswer(msgspec.Struct, frozen=True):
-    products: list[ProductAnswer]
+class ProductListResponse(msgspec.Struct, frozen=True):
+    """A page of products."""
+
+    products: Annotated[list[ProductResponse], described("The products, by id.")]
     next_cursor: NextCursor
 
 
-def extensions_answer(rejection: domain.Rejection) -> dict[str, Any]:
-    """What belongs to the reason; money as a decimal number, as everywhere on the wire."""
+def extensions_of(rejection: domain.Rejection) -> dict[str, Any]:
+    """The members that this kind of rejection adds to a problem; money as a decimal number."""
     names = ("lines", "product_ids", "total_price", "currency")
     extensions = {
         name: rejection.extensions[name] for name in names if name in rejection.extensions
@@ -255,12 +354,12 @@ def extensions_answer(rejection: domain.Rejection) -> dict[str, Any]:
     return extensions
 
 
-def _items(order: domain.Order) -> list[ItemAnswer]:
-    """With prices and names, where inventory has reserved them."""
+def _items(order: domain.Order) -> list[OrderItemResponse]:
+    """The lines of an order; with prices and names if inventory has reserved them."""
     if order.currency is None:
-        return [ItemAnswer(line.product_id, line.quantity) for line in order.lines]
+        return [OrderItemResponse(line.product_id, line.quantity) for line in order.lines]
     return [
-        ItemAnswer(
+        OrderItemResponse(
             item.product_id,
             item.quantity,
             money.to_wire(item.unit_price, order.currency),

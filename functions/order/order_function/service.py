@@ -20,9 +20,9 @@ from functions_common.firestore.errors import (
     OutcomeUnknownError,
     StoreError,
 )
+from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
 from functions_common.runtime.deadlines import DeadlineExceededError
-from functions_common.runtime.turns import Turns
 from order_function.domain import (
     IdempotencyKeyReusedError,
     Order,
@@ -102,8 +102,8 @@ class _Delivery:
     def inventory_deadline(self) -> Deadline:
         """For reserving: it leaves time for the order document."""
         if self.respond_async:
-            return self.deadline.share(ASYNC_PATIENCE)
-        return self.deadline.share(INVENTORY_SHARE) if self.attempt.keyed else self.deadline
+            return self.deadline.fraction(ASYNC_PATIENCE)
+        return self.deadline.fraction(INVENTORY_SHARE) if self.attempt.keyed else self.deadline
 
     def next(self, abandoned: Order, version: datetime) -> Self:
         return replace(self, attempt=self.attempt.after(abandoned), replaces=version)
@@ -115,10 +115,10 @@ class Orders:
         store: OrderStore,
         inventory: Inventory,
         deadline_seconds: float,
-        turns: Turns | None = None,
+        turns: ConcurrencyLimiter | None = None,
     ) -> None:
         """``turns`` are those of lists that inventory reads."""
-        self._turns = turns or Turns()
+        self._turns = turns or ConcurrencyLimiter()
         self._store = store
         self._inventory = inventory
         self._deadline_seconds = deadline_seconds
@@ -195,7 +195,7 @@ class Orders:
         carried out later; else the error that kept the document from being written.
         """
         deadline, doubt = delivery.deadline, False
-        for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
+        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
             try:
                 if delivery.replaces is None:
                     self._store.create(order, deadline)
@@ -313,9 +313,9 @@ class Orders:
         return self._store.of_customer(customer_id, status, after, limit, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
-        """Inventory's status and body, when it is this list's turn: see ``Turns``."""
+        """Inventory's status and body, when it is this list's turn: see ``ConcurrencyLimiter``."""
         deadline = self._deadline()
-        with self._turns.take(deadline):
+        with self._turns.slot(deadline):
             return self._inventory.catalogue("/products", query, deadline)
 
     def product(self, product_id: str) -> tuple[int, bytes]:
@@ -324,7 +324,7 @@ class Orders:
 
     def _move(self, order_id: str, transition: Transition, deadline: Deadline) -> Order:
         """Change the order under the version read, again and again until nobody else came first."""
-        for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE):
+        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
             order, version = self._existing(order_id, deadline)
             moved = transition(order)
             if moved == order:

@@ -22,14 +22,15 @@ class Settings:
     firestore: FirestoreSettings
     inventory_service_url: str
     request_deadline_seconds: int
-    """For all work of one request: above inventory's cold start, below server.GRACEFUL_SECONDS."""
+    """For all the work of one request. Longer than inventory's cold start, and shorter than
+    ``server.GRACEFUL_SECONDS``."""
     currency: str
-    """ISO 4217, of every price in this deployment."""
+    """ISO 4217. All prices of a deployment have it."""
     token: str = field(repr=False)
-    """Sent to inventory: the first of ORDER_TOKENS."""
+    """The first of ORDER_TOKENS. order sends it to inventory."""
     operator_token_hashes: tuple[str, ...] = field(repr=False)
     issuer: IssuerSettings | None
-    """Of customers' tokens. None: no token is needed, and a client can act as any customer."""
+    """The issuer of customers' tokens. None: a client can act as any customer, without a token."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:
@@ -51,18 +52,18 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileSettings:
-    """Only what the command needs: it serves no requests, so it knows no caller."""
+    """Settings of the command. It serves no requests, so it has no tokens of callers."""
 
     firestore: FirestoreSettings
     inventory_service_url: str
     request_deadline_seconds: int
-    """For finishing one order: the same as for the request that began it."""
+    """For the work on one order: the same as for the request that began it."""
     currency: str
-    """ISO 4217, of every price in this deployment: inventory's replies are checked against it."""
+    """ISO 4217. All prices of a deployment have it; inventory's replies are checked against it."""
     reconcile_after_seconds: int
-    """Younger work may still be under way. Above all deadlines of a request together."""
+    """Younger work may be unfinished requests. Longer than all deadlines of a request together."""
     token: str = field(repr=False)
-    """Sent to inventory: the first of ORDER_TOKENS."""
+    """The first of ORDER_TOKENS. order sends it to inventory."""
     instance: Instance
     telemetry: bool
 
@@ -78,7 +79,7 @@ class ReconcileSettings:
             request_deadline_seconds=_deadline(env),
             currency=env.currency(),
             reconcile_after_seconds=env.integer(
-                "RECONCILE_AFTER_SECONDS", 60, least=0, most=86_400
+                "RECONCILE_AFTER_SECONDS", 60, minimum=0, maximum=86_400
             ),
             token=env.tokens("ORDER_TOKENS")[0],
             instance=Instance.load(env),
@@ -87,4 +88,4 @@ class ReconcileSettings:
 
 
 def _deadline(env: Environment) -> int:
-    return env.integer("REQUEST_DEADLINE_SECONDS", 10, least=1, most=19)
+    return env.integer("REQUEST_DEADLINE_SECONDS", 10, minimum=1, maximum=19)

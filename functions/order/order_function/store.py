@@ -7,24 +7,22 @@ from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from google.cloud.firestore import FieldFilter, Query
 
 from functions_common.batching import Coalesced, UnansweredError
 from functions_common.firestore.documents import Change, Document, Documents, read_document
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
-from functions_common.firestore.queries import Queries
+from functions_common.firestore.queries import Position, Queries, Query
+from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
-from functions_common.runtime.turns import Turns
 from order_function.domain import Item, Line, Order, Rejection, Status, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from google.cloud.firestore import DocumentReference
-
     from functions_common.firestore.client import Connection
     from functions_common.firestore.documents import Document
     from functions_common.firestore.errors import StoreError
+    from functions_common.firestore.queries import Condition
     from functions_common.runtime.deadlines import Deadline
 
 COLLECTION = "orders"
@@ -43,10 +41,9 @@ class _New(NamedTuple):
 
 
 class Store:
-    def __init__(self, connection: Connection, turns: Turns | None = None) -> None:
+    def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
         """``turns`` are those of the process's lists."""
-        self._connection = connection
-        self._queries = Queries(connection, turns or Turns())
+        self._queries = Queries(connection, turns or ConcurrencyLimiter())
         self._documents = Documents(connection)
         self._together = Coalesced(self._create_all, MOST_LINES, lambda new: new.lines)
 
@@ -57,7 +54,7 @@ class Store:
     def create(self, order: Order, deadline: Deadline) -> None:
         """Together with others, where others are created just now; each for itself."""
         change = Change(_path(order.order_id), to_document(order), None)
-        new = _New(order.order_id, max(1, len(order.lines)), self._documents.prepared(change))
+        new = _New(order.order_id, max(1, len(order.lines)), self._documents.encode_write(change))
         try:
             with activity.part("firestore"):
                 if error := self._together(new, deadline):
@@ -97,27 +94,12 @@ class Store:
         limit: int,
         deadline: Deadline,
     ) -> list[Order]:
-        query = self._connection.client.collection(COLLECTION).where(
-            filter=FieldFilter("customer_id", "==", customer_id)
-        )
+        where: list[Condition] = [("customer_id", "==", customer_id)]
         if status is not None:
-            query = query.where(filter=FieldFilter("status", "==", status.value))
-        query = query.order_by("created_at", direction=Query.DESCENDING).order_by(
-            "__name__", direction=Query.DESCENDING
-        )
-        if after is not None:
-            place = {"created_at": after[0], "__name__": self._reference(after[1])}
-            query = query.start_after(place)
-        return self._queries.page(
-            query,
-            limit,
-            lambda found: read_order(found.document),
-            deadline,
-            ordered_by="created_at",
-        )
-
-    def _reference(self, order_id: str) -> DocumentReference:
-        return self._connection.client.document(COLLECTION, order_id)
+            where.append(("status", "==", status.value))
+        position = None if after is None else Position(_path(after[1]), after[0])
+        query = Query((COLLECTION,), tuple(where), newest_first="created_at", after=position)
+        return self._queries.page(query, limit, lambda found: read_order(found.document), deadline)
 
 
 def _path(order_id: str) -> tuple[str, str]:

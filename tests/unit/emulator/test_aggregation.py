@@ -1,4 +1,4 @@
-"""Counts, sums and averages. The expectations are those of the official emulator."""
+"""Counts, sums and averages. The expected values are those of the official emulator."""
 
 import math
 from typing import Any
@@ -54,7 +54,7 @@ def run(
     compiled = Aggregation.compile(
         StructuredAggregationQuery(structured_query=structured, aggregations=aggregations)
     )
-    result = compiled.over(compiled.query.run(of, ROOT))
+    result = compiled.compute(compiled.query.run(of, ROOT))
     return {alias: plain(result.aggregate_fields[alias]) for alias in result.aggregate_fields}
 
 
@@ -78,7 +78,9 @@ def values(*numbers: object) -> Database:
         (average("absent"), None),
     ],
 )
-def test_one(aggregation: dict[str, Any], expected: object) -> None:
+def test_aggregation_computes_the_expected_value(
+    aggregation: dict[str, Any], expected: object
+) -> None:
     (found,) = run(aggregation).values()
     assert found == expected
     assert type(found) is type(expected)
@@ -98,20 +100,22 @@ def test_one(aggregation: dict[str, Any], expected: object) -> None:
         ([True, "1", 4], 4, 4.0),
     ],
 )
-def test_numbers(numbers: list[Any], summed: float, averaged: float) -> None:
+def test_sum_and_average_follow_the_services_arithmetic(
+    numbers: list[Any], summed: float, averaged: float
+) -> None:
     found = run(total("x"), average("x"), of=values(*numbers))
     assert found == {"field_1": summed, "field_2": averaged}
     assert type(found["field_1"]) is type(summed)
 
 
 @pytest.mark.parametrize("numbers", [[NAN, 1], [math.inf, -math.inf]])
-def test_no_number(numbers: list[float]) -> None:
+def test_sum_and_average_are_nan_when_undefined(numbers: list[float]) -> None:
     found = run(total("x"), average("x"), of=values(*numbers))
     assert [str(number) for number in found.values()] == ["nan", "nan"]
 
 
 @given(st.lists(st.integers(-(2**63), MAX), min_size=1, max_size=8))
-def test_integers_are_summed_exactly(numbers: list[int]) -> None:
+def test_sum_of_integers_is_exact(numbers: list[int]) -> None:
     exact = sum(numbers)
     fits = -(2**63) <= exact <= MAX
     found = run(total("x"), average("x"), of=values(*numbers))
@@ -121,29 +125,29 @@ def test_integers_are_summed_exactly(numbers: list[int]) -> None:
     }
 
 
-def test_only_documents_with_every_summed_field_count() -> None:
+def test_count_skips_documents_without_a_summed_field() -> None:
     assert run(COUNT, total("x")) == {"field_1": 5, "field_2": 3.5}
     assert run(COUNT, total("x"), average("y")) == {"field_1": 2, "field_2": 1, "field_3": 3.0}
 
 
-def test_a_summed_field_orders_what_a_limit_cuts() -> None:
+def test_summed_field_orders_the_results_of_a_limit() -> None:
     assert run(COUNT, total("x"), limit={"value": 2}) == {"field_1": 2, "field_2": 1}
     assert run(total("x"), limit={"value": 2}, offset=1) == {"field_1": 3.5}
     assert run(total("x"), limit={"value": 1}, order_by=orders("-y")) == {"field_1": 1}
 
 
-def test_the_fields_of_inequalities_order_before_those_that_are_summed() -> None:
+def test_inequality_fields_order_before_summed_fields() -> None:
     where = field_filter("y", "GREATER_THAN", 0)
     assert run(COUNT, total("x"), where=where, limit={"value": 1}) == {"field_1": 1, "field_2": 0}
 
 
-def test_filters() -> None:
+def test_aggregation_applies_filters() -> None:
     where = composite("AND", field_filter("x", "EQUAL", 1), field_filter("y", "EQUAL", 5))
     assert run(COUNT, where=where) == {"field_1": 1}
     assert run(COUNT, where=field_filter("x", "EQUAL", 9)) == {"field_1": 0}
 
 
-def test_aliases() -> None:
+def test_aliases_default_to_numbered_fields() -> None:
     named = [{"alias": alias, **COUNT} for alias in ("total", "", "a b.c", "")]
     assert sorted(run(*named)) == ["a b.c", "field_1", "field_2", "total"]
 
@@ -164,12 +168,12 @@ def test_aliases() -> None:
         ([total("__name__")], "not supported for the property"),
     ],
 )
-def test_refused(aggregations: list[dict[str, Any]], message: str) -> None:
+def test_invalid_aggregation_is_rejected(aggregations: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         run(*aggregations)
 
 
-def test_an_inequality_of_the_summed_field_orders_it_before_the_name() -> None:
+def test_summed_field_may_have_an_inequality_when_ordered_by_name() -> None:
     first = field_filter("__name__", "GREATER_THAN_OR_EQUAL", reference("c/a"))
     with pytest.raises(InvalidArgumentError, match=r"fields \[x\] after __name__"):
         run(total("x"), where=first)
@@ -177,7 +181,7 @@ def test_an_inequality_of_the_summed_field_orders_it_before_the_name() -> None:
     assert run(total("x"), where=composite("AND", first, above)) == {"field_1": 2.5}
 
 
-def test_refused_for_its_query() -> None:
+def test_aggregation_of_an_invalid_query_is_rejected() -> None:
     with pytest.raises(InvalidArgumentError, match=r"fields \[x\] after __name__"):
         run(total("x"), order_by=orders("__name__"))
     assert run(total("x"), order_by=orders("x", "__name__")) == {"field_1": 3.5}

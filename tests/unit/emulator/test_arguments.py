@@ -1,4 +1,4 @@
-"""The command line, and what each call is said to be about."""
+"""The command line, and the target of each call in the log."""
 
 import re
 from pathlib import Path
@@ -10,9 +10,9 @@ from support.firestore_messages import DATABASE, delete, document, name, put
 
 import firestore_emulator
 from firestore_emulator.cli.arguments import parser
-from firestore_emulator.grpc_api.call_log import subject
+from firestore_emulator.grpc_api.call_log import target_of
 from firestore_emulator.grpc_api.faults import Failure, Latency
-from firestore_emulator.grpc_api.methods import REQUESTS
+from firestore_emulator.grpc_api.request_types import REQUEST_TYPES
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchWriteRequest,
@@ -29,10 +29,10 @@ from firestore_emulator.model.messages import (
     UpdateDocumentRequest,
     Write,
 )
-from firestore_emulator.transactions.transactions import DEFAULT_LIMITS
+from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS
 
 
-def test_it_serves_in_memory_by_default() -> None:
+def test_default_command_serves_in_memory() -> None:
     arguments = parser().parse_args([])
     assert arguments.command is None
     assert arguments.host_port == ("127.0.0.1", 8085)
@@ -44,7 +44,7 @@ def test_it_serves_in_memory_by_default() -> None:
     )
 
 
-def test_limits_of_transactions() -> None:
+def test_transaction_limits_are_parsed() -> None:
     arguments = parser().parse_args(
         ["--lock-wait=0.5", "--transaction-time=9", "--transaction-idle=1e3"]
     )
@@ -55,7 +55,7 @@ def test_limits_of_transactions() -> None:
     )
 
 
-def test_the_readme_has_every_option() -> None:
+def test_readme_lists_every_option() -> None:
     options = set(re.findall(r"--[a-z-]+", parser().format_help())) - {"--help"}
     readme = Path(firestore_emulator.__file__).parents[1] / "README.md"
     (table,) = re.findall(r"^## Options$.+?^## ", readme.read_text(), re.DOTALL | re.MULTILINE)
@@ -63,7 +63,7 @@ def test_the_readme_has_every_option() -> None:
 
 
 @pytest.mark.parametrize("command", ["export", "import"])
-def test_a_transfer_has_its_own_options(command: str) -> None:
+def test_export_and_import_have_their_own_options(command: str) -> None:
     arguments = parser().parse_args([command, "--data=d", f"--database={DATABASE}"])
     assert (arguments.command, arguments.data) == (command, Path("d"))
     assert arguments.database == DATABASE
@@ -76,7 +76,7 @@ def test_a_transfer_has_its_own_options(command: str) -> None:
         ("*=0.5..20", Latency("*", 0.5, 20)),
     ],
 )
-def test_latencies(text: str, latency: Latency) -> None:
+def test_latency_is_parsed(text: str, latency: Latency) -> None:
     assert parser().parse_args(["--latency", text, "--latency=RunQuery=0"]).latency == [
         latency,
         Latency("RunQuery", 0, 0),
@@ -92,7 +92,7 @@ def test_latencies(text: str, latency: Latency) -> None:
         ("Commit=ABORTED:0.5:before", Failure("Commit", grpc.StatusCode.ABORTED, 0.5)),
     ],
 )
-def test_failures(text: str, failure: Failure) -> None:
+def test_failure_is_parsed(text: str, failure: Failure) -> None:
     assert parser().parse_args(["--fail", text]).fail == [failure]
 
 
@@ -101,17 +101,17 @@ def test_failures(text: str, failure: Failure) -> None:
     [
         ("--latency=Commit", "Commit is not METHOD=MS or METHOD=MS..MS"),
         ("--latency=Commit=20..5", "20..5 ends before it begins"),
-        ("--latency=Comit=5", "Comit is no method of Firestore: BatchGetDocuments,"),
+        ("--latency=Comit=5", "Comit is not a method of Firestore. Its methods are Batch"),
         ("--fail=Commit=ABORTED:often", "is not METHOD=CODE[:PROBABILITY][:before|after]"),
-        ("--fail=Commit=ABORTED:1.1", "a probability of 1.1 is above 1"),
-        ("--fail=Commit=OK", "OK is no code of an error"),
-        ("--fail=Commit=BROKEN", "BROKEN is no code of an error"),
-        ("--lock-wait=0", "0 is no number of seconds above 0"),
-        ("--transaction-time=inf", "inf is no number of seconds above 0"),
-        ("--transaction-idle=long", "long is no number of seconds above 0"),
+        ("--fail=Commit=ABORTED:1.1", "the probability 1.1 is above 1"),
+        ("--fail=Commit=OK", "OK is not a gRPC error code"),
+        ("--fail=Commit=BROKEN", "BROKEN is not a gRPC error code"),
+        ("--lock-wait=0", "0 is not a number of seconds above 0"),
+        ("--transaction-time=inf", "inf is not a number of seconds above 0"),
+        ("--transaction-idle=long", "long is not a number of seconds above 0"),
     ],
 )
-def test_what_is_wrong_with_an_option_is_told(
+def test_invalid_option_is_reported(
     option: str, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
@@ -119,13 +119,15 @@ def test_what_is_wrong_with_an_option_is_told(
     assert why in capsys.readouterr().err
 
 
-def test_indexes_are_required_or_collected(capsys: pytest.CaptureFixture[str]) -> None:
+def test_requiring_and_collecting_indexes_exclude_each_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit):
         parser().parse_args(["--require-indexes=a", "--collect-indexes=b"])
     assert "not allowed with argument --require-indexes" in capsys.readouterr().err
 
 
-def test_a_database_has_a_whole_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_incomplete_database_name_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parser().parse_args(["export", "--data=d", "--database=default"])
     assert '"default" is not the name of a database' in capsys.readouterr().err
@@ -185,18 +187,18 @@ WRITES = [put("c/a", secret=1), delete("c/b"), Write(transform={"document": name
         ),
     ],
 )
-def test_what_a_call_is_about(method: str, request_: Message, what: str) -> None:
-    assert subject(method, request_.SerializeToString()) == (DATABASE, what)
+def test_call_target_names_database_and_path(method: str, request_: Message, what: str) -> None:
+    assert target_of(method, request_.SerializeToString()) == (DATABASE, what)
 
 
-def test_other_methods_are_of_a_database() -> None:
-    data = REQUESTS["BeginTransaction"](database=DATABASE).SerializeToString()
-    assert subject("BeginTransaction", data) == (DATABASE, "")
+def test_call_target_names_the_database_of_other_methods() -> None:
+    data = REQUEST_TYPES["BeginTransaction"](database=DATABASE).SerializeToString()
+    assert target_of("BeginTransaction", data) == (DATABASE, "")
 
 
 @pytest.mark.parametrize(
     ("method", "data"),
     [("Listen", None), ("Unheard", b""), ("Commit", b"\xff"), ("GetDocument", b"")],
 )
-def test_a_call_may_be_about_nothing(method: str, data: bytes | None) -> None:
-    assert subject(method, data) == ("", "")
+def test_call_target_is_empty_when_unknown(method: str, data: bytes | None) -> None:
+    assert target_of(method, data) == ("", "")

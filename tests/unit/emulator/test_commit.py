@@ -1,4 +1,4 @@
-"""Writes, preconditions and their atomicity, through Database.commit."""
+"""Writes, preconditions and atomicity of Database.commit."""
 
 import pytest
 from support.firestore_messages import (
@@ -14,7 +14,7 @@ from support.firestore_messages import (
     update,
 )
 
-from firestore_emulator.model.clock import in_microseconds, timestamp
+from firestore_emulator.model.clock import timestamp, to_microseconds
 from firestore_emulator.model.errors import (
     AlreadyExistsError,
     EmulatorError,
@@ -42,46 +42,44 @@ def test_put_replaces_the_whole_document() -> None:
     assert plain_fields(db, "c/a") == {"z": 3}
 
 
-def test_a_mask_sets_deletes_and_leaves() -> None:
+def test_mask_sets_deletes_and_keeps_fields() -> None:
     db = database(put("c/a", x=1, y=2, n={"p": 1, "q": 2, "r": 3}))
     db.commit([update("c/a", "x", "y", "n.p", "n.q", x=10, n={"p": 5, "r": 9}, ignored=1)])
     assert plain_fields(db, "c/a") == {"x": 10, "n": {"p": 5, "r": 3}}
 
 
-def test_an_empty_mask_creates_an_empty_document() -> None:
+def test_empty_mask_creates_an_empty_document() -> None:
     db = database(update("c/a", exists=None))
     assert plain_fields(db, "c/a") == {}
 
 
-def test_create_and_update_times() -> None:
+def test_commit_sets_create_and_update_times() -> None:
     db = database(put("c/a", x=1))
     db.commit([put("c/a", x=2)])
     found = stored(db, "c/a")
     assert found is not None
-    assert in_microseconds(found.create_time) == version_of_a()
-    assert in_microseconds(found.update_time) == version_of_a() + 1
+    assert to_microseconds(found.create_time) == version_of_a()
+    assert to_microseconds(found.update_time) == version_of_a() + 1
 
 
 @pytest.mark.parametrize("content", [{"x": 1}, {"x": NAN}, {"x": {"y": [NAN, None]}}])
-def test_a_write_that_changes_nothing_keeps_the_update_time(content: dict[str, object]) -> None:
+def test_write_without_change_keeps_the_update_time(content: dict[str, object]) -> None:
     db = database(put("c/a", **content))
     before = stored(db, "c/a")
     commit = db.commit([put("c/a", **content)])
     assert stored(db, "c/a") is before
-    assert in_microseconds(commit.results[0].update_time) == version_of_a()
-    assert in_microseconds(commit.time) == version_of_a() + 1
+    assert to_microseconds(commit.results[0].update_time) == version_of_a()
+    assert to_microseconds(commit.time) == version_of_a() + 1
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 1.0), (0.0, -0.0), (None, False)])
-def test_an_equal_value_of_another_representation_is_a_change(
-    before: object, after: object
-) -> None:
+def test_equal_value_in_another_representation_is_a_change(before: object, after: object) -> None:
     db = database(put("c/a", x=before))
     result = db.commit([put("c/a", x=after)]).results[0]
-    assert in_microseconds(result.update_time) == version_of_a() + 1
+    assert to_microseconds(result.update_time) == version_of_a() + 1
 
 
-def test_delete() -> None:
+def test_delete_removes_the_document() -> None:
     db = database(put("c/a"))
     result = db.commit([delete("c/a")]).results[0]
     assert stored(db, "c/a") is None
@@ -141,7 +139,7 @@ def test_delete() -> None:
         (update("c/a", "__name__"), InvalidArgumentError, "names cannot be written"),
     ],
 )
-def test_a_refused_write_undoes_the_whole_commit(
+def test_failed_write_undoes_the_whole_commit(
     write: Write, error: type[EmulatorError], message: str
 ) -> None:
     db = database(put("c/a", x=1))
@@ -151,7 +149,7 @@ def test_a_refused_write_undoes_the_whole_commit(
     assert stored(db, "c/b") is None
 
 
-def test_the_right_version_passes() -> None:
+def test_current_version_precondition_succeeds() -> None:
     db = database(put("c/a", x=1))
     db.commit([versioned("c/a", 3_600_000_000, x=2)])
     assert plain_fields(db, "c/a") == {"x": 2}
@@ -164,19 +162,19 @@ def test_writes_of_one_document_apply_in_order_at_one_time() -> None:
     assert [result.update_time for result in commit.results] == [commit.time] * 3
 
 
-def test_exists_sees_earlier_writes_of_the_commit() -> None:
+def test_exists_precondition_includes_earlier_writes_of_the_commit() -> None:
     db = database(put("c/a", x=1))
     db.commit([delete("c/a"), update("c/a", "y", y=1, exists=False)])
     assert plain_fields(db, "c/a") == {"y": 1}
 
 
-def test_update_time_sees_the_stored_version() -> None:
+def test_update_time_precondition_compares_the_stored_version() -> None:
     db = database(put("c/a", x=1))
     db.commit([versioned("c/a", version_of_a(), x=2), versioned("c/a", version_of_a(), x=3)])
     assert plain_fields(db, "c/a") == {"x": 3}
 
 
-def test_a_document_read_earlier_does_not_change() -> None:
+def test_document_read_earlier_does_not_change() -> None:
     db = database(put("c/a", x=1, n={"y": 1}))
     snapshot = stored(db, "c/a")
     db.commit([update("c/a", "x", "n.y", x=2, n={"y": 2})])
@@ -184,7 +182,7 @@ def test_a_document_read_earlier_does_not_change() -> None:
     assert dict(snapshot.fields) == dict(document("c/a", x=1, n={"y": 1}).fields)
 
 
-def test_databases_are_apart() -> None:
+def test_databases_are_separate() -> None:
     databases = Databases()
     databases[DATABASE].commit([put("c/a")])
     assert stored(databases[DATABASE], "c/a") is not None
@@ -197,10 +195,10 @@ def test_times_rise_across_a_clear() -> None:
     db = database(put("c/a"))
     db.clear()
     assert stored(db, "c/a") is None
-    assert in_microseconds(db.commit([put("c/a")]).time) > version_of_a()
+    assert to_microseconds(db.commit([put("c/a")]).time) > version_of_a()
 
 
-def test_an_empty_precondition_is_none() -> None:
+def test_empty_precondition_has_no_effect() -> None:
     write = put("c/a")
     write.current_document.CopyFrom(Precondition())
     assert stored(database(write), "c/a") is not None

@@ -26,12 +26,12 @@ def quoted(segment: str) -> str:
         ("__name__", ("__name__",)),
     ],
 )
-def test_parse(text: str, segments: tuple[str, ...]) -> None:
+def test_parse_splits_a_path_into_segments(text: str, segments: tuple[str, ...]) -> None:
     assert field_paths.parse(text) == segments
 
 
 @given(st.lists(names, min_size=1, max_size=4))
-def test_any_names_can_be_quoted(segments: list[str]) -> None:
+def test_any_name_survives_quoting(segments: list[str]) -> None:
     assert field_paths.parse(".".join(map(quoted, segments))) == tuple(segments)
 
 
@@ -39,12 +39,12 @@ def test_any_names_can_be_quoted(segments: list[str]) -> None:
     "text",
     ["", ".", "a.", ".a", "a..b", "a-b", "1a", "é", "*", "`a", "``", "`a``b`", "a`b`", "x" * 1501],
 )
-def test_malformed(text: str) -> None:
+def test_malformed_path_is_rejected(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match="property path"):
         field_paths.parse(text)
 
 
 @pytest.mark.parametrize("text", ["__x__", "a.__name__", "`____`"])
-def test_reserved(text: str) -> None:
+def test_reserved_name_is_rejected(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match="reserved"):
         field_paths.parse(text)

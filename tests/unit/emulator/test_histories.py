@@ -1,4 +1,4 @@
-"""The check that finds what is not serializable, on histories made by hand."""
+"""The check for serializable histories, on histories written by hand."""
 
 import pytest
 from support.histories import HIGH, Executed, violation
@@ -6,7 +6,7 @@ from support.histories import HIGH, Executed, violation
 BEGINNING = Executed(0, written={"c/a": 1, "c/b": 2})
 
 
-def test_what_was_one_after_another_is_fine() -> None:
+def test_serial_history_has_no_violation() -> None:
     history = [
         Executed(3, read={"c/a": 3, "c/b": 2}, found={"c/n"}),
         Executed(1, read={"c/a": 1}, written={"c/a": 3}),
@@ -54,5 +54,5 @@ def test_what_was_one_after_another_is_fine() -> None:
         ),
     ],
 )
-def test_anomalies_are_found(anomaly: list[Executed]) -> None:
+def test_anomaly_is_found(anomaly: list[Executed]) -> None:
     assert violation([BEGINNING, *anomaly]) != ""

@@ -1,4 +1,4 @@
-"""Which indexes a query needs, by the rules that Firestore documents, and which ones serve it."""
+"""The indexes that a query needs by Firestore's documentation, and the ones that serve it."""
 
 import base64
 import json
@@ -12,22 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.firestore_messages import (
     DATABASE,
-    answer,
     composite,
     field_filter,
     orders,
     reference,
+    resolve,
     unary_filter,
 )
 
-from firestore_emulator.grpc_api.service import Service
-from firestore_emulator.indexes import definitions as index_definitions
-from firestore_emulator.indexes.checks import collecting, refusing
-from firestore_emulator.indexes.definitions import MalformedError
-from firestore_emulator.indexes.file import IndexFile, IndexFileError
-from firestore_emulator.indexes.matching import Index, Indexes, Mode, Scope, needs
+from firestore_emulator.indexes import file_format
+from firestore_emulator.indexes.checks import collect_indexes, require_indexes
+from firestore_emulator.indexes.file_format import MalformedError
+from firestore_emulator.indexes.index import Index, Mode, Scope
+from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
+from firestore_emulator.indexes.requirements import Indexes, requirements_of
 from firestore_emulator.model import field_paths
-from firestore_emulator.model.errors import FailedPreconditionError, NotKeptError
+from firestore_emulator.model.errors import FailedPreconditionError, StorageError
 from firestore_emulator.model.messages import (
     PartitionQueryRequest,
     RunAggregationQueryRequest,
@@ -36,6 +36,7 @@ from firestore_emulator.model.messages import (
 )
 from firestore_emulator.model.names import is_reserved
 from firestore_emulator.query.query import Query
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
 AUTOMATIC = Indexes([], {})
@@ -56,23 +57,27 @@ def query(*where: StructuredQuery.Filter, order: str = "", group: bool = False) 
     )
 
 
-def missing(structured: StructuredQuery, there: Indexes = AUTOMATIC) -> list[str]:
-    """Those that a query needs in vain, each as its fields with what they are sorted by."""
+def missing(structured: StructuredQuery, present: Indexes = AUTOMATIC) -> list[str]:
+    """The missing indexes of a query, each as its fields with their directions."""
     compiled = Query.compile(structured)
-    return [written(need.index) for need in needs(compiled) if not there.serve(need)]
+    return [
+        written(requirement.index)
+        for requirement in requirements_of(compiled)
+        if not present.serve(requirement)
+    ]
 
 
 def written(index: Index) -> str:
     marks = {Mode.ASCENDING: "", Mode.DESCENDING: "-", Mode.CONTAINS: "?"}
     fields = " ".join(
-        marks[field.mode] + field_paths.written(field.path) for field in index.definition
+        marks[field.mode] + field_paths.to_text(field.path) for field in index.definition
     )
     return fields if index.scope is Scope.COLLECTION else f"group: {fields}"
 
 
-def there_are(*definitions: str, **overrides: list[dict[str, str]]) -> Indexes:
-    """Composite ones of the collection c as `written` shows them, and fields' own settings."""
-    return index_definitions.parse(
+def indexes_of(*definitions: str, **overrides: list[dict[str, str]]) -> Indexes:
+    """Composite indexes of the collection c, as `written` formats them, and field overrides."""
+    return file_format.parse(
         {
             "indexes": [_definition(text) for text in definitions],
             "fieldOverrides": [
@@ -138,7 +143,7 @@ def _field(text: str) -> dict[str, str]:
         query(order="__name__", group=True),
     ],
 )
-def test_the_automatic_ones_are_enough(structured: StructuredQuery) -> None:
+def test_query_needs_no_composite_index(structured: StructuredQuery) -> None:
     assert missing(structured) == []
 
 
@@ -174,12 +179,12 @@ def test_the_automatic_ones_are_enough(structured: StructuredQuery) -> None:
         (query(order="-__name__", group=True), ["group: -__name__"]),
     ],
 )
-def test_others_have_to_be_defined(structured: StructuredQuery, needed: list[str]) -> None:
+def test_query_needs_a_composite_index(structured: StructuredQuery, needed: list[str]) -> None:
     assert missing(structured) == needed
 
 
 @pytest.mark.parametrize("needed", ["-__name__", "a b", "a -__name__", "group: a b", "b ?t a"])
-def test_a_definition_serves_what_needs_it(needed: str) -> None:
+def test_defined_index_serves_its_query(needed: str) -> None:
     structured = {
         "-__name__": query(order="-__name__"),
         "a b": query(a_is_1, order="b"),
@@ -188,7 +193,7 @@ def test_a_definition_serves_what_needs_it(needed: str) -> None:
         "b ?t a": query(t_has_1, b_is_1, a_above_1),
     }[needed]
     assert missing(structured) == [needed]
-    assert missing(structured, there_are(needed)) == []
+    assert missing(structured, indexes_of(needed)) == []
 
 
 @pytest.mark.parametrize(
@@ -210,12 +215,12 @@ def test_a_definition_serves_what_needs_it(needed: str) -> None:
         (["group: a b x"], False),
     ],
 )
-def test_what_serves_two_equalities_and_an_order(definitions: list[str], serve: bool) -> None:  # noqa: FBT001
-    there = there_are(*definitions)
-    assert missing(query(a_is_1, b_is_1, order="x"), there) == ([] if serve else ["a b x"])
+def test_definitions_serve_two_equalities_and_an_order(definitions: list[str], serve: bool) -> None:  # noqa: FBT001
+    present = indexes_of(*definitions)
+    assert missing(query(a_is_1, b_is_1, order="x"), present) == ([] if serve else ["a b x"])
 
 
-def test_collections_of_every_id_have_no_index() -> None:
+def test_query_over_every_collection_id_needs_no_index() -> None:
     start = field_filter("__name__", "GREATER_THAN_OR_EQUAL", reference("c/d"))
     assert missing(StructuredQuery(from_=[{"all_descendants": True}], where=start)) == []
 
@@ -224,48 +229,48 @@ GROUP_ASCENDING = {"queryScope": "COLLECTION_GROUP", "order": "ASCENDING"}
 ASCENDING = {"queryScope": "COLLECTION", "order": "ASCENDING"}
 
 
-def test_settings_of_a_field_take_the_place_of_the_automatic_ones() -> None:
-    there = there_are(a=[GROUP_ASCENDING])
-    assert missing(query(a_is_1, group=True), there) == []
-    assert missing(query(a_is_1, order="a", group=True), there) == []
-    assert missing(query(order="-a", group=True), there) == ["group: -a"]
-    assert missing(query(a_is_1), there) == ["a"]
-    assert missing(query(b_is_1), there) == []
+def test_field_override_replaces_the_automatic_indexes() -> None:
+    present = indexes_of(a=[GROUP_ASCENDING])
+    assert missing(query(a_is_1, group=True), present) == []
+    assert missing(query(a_is_1, order="a", group=True), present) == []
+    assert missing(query(order="-a", group=True), present) == ["group: -a"]
+    assert missing(query(a_is_1), present) == ["a"]
+    assert missing(query(b_is_1), present) == []
 
 
-def test_settings_of_a_map_or_of_all_fields_hold_for_what_is_in_them() -> None:
+def test_override_of_a_map_or_wildcard_covers_its_fields() -> None:
     settings: dict[str, Any] = {"*": [], "m": [ASCENDING], "m.x": []}
-    there = there_are(**settings)
+    present = indexes_of(**settings)
     in_map = {path: query(order=path) for path in ("a", "m", "m.y", "m.y.z", "m.x", "m.x.y")}
-    assert {path for path in in_map if missing(in_map[path], there)} == {"a", "m.x", "m.x.y"}
-    assert missing(query(order="-m"), there) == ["-m"]
+    assert {path for path in in_map if missing(in_map[path], present)} == {"a", "m.x", "m.x.y"}
+    assert missing(query(order="-m"), present) == ["-m"]
 
 
 field_names = st.text(min_size=1).filter(lambda name: not is_reserved(name))
 
 
 @given(st.lists(field_names, min_size=1, max_size=3).map(tuple))
-def test_a_path_is_written_as_it_is_parsed(path: tuple[str, ...]) -> None:
-    assert field_paths.parse.__wrapped__(field_paths.written(path)) == path
+def test_field_path_survives_formatting_and_parsing(path: tuple[str, ...]) -> None:
+    assert field_paths.parse.__wrapped__(field_paths.to_text(path)) == path
 
 
 def run(structured: StructuredQuery, service: Service) -> None:
-    answer(service.run_query(RunQueryRequest(parent=ROOT, structured_query=structured)))
+    resolve(service.run_query(RunQueryRequest(parent=ROOT, structured_query=structured)))
 
 
-def refusal(structured: StructuredQuery, there: Indexes = AUTOMATIC) -> str:
-    service = Service(Databases(), check_indexes=refusing(there))
+def rejection(structured: StructuredQuery, present: Indexes = AUTOMATIC) -> str:
+    service = Service(Databases(), check_indexes=require_indexes(present))
     with pytest.raises(FailedPreconditionError) as caught:
         run(structured, service)
     return str(caught.value)
 
 
-def test_a_refusal_links_to_the_console_and_defines_the_index() -> None:
+def test_missing_index_error_has_a_console_link_and_a_definition() -> None:
     found = re.fullmatch(
         r"The query requires an index\. You can create it here: https://console\.firebase"
         r"\.google\.com/v1/r/project/p/firestore/indexes\?create_composite=(\S+)\n"
         r"In firestore\.indexes\.json: (.+)",
-        refusal(query(a_is_1, order="-b")),
+        rejection(query(a_is_1, order="-b")),
     )
     assert found is not None
     assert decoded(found[1]) == admin.Index(
@@ -280,11 +285,11 @@ def test_a_refusal_links_to_the_console_and_defines_the_index() -> None:
     assert json.loads(found[2]) == _definition("a -b")
 
 
-def test_a_refusal_of_a_single_field_links_to_its_settings() -> None:
+def test_missing_single_field_index_error_links_to_the_field_settings() -> None:
     found = re.fullmatch(
         r"The query requires a COLLECTION_GROUP_CONTAINS index for collection c and field t\."
         r" You can create it here: .+\?create_exemption=(\S+)\nIn firestore\.indexes\.json: (.+)",
-        refusal(query(t_has_1, group=True), there_are(t=[GROUP_ASCENDING])),
+        rejection(query(t_has_1, group=True), indexes_of(t=[GROUP_ASCENDING])),
     )
     assert found is not None
     assert decoded(found[1]) == admin.Index(
@@ -303,15 +308,15 @@ def decoded(link: str) -> admin.Index:
     return found
 
 
-def test_aggregations_need_indexes_of_what_they_sum_too() -> None:
-    service = Service(Databases(), check_indexes=refusing(there_are("a n")))
+def test_aggregation_needs_an_index_with_its_summed_fields() -> None:
+    service = Service(Databases(), check_indexes=require_indexes(indexes_of("a n")))
 
     def aggregate(field: str, where: StructuredQuery.Filter) -> None:
         aggregation = {
             "structured_query": query(where),
             "aggregations": [{"sum": {"field": {"field_path": field}}}, {"count": {}}],
         }
-        answer(
+        resolve(
             service.run_aggregation_query(
                 RunAggregationQueryRequest(parent=ROOT, structured_aggregation_query=aggregation)
             )
@@ -323,16 +328,16 @@ def test_aggregations_need_indexes_of_what_they_sum_too() -> None:
         aggregate("n", b_is_1)
 
 
-def test_partitions_need_none() -> None:
-    service = Service(Databases(), check_indexes=refusing(AUTOMATIC))
+def test_partition_query_needs_no_index() -> None:
+    service = Service(Databases(), check_indexes=require_indexes(AUTOMATIC))
     group = query(order="__name__", group=True)
     request = PartitionQueryRequest(parent=ROOT, structured_query=group, partition_count=2)
     assert not service.partition_query(request).partitions
 
 
-def test_what_queries_needed_is_in_the_file(tmp_path: Path) -> None:
+def test_collected_indexes_are_written_to_the_file(tmp_path: Path) -> None:
     path = tmp_path / "firestore.indexes.json"
-    service = Service(Databases(), check_indexes=collecting(IndexFile.read_or_make(path)))
+    service = Service(Databases(), check_indexes=collect_indexes(IndexFile.read_or_create(path)))
     asked = [
         query(a_is_1, order="-b"),
         query(a_is_1),
@@ -358,13 +363,13 @@ def test_what_queries_needed_is_in_the_file(tmp_path: Path) -> None:
             }
         ],
     }
-    strict = Service(Databases(), check_indexes=refusing(IndexFile.read(path).indexes))
+    strict = Service(Databases(), check_indexes=require_indexes(IndexFile.read(path).indexes))
     for each in asked:
         run(each, strict)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:
+def test_collecting_keeps_the_rest_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "firestore.indexes.json"
     vectors = {
         "collectionGroup": "c",
@@ -374,7 +379,7 @@ def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:
     kept: dict[str, Any] = {"collectionGroup": "c", "fieldPath": "x", "ttl": True, "indexes": []}
     content: dict[str, Any] = {"indexes": [vectors, _definition("a b")], "fieldOverrides": [kept]}
     path.write_text(f"// made by init\n{json.dumps(content)}")
-    service = Service(Databases(), check_indexes=collecting(IndexFile.read_or_make(path)))
+    service = Service(Databases(), check_indexes=collect_indexes(IndexFile.read_or_create(path)))
     run(query(a_is_1, order="b"), service)
     assert path.read_text().startswith("// made by init")
     run(query(a_is_1, order="-b"), service)
@@ -384,14 +389,14 @@ def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == content
 
 
-def test_a_file_that_can_no_longer_be_written_fails_the_query(tmp_path: Path) -> None:
+def test_query_fails_when_the_file_cannot_be_written(tmp_path: Path) -> None:
     directory = tmp_path / "d"
     directory.mkdir()
-    file = IndexFile.read_or_make(directory / "firestore.indexes.json")
+    file = IndexFile.read_or_create(directory / "firestore.indexes.json")
     (directory / "firestore.indexes.json").unlink()
     directory.rmdir()
-    with pytest.raises(NotKeptError, match=r"Cannot write .+: No such file"):
-        run(query(order="a b"), Service(Databases(), check_indexes=collecting(file)))
+    with pytest.raises(StorageError, match=r"Cannot write .+: No such file"):
+        run(query(order="a b"), Service(Databases(), check_indexes=collect_indexes(file)))
 
 
 def changed(**changes: object) -> dict[str, Any]:
@@ -401,36 +406,42 @@ def changed(**changes: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ([], "The whole is no object."),
-        ({}, "The whole lacks indexes."),
-        ({"indexes": {}}, "indexes is no array."),
-        ({"indexes": [], "fieldOverride": []}, "has fieldOverride; it can have indexes and field"),
-        ({"indexes": [7]}, "indexes[0] is no object."),
-        (changed(collectionGroup=""), "indexes[0].collectionGroup is no text."),
-        (changed(queryScope="GROUP"), "indexes[0].queryScope is 'GROUP'; it can be COLLECTION or"),
+        ([], "The file must be an object."),
+        ({}, "The file has no indexes."),
+        ({"indexes": {}}, "indexes must be an array."),
+        (
+            {"indexes": [], "fieldOverride": []},
+            "has the unknown key fieldOverride; known keys: ind",
+        ),
+        ({"indexes": [7]}, "indexes[0] must be an object."),
+        (changed(collectionGroup=""), "indexes[0].collectionGroup must be a non-empty string."),
+        (changed(queryScope="GROUP"), "indexes[0].queryScope is 'GROUP'; it must be COLLECTION or"),
         (changed(fields=[]), "indexes[0] has fewer than two fields"),
-        (changed(fields=[_field("a")]), "an index of one is for fieldOverrides"),
-        (changed(fields=[_field("a"), {"fieldPath": "b"}]), "indexes[0].fields[1] lacks order."),
-        (changed(fields=[_field("a"), _field("b") | {"order": "UP"}]), "it can be ASCENDING or DE"),
-        (changed(fields=[_field("a"), _field("b") | {"order": ["x"]}]), "order is ['x']; it can"),
+        (changed(fields=[_field("a")]), "define single-field indexes in fieldOverrides"),
+        (changed(fields=[_field("a"), {"fieldPath": "b"}]), "indexes[0].fields[1] has no order."),
+        (
+            changed(fields=[_field("a"), _field("b") | {"order": "UP"}]),
+            "it must be ASCENDING or",
+        ),
+        (changed(fields=[_field("a"), _field("b") | {"order": ["x"]}]), "order is ['x']; it must"),
         (
             changed(fields=[_field("a"), _field("b-c")]),
-            "indexes[0].fields[1].fieldPath is no field",
+            "indexes[0].fields[1].fieldPath is not a field",
         ),
-        ({"indexes": [], "fieldOverrides": [{}]}, "fieldOverrides[0] lacks fieldPath."),
+        ({"indexes": [], "fieldOverrides": [{}]}, "fieldOverrides[0] has no fieldPath."),
         (
             {"indexes": [], "fieldOverrides": [{"fieldPath": "*", "collectionGroup": "c"}]},
-            "fieldOverrides[0] lacks indexes.",
+            "fieldOverrides[0] has no indexes.",
         ),
     ],
 )
-def test_what_is_wrong_is_told(content: Any, why: str) -> None:
+def test_malformed_index_file_is_reported(content: Any, why: str) -> None:
     with pytest.raises(MalformedError, match=re.escape(why)):
-        index_definitions.parse(content)
+        file_format.parse(content)
 
 
-def test_a_file_that_is_no_json(tmp_path: Path) -> None:
+def test_index_file_that_is_not_json_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "indexes.json"
     path.write_text("{")
-    with pytest.raises(IndexFileError, match=r"indexes\.json: it is no JSON: Expecting property"):
+    with pytest.raises(IndexFileError, match=r"indexes\.json is not valid JSON: Expecting"):
         IndexFile.read(path)

@@ -1,4 +1,4 @@
-"""Waiting for locks, limits of time, and that nothing is left of what has ended."""
+"""Lock waits and time limits; and ended transactions leave nothing over."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from support.firestore_messages import (
     DATABASE,
-    answer,
     database,
     field_filter,
     name,
     plain_fields,
     put,
+    resolve,
     stored,
     update,
     value,
@@ -33,20 +33,24 @@ from firestore_emulator.model.messages import (
     Write,
 )
 from firestore_emulator.model.names import DocumentName, Parent
-from firestore_emulator.query import predicates
 from firestore_emulator.query.query import Query
-from firestore_emulator.transactions.isolation import Changes, Isolation, Open, Seen
-from firestore_emulator.transactions.locks import Read
-from firestore_emulator.transactions.transactions import DEFAULT_LIMITS, Limits, Transactions
+from firestore_emulator.transactions import predicates
+from firestore_emulator.transactions.isolation import CommitLock, Isolation, OpenCounts, ReadResult
+from firestore_emulator.transactions.locks import ReadLock
+from firestore_emulator.transactions.open_transactions import (
+    DEFAULT_LIMITS,
+    Limits,
+    OpenTransactions,
+)
 
 CONTENTION = r"Too much contention on these documents\. Please try again\."
 CLOSED = "expired or is no longer valid"
-NOTHING = Open(transactions=0, holders=0, waiting=0)
+NOTHING = OpenCounts(transactions=0, holders=0, waiting=0)
 READ_WRITE = TransactionOptions()
 
 
-class Watch:
-    """A clock that is set by hand."""
+class ManualClock:
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -56,20 +60,20 @@ class Watch:
 
 
 class Scenario:
-    """A database with c/a and c/b, and who reads and writes there."""
+    """A database with c/a and c/b, and its readers and writers."""
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.watch = Watch()
+        self.watch = ManualClock()
         self.database = database(put("c/a", x=1), put("c/b", x=1))
         self.isolation = Isolation(self.database, limits, self.watch)
 
     def begin(self) -> bytes:
         return self.isolation.begin(READ_WRITE)
 
-    async def read(self, path: str, **consistency: Any) -> Seen:
+    async def read(self, path: str, **consistency: Any) -> ReadResult:
         request = BatchGetDocumentsRequest(database=DATABASE, **consistency)
-        wants = Read(frozenset({DocumentName.parse(name(path))}))
-        return await self.isolation.read(request, wants)
+        lock = ReadLock(frozenset({DocumentName.parse(name(path))}))
+        return await self.isolation.read(request, lock)
 
     async def reader(self, *paths: str) -> bytes:
         transaction = self.begin()
@@ -81,10 +85,10 @@ class Scenario:
         await self.isolation.commit(writes, transaction)
 
     async def waiting(self, call: Awaitable[Any]) -> asyncio.Task[Any]:
-        before = self.isolation.open.waiting
+        before = self.isolation.open_counts.waiting
         task = asyncio.ensure_future(call)
         await asyncio.sleep(0)
-        assert self.isolation.open.waiting == before + 1
+        assert self.isolation.open_counts.waiting == before + 1
         return task
 
     def x(self, path: str) -> object:
@@ -96,12 +100,12 @@ def scenario(
 ) -> Callable[..., None]:
     @wraps(test)
     def run(*args: object, **named: object) -> None:
-        answer(test(*args, **named))
+        resolve(test(*args, **named))
 
     return run
 
 
-async def refused(
+async def assert_fails(
     task: Awaitable[Any], error: type[BaseException], message: str | None = None
 ) -> None:
     with pytest.raises(error, match=message):
@@ -109,58 +113,58 @@ async def refused(
 
 
 @scenario
-async def test_a_transaction_that_is_idle_loses_its_locks() -> None:
+async def test_idle_transaction_loses_its_locks() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
     at.watch.seconds += DEFAULT_LIMITS.idle - 1
-    at.isolation.expire()
+    at.isolation.close_expired()
     await at.read("c/a", transaction=transaction)
     at.watch.seconds += DEFAULT_LIMITS.idle - 1
-    at.isolation.expire()
-    assert at.isolation.open == Open(transactions=1, holders=1, waiting=1)
+    at.isolation.close_expired()
+    assert at.isolation.open_counts == OpenCounts(transactions=1, holders=1, waiting=1)
     at.watch.seconds += 1
-    await refused(at.read("c/a", transaction=transaction), InvalidArgumentError, CLOSED)
-    at.isolation.expire()
+    await assert_fails(at.read("c/a", transaction=transaction), InvalidArgumentError, CLOSED)
+    at.isolation.close_expired()
     await writing
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_a_transaction_lasts_no_longer_than_it_may() -> None:
+async def test_transaction_ends_at_its_time_limit() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     for _ in range(27):
-        at.isolation.expire()
+        at.isolation.close_expired()
         await at.read("c/a", transaction=transaction)
         at.watch.seconds += 10
     for call in (
         at.read("c/a", transaction=transaction),
         at.write(put("c/a"), transaction=transaction),
     ):
-        await refused(call, InvalidArgumentError, CLOSED)
-    at.isolation.expire()
-    assert at.isolation.open == NOTHING
+        await assert_fails(call, InvalidArgumentError, CLOSED)
+    at.isolation.close_expired()
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_who_waits_is_not_idle() -> None:
+async def test_waiting_transaction_is_not_idle() -> None:
     at = Scenario()
     first = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
     second = at.begin()
     reading = await at.waiting(at.read("c/a", transaction=second))
     at.watch.seconds += DEFAULT_LIMITS.idle
-    at.isolation.expire()
+    at.isolation.close_expired()
     await writing
     await reading
-    await refused(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
+    await assert_fails(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
     await at.write(put("c/a", x=3), transaction=second)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_what_waits_in_a_transaction_that_ends_is_refused() -> None:
+async def test_waiting_request_fails_when_its_transaction_ends() -> None:
     at = Scenario()
     first, second, third = await at.reader("c/a"), await at.reader("c/b"), at.begin()
     writing = await at.waiting(at.write(put("c/a", x=2)))
@@ -169,147 +173,149 @@ async def test_what_waits_in_a_transaction_that_ends_is_refused() -> None:
     at.isolation.rollback(second)
     await at.write(put("c/b", x=3), transaction=third)
     for reading in (to_be_rolled_back, to_be_committed):
-        await refused(reading, InvalidArgumentError, CLOSED)
+        await assert_fails(reading, InvalidArgumentError, CLOSED)
     at.isolation.rollback(first)
     await writing
     assert (at.x("c/a"), at.x("c/b")) == (2, 3)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_the_limit_ends_the_wait_of_a_write_and_its_transaction() -> None:
+async def test_lock_wait_limit_aborts_a_write_and_its_transaction() -> None:
     at = Scenario(Limits(lock_wait=0.01))
     first, second = await at.reader("c/a"), await at.reader("c/a")
     for transaction in (b"", second):
-        await refused(at.write(put("c/a", x=2), transaction=transaction), AbortedError, CONTENTION)
-    await refused(at.read("c/a", transaction=second), InvalidArgumentError, CLOSED)
+        await assert_fails(
+            at.write(put("c/a", x=2), transaction=transaction), AbortedError, CONTENTION
+        )
+    await assert_fails(at.read("c/a", transaction=second), InvalidArgumentError, CLOSED)
     await at.write(put("c/a", x=3), transaction=first)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_the_limit_ends_the_wait_of_a_read_and_its_transaction() -> None:
-    """Of one of two retries: the other has read, and will write the same."""
+async def test_lock_wait_limit_aborts_a_read_and_its_transaction() -> None:
+    """The read of one of two retries: the other has read, and will write the same document."""
     at = Scenario(Limits(lock_wait=0.3))
     first, *others = [await at.reader("c/a") for _ in range(3)]
     losing = [asyncio.ensure_future(at.write(put("c/a"), transaction=each)) for each in others]
     await asyncio.sleep(0)
     await at.write(put("c/a", x=2), transaction=first)
     for each in losing:
-        await refused(each, AbortedError, CONTENTION)
+        await assert_fails(each, AbortedError, CONTENTION)
     retries = [
         at.isolation.begin(TransactionOptions(read_write={"retry_transaction": each}))
         for each in others
     ]
     await at.read("c/a", transaction=retries[0])
     await at.read("c/b", transaction=retries[1])
-    await refused(at.read("c/a", transaction=retries[1]), AbortedError, CONTENTION)
-    await refused(at.read("c/b", transaction=retries[1]), InvalidArgumentError, CLOSED)
-    assert at.isolation.open == Open(transactions=1, holders=1, waiting=0)
+    await assert_fails(at.read("c/a", transaction=retries[1]), AbortedError, CONTENTION)
+    await assert_fails(at.read("c/b", transaction=retries[1]), InvalidArgumentError, CLOSED)
+    assert at.isolation.open_counts == OpenCounts(transactions=1, holders=1, waiting=0)
 
 
 @scenario
-async def test_a_vanished_client_is_noticed_without_another_request() -> None:
-    """By the clock of the event loop."""
+async def test_expired_transaction_ends_without_another_request() -> None:
+    """The timer runs on the clock of the event loop."""
     at = Scenario(Limits(idle=0.05))
     loop = asyncio.get_running_loop()
     at.isolation = Isolation(at.database, Limits(idle=0.05), loop.time)
     await at.reader("c/a")
     await at.write(put("c/a", x=2))
     assert at.x("c/a") == 2
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_a_cancelled_plain_write_leaves_the_queue() -> None:
+async def test_cancelled_plain_write_leaves_the_queue() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
     reading = await at.waiting(at.read("c/a", transaction=at.begin()))
     writing.cancel()
-    await refused(writing, asyncio.CancelledError)
+    await assert_fails(writing, asyncio.CancelledError)
     await reading
-    assert at.isolation.open == Open(transactions=2, holders=2, waiting=0)
+    assert at.isolation.open_counts == OpenCounts(transactions=2, holders=2, waiting=0)
     at.isolation.rollback(transaction)
     assert at.x("c/a") == 1
 
 
 @scenario
-async def test_a_cancelled_commit_ends_its_transaction() -> None:
+async def test_cancelled_commit_ends_its_transaction() -> None:
     at = Scenario()
     first, second = await at.reader("c/a"), await at.reader("c/a", "c/b")
     committing = await at.waiting(at.write(put("c/a", x=2), transaction=second))
     committing.cancel()
-    await refused(committing, asyncio.CancelledError)
+    await assert_fails(committing, asyncio.CancelledError)
     await at.write(put("c/b", x=3))
     at.isolation.rollback(first)
     at.isolation.rollback(second)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_a_cancelled_read_leaves_what_its_transaction_has() -> None:
+async def test_cancelled_read_keeps_the_locks_of_its_transaction() -> None:
     at = Scenario()
     first, second = await at.reader("c/a"), await at.reader("c/b")
     writing = await at.waiting(at.write(put("c/a", x=2)))
     reading = await at.waiting(at.read("c/a", transaction=second))
     reading.cancel()
-    await refused(reading, asyncio.CancelledError)
+    await assert_fails(reading, asyncio.CancelledError)
     at.isolation.rollback(first)
     await writing
     await at.read("c/b", transaction=second)
     await at.write(put("c/a", x=4), transaction=second)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_a_transaction_whose_first_read_is_cancelled_is_none() -> None:
+async def test_new_transaction_is_closed_when_its_first_read_is_cancelled() -> None:
     at = Scenario()
     first = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
     reading = await at.waiting(at.read("c/a", new_transaction={"read_write": {}}))
-    assert at.isolation.open.transactions == 2
+    assert at.isolation.open_counts.transactions == 2
     reading.cancel()
-    await refused(reading, asyncio.CancelledError)
+    await assert_fails(reading, asyncio.CancelledError)
     at.isolation.rollback(first)
     await writing
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_a_write_cancelled_as_it_is_let_through_leaves_no_lock() -> None:
+async def test_write_cancelled_as_it_is_granted_leaves_no_lock() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     writing = await at.waiting(at.write(put("c/a", x=2)))
     at.isolation.rollback(transaction)
     writing.cancel()
-    await refused(writing, asyncio.CancelledError)
-    assert at.isolation.open == NOTHING
+    await assert_fails(writing, asyncio.CancelledError)
+    assert at.isolation.open_counts == NOTHING
     assert at.x("c/a") == 1
 
 
 @scenario
-async def test_a_refused_commit_ends_its_transaction() -> None:
+async def test_failed_commit_ends_its_transaction() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     write = at.write(put("c/a", x=2), update("c/none", x=1), transaction=transaction)
-    await refused(write, NotFoundError)
+    await assert_fails(write, NotFoundError)
     assert at.x("c/a") == 1
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_a_precondition_is_of_the_moment_after_the_wait() -> None:
+async def test_precondition_is_checked_after_the_wait() -> None:
     at = Scenario()
     transaction = await at.reader("c/new")
     creating = await at.waiting(at.write(update("c/new", "x", exists=False, x=2)))
     await at.write(put("c/new", x=1), transaction=transaction)
-    await refused(creating, AlreadyExistsError)
-    assert at.isolation.open == NOTHING
+    await assert_fails(creating, AlreadyExistsError)
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_two_writes_that_waited_come_in_their_order() -> None:
+async def test_waiting_writes_run_in_their_order() -> None:
     at = Scenario()
     transaction = await at.reader("c/a")
     first = await at.waiting(at.write(put("c/a", x=2)))
@@ -317,44 +323,44 @@ async def test_two_writes_that_waited_come_in_their_order() -> None:
     at.isolation.rollback(transaction)
     await asyncio.gather(first, second)
     assert (at.x("c/a"), at.x("c/b")) == (3, 3)
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
 @scenario
-async def test_a_cleared_database_has_no_transactions() -> None:
+async def test_clear_ends_all_transactions() -> None:
     at = Scenario()
     first, second = await at.reader("c/a"), await at.reader("c/a")
     committing = await at.waiting(at.write(put("c/a", x=2), transaction=second))
     writing = await at.waiting(at.write(put("c/a", x=3)))
     at.database.clear()
-    await refused(committing, InvalidArgumentError, CLOSED)
+    await assert_fails(committing, InvalidArgumentError, CLOSED)
     await writing
-    await refused(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
+    await assert_fails(at.read("c/a", transaction=first), InvalidArgumentError, CLOSED)
     assert at.x("c/a") == 3
-    assert at.isolation.open == NOTHING
+    assert at.isolation.open_counts == NOTHING
 
 
-def test_only_the_places_of_the_last_aborted_transactions_are_kept() -> None:
-    transactions = Transactions(DEFAULT_LIMITS, Watch())
+def test_only_the_last_queue_positions_are_kept() -> None:
+    transactions = OpenTransactions(DEFAULT_LIMITS, ManualClock())
     aborted = [transactions.begin() for _ in range(1001)]
     for transaction in aborted:
-        transactions.aborted(transaction)
-    places = [transactions.begin(each.id).owner.place for each in aborted]
-    assert places[1:] == [each.owner.place for each in aborted[1:]]
-    assert places[0] is not aborted[0].owner.place
+        transactions.abort(transaction)
+    places = [transactions.begin(each.id).owner.position for each in aborted]
+    assert places[1:] == [each.owner.position for each in aborted[1:]]
+    assert places[0] is not aborted[0].owner.position
 
 
-def paths_found(changes: Changes) -> list[tuple[str, int]]:
+def paths_found(changes: CommitLock) -> list[tuple[str, int]]:
     return [
         (document.name.partition("/documents/")[2], document.fields["x"].integer_value)
         for document in changes.documents()
     ]
 
 
-def test_what_a_commit_changes_is_before_and_after_of_each_document() -> None:
+def test_commit_lock_has_each_document_before_and_after() -> None:
     db = database(put("c/a", x=1), put("c/b", x=1))
     writes = [update("c/a", "x", x=2), update("c/a", "x", x=3), Write(delete=name("c/b"))]
-    assert paths_found(Changes(db, [*writes, put("c/new", x=4)])) == [
+    assert paths_found(CommitLock(db, [*writes, put("c/new", x=4)])) == [
         ("c/a", 1),
         ("c/a", 3),
         ("c/b", 1),
@@ -364,10 +370,10 @@ def test_what_a_commit_changes_is_before_and_after_of_each_document() -> None:
 
 
 @pytest.mark.parametrize("transforms", [[], [{"field_path": "y", "increment": value(1)}]])
-def test_what_a_commit_changes_follows_what_is_stored(transforms: list[object]) -> None:
+def test_commit_lock_follows_the_stored_documents(transforms: list[object]) -> None:
     db = database(put("c/a", x=1))
     write = update("c/a", "x", x=9)
-    changes = Changes(db, [Write(update=write.update, update_transforms=transforms)])
+    changes = CommitLock(db, [Write(update=write.update, update_transforms=transforms)])
     for x in (2, 3):
         db.commit([put("c/a", x=x)])
         for _ in range(2):
@@ -376,9 +382,9 @@ def test_what_a_commit_changes_follows_what_is_stored(transforms: list[object]) 
     assert paths_found(changes) == [("c/a", 9)]
 
 
-def test_a_commit_that_would_be_refused_changes_nothing() -> None:
+def test_commit_lock_has_the_stored_documents_when_the_commit_would_fail() -> None:
     db = database(put("c/a", x=1))
-    assert paths_found(Changes(db, [put("c/a", x=2), update("c/none", x=1)])) == [("c/a", 1)]
+    assert paths_found(CommitLock(db, [put("c/a", x=2), update("c/none", x=1)])) == [("c/a", 1)]
 
 
 @pytest.mark.parametrize(
@@ -391,7 +397,7 @@ def test_a_commit_that_would_be_refused_changes_nothing() -> None:
         ("d/a", 5, False),
     ],
 )
-def test_a_query_locks_what_it_finds(path: str, x: int, *, found: bool) -> None:
+def test_query_locks_the_documents_that_it_finds(path: str, x: int, *, found: bool) -> None:
     query = Query.compile(
         StructuredQuery(
             from_=[{"collection_id": "c"}], where=field_filter("x", "GREATER_THAN_OR_EQUAL", 5)
@@ -405,7 +411,7 @@ def test_a_query_locks_what_it_finds(path: str, x: int, *, found: bool) -> None:
     ("path", "found"),
     [("c/p/s/a", True), ("c/p/d/a/s/a", True), ("c/p/d/a", False), ("c/other/s/a", False)],
 )
-def test_a_query_of_a_group_locks_what_is_below_its_parent(path: str, *, found: bool) -> None:
+def test_group_query_locks_documents_below_its_parent(path: str, *, found: bool) -> None:
     query = Query.compile(StructuredQuery(from_=[{"collection_id": "s", "all_descendants": True}]))
     finds = predicates.of_query(query, Parent.parse(name("c/p")))
     assert finds(put(path).update) == found
@@ -421,7 +427,9 @@ def test_a_query_of_a_group_locks_what_is_below_its_parent(path: str, *, found: 
         ("s/a", False, False),
     ],
 )
-def test_a_listing_locks_what_shows_in_it(path: str, *, found: bool, with_missing: bool) -> None:
+def test_listing_locks_the_documents_that_it_shows(
+    path: str, *, found: bool, with_missing: bool
+) -> None:
     for show_missing, expected in ((False, found), (True, with_missing)):
         request = ListDocumentsRequest(
             parent=name("c/p"), collection_id="s", show_missing=show_missing

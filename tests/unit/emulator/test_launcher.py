@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 import firestore_emulator
+from firestore_emulator.addresses import format_address, parse_address
 from firestore_emulator.launcher import (
     EmulatorNotFoundError,
     Running,
@@ -13,7 +14,6 @@ from firestore_emulator.launcher import (
     command,
     official,
 )
-from firestore_emulator.launcher.addresses import address_of, host_and_port
 from firestore_emulator.launcher.official import OfficialNotFoundError
 
 SDK_JAR = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
@@ -39,14 +39,14 @@ def add_file(path: Path) -> Path:
     return path
 
 
-def test_options_and_arguments_of_the_environment_follow_the_address() -> None:
+def test_command_appends_options_and_emulator_args() -> None:
     environ = {"EMULATOR_ARGS": "--data 'a b'"}
     argv = command(environ, "127.0.0.1", 8085, ["--log"])
     assert argv is not None
     assert argv[-4:] == ["--host-port=127.0.0.1:8085", "--log", "--data", "a b"]
 
 
-def test_a_named_emulator_is_used_whatever_else_is_set() -> None:
+def test_named_emulator_takes_precedence() -> None:
     environ = {"FIRESTORE_EMULATOR_HOST": "db:8080", "EMULATOR": "nonsense"}
     assert choose(environ) == Running("db:8080")
     assert command(environ, "127.0.0.1", 8085) is None
@@ -55,7 +55,7 @@ def test_a_named_emulator_is_used_whatever_else_is_set() -> None:
 @pytest.mark.parametrize(
     "environ", [{}, {"EMULATOR": "embedded"}, {"EMULATOR": "", "FIRESTORE_EMULATOR_HOST": ""}]
 )
-def test_embedded_is_the_default(environ: dict[str, str]) -> None:
+def test_embedded_emulator_is_the_default(environ: dict[str, str]) -> None:
     package_root = Path(firestore_emulator.__file__).parent.parent
     assert command(environ, "127.0.0.1", 8085) == [
         "env",
@@ -67,7 +67,7 @@ def test_embedded_is_the_default(environ: dict[str, str]) -> None:
     ]
 
 
-def test_the_childs_path_keeps_what_it_had() -> None:
+def test_command_keeps_the_existing_pythonpath() -> None:
     argv = command({"PYTHONPATH": "/theirs"}, "::1", 1)
     assert argv is not None
     assert argv[1].endswith(":/theirs")
@@ -75,12 +75,12 @@ def test_the_childs_path_keeps_what_it_had() -> None:
 
 
 @pytest.mark.parametrize("name", ["Embedded", "google", " "])
-def test_any_other_name_is_refused(name: str) -> None:
+def test_unknown_emulator_name_is_rejected(name: str) -> None:
     with pytest.raises(UnknownEmulatorError, match="embedded or official"):
         choose({"EMULATOR": name})
 
 
-def test_official_is_looked_for_when_chosen(
+def test_official_emulator_is_found_when_chosen(
     environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(official, "SDK_ROOTS", ())
@@ -93,7 +93,7 @@ def test_official_is_looked_for_when_chosen(
     ]
 
 
-def test_official_that_is_not_found(
+def test_missing_official_emulator_is_reported(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(official, "SDK_ROOTS", ())
@@ -101,19 +101,23 @@ def test_official_that_is_not_found(
         choose({**environ, "EMULATOR": "official"})
 
 
-def test_beside_gcloud_through_its_link(environ: dict[str, str], tmp_path: Path) -> None:
+def test_official_emulator_is_found_next_to_the_gcloud_link(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
     gcloud = add_program(tmp_path / "sdk/bin/gcloud")
     jar = add_file(tmp_path / "sdk" / SDK_JAR)
     (tmp_path / "bin/gcloud").symlink_to(gcloud)
     assert official.find(environ, ()).run[2] == str(jar)
 
 
-def test_under_a_known_root(environ: dict[str, str], tmp_path: Path) -> None:
+def test_official_emulator_is_found_under_a_known_root(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
     jar = add_file(tmp_path / "known" / SDK_JAR)
     assert official.find(environ, (tmp_path / "absent", tmp_path / "known")).run[2] == str(jar)
 
 
-def test_the_newest_of_firebase_tools(environ: dict[str, str], tmp_path: Path) -> None:
+def test_newest_jar_of_firebase_tools_is_used(environ: dict[str, str], tmp_path: Path) -> None:
     cache = tmp_path / "home/.cache/firebase/emulators"
     for version in ("1.9.0", "1.19.8", "1.19.10"):
         add_file(cache / f"cloud-firestore-emulator-v{version}.jar")
@@ -121,25 +125,29 @@ def test_the_newest_of_firebase_tools(environ: dict[str, str], tmp_path: Path) -
     assert official.find(environ, ()).run == (str(tmp_path / "bin/java"), "-jar", str(newest))
 
 
-def test_where_firebase_tools_was_told_to_put_it(environ: dict[str, str], tmp_path: Path) -> None:
+def test_configured_firebase_directory_is_searched(environ: dict[str, str], tmp_path: Path) -> None:
     jar = add_file(tmp_path / "elsewhere/cloud-firestore-emulator-v1.2.3.jar")
     configured = {**environ, "FIREBASE_EMULATORS_PATH": str(tmp_path / "elsewhere")}
     assert official.find(configured, ()).run[-1] == str(jar)
 
 
-def test_java_home_comes_first(environ: dict[str, str], tmp_path: Path) -> None:
+def test_java_home_takes_precedence(environ: dict[str, str], tmp_path: Path) -> None:
     add_file(tmp_path / "home/google-cloud-sdk" / SDK_JAR)
     java = add_program(tmp_path / "jdk/bin/java")
     assert official.find({**environ, "JAVA_HOME": str(tmp_path / "jdk")}, ()).run[0] == str(java)
 
 
-def test_without_java(environ: dict[str, str], tmp_path: Path) -> None:
+def test_official_emulator_is_not_found_without_java(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
     add_file(tmp_path / "home/google-cloud-sdk" / SDK_JAR)
     with pytest.raises(OfficialNotFoundError, match="java on PATH or under JAVA_HOME"):
         official.find({**environ, "PATH": ""}, ())
 
 
-def test_the_message_names_every_place(environ: dict[str, str], tmp_path: Path) -> None:
+def test_not_found_error_names_every_searched_place(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
     with pytest.raises(OfficialNotFoundError) as raised:
         official.find(environ, (tmp_path / "known",))
     for place in ("known", "home/google-cloud-sdk", "home/.cache/firebase/emulators"):
@@ -150,12 +158,12 @@ def test_the_message_names_every_place(environ: dict[str, str], tmp_path: Path) 
     ("text", "pair"),
     [("127.0.0.1:0", ("127.0.0.1", 0)), ("db:8085", ("db", 8085)), ("[::1]:1", ("::1", 1))],
 )
-def test_addresses(text: str, pair: tuple[str, int]) -> None:
-    assert host_and_port(text) == pair
-    assert address_of(*pair) == text
+def test_address_is_parsed_and_formatted(text: str, pair: tuple[str, int]) -> None:
+    assert parse_address(text) == pair
+    assert format_address(*pair) == text
 
 
 @pytest.mark.parametrize("text", ["", "8085", ":8085", "host", "host:", "host:port", "host:-1"])
-def test_malformed_addresses(text: str) -> None:
+def test_malformed_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
-        host_and_port(text)
+        parse_address(text)

@@ -1,4 +1,4 @@
-"""What one stream of Listen sends, commit by commit."""
+"""The responses of one Listen stream, commit by commit."""
 
 import random
 from contextlib import suppress
@@ -20,9 +20,9 @@ from support.firestore_messages import (
 )
 from support.listening import ROOT, Contents, Mirror, add_documents, add_query, remove
 
-from firestore_emulator.indexes.checks import refusing
-from firestore_emulator.indexes.matching import Indexes
-from firestore_emulator.listen.listener import Listener, Watch
+from firestore_emulator.indexes.checks import require_indexes
+from firestore_emulator.indexes.requirements import Indexes
+from firestore_emulator.listen.listener import Listener, WatchedTarget
 from firestore_emulator.listen.targets import compile_target
 from firestore_emulator.model.clock import Clock, timestamp
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
@@ -58,7 +58,7 @@ FIRST_TWO = query(order_by=orders("x"), limit={"value": 2})
 
 
 class Stream:
-    """A client's, which takes what is sent whenever it is woken."""
+    """A stream whose client takes the responses at every wake-up."""
 
     def __init__(self, databases: Databases, mirror: Mirror | None = None) -> None:
         self.mirror = mirror or Mirror()
@@ -97,7 +97,7 @@ def stream(databases: Databases) -> Stream:
 
 
 def kinds(responses: list[ListenResponse]) -> list[str]:
-    """The changes of targets by their own names, the rest by that of the response."""
+    """The type of each response; for a target change the type of the change."""
     return [
         TargetChange.TargetChangeType.Name(each.target_change.target_change_type)
         if each.HasField("target_change")
@@ -106,7 +106,7 @@ def kinds(responses: list[ListenResponse]) -> list[str]:
     ]
 
 
-def test_a_target_begins_with_all_that_is_there(stream: Stream) -> None:
+def test_new_target_receives_all_documents(stream: Stream) -> None:
     assert kinds(stream.send(add_documents(1, "c/a", "c/none", "c/a"))) == [
         "ADD",
         "document_change",
@@ -124,7 +124,7 @@ def test_a_target_begins_with_all_that_is_there(stream: Stream) -> None:
     assert stream.mirror.paths(2) == ["c/a", "c/b", "c/d"]
 
 
-def test_a_commit_is_told_once_for_all_targets(db: Database, stream: Stream) -> None:
+def test_commit_is_sent_once_for_all_targets(db: Database, stream: Stream) -> None:
     less = query(where=field_filter("x", "LESS_THAN", 3))
     stream.send(add_documents(1, "c/a"), add_query(2, EVERYTHING), add_query(3, less))
     db.commit([put("c/a", x=5), put("c/e", x=2), delete("c/d")])
@@ -140,14 +140,14 @@ def test_a_commit_is_told_once_for_all_targets(db: Database, stream: Stream) -> 
     assert stream.take() == []
 
 
-def test_a_document_that_matches_no_longer_is_out_of_view(db: Database, stream: Stream) -> None:
+def test_document_that_stops_matching_is_removed(db: Database, stream: Stream) -> None:
     stream.send(add_query(1, query(where=field_filter("x", "EQUAL", 2))))
     db.commit([put("c/b", x=9)])
     assert kinds(stream.take()) == ["document_remove", "NO_CHANGE"]
     assert stream.mirror.paths(1) == []
 
 
-def test_of_several_commits_comes_what_they_come_to(db: Database, stream: Stream) -> None:
+def test_several_commits_merge_into_one_snapshot(db: Database, stream: Stream) -> None:
     stream.send(add_query(1, EVERYTHING), add_documents(2, "c/n"))
     db.commit([put("c/b", x=7)])
     db.commit([put("c/n")])
@@ -160,7 +160,7 @@ def test_of_several_commits_comes_what_they_come_to(db: Database, stream: Stream
 @pytest.mark.parametrize(
     "write", [put("d/x"), put("c/a/c/x"), put("c/b", x=2), delete("c/none"), put("e/c/e/c")]
 )
-def test_what_does_not_touch_a_target_wakes_nobody(
+def test_unrelated_commit_does_not_wake_the_stream(
     db: Database, stream: Stream, write: Write
 ) -> None:
     stream.send(add_query(1, EVERYTHING), add_documents(2, "c/a"), add_query(3, FIRST_TWO))
@@ -168,13 +168,13 @@ def test_what_does_not_touch_a_target_wakes_nobody(
     assert stream.woken == 0
 
 
-def test_what_is_no_result_before_or_after_is_no_snapshot(db: Database, stream: Stream) -> None:
+def test_change_outside_the_results_sends_no_snapshot(db: Database, stream: Stream) -> None:
     stream.send(add_query(1, query(where=field_filter("x", "EQUAL", 2))))
     db.commit([put("c/a", x=5), put("c/n")])
     assert stream.take() == []
 
 
-def test_a_collection_group_is_below_its_parent(db: Database, stream: Stream) -> None:
+def test_collection_group_target_is_limited_to_its_parent(db: Database, stream: Stream) -> None:
     stream.send(
         add_query(1, query("g", group=True)),
         add_query(2, query("g", group=True), parent=f"{ROOT}/c/a"),
@@ -187,7 +187,7 @@ def test_a_collection_group_is_below_its_parent(db: Database, stream: Stream) ->
     assert stream.mirror.paths(3) == ["c/a/g/2", "c/a/h/4"]
 
 
-def test_a_projection_is_of_its_target(db: Database, stream: Stream) -> None:
+def test_each_target_has_its_own_projection(db: Database, stream: Stream) -> None:
     only_y = query(select={"fields": [{"field_path": "y"}]})
     stream.send(add_query(1, only_y), add_query(2, EVERYTHING), add_query(3, only_y))
     db.commit([put("c/a", x=1, y=2)])
@@ -196,14 +196,14 @@ def test_a_projection_is_of_its_target(db: Database, stream: Stream) -> None:
     assert fields == [{"y"}, {"x", "y"}, {"y"}]
 
 
-def test_clearing_the_database_takes_all_away(db: Database, stream: Stream) -> None:
+def test_clear_removes_all_documents_from_targets(db: Database, stream: Stream) -> None:
     stream.send(add_query(1, EVERYTHING), add_documents(2, "c/a"), add_query(3, FIRST_TWO))
     db.clear()
     stream.take()
     assert [stream.mirror.paths(n) for n in (1, 2, 3)] == [[], [], []]
 
 
-def test_who_leaves_the_first_lets_another_in(db: Database, stream: Stream) -> None:
+def test_leaving_document_lets_the_next_enter_with_a_limit(db: Database, stream: Stream) -> None:
     stream.send(add_query(1, FIRST_TWO))
     assert stream.mirror.paths(1) == ["c/a", "c/b"]
     db.commit([delete("c/a")])
@@ -214,7 +214,7 @@ def test_who_leaves_the_first_lets_another_in(db: Database, stream: Stream) -> N
     assert stream.mirror.paths(1) == ["c/b", "c/e"]
 
 
-def test_behind_the_last_of_the_first_no_query_runs(
+def test_change_after_the_last_result_runs_no_query(
     db: Database, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream.send(add_query(1, FIRST_TWO))
@@ -224,7 +224,7 @@ def test_behind_the_last_of_the_first_no_query_runs(
     assert stream.take() == []
 
 
-def test_a_target_that_is_removed_hears_no_more(db: Database, stream: Stream) -> None:
+def test_removed_target_receives_nothing(db: Database, stream: Stream) -> None:
     stream.send(add_query(1, EVERYTHING), add_query(2, BY_X))
     db.commit([put("c/e", x=1)])
     assert kinds(stream.send(remove(1))) == ["REMOVE"]
@@ -237,7 +237,7 @@ def test_a_target_that_is_removed_hears_no_more(db: Database, stream: Stream) ->
     assert not db.feed
 
 
-def test_a_target_added_meanwhile_is_of_the_same_snapshot(db: Database, stream: Stream) -> None:
+def test_target_added_between_commits_shares_the_snapshot(db: Database, stream: Stream) -> None:
     stream.send(add_query(1, EVERYTHING))
     db.commit([delete("c/a")])
     assert kinds(stream.send(add_documents(2, "c/a"))) == [
@@ -250,7 +250,7 @@ def test_a_target_added_meanwhile_is_of_the_same_snapshot(db: Database, stream: 
     ]
 
 
-def test_once(db: Database, stream: Stream) -> None:
+def test_once_target_removes_itself(db: Database, stream: Stream) -> None:
     assert kinds(stream.send(add_documents(1, "c/a", once=True))) == [
         "ADD",
         "document_change",
@@ -262,7 +262,7 @@ def test_once(db: Database, stream: Stream) -> None:
     assert not db.feed
 
 
-def test_ids_that_the_server_assigns(stream: Stream) -> None:
+def test_target_with_id_0_gets_an_id_from_the_server(stream: Stream) -> None:
     stream.send(add_documents(1, "c/a"), add_documents(0, "c/a"), add_documents(0, "c/b"))
     assert stream.mirror.contents.keys() == {1, 2, 3}
     stream.send(remove(3), add_documents(0, "c/b"))
@@ -291,7 +291,7 @@ def test_ids_that_the_server_assigns(stream: Stream) -> None:
         (add_query(5, EVERYTHING, read_time={"seconds": 10**11}), INVALID_ARGUMENT),
     ],
 )
-def test_a_target_that_cannot_be_is_refused_alone(
+def test_invalid_target_is_rejected_without_ending_the_stream(
     db: Database, stream: Stream, request_: ListenRequest, code: int
 ) -> None:
     stream.send(add_documents(1, "c/a"))
@@ -301,9 +301,11 @@ def test_a_target_that_cannot_be_is_refused_alone(
     assert kinds(stream.take()) == ["document_change", "NO_CHANGE"]
 
 
-def test_a_query_without_its_index_is_refused_alone(databases: Databases) -> None:
+def test_target_without_its_index_is_rejected_without_ending_the_stream(
+    databases: Databases,
+) -> None:
     needs_one = query(where=field_filter("x", "EQUAL", 1), order_by=orders("y"))
-    opened = Listener(databases, lambda: None, refusing(Indexes([], {})))
+    opened = Listener(databases, lambda: None, require_indexes(Indexes([], {})))
     mirror = Mirror()
     mirror.apply(opened.handle(add_query(1, needs_one)))
     mirror.apply(opened.handle(add_query(2, BY_X)))
@@ -324,7 +326,7 @@ def test_a_query_without_its_index_is_refused_alone(databases: Databases) -> Non
         ),
     ],
 )
-def test_requests_that_end_the_stream(
+def test_invalid_request_ends_the_stream(
     db: Database, stream: Stream, request_: ListenRequest, message: str
 ) -> None:
     stream.send(add_documents(1, "c/a"))
@@ -343,7 +345,7 @@ def resume(databases: Databases, left: Stream, request: TargetRequest) -> Stream
 
 
 @pytest.mark.parametrize("asked", [EVERYTHING, BY_X, FIRST_TWO])
-def test_a_stream_goes_on_where_another_ended(
+def test_resumed_query_target_receives_the_changes_since_the_token(
     databases: Databases, db: Database, stream: Stream, asked: StructuredQuery
 ) -> None:
     request = add_query(1, asked).add_target
@@ -359,7 +361,9 @@ def test_a_stream_goes_on_where_another_ended(
     assert "c/c" in again.mirror.paths(1)
 
 
-def test_documents_by_name_go_on_too(databases: Databases, db: Database, stream: Stream) -> None:
+def test_resumed_documents_target_receives_the_changes_since_the_token(
+    databases: Databases, db: Database, stream: Stream
+) -> None:
     request = add_documents(1, "c/a", "c/b", "c/none")
     stream.send(request)
     time = db.read().time
@@ -371,7 +375,7 @@ def test_documents_by_name_go_on_too(databases: Databases, db: Database, stream:
 
 
 @pytest.mark.parametrize("token", [b"?", b"\xff" * 8, (1).to_bytes(8), b"\n\t\x08\xee"])
-def test_what_cannot_be_gone_on_from_begins_again(databases: Databases, token: bytes) -> None:
+def test_target_is_reset_when_its_token_is_too_old(databases: Databases, token: bytes) -> None:
     stream = Stream(databases)
     stream.mirror.contents[1] = {"gone": put("c/gone").update}
     responses = stream.send(add_query(1, EVERYTHING, resume_token=token))
@@ -382,29 +386,29 @@ def test_what_cannot_be_gone_on_from_begins_again(databases: Databases, token: b
     assert kinds(responses)[:2] == ["ADD", "RESET"]
 
 
-def test_who_does_not_ask_holds_no_more_than_there_is(db: Database) -> None:
-    """A client that has stopped reading, while documents come and go."""
+def test_idle_client_keeps_no_more_than_the_existing_documents(db: Database) -> None:
+    """A client that has stopped reading, while documents are created and deleted."""
     target = compile_target(add_query(1, EVERYTHING).add_target, db)
-    watch = Watch(target, lambda: None)
-    db.feed.watch(target.interests, watch.touch)
+    watch = WatchedTarget(target, lambda: None)
+    db.feed.subscribe(target.topics, watch.touch)
     for n in range(100):
         db.commit([put(f"c/{n}"), put("c/a", x=n)])
         db.commit([delete(f"c/{n}")])
     assert list(watch.touched) == [DocumentName.parse(name("c/a"))]
 
 
-def test_the_feed_tells_each_of_what_it_watches(db: Database) -> None:
-    told = []
+def test_feed_notifies_subscribers_of_their_topics(db: Database) -> None:
+    received = []
 
-    def tell(of: DocumentName, change: Change) -> None:
-        told.append((of.id, change.before is None, change.after is None))
+    def receive(of: DocumentName, change: Change) -> None:
+        received.append((of.id, change.before is None, change.after is None))
 
-    interests = list(compile_target(add_documents(1, "c/a", "c/n").add_target, db).interests)
-    db.feed.watch(interests, tell)
+    topics = list(compile_target(add_documents(1, "c/a", "c/n").add_target, db).topics)
+    db.feed.subscribe(topics, receive)
     db.commit([put("c/a", x=5), put("c/b", x=5), put("c/n")])
     db.commit([delete("c/n")])
-    assert told == [("a", False, False), ("n", True, False), ("n", False, True)]
-    db.feed.unwatch(interests, tell)
+    assert received == [("a", False, False), ("n", True, False), ("n", False, True)]
+    db.feed.unsubscribe(topics, receive)
     assert not db.feed
 
 
@@ -451,9 +455,9 @@ def random_writes(chance: random.Random) -> list[Write]:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("history", [MAX_BYTES, 400])
-def test_after_every_commit_it_is_what_the_queries_find(seed: int, history: int) -> None:
-    """Over streams that end and go on, where the history reaches back and where it does not."""
-    chance = random.Random(seed)  # noqa: S311 - to be repeated
+def test_client_state_equals_the_query_results_after_each_commit(seed: int, history: int) -> None:
+    """Over streams that end and resume, with and without a history of that length."""
+    chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
     databases = Databases(lambda of: Database(of, Clock(lambda: 10**12), history))
     db = databases[DATABASE]
     asked = [add_query(n, shape) for n, shape in enumerate(SHAPES, 1)]
@@ -486,7 +490,7 @@ def test_after_every_commit_it_is_what_the_queries_find(seed: int, history: int)
     assert (resets > clears) == (history < MAX_BYTES)
 
 
-REQUESTS = [
+REQUEST_TYPES = [
     add_documents(1, "c/a", resume_token=(10**12).to_bytes(8)),
     add_query(2, FIRST_TWO, read_time={"seconds": 5, "nanos": 1000}),
     add_query(0, SHAPES[4], once=True),
@@ -497,12 +501,12 @@ REQUESTS = [
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(REQUESTS), st.integers(0, 2000), st.binary(min_size=0, max_size=2)
+            st.sampled_from(REQUEST_TYPES), st.integers(0, 2000), st.binary(min_size=0, max_size=2)
         ),
         max_size=4,
     )
 )
-def test_no_request_raises_anything_but_its_errors(
+def test_damaged_request_raises_only_emulator_errors(
     damaged: list[tuple[ListenRequest, int, bytes]],
 ) -> None:
     databases = Databases()

@@ -14,10 +14,10 @@ from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
 from firestore_emulator.transactions.locks import (
     LockTable,
-    Lost,
+    LostWrite,
     Owner,
-    Place,
-    Read,
+    QueuePosition,
+    ReadLock,
     Request,
     State,
 )
@@ -27,7 +27,7 @@ LETTERS = "abc"
 
 @dataclass(frozen=True)
 class FakeWrite:
-    """Of these names; a query finds its documents by these marks."""
+    """A write of these names. A query finds its documents by these marks."""
 
     names: frozenset[DocumentName]
     marks: str = ""
@@ -48,12 +48,12 @@ def of(letters: str) -> frozenset[DocumentName]:
     return frozenset(DocumentName(DATABASE, "c", letter) for letter in letters)
 
 
-def read(letters: str) -> Read:
-    return Read(of(letters))
+def read(letters: str) -> ReadLock:
+    return ReadLock(of(letters))
 
 
-def query(marks: str) -> Read:
-    return Read(predicate=Finds(marks))
+def query(marks: str) -> ReadLock:
+    return ReadLock(predicate=Finds(marks))
 
 
 def write(letters: str, marks: str = "") -> FakeWrite:
@@ -69,7 +69,7 @@ def states(*requests: Request) -> list[str]:
     return [request.state.value for request in requests]
 
 
-def test_readers_share_and_a_writer_waits_for_all_of_them(table: LockTable) -> None:
+def test_readers_share_and_a_writer_waits_for_all(table: LockTable) -> None:
     one, other, writer = Owner(), Owner(), Owner()
     reads = [table.request(owner, read("a")) for owner in (one, other)]
     assert states(*reads) == ["granted", "granted"]
@@ -80,20 +80,20 @@ def test_readers_share_and_a_writer_waits_for_all_of_them(table: LockTable) -> N
     assert states(waiting) == ["granted"]
 
 
-def test_a_write_is_in_no_ones_way_elsewhere(table: LockTable) -> None:
+def test_write_blocks_no_other_document(table: LockTable) -> None:
     table.request(Owner(), read("a"))
     table.request(Owner(), query("x"))
     assert states(table.request(Owner(), write("b", "y"))) == ["granted"]
 
 
-def test_an_owners_own_reads_do_not_hold_up_its_write(table: LockTable) -> None:
+def test_own_reads_do_not_block_a_write(table: LockTable) -> None:
     owner = Owner()
     table.request(owner, read("a"))
     table.request(owner, query("x"))
     assert states(table.request(owner, write("a", "x"))) == ["granted"]
 
 
-def test_a_query_holds_up_what_it_would_find(table: LockTable) -> None:
+def test_query_blocks_writes_that_it_would_find(table: LockTable) -> None:
     reader = Owner()
     table.request(reader, query("x"))
     waiting = table.request(Owner(), write("a", "wx"))
@@ -103,9 +103,7 @@ def test_a_query_holds_up_what_it_would_find(table: LockTable) -> None:
 
 
 @pytest.mark.parametrize("wants", [read("a"), query("x"), write("a")])
-def test_nothing_of_a_write_is_granted_to_others_while_it_is_carried_out(
-    table: LockTable, wants: Read | FakeWrite
-) -> None:
+def test_running_write_blocks_other_requests(table: LockTable, wants: ReadLock | FakeWrite) -> None:
     writer = Owner()
     table.request(writer, write("a", "x"))
     waiting = table.request(Owner(), wants)
@@ -114,7 +112,7 @@ def test_nothing_of_a_write_is_granted_to_others_while_it_is_carried_out(
     assert states(waiting) == ["granted"]
 
 
-def test_a_waiting_writer_keeps_new_readers_out(table: LockTable) -> None:
+def test_waiting_writer_blocks_new_readers(table: LockTable) -> None:
     first, writer = Owner(), Owner()
     table.request(first, read("a"))
     writing = table.request(writer, write("a", "x"))
@@ -127,15 +125,15 @@ def test_a_waiting_writer_keeps_new_readers_out(table: LockTable) -> None:
     assert states(*new) == ["granted", "granted"]
 
 
-def test_a_waiting_writer_lets_those_read_on_for_whom_it_waits(table: LockTable) -> None:
+def test_waiting_writer_does_not_block_its_blockers(table: LockTable) -> None:
     first = Owner()
     table.request(first, read("a"))
     table.request(Owner(), write("ab"))
     assert states(table.request(first, read("ab"))) == ["granted"]
 
 
-def test_a_reader_is_let_in_when_it_would_come_to_a_deadlock(table: LockTable) -> None:
-    """One waits for the writer, the writer for another, and that one, later, for the first."""
+def test_reader_is_granted_when_fairness_would_deadlock(table: LockTable) -> None:
+    """A cycle: the reader waits for the writer, the writer for another, that one for the reader."""
     one, other = Owner(), Owner()
     table.request(one, read("a"))
     table.request(other, read("b"))
@@ -147,7 +145,7 @@ def test_a_reader_is_let_in_when_it_would_come_to_a_deadlock(table: LockTable) -
 
 
 @pytest.mark.parametrize("first_to_write", [0, 1])
-def test_of_two_that_upgrade_the_first_reader_wins(table: LockTable, first_to_write: int) -> None:
+def test_first_reader_wins_when_two_upgrade(table: LockTable, first_to_write: int) -> None:
     owners = [Owner(), Owner()]
     for owner in owners:
         table.request(owner, read("a"))
@@ -160,7 +158,7 @@ def test_of_two_that_upgrade_the_first_reader_wins(table: LockTable, first_to_wr
     assert list(table.holders) == [owners[0]]
 
 
-def test_a_deadlock_of_three_ends_the_youngest(table: LockTable) -> None:
+def test_deadlock_of_three_aborts_the_youngest(table: LockTable) -> None:
     owners = [Owner() for _ in LETTERS]
     for owner, letter in zip(owners, LETTERS, strict=True):
         table.request(owner, read(letter))
@@ -170,7 +168,7 @@ def test_a_deadlock_of_three_ends_the_youngest(table: LockTable) -> None:
     assert states(*writes) == ["waiting", "granted", "deadlock"]
 
 
-def test_a_deadlock_through_a_query_is_found(table: LockTable) -> None:
+def test_deadlock_through_a_query_is_found(table: LockTable) -> None:
     one, other = Owner(), Owner()
     table.request(one, query("x"))
     table.request(other, query("y"))
@@ -178,22 +176,24 @@ def test_a_deadlock_through_a_query_is_found(table: LockTable) -> None:
     assert states(*writes) == ["granted", "deadlock"]
 
 
-def test_a_retry_keeps_its_age(table: LockTable) -> None:
+def test_retry_keeps_its_age(table: LockTable) -> None:
     older, old, new = Owner(), Owner(), Owner()
     for owner in (older, old):
         table.request(owner, read("a"))
     table.request(older, write("a"))
     table.request(old, write("a"))
     table.release(older)
-    retry = Owner(old.place)
+    retry = Owner(old.position)
     for owner in (new, retry):
         table.request(owner, read("a"))
     writes = [table.request(new, write("a")), table.request(retry, write("a"))]
     assert states(*writes) == ["deadlock", "granted"]
 
 
-def test_retries_that_lost_the_same_go_one_after_another(table: LockTable) -> None:
-    places = [Place(age=age, lost=Lost(of("a"), (Document(name="x"),))) for age in range(3)]
+def test_retries_of_the_same_documents_run_one_after_another(table: LockTable) -> None:
+    places = [
+        QueuePosition(age=age, lost=LostWrite(of("a"), (Document(name="x"),))) for age in range(3)
+    ]
     owners = [Owner(place) for place in places]
     reads = [
         table.request(owner, wants)
@@ -206,7 +206,7 @@ def test_retries_that_lost_the_same_go_one_after_another(table: LockTable) -> No
         assert states(following) == ["granted"]
 
 
-def test_a_withdrawn_request_is_in_no_ones_way(table: LockTable) -> None:
+def test_withdrawn_request_blocks_no_other(table: LockTable) -> None:
     reader = Owner()
     table.request(reader, read("a"))
     writing = table.request(Owner(), write("a"))
@@ -216,7 +216,7 @@ def test_a_withdrawn_request_is_in_no_ones_way(table: LockTable) -> None:
     assert not table.waiting
 
 
-def test_what_an_ended_owner_waits_for_is_gone(table: LockTable) -> None:
+def test_waiting_request_is_gone_when_its_owner_ends(table: LockTable) -> None:
     table.request(Owner(), read("a"))
     table.request(Owner(), write("a"))
     owner = Owner()
@@ -225,7 +225,7 @@ def test_what_an_ended_owner_waits_for_is_gone(table: LockTable) -> None:
     assert states(reading) == ["gone"]
 
 
-def test_a_write_withdraws_its_owners_waiting_reads(table: LockTable) -> None:
+def test_write_withdraws_the_waiting_reads_of_its_owner(table: LockTable) -> None:
     table.request(Owner(), read("a"))
     table.request(Owner(), write("a"))
     owner = Owner()
@@ -233,30 +233,30 @@ def test_a_write_withdraws_its_owners_waiting_reads(table: LockTable) -> None:
     assert states(table.request(owner, write("b")), reading) == ["granted", "gone"]
 
 
-def test_who_waits_is_told_once(table: LockTable) -> None:
+def test_on_settled_is_called_once(table: LockTable) -> None:
     reader = Owner()
     table.request(reader, read("a"))
     writing = table.request(Owner(), write("a"))
-    told = []
-    writing.settled = lambda: told.append(writing.state)
+    settled = []
+    writing.on_settled = lambda: settled.append(writing.state)
     table.release(reader)
     table.withdraw(writing)
-    assert told == [State.GRANTED]
+    assert settled == [State.GRANTED]
 
 
-Held: TypeAlias = list[tuple[Owner, Read | FakeWrite]]
+Held: TypeAlias = list[tuple[Owner, ReadLock | FakeWrite]]
 
 
 @dataclass
 class Schedule:
-    """What was asked of a table, and an account of its own of what that means."""
+    """The requests to a table, and an independent model of the expected locks."""
 
     table: LockTable = field(default_factory=LockTable)
     requests: list[Request] = field(default_factory=list)
 
-    def ask(self, owner: Owner, wants: Read | FakeWrite) -> None:
+    def ask(self, owner: Owner, wants: ReadLock | FakeWrite) -> None:
         ends = any(
-            isinstance(request.wants, FakeWrite)
+            isinstance(request.lock, FakeWrite)
             for request in self.requests
             if request.owner is owner
         )
@@ -277,25 +277,25 @@ class Schedule:
 
     @property
     def held(self) -> list[Request]:
-        refused = {each.owner for each in self.requests if each.state is State.DEADLOCK}
+        aborted = {each.owner for each in self.requests if each.state is State.DEADLOCK}
         return [
             each
             for each in self.requests
-            if each.state is State.GRANTED and each.owner not in refused
+            if each.state is State.GRANTED and each.owner not in aborted
         ]
 
     def in_conflict(self, request: Request) -> set[Owner]:
         return {each.owner for each in self.held if excludes(each, request)}
 
     def in_front(self, request: Request) -> set[Owner]:
-        if isinstance(request.wants, FakeWrite):
+        if isinstance(request.lock, FakeWrite):
             return set()
         before = self.requests[: self.requests.index(request)]
         return {
             each.owner
             for each in before
             if each.state is State.WAITING
-            and isinstance(each.wants, FakeWrite)
+            and isinstance(each.lock, FakeWrite)
             and excludes(each, request)
         }
 
@@ -307,16 +307,16 @@ class Schedule:
         assert {each.owner for each in self.held} == set(self.table.holders)
         assert self.waiting == list(self.table.waiting)
         check_that_all_can_end({each: self.in_conflict(each) for each in self.waiting})
-        if not any(isinstance(each.wants, FakeWrite) for each in self.held):
+        if not any(isinstance(each.lock, FakeWrite) for each in self.held):
             check_that_all_can_end(
                 {each: self.in_conflict(each) | self.in_front(each) for each in self.waiting}
             )
 
 
 def check_that_all_can_end(waits: dict[Request, set[Owner]]) -> None:
-    """Those who wait for nobody end, then those who waited for them, until nobody is left.
+    """Ends the owners that do not wait, then those that waited for them, until none is left.
 
-    Fairness may be in a circle while a write is carried out: with its end it gives way.
+    Waits for fairness may form a cycle while a write runs. Its end resolves the cycle.
     """
     while waits:
         stuck = {request.owner for request in waits}
@@ -327,11 +327,11 @@ def check_that_all_can_end(waits: dict[Request, set[Owner]]) -> None:
 def excludes(one: Request, other: Request) -> bool:
     if one.owner is other.owner:
         return False
-    match one.wants, other.wants:
+    match one.lock, other.lock:
         case FakeWrite() as first, FakeWrite() as second:
             return bool(first.names & second.names)
-        case (FakeWrite() as writing, Read() as reading) | (
-            Read() as reading,
+        case (FakeWrite() as writing, ReadLock() as reading) | (
+            ReadLock() as reading,
             FakeWrite() as writing,
         ):
             finds = reading.predicate
@@ -350,11 +350,12 @@ steps = st.tuples(
 
 
 @given(st.lists(steps, max_size=40))
-def test_random_schedules(plan: list[tuple[str, int, str, str]]) -> None:
+def test_random_schedules_keep_the_invariants(plan: list[tuple[str, int, str, str]]) -> None:
     schedule, owners = Schedule(), [Owner() for _ in range(6)]
     for kind, number, names, marks in plan:
         oldest = min(
-            (each.owner.place.age or 0 for each in (*schedule.held, *schedule.waiting)), default=0
+            (each.owner.position.age or 0 for each in (*schedule.held, *schedule.waiting)),
+            default=0,
         )
         match kind:
             case "read":
@@ -370,7 +371,7 @@ def test_random_schedules(plan: list[tuple[str, int, str, str]]) -> None:
                 owners[number] = Owner()
         schedule.check()
         for request in [each for each in schedule.requests if each.state is State.DEADLOCK]:
-            assert request.owner.place.age != oldest, "the oldest has lost"
+            assert request.owner.position.age != oldest, "the oldest has lost"
             schedule.end(request.owner)
             owners[owners.index(request.owner)] = Owner()
     for owner in owners:
@@ -381,12 +382,10 @@ def test_random_schedules(plan: list[tuple[str, int, str, str]]) -> None:
 
 
 @given(st.integers(2, 8), st.sampled_from(["ab", "a"]), st.randoms(use_true_random=False))
-def test_every_transaction_is_carried_out_in_the_end(
-    count: int, letters: str, random: Random
-) -> None:
-    """Each reads all letters and writes one, and tries again as often as it loses."""
+def test_every_transaction_commits_eventually(count: int, letters: str, random: Random) -> None:
+    """Each transaction reads all letters and writes one, and retries whenever it loses."""
     table = LockTable()
-    places = [Place() for _ in range(count)]
+    places = [QueuePosition() for _ in range(count)]
     under_way: dict[int, list[Request]] = {number: [] for number in range(count)}
     owners = [Owner(place) for place in places]
     attempts = [1] * count

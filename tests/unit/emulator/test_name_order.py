@@ -1,4 +1,4 @@
-"""Queries by name read only what they answer with, and find what a plain scan would."""
+"""Queries by name read only the documents that they return, and equal a full scan."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.model.values import reference_key
 from firestore_emulator.query.query import Query
 from firestore_emulator.store.database import Database
-from firestore_emulator.store.ordered_ids import Span
+from firestore_emulator.store.id_map import IdRange
 from firestore_emulator.store.view import View
 
 ROOT = Parent.parse(f"{DATABASE}/documents")
@@ -63,7 +63,7 @@ class Page:
         )
 
     def of(self, stored: dict[str, int]) -> list[str]:
-        """The plain way: everything is looked at, sorted and cut."""
+        """A full scan: reads, sorts and cuts all documents."""
         found = [
             name(path)
             for path, n in stored.items()
@@ -95,7 +95,7 @@ CHANGES = st.lists(st.tuples(st.sampled_from(PATHS), st.none() | st.integers(0, 
 
 
 @given(rounds=st.lists(st.tuples(CHANGES, PAGES), min_size=1, max_size=5))
-def test_the_same_as_the_plain_way_now_and_at_each_earlier_time(
+def test_ordered_scan_equals_a_full_scan_at_each_time(
     rounds: list[tuple[list[tuple[str, int | None]], Page]],
 ) -> None:
     of = Database(DATABASE)
@@ -118,7 +118,7 @@ def test_the_same_as_the_plain_way_now_and_at_each_earlier_time(
 
 @dataclass
 class Watched:
-    """A view that notes what was taken from it."""
+    """A view that records the documents read from it."""
 
     view: View
     taken: list[str] = field(default_factory=list)
@@ -129,7 +129,7 @@ class Watched:
     def collection(self, path: str) -> Iterable[Document]:
         raise AssertionError(path)
 
-    def in_name_order(self, path: str, span: Span) -> Iterator[Document]:
+    def in_name_order(self, path: str, span: IdRange) -> Iterator[Document]:
         for document in self.view.in_name_order(path, span):
             self.taken.append(document.name)
             yield document
@@ -140,7 +140,7 @@ class Watched:
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("group", [False, True])
-def test_no_more_is_read_than_a_page(*, group: bool, descending: bool) -> None:
+def test_query_reads_no_more_than_a_page(*, group: bool, descending: bool) -> None:
     paths = [f"c/{number:03}" for number in range(100)]
     others = (
         [f"{above}/1/c/{number}" for above in ("b", "d") for number in range(9)] if group else []
@@ -154,7 +154,7 @@ def test_no_more_is_read_than_a_page(*, group: bool, descending: bool) -> None:
     assert of.taken == found
 
 
-def test_a_filter_reads_until_the_limit_is_full() -> None:
+def test_filtered_query_reads_until_the_limit_is_reached() -> None:
     of = Watched(database(*(put(f"c/{number:02}", n=number % 2) for number in range(40))))
     page = Page(group=False, descending=False, start=None, end=None, offset=1, limit=2, n=1)
     found = Query.compile(page.query()).run(of, ROOT)

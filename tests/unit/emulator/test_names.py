@@ -14,7 +14,7 @@ from firestore_emulator.model.names import DocumentName, Parent, check_database
         ("c/" + "x" * 1500, "c", "x" * 1500),
     ],
 )
-def test_document_name(path: str, collection: str, document_id: str) -> None:
+def test_document_name_is_parsed(path: str, collection: str, document_id: str) -> None:
     parsed = DocumentName.parse(name(path))
     assert parsed == (DATABASE, collection, document_id)
     assert str(parsed) == name(path)
@@ -51,29 +51,29 @@ def test_document_name(path: str, collection: str, document_id: str) -> None:
         name("/".join(["x" * 1500] * 6)),
     ],
 )
-def test_malformed_document_name(text: str) -> None:
+def test_malformed_document_name_is_rejected(text: str) -> None:
     with pytest.raises(InvalidArgumentError):
         DocumentName.parse(text)
 
 
-def test_parent() -> None:
+def test_parent_is_parsed() -> None:
     assert Parent.parse(f"{DATABASE}/documents").collection("c") == "c"
     assert Parent.parse(name("c/d")).collection("e") == "c/d/e"
 
 
 @pytest.mark.parametrize("text", ["", DATABASE, name("c"), name("c/d/e"), name("c/..")])
-def test_malformed_parent(text: str) -> None:
+def test_malformed_parent_is_rejected(text: str) -> None:
     with pytest.raises(InvalidArgumentError):
         Parent.parse(text)
 
 
 @pytest.mark.parametrize("collection_id", ["", "a/b", "__a__", "."])
-def test_malformed_collection_id(collection_id: str) -> None:
+def test_malformed_collection_id_is_rejected(collection_id: str) -> None:
     with pytest.raises(InvalidArgumentError):
         Parent.parse(name("c/d")).collection(collection_id)
 
 
 @pytest.mark.parametrize("text", ["", "p", "projects/p/databases/", f"{DATABASE}/documents"])
-def test_malformed_database(text: str) -> None:
+def test_malformed_database_is_rejected(text: str) -> None:
     with pytest.raises(InvalidArgumentError):
         check_database(text)

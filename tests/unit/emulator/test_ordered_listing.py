@@ -1,4 +1,4 @@
-"""ListDocuments with order_by, a page at a time."""
+"""ListDocuments with order_by, page by page."""
 
 import itertools
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.firestore_messages import DATABASE, answer, delete, put
+from support.firestore_messages import DATABASE, delete, put, resolve
 
-from firestore_emulator.grpc_api.service import Service
-from firestore_emulator.indexes.checks import refusing
-from firestore_emulator.indexes.matching import Indexes
+from firestore_emulator.indexes.checks import require_indexes
+from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.model.errors import FailedPreconditionError, InvalidArgumentError
 from firestore_emulator.model.messages import ListDocumentsRequest, ListDocumentsResponse
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
 ROOT = f"{DATABASE}/documents"
@@ -27,7 +27,7 @@ def service(**x: int) -> Service:
 
 def listed(of: Service, **request: Any) -> ListDocumentsResponse:
     whole = {"parent": ROOT, "collection_id": "c", "order_by": "x"} | request
-    return answer(of.list_documents(ListDocumentsRequest(**whole)))
+    return resolve(of.list_documents(ListDocumentsRequest(**whole)))
 
 
 def ids(response: ListDocumentsResponse) -> list[str]:
@@ -49,14 +49,16 @@ def pages(of: Service, **request: Any) -> Iterator[list[str]]:
     size=st.integers(1, 5),
     order=st.sampled_from(["x", "x desc", "x, __name__ desc", "y,x DESC"]),
 )
-def test_pages_are_the_whole(values: list[int], size: int, order: str) -> None:
+def test_pages_contain_each_document_once_in_order(
+    values: list[int], size: int, order: str
+) -> None:
     of = service(**{f"d{number:02}": value for number, value in enumerate(values)})
     cut = list(pages(of, order_by=order, page_size=size))
     assert list(itertools.chain.from_iterable(cut)) == ids(listed(of, order_by=order))
     assert [len(page) for page in cut[:-1]] == [size] * (len(cut) - 1)
 
 
-def test_a_page_begins_after_the_last_even_if_that_is_gone() -> None:
+def test_page_starts_after_the_last_document_even_if_deleted() -> None:
     of = service(a=2, b=1, d=2)
     first = listed(of, page_size=2)
     of.databases[DATABASE].commit([delete("c/a")])
@@ -64,7 +66,7 @@ def test_a_page_begins_after_the_last_even_if_that_is_gone() -> None:
     assert ids(listed(of, page_size=2, page_token=first.next_page_token)) == ["d"]
 
 
-def test_a_mask_may_leave_the_order_out() -> None:
+def test_mask_may_omit_the_ordered_field() -> None:
     of = service(a=2, b=1)
     pages_of_one = [
         listed(of, page_size=1, mask={"field_paths": ["y"]}),
@@ -75,8 +77,8 @@ def test_a_mask_may_leave_the_order_out() -> None:
     assert ids(listed(of, mask={"field_paths": ["y"]}, page_token=token)) == ["a"]
 
 
-def test_it_needs_indexes_as_a_query_does() -> None:
-    of = Service(Databases(), check_indexes=refusing(Indexes([], {})))
+def test_ordered_listing_needs_the_index_of_a_query() -> None:
+    of = Service(Databases(), check_indexes=require_indexes(Indexes([], {})))
     assert ids(listed(of, order_by="x desc")) == []
     with pytest.raises(FailedPreconditionError, match="requires an index"):
         listed(of, order_by="x, y")
@@ -98,12 +100,12 @@ def test_it_needs_indexes_as_a_query_does() -> None:
         ({"page_token": "AAAA"}, "invalid page token"),
     ],
 )
-def test_refused(request_: dict[str, Any], message: str) -> None:
+def test_invalid_request_is_rejected(request_: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         listed(service(a=1), **request_)
 
 
-def test_a_token_is_of_one_order() -> None:
+def test_token_of_another_order_is_rejected() -> None:
     of = service(a=1, b=2)
     token = listed(of, page_size=1).next_page_token
     with pytest.raises(InvalidArgumentError, match="invalid page token"):

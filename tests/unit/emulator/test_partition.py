@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.firestore_messages import DATABASE, answer, field_filter, name, orders, put
+from support.firestore_messages import DATABASE, field_filter, name, orders, put, resolve
 
-from firestore_emulator.grpc_api.service import Service
 from firestore_emulator.model import messages
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.query.partition import MIN_PARTITION
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
 ROOT = f"{DATABASE}/documents"
@@ -17,7 +17,7 @@ BY_NAME = {"from_": [GROUP], "order_by": orders("__name__")}
 
 
 def service(count: int) -> Service:
-    """With that many documents in a group of two collections."""
+    """A service with that many documents in a group of two collections."""
     databases = Databases()
     databases[DATABASE].commit(
         [put(f"{'a/1/' if index % 2 else ''}g/{index:04}") for index in range(count)]
@@ -38,7 +38,7 @@ def points(of: Service, partition_count: int) -> list[str]:
 
 @given(count=st.integers(0, 6 * MIN_PARTITION), partition_count=st.integers(1, 9))
 @settings(max_examples=10)
-def test_the_parts_are_the_whole_and_none_is_small(count: int, partition_count: int) -> None:
+def test_parts_cover_the_group_and_none_is_small(count: int, partition_count: int) -> None:
     of = service(count)
     cuts = points(of, partition_count)
     assert len(cuts) <= partition_count
@@ -47,7 +47,7 @@ def test_the_parts_are_the_whole_and_none_is_small(count: int, partition_count: 
     for start, end in zip([None, *cursors], [*cursors, None], strict=True):
         part = messages.StructuredQuery(**BY_NAME, start_at=start, end_at=end)
         request = messages.RunQueryRequest(parent=ROOT, structured_query=part)
-        rows = answer(of.run_query(request))
+        rows = resolve(of.run_query(request))
         found = [each.document.name for each in rows if each.HasField("document")]
         assert len(found) >= min(count, MIN_PARTITION)
         parts += found
@@ -57,7 +57,7 @@ def test_the_parts_are_the_whole_and_none_is_small(count: int, partition_count: 
     ]
 
 
-def test_as_many_parts_as_are_asked_for() -> None:
+def test_partition_returns_the_requested_number_of_parts() -> None:
     of = service(4 * MIN_PARTITION)
     half, quarter = 2 * MIN_PARTITION, MIN_PARTITION
     assert points(of, 1) == [name("g/0000")]
@@ -69,7 +69,7 @@ def test_as_many_parts_as_are_asked_for() -> None:
     assert points(of, 9) == points(of, 3)
 
 
-def test_points_by_the_page() -> None:
+def test_partition_points_are_paged() -> None:
     of = service(4 * MIN_PARTITION)
     first = partition(of, 3, page_size=2)
     second = partition(of, 3, page_size=2, page_token=first.next_page_token)
@@ -78,7 +78,7 @@ def test_points_by_the_page() -> None:
     assert not second.next_page_token
 
 
-def test_at_an_earlier_time() -> None:
+def test_partition_reads_an_earlier_time() -> None:
     databases = Databases()
     commit = databases[DATABASE].commit([put(f"g/{index:04}") for index in range(256)])
     databases[DATABASE].commit([put("a/1/g/0"), put("a/1/g/1")])
@@ -96,7 +96,7 @@ def test_at_an_earlier_time() -> None:
         ({"parent": f"{ROOT}/a/1"}, "a database's root"),
         ({"page_size": -1}, "nonnegative"),
         ({"page_token": "?"}, "invalid page token"),
-        ({"structured_query": {}}, "of one collection with all descendants"),
+        ({"structured_query": {}}, "one collection with all descendants"),
         ({"structured_query": {"from_": [{"collection_id": "g"}]}}, "with all descendants"),
         ({"structured_query": BY_NAME | {"order_by": orders("-__name__")}}, "ascending"),
         ({"structured_query": BY_NAME | {"order_by": orders("x")}}, "ascending"),
@@ -109,6 +109,6 @@ def test_at_an_earlier_time() -> None:
         ),
     ],
 )
-def test_refused(request_: dict[str, Any], message: str) -> None:
+def test_invalid_request_is_rejected(request_: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         partition(service(1), **({"partition_count": 1} | request_))

@@ -1,4 +1,4 @@
-"""What queries find. The expectations of VALUES are those of the official emulator."""
+"""Query results. The expected results for VALUES are those of the official emulator."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -25,12 +25,12 @@ from support.firestore_messages import (
     vector,
 )
 
-from firestore_emulator.model.errors import InvalidArgumentError, NotThereYetError
+from firestore_emulator.model.errors import InvalidArgumentError, UnimplementedError
 from firestore_emulator.model.messages import Cursor, Document, StructuredQuery, Value
 from firestore_emulator.model.names import Parent
 from firestore_emulator.query.query import Query
 
-# In the order of their values; each document has its own id in s as well.
+# In the order of their values. Each document has its id in the field s too.
 VALUES: dict[str, Plain] = {
     "null": None,
     "false": False,
@@ -81,11 +81,11 @@ def but(*excluded: str) -> list[str]:
     return [key for key in NOT_NULL if key not in excluded]
 
 
-def test_order_by_value() -> None:
+def test_order_by_sorts_values_of_all_types() -> None:
     assert ids(query(order=["v"])) == list(VALUES)
 
 
-def test_descending_reverses_names_too() -> None:
+def test_descending_order_reverses_names_too() -> None:
     assert ids(query(order=["-v"])) == list(reversed(VALUES))
 
 
@@ -125,11 +125,13 @@ def test_descending_reverses_names_too() -> None:
         ("ARRAY_CONTAINS_ANY", [2, 7], ["[1,2]"]),
     ],
 )
-def test_field_filter(operator: str, operand: Plain, expected: list[str]) -> None:
+def test_field_filter_finds_matching_documents(
+    operator: str, operand: Plain, expected: list[str]
+) -> None:
     assert ids(query(field_filter("v", operator, operand), order=["v"])) == expected
 
 
-def test_timestamps_in_a_list_of_operands_are_cut_to_microseconds_and_others_are_not() -> None:
+def test_only_timestamps_in_operand_lists_are_cut_to_microseconds() -> None:
     finer = Value(timestamp_value={"seconds": 1_577_836_800, "nanos": 999})
     assert ids(query(field_filter("v", "IN", [finer]))) == ["time"]
     assert ids(query(field_filter("v", "EQUAL", finer))) == []
@@ -145,7 +147,7 @@ def test_timestamps_in_a_list_of_operands_are_cut_to_microseconds_and_others_are
         ("IS_NOT_NAN", but("nan")),
     ],
 )
-def test_unary_filter(operator: str, expected: list[str]) -> None:
+def test_unary_filter_finds_matching_documents(operator: str, expected: list[str]) -> None:
     assert ids(query(unary_filter("v", operator), order=["v"])) == expected
 
 
@@ -158,16 +160,16 @@ def test_unary_filter(operator: str, expected: list[str]) -> None:
         ("GREATER_THAN", reference("w/a"), []),
     ],
 )
-def test_by_name(operator: str, operand: Plain, expected: list[str]) -> None:
+def test_filter_by_name_finds_documents(operator: str, operand: Plain, expected: list[str]) -> None:
     assert ids(query(field_filter("__name__", operator, operand))) == expected
 
 
-def test_and() -> None:
+def test_and_requires_all_filters() -> None:
     where = composite("AND", field_filter("v", "GREATER_THAN", 0), field_filter("v", "EQUAL", 6))
     assert ids(query(where)) == ["6"]
 
 
-def test_or() -> None:
+def test_or_requires_one_filter() -> None:
     where = composite("OR", field_filter("v", "EQUAL", 6), field_filter("s", "EQUAL", ""))
     assert ids(query(where)) == ["6", "absent"]
 
@@ -177,11 +179,11 @@ def test_or_with_an_inequality_excludes_documents_without_its_field() -> None:
     assert ids(query(where)) == ["6"]
 
 
-def test_without_order_by_the_inequality_orders() -> None:
+def test_inequality_orders_results_without_order_by() -> None:
     assert ids(query(field_filter("v", "NOT_EQUAL", "none"))) == but()
 
 
-def test_inequality_fields_follow_the_orders_in_the_last_ones_direction() -> None:
+def test_inequality_fields_follow_the_orders_in_the_last_direction() -> None:
     compiled = Query.compile(
         query(
             composite(
@@ -212,20 +214,20 @@ def test_inequality_fields_follow_the_orders_in_the_last_ones_direction() -> Non
         ("NOT_IN", [None, None]),
     ],
 )
-def test_an_unsatisfiable_comparison_is_no_inequality(operator: str, operand: Plain) -> None:
+def test_unsatisfiable_comparison_is_not_an_inequality(operator: str, operand: Plain) -> None:
     nothing = field_filter("other", operator, operand)
     named = field_filter("__name__", "EQUAL", reference("v/5"))
     assert ids(query(nothing, order=["__name__"])) == []
     assert ids(query(composite("AND", nothing, named))) == []
 
 
-def test_in_an_or_an_unsatisfiable_comparison_asks_for_no_field() -> None:
+def test_unsatisfiable_comparison_in_an_or_requires_no_field() -> None:
     nothing = field_filter("other", "NOT_EQUAL", None)
     assert ids(query(composite("OR", nothing, field_filter("v", "EQUAL", 6)))) == ["6"]
 
 
 @pytest.mark.parametrize("operand", [[None, 1], [None, NAN], [NAN]])
-def test_a_not_in_of_more_than_null_is_an_inequality(operand: Plain) -> None:
+def test_not_in_of_more_than_null_is_an_inequality(operand: Plain) -> None:
     with pytest.raises(InvalidArgumentError, match="after the key"):
         Query.compile(query(field_filter("v", "NOT_IN", operand), order=["__name__"]))
 
@@ -235,7 +237,7 @@ def test_documents_without_an_ordered_field_are_excluded() -> None:
     assert "absent" in ids(query(order=["s"]))
 
 
-def test_mixed_directions() -> None:
+def test_mixed_directions_sort_each_field() -> None:
     db = database(*(put(f"m/{a}{b}", a=a, b=b) for a in (1, 2) for b in (1, 2)))
     compiled = Query.compile(query(order=["-a", "b"], collection="m"))
     found = compiled.run(db, Parent.parse(f"{DATABASE}/documents"))
@@ -262,7 +264,7 @@ def test_mixed_directions() -> None:
             ["5.0", "5", "6"],
         ),
         (
-            ["v", "__name__"],  # fewer values than orders: all that share them
+            ["v", "__name__"],  # fewer values than orders: all documents with these values
             {"start_at": Cursor(values=[value(5)]), "end_at": Cursor(values=[value(6)])},
             ["6"],
         ),
@@ -271,7 +273,9 @@ def test_mixed_directions() -> None:
         (["v"], {"end_at": Cursor()}, NUMBERS),
     ],
 )
-def test_cursors(order: list[str], cursors: dict[str, Any], expected: list[str]) -> None:
+def test_cursors_bound_the_results(
+    order: list[str], cursors: dict[str, Any], expected: list[str]
+) -> None:
     numbers = field_filter("v", "GREATER_THAN_OR_EQUAL", float("-inf"))
     assert ids(query(numbers, order, **cursors)) == expected
 
@@ -286,11 +290,11 @@ def test_cursors(order: list[str], cursors: dict[str, Any], expected: list[str])
         ({"limit": {"value": 0}}, []),
     ],
 )
-def test_offset_and_limit(part: dict[str, Any], expected: list[str]) -> None:
+def test_offset_and_limit_select_a_slice(part: dict[str, Any], expected: list[str]) -> None:
     assert ids(query(order=["v"], **part)) == expected
 
 
-def test_projection() -> None:
+def test_projection_returns_only_its_fields() -> None:
     (found,) = run(query(field_filter("v", "EQUAL", 6), select={"fields": [{"field_path": "v"}]}))
     assert {key: plain(found.fields[key]) for key in found.fields} == {"v": 6}
     (found,) = run(
@@ -318,7 +322,9 @@ nest = database(put("c/1"), put("c/1/c/2"), put("c/1/d/3"), put("d/4/c/5"), put(
         (None, "", ["c/1", "d/6"]),
     ],
 )
-def test_from(selector: dict[str, object] | None, parent: str, expected: list[str]) -> None:
+def test_selector_finds_its_collections(
+    selector: dict[str, object] | None, parent: str, expected: list[str]
+) -> None:
     structured = StructuredQuery(from_=[] if selector is None else [selector])
     above = name(parent) if parent else f"{DATABASE}/documents"
     found = Query.compile(structured).run(nest, Parent.parse(above))
@@ -335,7 +341,7 @@ INTEGERS = st.integers(-3, 3)
     before=st.booleans(),
     limit=st.integers(0, 4),
 )
-def test_a_page_is_a_slice_of_the_whole(
+def test_page_is_a_slice_of_all_results(
     rows: list[tuple[int, int]], start: int, *, descending: bool, before: bool, limit: int
 ) -> None:
     db = database(*(put(f"r/{i}", a=a, b=b) for i, (a, b) in enumerate(rows)))
@@ -438,12 +444,12 @@ def test_a_page_is_a_slice_of_the_whole(
         (StructuredQuery(from_=[{}, {}]), "more than one collection selector"),
     ],
 )
-def test_refused(structured: StructuredQuery, message: str) -> None:
+def test_invalid_query_is_rejected(structured: StructuredQuery, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         Query.compile(structured)
 
 
-def test_several_arrays_in_an_or_and_30_disjunctions_are_fine() -> None:
+def test_several_arrays_in_an_or_and_30_disjunctions_are_valid() -> None:
     where = composite(
         "OR",
         field_filter("v", "ARRAY_CONTAINS", 1),
@@ -452,12 +458,12 @@ def test_several_arrays_in_an_or_and_30_disjunctions_are_fine() -> None:
     assert ids(query(where)) == ["[1,2]", "[1]"]
 
 
-def test_find_nearest_is_not_there_yet() -> None:
-    with pytest.raises(NotThereYetError, match="find_nearest is not in this emulator yet"):
+def test_find_nearest_is_unimplemented() -> None:
+    with pytest.raises(UnimplementedError, match="find_nearest is not implemented"):
         Query.compile(query(find_nearest={}))
 
 
-def test_results_are_the_stored_documents_themselves() -> None:
+def test_results_are_the_stored_document_objects() -> None:
     (found,) = run(query(field_filter("v", "EQUAL", 6)))
     assert found in values.collection("v")
     assert found.fields == document("v/6", v=6, s="6").fields

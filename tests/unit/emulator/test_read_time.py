@@ -1,4 +1,4 @@
-"""Reading at an earlier time, through Database.read."""
+"""Reads at an earlier time through Database.read."""
 
 from bisect import bisect_right
 from typing import TypeAlias
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.firestore_messages import DATABASE, delete, document, name, put, update
 
-from firestore_emulator.model.clock import MICROSECONDS, Clock, in_microseconds, timestamp
+from firestore_emulator.model.clock import MICROSECONDS, Clock, timestamp, to_microseconds
 from firestore_emulator.model.errors import FailedPreconditionError, InvalidArgumentError
 from firestore_emulator.model.messages import Document, Write
 from firestore_emulator.model.names import DocumentName
@@ -24,7 +24,7 @@ State: TypeAlias = dict[str, Document]
 
 
 class Wall:
-    """A wall clock that is set by hand."""
+    """A wall clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = START
@@ -44,11 +44,11 @@ def db(wall: Wall) -> Database:
 
 
 def commit(db: Database, *writes: Write) -> int:
-    return in_microseconds(db.commit(writes).time)
+    return to_microseconds(db.commit(writes).time)
 
 
 def read_time(db: Database) -> int:
-    return in_microseconds(db.read().time)
+    return to_microseconds(db.read().time)
 
 
 def view(db: Database, time: int) -> View:
@@ -65,7 +65,7 @@ def x_at(db: Database, time: int, path: str = "c/a") -> int | None:
 
 
 def state(of: View) -> State:
-    """By each of the three ways to read, which have to agree."""
+    """The documents by each of the three read methods, which must agree."""
     found = [each for path in of.collection_paths("") for each in of.collection(path)]
     by_name = {each.name: each for each in found}
     assert len(by_name) == len(found)
@@ -84,7 +84,7 @@ def is_readable(db: Database, time: int) -> bool:
     return True
 
 
-def test_a_version_is_seen_from_its_commit_to_the_next(db: Database) -> None:
+def test_version_is_visible_from_its_commit_to_the_next(db: Database) -> None:
     first, second = commit(db, put("c/a", x=1)), commit(db, put("c/a", x=2))
     third = commit(db, delete("c/a"))
     fourth = commit(db, put("c/a", x=4))
@@ -92,7 +92,7 @@ def test_a_version_is_seen_from_its_commit_to_the_next(db: Database) -> None:
     assert seen == [1, 2, None, 4, 4]
 
 
-def test_a_version_is_seen_between_commits(db: Database, wall: Wall) -> None:
+def test_version_is_visible_between_commits(db: Database, wall: Wall) -> None:
     commit(db, put("c/a", x=1))
     wall.now += 10
     second = commit(db, put("c/a", x=2))
@@ -100,7 +100,7 @@ def test_a_version_is_seen_between_commits(db: Database, wall: Wall) -> None:
     assert second - 1 > START
 
 
-def test_old_versions_are_whole(db: Database) -> None:
+def test_old_versions_are_complete(db: Database) -> None:
     content = {"s": "text", "n": {"m": [1, None, 1.5]}}
     first = commit(db, put("c/a", **content))
     commit(db, update("c/a", "n.m", n={"m": 2}))
@@ -110,7 +110,7 @@ def test_old_versions_are_whole(db: Database) -> None:
     assert found.create_time == found.update_time == timestamp(first)
 
 
-def test_a_write_that_changes_nothing_ends_no_version(db: Database) -> None:
+def test_write_without_change_ends_no_version(db: Database) -> None:
     first = commit(db, put("c/a", x=1))
     second = commit(db, put("c/a", x=1))
     before, after = at(db, first), at(db, second)
@@ -118,14 +118,14 @@ def test_a_write_that_changes_nothing_ends_no_version(db: Database) -> None:
     assert before is after
 
 
-def test_a_refused_commit_ends_no_version(db: Database) -> None:
+def test_failed_commit_ends_no_version(db: Database) -> None:
     commit(db, put("c/a", x=1))
     with pytest.raises(InvalidArgumentError):
         commit(db, put("c/a", x=2), Write())
     assert x_at(db, read_time(db)) == 1
 
 
-def test_a_collection_that_is_gone_or_not_there_yet(db: Database) -> None:
+def test_collection_is_empty_before_its_creation_and_after_its_deletion(db: Database) -> None:
     nothing = read_time(db)
     first = commit(db, put("c/a/s/x"))
     second = commit(db, delete("c/a/s/x"), put("d/x"))
@@ -134,13 +134,13 @@ def test_a_collection_that_is_gone_or_not_there_yet(db: Database) -> None:
     assert list(view(db, first).collection_paths("c/b")) == []
 
 
-def test_the_requested_time_is_the_readings(db: Database) -> None:
+def test_snapshot_has_the_requested_time(db: Database) -> None:
     first = commit(db, put("c/a", x=1))
     commit(db, put("c/a", x=2))
     assert db.read(timestamp(first)).time == timestamp(first)
 
 
-def test_no_commit_is_of_the_time_of_a_read_before_it(db: Database) -> None:
+def test_commit_time_is_after_earlier_read_times(db: Database) -> None:
     commit(db, put("c/a", x=1))
     for time in (read_time(db), START):
         assert x_at(db, time) == 1
@@ -148,7 +148,7 @@ def test_no_commit_is_of_the_time_of_a_read_before_it(db: Database) -> None:
     assert x_at(db, START) == 1
 
 
-def test_a_read_at_what_the_wall_clock_shows_holds_back_commits(db: Database, wall: Wall) -> None:
+def test_commit_is_after_a_read_at_the_wall_clocks_time(db: Database, wall: Wall) -> None:
     commit(db, put("c/a", x=1))
     wall.now += 100
     assert x_at(db, wall.now) == 1
@@ -156,7 +156,7 @@ def test_a_read_at_what_the_wall_clock_shows_holds_back_commits(db: Database, wa
     assert x_at(db, wall.now) == 1
 
 
-def test_a_time_that_was_handed_out_is_not_the_future(db: Database, wall: Wall) -> None:
+def test_returned_time_is_never_in_the_future(db: Database, wall: Wall) -> None:
     for x in range(10):
         last = commit(db, put("c/a", x=x))
     assert last == wall.now + 9
@@ -165,7 +165,7 @@ def test_a_time_that_was_handed_out_is_not_the_future(db: Database, wall: Wall) 
     assert x_at(db, last) == 9
 
 
-def test_the_future_is_refused(db: Database, wall: Wall) -> None:
+def test_future_time_is_rejected(db: Database, wall: Wall) -> None:
     commit(db, put("c/a", x=1))
     assert x_at(db, wall.now) == 1
     with pytest.raises(InvalidArgumentError, match="cannot be in the future"):
@@ -173,19 +173,19 @@ def test_the_future_is_refused(db: Database, wall: Wall) -> None:
 
 
 @pytest.mark.parametrize("nanos", [1, 999, -1000, 1_000_000_000])
-def test_a_malformed_time_is_refused(db: Database, nanos: int) -> None:
+def test_malformed_time_is_rejected(db: Database, nanos: int) -> None:
     seconds = START // MICROSECONDS - (nanos > 999)
     with pytest.raises(InvalidArgumentError, match="timestamp"):
         db.read(Timestamp(seconds=seconds, nanos=nanos))
 
 
 @given(seconds=st.integers(-(2**63), 2**63 - 1), nanos=st.integers(-(2**31), 2**31 - 1))
-def test_any_time_is_read_or_refused(seconds: int, nanos: int) -> None:
+def test_any_time_is_read_or_rejected(seconds: int, nanos: int) -> None:
     with pytest.raises((InvalidArgumentError, FailedPreconditionError)):
         Database(DATABASE, Clock(Wall())).read(Timestamp(seconds=seconds, nanos=nanos))
 
 
-def test_an_hour_back_and_no_further(db: Database, wall: Wall) -> None:
+def test_times_of_the_last_hour_can_be_read(db: Database, wall: Wall) -> None:
     first = commit(db, put("c/a", x=1))
     second = commit(db, put("c/a", x=2))
     wall.now = first + RETENTION
@@ -196,7 +196,7 @@ def test_an_hour_back_and_no_further(db: Database, wall: Wall) -> None:
     assert x_at(db, second) == 2
 
 
-def test_what_ended_within_the_hour_outlives_the_commits(db: Database, wall: Wall) -> None:
+def test_versions_of_the_last_hour_survive_later_commits(db: Database, wall: Wall) -> None:
     commit(db, put("c/a", x=1))
     wall.now += RETENTION
     second = commit(db, put("c/a", x=2))
@@ -209,7 +209,7 @@ def test_what_ended_within_the_hour_outlives_the_commits(db: Database, wall: Wal
     assert x_at(db, second) == 2
 
 
-def test_what_ended_an_hour_ago_takes_no_memory() -> None:
+def test_versions_that_ended_an_hour_ago_are_dropped() -> None:
     history = History(since=START)
     history.record(START, {DocumentName.parse(name("c/a")): stamped("c/a")})
     history.record(START + RETENTION - 1, {DocumentName.parse(name("d/a")): stamped("d/a")})
@@ -219,7 +219,7 @@ def test_what_ended_an_hour_ago_takes_no_memory() -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 1, 3])
-def test_what_takes_too_much_memory_is_too_old(wall: Wall, kept: int) -> None:
+def test_dropped_versions_are_too_old(wall: Wall, kept: int) -> None:
     of_a_version = VERSION_BYTES + len(stamped("c/a", x=1).SerializeToString())
     db = Database(DATABASE, Clock(wall), max_history_bytes=kept * of_a_version)
     times = [commit(db, put("c/a", x=x)) for x in range(1, 10)]
@@ -230,7 +230,7 @@ def test_what_takes_too_much_memory_is_too_old(wall: Wall, kept: int) -> None:
     assert [x_at(db, time) for time in times[8 - kept :]] == list(range(9 - kept, 10))
 
 
-def test_the_oldest_go_first_whichever_document_they_are_of(wall: Wall) -> None:
+def test_oldest_versions_are_dropped_first(wall: Wall) -> None:
     text = "x" * 1000
     db = Database(DATABASE, Clock(wall), max_history_bytes=6000)
     commit(db, put("c/quiet", x=0, t=text))
@@ -242,7 +242,7 @@ def test_the_oldest_go_first_whichever_document_they_are_of(wall: Wall) -> None:
     assert x_at(db, hot[-4], "c/quiet") == 1
 
 
-def test_a_clear_frees_the_memory(wall: Wall) -> None:
+def test_clear_frees_the_memory(wall: Wall) -> None:
     three_small_ones = 3 * (VERSION_BYTES + 80)
     db = Database(DATABASE, Clock(wall), max_history_bytes=three_small_ones)
     for x in range(1, 10):
@@ -254,7 +254,7 @@ def test_a_clear_frees_the_memory(wall: Wall) -> None:
     assert [is_readable(db, time) for time in times] == [False, True, True, True]
 
 
-def test_a_clear_is_the_end_of_what_was(db: Database, wall: Wall) -> None:
+def test_times_before_a_clear_cannot_be_read(db: Database, wall: Wall) -> None:
     before = commit(db, put("c/a", x=1), put("c/b", x=1))
     commit(db, put("c/a", x=2))
     last = read_time(db)
@@ -269,21 +269,21 @@ def test_a_clear_is_the_end_of_what_was(db: Database, wall: Wall) -> None:
     assert state(view(db, after - 1)) == {}
 
 
-def test_what_was_before_a_database_is_too_old(db: Database) -> None:
+def test_time_before_the_database_is_too_old(db: Database) -> None:
     assert state(view(db, START)) == {}
     assert not is_readable(db, START - 1)
 
 
 WAITS = st.integers(0, 3) | st.sampled_from([RETENTION // 2, RETENTION - 1, RETENTION])
 WRITES = st.lists(st.tuples(st.sampled_from(PATHS), st.none() | st.integers(0, 2)), max_size=3)
-Step: TypeAlias = tuple[int, bool, list[tuple[str, int | None]]]  # a wait, a read or none, writes
+Step: TypeAlias = tuple[int, bool, list[tuple[str, int | None]]]  # a wait, whether to read, writes
 STEPS: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(WAITS, st.booleans(), WRITES), max_size=30
 )
 
 
 class Recorded:
-    """A database after random commits, and what it held after each of them."""
+    """A database after random commits, and its documents after each of them."""
 
     def __init__(self, steps: list[Step], kept: int) -> None:
         self.wall = Wall()
@@ -310,7 +310,7 @@ class Recorded:
 
 
 @given(steps=STEPS)
-def test_every_time_of_the_last_hour_shows_what_was_there(
+def test_every_time_of_the_last_hour_shows_its_documents(
     steps: list[Step],
 ) -> None:
     recorded = Recorded(steps, MAX_BYTES)
@@ -322,7 +322,7 @@ def test_every_time_of_the_last_hour_shows_what_was_there(
 
 
 @given(steps=STEPS, kept=st.integers(0, 10))
-def test_with_little_memory_a_time_shows_what_was_there_or_is_refused(
+def test_time_shows_its_documents_or_is_rejected_with_little_memory(
     steps: list[Step], kept: int
 ) -> None:
     recorded = Recorded(steps, kept * (VERSION_BYTES + 80))

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from support.firestore_messages import (
     DATABASE,
     NAN,
-    answer,
     composite,
     document,
     field_filter,
@@ -16,16 +15,17 @@ from support.firestore_messages import (
     orders,
     put,
     reference,
+    resolve,
     unary_filter,
     update,
     value,
     vector,
 )
 
-from firestore_emulator.grpc_api.service import Service
-from firestore_emulator.grpc_api.status import code_of, number_of
+from firestore_emulator.grpc_api.status import code_of
 from firestore_emulator.model import messages
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError, NotFoundError
+from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
 ROOT = f"{DATABASE}/documents"
@@ -40,9 +40,9 @@ def service() -> Service:
     return Service(databases)
 
 
-def test_batch_get_answers_each_name_once_and_what_is_missing_last(service: Service) -> None:
+def test_batch_get_returns_each_name_once_and_missing_ones_last(service: Service) -> None:
     names = [name(path) for path in ("c/b", "c/none", "c/a", "c/b")]
-    responses = answer(
+    responses = resolve(
         service.batch_get_documents(
             messages.BatchGetDocumentsRequest(
                 database=DATABASE, documents=names, mask={"field_paths": ["x"]}
@@ -55,18 +55,18 @@ def test_batch_get_answers_each_name_once_and_what_is_missing_last(service: Serv
     assert len({response.read_time.ToNanoseconds() for response in responses}) == 1
 
 
-def test_a_commit_is_after_every_read_before_it(service: Service) -> None:
-    (read,) = answer(
+def test_commit_time_is_after_earlier_read_times(service: Service) -> None:
+    (read,) = resolve(
         service.batch_get_documents(
             messages.BatchGetDocumentsRequest(database=DATABASE, documents=[name("c/a")])
         )
     )
-    commit = answer(service.commit(messages.CommitRequest(database=DATABASE, writes=[put("c/a")])))
+    commit = resolve(service.commit(messages.CommitRequest(database=DATABASE, writes=[put("c/a")])))
     assert commit.commit_time.ToNanoseconds() > read.read_time.ToNanoseconds()
 
 
-def test_a_query_without_results_has_a_read_time(service: Service) -> None:
-    (response,) = answer(
+def test_query_without_results_has_a_read_time(service: Service) -> None:
+    (response,) = resolve(
         service.run_query(
             messages.RunQueryRequest(
                 parent=ROOT, structured_query={"from_": [{"collection_id": "none"}]}
@@ -77,15 +77,15 @@ def test_a_query_without_results_has_a_read_time(service: Service) -> None:
     assert not response.HasField("document")
 
 
-def test_only_structured_queries(service: Service) -> None:
+def test_request_without_a_structured_query_is_rejected(service: Service) -> None:
     with pytest.raises(InvalidArgumentError, match="structured"):
-        answer(service.run_query(messages.RunQueryRequest(parent=ROOT)))
+        resolve(service.run_query(messages.RunQueryRequest(parent=ROOT)))
 
 
-def test_batch_write_gives_each_write_its_status(service: Service) -> None:
+def test_batch_write_returns_a_status_for_each_write(service: Service) -> None:
     outdated = messages.Write(delete=name("c/a"), current_document={"update_time": {"seconds": 1}})
     writes = [put("c/new"), update("c/none"), outdated, put("c/b", x=9)]
-    response = answer(
+    response = resolve(
         service.batch_write(messages.BatchWriteRequest(database=DATABASE, writes=writes))
     )
     assert [status.code for status in response.status] == [0, 5, 9, 0]
@@ -96,58 +96,58 @@ def test_batch_write_gives_each_write_its_status(service: Service) -> None:
     ]
 
 
-def test_batch_write_carries_out_nothing_where_one_write_is_malformed(service: Service) -> None:
+def test_batch_write_writes_nothing_when_one_write_is_malformed(service: Service) -> None:
     request = messages.BatchWriteRequest(
         database=DATABASE, writes=[put("c/new"), put("c/a", x=[[1]])]
     )
     with pytest.raises(InvalidArgumentError, match="array value in an array value"):
-        answer(service.batch_write(request))
+        resolve(service.batch_write(request))
     with pytest.raises(NotFoundError):
-        answer(service.get_document(messages.GetDocumentRequest(name=name("c/new"))))
+        resolve(service.get_document(messages.GetDocumentRequest(name=name("c/new"))))
 
 
-def test_batch_write_refuses_a_document_twice(service: Service) -> None:
+def test_batch_write_rejects_a_document_named_twice(service: Service) -> None:
     request = messages.BatchWriteRequest(
         database=DATABASE, writes=[put("c/a", x=7), messages.Write(delete=name("c/a"))]
     )
     with pytest.raises(InvalidArgumentError, match="more than once"):
-        answer(service.batch_write(request))
-    found = answer(service.get_document(messages.GetDocumentRequest(name=name("c/a"))))
+        resolve(service.batch_write(request))
+    found = resolve(service.get_document(messages.GetDocumentRequest(name=name("c/a"))))
     assert found.fields["x"] == value(1)
 
 
-def test_get_document_that_is_missing(service: Service) -> None:
+def test_get_document_fails_when_the_document_is_missing(service: Service) -> None:
     with pytest.raises(NotFoundError, match=r'Document ".*/c/none" not found\.'):
-        answer(service.get_document(messages.GetDocumentRequest(name=name("c/none"))))
+        resolve(service.get_document(messages.GetDocumentRequest(name=name("c/none"))))
 
 
-def test_a_created_document_without_an_id_gets_one(service: Service) -> None:
+def test_create_document_assigns_an_id(service: Service) -> None:
     request = messages.CreateDocumentRequest(
         parent=name("c/a"), collection_id="s", document={"fields": {"x": value(1)}}
     )
     first, second = (
-        answer(service.create_document(request)),
-        answer(service.create_document(request)),
+        resolve(service.create_document(request)),
+        resolve(service.create_document(request)),
     )
     assert first.name.startswith(name("c/a/s/"))
     assert first.name != second.name
 
 
-def test_a_created_document_must_not_be_named(service: Service) -> None:
+def test_create_document_rejects_a_name(service: Service) -> None:
     request = messages.CreateDocumentRequest(
         parent=ROOT, collection_id="c", document={"name": name("c/x")}
     )
     with pytest.raises(InvalidArgumentError, match="name must not be set"):
-        answer(service.create_document(request))
+        resolve(service.create_document(request))
 
 
-def test_a_wrong_response_mask_writes_nothing(service: Service) -> None:
+def test_invalid_response_mask_writes_nothing(service: Service) -> None:
     request = messages.UpdateDocumentRequest(
         document=document("c/a", x=5), mask={"field_paths": ["a..b"]}
     )
     with pytest.raises(InvalidArgumentError):
-        answer(service.update_document(request))
-    found = answer(service.get_document(messages.GetDocumentRequest(name=name("c/a"))))
+        resolve(service.update_document(request))
+    found = resolve(service.get_document(messages.GetDocumentRequest(name=name("c/a"))))
     assert found.fields["x"] == value(1)
 
 
@@ -161,10 +161,10 @@ def test_a_wrong_response_mask_writes_nothing(service: Service) -> None:
         (ROOT, "none", True, []),
     ],
 )
-def test_list_documents(
+def test_list_documents_returns_the_collection(
     service: Service, parent: str, collection_id: str, *, show_missing: bool, expected: list[str]
 ) -> None:
-    response = answer(
+    response = resolve(
         service.list_documents(
             messages.ListDocumentsRequest(
                 parent=parent, collection_id=collection_id, show_missing=show_missing, mask={}
@@ -175,18 +175,18 @@ def test_list_documents(
     assert response.next_page_token == ""
 
 
-def test_a_missing_document_has_no_times(service: Service) -> None:
+def test_missing_document_in_a_listing_has_no_times(service: Service) -> None:
     request = messages.ListDocumentsRequest(parent=ROOT, collection_id="c", show_missing=True)
-    *_, ghost = answer(service.list_documents(request)).documents
+    *_, ghost = resolve(service.list_documents(request)).documents
     assert ghost == messages.Document(name=name("c/ghost"))
 
 
 @pytest.mark.parametrize(("page_size", "pages"), [(1, 4), (2, 2), (3, 2), (4, 1), (0, 1)])
-def test_pages(service: Service, page_size: int, pages: int) -> None:
+def test_pages_contain_each_document_once(service: Service, page_size: int, pages: int) -> None:
     request = messages.ListDocumentsRequest(parent=ROOT, show_missing=True, page_size=page_size)
     seen = []
     for _ in range(pages):
-        response = answer(service.list_documents(request))
+        response = resolve(service.list_documents(request))
         seen += [found.name for found in response.documents]
         request.page_token = response.next_page_token
     assert seen == [name(path) for path in ("c/a", "c/b", "c/ghost", "d/e")]
@@ -196,7 +196,9 @@ def test_pages(service: Service, page_size: int, pages: int) -> None:
 @pytest.mark.parametrize(
     ("parent", "expected"), [(ROOT, ["c", "d"]), (name("c/a"), ["s"]), (name("d/e"), [])]
 )
-def test_list_collection_ids(service: Service, parent: str, expected: list[str]) -> None:
+def test_list_collection_ids_returns_the_collections_of_a_parent(
+    service: Service, parent: str, expected: list[str]
+) -> None:
     response = service.list_collection_ids(messages.ListCollectionIdsRequest(parent=parent))
     assert response.collection_ids == expected
 
@@ -209,15 +211,15 @@ def test_list_collection_ids(service: Service, parent: str, expected: list[str])
         ({"page_token": "_w=="}, "page token"),
     ],
 )
-def test_refused_pages(service: Service, part: dict[str, object], message: str) -> None:
+def test_invalid_page_is_rejected(service: Service, part: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         service.list_collection_ids(messages.ListCollectionIdsRequest(parent=ROOT, **part))
 
 
 @pytest.mark.parametrize("error", EmulatorError.__subclasses__())
-def test_every_error_has_its_status(error: type[EmulatorError]) -> None:
+def test_every_error_has_a_status_code(error: type[EmulatorError]) -> None:
     raised = error("it")
-    assert code_of(raised).value[0] == number_of(raised) > 2  # neither OK, CANCELLED nor UNKNOWN
+    assert code_of(raised).value[0] == raised.code > 2  # neither OK, CANCELLED nor UNKNOWN
 
 
 EVERYTHING = {
@@ -303,21 +305,19 @@ def prepared() -> Service:
 
 
 def answer_of(method: str, request: Message) -> object:
-    """Of any method, called in an event loop as rpc.py does."""
+    """The response of any method, called in an event loop as handlers.py does."""
 
     async def call() -> object:
         given = getattr(prepared(), method)(request)
         return await given if isinstance(given, Awaitable) else given
 
-    return answer(call())
+    return resolve(call())
 
 
 @pytest.mark.parametrize(
     ("method", "request_message"), REQUESTS, ids=[each for each, _ in REQUESTS]
 )
-def test_the_requests_that_are_damaged_below_are_whole(
-    method: str, request_message: Message
-) -> None:
+def test_undamaged_requests_succeed(method: str, request_message: Message) -> None:
     assert answer_of(method, request_message) is not None
 
 
@@ -325,7 +325,7 @@ def test_the_requests_that_are_damaged_below_are_whole(
     seed=st.sampled_from(REQUESTS),
     damage=st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=2)), max_size=4),
 )
-def test_no_request_raises_anything_but_its_errors(
+def test_damaged_request_raises_only_emulator_errors(
     seed: tuple[str, Message], damage: list[tuple[int, bytes]]
 ) -> None:
     method, whole = seed

@@ -29,7 +29,7 @@ def array(kind: str, *operands: Plain) -> dict[str, object]:
 
 
 def after(old: Plain, *transforms: dict[str, object]) -> tuple[object, list[object]]:
-    """The field x of a document that had the old value, and the results of the transforms."""
+    """Transforms the field x, which has the old value. Returns the new value and the results."""
     db = database(put("c/a") if old is ABSENT else put("c/a", x=old))
     write = Write(
         update={"name": name("c/a")},
@@ -41,7 +41,7 @@ def after(old: Plain, *transforms: dict[str, object]) -> tuple[object, list[obje
 
 
 def same(left: object, right: object) -> bool:
-    """Of one value and one type; NaN is itself."""
+    """Equal in value and type; NaN equals NaN."""
     return type(left) is type(right) and repr(left) == repr(right)
 
 
@@ -79,7 +79,9 @@ def same(left: object, right: object) -> bool:
         ("minimum", NAN, 3, NAN),
     ],
 )
-def test_numbers(kind: str, old: Plain, operand: Plain, expected: object) -> None:
+def test_number_transform_combines_the_values(
+    kind: str, old: Plain, operand: Plain, expected: object
+) -> None:
     new, (result,) = after(old, number(kind, operand))
     assert same(new, expected)
     assert same(result, expected)
@@ -99,25 +101,27 @@ def test_numbers(kind: str, old: Plain, operand: Plain, expected: object) -> Non
         ("remove_all_from_array", [None, 1], [None], [1]),
     ],
 )
-def test_arrays(kind: str, old: Plain, operands: list[Plain], expected: object) -> None:
+def test_array_transform_changes_the_elements(
+    kind: str, old: Plain, operands: list[Plain], expected: object
+) -> None:
     new, (result,) = after(old, array(kind, *operands))
     assert new == expected
     assert result is None
 
 
-def test_elements_are_compared_in_microseconds() -> None:
+def test_timestamp_elements_are_compared_in_microseconds() -> None:
     stored = Value(timestamp_value={"seconds": 1})
     finer = Value(timestamp_value={"seconds": 1, "nanos": 999})
     assert after([stored], array("append_missing_elements", finer))[0] == [stored.timestamp_value]
     assert after([stored], array("remove_all_from_array", finer))[0] == []
 
 
-def test_nan_is_one_element() -> None:
+def test_nan_elements_are_equal() -> None:
     new, _ = after([NAN], array("append_missing_elements", NAN))
     assert same(new, [NAN])
 
 
-def test_several_transforms_of_one_field_each_have_their_own_result() -> None:
+def test_each_transform_of_one_field_has_its_own_result() -> None:
     new, results = after(1, number("increment", 1), number("maximum", 1), number("increment", 5))
     assert new == 7
     assert results == [2, 2, 7]
@@ -133,7 +137,7 @@ def test_server_time_is_the_commit_time_in_milliseconds() -> None:
     assert plain_fields(db, "c/a") == {"n": {"t": timestamp(3_600_000_000)}}
 
 
-def test_the_transform_operation_creates_the_document() -> None:
+def test_transform_write_creates_the_document() -> None:
     db = database()
     field_transforms = [DocumentTransform.FieldTransform(**number("increment", 2))]
     db.commit([Write(transform={"document": name("c/a"), "field_transforms": field_transforms})])
@@ -156,6 +160,6 @@ def test_the_transform_operation_creates_the_document() -> None:
         (array("remove_all_from_array", Value()), "unset"),
     ],
 )
-def test_refused(transform: dict[str, object], message: str) -> None:
+def test_invalid_transform_is_rejected(transform: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         after(ABSENT, transform)

@@ -81,18 +81,18 @@ plain_values = st.recursive(
 
 
 @pytest.mark.parametrize(("lower", "higher"), list(pairwise(IN_ORDER)))
-def test_order(lower: Plain, higher: Plain) -> None:
+def test_values_sort_by_type_and_value(lower: Plain, higher: Plain) -> None:
     assert sort_key(value(lower)) < sort_key(value(higher))
 
 
 @pytest.mark.parametrize(("left", "right"), [(1, 1.0), (0.0, -0.0), (NAN, NAN), ([1], [1.0])])
-def test_equal_values_of_other_representation(left: Plain, right: Plain) -> None:
+def test_equal_values_in_other_representations_have_equal_keys(left: Plain, right: Plain) -> None:
     assert sort_key(value(left)) == sort_key(value(right))
     assert hash(sort_key(value(left))) == hash(sort_key(value(right)))
 
 
 @given(plain_values, plain_values)
-def test_keys_are_equal_exactly_where_values_are(left: Plain, right: Plain) -> None:
+def test_keys_are_equal_exactly_if_the_values_are(left: Plain, right: Plain) -> None:
     assert (sort_key(value(left)) == sort_key(value(right))) == _same(left, right)
 
 
@@ -105,18 +105,18 @@ def test_order_is_total(a: Plain, b: Plain, c: Plain) -> None:
 
 
 @given(st.text(), st.text())
-def test_strings_are_in_the_order_of_their_utf8(left: str, right: str) -> None:
+def test_strings_sort_by_their_utf8_bytes(left: str, right: str) -> None:
     by_key = sort_key(value(left)) < sort_key(value(right))
     assert by_key == (left.encode() < right.encode())
 
 
-def test_a_value_without_a_type_is_refused() -> None:
+def test_value_without_a_type_is_rejected() -> None:
     with pytest.raises(InvalidArgumentError, match="unset"):
         sort_key(Value())
 
 
 def _same(left: Plain, right: Plain) -> bool:
-    """Equality as Firestore documents it, told without keys."""
+    """Equality as Firestore documents it, without sort keys."""
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_same, left, right))
     if isinstance(left, dict) and isinstance(right, dict):

@@ -1,4 +1,4 @@
-"""What the command line may say."""
+"""The command line's options and commands."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from firestore_emulator.addresses import add_host_port_option
 from firestore_emulator.grpc_api.faults import Failure, Latency
-from firestore_emulator.launcher.addresses import add_host_port
 from firestore_emulator.model.errors import EmulatorError
 from firestore_emulator.model.names import check_database
-from firestore_emulator.transactions.transactions import DEFAULT_LIMITS
+from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,25 +20,27 @@ Parsed = TypeVar("Parsed")
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="firestore_emulator", description="Emulates Firestore.")
-    add_host_port(made)
-    _add_data(made, "keep the documents there; without, they end with the process")
-    made.add_argument(
+    root = argparse.ArgumentParser(
+        prog="firestore_emulator", description="Run a Firestore emulator."
+    )
+    add_host_port_option(root)
+    _add_data(root, "store the documents in this directory (default: in memory only)")
+    root.add_argument(
         "--import-data",
         type=Path,
         metavar="FILE",
-        help="documents to begin with, as JSON lines of an export",
+        help="load the documents of an export (JSON lines) at startup",
     )
-    _add_indexes(made)
-    made.add_argument("--log", action="store_true", help="a line on stderr for each call")
-    _add_limits(made)
-    _add_faults(made)
-    commands = made.add_subparsers(
-        dest="command", title="with a data directory that no emulator uses"
+    _add_indexes(root)
+    root.add_argument("--log", action="store_true", help="log a line to stderr for each call")
+    _add_limits(root)
+    _add_faults(root)
+    commands = root.add_subparsers(
+        dest="command", title="commands for a data directory that no emulator is using"
     )
     _add_transfer(commands.add_parser("export", help="write JSON lines to stdout"))
     _add_transfer(commands.add_parser("import", help="read JSON lines from stdin"))
-    return made
+    return root
 
 
 def _add_data(parser: argparse.ArgumentParser, text: str, *, required: bool = False) -> None:
@@ -51,26 +53,26 @@ def _add_indexes(parser: argparse.ArgumentParser) -> None:
         "--require-indexes",
         type=Path,
         metavar="FILE",
-        help="refuse a query that needs an index which is not in FILE (a firestore.indexes.json)",
+        help="reject a query whose index is not in FILE (a firestore.indexes.json)",
     )
     indexes.add_argument(
         "--collect-indexes",
         type=Path,
         metavar="FILE",
-        help="add the indexes that queries need to FILE, which is made if it is not there",
+        help="add the indexes that queries need to FILE, and create FILE if necessary",
     )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    limits = parser.add_argument_group("limits of time, in seconds")
+    limits = parser.add_argument_group("time limits in seconds")
     for option, default, text in (
-        ("--lock-wait", DEFAULT_LIMITS.lock_wait, "for a lock"),
-        ("--transaction-time", DEFAULT_LIMITS.transaction, "for a transaction"),
-        ("--transaction-idle", DEFAULT_LIMITS.idle, "for the next request of one"),
+        ("--lock-wait", DEFAULT_LIMITS.lock_wait, "longest wait for a lock"),
+        ("--transaction-time", DEFAULT_LIMITS.transaction, "longest transaction"),
+        ("--transaction-idle", DEFAULT_LIMITS.idle, "longest pause between its requests"),
     ):
         limits.add_argument(
             option,
-            type=_told(_seconds),
+            type=_with_reason(_seconds),
             default=default,
             metavar="SECONDS",
             help=f"{text} (default: {default:g}, as in the service)",
@@ -83,33 +85,38 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise ValueError(f"{text} is no number of seconds above 0")
+        raise ValueError(f"{text} is not a number of seconds above 0")
     return seconds
 
 
 def _add_faults(parser: argparse.ArgumentParser) -> None:
-    faults = parser.add_argument_group("faults", "for tests; METHOD such as Commit, or * for all")
+    faults = parser.add_argument_group(
+        "injected faults",
+        "METHOD is a method such as Commit, or * for all. Options may be repeated.",
+    )
     faults.add_argument(
         "--latency",
-        type=_told(Latency.parse),
+        type=_with_reason(Latency.parse),
         action="append",
         default=[],
         metavar="METHOD=MS[..MS]",
-        help="wait before the method is carried out; may be repeated",
+        help="delay the method by this many milliseconds, or by a random number in the range",
     )
     faults.add_argument(
         "--fail",
-        type=_told(Failure.parse),
+        type=_with_reason(Failure.parse),
         action="append",
         default=[],
         metavar="METHOD=CODE[:PROBABILITY][:before|after]",
-        help="answer an error before the method is carried out, or after: its answer is lost",
+        help="fail before the method runs, or after it has run: then only the response is lost",
     )
-    faults.add_argument("--seed", type=int, default=0, help="of the faults' draws (default: 0)")
+    faults.add_argument(
+        "--seed", type=int, default=0, help="seed of the random numbers (default: 0)"
+    )
 
 
-def _told(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
-    """With the reason, which argparse leaves out of a ValueError."""
+def _with_reason(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
+    """Shows the message of a ValueError, which argparse omits."""
 
     def parsed(text: str) -> Parsed:
         try:
@@ -121,12 +128,12 @@ def _told(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
 
 
 def _add_transfer(parser: argparse.ArgumentParser) -> None:
-    _add_data(parser, "the data directory", required=True)
+    _add_data(parser, "data directory", required=True)
     parser.add_argument(
         "--database",
         type=_database,
         metavar="projects/P/databases/D",
-        help="only this one; an import moves all documents there (default: each its own)",
+        help="export this database only; import all documents into it (default: each in its own)",
     )
 
 

@@ -1,4 +1,4 @@
-"""A line for each call: when, method, database, what, status, how long. Never a document.
+"""Log a line for each call: time, method, database, target, status, duration. Never a document.
 
 12:30:01.204 Commit projects/p/databases/(default) orders/1 and 2 more OK 0.4 ms
 """
@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from firestore_emulator.grpc_api.interceptor import Call, Context
-from firestore_emulator.grpc_api.methods import REQUESTS
+from firestore_emulator.grpc_api.request_types import REQUEST_TYPES
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchWriteRequest,
@@ -34,9 +34,9 @@ from firestore_emulator.model.messages import (
 _NAME = re.compile(r"(projects/[^/]*/databases/[^/]*)(?:/documents)?/?(.*)", re.DOTALL)
 
 
-class Subject(NamedTuple):
+class CallTarget(NamedTuple):
     database: str
-    what: str
+    path: str  # first document or collection, and the number of others
 
 
 class CallLog:
@@ -44,7 +44,7 @@ class CallLog:
         self._write = write
 
     @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def intercept(self, call: Call) -> AsyncIterator[None]:
         began, start = datetime.now().astimezone(), time.perf_counter()
         status = grpc.StatusCode.UNKNOWN.name
         try:
@@ -58,28 +58,28 @@ class CallLog:
             raise
         finally:
             milliseconds = (time.perf_counter() - start) * 1000
-            database, what = subject(call.method, call.request)
+            database, path = target_of(call.method, call.request)
             words = (
                 f"{began:%H:%M:%S}.{began.microsecond // 1000:03}",
                 call.method,
                 database,
-                what,
+                path,
             )
             self._write(" ".join(filter(None, (*words, status, f"{milliseconds:.1f} ms"))))
 
 
-def subject(method: str, data: bytes | None) -> Subject:
-    """What a request is about, as far as it says."""
-    if data is None or method not in REQUESTS:
-        return Subject("", "")
+def target_of(method: str, data: bytes | None) -> CallTarget:
+    """The database and path of a request; empty if it has none or cannot be parsed."""
+    if data is None or method not in REQUEST_TYPES:
+        return CallTarget("", "")
     try:
-        names = _names(REQUESTS[method].FromString(data))
+        names = _names(REQUEST_TYPES[method].FromString(data))
     except DecodeError:
-        return Subject("", "")
+        return CallTarget("", "")
     found = _NAME.fullmatch(next(iter(names), ""))
     database, first = found.groups() if found else ("", "")
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return Subject(_printable(database), _printable(first) + more)
+    return CallTarget(_printable(database), _printable(first) + more)
 
 
 def _names(request: Message) -> Sequence[str]:
@@ -108,7 +108,7 @@ def _collection(parent: str, query: StructuredQuery) -> str:
 
 
 def _printable(name: str) -> str:
-    """Ids may have line breaks."""
+    """Escapes a name that has line breaks or other unprintable characters."""
     return name if name.isprintable() else ascii(name)
 
 

@@ -1,11 +1,11 @@
-"""Delays and errors by method, for tests of what depends on Firestore.
+"""Inject delays and errors by method, to test programs that use Firestore.
 
---latency METHOD=MS[..MS]                       waits before the method is carried out
---fail METHOD=CODE[:PROBABILITY][:before|after] answers the error in its place, or after it:
-                                                then all is done, and only the answer is lost
+--latency METHOD=MS[..MS]                       delays the method
+--fail METHOD=CODE[:PROBABILITY][:before|after] returns the error: before the method runs, or after
+                                                it has run, so that only its response is lost
 
-METHOD may be * for all of them. The draws of each rule depend on the seed and on how many calls
-it has met, on nothing else.
+METHOD may be * for all methods. The random numbers of each rule depend only on the seed and on
+the number of calls that the rule has matched.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 import grpc
 
 from firestore_emulator.grpc_api.interceptor import Call
-from firestore_emulator.grpc_api.methods import REQUESTS
+from firestore_emulator.grpc_api.request_types import REQUEST_TYPES
 
 ALL = "*"
 
@@ -29,19 +29,19 @@ _FAILURE = re.compile(rf"(\*|\w+)=([A-Z_]+)(?::({_NUMBER}))?(?::(before|after))?
 
 class Latency(NamedTuple):
     method: str
-    least: float  # milliseconds
-    most: float
+    min_ms: float
+    max_ms: float
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError for what is no latency."""
+        """Raises ValueError if the text is not a latency rule."""
         found = _LATENCY.fullmatch(text)
         if found is None:
             raise ValueError(f"{text} is not METHOD=MS or METHOD=MS..MS")
-        least, most = float(found[2]), float(found[3] or found[2])
-        if most < least:
-            raise ValueError(f"{found[2]}..{found[3]} ends before it begins")
-        return cls(_method(found[1]), least, most)
+        min_ms, max_ms = float(found[2]), float(found[3] or found[2])
+        if max_ms < min_ms:
+            raise ValueError(f"the range {found[2]}..{found[3]} ends before it begins")
+        return cls(_method(found[1]), min_ms, max_ms)
 
 
 class Failure(NamedTuple):
@@ -52,13 +52,13 @@ class Failure(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError for what is no failure."""
+        """Raises ValueError if the text is not a failure rule."""
         found = _FAILURE.fullmatch(text)
         if found is None:
             raise ValueError(f"{text} is not METHOD=CODE[:PROBABILITY][:before|after]")
         probability = float(found[3] or 1)
         if probability > 1:
-            raise ValueError(f"a probability of {found[3]} is above 1")
+            raise ValueError(f"the probability {found[3]} is above 1")
         return cls(_method(found[1]), _code(found[2]), probability, found[4] == "after")
 
 
@@ -66,20 +66,20 @@ class Faults:
     def __init__(
         self, latencies: Sequence[Latency], failures: Sequence[Failure], seed: int = 0
     ) -> None:
-        self._latencies = [(rule, _chance(seed, "latency", n)) for n, rule in enumerate(latencies)]
-        self._failures = [(rule, _chance(seed, "failure", n)) for n, rule in enumerate(failures)]
+        self._latencies = [(rule, _random(seed, "latency", n)) for n, rule in enumerate(latencies)]
+        self._failures = [(rule, _random(seed, "failure", n)) for n, rule in enumerate(failures)]
 
     @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
-        """What failed by itself is left as it is."""
+    async def intercept(self, call: Call) -> AsyncIterator[None]:
+        """A call that fails by itself keeps its own error."""
         due = [
             rule
-            for rule, chance in self._failures
-            if rule.method in {ALL, call.method} and chance.random() < rule.probability
+            for rule, draws in self._failures
+            if rule.method in {ALL, call.method} and draws.random() < rule.probability
         ]
-        for latency, chance in self._latencies:
+        for latency, draws in self._latencies:
             if latency.method in {ALL, call.method}:
-                await asyncio.sleep(chance.uniform(latency.least, latency.most) / 1000)
+                await asyncio.sleep(draws.uniform(latency.min_ms, latency.max_ms) / 1000)
         await _fail(call, [rule for rule in due if not rule.after])
         yield
         await _fail(call, [rule for rule in due if rule.after])
@@ -88,21 +88,22 @@ class Faults:
 async def _fail(call: Call, due: Sequence[Failure]) -> None:
     for failure in due:
         when = "after" if failure.after else "before"
-        await call.context.abort(failure.code, f"Injected {when} {call.method} was carried out.")
+        await call.context.abort(failure.code, f"Injected {when} {call.method} ran.")
 
 
-def _chance(seed: int, kind: str, number: int) -> random.Random:
-    return random.Random(f"{seed} {kind} {number}")  # noqa: S311 - to be repeated
+def _random(seed: int, kind: str, number: int) -> random.Random:
+    return random.Random(f"{seed} {kind} {number}")  # noqa: S311 - repeatable on purpose
 
 
 def _method(name: str) -> str:
-    if name != ALL and name not in REQUESTS:
-        raise ValueError(f"{name} is no method of Firestore: {', '.join(sorted(REQUESTS))}")
+    if name != ALL and name not in REQUEST_TYPES:
+        known = ", ".join(sorted(REQUEST_TYPES))
+        raise ValueError(f"{name} is not a method of Firestore. Its methods are {known}")
     return name
 
 
 def _code(name: str) -> grpc.StatusCode:
     code = grpc.StatusCode.__members__.get(name)
     if code in {None, grpc.StatusCode.OK}:
-        raise ValueError(f"{name} is no code of an error")
+        raise ValueError(f"{name} is not a gRPC error code, such as UNAVAILABLE")
     return code

@@ -1,4 +1,4 @@
-"""Code around every call, whichever method it is of: what a log and injected faults need."""
+"""Run code before and after every call. The call log and the injected faults use this."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Unary: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
-# Yields its responses, or writes them to the context.
+# Yields the responses, or writes them to the context.
 Streamed: TypeAlias = Callable[
     [bytes | AsyncIterator[bytes], Context], AsyncIterator[bytes] | Awaitable[None]
 ]
@@ -20,21 +20,21 @@ Streamed: TypeAlias = Callable[
 
 class Call(NamedTuple):
     method: str
-    request: bytes | None  # None where it is a stream of them
+    request: bytes | None  # None if the client streams requests
     context: Context
 
 
-Around: TypeAlias = Callable[[Call], AbstractAsyncContextManager[None]]
+CallInterceptor: TypeAlias = Callable[[Call], AbstractAsyncContextManager[None]]
 
 
 class Interceptor(grpc.aio.ServerInterceptor):
-    """Enters before a method is carried out; leaves when it has been.
+    """Enters the call interceptor before a method runs, and leaves it when the method has ended.
 
-    A single response is not sent then, those of a stream are.
+    At that moment a single response is not sent yet, but the responses of a stream are.
     """
 
-    def __init__(self, around: Around) -> None:
-        self._around = around
+    def __init__(self, intercept: CallInterceptor) -> None:
+        self._intercept = intercept
 
     async def intercept_service(
         self,
@@ -64,7 +64,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, behaviour: Unary) -> Unary:
         async def call(request: bytes, context: Context) -> bytes:
-            async with self._around(Call(method, request, context)):
+            async with self._intercept(Call(method, request, context)):
                 return await behaviour(request, context)
 
         return call
@@ -72,7 +72,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
     def _streamed(self, method: str, behaviour: Streamed) -> Streamed:
         async def call(request: bytes | AsyncIterator[bytes], context: Context) -> None:
             single = request if isinstance(request, bytes) else None
-            async with self._around(Call(method, single, context)):
+            async with self._intercept(Call(method, single, context)):
                 responses = behaviour(request, context)
                 if isinstance(responses, AsyncIterator):
                     async for response in responses:

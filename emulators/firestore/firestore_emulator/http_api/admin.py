@@ -1,4 +1,4 @@
-"""What the port answers over plain HTTP: life and death, clearing, export and import, usage."""
+"""The plain HTTP API: health, shutdown, clear, export, import and usage."""
 
 import asyncio
 import json
@@ -6,16 +6,16 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from http import HTTPStatus
 
-from firestore_emulator.grpc_api.service import Service
 from firestore_emulator.http_api.http1 import Request, Response, text
-from firestore_emulator.model.errors import AbortedError, EmulatorError, NotKeptError
+from firestore_emulator.model.errors import AbortedError, EmulatorError, StorageError
 from firestore_emulator.model.messages import Document
-from firestore_emulator.store import transfer
+from firestore_emulator.service.service import Service
+from firestore_emulator.store import json_lines
 
-_OF_DATABASE = re.compile(
+_DATABASE_PATH = re.compile(
     r"/emulator/v1/(projects/[^/]+/databases/[^/:]+)(/documents|:export|:import|:usage)"
 )
-_AT_ONCE = 200  # documents, between which gRPC has its turn
+_CHUNK = 200  # documents; after each chunk the event loop can serve gRPC
 
 
 class Admin:
@@ -23,20 +23,20 @@ class Admin:
         self._service = service
         self._shut_down = shut_down
 
-    async def answer(self, request: Request) -> Response:
+    async def handle(self, request: Request) -> Response:
         try:
-            return await self._answer(request)
-        except NotKeptError as error:
+            return await self._dispatch(request)
+        except StorageError as error:
             return text(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
         except AbortedError as error:
             return text(HTTPStatus.CONFLICT, str(error))
         except EmulatorError as error:
             return text(HTTPStatus.BAD_REQUEST, str(error))
 
-    async def _answer(self, request: Request) -> Response:
-        found = _OF_DATABASE.fullmatch(request.path)
-        database, what = found.groups() if found else ("", request.path)
-        match request.method, what:
+    async def _dispatch(self, request: Request) -> Response:
+        found = _DATABASE_PATH.fullmatch(request.path)
+        database, action = found.groups() if found else ("", request.path)
+        match request.method, action:
             case "GET", "/":
                 return text(HTTPStatus.OK, "Ok")
             case "POST", "/shutdown":
@@ -46,7 +46,7 @@ class Admin:
                 self._service.databases[database].clear()
                 return _json({})
             case "GET", ":export":
-                documents = transfer.snapshot(self._service.databases[database])
+                documents = json_lines.documents_of(self._service.databases[database])
                 return Response(HTTPStatus.OK, "application/jsonl", _lines(documents))
             case "GET", ":usage":
                 return _json(self._service.usage[database].figures())
@@ -56,11 +56,11 @@ class Admin:
                 return text(HTTPStatus.NOT_FOUND, "Not Found")
 
     async def _import(self, body: bytes, database: str) -> Response:
-        """A write as any other: it waits until no transaction has read what it changes."""
+        """An ordinary write: it waits for the locks of transactions."""
         writes = []
-        for document in transfer.parse(body.split(b"\n"), into=database):
-            writes.append(transfer.write(document))
-            if len(writes) % _AT_ONCE == 0:
+        for document in json_lines.parse(body.split(b"\n"), into=database):
+            writes.append(json_lines.to_write(document))
+            if len(writes) % _CHUNK == 0:
                 await asyncio.sleep(0)
         await self._service.isolation(database).commit(writes)
         return _json({"documents": len(writes)})
@@ -71,6 +71,6 @@ def _json(content: Mapping[str, object]) -> Response:
 
 
 async def _lines(documents: Sequence[Document]) -> AsyncIterator[bytes]:
-    for start in range(0, len(documents), _AT_ONCE):
-        yield b"".join(map(transfer.line, documents[start : start + _AT_ONCE]))
+    for start in range(0, len(documents), _CHUNK):
+        yield b"".join(map(json_lines.to_line, documents[start : start + _CHUNK]))
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as curl and a browser need: one request a connection."""
+"""The part of HTTP/1.1 that curl and browsers need: one request for each connection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,13 +18,13 @@ class Request(NamedTuple):
 class Response(NamedTuple):
     status: HTTPStatus
     content_type: str
-    body: bytes | AsyncIterator[bytes]  # an iterator that breaks off breaks the response off
+    body: bytes | AsyncIterator[bytes]  # if the iterator raises, the response is cut off
 
 
-Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
+Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-class _Refused(Exception):  # noqa: N818
+class _InvalidRequestError(Exception):
     def __init__(self, status: HTTPStatus) -> None:
         super().__init__(status)
         self.status = status
@@ -34,17 +34,18 @@ def text(status: HTTPStatus, line: str) -> Response:
     return Response(status, "text/plain; charset=utf-8", f"{line}\n".encode())
 
 
-async def converse(
-    answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+async def serve_connection(
+    handle: Handle, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
+    """Reads one request, sends the response of ``handle``, and closes the connection."""
     try:
         try:
-            response = await answer(await _request(reader, writer))
-        except _Refused as refused:
-            response = text(refused.status, refused.status.phrase)
+            response = await handle(await _request(reader, writer))
+        except _InvalidRequestError as error:
+            response = text(error.status, error.status.phrase)
         await _send(response, writer)
     except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        pass  # it has gone, or its head has no end
+        pass  # the client disconnected, or its head is too long
     finally:
         writer.close()
 
@@ -54,10 +55,10 @@ async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     line, *fields = head.removesuffix("\r\n\r\n").split("\r\n")
     headers = {name.strip().lower(): value.strip() for name, _, value in map(_field, fields)}
     if "transfer-encoding" in headers:
-        raise _Refused(HTTPStatus.LENGTH_REQUIRED)
+        raise _InvalidRequestError(HTTPStatus.LENGTH_REQUIRED)
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdecimal()):
-        raise _Refused(HTTPStatus.BAD_REQUEST)
+        raise _InvalidRequestError(HTTPStatus.BAD_REQUEST)
     if headers.get("expect", "").lower() == "100-continue":
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     method, _, rest = line.partition(" ")

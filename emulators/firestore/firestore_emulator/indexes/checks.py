@@ -1,60 +1,61 @@
-"""What becomes of a query that needs an index which is not there."""
+"""The three treatments of a query whose index is missing: ignore it, reject it, or add it."""
 
 import base64
 import json
 from collections.abc import Callable
 from typing import TypeAlias
 
-from firestore_emulator.indexes import definitions
-from firestore_emulator.indexes.file import IndexFile, IndexFileError
-from firestore_emulator.indexes.matching import Index, Indexes, Mode, needs
+from firestore_emulator.indexes import file_format
+from firestore_emulator.indexes.index import Index, Mode
+from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
+from firestore_emulator.indexes.requirements import Indexes, requirements_of
 from firestore_emulator.model import field_paths
-from firestore_emulator.model.errors import FailedPreconditionError, NotKeptError
+from firestore_emulator.model.errors import FailedPreconditionError, StorageError
 from firestore_emulator.query.query import Query
 
 _KINDS = {Mode.ASCENDING: "ASC", Mode.DESCENDING: "DESC", Mode.CONTAINS: "CONTAINS"}
 _SETTINGS = {Mode.ASCENDING: "order", Mode.DESCENDING: "order", Mode.CONTAINS: "array_config"}
 
-# Of a query on the database that is named.
+# Called before each query, with the query and the name of its database.
 CheckIndexes: TypeAlias = Callable[[Query, str], None]
 
 
-def unchecked(_query: Query, _database: str) -> None:
-    """It is answered as if the index were there."""
+def ignore_indexes(_query: Query, _database: str) -> None:
+    """Serves every query, with its indexes or without."""
 
 
-def refusing(indexes: Indexes) -> CheckIndexes:
-    """It is refused, as by the service."""
+def require_indexes(indexes: Indexes) -> CheckIndexes:
+    """Rejects a query whose index is missing, as the service does."""
 
     def check(query: Query, database: str) -> None:
-        for need in needs(query):
-            if not indexes.serve(need):
-                raise _refused(need.index, indexes, database)
+        for requirement in requirements_of(query):
+            if not indexes.serve(requirement):
+                raise _missing_index(requirement.index, indexes, database)
 
     return check
 
 
-def collecting(file: IndexFile) -> CheckIndexes:
-    """It is answered, and the index added to the file."""
+def collect_indexes(file: IndexFile) -> CheckIndexes:
+    """Serves the query, and adds its missing index to the file."""
 
     def check(query: Query, _database: str) -> None:
-        for need in needs(query):
-            if not file.indexes.serve(need):
+        for requirement in requirements_of(query):
+            if not file.indexes.serve(requirement):
                 try:
-                    file.add(need.index)
+                    file.add(requirement.index)
                 except IndexFileError as error:
-                    raise NotKeptError(str(error)) from error
+                    raise StorageError(str(error)) from error
 
     return check
 
 
-def _refused(index: Index, present: Indexes, database: str) -> FailedPreconditionError:
-    """In the service's words, with its link to where it is created; then as the file has it."""
+def _missing_index(index: Index, present: Indexes, database: str) -> FailedPreconditionError:
+    """The service's message, with its link to create the index; then the entry for the file."""
     single = index.single_field
     if single is None:
         what, link, name = "an index", "create_composite", "indexes/_"
     else:
-        path = field_paths.written(single.path)
+        path = field_paths.to_text(single.path)
         kind = f"{index.scope}_{_KINDS[single.mode]}"
         what = f"a {kind} index for collection {index.collection_id} and field {path}"
         link, name = "create_exemption", f"fields/{path}"
@@ -63,20 +64,20 @@ def _refused(index: Index, present: Indexes, database: str) -> FailedPreconditio
     return FailedPreconditionError(
         f"The query requires {what}. You can create it here: https://console.firebase.google.com"
         f"/v1/r/project/{project}/firestore/indexes?{link}={encoded}\n"
-        f"In firestore.indexes.json: {json.dumps(definitions.addition(index, present))}"
+        f"In firestore.indexes.json: {json.dumps(file_format.addition(index, present))}"
     )
 
 
 def _encoded(index: Index, name: str) -> str:
-    """As the console takes it: the admin API's message, in base64."""
-    from google.cloud.firestore_admin_v1 import types  # noqa: PLC0415 - for who is refused alone
+    """The index as the console's links have it: the admin API's message in base64."""
+    from google.cloud.firestore_admin_v1 import types  # noqa: PLC0415 - costs startup time
 
     shown = index.fields if index.single_field is None else index.definition
     message = types.Index(
         name=name,
         query_scope=index.scope.value,
         fields=[
-            {"field_path": field_paths.written(path), _SETTINGS[mode]: mode.value}
+            {"field_path": field_paths.to_text(path), _SETTINGS[mode]: mode.value}
             for path, mode in shown
         ],
     )

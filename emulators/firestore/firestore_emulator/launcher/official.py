@@ -1,4 +1,4 @@
-"""Finds Google's own emulator: a jar, of the Google Cloud SDK or of firebase-tools, and java."""
+"""Find Google's own emulator: a jar of the Google Cloud SDK or of firebase-tools, and java."""
 
 import re
 import shutil
@@ -15,20 +15,20 @@ _FIREBASE_JARS = "cloud-firestore-emulator-v*.jar"
 
 @dataclass(frozen=True, slots=True)
 class Official:
-    run: tuple[str, ...]  # java and the jar; the address follows
+    run: tuple[str, ...]  # java and the jar; the address options follow
 
     def argv(self, host: str, port: int) -> list[str]:
         return [*self.run, f"--host={host}", f"--port={port}"]
 
 
 class OfficialNotFoundError(Exception):
-    def __init__(self, looked_for: Sequence[str]) -> None:
+    def __init__(self, searched: Sequence[str]) -> None:
         super().__init__(
-            "The official Firestore emulator was not found. Looked for: "
-            + "; ".join(looked_for)
-            + ". To get it: the Debian package google-cloud-cli-firestore-emulator, or"
+            "The official Firestore emulator was not found. Searched for: "
+            + "; ".join(searched)
+            + ". To install it, use the Debian package google-cloud-cli-firestore-emulator, or"
             " `gcloud components install cloud-firestore-emulator`, or `firebase"
-            " setup:emulators:firestore`; and a Java runtime."
+            " setup:emulators:firestore`. It also needs a Java runtime."
         )
 
 
@@ -38,7 +38,7 @@ def find(environ: Mapping[str, str], sdk_roots: Sequence[Path]) -> Official:
     sdk_jar = next((jar for jar in sdk_jars if jar.is_file()), None)
     firebase = _firebase_directory(environ)
     firebase_jar = max(firebase.glob(_FIREBASE_JARS), key=_version, default=None)
-    if java and sdk_jar:  # this jar names no main class
+    if java and sdk_jar:  # the manifest of this jar has no main class
         return Official((java, "-cp", str(sdk_jar), _SDK_MAIN, "start"))
     if java and firebase_jar:
         return Official((java, "-jar", str(firebase_jar)))

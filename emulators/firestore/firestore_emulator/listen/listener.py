@@ -1,13 +1,18 @@
-"""One stream of Listen: the targets that it has, and what is sent when. Nothing here waits."""
+"""One Listen stream: its targets, and the responses to requests and commits. Nothing here waits."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from firestore_emulator.indexes.checks import CheckIndexes, unchecked
+from firestore_emulator.indexes.checks import CheckIndexes, ignore_indexes
 from firestore_emulator.listen import responses
-from firestore_emulator.listen.responses import Projection, of_target, refused, snapshot
+from firestore_emulator.listen.responses import (
+    Projection,
+    snapshot,
+    target_change,
+    target_rejected,
+)
 from firestore_emulator.listen.targets import Changes, Target, compile_target
 from firestore_emulator.model.errors import (
     EmulatorError,
@@ -27,10 +32,10 @@ from firestore_emulator.store.database import Database, Databases
 from firestore_emulator.store.view import View
 
 
-class Watch:
-    """A target, and the documents in its reach that were touched since its last snapshot.
+class WatchedTarget:
+    """A target, and the documents in its topics that changed since its last snapshot.
 
-    Takes no more memory than those documents, however long nobody asks.
+    Memory is bounded by the number of those documents, however long the client does not read.
     """
 
     def __init__(self, target: Target, wake: Callable[[], None]) -> None:
@@ -40,7 +45,7 @@ class Watch:
 
     def touch(self, name: DocumentName, change: Change) -> None:
         at_last_snapshot = self.touched.setdefault(name, change.before)
-        if at_last_snapshot is change.after:  # not there, as before
+        if at_last_snapshot is change.after:  # absent then and now
             del self.touched[name]
         self._wake()
 
@@ -54,19 +59,19 @@ class Listener:
         self,
         databases: Databases,
         wake: Callable[[], None],
-        check_indexes: CheckIndexes = unchecked,
+        check_indexes: CheckIndexes = ignore_indexes,
     ) -> None:
-        """Wakes whoever is to ask for changes."""
+        """Calls ``wake`` when ``changes()`` may have responses to send."""
         self._databases = databases
         self._wake = wake
         self._check_indexes = check_indexes
         self._database: Database | None = None
-        self._watches: dict[int, Watch] = {}
+        self._watched: dict[int, WatchedTarget] = {}
         self._free_ids = count(1)
         self._assigns_ids = False
 
     def handle(self, request: ListenRequest) -> list[ListenResponse]:
-        """What is wrong with a target is told of the target; other errors end the stream."""
+        """The responses to a request. An invalid target is removed; other errors end the stream."""
         database = self._databases[request.database]
         if self._database not in {None, database}:
             raise InvalidArgumentError("A stream listens to one database.")
@@ -80,11 +85,12 @@ class Listener:
                 raise InvalidArgumentError("The request neither adds a target nor removes one.")
 
     def changes(self) -> list[ListenResponse]:
-        """From the last snapshot to one of now. Of several commits only what came of them."""
+        """The difference between the last snapshot and now. Merges the commits between them."""
         if self._database is None:
             return []
         by_target = {
-            target_id: watch.changes(self._database) for target_id, watch in self._watches.items()
+            target_id: watched.changes(self._database)
+            for target_id, watched in self._watched.items()
         }
         if not any(by_target.values()):
             return []
@@ -93,31 +99,33 @@ class Listener:
 
     def close(self) -> None:
         if self._database is not None:
-            for target_id in list(self._watches):
+            for target_id in list(self._watched):
                 self._forget(target_id, self._database)
 
     def _add(self, request: TargetRequest, database: Database) -> Iterator[ListenResponse]:
         yield from self.changes()
         if request.target_id and self._assigns_ids:
-            error = InvalidArgumentError("After a target with id 0, no other may be given.")
-            yield refused(request.target_id, error)
+            error = InvalidArgumentError(
+                "A stream that has a target with id 0 cannot have targets with other ids."
+            )
+            yield target_rejected(request.target_id, error)
             return
         target_id = self._id(request.target_id)
-        yield of_target(target_id, TargetChange.ADD)
+        yield target_change(target_id, TargetChange.ADD)
         try:
             target = compile_target(request, database, self._check_indexes)
-            since = _known(request, database)
+            since = _resumed_view(request, database)
         except EmulatorError as error:
-            yield refused(target_id, error)
+            yield target_rejected(target_id, error)
             return
-        watch = self._watches[target_id] = Watch(target, self._wake)
-        database.feed.watch(target.interests, watch.touch)
+        watched = self._watched[target_id] = WatchedTarget(target, self._wake)
+        database.feed.subscribe(target.topics, watched.touch)
         time = database.read().time
         if since is None and request.WhichOneof("resume_type"):
-            yield of_target(target_id, TargetChange.RESET)
+            yield target_change(target_id, TargetChange.RESET)
         begin = target.begin(database, since)
         yield from self._documents({target_id: begin}, database, time)
-        yield of_target(target_id, TargetChange.CURRENT, time)
+        yield target_change(target_id, TargetChange.CURRENT, time)
         yield snapshot(time)
         if request.once:
             yield from self._remove(target_id, database)
@@ -125,23 +133,23 @@ class Listener:
     def _id(self, requested: int) -> int:
         if requested < 0:
             raise InvalidArgumentError("A target id is negative.")
-        if requested in self._watches:
+        if requested in self._watched:
             raise InvalidArgumentError(f"The stream has a target {requested} already.")
         if requested:
             return requested
         self._assigns_ids = True
-        return next(each for each in self._free_ids if each not in self._watches)
+        return next(each for each in self._free_ids if each not in self._watched)
 
     def _remove(self, target_id: int, database: Database) -> list[ListenResponse]:
-        """Of one that is not there, nothing: it may have been removed by itself meanwhile."""
-        if target_id not in self._watches:
+        """Empty for an unknown target: a ``once`` target may have removed itself."""
+        if target_id not in self._watched:
             return []
         self._forget(target_id, database)
-        return [of_target(target_id, TargetChange.REMOVE)]
+        return [target_change(target_id, TargetChange.REMOVE)]
 
     def _forget(self, target_id: int, database: Database) -> None:
-        watch = self._watches.pop(target_id)
-        database.feed.unwatch(watch.target.interests, watch.touch)
+        watched = self._watched.pop(target_id)
+        database.feed.unsubscribe(watched.target.topics, watched.touch)
 
     def _documents(
         self, by_target: Mapping[int, Changes], database: Database, time: Timestamp
@@ -153,19 +161,19 @@ class Listener:
         for name, parts in by_name.items():
             shown = [target_id for target_id, is_part in parts.items() if is_part]
             removed = [target_id for target_id, is_part in parts.items() if not is_part]
-            yield from responses.of_document(
+            yield from responses.document_changes(
                 name, database.get(name), self._by_projection(shown), removed, time
             )
 
     def _by_projection(self, target_ids: Iterable[int]) -> Mapping[Projection, Iterable[int]]:
         ids: dict[Projection, list[int]] = {}
         for target_id in target_ids:
-            ids.setdefault(self._watches[target_id].target.projection, []).append(target_id)
+            ids.setdefault(self._watched[target_id].target.projection, []).append(target_id)
         return ids
 
 
-def _known(request: TargetRequest, database: Database) -> View | None:
-    """What the client has already, as far as it says so and its time can still be read."""
+def _resumed_view(request: TargetRequest, database: Database) -> View | None:
+    """The view that the client already has; None if it names none or its time is too old."""
     match request.WhichOneof("resume_type"):
         case "resume_token":
             try:

@@ -1,14 +1,12 @@
-"""What a stream of Listen is sent."""
+"""The responses of a Listen stream."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc.status_pb2 import Status
 
-from firestore_emulator.grpc_api.status import number_of
 from firestore_emulator.model import fields
-from firestore_emulator.model.clock import in_microseconds, timestamp
+from firestore_emulator.model.clock import timestamp, to_microseconds
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
 from firestore_emulator.model.field_paths import FieldPath
 from firestore_emulator.model.messages import (
@@ -26,7 +24,7 @@ Projection: TypeAlias = tuple[FieldPath, ...] | None
 _TOKEN_BYTES = 8  # a resume token is the snapshot's time, in microseconds
 
 
-def of_target(target_id: int, kind: int, time: Timestamp | None = None) -> ListenResponse:
+def target_change(target_id: int, kind: int, time: Timestamp | None = None) -> ListenResponse:
     change = TargetChange(target_change_type=kind, target_ids=[target_id])
     if time is not None:
         change.read_time.CopyFrom(time)
@@ -34,25 +32,28 @@ def of_target(target_id: int, kind: int, time: Timestamp | None = None) -> Liste
     return ListenResponse(target_change=change)
 
 
-def refused(target_id: int, error: EmulatorError) -> ListenResponse:
-    response = of_target(target_id, TargetChange.REMOVE)
-    response.target_change.cause.CopyFrom(Status(code=number_of(error), message=str(error)))
+def target_rejected(target_id: int, error: EmulatorError) -> ListenResponse:
+    response = target_change(target_id, TargetChange.REMOVE)
+    response.target_change.cause.CopyFrom(error.status)
     return response
 
 
 def snapshot(time: Timestamp) -> ListenResponse:
-    """All targets are as they were at this time."""
+    """The end of a snapshot: all targets are complete as of this time."""
     return ListenResponse(target_change=TargetChange(read_time=time, resume_token=_token(time)))
 
 
-def of_document(
+def document_changes(
     name: DocumentName,
     document: Document | None,
     shown: Mapping[Projection, Iterable[int]],
     removed: Iterable[int],
     time: Timestamp,
 ) -> Iterator[ListenResponse]:
-    """Once, to all targets that show it or do so no longer; but for each projection of it."""
+    """One response for all targets that show the document or stop showing it.
+
+    Targets with different projections get a response each.
+    """
     if document is None:
         gone = DocumentDelete(document=str(name), removed_target_ids=removed, read_time=time)
         yield ListenResponse(document_delete=gone)
@@ -71,9 +72,9 @@ def of_document(
 
 def time_of(token: bytes) -> Timestamp:
     if len(token) != _TOKEN_BYTES:
-        raise InvalidArgumentError("The resume_token is none of this emulator's.")
+        raise InvalidArgumentError("The resume_token is not from this emulator.")
     return timestamp(int.from_bytes(token))
 
 
 def _token(time: Timestamp) -> bytes:
-    return in_microseconds(time).to_bytes(_TOKEN_BYTES)
+    return to_microseconds(time).to_bytes(_TOKEN_BYTES)

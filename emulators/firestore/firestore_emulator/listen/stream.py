@@ -1,4 +1,4 @@
-"""Serves one stream of Listen, until the client ends it or goes away."""
+"""Serve one Listen stream until the client ends it or disconnects."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,7 @@ async def listen(
     requests: AsyncIterator[ListenRequest],
     send: Callable[[ListenResponse], Awaitable[None]],
 ) -> None:
-    """Takes no request and makes no snapshot while the client does not take what is sent."""
+    """Reads requests and sends responses. While a send blocks, it does neither."""
     due = asyncio.Event()
     listener = Listener(databases, due.set, check_indexes)
     reading = _read(requests, due)
@@ -40,7 +40,7 @@ async def listen(
 def _read(
     requests: AsyncIterator[ListenRequest], due: asyncio.Event
 ) -> asyncio.Task[ListenRequest | None]:
-    """None at the end of them."""
+    """The next request, or None at the end of the stream."""
 
     async def read() -> ListenRequest | None:
         return await anext(requests, None)

@@ -1,53 +1,58 @@
-"""What a stream of Listen asks for, and how that changes from one snapshot to the next.
+"""Listen targets: the documents of a target, and how they change between two snapshots.
 
-A target is told which documents were touched and what they were at its last snapshot. All but
-those with a limit or an offset need to remember nothing to know what this means.
+A target receives the names of the touched documents and their content at its last snapshot. From
+these it computes its changes. Only targets with a limit or an offset keep state of their own.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias
 
-from firestore_emulator.indexes.checks import CheckIndexes, unchecked
+from firestore_emulator.indexes.checks import CheckIndexes, ignore_indexes
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import FieldPath
 from firestore_emulator.model.messages import Document, TargetRequest
 from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.query.query import Query
-from firestore_emulator.store.change_feed import Interest, Scope, in_document
+from firestore_emulator.store.change_feed import Scope, Topic, document_topic
 from firestore_emulator.store.database import Database
 from firestore_emulator.store.view import View
 
-# By name; None is for a document that was not there, and is asked for by name.
+# None: the target names the document, and it does not exist.
 Documents: TypeAlias = Mapping[DocumentName, Document | None]
 
-# Whether a document is part of the target as it is now. False: no longer, or it is not there.
+# True: the document is part of the target now. False: it is not, or it does not exist.
 Changes: TypeAlias = dict[DocumentName, bool]
 
 
 class Target(Protocol):
     @property
-    def interests(self) -> Iterable[Interest]:
-        """All that can change it. More may be in there."""
+    def topics(self) -> Iterable[Topic]:
+        """Topics that contain every document of the target, and possibly others."""
         ...
 
     @property
     def projection(self) -> tuple[FieldPath, ...] | None: ...
 
     def begin(self, now: View, since: View | None) -> Changes:
-        """Since an earlier time; or else everything."""
+        """The changes since an earlier view, or all documents without one."""
         ...
 
     def changes(self, touched: Documents, now: View) -> Changes:
-        """Of these, with what they were; and of others that they make room for, or push out."""
+        """The changes, given the touched documents as of the last snapshot.
+
+        With a limit they can include other documents, which enter or leave the results.
+        """
         ...
 
 
 def compile_target(
-    request: TargetRequest, database: Database, check_indexes: CheckIndexes = unchecked
+    request: TargetRequest, database: Database, check_indexes: CheckIndexes = ignore_indexes
 ) -> Target:
     match request.WhichOneof("target_type"):
         case "documents":
-            return _Named(database.document_name(name) for name in request.documents.documents)
+            return _DocumentsTarget(
+                database.document_name(name) for name in request.documents.documents
+            )
         case "query" if request.query.HasField("structured_query"):
             parent = Parent.parse(request.query.parent)
             if parent.database != database.name:
@@ -57,21 +62,21 @@ def compile_target(
             query = Query.compile(request.query.structured_query)
             check_indexes(query, database.name)
             if query.offset or query.limit is not None:
-                return _Window(query, parent)
-            return _Found(query, parent)
+                return _LimitedQueryTarget(query, parent)
+            return _QueryTarget(query, parent)
         case _:
-            raise InvalidArgumentError("A target has documents or a structured query.")
+            raise InvalidArgumentError("A target must have documents or a structured query.")
 
 
-class _Named:
+class _DocumentsTarget:
     projection = None
 
     def __init__(self, names: Iterable[DocumentName]) -> None:
         self._names = tuple(dict.fromkeys(names))
 
     @property
-    def interests(self) -> Iterable[Interest]:
-        return map(in_document, self._names)
+    def topics(self) -> Iterable[Topic]:
+        return map(document_topic, self._names)
 
     def begin(self, now: View, since: View | None) -> Changes:
         return _difference(self._documents(since) if since else {}, self._documents(now))
@@ -83,8 +88,8 @@ class _Named:
         return {name: view.get(name) for name in self._names}
 
 
-class _Found:
-    """By a query without an end: whether a document is a result depends on no other."""
+class _QueryTarget:
+    """A query without limit and offset: no result depends on another document."""
 
     def __init__(self, query: Query, parent: Parent) -> None:
         self._query = query
@@ -92,8 +97,8 @@ class _Found:
         self.projection = query.projection
 
     @property
-    def interests(self) -> Iterable[Interest]:
-        yield _interest(self._query, self._parent)
+    def topics(self) -> Iterable[Topic]:
+        yield _topic(self._query, self._parent)
 
     def begin(self, now: View, since: View | None) -> Changes:
         return _difference(self._results(since) if since else {}, self._results(now))
@@ -114,10 +119,10 @@ class _Found:
         }
 
 
-class _Window:
-    """By a query with a limit or an offset: a document that leaves lets another in.
+class _LimitedQueryTarget:
+    """A query with a limit or an offset: if a document leaves, another can enter.
 
-    The query runs again, but only where a document up to the last of the results was touched.
+    Runs the query again, but only if a document up to the last result was touched.
     """
 
     def __init__(self, query: Query, parent: Parent) -> None:
@@ -128,8 +133,8 @@ class _Window:
         self.projection = query.projection
 
     @property
-    def interests(self) -> Iterable[Interest]:
-        yield _interest(self._query, self._parent)
+    def topics(self) -> Iterable[Topic]:
+        yield _topic(self._query, self._parent)
 
     def begin(self, now: View, since: View | None) -> Changes:
         if since:
@@ -154,13 +159,13 @@ class _Window:
         return _difference(earlier, self._shown)
 
 
-def _interest(query: Query, parent: Parent) -> Interest:
+def _topic(query: Query, parent: Parent) -> Topic:
     selector = query.selector
     if not selector.collection_id:
-        return Interest(Scope.DATABASE)
+        return Topic(Scope.DATABASE)
     if selector.all_descendants:
-        return Interest(Scope.GROUP, selector.collection_id)
-    return Interest(Scope.COLLECTION, parent.collection(selector.collection_id))
+        return Topic(Scope.GROUP, selector.collection_id)
+    return Topic(Scope.COLLECTION, parent.collection(selector.collection_id))
 
 
 def _by_name(documents: Iterable[Document]) -> Documents:
@@ -178,7 +183,7 @@ def _difference(before: Documents, after: Documents) -> Changes:
 
 
 def _is_same(one: Document | None, other: Document | None) -> bool:
-    """No document has two versions of one time."""
+    """Compares update times: two versions of a document never share one."""
     if one is None or other is None:
         return one is other
     return one.update_time == other.update_time

@@ -1,3 +1,5 @@
+"""The clock of a database. Times are in microseconds since the epoch, like Firestore's."""
+
 import time
 from collections.abc import Callable
 
@@ -12,15 +14,15 @@ def wall_clock() -> int:
 
 
 class Clock:
-    """One database's time: every commit is after all commits and all reads before it."""
+    """One database's clock: a commit time is later than all earlier commit and read times."""
 
     def __init__(self, now: Callable[[], int] = wall_clock, last: int = 0) -> None:
-        """Goes on after the last commit of an earlier process, although wall clocks go back."""
+        """Starts after ``last``, the last commit of an earlier process: wall clocks may go back."""
         self._now = now
         self._last = last
 
     def now(self) -> int:
-        """Microseconds. Unlike read_time it hands nothing out: a commit may have this time."""
+        """The present time. A later commit may have the same time, unlike after ``read_time``."""
         return max(self._now(), self._last)
 
     def commit_time(self) -> Timestamp:
@@ -37,5 +39,5 @@ def timestamp(microseconds: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=rest * _NANOS_PER_MICROSECOND)
 
 
-def in_microseconds(time: Timestamp) -> int:
+def to_microseconds(time: Timestamp) -> int:
     return time.seconds * MICROSECONDS + time.nanos // _NANOS_PER_MICROSECOND

@@ -1,21 +1,32 @@
-"""What a request can be refused with. rpc.py maps each to its gRPC status.
+"""The errors of a request. Each has the status code that clients get, as gRPC numbers them.
 
 EmulatorError
-├── AbortedError                to be tried again, as a new transaction
+├── AbortedError                the client may retry it as a new transaction
 ├── AlreadyExistsError
 ├── FailedPreconditionError
 ├── InvalidArgumentError
 ├── NotFoundError
-├── NotKeptError                what it has to keep in a file cannot be written
-└── NotThereYetError            the service has it, this emulator does not
+├── StorageError                a file of the emulator cannot be written
+└── UnimplementedError          the service has this feature, the emulator does not
 """
+
+from typing import ClassVar
+
+from google.rpc import code_pb2
+from google.rpc.status_pb2 import Status
 
 
 class EmulatorError(Exception):
-    pass
+    code: ClassVar[int] = code_pb2.UNKNOWN
+
+    @property
+    def status(self) -> Status:
+        return Status(code=self.code, message=str(self))
 
 
 class AbortedError(EmulatorError):
+    code = code_pb2.ABORTED
+
     def __init__(
         self, message: str = "Too much contention on these documents. Please try again."
     ) -> None:
@@ -23,25 +34,27 @@ class AbortedError(EmulatorError):
 
 
 class AlreadyExistsError(EmulatorError):
-    pass
+    code = code_pb2.ALREADY_EXISTS
 
 
 class FailedPreconditionError(EmulatorError):
-    pass
+    code = code_pb2.FAILED_PRECONDITION
 
 
 class InvalidArgumentError(EmulatorError):
-    pass
+    code = code_pb2.INVALID_ARGUMENT
 
 
 class NotFoundError(EmulatorError):
-    pass
+    code = code_pb2.NOT_FOUND
 
 
-class NotKeptError(EmulatorError):
-    pass
+class StorageError(EmulatorError):
+    code = code_pb2.INTERNAL
 
 
-class NotThereYetError(EmulatorError):
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is not in this emulator yet")
+class UnimplementedError(EmulatorError):
+    code = code_pb2.UNIMPLEMENTED
+
+    def __init__(self, feature: str) -> None:
+        super().__init__(f"{feature} is not implemented in this emulator")

@@ -1,4 +1,4 @@
-"""Field paths: simple names and `quoted ones`, joined by dots."""
+"""Parse and format field paths: names joined by dots, quoted by backticks if necessary."""
 
 import re
 from functools import lru_cache
@@ -38,7 +38,7 @@ def parse(path: str) -> FieldPath:
     return segments
 
 
-def written(path: FieldPath) -> str:
+def to_text(path: FieldPath) -> str:
     return ".".join(
         segment if _SIMPLE.fullmatch(segment) else f"`{_TO_ESCAPE.sub(_ESCAPED, segment)}`"
         for segment in path

@@ -1,4 +1,4 @@
-"""Nested fields of a document or map value, by field path."""
+"""Get, set and delete nested fields by field path; project documents."""
 
 from collections.abc import Iterable, MutableMapping
 from typing import TypeAlias
@@ -20,10 +20,10 @@ def get(fields: Fields, path: FieldPath) -> Value | None:
 
 
 def put(fields: Fields, path: FieldPath, value: Value) -> None:
-    """Set a field; what is in its way and not a map is replaced by one."""
+    """Sets a field. A parent that is not a map is replaced by a map."""
     *parents, last = path
     for segment in parents:
-        parent = fields[segment]  # protobuf adds what is absent
+        parent = fields[segment]  # protobuf adds an absent field
         parent.map_value.SetInParent()
         fields = parent.map_value.fields
     fields[last].CopyFrom(value)
@@ -40,14 +40,14 @@ def delete(fields: Fields, path: FieldPath) -> None:
         del fields[last]
 
 
-def of_document(document: Document, path: FieldPath) -> Value | None:
+def value_of(document: Document, path: FieldPath) -> Value | None:
     if path == NAME:
         return Value(reference_value=document.name)
     return get(document.fields, path)
 
 
 def project(document: Document, paths: Iterable[FieldPath] | None) -> Document:
-    """The document with these fields only; None is for all of them."""
+    """The document with these fields only. None keeps all fields."""
     if paths is None:
         return document
     projected = Document(

@@ -1,4 +1,4 @@
-"""The mask of a request: which fields of a document it answers with."""
+"""The mask of a request: the fields of a document that the response contains."""
 
 from typing import TypeAlias
 
@@ -22,7 +22,7 @@ MaskedRequest: TypeAlias = (
 
 
 def paths(request: MaskedRequest) -> tuple[FieldPath, ...] | None:
-    """None for every field; an empty mask is for none of them."""
+    """None: every field. An empty tuple: no field."""
     if not request.HasField("mask"):
         return None
     return tuple(map(field_paths.parse, request.mask.field_paths))

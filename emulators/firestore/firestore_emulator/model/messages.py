@@ -1,7 +1,7 @@
 """The protobuf classes of google.firestore.v1, without the proto-plus wrappers.
 
-Wrapping costs several times what the work itself does; the client library carries the raw
-classes inside. Their types are in messages.pyi.
+The wrappers take several times as long as the emulator's own work. The client library contains
+the raw classes. Their types are in messages.pyi.
 """
 
 from google.cloud.firestore_v1 import types

@@ -12,7 +12,7 @@ _ROOT = 5  # projects, P, databases, D, documents
 
 
 class Parent(NamedTuple):
-    """What collections are under: a document, or with an empty path the database itself."""
+    """The parent of collections: a document, or (with an empty path) the database itself."""
 
     database: str
     path: str
@@ -21,7 +21,9 @@ class Parent(NamedTuple):
     def parse(cls, name: str) -> Self:
         segments = name.split("/")
         if len(segments) % 2 == 0:
-            raise InvalidArgumentError(f'Parent name "{name}" is not one of a document.')
+            raise InvalidArgumentError(
+                f'Parent name "{name}" is not the name of a document or of a database root.'
+            )
         database = _database(segments, name)
         _check_ids(segments[_ROOT:])
         return cls(database, "/".join(segments[_ROOT:]))
@@ -54,7 +56,9 @@ class DocumentName(NamedTuple):
 def check_database(name: str) -> None:
     segments = name.split("/")
     if len(segments) != _ROOT - 1:
-        raise InvalidArgumentError(f'"{name}" is not the name of a database.')
+        raise InvalidArgumentError(
+            f'"{name}" is not the name of a database, such as projects/P/databases/(default).'
+        )
     _database([*segments, "documents"], name)
 
 
@@ -76,7 +80,7 @@ def is_reserved(name: str) -> bool:
 
 
 def numeric_id(segment: str) -> int | None:
-    """The number of an id such as __id7__: Datastore's, and clients' bounds of key ranges."""
+    """7 for the id __id7__, else None. Datastore and bounds of key ranges use such ids."""
     match = _NUMERIC_ID.fullmatch(segment)
     return int(match[1]) if match else None
 

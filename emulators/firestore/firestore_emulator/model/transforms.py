@@ -1,4 +1,4 @@
-"""Field transforms, carried out on the fields of a document that is being built."""
+"""Check field transforms, and apply them to the fields of a new version of a document."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ from firestore_emulator.model import fields, validation
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.fields import Fields
 from firestore_emulator.model.messages import DocumentTransform, Value
-from firestore_emulator.model.values import inner_key
+from firestore_emulator.model.values import nested_key
 
 Transform: TypeAlias = DocumentTransform.FieldTransform
 
@@ -19,20 +19,20 @@ _NANOS_PER_MILLISECOND = 1_000_000
 
 
 def check(transform: Transform) -> None:
-    """Its form, which no document has to be known for."""
-    validation.path(transform.field_path)
+    """Raises InvalidArgumentError if the transform is malformed for every document."""
+    validation.writable_path(transform.field_path)
     kind = transform.WhichOneof("transform_type")
     if kind is None:
         raise InvalidArgumentError("Operation type must be specified for field transformation.")
     if kind == "set_to_server_value" and transform.set_to_server_value != Transform.REQUEST_TIME:
-        raise InvalidArgumentError("set_to_server_value is none that is known.")
+        raise InvalidArgumentError("set_to_server_value must be REQUEST_TIME.")
     if kind in _NUMBERS and not _is_number(getattr(transform, kind)):
         raise InvalidArgumentError("Input must be int64 or double.")
 
 
 def apply(transform: Transform, target: Fields, now: Timestamp) -> Value:
-    """Change the field by a transform that is checked; returns what its transform_result says."""
-    path = validation.path(transform.field_path)
+    """Applies a transform that passed ``check``. Returns its transform_result."""
+    path = validation.writable_path(transform.field_path)
     kind = transform.WhichOneof("transform_type")
     old = fields.get(target, path)
     if kind == "set_to_server_value":
@@ -40,27 +40,25 @@ def apply(transform: Transform, target: Fields, now: Timestamp) -> Value:
     elif kind in _ARRAYS:
         new = _ARRAYS[kind](old, transform)
     else:
-        new = _of_number(_NUMBERS[str(kind)], old, getattr(transform, kind))
+        new = _combine(_NUMBERS[str(kind)], old, getattr(transform, kind))
     fields.put(target, path, new)
     return Value(null_value=0) if kind in _ARRAYS else _copy(new)
 
 
 def _copy(value: Value) -> Value:
-    """What stays as it is when a later transform changes the field again."""
+    """A copy that a later transform of the same field does not change."""
     copy = Value()
     copy.CopyFrom(value)
     return copy
 
 
 def _server_value(now: Timestamp) -> Value:
-    """The time of the commit, in the service's precision of milliseconds."""
+    """The commit time, cut to milliseconds as in the service."""
     nanos = now.nanos - now.nanos % _NANOS_PER_MILLISECOND
     return Value(timestamp_value=Timestamp(seconds=now.seconds, nanos=nanos))
 
 
-def _of_number(
-    combine: Callable[[Value, Value], Value], old: Value | None, operand: Value
-) -> Value:
+def _combine(combine: Callable[[Value, Value], Value], old: Value | None, operand: Value) -> Value:
     return combine(old, operand) if old is not None and _is_number(old) else operand
 
 
@@ -93,9 +91,9 @@ def _minimum(old: Value, operand: Value) -> Value:
 
 def _append_missing(old: Value | None, transform: Transform) -> Value:
     new = _array(_elements(old))
-    seen = set(map(inner_key, new.array_value.values))
+    seen = set(map(nested_key, new.array_value.values))
     for element in transform.append_missing_elements.values:
-        key = inner_key(element)
+        key = nested_key(element)
         if key not in seen:
             seen.add(key)
             new.array_value.values.append(element)
@@ -103,8 +101,8 @@ def _append_missing(old: Value | None, transform: Transform) -> Value:
 
 
 def _remove_all(old: Value | None, transform: Transform) -> Value:
-    removed = set(map(inner_key, transform.remove_all_from_array.values))
-    return _array(element for element in _elements(old) if inner_key(element) not in removed)
+    removed = set(map(nested_key, transform.remove_all_from_array.values))
+    return _array(element for element in _elements(old) if nested_key(element) not in removed)
 
 
 def _elements(old: Value | None) -> Iterable[Value]:

@@ -1,4 +1,4 @@
-"""What a document may contain to be stored."""
+"""Limits of stored documents: validate fields, and normalize their values as the service does."""
 
 from firestore_emulator.model import field_paths
 from firestore_emulator.model.errors import InvalidArgumentError
@@ -19,36 +19,36 @@ _MAX_NANOS = 999_999_999
 _MAX_LATITUDE, _MAX_LONGITUDE = 90, 180
 
 
-def path(text: str) -> FieldPath:
+def writable_path(text: str) -> FieldPath:
     parsed = field_paths.parse(text)
     if parsed == NAME:
         raise InvalidArgumentError("Document names cannot be written as a field.")
     return parsed
 
 
-def check(fields: Fields) -> None:
-    """Refuses what the service would of fields to be written, whatever else the document has."""
-    _settle_fields(MapValue(fields=fields).fields, depth=0)
+def check_fields(fields: Fields) -> None:
+    """Raises InvalidArgumentError for fields that the service rejects in any document."""
+    _normalize_fields(MapValue(fields=fields).fields, depth=0)
 
 
-def make_storable(document: Document) -> None:
-    """Refuses what the service would; cuts timestamps to microseconds as it does.
+def normalize(document: Document) -> None:
+    """Cuts timestamps to microseconds. Raises InvalidArgumentError if the service would.
 
-    The size is that of the message, which is near the service's own count.
+    The size is that of the protobuf message, which is close to the service's own count.
     """
-    _settle_fields(document.fields, depth=0)
+    _normalize_fields(document.fields, depth=0)
     if document.ByteSize() > MAX_DOCUMENT_BYTES:
         raise InvalidArgumentError(f"maximum entity size is {MAX_DOCUMENT_BYTES} bytes")
 
 
-def _settle_fields(fields: Fields, depth: int) -> None:
+def _normalize_fields(fields: Fields, depth: int) -> None:
     _check_depth(depth)
     for name in fields:
         _check_field_name(name)
-        _settle(fields[name], depth)
+        _normalize_value(fields[name], depth)
 
 
-def _settle(value: Value, depth: int) -> None:
+def _normalize_value(value: Value, depth: int) -> None:
     match value.WhichOneof("value_type"):
         case "null_value" | "boolean_value" | "integer_value" | "double_value":
             pass
@@ -57,30 +57,30 @@ def _settle(value: Value, depth: int) -> None:
         case "bytes_value":
             _check_length(len(value.bytes_value))
         case "timestamp_value":
-            _settle_timestamp(value)
+            _normalize_timestamp(value)
         case "reference_value":
             DocumentName.parse(value.reference_value)
         case "geo_point_value":
             _check_geo_point(value)
         case "array_value":
-            _settle_array(value, depth + 1)
+            _normalize_array(value, depth + 1)
         case "map_value" if is_vector(value.map_value):
             _check_vector(value)
         case "map_value":
-            _settle_fields(value.map_value.fields, depth + 1)
+            _normalize_fields(value.map_value.fields, depth + 1)
         case kind:
             raise InvalidArgumentError(f"Value type is not supported: {kind or 'unset'}")
 
 
-def _settle_array(value: Value, depth: int) -> None:
+def _normalize_array(value: Value, depth: int) -> None:
     _check_depth(depth)
     for element in value.array_value.values:
         if element.HasField("array_value"):
             raise InvalidArgumentError("Cannot convert an array value in an array value.")
-        _settle(element, depth)
+        _normalize_value(element, depth)
 
 
-def _settle_timestamp(value: Value) -> None:
+def _normalize_timestamp(value: Value) -> None:
     time = value.timestamp_value
     if not (_YEAR_1 <= time.seconds <= _END_OF_YEAR_9999 and 0 <= time.nanos <= _MAX_NANOS):
         raise InvalidArgumentError("A timestamp is outside the years 1 to 9999.")

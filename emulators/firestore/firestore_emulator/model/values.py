@@ -1,6 +1,6 @@
-"""Firestore's order of values, as keys that Python compares.
+"""Firestore's order of values, as sort keys that Python compares.
 
-Values are equal exactly where their keys are: 1 is 1.0, 0.0 is -0.0, NaN is NaN.
+Two values are equal exactly if their keys are: 1 equals 1.0, 0.0 equals -0.0, NaN equals NaN.
 """
 
 import math
@@ -44,10 +44,10 @@ def sort_key(value: Value) -> SortKey:
     return _KEYS[kind](value)
 
 
-def inner_key(value: Value) -> SortKey:
-    """Of a value in an array or a map, as it is stored: timestamps are cut to microseconds there.
+def nested_key(value: Value) -> SortKey:
+    """The key of a value in an array or a map. It cuts timestamps to microseconds, like storage.
 
-    By itself one that is compared with stored ones keeps its nanoseconds, and so equals none.
+    An operand that is itself a timestamp keeps its nanoseconds, so it equals no stored value.
     """
     if not value.HasField("timestamp_value"):
         return sort_key(value)
@@ -56,7 +56,7 @@ def inner_key(value: Value) -> SortKey:
 
 
 def reference_key(name: str) -> SortKey:
-    """By segments. An id that is a number is before every text, by way of an empty one."""
+    """Orders names by segments. A numeric id has an empty first part: it precedes every text."""
     segments = name.split("/")
     if "/__id" in name:
         segments = [part for segment in segments for part in _parts(segment)]
@@ -64,7 +64,7 @@ def reference_key(name: str) -> SortKey:
 
 
 def id_key(document_id: str) -> tuple[str, ...]:
-    """The order of names within one collection."""
+    """Orders the ids of one collection as their names are ordered."""
     return _parts(document_id)
 
 
@@ -96,7 +96,7 @@ def _geo_point(value: Value) -> SortKey:
 
 
 def _array(value: Value) -> SortKey:
-    return Rank.ARRAY, tuple(map(inner_key, value.array_value.values))
+    return Rank.ARRAY, tuple(map(nested_key, value.array_value.values))
 
 
 def _map(value: Value) -> SortKey:
@@ -104,7 +104,7 @@ def _map(value: Value) -> SortKey:
     if is_vector(value.map_value):
         elements = fields["value"].array_value.values if "value" in fields else ()
         return Rank.VECTOR, (len(elements), tuple(map(sort_key, elements)))
-    return Rank.MAP, tuple((name, inner_key(fields[name])) for name in sorted(fields))
+    return Rank.MAP, tuple((name, nested_key(fields[name])) for name in sorted(fields))
 
 
 # Python orders strings by code point, which is the order of their UTF-8 bytes.

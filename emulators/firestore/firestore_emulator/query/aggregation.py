@@ -1,4 +1,4 @@
-"""StructuredAggregationQuery: counts, sums and averages over what a query finds."""
+"""StructuredAggregationQuery: counts, sums and averages over the results of a query."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ class Aggregator(Protocol):
     @property
     def paths(self) -> frozenset[FieldPath]: ...
 
-    def of(self, documents: Sequence[Document]) -> Value: ...
+    def compute(self, documents: Sequence[Document]) -> Value: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Count:
     up_to: int | None
     paths = frozenset[FieldPath]()
 
-    def of(self, documents: Sequence[Document]) -> Value:
+    def compute(self, documents: Sequence[Document]) -> Value:
         counted = len(documents)
         return Value(integer_value=counted if self.up_to is None else min(counted, self.up_to))
 
@@ -47,7 +47,7 @@ class Sum:
     def paths(self) -> frozenset[FieldPath]:
         return frozenset([self.path])
 
-    def of(self, documents: Sequence[Document]) -> Value:
+    def compute(self, documents: Sequence[Document]) -> Value:
         total = _total(_numbers(documents, self.path))
         if isinstance(total, int) and MIN_INTEGER <= total <= MAX_INTEGER:
             return Value(integer_value=total)
@@ -62,7 +62,7 @@ class Average:
     def paths(self) -> frozenset[FieldPath]:
         return frozenset([self.path])
 
-    def of(self, documents: Sequence[Document]) -> Value:
+    def compute(self, documents: Sequence[Document]) -> Value:
         numbers = list(_numbers(documents, self.path))
         if not numbers:
             return Value(null_value=0)
@@ -81,10 +81,11 @@ class Aggregation:
         query = Query.compile(aggregation.structured_query, summed)
         return cls(query, aggregators)
 
-    def over(self, found: Sequence[Document]) -> AggregationResult:
-        """What the query found."""
+    def compute(self, results: Sequence[Document]) -> AggregationResult:
         return AggregationResult(
-            aggregate_fields={alias: each.of(found) for alias, each in self.aggregators.items()}
+            aggregate_fields={
+                alias: aggregator.compute(results) for alias, aggregator in self.aggregators.items()
+            }
         )
 
 
@@ -146,7 +147,7 @@ def _path(text: str) -> FieldPath:
 
 
 def _numbers(documents: Iterable[Document], path: FieldPath) -> Iterator[int | float]:
-    """What is no number is passed over."""
+    """The numbers of a field. Skips values of other types."""
     for value in (fields.get(document.fields, path) for document in documents):
         if value is not None and value.HasField("integer_value"):
             yield value.integer_value
@@ -155,7 +156,7 @@ def _numbers(documents: Iterable[Document], path: FieldPath) -> Iterator[int | f
 
 
 def _total(numbers: Iterable[int | float]) -> int | float:
-    """Integers exactly, however many; with a double among them it is a double."""
+    """The sum: an exact integer if all numbers are integers, else a double."""
     numbers = list(numbers)
     integers = sum(number for number in numbers if isinstance(number, int))
     doubles = [number for number in numbers if isinstance(number, float)]

@@ -1,7 +1,8 @@
-"""The where clause: compiled once a query, then asked of every document.
+"""The where clause: compile it once for a query, then match each document.
 
-As in the service, null and NaN equal nothing; only IS_NULL and IS_NAN find them. A comparison that
-no value satisfies, such as != null, is no inequality: it orders nothing and needs no index.
+As in the service, null and NaN equal no value: only IS_NULL and IS_NAN find them. A comparison
+that no value satisfies, such as NOT_EQUAL null, does not count as an inequality: it adds no order
+and needs no index.
 """
 
 import itertools
@@ -16,7 +17,7 @@ from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import NAME, FieldPath
 from firestore_emulator.model.messages import Document, StructuredQuery, Value
 from firestore_emulator.model.names import DocumentName
-from firestore_emulator.model.values import NAN_KEY, NULL_KEY, SortKey, inner_key, sort_key
+from firestore_emulator.model.values import NAN_KEY, NULL_KEY, SortKey, nested_key, sort_key
 
 Test: TypeAlias = Callable[[Value], bool]
 
@@ -44,18 +45,18 @@ class Condition(Protocol):
     def leaves(self) -> Iterator["FieldCondition"]: ...
 
     def alternatives(self) -> Iterator[tuple["FieldCondition", ...]]:
-        """The ANDs of the condition written as an OR of them; a list's values are one.
+        """The ANDs of the condition in disjunctive normal form.
 
-        Without those that no document can satisfy.
+        An IN stays one condition. ANDs that no document can satisfy are left out.
         """
         ...
 
     def disjunctions(self) -> int:
-        """Of the condition written as an OR of ANDs."""
+        """The number of ANDs in disjunctive normal form, with an IN written out."""
         ...
 
     def array_conditions(self) -> int:
-        """How many ARRAY_CONTAINS or ARRAY_CONTAINS_ANY one disjunction has, at most."""
+        """The largest number of ARRAY_CONTAINS and ARRAY_CONTAINS_ANY in one disjunction."""
         ...
 
 
@@ -64,7 +65,7 @@ class FieldCondition:
     path: FieldPath
     operator: str
     test: Test
-    operands: int = 1
+    operand_count: int = 1
     is_satisfiable: bool = True
 
     @property
@@ -72,11 +73,11 @@ class FieldCondition:
         return self.is_satisfiable and (self.operator in _RANGES or self.operator in _NEGATIONS)
 
     def matches(self, document: Document) -> bool:
-        value = fields.of_document(document, self.path)
+        value = fields.value_of(document, self.path)
         return value is not None and self.test(value)
 
     @property
-    def is_of_elements(self) -> bool:
+    def is_array_contains(self) -> bool:
         return self.operator.startswith("ARRAY_CONTAINS")
 
     def leaves(self) -> Iterator["FieldCondition"]:
@@ -87,10 +88,10 @@ class FieldCondition:
             yield (self,)
 
     def disjunctions(self) -> int:
-        return self.operands if self.operator in {"IN", "ARRAY_CONTAINS_ANY"} else 1
+        return self.operand_count if self.operator in {"IN", "ARRAY_CONTAINS_ANY"} else 1
 
     def array_conditions(self) -> int:
-        return int(self.is_of_elements)
+        return int(self.is_array_contains)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +150,10 @@ def inequality_paths(condition: Condition) -> set[FieldPath]:
     return {leaf.path for leaf in condition.leaves() if leaf.is_inequality}
 
 
-def check_name(value: Value) -> None:
-    """A value that __name__ is compared with."""
+def check_name_operand(value: Value) -> None:
+    """Checks an operand of a comparison with __name__."""
     if not value.HasField("reference_value"):
-        raise InvalidArgumentError("The value that __name__ is compared with is no reference.")
+        raise InvalidArgumentError("__name__ can only be compared with a reference.")
     DocumentName.parse(value.reference_value)
 
 
@@ -180,7 +181,7 @@ def _composite(composite: StructuredQuery.CompositeFilter) -> Condition:
 def _unary(unary: StructuredQuery.UnaryFilter) -> FieldCondition:
     path = field_paths.parse(unary.field.field_path)
     if path == NAME:
-        raise InvalidArgumentError("__name__ is neither null nor NaN.")
+        raise InvalidArgumentError("__name__ cannot be compared with null or NaN.")
     tests: dict[int, tuple[str, Test]] = {
         StructuredQuery.UnaryFilter.IS_NULL: ("IS_NULL", _is_null),
         StructuredQuery.UnaryFilter.IS_NOT_NULL: ("IS_NOT_NULL", lambda v: not _is_null(v)),
@@ -210,7 +211,7 @@ def _field(field: StructuredQuery.FieldFilter) -> FieldCondition:
     operands = _list(name, field.value) if in_list else [field.value]
     if path == NAME:
         _check_name_filter(name, operands)
-    keys = list(map(inner_key if in_list else sort_key, operands))
+    keys = list(map(nested_key if in_list else sort_key, operands))
     return FieldCondition(path, name, _test(name, keys), len(keys), _is_satisfiable(name, keys))
 
 
@@ -218,7 +219,7 @@ def _check_name_filter(name: str, operands: Iterable[Value]) -> None:
     if name.startswith("ARRAY_CONTAINS"):
         raise InvalidArgumentError(f"__name__ cannot be filtered by '{name}'.")
     for operand in operands:
-        check_name(operand)
+        check_name_operand(operand)
 
 
 def _operator_name(number: int) -> str:
@@ -238,22 +239,22 @@ def _list(name: str, value: Value) -> Iterable[Value]:
 
 
 def _is_satisfiable(name: str, keys: Iterable[SortKey]) -> bool:
-    """As the official emulator sees it: NOT_IN of null and 1 finds nothing, yet it orders."""
+    """As in the official emulator: NOT_IN [null, 1] matches nothing, but counts as satisfiable."""
     if name in _RANGES:
         return not _INCOMPARABLE.issuperset(keys)
     return name not in {"NOT_EQUAL", "NOT_IN"} or set(keys) != {NULL_KEY}
 
 
 def _test(name: str, keys: list[SortKey]) -> Test:
-    equalable = frozenset(keys) - _INCOMPARABLE
+    comparable = frozenset(keys) - _INCOMPARABLE
     match name:
         case "EQUAL" | "IN":
-            return lambda value: sort_key(value) in equalable
+            return lambda value: sort_key(value) in comparable
         case "NOT_EQUAL" | "NOT_IN":
-            return _none_of(equalable, never=NULL_KEY in keys)
+            return _none_of(comparable, never=NULL_KEY in keys)
         case "ARRAY_CONTAINS" | "ARRAY_CONTAINS_ANY":
             return lambda value: any(
-                sort_key(element) in equalable for element in value.array_value.values
+                sort_key(element) in comparable for element in value.array_value.values
             )
         case _:
             return _in_range(_RANGES[name], keys[0])
@@ -266,7 +267,7 @@ def _none_of(keys: frozenset[SortKey], *, never: bool) -> Test:
 
 
 def _in_range(compare: Callable[[SortKey, SortKey], bool], bound: SortKey) -> Test:
-    """Ranges are within one type, and NaN is in none of them."""
+    """A range contains values of the bound's type only, and never NaN."""
     if bound in _INCOMPARABLE:
         return lambda _: False
 

@@ -1,4 +1,4 @@
-"""ListDocuments and ListCollectionIds: a page at a time, by name."""
+"""ListDocuments in name order, and ListCollectionIds: one page of a view."""
 
 from firestore_emulator.model import fields, masks
 from firestore_emulator.model.messages import (
@@ -43,12 +43,12 @@ def _documents(view: View, parent: Parent, request: ListDocumentsRequest) -> lis
         return present
     names = {document.name for document in present}
     return present + [
-        Document(name=name) for name in _parents(view, parent, request) if name not in names
+        Document(name=name) for name in _parent_names(view, parent, request) if name not in names
     ]
 
 
-def _parents(view: View, parent: Parent, request: ListDocumentsRequest) -> set[str]:
-    """Names in the collection that have documents below them, themselves there or not."""
+def _parent_names(view: View, parent: Parent, request: ListDocumentsRequest) -> set[str]:
+    """Names in the collection that have documents below them, whether they exist or not."""
     depth = _depth(parent.path)
     return {
         "/".join([parent.database, "documents", *segments[: depth + 2]])

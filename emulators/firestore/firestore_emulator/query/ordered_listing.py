@@ -1,4 +1,4 @@
-"""ListDocuments with order_by: a query, of which each page begins after the last one's end."""
+"""ListDocuments with order_by, as a query. Each page starts after the end of the last one."""
 
 import base64
 import binascii
@@ -28,7 +28,7 @@ _CLAUSES = re.compile(rf"{_CLAUSE}(?:, ?{_CLAUSE})*", re.DOTALL)
 
 
 def compile_query(request: ListDocumentsRequest) -> Query:
-    """Of the page and, so that the end is known, of one document more."""
+    """The query of a page. It finds one document more, which shows if there is a next page."""
     if request.show_missing:
         raise InvalidArgumentError("cannot specify an order when show_missing is true")
     check_size(request.page_size)
@@ -56,7 +56,7 @@ def list_documents(
 
 
 def _orders(text: str) -> Iterator[StructuredQuery.Order]:
-    """The name is the last of them, so that a page ends at one document."""
+    """The orders of the clause. The name is appended, so that a token names one document."""
     if not _CLAUSES.fullmatch(text):
         raise InvalidArgumentError(f'Invalid order by clause "{text}".')
     direction, path = StructuredQuery.ASCENDING, ""
@@ -69,7 +69,7 @@ def _orders(text: str) -> Iterator[StructuredQuery.Order]:
 
 
 def _token(query: Query, last: Document) -> str:
-    values = [fields.of_document(last, order.path) or Value() for order in query.orders]
+    values = [fields.value_of(last, order.path) or Value() for order in query.orders]
     return base64.urlsafe_b64encode(Cursor(values=values).SerializeToString()).decode()
 
 

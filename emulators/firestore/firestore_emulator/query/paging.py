@@ -1,4 +1,4 @@
-"""Names by the page. A token holds the last name of its page."""
+"""Pages of sorted names. A page token contains the last name of its page."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ DEFAULT_PAGE_SIZE = 300
 
 
 def page(names: Sequence[str], size: int, token: str) -> tuple[Sequence[str], str]:
-    """Of names in their order: those after the token's, and the token of the next page."""
+    """The names after the token, at most ``size``, and the token of the next page or ""."""
     check_size(size)
     after = _decoded(token)
     rest = [name for name in names if reference_key(name) > reference_key(after)]

@@ -1,4 +1,4 @@
-"""PartitionQuery: cursors that cut a collection group into parts of about the same size."""
+"""PartitionQuery: cursors that split a collection group into parts of about equal size."""
 
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import NAME
@@ -14,20 +14,21 @@ from firestore_emulator.query.paging import page
 from firestore_emulator.query.query import Order, Query
 from firestore_emulator.store.view import View
 
-MIN_PARTITION = 128  # documents; the service cuts no smaller parts
+MIN_PARTITION = 128  # documents; the service makes no smaller parts
 
 
 def check(parent: Parent, request: PartitionQueryRequest) -> None:
-    """Whether the request is one that can be answered at all."""
+    """Raises InvalidArgumentError if the request is not a valid partition query."""
     query = request.structured_query
     if parent.path:
-        raise InvalidArgumentError("The parent of a partition query is a database's root.")
+        raise InvalidArgumentError("The parent of a partition query must be a database's root.")
     if request.partition_count <= 0:
         raise InvalidArgumentError("partition_count must be positive.")
-    if not _is_of_a_group(query) or Query.compile(query).orders != (Order(NAME, descending=False),):
+    by_name = (Order(NAME, descending=False),)
+    if not _is_plain_group_query(query) or Query.compile(query).orders != by_name:
         raise InvalidArgumentError(
-            "A partition query is of one collection with all descendants, ordered by __name__"
-            " ascending, without filters, limits, offsets and cursors."
+            "A partition query must select one collection with all descendants, ordered by"
+            " __name__ ascending, without filters, limits, offsets and cursors."
         )
 
 
@@ -40,7 +41,7 @@ def partition(view: View, parent: Parent, request: PartitionQueryRequest) -> Par
     return PartitionQueryResponse(partitions=map(_cursor, shown), next_page_token=token)
 
 
-def _is_of_a_group(query: StructuredQuery) -> bool:
+def _is_plain_group_query(query: StructuredQuery) -> bool:
     others = {field.name for field, _ in query.ListFields()} - {"from_", "order_by"}
     return not others and len(query.from_) == 1 and query.from_[0].all_descendants
 

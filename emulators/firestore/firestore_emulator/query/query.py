@@ -1,4 +1,4 @@
-"""StructuredQuery: compiled once, then run on one view."""
+"""StructuredQuery: compile a query once, then run it on a view."""
 
 import functools
 import itertools
@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from firestore_emulator.model import field_paths, fields
-from firestore_emulator.model.errors import InvalidArgumentError, NotThereYetError
+from firestore_emulator.model.errors import InvalidArgumentError, UnimplementedError
 from firestore_emulator.model.field_paths import NAME, FieldPath
 from firestore_emulator.model.messages import Cursor, Document, StructuredQuery
 from firestore_emulator.model.names import DocumentName, Parent, check_id
 from firestore_emulator.model.values import SortKey, reference_key, sort_key
 from firestore_emulator.query import filters
 from firestore_emulator.query.filters import Condition
-from firestore_emulator.store.ordered_ids import Span
+from firestore_emulator.store.id_map import IdRange
 from firestore_emulator.store.view import View, is_under, merged_by_name
 
 _AFTER_NAME = "order by clause cannot contain more fields after the key"
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    collection_id: str  # empty: of any id
+    collection_id: str  # empty: collections of every id
     all_descendants: bool
 
     def documents(self, view: View, parent: Parent) -> Iterator[Document]:
@@ -41,22 +41,22 @@ class Selector:
             yield from view.collection(path)
 
     def selects(self, name: DocumentName, parent: Parent) -> bool:
-        return is_under(parent.path, name.collection) and self._has(name.collection, parent)
+        return is_under(parent.path, name.collection) and self._has_path(name.collection, parent)
 
     def in_name_order(
-        self, view: View, parent: Parent, span_in: Callable[[str], Span], *, descending: bool
+        self, view: View, parent: Parent, range_in: Callable[[str], IdRange], *, descending: bool
     ) -> Iterator[Document]:
-        """Those within the span that is given for a collection's path; no more than are taken."""
-        for nest in _nests(self._paths(view, parent), descending=descending):
-            streams = [view.in_name_order(path, span_in(path)) for path in nest]
+        """The documents within the id range of each collection. Reads only as far as iterated."""
+        for group in _nested_groups(self._paths(view, parent), descending=descending):
+            streams = [view.in_name_order(path, range_in(path)) for path in group]
             yield from merged_by_name(streams, descending=descending)
 
     def _paths(self, view: View, parent: Parent) -> Iterable[str]:
         if self.collection_id and not self.all_descendants:
             return [parent.collection(self.collection_id)]
-        return [path for path in view.collection_paths(parent.path) if self._has(path, parent)]
+        return [path for path in view.collection_paths(parent.path) if self._has_path(path, parent)]
 
-    def _has(self, path: str, parent: Parent) -> bool:
+    def _has_path(self, path: str, parent: Parent) -> bool:
         above, _, collection_id = path.rpartition("/")
         of_depth = self.all_descendants or above == parent.path
         return of_depth and self.collection_id in {"", collection_id}
@@ -64,7 +64,7 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A cursor: the values of the first orders, and which side of them is within."""
+    """A cursor: values of the first orders, and whether it is before or after equal values."""
 
     keys: tuple[SortKey, ...]
     before: bool
@@ -89,9 +89,9 @@ class Query:
 
     @classmethod
     def compile(cls, query: StructuredQuery, summed: frozenset[FieldPath] = frozenset()) -> Self:
-        """What is summed orders the documents last, so those without it are not found."""
+        """Compiles a query. Aggregated fields are its last orders, so all results have them."""
         if query.HasField("find_nearest"):
-            raise NotThereYetError("StructuredQuery.find_nearest")
+            raise UnimplementedError("StructuredQuery.find_nearest")
         where = filters.compile_where(query)
         explicit = _explicit_orders(query)
         projection = _projection(query)
@@ -115,27 +115,27 @@ class Query:
         return [fields.project(each, self.projection) for each in self.matches(view, parent)]
 
     def skipped(self, view: View, parent: Parent) -> int:
-        """How many results the offset leaves out."""
+        """The number of results that the offset skips."""
         if not self.offset:
             return 0
         without = replace(self, offset=0, limit=self.offset)
         return sum(1 for _ in without.matches(view, parent))
 
     def matches(self, view: View, parent: Parent) -> Iterator[Document]:
-        """The results as they are stored."""
+        """The results as stored, without projection."""
         by_name = len(self.orders) == 1  # the name is always the last of them
-        found = self._scanned(view, parent) if by_name else self._sorted(view, parent)
+        found = self._scan_by_name(view, parent) if by_name else self._scan_and_sort(view, parent)
         end = None if self.limit is None else self.offset + self.limit
         return itertools.islice(found, self.offset, end)
 
-    def _scanned(self, view: View, parent: Parent) -> Iterator[Document]:
-        """In the order of names, from the start cursor on, and only as far as is asked for."""
-        span_in = functools.partial(self._span, parent)
+    def _scan_by_name(self, view: View, parent: Parent) -> Iterator[Document]:
+        """Reads in name order, from the start cursor on, and only as far as iterated."""
+        range_in = functools.partial(self._id_range, parent)
         descending = self.orders[0].descending
-        documents = self.selector.in_name_order(view, parent, span_in, descending=descending)
+        documents = self.selector.in_name_order(view, parent, range_in, descending=descending)
         return filter(self.where.matches, documents)
 
-    def _span(self, parent: Parent, path: str) -> Span:
+    def _id_range(self, parent: Parent, path: str) -> IdRange:
         prefix = f"{parent.database}/documents/{path}/"
 
         def reached(bound: Bound | None, item_id: str) -> bool:
@@ -149,28 +149,28 @@ class Query:
             return reached(self.end, item_id)
 
         if not self.orders[0].descending:
-            return Span(started, ended, descending=False)
-        return Span(
+            return IdRange(started, ended, descending=False)
+        return IdRange(
             lambda item_id: not ended(item_id),
             lambda item_id: not started(item_id),
             descending=True,
         )
 
-    def _sorted(self, view: View, parent: Parent) -> Iterator[Document]:
+    def _scan_and_sort(self, view: View, parent: Parent) -> Iterator[Document]:
         rows = [row for row in self._rows(view, parent) if self._within_bounds(row)]
         for index, order in reversed(list(enumerate(self.orders))):
             rows.sort(key=lambda row: row.position[index], reverse=order.descending)
         return (row.document for row in rows)
 
     def finds(self, document: Document, parent: Parent) -> bool:
-        """Whether it is among the results, as far as offset and limit do not leave it out."""
+        """Whether the document is a result, disregarding offset and limit."""
         if not self.selector.selects(DocumentName.parse(document.name), parent):
             return False
         row = self._row(document)
         return row is not None and self._within_bounds(row)
 
     def up_to(self, last: Document) -> Self:
-        """The same query, ended by one of its results."""
+        """The same query with an end cursor at one of its results."""
         position = self._position(last)
         return self if position is None else replace(self, end=Bound(position, before=False))
 
@@ -187,10 +187,10 @@ class Query:
         return None if position is None else Row(position, document)
 
     def _position(self, document: Document) -> tuple[SortKey, ...] | None:
-        """None where a field of an order is absent: such a document is no result."""
+        """The document's sort keys, or None if a field is absent: then it is not a result."""
         keys = []
         for order in self.orders:
-            value = fields.of_document(document, order.path)
+            value = fields.value_of(document, order.path)
             if value is None:
                 return None
             keys.append(sort_key(value))
@@ -202,15 +202,18 @@ class Query:
         return not (self.end and self.end.is_before(row.position, self.orders))
 
 
-def _nests(paths: Iterable[str], *, descending: bool) -> Iterable[list[str]]:
-    """In the order of names; together those that are below the first, whose names interleave."""
-    nests: list[list[str]] = []
+def _nested_groups(paths: Iterable[str], *, descending: bool) -> Iterable[list[str]]:
+    """Groups of collection paths, in name order.
+
+    A group has a collection and those nested in it: the names of their documents interleave.
+    """
+    groups: list[list[str]] = []
     for path in sorted(paths, key=reference_key):
-        if nests and path.startswith(f"{nests[-1][0]}/"):
-            nests[-1].append(path)
+        if groups and path.startswith(f"{groups[-1][0]}/"):
+            groups[-1].append(path)
         else:
-            nests.append([path])
-    return reversed(nests) if descending else nests
+            groups.append([path])
+    return reversed(groups) if descending else groups
 
 
 def _selector(query: StructuredQuery) -> Selector:
@@ -247,28 +250,28 @@ def _is_descending(order: StructuredQuery.Order) -> bool:
 
 
 def _check_inequalities(paths: AbstractSet[FieldPath], explicit: list[Order]) -> None:
-    """Each of their fields is an order too, and none can come after the name."""
+    """Inequality fields are implicit orders. No order can follow the name."""
     ordered = {order.path for order in explicit}
     if NAME in ordered and paths - ordered:
         raise InvalidArgumentError(_AFTER_NAME)
 
 
 def _check_equality_on_name(where: Condition, inequalities: AbstractSet[FieldPath]) -> None:
-    if inequalities and NAME not in inequalities and _asks_for_name(where):
+    if inequalities and NAME not in inequalities and _filters_by_name(where):
         raise InvalidArgumentError(
             "Equality on key is not allowed if there are other inequality fields and key does not"
             " appear in inequalities."
         )
 
 
-def _asks_for_name(where: Condition) -> bool:
+def _filters_by_name(where: Condition) -> bool:
     return any(leaf.path == NAME for leaf in where.leaves())
 
 
 def _check_summed(summed: AbstractSet[FieldPath], where: Condition, explicit: list[Order]) -> None:
-    """None of their fields can come after the name in an index."""
+    """Aggregated fields are implicit orders too. No index has a field after the name."""
     ordered = {order.path for order in explicit}
-    by_name = NAME in ordered or _asks_for_name(where)
+    by_name = NAME in ordered or _filters_by_name(where)
     after_name = sorted(".".join(path) for path in summed - ordered) if by_name else []
     if after_name:
         raise InvalidArgumentError(
@@ -292,7 +295,7 @@ def _check_projected(
 def _with_implicit(
     explicit: list[Order], implicit: Iterable[AbstractSet[FieldPath]]
 ) -> tuple[Order, ...]:
-    """After its own orders: the fields of inequalities, those that are summed, and the name."""
+    """Appends the implicit orders: fields of inequalities, aggregated fields, and the name."""
     orders = dict(explicit)
     if NAME in orders:
         return tuple(explicit)
@@ -308,7 +311,7 @@ def _bound(cursor: Cursor, explicit: list[Order]) -> Bound:
         raise InvalidArgumentError("Cursor has too many values.")
     for value, order in zip(cursor.values, explicit, strict=False):
         if order.path == NAME:
-            filters.check_name(value)
+            filters.check_name_operand(value)
     return Bound(tuple(map(sort_key, cursor.values)), cursor.before)
 
 

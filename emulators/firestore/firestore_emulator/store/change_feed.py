@@ -1,7 +1,7 @@
-"""Who is told that a document has changed: who watches it, its collection, or every one of an id.
+"""Notify subscribers of changed documents: by document, collection, collection group or database.
 
-A commit looks four times for each document, however many others are watched. Whoever is told
-notes it down, and finds out later what it means.
+A commit makes four look-ups for each document, however many subscribers there are. Subscribers
+only record the change; they evaluate it later.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,60 +15,60 @@ from firestore_emulator.model.names import DocumentName
 class Scope(Enum):
     DOCUMENT = auto()
     COLLECTION = auto()
-    GROUP = auto()  # all collections of one id
+    GROUP = auto()  # all collections with one id
     DATABASE = auto()
 
 
-class Interest(NamedTuple):
+class Topic(NamedTuple):
     scope: Scope
-    of: str = ""
+    key: str = ""  # path of the document or collection, or id of the group
 
 
 class Change(NamedTuple):
-    """Of one document."""
+    """One document before and after a commit."""
 
     before: Document | None
     after: Document | None
 
 
-Told: TypeAlias = Callable[[DocumentName, Change], None]
+OnChange: TypeAlias = Callable[[DocumentName, Change], None]
 
 
-class Feed:
-    """Of one database."""
+class ChangeFeed:
+    """The change feed of one database."""
 
     def __init__(self) -> None:
-        self._watchers: dict[Interest, set[Told]] = {}
+        self._subscribers: dict[Topic, set[OnChange]] = {}
 
     def __bool__(self) -> bool:
-        """Whether anybody watches anything."""
-        return bool(self._watchers)
+        """Whether there is any subscriber."""
+        return bool(self._subscribers)
 
-    def watch(self, interests: Iterable[Interest], told: Told) -> None:
-        for interest in interests:
-            self._watchers.setdefault(interest, set()).add(told)
+    def subscribe(self, topics: Iterable[Topic], on_change: OnChange) -> None:
+        for topic in topics:
+            self._subscribers.setdefault(topic, set()).add(on_change)
 
-    def unwatch(self, interests: Iterable[Interest], told: Told) -> None:
-        for interest in interests:
-            watchers = self._watchers[interest]
-            watchers.discard(told)
-            if not watchers:
-                del self._watchers[interest]
+    def unsubscribe(self, topics: Iterable[Topic], on_change: OnChange) -> None:
+        for topic in topics:
+            subscribers = self._subscribers[topic]
+            subscribers.discard(on_change)
+            if not subscribers:
+                del self._subscribers[topic]
 
-    def tell(self, name: DocumentName, change: Change) -> None:
-        for interest in _interests_in(name):
-            for told in self._watchers.get(interest, ()):
-                told(name, change)
-
-
-def in_document(name: DocumentName) -> Interest:
-    return Interest(Scope.DOCUMENT, f"{name.collection}/{name.id}")
+    def publish(self, name: DocumentName, change: Change) -> None:
+        for topic in _topics_of(name):
+            for on_change in self._subscribers.get(topic, ()):
+                on_change(name, change)
 
 
-def _interests_in(name: DocumentName) -> Iterable[Interest]:
+def document_topic(name: DocumentName) -> Topic:
+    return Topic(Scope.DOCUMENT, f"{name.collection}/{name.id}")
+
+
+def _topics_of(name: DocumentName) -> Iterable[Topic]:
     return (
-        in_document(name),
-        Interest(Scope.COLLECTION, name.collection),
-        Interest(Scope.GROUP, name.collection.rpartition("/")[2]),
-        Interest(Scope.DATABASE),
+        document_topic(name),
+        Topic(Scope.COLLECTION, name.collection),
+        Topic(Scope.GROUP, name.collection.rpartition("/")[2]),
+        Topic(Scope.DATABASE),
     )

@@ -1,7 +1,7 @@
-"""What the documents were before they were replaced or deleted, as far back as it is kept.
+"""The replaced and deleted versions of documents, for reads at an earlier time.
 
-A version is kept as bytes, a tenth of what the message takes. That a document was not there
-needs no keeping: every version knows since when it is one.
+A version is kept as bytes, which take a tenth of the memory of the message. The absence of a
+document is not recorded: each version has the time at which it began.
 """
 
 from bisect import bisect_right
@@ -9,23 +9,23 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from firestore_emulator.model.clock import MICROSECONDS, in_microseconds
+from firestore_emulator.model.clock import MICROSECONDS, to_microseconds
 from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
-from firestore_emulator.store.ordered_ids import ById, Span
+from firestore_emulator.store.id_map import IdMap, IdRange
 
 RETENTION = 60 * 60 * MICROSECONDS
 MAX_BYTES = 64 * 1024 * 1024
-VERSION_BYTES = 300  # of memory, that a version takes beside its own bytes
+VERSION_BYTES = 300  # memory that a version takes in addition to its own bytes
 
 
-def is_since(document: Document, time: int) -> bool:
-    """Whether the document was this version at the time already."""
-    return in_microseconds(document.update_time) <= time
+def existed_at(document: Document, time: int) -> bool:
+    """Whether this version of the document already existed at the time."""
+    return to_microseconds(document.update_time) <= time
 
 
 class Versions:
-    """One document's, each with the time that ended it."""
+    """The versions of one document, each with the time that ended it."""
 
     __slots__ = ("_contents", "_ends", "_first", "name")
 
@@ -33,7 +33,7 @@ class Versions:
         self.name = name
         self._ends: list[int] = []
         self._contents: list[bytes] = []
-        self._first = 0  # those before it are dropped
+        self._first = 0  # index of the oldest version; the ones before it are dropped
 
     def __len__(self) -> int:
         return len(self._ends) - self._first
@@ -43,7 +43,7 @@ class Versions:
         self._contents.append(content)
 
     def drop_oldest(self) -> None:
-        """Cuts the lists only when half of them is dropped, so it costs what append does."""
+        """Cuts the lists only when half of them is dropped, so it is as cheap as append."""
         self._contents[self._first] = b""
         self._first += 1
         if self._first > len(self):
@@ -55,11 +55,11 @@ class Versions:
         if index == len(self._ends):
             return None
         document = Document.FromString(self._contents[index])
-        return document if is_since(document, time) else None
+        return document if existed_at(document, time) else None
 
 
-class Change(NamedTuple):
-    """What one commit added: a version to each of these."""
+class Addition(NamedTuple):
+    """The versions that one commit added to the history: one to each of these documents."""
 
     time: int
     grown: tuple[Versions, ...]
@@ -67,46 +67,46 @@ class Change(NamedTuple):
 
 
 class History:
-    """The versions that ended within the last hour, or fewer where they take too much memory.
+    """The versions that ended within the last hour, or fewer if they exceed ``max_bytes``.
 
-    Times are in microseconds, and those of changes rise.
+    Times are in microseconds. Each recorded time is later than the one before.
     """
 
     def __init__(self, since: int, max_bytes: int = MAX_BYTES) -> None:
         self._since = since
         self._max_bytes = max_bytes
         self._size = 0
-        self._changes: deque[Change] = deque()
-        self._collections: dict[str, ById[Versions]] = {}
+        self._additions: deque[Addition] = deque()
+        self._collections: dict[str, IdMap[Versions]] = {}
 
     def oldest(self, now: int) -> int:
-        """The earliest time of which everything is known."""
+        """The earliest time that can be read."""
         return max(self._since, now - RETENTION)
 
-    def record(self, time: int, ended: Mapping[DocumentName, Document]) -> None:
-        """The versions that a commit of that time replaced or deleted."""
+    def record(self, time: int, replaced: Mapping[DocumentName, Document]) -> None:
+        """Adds the versions that a commit of that time replaced or deleted."""
         size = 0
         grown = []
-        for name, document in ended.items():
+        for name, document in replaced.items():
             content = document.SerializeToString()
             versions = self._versions(name)
             versions.append(content, time)
             grown.append(versions)
             size += len(content) + VERSION_BYTES
         if grown:
-            self._changes.append(Change(time, tuple(grown), size))
+            self._additions.append(Addition(time, tuple(grown), size))
             self._size += size
         while self._size > self._max_bytes or self._is_past(time - RETENTION):
             self._drop_oldest()
 
     def clear(self, since: int) -> None:
-        self._changes.clear()
+        self._additions.clear()
         self._collections.clear()
         self._size = 0
         self._since = since
 
     def get(self, name: DocumentName, time: int) -> Document | None:
-        """The document as it was at the time, if it has been another since or none."""
+        """The ended version of that time. None if the document had none, or it has not ended."""
         collection = self._collections.get(name.collection)
         versions = collection.get(name.id) if collection else None
         return versions.at(time) if versions else None
@@ -117,9 +117,9 @@ class History:
             if document is not None:
                 yield document
 
-    def in_name_order(self, path: str, span: Span, time: int) -> Iterator[Document]:
+    def in_name_order(self, path: str, id_range: IdRange, time: int) -> Iterator[Document]:
         collection = self._collections.get(path)
-        for versions in collection.in_order(span) if collection else ():
+        for versions in collection.in_order(id_range) if collection else ():
             document = versions.at(time)
             if document is not None:
                 yield document
@@ -128,20 +128,20 @@ class History:
         return iter(self._collections)
 
     def _versions(self, name: DocumentName) -> Versions:
-        collection = self._collections.setdefault(name.collection, ById())
+        collection = self._collections.setdefault(name.collection, IdMap())
         versions = collection.get(name.id)
         if versions is None:
             versions = collection[name.id] = Versions(name)
         return versions
 
     def _is_past(self, time: int) -> bool:
-        return bool(self._changes) and self._changes[0].time <= time
+        return bool(self._additions) and self._additions[0].time <= time
 
     def _drop_oldest(self) -> None:
-        change = self._changes.popleft()
-        self._since = change.time
-        self._size -= change.size
-        for versions in change.grown:
+        addition = self._additions.popleft()
+        self._since = addition.time
+        self._size -= addition.size
+        for versions in addition.grown:
             versions.drop_oldest()
             if not versions:
                 self._remove(versions.name)

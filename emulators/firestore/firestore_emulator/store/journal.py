@@ -1,4 +1,4 @@
-"""Where a database writes down what it is about to become."""
+"""The write-ahead journal of a database: the interface, and one that stores nothing."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,20 +8,20 @@ from firestore_emulator.model.names import DocumentName
 
 
 class Journal(Protocol):
-    """Times are in microseconds, and rise.
+    """Called before the database changes in memory. Times are in microseconds and rise.
 
-    Both return when the change will outlive the process, or raise NotKeptError: then nothing of
-    it is kept, and the database must stay as it is.
+    Both methods return when the change survives the process. If they raise StorageError, nothing
+    of the change is stored, and the database must not change.
     """
 
     def commit(self, time: int, documents: Mapping[DocumentName, Document | None]) -> None:
-        """None stands for a document that is gone."""
+        """Stores the new documents; None marks a deleted one."""
 
     def clear(self, time: int) -> None: ...
 
 
-class InMemory:
-    """Nothing outlives the process, as in the official emulator."""
+class NoJournal:
+    """Stores nothing: all data ends with the process, as in the official emulator."""
 
     def commit(self, time: int, documents: Mapping[DocumentName, Document | None]) -> None:
         pass

@@ -1,4 +1,4 @@
-"""The documents of a database at one time. Good until the next commit."""
+"""A view: the documents of a database at one time. It is valid until the next commit."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,8 +8,8 @@ from typing import Protocol
 from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
 from firestore_emulator.model.values import SortKey, reference_key
-from firestore_emulator.store.history import History, is_since
-from firestore_emulator.store.ordered_ids import Span
+from firestore_emulator.store.history import History, existed_at
+from firestore_emulator.store.id_map import IdRange
 
 
 class View(Protocol):
@@ -17,48 +17,48 @@ class View(Protocol):
 
     def collection(self, path: str) -> Iterable[Document]: ...
 
-    def in_name_order(self, path: str, span: Span) -> Iterator[Document]:
-        """Those of one collection with ids in the span."""
+    def in_name_order(self, path: str, id_range: IdRange) -> Iterator[Document]:
+        """The documents of one collection with ids in the range."""
         ...
 
     def collection_paths(self, parent: str) -> Iterator[str]:
-        """Paths of the collections that have documents, at any depth under the parent's."""
+        """The paths of the non-empty collections at any depth below the parent's path."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PastView:
-    """Those of today that are old enough, and those that ended after the time."""
+    """The view at an earlier time: present versions that are old enough, and ended ones."""
 
-    today: View
+    current: View
     history: History
     time: int
 
     def get(self, name: DocumentName) -> Document | None:
-        document = self.today.get(name)
-        if document is not None and is_since(document, self.time):
+        document = self.current.get(name)
+        if document is not None and existed_at(document, self.time):
             return document
         return self.history.get(name, self.time)
 
     def collection(self, path: str) -> Iterator[Document]:
-        for document in self.today.collection(path):
-            if is_since(document, self.time):
+        for document in self.current.collection(path):
+            if existed_at(document, self.time):
                 yield document
         yield from self.history.collection(path, self.time)
 
-    def in_name_order(self, path: str, span: Span) -> Iterator[Document]:
-        today = self.today.in_name_order(path, span)
+    def in_name_order(self, path: str, id_range: IdRange) -> Iterator[Document]:
+        current = self.current.in_name_order(path, id_range)
         return merged_by_name(
             [
-                (document for document in today if is_since(document, self.time)),
-                self.history.in_name_order(path, span, self.time),
+                (document for document in current if existed_at(document, self.time)),
+                self.history.in_name_order(path, id_range, self.time),
             ],
-            descending=span.descending,
+            descending=id_range.descending,
         )
 
     def collection_paths(self, parent: str) -> Iterator[str]:
-        ended = under(parent, self.history.collection_paths())
-        for path in dict.fromkeys([*self.today.collection_paths(parent), *ended]):
+        past = under(parent, self.history.collection_paths())
+        for path in dict.fromkeys([*self.current.collection_paths(parent), *past]):
             if any(True for _ in self.collection(path)):
                 yield path
 

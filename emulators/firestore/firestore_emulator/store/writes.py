@@ -1,4 +1,4 @@
-"""What one Write makes of one document."""
+"""Check one Write, and apply it to one document."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from firestore_emulator.model import fields, transforms, validation
-from firestore_emulator.model.clock import in_microseconds
+from firestore_emulator.model.clock import to_microseconds
 from firestore_emulator.model.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
@@ -21,7 +21,7 @@ class Outcome(NamedTuple):
     result: WriteResult
 
 
-def target(write: Write) -> str:
+def target_name(write: Write) -> str:
     match write.WhichOneof("operation"):
         case "update":
             return write.update.name
@@ -34,34 +34,37 @@ def target(write: Write) -> str:
 
 
 def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
-    """Nothing that is given changes. A document that stays the same stays the same object."""
+    """The document after the write: ``current`` itself if it does not change.
+
+    Changes none of its arguments.
+    """
     if write.HasField("delete"):
         return Outcome(None, WriteResult())
-    document = Document(name=target(write))
+    document = Document(name=target_name(write))
     _fill(document, write, current)
     results = _transform(document, write, now)
-    validation.make_storable(document)
-    document = _stamped(document, current, now)
+    validation.normalize(document)
+    document = _with_times(document, current, now)
     return Outcome(
         document, WriteResult(update_time=document.update_time, transform_results=results)
     )
 
 
 def check_form(requested: Iterable[Write]) -> None:
-    """What is wrong with the writes of one request, whatever documents there are."""
-    there: dict[str, bool] = {}  # what the writes so far make sure of
+    """Raises InvalidArgumentError if the writes are invalid for all stored documents."""
+    exists: dict[str, bool] = {}  # after the writes so far
     for write in requested:
-        name = target(write)
+        name = target_name(write)
         _check_operation(write)
         _check_fields(write)
         for transform in (*write.transform.field_transforms, *write.update_transforms):
             transforms.check(transform)
         condition = write.current_document
-        if condition.HasField("exists") and there.get(name, condition.exists) != condition.exists:
+        if condition.HasField("exists") and exists.get(name, condition.exists) != condition.exists:
             raise InvalidArgumentError(
                 f"A precondition contradicts an earlier write in the same request: {name}"
             )
-        there[name] = not write.HasField("delete")
+        exists[name] = not write.HasField("delete")
 
 
 def _check_operation(write: Write) -> None:
@@ -75,22 +78,22 @@ def _check_operation(write: Write) -> None:
 
 
 def _check_fields(write: Write) -> None:
-    """All of them, those that a mask leaves out as well; only there a name may be empty."""
+    """Checks all fields, even those that the mask omits. Only with a mask a name may be empty."""
     masked = write.HasField("update_mask")
-    validation.check(
+    validation.check_fields(
         {name: value for name, value in write.update.fields.items() if name or not masked}
     )
     for path in write.update_mask.field_paths:
-        validation.path(path)
+        validation.writable_path(path)
 
 
-def check(write: Write, current: Document | None, stored: Document | None) -> None:
-    """The precondition.
+def check_precondition(write: Write, current: Document | None, stored: Document | None) -> None:
+    """Raises if the precondition fails.
 
-    The current document is the stored one, or what earlier writes of the commit made of it:
-    these do not change the version that an update_time names.
+    ``current`` is the stored document after the earlier writes of the commit. An update_time
+    precondition compares with ``stored``: the earlier writes do not change that version.
     """
-    name = target(write)
+    name = target_name(write)
     condition = write.current_document
     match condition.WhichOneof("condition_type"):
         case "exists" if condition.exists and current is None:
@@ -102,8 +105,8 @@ def check(write: Write, current: Document | None, stored: Document | None) -> No
 
 
 def _check_version(required: Timestamp, stored: Document | None, name: str) -> None:
-    stored_version = 0 if stored is None else in_microseconds(stored.update_time)
-    required_version = in_microseconds(required)
+    stored_version = 0 if stored is None else to_microseconds(stored.update_time)
+    required_version = to_microseconds(required)
     if stored is not None and required_version > stored_version:
         raise InvalidArgumentError(
             f"Invalid base version, it is greater than the stored version: {name}"
@@ -121,7 +124,7 @@ def _fill(document: Document, write: Write, current: Document | None) -> None:
         return
     if current is not None:
         document.fields.MergeFrom(current.fields)
-    for path in map(validation.path, write.update_mask.field_paths):
+    for path in map(validation.writable_path, write.update_mask.field_paths):
         value = fields.get(write.update.fields, path)
         if value is None:
             fields.delete(document.fields, path)
@@ -136,7 +139,7 @@ def _transform(document: Document, write: Write, now: Timestamp) -> list[Value]:
     ]
 
 
-def _stamped(document: Document, current: Document | None, now: Timestamp) -> Document:
+def _with_times(document: Document, current: Document | None, now: Timestamp) -> Document:
     if current is not None and _same_fields(document, current):
         return current
     document.create_time.CopyFrom(now if current is None else current.create_time)
@@ -145,7 +148,7 @@ def _stamped(document: Document, current: Document | None, now: Timestamp) -> Do
 
 
 def _same_fields(document: Document, current: Document) -> bool:
-    """Compared as bytes, because for == no document with a NaN is ever the same."""
+    """Compares bytes: with == a document with a NaN does not equal itself."""
     unstamped = Document(name=current.name, fields=current.fields)
     return document.SerializeToString(deterministic=True) == unstamped.SerializeToString(
         deterministic=True

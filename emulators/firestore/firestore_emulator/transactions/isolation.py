@@ -1,6 +1,7 @@
-"""The way to a database's documents that sees to the locks.
+"""Reads and writes of a database under locks.
 
-A method waits for its locks, if it has to, and then runs to its end without giving way.
+A request waits for its locks if it must. Then it runs to its end without an await, so no other
+request comes between.
 """
 
 import asyncio
@@ -25,16 +26,22 @@ from firestore_emulator.model.messages import (
     Write,
 )
 from firestore_emulator.store import writes
-from firestore_emulator.store.database import Commit, Database, Reading
+from firestore_emulator.store.database import Commit, Database, Snapshot
 from firestore_emulator.store.view import View
-from firestore_emulator.transactions.locks import LockTable, Owner, Read, Request, State
-from firestore_emulator.transactions.locks import Write as WriteLock
-from firestore_emulator.transactions.transactions import (
+from firestore_emulator.transactions.locks import (
+    LockTable,
+    Owner,
+    ReadLock,
+    Request,
+    State,
+    WriteLock,
+)
+from firestore_emulator.transactions.open_transactions import (
     DEFAULT_LIMITS,
     Limits,
+    OpenTransactions,
     Transaction,
-    Transactions,
-    closed_error,
+    closed_transaction_error,
 )
 
 ReadRequest: TypeAlias = (
@@ -49,32 +56,34 @@ ReadRequest: TypeAlias = (
 _BEGINNING = (BatchGetDocumentsRequest, RunAggregationQueryRequest, RunQueryRequest)
 
 
-class Seen(NamedTuple):
+class ReadResult(NamedTuple):
     view: View
     time: Timestamp
-    begun: bytes  # the transaction that the request began; empty if none
+    new_transaction: bytes  # id of the transaction that the request began, or empty
 
 
-class Open(NamedTuple):
-    """How much there is of what must not be left over."""
+class OpenCounts(NamedTuple):
+    """Counts of state that must not leak. All are 0 without open transactions and requests."""
 
     transactions: int
     holders: int
     waiting: int
 
 
-class Changes:
-    """What a commit locks."""
+class CommitLock:
+    """The write lock of a commit."""
 
     def __init__(self, database: Database, requested: Sequence[Write]) -> None:
         self.requested = requested
-        self.names = frozenset(database.document_name(writes.target(write)) for write in requested)
+        self.names = frozenset(
+            database.document_name(writes.target_name(write)) for write in requested
+        )
         self._database = database
         self._stored: list[Document | None] = []
         self._documents: list[Document] = []
 
     def documents(self) -> Sequence[Document]:
-        """Looked up often while the commit waits, so made again only where they may be others."""
+        """Called often while the commit waits, so computed again only if it may have changed."""
         stored = list(map(self._database.get, self.names))
         if self._depends_on_time or not _are_the_same(stored, self._stored):
             self._stored = stored
@@ -88,7 +97,7 @@ class Changes:
         )
 
     def _before_and_after(self, stored: Iterable[Document | None]) -> Iterable[Document | None]:
-        """Of a commit that would be refused, what is stored."""
+        """For a commit that would fail: the stored documents."""
         try:
             return chain.from_iterable(self._database.changes(self.requested))
         except EmulatorError:
@@ -96,7 +105,7 @@ class Changes:
 
 
 def _are_the_same(some: Sequence[object], others: Sequence[object]) -> bool:
-    """A document that is stored is never changed, only replaced."""
+    """Compares identities: a stored document is replaced, never changed."""
     return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
@@ -110,64 +119,67 @@ class Isolation:
         self._database = database
         self._limits = limits
         self._locks = LockTable()
-        self._transactions = Transactions(limits, clock)
+        self._transactions = OpenTransactions(limits, clock)
         self._timer: asyncio.TimerHandle | None = None
         database.on_clear(self._close_all)
 
     @property
-    def open(self) -> Open:
-        return Open(
-            len(self._transactions.open), len(self._locks.holders), len(self._locks.waiting)
+    def open_counts(self) -> OpenCounts:
+        return OpenCounts(
+            len(self._transactions.ids), len(self._locks.holders), len(self._locks.waiting)
         )
 
     def begin(self, options: TransactionOptions) -> bytes:
         return self._begin(options).id
 
     def rollback(self, transaction_id: bytes) -> None:
-        """Of one that has ended, too."""
-        transaction = self._transactions.rolled_back(transaction_id)
+        """Does nothing if the transaction has already ended."""
+        transaction = self._transactions.roll_back(transaction_id)
         if transaction is not None:
             self._locks.release(transaction.owner)
 
-    async def read(self, request: ReadRequest, wants: Read) -> Seen:
-        """As the request asks for it: in a transaction, at an earlier time, or now."""
+    async def read(self, request: ReadRequest, lock: ReadLock) -> ReadResult:
+        """Reads as the request specifies: in a transaction, at an earlier time, or now.
+
+        Takes the lock only in a read-write transaction.
+        """
         if request.HasField("transaction"):
             transaction = self._transactions.find(request.transaction)
-            return Seen(*await self._read_in(transaction, wants), b"")
+            return ReadResult(*await self._read_in(transaction, lock), b"")
         if request.HasField("read_time"):
-            return Seen(*self._database.read(request.read_time), b"")
+            return ReadResult(*self._database.read(request.read_time), b"")
         if isinstance(request, _BEGINNING) and request.HasField("new_transaction"):
-            return await self._read_in_new(request.new_transaction, wants)
-        return Seen(*self._database.read(), b"")
+            return await self._read_in_new(request.new_transaction, lock)
+        return ReadResult(*self._database.read(), b"")
 
     async def commit(self, requested: Sequence[Write], transaction_id: bytes = b"") -> Commit:
-        changes = Changes(self._database, requested)
+        lock = CommitLock(self._database, requested)
         if not transaction_id:
-            return await self._write(Owner(), changes)
+            return await self._write(Owner(), lock)
         transaction = self._transactions.find(transaction_id)
         if transaction.is_read_only and requested:
             raise InvalidArgumentError("Cannot modify entities in a read-only transaction.")
-        self._transactions.close(transaction)  # whatever comes, it takes no other request
+        self._transactions.close(transaction)  # it takes no other request, even if this one fails
         try:
-            return await self._write(transaction.owner, changes)
+            return await self._write(transaction.owner, lock)
         except AbortedError:
-            self._transactions.aborted(transaction)
+            self._transactions.abort(transaction)
             raise
 
-    def expire(self) -> None:
-        """Ends the transactions that are too old or idle, and looks again when the next may be."""
+    def close_expired(self) -> None:
+        """Ends the transactions that are too old or idle, and schedules the next check."""
         self._timer = None
-        self._locks.release(*(each.owner for each in self._transactions.expired()))
-        self._watch()
+        self._locks.release(*(each.owner for each in self._transactions.close_expired()))
+        self._schedule()
 
-    def _watch(self) -> None:
-        """After no more than the idle limit, because what is in use now may be idle from now."""
+    def _schedule(self) -> None:
+        """Checks again within the idle limit: a transaction in use now may be idle from now on."""
         if self._timer is not None:
             return
         seconds = self._transactions.seconds_to_next_end()
         if seconds is not None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(min(seconds, self._limits.idle), self.expire)
+            self._timer = loop.call_later(min(seconds, self._limits.idle), self.close_expired)
 
     def _begin(self, options: TransactionOptions) -> Transaction:
         if options.HasField("read_only"):
@@ -175,52 +187,52 @@ class Isolation:
             transaction = self._transactions.begin_read_only(self._database.read(at).time)
         else:
             transaction = self._transactions.begin(options.read_write.retry_transaction)
-        self._watch()
+        self._schedule()
         return transaction
 
-    async def _read_in_new(self, options: TransactionOptions, wants: Read) -> Seen:
-        """Nobody has the id of the transaction if this fails, so it is not left open then."""
+    async def _read_in_new(self, options: TransactionOptions, lock: ReadLock) -> ReadResult:
+        """Closes the new transaction if the read fails: the client does not have its id."""
         transaction = self._begin(options)
         try:
-            return Seen(*await self._read_in(transaction, wants), transaction.id)
+            return ReadResult(*await self._read_in(transaction, lock), transaction.id)
         except BaseException:
             self._transactions.close(transaction)
             self._locks.release(transaction.owner)
             raise
 
-    async def _read_in(self, transaction: Transaction, wants: Read) -> Reading:
+    async def _read_in(self, transaction: Transaction, lock: ReadLock) -> Snapshot:
         with self._transactions.in_use(transaction):
             if transaction.is_read_only:
                 return self._database.read(transaction.snapshot)
             try:
-                await self._lock(transaction.owner, wants)
+                await self._lock(transaction.owner, lock)
             except AbortedError:
-                self._transactions.aborted(transaction)
+                self._transactions.abort(transaction)
                 self._locks.release(transaction.owner)
                 raise
             return self._database.read()
 
-    async def _write(self, owner: Owner, changes: Changes) -> Commit:
+    async def _write(self, owner: Owner, lock: CommitLock) -> Commit:
         try:
-            await self._lock(owner, changes)
-            return self._database.commit(changes.requested)
+            await self._lock(owner, lock)
+            return self._database.commit(lock.requested)
         finally:
             self._locks.release(owner)
 
-    async def _lock(self, owner: Owner, wants: Read | WriteLock) -> None:
-        request = self._locks.request(owner, wants)
+    async def _lock(self, owner: Owner, lock: ReadLock | WriteLock) -> None:
+        request = self._locks.request(owner, lock)
         if request.state is State.WAITING:
             await self._wait(request)
         match request.state:
             case State.DEADLOCK:
                 raise AbortedError
             case State.GONE:
-                raise closed_error()
+                raise closed_transaction_error()
 
     async def _wait(self, request: Request) -> None:
-        """Whoever gives up, or is cancelled, leaves the queue."""
+        """Leaves the queue on timeout and on cancellation."""
         settled = asyncio.Event()
-        request.settled = settled.set
+        request.on_settled = settled.set
         try:
             async with asyncio.timeout(self._limits.lock_wait):
                 await settled.wait()
@@ -231,6 +243,6 @@ class Isolation:
             self._locks.withdraw(request)
 
     def _close_all(self) -> None:
-        """What was read is no longer so."""
+        """After a clear: the documents that the transactions read are gone."""
         self._transactions.close_all()
         self._locks.release(*self._locks.holders)

@@ -1,17 +1,18 @@
-"""Who may read and who may write, and who waits for whom.
+"""The lock table: which owner holds which locks, and which requests wait for which owners.
 
-A read is shared: it locks the names that it asks for, and a query what it would find. A write
-needs its names alone, and its documents to be found by no query of another, neither as they are
-nor as they will be. Everything that one request asks for is granted at once or not at all.
+A read lock is shared. It covers the document names of the read and, for a query, every document
+that the query would find. A write lock needs its names alone, and no query of another owner may
+find its documents, neither as they are nor as they will be. A request gets all its locks at the
+same moment, or waits.
 
-A read waits for a write that is being carried out, and out of fairness for
-- a write that waits since before it: otherwise new readers would keep it waiting for ever;
-- another retry that has read, and lost its write of the same documents before, as this one has:
-  otherwise retries would make each other lose again.
-Fairness gives way where it would end in a deadlock. So only writes, each of which waits for
-what the other has read, can be in one; then the younger of the owners is refused.
+A read waits for a write that is being carried out. For fairness it also waits for
+- a write that has waited longer: otherwise new readers could block the write forever;
+- another retry that has read the same documents, after both lost their write of them to a
+  deadlock: otherwise the retries would make each other lose again.
+If such a fairness wait would end in a deadlock, the read is granted. So only writes can deadlock,
+each waiting for documents that the other has read. Then the younger of the owners is aborted.
 
-Nothing here tells the time or knows of tasks: a request that had to wait calls its `settled`.
+Nothing here uses a clock or tasks. The table calls a request's ``on_settled`` when its wait ends.
 """
 
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
@@ -27,28 +28,28 @@ Predicate: TypeAlias = Callable[[Document], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadLock:
     names: frozenset[DocumentName] = frozenset()
     predicate: Predicate | None = None
 
-    def meets(self, write: "Write") -> bool:
+    def conflicts_with(self, write: "WriteLock") -> bool:
         if not self.names.isdisjoint(write.names):
             return True
         return self.predicate is not None and any(map(self.predicate, write.documents()))
 
 
-class Write(Protocol):
+class WriteLock(Protocol):
     @property
     def names(self) -> frozenset[DocumentName]: ...
 
     def documents(self) -> Iterable[Document]:
-        """As they are and as they would be, by what is stored now."""
+        """The documents before and after the write, given the present database."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A write that a deadlock ended, by what was stored then."""
+class LostWrite:
+    """A write that a deadlock ended, with its documents as of that moment."""
 
     names: frozenset[DocumentName]
     found: tuple[Document, ...]
@@ -60,24 +61,24 @@ class Lost:
 class State(Enum):
     WAITING = "waiting"
     GRANTED = "granted"
-    DEADLOCK = "deadlock"  # refused: the younger in one
-    GONE = "gone"  # its owner ended, or the request was withdrawn
+    DEADLOCK = "deadlock"  # aborted as the younger owner in a deadlock
+    GONE = "gone"  # the owner ended, or the request was withdrawn
 
 
 @dataclass(eq=False, slots=True)
-class Place:
-    """In the line of all owners; a retry takes over that of what it retries."""
+class QueuePosition:
+    """An owner's position among all owners. A retry takes over that of its aborted transaction."""
 
-    age: int | None = None  # of the first request: the lower, the earlier
-    lost: Lost | None = None
+    age: int | None = None  # number of the first request: the lower, the older
+    lost: LostWrite | None = None
 
 
 @dataclass(eq=False, slots=True)
 class Owner:
-    """A transaction, or one write outside them."""
+    """A transaction, or one write outside transactions."""
 
-    place: Place = field(default_factory=Place)
-    names: set[DocumentName] = field(default_factory=set)  # that it has read
+    position: QueuePosition = field(default_factory=QueuePosition)
+    names: set[DocumentName] = field(default_factory=set)  # names with a read lock
     predicates: list[Predicate] = field(default_factory=list)
 
     @property
@@ -88,21 +89,21 @@ class Owner:
 @dataclass(eq=False, slots=True)
 class Request:
     owner: Owner
-    wants: Read | Write
+    lock: ReadLock | WriteLock
     number: int
     state: State = State.WAITING
-    settled: Callable[[], None] = lambda: None
+    on_settled: Callable[[], None] = lambda: None
 
 
 class LockTable:
     def __init__(self) -> None:
         self._numbers = count()  # of requests
-        self._holders: dict[Owner, None] = {}  # who has been granted anything
+        self._holders: dict[Owner, None] = {}
         self._readers: dict[DocumentName, dict[Owner, None]] = {}
         self._querying: dict[Owner, None] = {}
-        self._writing: dict[Owner, Write] = {}
-        self._waiting: dict[Request, None] = {}  # in the order in which they came
-        self._waiting_writes: dict[Request, Write] = {}
+        self._writing: dict[Owner, WriteLock] = {}
+        self._waiting: dict[Request, None] = {}  # oldest first
+        self._waiting_writes: dict[Request, WriteLock] = {}
 
     @property
     def holders(self) -> KeysView[Owner]:
@@ -112,12 +113,15 @@ class LockTable:
     def waiting(self) -> KeysView[Request]:
         return self._waiting.keys()
 
-    def request(self, owner: Owner, wants: Read | Write) -> Request:
-        """A write is an owner's last request: its reads that wait are withdrawn."""
-        request = Request(owner, wants, next(self._numbers))
-        if owner.place.age is None:
-            owner.place.age = request.number
-        if not isinstance(wants, Read):
+    def request(self, owner: Owner, lock: ReadLock | WriteLock) -> Request:
+        """Grants the lock or queues the request.
+
+        A write is the last request of its owner: it withdraws the owner's waiting reads.
+        """
+        request = Request(owner, lock, next(self._numbers))
+        if owner.position.age is None:
+            owner.position.age = request.number
+        if not isinstance(lock, ReadLock):
             self._end_waits(owner, State.GONE)
         if self._is_free(request):
             self._grant(request)
@@ -127,19 +131,21 @@ class LockTable:
         return request
 
     def withdraw(self, request: Request) -> None:
-        """Whoever asked waits no longer. What was granted stays until the owner's release."""
+        """Ends the wait of a request. A granted lock stays until the owner's release."""
         if request in self._waiting:
             self._end_wait(request, State.GONE)
             self._settle()
 
     def release(self, *owners: Owner) -> None:
-        """They have ended: they hold nothing, and wait for nothing, any more."""
+        """Releases all locks of the owners and ends their waits."""
         for owner in owners:
             self._drop(owner, State.GONE)
         self._settle()
 
     def _settle(self) -> None:
-        while self._waiting and (self._grant_free() or self._let_one_in() or self._refuse_one()):
+        while self._waiting and (
+            self._grant_free() or self._grant_one_unfair_read() or self._break_one_deadlock()
+        ):
             pass
 
     def _grant_free(self) -> bool:
@@ -150,35 +156,35 @@ class LockTable:
                 granted = True
         return granted
 
-    def _let_one_in(self) -> bool:
-        """A read that waits only out of fairness, and for one that waits for its own owner."""
+    def _grant_one_unfair_read(self) -> bool:
+        """Grants a read that waits only for fairness, and only for a request behind its owner."""
         for request in self._waiting:
             if (
-                isinstance(request.wants, Read)
-                and not any(self._in_conflict(request))
+                isinstance(request.lock, ReadLock)
+                and not any(self._conflict_blockers(request))
                 and self._cycle(request.owner, self._blockers)
             ):
                 self._end_wait(request, State.GRANTED)
                 return True
         return False
 
-    def _refuse_one(self) -> bool:
+    def _break_one_deadlock(self) -> bool:
         for request in self._waiting_writes:
-            cycle = self._cycle(request.owner, self._in_conflict)
+            cycle = self._cycle(request.owner, self._conflict_blockers)
             if cycle:
-                self._refuse(max(cycle, key=_age))
+                self._abort(max(cycle, key=_age))
                 return True
         return False
 
-    def _refuse(self, owner: Owner) -> None:
+    def _abort(self, owner: Owner) -> None:
         for request, write in self._waiting_writes.items():
             if request.owner is owner:
-                owner.place.lost = Lost(write.names, tuple(write.documents()))
+                owner.position.lost = LostWrite(write.names, tuple(write.documents()))
         self._drop(owner, State.DEADLOCK)
 
     def _cycle(self, start: Owner, blockers: Callable[[Request], Iterable[Owner]]) -> list[Owner]:
-        """The owners of a shortest way from this one back to it; empty where there is none."""
-        if start not in self._holders:  # nobody waits for it
+        """The owners of a shortest cycle of waits through this one; empty without a cycle."""
+        if start not in self._holders:  # no request waits for it
             return []
         requests: dict[Owner, list[Request]] = {}
         for request in self._waiting:
@@ -188,7 +194,7 @@ class LockTable:
         for owner in to_visit:
             for following in chain.from_iterable(map(blockers, requests.get(owner, ()))):
                 if following is start:
-                    return _way(start, owner, came_from)
+                    return _path(start, owner, came_from)
                 if following not in came_from:
                     came_from[following] = owner
                     to_visit.append(following)
@@ -198,24 +204,24 @@ class LockTable:
         return not self._holders or not any(self._blockers(request))
 
     def _blockers(self, request: Request) -> Iterator[Owner]:
-        yield from self._in_conflict(request)
-        yield from self._in_front(request)
+        yield from self._conflict_blockers(request)
+        yield from self._fairness_blockers(request)
 
-    def _in_conflict(self, request: Request) -> Iterator[Owner]:
-        """Those who hold what the request must not have beside them."""
-        wants, own = request.wants, request.owner
-        if isinstance(wants, Read):
-            blockers = self._writers_met_by(wants)
+    def _conflict_blockers(self, request: Request) -> Iterator[Owner]:
+        """The owners of granted locks that conflict with the request."""
+        lock, own = request.lock, request.owner
+        if isinstance(lock, ReadLock):
+            blockers = self._read_conflicts(lock)
         else:
-            blockers = self._in_conflict_with_write(wants)
+            blockers = self._write_conflicts(lock)
         return (owner for owner in blockers if owner is not own)
 
-    def _writers_met_by(self, read: Read) -> Iterator[Owner]:
+    def _read_conflicts(self, read: ReadLock) -> Iterator[Owner]:
         for owner, write in self._writing.items():
-            if read.meets(write):
+            if read.conflicts_with(write):
                 yield owner
 
-    def _in_conflict_with_write(self, write: Write) -> Iterator[Owner]:
+    def _write_conflicts(self, write: WriteLock) -> Iterator[Owner]:
         for name in write.names:
             yield from self._readers.get(name, ())
         documents = list(write.documents()) if self._querying else []
@@ -226,39 +232,42 @@ class LockTable:
             if not write.names.isdisjoint(other.names):
                 yield owner
 
-    def _in_front(self, request: Request) -> Iterator[Owner]:
-        """Those for whom a read waits out of fairness."""
-        read, own = request.wants, request.owner
-        if not isinstance(read, Read):
+    def _fairness_blockers(self, request: Request) -> Iterator[Owner]:
+        """The owners for which a read waits out of fairness."""
+        read, own = request.lock, request.owner
+        if not isinstance(read, ReadLock):
             return
         for other, write in self._waiting_writes.items():
-            if other.number < request.number and other.owner is not own and read.meets(write):
+            is_older = other.number < request.number
+            if is_older and other.owner is not own and read.conflicts_with(write):
                 yield other.owner
-        if own.place.lost is None:
+        if own.position.lost is None:
             return
         for owner in self._holders:
-            lost = owner.place.lost
-            if owner is not own and owner.has_read and lost is not None and read.meets(lost):
+            lost = owner.position.lost
+            if owner is own or not owner.has_read or lost is None:
+                continue
+            if read.conflicts_with(lost):
                 yield owner
 
     def _grant(self, request: Request) -> None:
         request.state = State.GRANTED
-        owner, wants = request.owner, request.wants
+        owner, lock = request.owner, request.lock
         self._holders[owner] = None
-        if not isinstance(wants, Read):
-            self._writing[owner] = wants
+        if not isinstance(lock, ReadLock):
+            self._writing[owner] = lock
             return
-        owner.names.update(wants.names)
-        for name in wants.names:
+        owner.names.update(lock.names)
+        for name in lock.names:
             self._readers.setdefault(name, {})[owner] = None
-        if wants.predicate is not None:
-            owner.predicates.append(wants.predicate)
+        if lock.predicate is not None:
+            owner.predicates.append(lock.predicate)
             self._querying[owner] = None
 
     def _wait(self, request: Request) -> None:
         self._waiting[request] = None
-        if not isinstance(request.wants, Read):
-            self._waiting_writes[request] = request.wants
+        if not isinstance(request.lock, ReadLock):
+            self._waiting_writes[request] = request.lock
 
     def _end_wait(self, request: Request, state: State) -> None:
         del self._waiting[request]
@@ -266,7 +275,7 @@ class LockTable:
         request.state = state
         if state is State.GRANTED:
             self._grant(request)
-        request.settled()
+        request.on_settled()
 
     def _end_waits(self, owner: Owner, state: State) -> None:
         for request in [each for each in self._waiting if each.owner is owner]:
@@ -286,12 +295,12 @@ class LockTable:
         self._writing.pop(owner, None)
 
 
-def _way(start: Owner, end: Owner, came_from: Mapping[Owner, Owner]) -> list[Owner]:
-    way = [end]
-    while way[-1] is not start:
-        way.append(came_from[way[-1]])
-    return way
+def _path(start: Owner, end: Owner, came_from: Mapping[Owner, Owner]) -> list[Owner]:
+    path = [end]
+    while path[-1] is not start:
+        path.append(came_from[path[-1]])
+    return path
 
 
 def _age(owner: Owner) -> int:
-    return owner.place.age or 0
+    return owner.position.age or 0

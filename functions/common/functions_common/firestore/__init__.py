@@ -1,0 +1,1 @@
+"""Firestore: the connection, documents, queries, and errors by the state of the data."""

@@ -1,7 +1,11 @@
-"""Firestore: one connection a process, and the client's errors turned into ours.
+"""The connection to Firestore, and the translation of its errors.
 
-The client library's own retries are off everywhere: it would send a commit again for a minute,
-and a second sending that fails its precondition looks like a conflict with somebody else.
+Documents are read and written through ``Connection.rpcs``: gRPC calls on a channel that the client
+library's transport creates. ``Connection.client`` is the library's own client, which the commands
+use for counts and for reads at one time; it adds five layers to each call.
+
+The library's retries are off. They would repeat a commit for a minute, and a repeated commit fails
+its own precondition, which looks like a conflict with another writer.
 """
 
 from __future__ import annotations
@@ -11,38 +15,53 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from functions_common.observability import activity, logs
-from functions_common.runtime import late_imports
+from functions_common.runtime import lazy_imports
 
-# It brings cryptography, a tenth of a cold start, for key files: a pod has none.
-late_imports.put_off("google.oauth2.service_account")
+# It imports cryptography, a tenth of a cold start, to read key files. A pod has no key file.
+lazy_imports.import_lazily("google.oauth2.service_account")
 
+import google.auth  # noqa: E402
+import grpc  # noqa: E402
 from google.api_core import exceptions as google_errors  # noqa: E402
 from google.api_core.retry import Retry  # noqa: E402
+from google.auth.credentials import AnonymousCredentials  # noqa: E402
 from google.auth.exceptions import GoogleAuthError  # noqa: E402
 from google.cloud import firestore  # noqa: E402
+from google.cloud.firestore_v1.services.firestore.transports import (  # noqa: E402
+    FirestoreGrpcTransport,
+)
 
 from functions_common.firestore.errors import (  # noqa: E402
-    AlreadyThereError,
+    AlreadyExistsError,
     ConflictError,
     OutcomeUnknownError,
     StoreRejectedError,
     StoreUnavailableError,
 )
+from functions_common.firestore.rpcs import Rpcs  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from google.auth.credentials import Credentials
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from functions_common.runtime.deadlines import Deadline
     from functions_common.runtime.settings import FirestoreSettings
 
 CALL_SECONDS = 3.0
-"""The longest that one call may take; a request's deadline may cut it shorter."""
+"""The longest that one call may take. A request's deadline can make it shorter."""
 
+_EMULATOR_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+)
+_CHANNEL_OPTIONS = (("grpc.keepalive_time_ms", 30_000), *_EMULATOR_OPTIONS)
+"""The options of the library's own channels."""
 
 _CONFLICTS = (
     google_errors.Aborted,
@@ -59,68 +78,114 @@ _REJECTED = (
     google_errors.OutOfRange,
     google_errors.MethodNotImplemented,
 )
-"""The request itself is invalid: the same request gets the same status for ever."""
+"""The request is invalid: the same request always gets the same status."""
 
 
 class Connection:
-    """Makes the Firestore client on first use; all threads share it."""
+    """Opens the channel and makes the client on first use. All threads share them."""
 
     def __init__(self, settings: FirestoreSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
+        self._rpcs: Rpcs | None = None
         self._client: firestore.Client | None = None
+        self._channel: grpc.Channel | None = None
+
+    @property
+    def rpcs(self) -> Rpcs:
+        """Raises StoreUnavailableError if there are no credentials."""
+        if self._rpcs is None:
+            with self._lock:
+                if self._rpcs is None:
+                    self._channel = self._open_channel()
+                    self._rpcs = Rpcs.on(self._channel, self._settings)
+        return self._rpcs
 
     @property
     def client(self) -> firestore.Client:
+        """Raises StoreUnavailableError if there are no credentials."""
         if self._client is None:
             with self._lock:
                 if self._client is None:
-                    self._client = self._connect()
+                    self._client = self._make_client()
         return self._client
 
     def prepare(self) -> None:
-        """Make the client and its channel in the background, before the first request wants them.
+        """Open the channel in the background, before the first request needs it.
 
-        The read of a document that is not there opens the channel; its outcome does not matter,
-        and how long it took is logged: it is part of what a start costs.
+        Reads a document that does not exist. The outcome does not matter. The time is logged, since
+        it is part of a cold start.
         """
         threading.Thread(target=self._prepare, name="firestore-prepare", daemon=True).start()
+
+    def close(self) -> None:
+        """Close the channels. Processes leave this to their end; tests do not."""
+        if self._channel is not None:
+            self._channel.close()
+        if self._client is not None:
+            self._client.close()  # type: ignore[no-untyped-call]
 
     def _prepare(self) -> None:
         began = time.monotonic()
         with suppress(StoreUnavailableError):
-            with reading():
-                self.client.document("starts", "none").get(retry=_NO_RETRY, timeout=CALL_SECONDS)
+            with read_call(), grpc_errors_as_api_errors():
+                self.rpcs.read_nothing(CALL_SECONDS)
             logs.event(
                 "Firestore reached", ms={"firestore": round((time.monotonic() - began) * 1000, 1)}
             )
 
-    def _connect(self) -> firestore.Client:
-        try:
-            return firestore.Client(
-                project=self._settings.project, database=self._settings.database
+    def _open_channel(self) -> grpc.Channel:
+        host = self._settings.emulator_host
+        if host is not None:
+            return grpc.insecure_channel(host, options=_EMULATOR_OPTIONS)
+        with _credential_errors():
+            channel: grpc.Channel = FirestoreGrpcTransport.create_channel(
+                credentials=self._credentials, options=_CHANNEL_OPTIONS
             )
-        except (GoogleAuthError, OSError) as error:
-            raise _unavailable(error) from error
+            return channel
+
+    def _make_client(self) -> firestore.Client:
+        with _credential_errors():
+            return firestore.Client(
+                project=self._settings.project,
+                database=self._settings.database,
+                credentials=self._credentials,
+            )
+
+    @cached_property
+    def _credentials(self) -> Credentials:
+        if self._settings.emulator_host is not None:
+            return AnonymousCredentials()  # type: ignore[no-untyped-call]
+        credentials: Credentials
+        credentials, _ = google.auth.default(scopes=FirestoreGrpcTransport.AUTH_SCOPES)
+        return credentials
 
 
-# Not None: a query's stream asks it what to do about an error half way.
+@contextmanager
+def _credential_errors() -> Iterator[None]:
+    try:
+        yield
+    except (GoogleAuthError, OSError) as error:
+        raise _unavailable(error) from error
+
+
+# Not None: the library asks it how to continue a stream of results after an error.
 _NO_RETRY = Retry(predicate=lambda _: False)
 
 
 def call_options(deadline: Deadline) -> dict[str, Any]:
-    """For every call of the client: one try, within the deadline."""
+    """Keyword arguments for each call of ``Connection.client``: one attempt, by the deadline."""
     return {"retry": _NO_RETRY, "timeout": deadline.timeout(CALL_SECONDS)}
 
 
-def moment(time: datetime | Timestamp) -> datetime:
-    """A snapshot's time: the client gives some as a datetime, others as they came."""
+def to_datetime(time: datetime | Timestamp) -> datetime:
+    """A snapshot's time. The library has converted some of its times, and left others."""
     return time if isinstance(time, datetime) else time.ToDatetime(UTC)
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Turn the client's errors of a read into ours; its time is Firestore's."""
+def read_call() -> Iterator[None]:
+    """Time a read of Firestore, and translate the library's errors."""
     try:
         with activity.part("firestore"):
             yield
@@ -131,19 +196,19 @@ def reading() -> Iterator[None]:
 
 
 @contextmanager
-def committing() -> Iterator[None]:
-    """Turn the client's errors of a commit into ours; its time is Firestore's."""
+def commit_call() -> Iterator[None]:
+    """Time a commit, and translate the library's errors."""
     with commit_errors(), activity.part("firestore"):
         yield
 
 
 @contextmanager
 def commit_errors() -> Iterator[None]:
-    """Turn the client's errors of a commit into ours."""
+    """Translate the library's errors of a commit."""
     try:
         yield
     except google_errors.AlreadyExists as error:
-        raise AlreadyThereError(str(error)) from error
+        raise AlreadyExistsError(str(error)) from error
     except _CONFLICTS as error:
         raise ConflictError(str(error)) from error
     except _REJECTED as error:
@@ -157,6 +222,15 @@ def commit_errors() -> Iterator[None]:
             error=_short(error),
         )
         raise OutcomeUnknownError(str(error)) from error
+
+
+@contextmanager
+def grpc_errors_as_api_errors() -> Iterator[None]:
+    """Translate gRPC's errors into those of google.api_core, which the library raises."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise google_errors.from_grpc_error(error) from error  # type: ignore[no-untyped-call]
 
 
 def _unavailable(error: Exception) -> StoreUnavailableError:

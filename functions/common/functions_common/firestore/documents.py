@@ -1,8 +1,8 @@
-"""Documents, written to Firestore and read from it in its own messages.
+"""Documents, read from Firestore and written to it as protobuf messages.
 
-The client library makes an object of each field before it makes a message of it, which costs ten
-times as much as a commit does here. The client generated under it adds a third to each call.
-``queries.py`` reads pages of documents in the same way.
+The client library converts each field to an object of its own before it makes a message, which
+costs ten times as much as a whole commit here. The generated client under it adds a third to each
+call. ``queries.py`` reads pages of documents in the same manner.
 """
 
 from __future__ import annotations
@@ -11,22 +11,16 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 import msgspec
 from google.api_core import exceptions as google_errors
-from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.cloud.firestore_v1.types import (
     BatchGetDocumentsRequest,
-    BatchGetDocumentsResponse,
     BatchWriteRequest,
-    BatchWriteResponse,
     CommitRequest,
-    CommitResponse,
     RunQueryRequest,
-    RunQueryResponse,
     StructuredQuery,
     Write,
 )
@@ -35,9 +29,10 @@ from proto.datetime_helpers import DatetimeWithNanoseconds
 
 from functions_common.firestore.client import (
     CALL_SECONDS,
+    commit_call,
     commit_errors,
-    committing,
-    reading,
+    grpc_errors_as_api_errors,
+    read_call,
 )
 from functions_common.firestore.errors import (
     DamagedDocumentError,
@@ -52,7 +47,7 @@ from functions_common.runtime.deadlines import DeadlineExceededError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from google.cloud.firestore import Client, DocumentSnapshot
+    from google.cloud.firestore import DocumentSnapshot
 
     from functions_common.firestore.client import Connection
     from functions_common.runtime.deadlines import Deadline
@@ -62,14 +57,13 @@ T = TypeVar("T")
 Path = tuple[str, ...]
 
 UNKNOWN_VALUE: Final = object()
-"""A field's value of a type that this version of the client library cannot read."""
+"""The value of a field whose type this version of the client library does not know."""
 
-_SERVICE = "/google.firestore.v1.Firestore"
-_READ, _FOUND = BatchGetDocumentsRequest.pb(), BatchGetDocumentsResponse.pb()
-_COMMIT, _COMMITTED = CommitRequest.pb(), CommitResponse.pb()
-_EACH, _TOLD = BatchWriteRequest.pb(), BatchWriteResponse.pb()
-RUN_QUERY, _QUERIED = RunQueryRequest.pb(), RunQueryResponse.pb()
-_WRITE = Write.pb()
+_BatchGetDocumentsRequest = BatchGetDocumentsRequest.pb()
+_BatchWriteRequest = BatchWriteRequest.pb()
+_CommitRequest = CommitRequest.pb()
+_RunQueryRequest = RunQueryRequest.pb()
+_Write = Write.pb()
 _EQUAL = StructuredQuery.FieldFilter.Operator.EQUAL
 
 
@@ -78,15 +72,15 @@ class Document:
     path: Path
     fields: Mapping[str, Any]
     update_time: datetime
-    """The version: an update can ask for exactly this one to be there."""
+    """The version of the document. An update can require that it still has this version."""
 
     @property
     def id(self) -> str:
         return self.path[-1]
 
     @classmethod
-    def of(cls, found: DocumentSnapshot[Any]) -> Document:
-        """The document of a snapshot, as the library's queries return it."""
+    def from_snapshot(cls, found: DocumentSnapshot[Any]) -> Document:
+        """From a snapshot, which the library's queries return."""
         path = tuple(found.reference.path.split("/"))
         fields = {name: _plain(value) for name, value in (found.to_dict() or {}).items()}
         return cls(path, fields, found.update_time)
@@ -94,8 +88,8 @@ class Document:
     def convert(self, shape: type[T]) -> T:
         """The fields as a msgspec struct.
 
-        Ignores fields that the struct does not name, at every depth: a newer revision may have
-        added them. Raises DamagedDocumentError if a field is missing or of another type.
+        Ignores fields that the struct does not have, at every depth, since a newer revision may
+        have added them. Raises DamagedDocumentError if a field is missing or of another type.
         """
         try:
             return msgspec.convert(self.fields, shape)
@@ -107,10 +101,10 @@ class Document:
 
 
 def read_document(found: Document, read: Callable[[Document], T]) -> T:
-    """The document as ``read`` returns it. Raises nothing but UnusableDocumentError.
+    """The result of ``read``. Raises only UnusableDocumentError.
 
-    One document must never end the work on others, so an exception that its reader does not
-    expect counts as damage too.
+    One document must never end the work on others. So an exception that ``read`` does not expect
+    counts as damage too.
     """
     try:
         return read(found)
@@ -121,6 +115,7 @@ def read_document(found: Document, read: Callable[[Document], T]) -> T:
 
 
 def log_unusable(error: UnusableDocumentError) -> None:
+    """Log a document that a list leaves out."""
     damaged = isinstance(error, DamagedDocumentError)
     logs.event(
         "Document left out",
@@ -131,7 +126,7 @@ def log_unusable(error: UnusableDocumentError) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class FoundId:
     """The id of a document that a query found, without its fields."""
 
     id: str
@@ -141,51 +136,48 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Change:
+    """Creates a document, or updates the given fields of one."""
+
     path: Path
     fields: Mapping[str, Any]
-    replaces: datetime | None
-    """The version that must be there; None: the document must not be. Fields that are not given
-    stay as they are."""
+    expected_version: datetime | None
+    """The version that the document must have; None: it must not exist."""
 
 
 class Documents:
-    """Those of a connection's database, by their paths."""
+    """The documents of a connection's database, by path."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    @cached_property
-    def _wire(self) -> Wire:
-        return Wire.of(self._connection.client)
-
     def read(
         self, paths: Iterable[Path], deadline: Deadline
     ) -> Iterator[tuple[Path, Document | None]]:
-        """All at one moment, in no order; None where there is no document."""
-        wire = self._wire
-        names = [wire.root + "/".join(path) for path in paths]
-        request = _READ(database=wire.database, documents=names)
-        with reading(), translated_errors():
+        """Read all documents at one time, in any order. None: there is no such document."""
+        rpcs = self._connection.rpcs
+        names = [rpcs.root + "/".join(path) for path in paths]
+        request = _BatchGetDocumentsRequest(database=rpcs.database, documents=names)
+        with read_call(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
-            for answer in wire.batch_get(request, timeout=timeout, metadata=wire.metadata):
-                found = answer.WhichOneof("result") == "found"
-                path = wire.path(answer.found.name if found else answer.missing)
-                yield path, decoded_document(path, answer.found) if found else None
+            for response in rpcs.batch_get(request, timeout=timeout, metadata=rpcs.metadata):
+                found = response.WhichOneof("result") == "found"
+                path = rpcs.path(response.found.name if found else response.missing)
+                yield path, decode_document(path, response.found) if found else None
 
-    def names(
+    def find_ids(
         self,
         collection: str,
         where: tuple[str, str],
         after: str | None,
         limit: int,
         deadline: Deadline,
-    ) -> list[Name]:
-        """Of the documents with this value in this field, by id, after the id given.
+    ) -> list[FoundId]:
+        """The ids of the documents with this value in this field, ordered, after the given id.
 
-        A tenth of the processor time of a query through the library, which returns whole documents.
+        Takes a tenth of the processor time of a query that returns whole documents.
         """
-        wire = self._wire
-        request = RUN_QUERY(parent=wire.root[:-1])
+        rpcs = self._connection.rpcs
+        request = _RunQueryRequest(parent=rpcs.root[:-1])
         query = request.structured_query
         query.from_.add().collection_id = collection
         query.select.fields.add().field_path = "__name__"
@@ -195,40 +187,41 @@ class Documents:
         query.order_by.add().field.field_path = "__name__"
         query.limit.value = limit
         if after is not None:
-            place = query.start_at.values.add()
-            place.reference_value = f"{wire.root}{collection}/{after}"
-        with reading(), translated_errors():
+            cursor = query.start_at.values.add()
+            cursor.reference_value = f"{rpcs.root}{collection}/{after}"
+        with read_call(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
-            return [_name(each) for each in wire.query(request, timeout)]
+            return [_found_id(each) for each in rpcs.query(request, timeout)]
 
     def commit(self, changes: Iterable[Change], deadline: Deadline) -> None:
-        """All changes or none.
+        """Write all changes, or none of them.
 
-        Raises ConflictError if a document is not of the version that its change names.
+        Raises ConflictError if a document does not have the expected version.
         """
-        wire = self._wire
-        request = _COMMIT(database=wire.database)
+        rpcs = self._connection.rpcs
+        request = _CommitRequest(database=rpcs.database)
         with _encoding_errors():
             for change in changes:
-                wire.fill(request.writes.add(), change)
-        with committing(), translated_errors():
+                _fill(request.writes.add(), change, rpcs.root)
+        with commit_call(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
-            wire.commit(request, timeout=timeout, metadata=wire.metadata)
+            rpcs.commit(request, timeout=timeout, metadata=rpcs.metadata)
 
-    def prepared(self, change: Change) -> Any:  # noqa: ANN401 - made by protobuf, untyped
-        """The change as Firestore takes it, for ``write_each``."""
-        write = _WRITE()
+    def encode_write(self, change: Change) -> Any:  # noqa: ANN401 - made by protobuf, untyped
+        """The change as a message, for ``write_each``."""
+        write = _Write()
         with _encoding_errors():
-            self._wire.fill(write, change)
+            _fill(write, change, self._connection.rpcs.root)
         return write
 
     def write_each(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
-        """Each change on its own: None, or the error that a commit of it alone would have raised.
+        """Write each change on its own, in one request.
 
-        At most 500 changes, of different documents, in one request. If Firestore rejects that
-        request for good, it is divided until only the change to blame fails. Any other error of a
-        request is raised. The deadline is that of one change, and those of others may be earlier,
-        so all requests together end within ``CALL_SECONDS``, as one request would.
+        Returns for each change None, or the error that a commit of it alone would have raised.
+        There are at most 500 changes, of different documents. If Firestore rejects the request
+        permanently, it is divided until only the change at fault fails. Any other error of a
+        request is raised. The deadline is that of one change, and the deadlines of others can be
+        earlier. So all requests together end within ``CALL_SECONDS``, as one request would.
         """
         return self._write_each(writes, deadline.within(CALL_SECONDS))
 
@@ -245,7 +238,7 @@ class Documents:
         ]
 
     def _write_part(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
-        """As ``_write_each``, but returns every error: the other part may be written."""
+        """Like ``_write_each``, but returns all errors, since the other part may be written."""
         try:
             return self._write_each(writes, deadline)
         except DeadlineExceededError:
@@ -254,11 +247,11 @@ class Documents:
             return [error] * len(writes)
 
     def _write_together(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
-        wire = self._wire
-        request = _EACH(database=wire.database, writes=writes)
-        with commit_errors(), translated_errors():
+        rpcs = self._connection.rpcs
+        request = _BatchWriteRequest(database=rpcs.database, writes=writes)
+        with commit_errors(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
-            response = wire.batch_write(request, timeout=timeout, metadata=wire.metadata)
+            response = rpcs.batch_write(request, timeout=timeout, metadata=rpcs.metadata)
         return [_error_of(status) for status in response.status]
 
 
@@ -275,96 +268,41 @@ def _error_of(status: Any) -> StoreError | None:  # noqa: ANN401 - made by proto
 
 @contextmanager
 def _encoding_errors() -> Iterator[None]:
-    """A value that Firestore has no type for is rejected before it is sent."""
+    """Reject a value that Firestore has no type for, before it is sent."""
     try:
         yield
     except (TypeError, ValueError) as error:
         raise StoreRejectedError(f"{type(error).__name__}: {error}") from error
 
 
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Translate gRPC errors into google.api_core exceptions."""
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise google_errors.from_grpc_error(error) from error  # type: ignore[no-untyped-call]
+def _fill(write: Any, change: Change, root: str) -> None:  # noqa: ANN401 - the same
+    write.update.name = root + "/".join(change.path)
+    _encode_fields(change.fields, write.update.fields)
+    if change.expected_version is None:
+        write.current_document.exists = False
+    else:
+        write.update_mask.SetInParent()  # without a mask the other fields would be deleted
+        write.update_mask.field_paths.extend(change.fields)
+        write.current_document.update_time.CopyFrom(_timestamp(change.expected_version))
 
 
-class Wire(NamedTuple):
-    """Calls on the library's own channel, without the five layers that its client adds.
-
-    The library keeps to itself what is needed for them: three private attributes, which a test of
-    the pinned version holds.
-    """
-
-    batch_get: grpc.UnaryStreamMultiCallable[Any, Any]
-    commit: grpc.UnaryUnaryMultiCallable[Any, Any]
-    batch_write: grpc.UnaryUnaryMultiCallable[Any, Any]
-    run_query: grpc.UnaryStreamMultiCallable[Any, bytes]
-    metadata: tuple[tuple[str, str], ...]
-    database: str
-    root: str
-
-    @classmethod
-    def of(cls, client: Client) -> Wire:
-        database = client._database_string  # noqa: SLF001
-        channel = client._firestore_api.transport.grpc_channel  # noqa: SLF001
-        routing = to_grpc_metadata((("database", database),))  # type: ignore[no-untyped-call]
-        return cls(
-            channel.unary_stream(f"{_SERVICE}/BatchGetDocuments", *_codec(_READ, _FOUND)),
-            channel.unary_unary(f"{_SERVICE}/Commit", *_codec(_COMMIT, _COMMITTED)),
-            channel.unary_unary(f"{_SERVICE}/BatchWrite", *_codec(_EACH, _TOLD)),
-            channel.unary_stream(f"{_SERVICE}/RunQuery", RUN_QUERY.SerializeToString, bytes),
-            (*client._rpc_metadata, routing),  # noqa: SLF001
-            database,
-            f"{database}/documents/",
-        )
-
-    def query(self, request: Any, timeout: float) -> list[Any]:  # noqa: ANN401 - the same
-        """The responses that hold a document; others have only a time.
-
-        The whole stream is received first: decoding between its messages costs twice as much.
-        """
-        received = [*self.run_query(request, timeout=timeout, metadata=self.metadata)]
-        responses = map(_QUERIED.FromString, received)
-        return [each for each in responses if each.HasField("document")]
-
-    def path(self, name: str) -> Path:
-        return tuple(name[len(self.root) :].split("/"))
-
-    def fill(self, write: Any, change: Change) -> None:  # noqa: ANN401 - the same
-        write.update.name = self.root + "/".join(change.path)
-        _encode_fields(change.fields, write.update.fields)
-        if change.replaces is None:
-            write.current_document.exists = False
-        else:
-            write.update_mask.SetInParent()  # without a mask the other fields would be deleted
-            write.update_mask.field_paths.extend(change.fields)
-            write.current_document.update_time.CopyFrom(_timestamp(change.replaces))
-
-
-def _codec(request: Any, answer: Any) -> tuple[Any, Any]:  # noqa: ANN401 - made by protobuf, untyped
-    return request.SerializeToString, answer.FromString
-
-
-def _name(found: Any) -> Name:  # noqa: ANN401 - made by protobuf, untyped
+def _found_id(found: Any) -> FoundId:  # noqa: ANN401 - made by protobuf, untyped
     document = found.document
     age = found.read_time.ToDatetime() - document.create_time.ToDatetime()
-    return Name(document.name.rpartition("/")[2], age)
+    return FoundId(document.name.rpartition("/")[2], age)
 
 
-def decoded_document(path: Path, found: Any) -> Document:  # noqa: ANN401 - made by protobuf, untyped
-    fields = {name: _decode(value) for name, value in found.fields.items()}
+def decode_document(path: Path, found: Any) -> Document:  # noqa: ANN401 - made by protobuf, untyped
+    fields = {name: _decode_value(value) for name, value in found.fields.items()}
     return Document(path, fields, DatetimeWithNanoseconds.from_timestamp_pb(found.update_time))
 
 
 def _encode_fields(fields: Mapping[str, Any], into: Any) -> None:  # noqa: ANN401 - the same
     for name, value in fields.items():
-        _encode(value, into[name])
+        encode_value(value, into[name])
 
 
-def _encode(value: object, into: Any) -> None:  # noqa: ANN401 - the same
+def encode_value(value: object, into: Any) -> None:  # noqa: ANN401 - the same
     match value:
         case None:
             into.null_value = 0
@@ -382,12 +320,12 @@ def _encode(value: object, into: Any) -> None:  # noqa: ANN401 - the same
         case list() | tuple():
             into.array_value.SetInParent()
             for each in value:
-                _encode(each, into.array_value.values.add())
+                encode_value(each, into.array_value.values.add())
         case _:
-            raise TypeError(f"no field of ours holds a {type(value).__name__}")
+            raise TypeError(f"a field cannot hold a {type(value).__name__}")
 
 
-def _decode(value: Any) -> Any:  # noqa: ANN401 - the same
+def _decode_value(value: Any) -> Any:  # noqa: ANN401 - the same
     kind = value.WhichOneof("value_type")
     if kind == "null_value":
         return None
@@ -396,14 +334,14 @@ def _decode(value: Any) -> Any:  # noqa: ANN401 - the same
     if kind == "timestamp_value":
         return value.timestamp_value.ToDatetime(UTC)
     if kind == "map_value":
-        return {name: _decode(each) for name, each in value.map_value.fields.items()}
+        return {name: _decode_value(each) for name, each in value.map_value.fields.items()}
     if kind == "array_value":
-        return [_decode(each) for each in value.array_value.values]
+        return [_decode_value(each) for each in value.array_value.values]
     return getattr(value, kind)
 
 
 def _plain(value: object) -> object:
-    """Msgspec converts a datetime, and no subclass of it."""
+    """Msgspec accepts a datetime, but no subclass of it."""
     if isinstance(value, datetime):
         return datetime.combine(value.date(), value.timetz())
     return value

@@ -1,14 +1,14 @@
-"""The errors of a database, by what is known after each.
+"""The errors of a database, by the state of the data after each error.
 
 StoreError
-├── ConflictError         nothing was written: another writer came first; read and decide again
-│   └── AlreadyThereError the document to create exists
-├── StoreUnavailableError nothing was written: the database is out of reach, or denies access
-├── StoreRejectedError    nothing was written: the request is invalid, and a retry is too
-├── OutcomeUnknownError   it may have been written: read again, and decide again
-└── UnusableDocumentError the document exists, and this code cannot work with it
-    ├── DamagedDocumentError  a field is missing or of another type
-    └── NewerDocumentError    its status is one that only a newer revision knows
+├── ConflictError          nothing was written: another writer was first; read and decide again
+│   └── AlreadyExistsError the document to create exists
+├── StoreUnavailableError  nothing was written: the database is unreachable, or denies access
+├── StoreRejectedError     nothing was written: the request is invalid, so do not retry it
+├── OutcomeUnknownError    the write may have been carried out: read again, and decide again
+└── UnusableDocumentError  the document exists, but this code cannot use it
+    ├── DamagedDocumentError  a field is missing or has another type
+    └── NewerDocumentError    only a newer revision of the code knows its status
 """
 
 
@@ -20,7 +20,7 @@ class ConflictError(StoreError):
     pass
 
 
-class AlreadyThereError(ConflictError):
+class AlreadyExistsError(ConflictError):
     pass
 
 
@@ -38,7 +38,7 @@ class OutcomeUnknownError(StoreError):
 
 class UnusableDocumentError(StoreError):
     def __init__(self, path: str, reason: str, message: str) -> None:
-        """``path``: ``orders/ORD…``. ``reason`` names the field and holds nothing personal."""
+        """``path``: ``orders/ORD…``. ``reason`` names the field, without personal data."""
         super().__init__(message)
         self.path = path
         self.reason = reason
@@ -46,7 +46,7 @@ class UnusableDocumentError(StoreError):
 
 class DamagedDocumentError(UnusableDocumentError):
     def __init__(self, path: str, reason: str) -> None:
-        message = f"{path} is damaged and was left as it is ({reason}). An operator must repair it."
+        message = f"{path} is damaged and was not changed ({reason}). An operator must repair it."
         super().__init__(path, reason, message)
 
 
@@ -54,7 +54,7 @@ class NewerDocumentError(UnusableDocumentError):
     def __init__(self, path: str, status: str) -> None:
         status = status[:40]
         message = (
-            f"{path} has the status {status}, which only a newer revision knows; this revision"
-            " leaves it as it is. Repeat the request later."
+            f"{path} has the status {status}, which only a newer revision knows. This revision"
+            " does not change it. Repeat the request later."
         )
         super().__init__(path, f"status {status}", message)

@@ -1,26 +1,25 @@
-"""Pages of documents, read from Firestore in its own messages.
+"""Queries that return pages of documents, as protobuf messages.
 
 The client library makes several objects of each field, so a page of 200 orders takes four times the
-processor time that it takes here. Queries are still written with the library, because only it can
-convert them to messages.
+processor time that it takes here.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
+from google.cloud.firestore_v1.types import RunQueryRequest, StructuredQuery
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
-from functions_common.firestore.client import reading
+from functions_common.firestore.client import grpc_errors_as_api_errors, read_call
 from functions_common.firestore.documents import (
-    RUN_QUERY,
     Document,
-    Wire,
-    decoded_document,
+    Path,
+    decode_document,
+    encode_value,
     log_unusable,
-    translated_errors,
 )
 from functions_common.firestore.errors import UnusableDocumentError
 
@@ -28,13 +27,70 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from google.cloud.firestore import Query
-
     from functions_common.firestore.client import Connection
+    from functions_common.firestore.rpcs import Rpcs
+    from functions_common.limiter import ConcurrencyLimiter
     from functions_common.runtime.deadlines import Deadline
-    from functions_common.runtime.turns import Turns
 
 T = TypeVar("T")
+
+_RunQueryRequest = RunQueryRequest.pb()
+_OPERATORS = {
+    "==": StructuredQuery.FieldFilter.Operator.EQUAL,
+    "array_contains": StructuredQuery.FieldFilter.Operator.ARRAY_CONTAINS,
+}
+_AND = StructuredQuery.CompositeFilter.Operator.AND
+_ASCENDING = StructuredQuery.Direction.ASCENDING
+_DESCENDING = StructuredQuery.Direction.DESCENDING
+
+Condition = tuple[str, Literal["==", "array_contains"], str]
+"""Field, operator, value."""
+
+
+class Position(NamedTuple):
+    """The position of a document in the order of a query."""
+
+    path: Path
+    time: datetime | None = None
+    """The value of ``newest_first``, if the query has that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The documents of a collection that meet all conditions, ordered by name."""
+
+    collection: Path
+    """``("products",)``, or ``("products", "P001", "adjustments")``."""
+    where: tuple[Condition, ...] = ()
+    newest_first: str | None = None
+    """A field with a time: order by it, then by name, both descending."""
+    after: Position | None = None
+
+    def encode(self, root: str, limit: int) -> Any:  # noqa: ANN401 - made by protobuf, untyped
+        request = _RunQueryRequest(parent=(root + "/".join(self.collection[:-1])).rstrip("/"))
+        query = request.structured_query
+        query.from_.add().collection_id = self.collection[-1]
+        self._encode_conditions(query.where)
+        if self.newest_first is not None:
+            query.order_by.add(field={"field_path": self.newest_first}, direction=_DESCENDING)
+        direction = _ASCENDING if self.newest_first is None else _DESCENDING
+        query.order_by.add(field={"field_path": "__name__"}, direction=direction)
+        if self.after is not None:
+            if self.newest_first is not None:
+                encode_value(self.after.time, query.start_at.values.add())
+            query.start_at.values.add().reference_value = root + "/".join(self.after.path)
+        query.limit.value = limit
+        return request
+
+    def _encode_conditions(self, where: Any) -> None:  # noqa: ANN401 - the same
+        single = len(self.where) == 1
+        if self.where and not single:
+            where.composite_filter.op = _AND
+        for name, operator, value in self.where:
+            each = where if single else where.composite_filter.filters.add()
+            each.field_filter.field.field_path = name
+            each.field_filter.op = _OPERATORS[operator]
+            each.field_filter.value.string_value = value
 
 
 class Found(NamedTuple):
@@ -43,52 +99,42 @@ class Found(NamedTuple):
 
 
 class Queries:
-    """Runs queries against a database, a few at a time: they take turns."""
+    """Runs queries against a database, as many at a time as the limiter admits."""
 
-    def __init__(self, connection: Connection, turns: Turns) -> None:
+    def __init__(self, connection: Connection, limiter: ConcurrencyLimiter) -> None:
         self._connection = connection
-        self._turns = turns
-
-    @cached_property
-    def _wire(self) -> Wire:
-        return Wire.of(self._connection.client)
+        self._limiter = limiter
 
     def page(
-        self,
-        query: Query,
-        limit: int,
-        read: Callable[[Found], T],
-        deadline: Deadline,
-        *,
-        ordered_by: str | None = None,
+        self, query: Query, limit: int, read: Callable[[Found], T], deadline: Deadline
     ) -> list[T]:
-        """The first ``limit`` documents of a query, ordered by the field, if any, and the name.
+        """The first ``limit`` documents of a query.
 
-        A document for which ``read`` raises UnusableDocumentError is logged and left out, and the
-        page is filled with the documents after it: a short page is the last one.
-        The caller's deadline is the only time limit, because a page is a long stream of messages.
-        Raises TooManyListsError if the query gets no turn in time.
+        A document for which ``read`` raises UnusableDocumentError is logged and left out. Then the
+        documents after it fill the page, because clients take a short page for the last one.
+        The caller's deadline is the only time limit, since a page is a long stream of messages.
+        Raises TooManyListRequestsError if the limiter grants no slot in time.
         """
         page: list[T] = []
         while True:
-            found = self._received(query.limit(limit), deadline)
+            found = self._run(query, limit, deadline)
             page += _usable(found, read)
             if len(page) >= limit or len(found) < limit:
                 return page[:limit]
-            last = found[-1].document
-            place: dict[str, object] = {"__name__": self._connection.client.document(*last.path)}
-            if ordered_by is not None:
-                place[ordered_by] = last.fields[ordered_by]
-            query = query.start_after(place)
+            query = replace(query, after=_position(found[-1].document, query))
 
-    def _received(self, query: Query, deadline: Deadline) -> list[Found]:
-        wire = self._wire
-        parent, _ = query._parent._parent_info()  # noqa: SLF001 - as Query.stream does
-        request = RUN_QUERY(parent=parent, structured_query=query._to_protobuf()._pb)  # noqa: SLF001
-        with self._turns.take(deadline):
-            with reading(), translated_errors():
-                responses = wire.query(request, deadline.timeout(math.inf))
-            return [_found(wire, each.document) for each in responses]
+    def _run(self, query: Query, limit: int, deadline: Deadline) -> list[Found]:
+        rpcs = self._connection.rpcs
+        request = query.encode(rpcs.root, limit)
+        with self._limiter.slot(deadline):
+            with read_call(), grpc_errors_as_api_errors():
+                responses = rpcs.query(request, deadline.timeout(math.inf))
+            return [_found(rpcs, each.document) for each in responses]
+
+
+def _position(document: Document, query: Query) -> Position:
+    field = query.newest_first
+    return Position(document.path, None if field is None else document.fields[field])
 
 
 def _usable(found: Iterable[Found], read: Callable[[Found], T]) -> Iterator[T]:
@@ -99,6 +145,6 @@ def _usable(found: Iterable[Found], read: Callable[[Found], T]) -> Iterator[T]:
             log_unusable(error)
 
 
-def _found(wire: Wire, message: Any) -> Found:  # noqa: ANN401 - made by protobuf, untyped
-    document = decoded_document(wire.path(message.name), message)
+def _found(rpcs: Rpcs, message: Any) -> Found:  # noqa: ANN401 - made by protobuf, untyped
+    document = decode_document(rpcs.path(message.name), message)
     return Found(document, DatetimeWithNanoseconds.from_timestamp_pb(message.create_time))

@@ -1,4 +1,20 @@
-"""The Flask app of a function: limits, one record and one log line a request, problem details."""
+"""The Flask app of a function: the path of an HTTP request from its first byte to its response.
+
+One Flask app sees the request. (``functions-framework --target`` would add its own app in front.)
+These are the steps, in order:
+
+1. ``http_server`` receives the whole request, within its limits, and a worker thread calls the app.
+2. ``RequestLog.begin`` starts the record of the request: its trace and its times.
+3. ``_reject_long_body`` checks the declared length of the body (413).
+4. Flask finds the operation (404, 405). ``dispatch`` has added a route for each.
+5. ``Callers.require`` verifies the caller's token and role (401, 403).
+6. ``dispatch`` rejects query parameters and bodies that the operation does not declare (400).
+7. The view parses the request (``parsing``), calls one use case, and returns ``json_response``.
+8. An exception in steps 3 to 7 becomes a problem document: the problem table has one entry for each
+   type of exception.
+9. ``RequestLog.finish`` adds the trace id and the times to the headers, and writes the log line.
+10. ``_set_default_headers`` makes the response private unless the view says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +37,12 @@ from functions_common.http.auth.callers import (
     IssuerUnavailableError,
     UnauthenticatedError,
 )
-from functions_common.http.dispatch import route
+from functions_common.http.dispatch import add_routes
 from functions_common.http.problems import Problem
+from functions_common.limiter import TooManyListRequestsError
 from functions_common.observability import logs
-from functions_common.observability.request_log import Requests
+from functions_common.observability.request_log import RequestLog
 from functions_common.runtime.deadlines import DeadlineExceededError
-from functions_common.runtime.turns import TooManyListsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +54,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Exception)
 
 ProblemTable = dict[type[Any], "Callable[[Any], Problem]"]
-"""From a domain's exceptions to the problems that clients see."""
+"""For each type of exception, the problem document that clients see."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -50,49 +66,50 @@ def create_app(
     problem_table: ProblemTable,
     server: ServerSettings,
 ) -> Flask:
-    """An app of the API's operations, which ``views`` answer, and of what tells of itself.
+    """An app with the API's operations, plus ``/health`` and the API description.
 
-    Every answer is JSON, errors included; but for the page at ``/docs``.
+    ``views`` has a method for each operation. ``problem_table`` has the domain's exceptions.
+    All responses are JSON, errors included, except the page at ``/docs``.
     """
     app = Flask(api.name, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1  # parsing refuses one too long
-    app.url_map.merge_slashes = False  # a redirect would answer in HTML
-    requests = Requests(api.name, server)
-    app.before_request(requests.begin)
-    app.before_request(_refuse_what_is_too_long)
-    app.after_request(_protect)
-    app.after_request(requests.finish)  # the last one added is the first to run
-    app.teardown_request(requests.leave)
+    app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1  # parsing rejects a longer one
+    app.url_map.merge_slashes = False  # else Flask would redirect, in HTML
+    request_log = RequestLog(api.name, server)
+    app.before_request(request_log.begin)
+    app.before_request(_reject_long_body)
+    app.after_request(_set_default_headers)
+    app.after_request(request_log.finish)  # Flask runs the last one first
+    app.teardown_request(request_log.leave)
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
-    route(app, api.operations, views, callers)
-    route(app, health.OPERATIONS, health.About(api), callers)
+    add_routes(app, api.operations, views, callers)
+    add_routes(app, health.OPERATIONS, health.ServiceViews(api), callers)
     return app
 
 
-def answer(
+def json_response(
     body: object,
     status: HTTPStatus = HTTPStatus.OK,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A JSON response; decimals become JSON numbers, digit by digit."""
+    """A JSON response. Decimals become JSON numbers with the same digits."""
     return Response(_encoder.encode(body), status, headers=headers, content_type="application/json")
 
 
-def problem(status: HTTPStatus, kind: str) -> Callable[[Exception], Problem]:
-    """For the table: an exception whose own text is what the client should read."""
+def problem_from_text(status: HTTPStatus, kind: str) -> Callable[[Exception], Problem]:
+    """For the problem table: the exception's own text is the problem's detail."""
     return lambda error: Problem(status, str(error), kind)
 
 
-def _refuse_what_is_too_long() -> None:
+def _reject_long_body() -> None:
     if (request.content_length or 0) > parsing.MAX_BODY:
         raise RequestEntityTooLarge
 
 
-def _protect(response: Response) -> Response:
-    """What is not said to be a file is somebody's own: not kept on the way, and only what it says.
+def _set_default_headers(response: Response) -> Response:
+    """Responses are private by default: ``no-store`` unless the view has set ``Cache-Control``.
 
-    setdefault, since files say for themselves how long they may be kept.
+    Browsers must not guess the content type.
     """
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -100,7 +117,7 @@ def _protect(response: Response) -> Response:
 
 
 def problem_body(error: Exception, table: ProblemTable) -> dict[str, Any]:
-    """What would be told of the error where it is not the whole request's."""
+    """The problem document of an error in one part of a request, such as an entry of a batch."""
     tables = (table, _COMMON_PROBLEMS)
     kinds = type(error).__mro__
     to_problem = next(each[kind] for kind in kinds for each in tables if kind in each)
@@ -114,7 +131,7 @@ def _body(problem: Problem) -> dict[str, Any]:
 def _handler(to_problem: Callable[[E], Problem]) -> Callable[[E], Response]:
     def handle(error: E) -> Response:
         problem = to_problem(error)
-        response = answer(_body(problem), problem.status, problem.headers)
+        response = json_response(_body(problem), problem.status, problem.headers)
         response.content_type = problems.CONTENT_TYPE
         return response
 
@@ -122,8 +139,8 @@ def _handler(to_problem: Callable[[E], Problem]) -> Callable[[E], Response]:
 
 
 _DETAILS = {
-    HTTPStatus.NOT_FOUND: "There is nothing at this address.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not answer to this method.",
+    HTTPStatus.NOT_FOUND: "There is nothing at this path.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not support this method; see Allow.",
     HTTPStatus.REQUEST_URI_TOO_LONG: f"The query is longer than {parsing.MAX_QUERY} characters.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body is longer than {parsing.MAX_BODY} bytes.",
 }
@@ -142,15 +159,16 @@ def _unauthenticated(error: UnauthenticatedError) -> Problem:
 def _unexpected(error: Exception) -> Problem:
     logs.exception("Unexpected error", error)
     return Problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; it has been logged."
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Unexpected error on the server. It has been logged under the trace_id.",
     )
 
 
 def _rejected(error: StoreRejectedError) -> Problem:
-    logs.exception("The database rejected a request for good", error)
+    logs.exception("Firestore rejected a request permanently", error)
     detail = (
-        "The database rejected this request for good and changed nothing; repeating it cannot"
-        " succeed. It has been logged."
+        "The database rejected this request permanently and changed nothing. Do not repeat it:"
+        " it would fail again. It has been logged."
     )
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "rejected-by-database")
 
@@ -168,11 +186,13 @@ _COMMON_PROBLEMS: ProblemTable = {
         "The issuer of tokens cannot be reached; try again."
     ),
     ForbiddenError: lambda error: Problem(HTTPStatus.FORBIDDEN, str(error)),
-    TooManyListsError: lambda error: problems.unavailable(f"{error}; try again."),
+    TooManyListRequestsError: lambda error: problems.unavailable(f"{error}; try again."),
     StoreRejectedError: _rejected,
     DamagedDocumentError: _damaged,
-    NewerDocumentError: problem(HTTPStatus.CONFLICT, "newer-revision"),
+    NewerDocumentError: problem_from_text(HTTPStatus.CONFLICT, "newer-revision"),
     StoreError: lambda _: problems.unavailable("The database cannot be reached; try again."),
-    DeadlineExceededError: lambda _: problems.unavailable("There was no time left; try again."),
+    DeadlineExceededError: lambda _: problems.unavailable(
+        "The request's deadline has passed; try again."
+    ),
     Exception: _unexpected,
 }

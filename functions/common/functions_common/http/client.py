@@ -1,12 +1,12 @@
-"""Outgoing HTTP calls: a transport for ``requests`` that no peer can hold up or fill.
+"""Outgoing HTTP calls: a transport for ``requests`` with limits on time and size.
 
-``timeout`` is the total of a call in seconds: name look-up, connect, TLS, sending, headers, body.
-A response is limited in size and never decompressed. Redirects are not followed, and proxies in the
-environment are not used. An exception says what is known about the call afterwards:
+``timeout`` is the total time of a call in seconds: name look-up, connect, TLS, send, headers, body.
+A response is limited in size and never decompressed. Redirects are not followed, and the proxy
+settings of the environment are not used. The type of an exception shows the state of the call:
 
     requests.ConnectionError
     ├── NotSentError            there was no connection: the peer cannot have carried it out
-    └── NoResponseError         it was sent, or a part of it: the peer may have carried it out
+    └── NoResponseError         all or a part was sent: the peer may have carried it out
         └── UnusableResponseError   too large, compressed, or not HTTP
 """
 
@@ -29,27 +29,27 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
-from functions_common.http import deadline_socket
-from functions_common.http.deadline_socket import DeadlineSocket, ResponseTooLargeError
+from functions_common.runtime import deadline_socket
+from functions_common.runtime.deadline_socket import DeadlineSocket, ResponseTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONNECT_SECONDS = 2.0
-"""Of a call's total, for name look-up, connect and TLS."""
+"""The longest time for name look-up, connect and TLS, within a call's total."""
 MAX_BYTES = 1024 * 1024
-"""Of a response's body, unless the caller says otherwise."""
+"""The largest response body, unless the caller passes another limit."""
 MAX_OVERHEAD_BYTES = 64 * 1024
-"""Of status line, headers and chunk sizes together."""
-_LONGEST_REASON = 300
+"""The largest status line, headers and chunk sizes together."""
+_MAX_REASON = 300
 
 
 class NotSentError(requests.ConnectionError):
-    """There was no connection: the peer cannot have carried the call out."""
+    """There was no connection: the peer cannot have carried out the call."""
 
 
 class NoResponseError(requests.ConnectionError):
-    """The request was sent, or a part of it: the peer may have carried it out."""
+    """All or a part of the request was sent: the peer may have carried it out."""
 
 
 class UnusableResponseError(NoResponseError):
@@ -93,11 +93,11 @@ class _Received(NamedTuple):
     response: HTTPResponse
     content: bytes
     reusable: bool
-    """The connection stays open, and holds no byte that the next response could be taken for."""
+    """The connection is open, and has no bytes that could be taken for the next response."""
 
 
 class _Reader(BufferedReader):
-    """What a connection receives for one response; knows at its close whether there is more."""
+    """Reads one response. ``unread``, set on close, shows that the peer has sent more bytes."""
 
     def __init__(self, connection: DeadlineSocket) -> None:
         super().__init__(connection.makefile("rb", buffering=0))
@@ -105,12 +105,12 @@ class _Reader(BufferedReader):
         self.unread = False
 
     def makefile(self, _mode: str) -> Self:
-        """As a socket's, for HTTPResponse."""
+        """HTTPResponse calls this, as it would on a socket."""
         return self
 
     def close(self) -> None:
         if not self.closed:
-            self._connection.arm(0.0, 0)  # peek sees what is here and receives nothing
+            self._connection.arm(0.0, 0)  # peek must not wait for more bytes
             with suppress(OSError, ValueError):
                 self.unread = bool(self.peek(1))
         super().close()
@@ -138,7 +138,7 @@ class DeadlineAdapter(BaseAdapter):
         max_bytes: int = MAX_BYTES,
         **_: Any,  # noqa: ANN401 - requests' own: stream, verify, cert, proxies
     ) -> requests.Response:
-        """Raises NotSentError or NoResponseError."""
+        """Send the request and read the response. Raises NotSentError or NoResponseError."""
         expires_at = time.monotonic() + timeout
         call = _Call.of(request)
         connection = self._alive(call.origin) or self._connect(call.origin, expires_at)
@@ -158,7 +158,7 @@ class DeadlineAdapter(BaseAdapter):
         _close(self._idle)
 
     def _alive(self, origin: _Origin) -> DeadlineSocket | None:
-        """The connection used last that its peer has not closed."""
+        """The connection that was used last and that the peer has not closed."""
         idle = self._idle.setdefault(origin, deque())
         while True:
             try:
@@ -208,7 +208,7 @@ class DeadlineAdapter(BaseAdapter):
 
 
 class HttpClient:
-    """Calls of one caller, with ``requests``' own seam for another transport: a mounted adapter."""
+    """Sends requests through a ``requests`` session, so that tests can mount another adapter."""
 
     def __init__(self, connections: int) -> None:
         self.session = requests.Session()
@@ -244,7 +244,7 @@ class HttpClient:
 
 
 def _exchange(connection: DeadlineSocket, call: _Call, max_bytes: int) -> _Received:
-    """The response with its whole body."""
+    """Send the call and receive the response with its whole body."""
     reader = _Reader(connection)
     response = HTTPResponse(reader, method=call.method)  # type: ignore[arg-type]
     try:
@@ -265,7 +265,7 @@ def _exchange(connection: DeadlineSocket, call: _Call, max_bytes: int) -> _Recei
 
 
 def _check_framing(response: HTTPResponse) -> None:
-    """Reject a response whose end, or place in the order of responses, is open to doubt."""
+    """Reject a response whose end, or whose request, is ambiguous."""
     if response.status < HTTPStatus.OK:
         raise UnusableResponseError(f"the response is an interim one: {response.status}")
     if len(set(response.headers.get_all("Content-Length", []))) > 1:
@@ -305,7 +305,7 @@ def _close(idle: dict[_Origin, deque[DeadlineSocket]]) -> None:
 
 
 def _readable(connection: DeadlineSocket) -> bool:
-    """Of an idle connection: its peer closed it, or sent bytes that belong to no request."""
+    """The peer has closed this idle connection, or has sent bytes that belong to no request."""
     if isinstance(connection, ssl.SSLSocket) and connection.pending():
         return True
     poll = select.poll()
@@ -314,4 +314,4 @@ def _readable(connection: DeadlineSocket) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+    return f"{type(error).__name__}: {error}"[:_MAX_REASON]

@@ -1,7 +1,7 @@
-"""Routes an app from its table of operations, with the checks that hold for all of them.
+"""Adds a route for each operation of an API, with the checks that all operations share.
 
-An undeclared query parameter or body is rejected before the view runs. If it were ignored, the
-function would not do what the client requested.
+A query parameter or body that the operation does not declare is rejected before the view runs. If
+it were ignored, the response would not match the client's request.
 """
 
 from __future__ import annotations
@@ -25,28 +25,30 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def route(app: Flask, operations: Iterable[Operation], views: object, callers: Callers) -> None:
-    """Route each operation to the method of ``views`` that has its name.
+def add_routes(
+    app: Flask, operations: Iterable[Operation], views: object, callers: Callers
+) -> None:
+    """Add a route for each operation, to the method of ``views`` with its name.
 
-    The caller is identified first, so that strangers learn nothing from the other checks.
+    The caller is identified first, so that an unknown caller learns nothing from the other checks.
     """
     for operation in operations:
         view = _checked(operation, getattr(views, operation.name))
         if operation.role is not None:
-            view = callers.only(operation.role)(view)
+            view = callers.require(operation.role)(view)
         rule = operation.path.replace("{", "<").replace("}", ">")
         app.add_url_rule(rule, operation.name, view, methods=[operation.method])
 
 
 def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:
-    allowed = [each.name for each in operation.parameters if each.where == "query"]
+    allowed = [each.name for each in operation.parameters if each.location == "query"]
     takes_body = operation.body is not None
 
     @wraps(view)
     def check(*args: P.args, **kwargs: P.kwargs) -> T:
         parsing.check_query(request, allowed, ignore_unknown=operation.ignores_unknown_query)
         if not takes_body:
-            parsing.refuse_body(request)
+            parsing.reject_body(request)
         return view(*args, **kwargs)
 
     return check

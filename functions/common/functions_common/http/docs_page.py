@@ -1,6 +1,6 @@
-"""The page at ``/docs``: one file, which fetches ``openapi.json`` from beside itself.
+"""The page at ``/docs``: one file, which fetches ``openapi.json`` from the same function.
 
-Imported when the page is first asked for.
+The module is imported when the page is first requested.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ FILE = Path(__file__).parent / "pages" / "docs.html"
 
 
 def load() -> tuple[bytes, str]:
-    """The page, and the policy that lets the browser run and fetch this much and no more."""
+    """Return the page, and a ``Content-Security-Policy`` that allows only its own code."""
     text = FILE.read_text(encoding="utf-8")
     policy = {
         "default-src": "'none'",
@@ -29,7 +29,7 @@ def load() -> tuple[bytes, str]:
 
 
 def _hash(text: str, element: str) -> str:
-    """Of the one inline element of this name."""
+    """The hash of the only inline element of this name, as the policy spells it."""
     (content,) = re.findall(f"<{element}>(.*?)</{element}>", text, re.DOTALL)
     digest = hashlib.sha256(content.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

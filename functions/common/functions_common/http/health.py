@@ -1,23 +1,28 @@
-"""What a function tells of itself: that it is up, and what it answers to."""
+"""Operations that every function has: its health, and its own documentation."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from flask import Response
 
-from functions_common.http.routing import HTML, JSON, Answer, Operation
+from functions_common.http.routing import HTML, JSON, Operation, ResponseSpec
+from functions_common.http.schema import described
 
 if TYPE_CHECKING:
     from functions_common.http.routing import Api
 
+SERVICE = "Service"
 
-class HealthAnswer(msgspec.Struct, frozen=True):
-    status: Literal["ok"] = "ok"
+
+class HealthResponse(msgspec.Struct, frozen=True):
+    """The state of the process."""
+
+    status: Annotated[Literal["ok"], described("Always `ok`.")] = "ok"
 
 
 OPERATIONS = (
@@ -25,39 +30,56 @@ OPERATIONS = (
         "show_health",
         "GET",
         "/health",
-        "Whether the process is up; asks nobody else",
-        {HTTPStatus.OK: Answer("It is", HealthAnswer)},
+        "Check health",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The process is up.", HealthResponse, examples={"up": {"status": "ok"}}
+            )
+        },
+        tag=SERVICE,
+        description="Returns that the process is up. It does not check Firestore or inventory.",
     ),
     Operation(
         "show_description",
         "GET",
         "/openapi.json",
-        "This description",
-        {HTTPStatus.OK: Answer("OpenAPI 3.1", dict[str, Any])},
+        "Retrieve this description",
+        {HTTPStatus.OK: ResponseSpec("The OpenAPI 3.1 document.", dict[str, Any])},
+        tag=SERVICE,
+        description="Returns the OpenAPI 3.1 description of all operations.",
     ),
     Operation(
         "show_docs",
         "GET",
         "/docs",
-        "This description, as a page for people",
-        {HTTPStatus.OK: Answer("The page", str, ("Content-Security-Policy",), HTML)},
+        "Read this description as a page",
+        {HTTPStatus.OK: ResponseSpec("The HTML page.", str, ("Content-Security-Policy",), HTML)},
+        tag=SERVICE,
+        description="Returns a page for browsers that shows this description. It ignores unknown"
+        " query parameters.",
         ignores_unknown_query=True,
     ),
 )
 
 
-def whole(api: Api) -> Api:
-    """With these, which every function has."""
-    return replace(api, operations=(*api.operations, *OPERATIONS))
+def with_service_operations(api: Api) -> Api:
+    """The API, with the operations that every function has."""
+    return replace(
+        api,
+        operations=(*api.operations, *OPERATIONS),
+        tags={**api.tags, SERVICE: "Health and documentation."},
+    )
 
 
-class About:
+class ServiceViews:
+    """The views of ``OPERATIONS``."""
+
     def __init__(self, api: Api) -> None:
-        self._api = whole(api)
+        self._api = with_service_operations(api)
 
     def show_health(self) -> Response:
-        """Says nothing of Firestore, so that its outage does not restart pods."""
-        return Response(msgspec.json.encode(HealthAnswer()), content_type=JSON)
+        """Does not check Firestore, so that its outage does not restart pods."""
+        return Response(msgspec.json.encode(HealthResponse()), content_type=JSON)
 
     def show_description(self) -> Response:
         return Response(self._description, content_type=JSON)
@@ -69,12 +91,12 @@ class About:
 
     @cached_property
     def _description(self) -> bytes:
-        from functions_common.http import openapi  # noqa: PLC0415 - nobody's cold start pays for it
+        from functions_common.http import openapi  # noqa: PLC0415 - keeps cold starts short
 
         return msgspec.json.encode(openapi.document(self._api))
 
     @cached_property
     def _page(self) -> tuple[bytes, str]:
-        from functions_common.http import docs_page  # noqa: PLC0415 - likewise
+        from functions_common.http import docs_page  # noqa: PLC0415 - keeps cold starts short
 
         return docs_page.load()

@@ -1,7 +1,7 @@
-"""The description of an API (OpenAPI 3.1), made from its table of operations.
+"""Builds the description of an API (OpenAPI 3.1) from its table of operations.
 
-The schemas are those of the types that requests are read into and answers are made of.
-Imported when the description is first asked for; nobody's cold start pays for it.
+The schemas come from the types that requests are read into and responses are written from.
+The module is imported when the description is first requested, so that it costs no cold start.
 """
 
 from __future__ import annotations
@@ -20,126 +20,191 @@ from functions_common.http.schema import MAX_MINOR_UNITS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from functions_common.http.routing import Answer, Api, Operation
+    from functions_common.http.routing import Api, Operation, ResponseSpec
 
 Schema = dict[str, Any]
 
 _HEADERS: dict[str, Schema] = {
     "Accept-Encoding": {
-        "description": "The only encoding of bodies that is accepted",
+        "description": "The only encoding of request bodies that the function accepts.",
         "required": True,
         "schema": {"type": "string", "const": "identity"},
     },
     "Content-Security-Policy": {
-        "description": "Nothing foreign is loaded",
-        "required": True,
-        "schema": {"type": "string"},
-    },
-    "ETag": {
-        "description": "For `If-None-Match`",
+        "description": "Allows the page to load its own files only.",
         "required": True,
         "schema": {"type": "string"},
     },
     "Idempotent-Replayed": {
-        "description": "`true` where an earlier delivery of the same request was answered first",
+        "description": "`true` if an earlier request with the same key made this outcome.",
         "schema": {"type": "string", "const": "true"},
     },
     "Location": {
-        "description": "Where it is found from now on",
+        "description": "The path of the order.",
         "required": True,
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "Preference-Applied": {
-        "description": "Which preference was followed (RFC 7240)",
+        "description": "The preference that the function followed (RFC 7240).",
         "schema": {"type": "string", "const": "respond-async"},
     },
     "Retry-After": {
-        "description": "Seconds after which the same request may succeed",
+        "description": "Seconds after which the same request may succeed.",
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
     },
     "Server-Timing": {
-        "description": "Milliseconds in all, and of what was waited for; `cold` where the request"
-        " was the first one of its process",
+        "description": "Milliseconds that the request took: in total, and waiting for Firestore,"
+        " for inventory and in a queue. `cold` marks the first request of a process.",
         "required": True,
         "schema": {"type": "string", "examples": ["total;dur=14.2, inventory;dur=8.1, cold"]},
     },
-    "Vary": {
-        "description": "What of the request it depends on",
-        "required": True,
-        "schema": {"type": "string"},
-    },
     "WWW-Authenticate": {
-        "description": "How to be let in",
+        "description": "The authentication scheme that the operation needs.",
         "required": True,
         "schema": {"type": "string", "const": "Bearer"},
     },
     "X-Pod": {
-        "description": "Who answered: the pod, or outside of Kubernetes host and process",
+        "description": "The pod that responded; outside Kubernetes, the host and the process.",
         "required": True,
         "schema": {"type": "string"},
     },
     "X-Revision": {
-        "description": "Of the Knative Service; absent elsewhere",
+        "description": "The revision of the Knative Service. Absent outside Knative.",
         "schema": {"type": "string"},
     },
     "X-Trace-Id": {
-        "description": "Of this request, in its log line too; of the `traceparent` sent, if any",
+        "description": "The trace id of the request, which its log line has too. With a"
+        " `traceparent` header, it is the client's.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     },
 }
 
+_EXAMPLE_ERROR = {
+    "detail": "#/quantity: must be a whole number from 1 to 1,000,000",
+    "pointer": "#/quantity",
+}
 _MALFORMED = ProblemType(
     HTTPStatus.BAD_REQUEST,
     "malformed-request",
-    "Not of the shape that is described here, or with a body or a query parameter that is not"
-    " described; `errors` names the place",
+    "The request does not have the described shape: the body is not JSON, a field is missing or"
+    " unknown, or a query parameter is unknown. `errors` names the place.",
+    example={
+        "detail": "#/custmer_id: unknown field",
+        "errors": [{"detail": "#/custmer_id: unknown field", "pointer": "#/custmer_id"}],
+    },
 )
 _INVALID = ProblemType(
     HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-value",
-    "The shape is right and a value is not; `errors` names the first 20 that are wrong",
+    "The shape is right, and a value is not acceptable. `errors` has the first 20 errors.",
+    example={"detail": _EXAMPLE_ERROR["detail"], "errors": [_EXAMPLE_ERROR]},
 )
 _TOO_LARGE = ProblemType(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, None, f"A body over {parsing.MAX_BODY:,} bytes"
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    None,
+    f"The body has more than {parsing.MAX_BODY:,} bytes.",
+    example={"detail": f"The body is longer than {parsing.MAX_BODY} bytes."},
 )
 _NOT_JSON = ProblemType(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     None,
-    "A body that is not `application/json` in UTF-8, or is compressed",
+    "The body is not `application/json` in UTF-8, or it is compressed.",
     ("Accept-Encoding",),
+    {"detail": "Content-Type: the body must be JSON, sent as application/json, given once"},
 )
 _TOO_LONG = ProblemType(
-    HTTPStatus.REQUEST_URI_TOO_LONG, None, f"A query over {parsing.MAX_QUERY:,} characters"
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    None,
+    f"The query has more than {parsing.MAX_QUERY:,} characters.",
+    example={"detail": f"The query is longer than {parsing.MAX_QUERY} characters."},
 )
 _NO_TOKEN = ProblemType(
-    HTTPStatus.UNAUTHORIZED, None, "No token, or an unknown one", ("WWW-Authenticate",)
+    HTTPStatus.UNAUTHORIZED,
+    None,
+    "The request has no token, or one that is not accepted. `detail` has the reason.",
+    ("WWW-Authenticate",),
+    {"detail": "The token has expired."},
 )
-_OTHER_TOKEN = ProblemType(HTTPStatus.FORBIDDEN, None, "A good token, of another caller")
-_NO_SUCH_PLACE = ProblemType(HTTPStatus.NOT_FOUND, None, "Nothing can be at this address")
+_OTHER_TOKEN = ProblemType(
+    HTTPStatus.FORBIDDEN,
+    None,
+    "The token is valid, and its role may not use this operation.",
+    example={"detail": "This token may not do this."},
+)
+_UNKNOWN_PATH = ProblemType(
+    HTTPStatus.NOT_FOUND,
+    None,
+    "The id in the path is not a valid id, so that nothing can exist there.",
+    example={"detail": "There is nothing at this address."},
+)
+_INTERNAL_ERRORS = (
+    ProblemType(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        None,
+        "The function failed unexpectedly, and logged the error with the `trace_id`.",
+        example={"detail": "Something went wrong here; it has been logged."},
+    ),
+    ProblemType(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "damaged-document",
+        "A document in the database is damaged. `detail` names it. An operator must repair it:"
+        " repeating the request cannot succeed before.",
+        example={
+            "detail": "products/P001 is damaged and was left as it is (price is missing). An"
+            " operator must repair it."
+        },
+    ),
+    ProblemType(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "rejected-by-database",
+        "The database rejected the request for good, and nothing changed. Repeating the request"
+        " cannot succeed.",
+        example={
+            "detail": "The database rejected this request for good and changed nothing; repeating"
+            " it cannot succeed. It has been logged."
+        },
+    ),
+)
 
 
 def document(api: Api) -> Schema:
-    """The whole description, ready to be encoded."""
-    types = _Types(api)
+    """The whole description, ready to be encoded as JSON."""
+    operations = [operation for operation in api.operations if operation.is_documented]
+    types = _Types(api, operations)
     paths: dict[str, Schema] = {}
-    for operation in api.operations:
+    for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
             operation, types, api
         )
+    used = {
+        name
+        for methods in paths.values()
+        for described in methods.values()
+        for response in described["responses"].values()
+        for name in response["headers"]
+    }
     schemes = {
-        role: {"type": "http", "scheme": "bearer", "description": meaning}
-        for role, meaning in api.roles.items()
+        role: {"type": "http", "scheme": "bearer", "description": description}
+        for role, description in api.roles.items()
     }
     components = {
         "schemas": types.components,
-        "headers": _HEADERS,
+        "headers": {name: header for name, header in _HEADERS.items() if name in used},
         "securitySchemes": schemes,
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": api.title, "version": api.version, "description": api.meaning},
+        "info": {
+            "title": api.title,
+            "version": api.version,
+            "description": api.description,
+            "contact": {"name": "The operator of this shop"},
+            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "The function that serves this description."}],
+        "tags": [{"name": name, "description": each} for name, each in api.tags.items()],
         "paths": paths,
         "components": components,
     }
@@ -148,13 +213,15 @@ def document(api: Api) -> Schema:
 class _Types:
     """The schema of every type that the API's table names."""
 
-    def __init__(self, api: Api) -> None:
-        self._types = [api.problem, *_types(api.operations)]
+    def __init__(self, api: Api, operations: Iterable[Operation]) -> None:
+        self._types = [api.problem, *_types(operations)]
         schemas, components = msgspec.json.schema_components(
-            self._types, ref_template="#/components/schemas/{name}"
+            self._types, ref_template=_REFERENCE + "{name}"
         )
         self._schemas: list[Schema] = [_as_sent(schema, api.currency) for schema in schemas]
-        self.components: Schema = _as_sent(components, api.currency)
+        self.components: Schema = {
+            _component(name): _as_sent(schema, api.currency) for name, schema in components.items()
+        }
 
     def __getitem__(self, wanted: object) -> Schema:
         return self._schemas[self._types.index(wanted)]
@@ -164,26 +231,37 @@ class _Types:
         return self._schemas[0]
 
 
+_REFERENCE = "#/components/schemas/"
+
+
+def _component(name: str) -> str:
+    """The name of a type in the description: ``Order`` for ``OrderResponse``."""
+    return name.removesuffix("Response")
+
+
 def _types(operations: Iterable[Operation]) -> Iterator[object]:
     for operation in operations:
         if operation.body is not None:
             yield operation.body
-        yield from (each.body for each in operation.answers.values() if each.body is not None)
+        yield from (each.body for each in operation.responses.values() if each.body is not None)
         yield from (parameter.type for parameter in operation.parameters)
 
 
 def _operation(operation: Operation, types: _Types, api: Api) -> Schema:
-    described: Schema = {"operationId": operation.name, "summary": operation.summary}
-    if operation.role is not None:
-        without: list[Schema] = [{}] if operation.role == api.optional_role else []
-        described["security"] = [{operation.role: []}, *without]
+    described: Schema = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "description": operation.description,
+        "tags": [operation.tag],
+        "security": _security(operation, api),
+    }
     if operation.parameters:
         described["parameters"] = [
             {
                 "name": parameter.name,
-                "in": parameter.where,
+                "in": parameter.location,
                 "required": parameter.required,
-                "description": parameter.meaning,
+                "description": parameter.description,
                 "schema": types[parameter.type],
             }
             for parameter in operation.parameters
@@ -191,82 +269,131 @@ def _operation(operation: Operation, types: _Types, api: Api) -> Schema:
     if operation.body is not None:
         media: Schema = {"schema": types[operation.body]}
         if operation.examples:
-            media["examples"] = {name: {"value": each} for name, each in operation.examples.items()}
+            media["examples"] = _examples(operation.examples)
         described["requestBody"] = {"required": True, "content": {"application/json": media}}
     described["responses"] = {
         **{
-            str(status.value): _answer(answer, types)
-            for status, answer in operation.answers.items()
+            str(status.value): _response(response, types)
+            for status, response in operation.responses.items()
         },
         **_problems(
-            [*_implied(operation, several_roles=len(api.roles) > 1), *operation.problems], types
+            operation,
+            [*_implied(operation, several_roles=len(api.roles) > 1), *operation.problems],
+            types,
         ),
     }
     return described
 
 
-def _answer(answer: Answer, types: _Types) -> Schema:
-    described = {"description": answer.meaning, "headers": _headers(answer.headers)}
-    if answer.body is not None:
-        described["content"] = {answer.content_type: {"schema": types[answer.body]}}
+def _security(operation: Operation, api: Api) -> list[Schema]:
+    """Empty for a public operation. ``{}`` among others means that no token is needed either."""
+    if operation.role is None:
+        return []
+    without: list[Schema] = [{}] if operation.role == api.optional_role else []
+    return [{operation.role: []}, *without]
+
+
+def _examples(values: Any) -> Schema:  # noqa: ANN401 - JSON by name
+    return {
+        name.replace(" ", "-").replace("'", ""): {
+            "summary": name[0].upper() + name[1:],
+            "value": value,
+        }
+        for name, value in values.items()
+    }
+
+
+def _response(response: ResponseSpec, types: _Types) -> Schema:
+    described = {"description": response.description, "headers": _headers(response.headers)}
+    if response.body is not None:
+        media: Schema = {"schema": types[response.body]}
+        if response.examples:
+            media["examples"] = _examples(response.examples)
+        described["content"] = {response.content_type: media}
     return described
 
 
-_ON_EVERY_ANSWER = ("Server-Timing", "X-Pod", "X-Revision", "X-Trace-Id")
+_HEADERS_OF_ALL_RESPONSES = ("Server-Timing", "X-Pod", "X-Revision", "X-Trace-Id")
 
 
 def _headers(names: Iterable[str]) -> Schema:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, *_ON_EVERY_ANSWER)}
+    return {
+        name: {"$ref": f"#/components/headers/{name}"}
+        for name in (*names, *_HEADERS_OF_ALL_RESPONSES)
+    }
 
 
-def _problem_headers(alike: list[ProblemType]) -> Schema:
-    """Required if every problem of the status has it."""
-    headers = _headers(dict.fromkeys(name for each in alike for name in each.headers))
-    for name in headers.keys() - set(_ON_EVERY_ANSWER):
-        if not all(name in each.headers for each in alike):
+def _problem_headers(of_one_status: list[ProblemType]) -> Schema:
+    """A header is required if every problem of the status has it."""
+    headers = _headers(dict.fromkeys(name for each in of_one_status for name in each.headers))
+    for name in headers.keys() - set(_HEADERS_OF_ALL_RESPONSES):
+        if not all(name in each.headers for each in of_one_status):
             headers[name] = {**_HEADERS[name], "required": False}
     return headers
 
 
 def _implied(operation: Operation, *, several_roles: bool) -> Iterator[ProblemType]:
-    """What can be refused before the view decides anything."""
-    places = {parameter.where for parameter in operation.parameters}
+    """The problems that can occur before the view runs."""
+    locations = {parameter.location for parameter in operation.parameters}
     yield _MALFORMED
     yield _TOO_LONG
-    if operation.body is not None or "query" in places:
+    if operation.body is not None or "query" in locations:
         yield _INVALID
     if operation.role is not None:
         yield _NO_TOKEN
         if several_roles:
             yield _OTHER_TOKEN
-    if "path" in places:
-        yield _NO_SUCH_PLACE
+    if "path" in locations:
+        yield _UNKNOWN_PATH
     if operation.body is not None:
         yield _TOO_LARGE
         yield _NOT_JSON
+    if any(each.status == HTTPStatus.SERVICE_UNAVAILABLE for each in operation.problems):
+        yield from _INTERNAL_ERRORS
 
 
-def _problems(found: Iterable[ProblemType], types: _Types) -> Schema:
-    """By status. ``type`` is told outside the schema: more of them may come (docs/adr/0011)."""
+def _problems(operation: Operation, found: Iterable[ProblemType], types: _Types) -> Schema:
+    """The error responses by status.
+
+    ``type`` is listed outside the schema, because more types may be added (docs/adr/0011).
+    """
     by_status: dict[HTTPStatus, list[ProblemType]] = {}
     for each in found:
         by_status.setdefault(each.status, []).append(each)
     return {
         str(status.value): {
-            "description": status.phrase,
-            "x-problem-types": {problems.type_of(each.kind): each.meaning for each in alike},
+            "description": f"{status.phrase}. " + " Or: ".join(each.description for each in alike),
+            "x-problem-types": {problems.type_of(each.kind): each.description for each in alike},
             "headers": _problem_headers(alike),
-            "content": {problems.CONTENT_TYPE: {"schema": types.problem}},
+            "content": {
+                problems.CONTENT_TYPE: {
+                    "schema": types.problem,
+                    "examples": {
+                        each.kind or status.phrase.lower().replace(" ", "-"): {
+                            "summary": problems.title_of(each.kind, status),
+                            "value": _example_problem(each, operation.path),
+                        }
+                        for each in alike
+                    },
+                }
+            },
         }
         for status, alike in sorted(by_status.items())
     }
 
 
-def _as_sent(schema: Any, currency: str) -> Any:  # noqa: ANN401 - any part of a schema
-    """As it is on the wire.
+def _example_problem(problem: ProblemType, path: str) -> Schema:
+    extensions = {name: value for name, value in problem.example.items() if name != "detail"}
+    detail = problem.example.get("detail", problem.description)
+    example = problems.Problem(problem.status, detail, problem.kind, extensions)
+    return example.body(path, "4bf92f3577b34da6a3ce929d0e0e4736")
 
-    A ``Decimal``, which msgspec describes as text, is a number. A bound in minor units becomes one
-    in the currency. Docstrings become Markdown.
+
+def _as_sent(schema: Any, currency: str) -> Any:  # noqa: ANN401 - any part of a schema
+    """Convert msgspec's schema to the JSON that clients send and get.
+
+    msgspec describes a ``Decimal`` as text: here it is a number. A bound in minor units becomes one
+    in the currency. Types get the names of their components, and docstrings become Markdown.
     """
     if isinstance(schema, list):
         return [_as_sent(each, currency) for each in schema]
@@ -276,17 +403,20 @@ def _as_sent(schema: Any, currency: str) -> Any:  # noqa: ANN401 - any part of a
         return {key: value for key, value in schema.items() if key != "format"} | {"type": "number"}
     if schema.get("anyOf") == _INTEGER_OR_DECIMAL:
         number = {"type": "number"} | {key: schema[key] for key in schema if key != "anyOf"}
-        most = number.pop(MAX_MINOR_UNITS, None)
-        return number if most is None else number | _maximum(most, currency)
+        maximum = number.pop(MAX_MINOR_UNITS, None)
+        return number if maximum is None else number | _maximum(maximum, currency)
     sent = {key: _as_sent(value, currency) for key, value in schema.items()}
     if isinstance(text := sent.get("description"), str):
         sent["description"] = inspect.cleandoc(text).replace("``", "`")
+    for key in ("title", "$ref"):
+        if isinstance(name := sent.get(key), str):
+            sent[key] = _component(name)
     return sent
 
 
 def _maximum(minor_units: int, currency: str) -> Schema:
-    most = money.to_wire(minor_units, currency)
-    return {"maximum": int(most) if most == int(most) else float(most)}
+    maximum = money.to_wire(minor_units, currency)
+    return {"maximum": int(maximum) if maximum == int(maximum) else float(maximum)}
 
 
 _INTEGER_OR_DECIMAL = [{"type": "integer"}, {"type": "string", "format": "decimal"}]

@@ -1,4 +1,4 @@
-"""Lists come in pages. A cursor is the place after which the next page begins."""
+"""Pages of lists. A cursor contains the position after which the next page begins."""
 
 from __future__ import annotations
 
@@ -17,53 +17,59 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_LIMIT, MOST = 50, 200
-_LONGEST_CURSOR = 512
-"""Characters; the longest that a list gives out, a time and an id, has fewer than 250."""
+DEFAULT_LIMIT, MAX_LIMIT = 50, 200
+_MAX_CURSOR = 512
+"""Characters. The longest cursor of any list, a time and an id, has fewer than 250."""
 
 PARAMETERS = (
     Parameter(
         "limit",
         "query",
-        Annotated[int, whole(1, MOST, default=DEFAULT_LIMIT)],
-        "How many entries a page has at most",
+        Annotated[int, whole(1, MAX_LIMIT, default=DEFAULT_LIMIT)],
+        "The maximum number of entries of a page.",
     ),
-    Parameter("cursor", "query", str, "The `next_cursor` of the page before"),
+    Parameter("cursor", "query", str, "The `next_cursor` of the previous page."),
 )
 
 
 def limit(args: Mapping[str, str]) -> int:
-    return query_integer(args, "limit", DEFAULT_LIMIT, MOST)
+    return query_integer(args, "limit", DEFAULT_LIMIT, MAX_LIMIT)
 
 
-def cut(
-    found: Sequence[T], most: int, place: Callable[[T], Sequence[str]]
+def split_page(
+    found: Sequence[T], limit: int, position: Callable[[T], Sequence[str]]
 ) -> tuple[Sequence[T], str | None]:
-    """A page, and the cursor of the next; one item more than ``most`` says that there is one."""
-    page = found[:most]
-    return page, encode_cursor(place(page[-1])) if len(found) > most else None
+    """The first ``limit`` items, and the cursor of the next page. None: this is the last page.
+
+    There is a next page if ``found`` has more than ``limit`` items.
+    """
+    page = found[:limit]
+    return page, encode_cursor(position(page[-1])) if len(found) > limit else None
 
 
-def encode_cursor(place: Sequence[str]) -> str:
-    """URL-safe, and without meaning for clients."""
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+def encode_cursor(position: Sequence[str]) -> str:
+    """A URL-safe text that is opaque to clients."""
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 
 
 def decode_cursor(args: Mapping[str, str], read: Callable[[Sequence[str]], T]) -> T | None:
-    """The place in the ``cursor`` parameter, converted by ``read``; None without a cursor.
+    """The position in the ``cursor`` parameter, converted by ``read``. None without a cursor.
 
-    ``read`` raises ``ValueError`` for a place that is not one of this list.
+    ``read`` raises ``ValueError`` for a position that this list cannot have. That becomes an
+    InvalidValueError.
     """
     text = args.get("cursor")
     if text is None:
         return None
     try:
-        if len(text) > _LONGEST_CURSOR:
-            raise ValueError("too long")  # noqa: TRY301 - the same as any other that is not ours
+        if len(text) > _MAX_CURSOR:
+            raise ValueError("too long")  # noqa: TRY301 - handled like any other invalid cursor
         padded = text + "=" * (-len(text) % 4)
         return read(_strings(json.loads(base64.b64decode(padded, b"-_", validate=True))))
     except (ValueError, OverflowError, RecursionError) as error:
-        detail = "cursor: this list has no such page; send its next_cursor as it was received"
+        detail = (
+            "cursor: this list has no such page; send the next_cursor of the page before, unchanged"
+        )
         raise InvalidValueError(InvalidField(detail, parameter="cursor")) from error
 
 
@@ -73,18 +79,18 @@ def _strings(value: object) -> Sequence[str]:
     return value
 
 
-def place_of_id(parts: Sequence[str]) -> str:
-    """Of a list ordered by document id."""
+def id_position(parts: Sequence[str]) -> str:
+    """The position in a list ordered by document id."""
     (identifier,) = parts
     if not is_id(identifier):
         raise ValueError(identifier)
     return identifier
 
 
-def place_in_time(parts: Sequence[str]) -> tuple[datetime, str]:
-    """Of a list ordered by time, and by document id among equals."""
+def time_position(parts: Sequence[str]) -> tuple[datetime, str]:
+    """The position in a list ordered by time, then by document id."""
     text, identifier = parts
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
         raise ValueError(text)
-    return moment.astimezone(UTC), place_of_id([identifier])
+    return time.astimezone(UTC), id_position([identifier])

@@ -1,10 +1,10 @@
-"""Turns requests into typed values, or raises errors that name the wrong field.
+"""Converts requests to typed values, or raises errors that name the wrong fields.
 
-Two stages, two statuses. Shape first (names and JSON types, by msgspec): 400. Then values
-(bounds, patterns, decimals): 422, with the wrong fields listed.
+There are two stages. ``body`` checks the names and JSON types of fields, with msgspec (400). Then
+``Checks`` checks bounds, patterns and decimals (422), and lists all wrong fields.
 
-Every input has a bound that is checked before it is parsed, and parsing takes time in proportion
-to its length: tests/unit/test_linear_work.py doubles each input.
+The size of every input is checked before it is parsed, and parsing takes time in proportion to that
+size: tests/unit/test_linear_work.py doubles each input.
 """
 
 from __future__ import annotations
@@ -43,39 +43,43 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Number = int | Decimal
-"""A JSON number as it was written. Whether a fraction is acceptable is a question of value."""
+"""A JSON number with its digits unchanged. ``Checks`` decides whether a fraction is valid."""
 
 MAX_BODY = 64 * 1024
-
+"""Bytes."""
 MAX_QUERY = 4096
 """Characters. The longest useful query, with every character percent-encoded, has about 1,500."""
-_MOST_ERRORS = 20
-_LONGEST_HEADER = 256
-"""Of ``Content-Type`` and ``Content-Encoding``."""
-_LONGEST_MEMBER = 128
+_MAX_LISTED_ERRORS = 20
+_MAX_HEADER = 256
+"""Characters of ``Content-Type`` and ``Content-Encoding``."""
+_MAX_NAME = 128
 
 _ID = re.compile(ID_PATTERN)
 _KEY = re.compile(KEY_PATTERN)
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _UTF_8 = ("utf-8", "utf8")
-_LONGEST_NUMBER = 100
-_PLACE = re.compile(r" - at `\$(.*)`$")
-_MEMBER = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
-_OF_MEMBERS = {"missing required": "is missing", "unknown": "is not known here"}
+_MAX_NUMBER = 100
+_LOCATION = re.compile(r" - at `\$(.*)`$")
+_FIELD = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
+_FIELD_ERRORS = {
+    "missing required": "is missing",
+    "unknown": "unknown field; correct its name or remove it",
+}
 _JSON_TYPES = {
     "int | decimal": "number",
     "str": "string",
     "str | null": "string or null",
     "bool": "true or false",
 }
-_LONGEST_DETAIL = 200
+_MAX_DETAIL = 200
 
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
     Annotated[str, as_schema(maxLength=MAX_KEY, pattern=KEY_PATTERN)],
-    "A fresh one, a UUID say, for each thing that is meant to happen once",
+    "A new value for each change that you want once, such as a UUID. All requests with the same key"
+    " have one outcome, and change the shop once.",
 )
 
 
@@ -84,10 +88,10 @@ def is_id(text: str) -> bool:
 
 
 def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    """Parse JSON, keeping decimals exact. Raises ``ValueError`` where RFC 8259 leaves a choice.
+    """Parse JSON with exact decimals. Raises ``ValueError``.
 
-    Refuses duplicate keys, NaN, Infinity, other encodings than UTF-8, deep nesting, and numbers
-    and keys that are too long.
+    This is stricter than RFC 8259, which leaves these cases to the parser. Rejected are duplicate
+    keys, NaN, Infinity, encodings other than UTF-8, deep nesting, and long numbers and keys.
     """
     try:
         return json.loads(
@@ -105,8 +109,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ValueError(f"the key {_first_duplicate(pairs)[:128]!r} appears twice in one object")
-    if members and max(map(len, members)) > _LONGEST_MEMBER:
-        raise ValueError(f"a key has more than {_LONGEST_MEMBER} characters")
+    if members and max(map(len, members)) > _MAX_NAME:
+        raise ValueError(f"a key has more than {_MAX_NAME} characters")
     if _CONTROL_OR_SURROGATE.search("".join(members)):
         raise ValueError("a key contains a control character or an unpaired surrogate")
     return members
@@ -118,18 +122,18 @@ def _first_duplicate(pairs: list[tuple[str, Any]]) -> str:
         if name in seen:
             return name
         seen.add(name)
-    raise AssertionError("there is none")
+    raise AssertionError("no duplicate")
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _LONGEST_NUMBER:
-        raise ValueError(f"a number has more than {_LONGEST_NUMBER} digits")
+    if len(digits) > _MAX_NUMBER:
+        raise ValueError(f"a number has more than {_MAX_NUMBER} digits")
     return int(digits)
 
 
 def _decimal(number: str) -> Decimal:
-    if len(number) > _LONGEST_NUMBER:
-        raise ValueError(f"a number has more than {_LONGEST_NUMBER} characters")
+    if len(number) > _MAX_NUMBER:
+        raise ValueError(f"a number has more than {_MAX_NUMBER} characters")
     try:
         return Decimal(number)
     except InvalidOperation as error:
@@ -140,31 +144,31 @@ def _not_a_number(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-def shaped(value: object, shape: type[T]) -> T:
+def convert(value: object, target: type[T]) -> T:
     """Convert parsed JSON to a msgspec type. Raises ``msgspec.ValidationError``."""
-    if shape not in _known:
-        _get_to_know(shape)
-    return msgspec.convert(value, shape, builtin_types=(Decimal,))
+    if target not in _warm_types:
+        _warm_up_type(target)
+    return msgspec.convert(value, target, builtin_types=(Decimal,))
 
 
-_known: set[type] = set()
-_one_at_a_time = threading.Lock()
+_warm_types: set[type] = set()
+_warm_up_lock = threading.Lock()
 
 
-def _get_to_know(shape: type) -> None:
-    """Warm up msgspec's type cache under a lock.
+def _warm_up_type(target: type) -> None:
+    """Use the type once under a lock, which fills msgspec's cache.
 
-    msgspec fills it on the first use of a type, without a lock: if many threads did so at the same
-    time, as in a new process under a burst, the process crashed (msgspec 0.22).
+    msgspec fills its cache on the first use of a type, without a lock. If many threads did so at
+    the same time, as in a new process under a burst, the process crashed (msgspec 0.22).
     """
-    with _one_at_a_time:
+    with _warm_up_lock:
         with suppress(msgspec.ValidationError):
-            msgspec.convert(None, shape, builtin_types=(Decimal,))
-        _known.add(shape)
+            msgspec.convert(None, target, builtin_types=(Decimal,))
+        _warm_types.add(target)
 
 
-def body(request: Request, shape: type[T]) -> T:
-    """The request's JSON body in the given shape (a msgspec Struct)."""
+def body(request: Request, target: type[T]) -> T:
+    """The request's JSON body as a msgspec Struct. Raises RequestError."""
     _check_media_type(request)
     data = _read(request)
     try:
@@ -174,28 +178,28 @@ def body(request: Request, shape: type[T]) -> T:
         detail = f"The body is not valid JSON: {reason}"
         raise MalformedRequestError(InvalidField(detail, pointer="#")) from error
     try:
-        return shaped(value, shape)
+        return convert(value, target)
     except msgspec.ValidationError as error:
-        raise MalformedRequestError(_misshapen(str(error))) from error
+        raise MalformedRequestError(_invalid_field(str(error))) from error
 
 
 def _check_media_type(request: Request) -> None:
-    """Raise UnsupportedMediaTypeError unless the headers say JSON, in UTF-8, not compressed.
+    """Raise UnsupportedMediaTypeError unless the body is JSON in UTF-8, without compression.
 
-    A header that was sent twice arrives joined by a comma, so a comma is refused.
+    A header that the client sends twice arrives as one value with a comma, so a comma is an error.
     """
     content_type = request.headers.get("Content-Type", "")
-    bounded = len(content_type) <= _LONGEST_HEADER and "," not in content_type
+    bounded = len(content_type) <= _MAX_HEADER and "," not in content_type
     if not bounded or request.mimetype != "application/json":
-        detail = "Content-Type: the body must be JSON, sent as application/json, given once"
+        detail = "Content-Type: must be application/json, and be given once"
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Type"))
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in _UTF_8 or content_type.lower().count("charset") > 1:
-        detail = "Content-Type: JSON is sent in UTF-8; leave charset out"
+        detail = "Content-Type: JSON must be in UTF-8; leave charset out"
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Type"))
     encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding[:_LONGEST_HEADER].strip().lower() not in ("identity", ""):
-        detail = "Content-Encoding: send the body as it is, without compression"
+    if encoding[:_MAX_HEADER].strip().lower() not in ("identity", ""):
+        detail = "Content-Encoding: send the body without compression"
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Encoding"))
 
 
@@ -206,25 +210,25 @@ def _read(request: Request) -> bytes:
         data = request.get_data(cache=False)
     except ClientDisconnected as error:
         raise _unreadable() from error
-    except HTTPException:  # too large, or out of time: the status says it
+    except HTTPException:  # too large, or too late: it has the right status
         raise
     except Exception as error:  # each WSGI server has its own errors for a broken body
         raise _unreadable() from error
-    if len(data) > MAX_BODY:  # sent in chunks; a declared length was refused before
+    if len(data) > MAX_BODY:  # sent in chunks: a declared length was checked before
         raise RequestEntityTooLarge
     if declared is not None and len(data) < declared:
-        detail = f"The body broke off after {len(data)} of {declared} bytes; send it again"
+        detail = f"The body is incomplete: {len(data)} of {declared} bytes arrived; send it again"
         raise MalformedRequestError(InvalidField(detail, pointer="#"))
     return data
 
 
 def _unreadable() -> MalformedRequestError:
-    detail = "The body cannot be read: it broke off, or its chunks are malformed"
+    detail = "The body cannot be read: it is incomplete, or its chunks are malformed; send it again"
     return MalformedRequestError(InvalidField(detail, pointer="#"))
 
 
 def _declared_length(request: Request) -> int | None:
-    """``Content-Length``; None for a body in chunks, and without a body."""
+    """``Content-Length``. None if there is no body, or a body in chunks."""
     coding = request.headers.get("Transfer-Encoding")
     if coding is not None:
         if coding.strip().lower() != "chunked":
@@ -238,8 +242,8 @@ def _declared_length(request: Request) -> int | None:
     return None if declared is None else int(declared)
 
 
-def refuse_body(request: Request) -> None:
-    """Raise MalformedRequestError if the request has a body. An empty one is none."""
+def reject_body(request: Request) -> None:
+    """Raise MalformedRequestError if the request has a body that is not empty."""
     declared = _declared_length(request)
     chunked = "Transfer-Encoding" in request.headers
     if not declared and not chunked:
@@ -255,28 +259,28 @@ def refuse_body(request: Request) -> None:
         raise MalformedRequestError(InvalidField(detail, pointer="#"))
 
 
-def _misshapen(message: str) -> InvalidField:
-    place = _PLACE.search(message)
+def _invalid_field(message: str) -> InvalidField:
+    place = _LOCATION.search(message)
     detail = message[: place.start()] if place else message
     path = re.sub(r"\[(\d+)\]", r".\1", place[1]) if place else ""
-    member = _MEMBER.search(detail)
+    member = _FIELD.search(detail)
     pointer = "#" + path.replace(".", "/") + (f"/{_escaped(member[2])}" if member else "")
     if member:
-        detail = _OF_MEMBERS[member[1]]
+        detail = _FIELD_ERRORS[member[1]]
     for python, json_type in _JSON_TYPES.items():
         detail = detail.replace(f"`{python}`", json_type)
-    return InvalidField(f"{pointer}: {detail[:_LONGEST_DETAIL]}", pointer=pointer)
+    return InvalidField(f"{pointer}: {detail[:_MAX_DETAIL]}", pointer=pointer)
 
 
 def _escaped(member: str) -> str:
-    """A member's name in a JSON pointer (RFC 6901)."""
-    return member[:_LONGEST_DETAIL].replace("~", "~0").replace("/", "~1")
+    """A field's name in a JSON pointer (RFC 6901)."""
+    return member[:_MAX_DETAIL].replace("~", "~0").replace("/", "~1")
 
 
 class Checks:
-    """Collects the errors in a request's values, and raises them together.
+    """Collects the errors in a request's values. ``done`` raises them together.
 
-    A problem document lists the first _MOST_ERRORS of them.
+    A problem document lists the first _MAX_LISTED_ERRORS errors.
     """
 
     def __init__(self) -> None:
@@ -284,11 +288,14 @@ class Checks:
         self._unlisted = 0
 
     def require(self, condition: object, detail: str, **place: str) -> bool:
-        """Record the detail for the place (pointer, parameter or header) if the condition fails."""
+        """If the condition is false, record an error.
+
+        ``place`` names the wrong part: ``pointer``, ``parameter`` or ``header``.
+        """
         if not condition:
             where = next(iter(place.values()))
-            if len(self._errors) < _MOST_ERRORS:
-                self._errors.append(InvalidField(f"{where}: {detail[:_LONGEST_DETAIL]}", **place))
+            if len(self._errors) < _MAX_LISTED_ERRORS:
+                self._errors.append(InvalidField(f"{where}: {detail[:_MAX_DETAIL]}", **place))
             else:
                 self._unlisted += 1
         return bool(condition)
@@ -298,15 +305,15 @@ class Checks:
         self.require(is_id(text), detail, **place)
         return text
 
-    def integer(self, number: Number, least: int, most: int, **place: str) -> int:
-        """A whole number within bounds; ``least`` stands in for one that is not."""
-        whole = isinstance(number, int) and least <= number <= most
-        self.require(whole, f"must be a whole number from {least:,} to {most:,}", **place)
-        return int(number) if whole else least
+    def integer(self, number: Number, minimum: int, maximum: int, **place: str) -> int:
+        """A whole number within bounds. Returns ``minimum`` after an error."""
+        whole = isinstance(number, int) and minimum <= number <= maximum
+        self.require(whole, f"must be a whole number from {minimum:,} to {maximum:,}", **place)
+        return int(number) if whole else minimum
 
-    def money(self, amount: Number, most: int, currency: str, **place: str) -> int:
-        """An amount in minor units, from 0 to ``most`` of them; 0 stands in for one that is not."""
-        largest = money.to_wire(most, currency)
+    def money(self, amount: Number, maximum: int, currency: str, **place: str) -> int:
+        """An amount in minor units, from 0 to ``maximum``. Returns 0 after an error."""
+        largest = money.to_wire(maximum, currency)
         bounds = f"must be a number from 0 to {largest:,}"
         if not self.require(0 <= amount <= largest, bounds, **place):
             return 0
@@ -316,13 +323,13 @@ class Checks:
             self.require(False, str(error), **place)
             return 0
 
-    def text(self, value: str, most: int, **place: str) -> str:
-        """One line for people: 1 to ``most`` characters, at least one of them visible."""
+    def text(self, value: str, max_length: int, **place: str) -> str:
+        """A line of text for people, with a visible character."""
         detail = (
-            f"must be 1 to {most} characters on one line, with a visible one,"
+            f"must be 1 to {max_length} characters on one line, at least one of them visible,"
             " without control, formatting, private or unassigned characters"
         )
-        self.require(len(value) <= most and text.is_one_line(value), detail, **place)
+        self.require(len(value) <= max_length and text.is_one_line(value), detail, **place)
         return value
 
     def done(self) -> None:
@@ -333,7 +340,7 @@ class Checks:
 
 
 def check_query(request: Request, allowed: Collection[str], *, ignore_unknown: bool) -> None:
-    """Refuse unknown parameters, since they are typing errors, and repeated ones."""
+    """Reject unknown parameters, since they are typing errors, and repeated parameters."""
     query_string = request.environ.get("QUERY_STRING", "")
     if not query_string:
         return
@@ -343,34 +350,34 @@ def check_query(request: Request, allowed: Collection[str], *, ignore_unknown: b
         return
     try:
         given = request.args
-    except UnicodeDecodeError as error:  # some servers let raw bytes in
+    except UnicodeDecodeError as error:  # some servers accept raw bytes
         detail = "The query is not UTF-8; percent-encode everything that is not ASCII"
         raise MalformedRequestError(InvalidField(detail)) from error
     for name, values in given.lists():
-        shown = name[:_LONGEST_MEMBER] or "(empty name)"
+        shown = name[:_MAX_NAME] or "(empty name)"
         if name not in allowed:
             known = ", ".join(allowed) or "none"
-            detail = f"{shown}: unknown parameter; remove it (known here: {known})"
+            detail = f"{shown}: unknown parameter; remove it (known parameters: {known})"
             raise MalformedRequestError(InvalidField(detail, parameter=shown))
         if len(values) > 1:
             detail = f"{name}: given {len(values)} times; give it once"
             raise MalformedRequestError(InvalidField(detail, parameter=name))
 
 
-def query_integer(args: Mapping[str, str], name: str, default: int, most: int) -> int:
-    """A parameter from 1 to ``most``."""
+def query_integer(args: Mapping[str, str], name: str, default: int, maximum: int) -> int:
+    """A query parameter from 1 to ``maximum``."""
     given = args.get(name)
     if given is None:
         return default
     checks = Checks()
     number: Number = int(given) if re.fullmatch(r"[0-9]{1,9}", given) else Decimal("NaN")
-    value = checks.integer(number, 1, most, parameter=name)
+    value = checks.integer(number, 1, maximum, parameter=name)
     checks.done()
     return value
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The header's value, as it was sent; None without one."""
+    """The value of the header, unchanged. None if the request has none."""
     key = request.headers.get("Idempotency-Key")
     if key is not None:
         checks = Checks()

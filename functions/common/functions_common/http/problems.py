@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): the one shape of every error that a client sees."""
+"""Problem details (RFC 9457): the body of every error response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from functions_common.http.routing import ProblemType
-from functions_common.http.schema import example
+from functions_common.http.schema import described, example
 
 CONTENT_TYPE = "application/problem+json"
 NOT_BEGUN = "X-Not-Begun"
@@ -17,13 +17,22 @@ NOT_BEGUN = "X-Not-Begun"
 
 
 def kind_url(kind: str) -> str:
-    """The ``type`` of a problem of this kind."""
+    """The ``type`` of a problem of this kind: a name that is the same in every deployment."""
     return f"urn:problem-type:{kind}"
 
 
 def type_of(kind: str | None) -> str:
-    """The same, also of a problem whose status says it all."""
+    """The ``type`` of a problem; ``about:blank`` if its status says everything."""
     return "about:blank" if kind is None else kind_url(kind)
+
+
+def documentation_url(kind: str) -> str:
+    """The section of the function's own ``/docs`` page about this kind (docs/adr/0004)."""
+    return f"/docs#problem-{kind}"
+
+
+def title_of(kind: str | None, status: HTTPStatus) -> str:
+    return status.phrase if kind is None else kind.replace("-", " ").capitalize()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,49 +40,97 @@ class Problem:
     status: HTTPStatus
     detail: str
     kind: str | None = None
-    """What went wrong, for programs: the end of ``type``. None where the status says it all."""
+    """The last part of ``type``, for programs. None if the status says everything."""
     extensions: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
     def body(self, instance: str, trace_id: str) -> dict[str, Any]:
+        documentation = {"documentation": documentation_url(self.kind)} if self.kind else {}
         return {
             "type": type_of(self.kind),
-            "title": self.kind.replace("-", " ").capitalize() if self.kind else self.status.phrase,
+            "title": title_of(self.kind, self.status),
             "status": self.status.value,
             "detail": self.detail,
             "instance": instance,
             "trace_id": trace_id,
+            **documentation,
             **self.extensions,
         }
 
 
 class InvalidField(msgspec.Struct, frozen=True):
-    """Where a request is wrong: a place in its body, a parameter of its address, or a header."""
+    """One error of a request. It names a place in the body, a parameter or a header."""
 
-    detail: str
-    pointer: str | msgspec.UnsetType = msgspec.UNSET
-    """JSON pointer as a URI fragment, ``#/items/0/quantity``; ``#`` is the whole body."""
-    parameter: str | msgspec.UnsetType = msgspec.UNSET
-    header: str | msgspec.UnsetType = msgspec.UNSET
+    detail: Annotated[
+        str,
+        example(
+            "#/quantity: must be a whole number from 1 to 1,000,000",
+            description="The place, and the reason why it is wrong.",
+        ),
+    ]
+    pointer: Annotated[
+        str | msgspec.UnsetType,
+        example(
+            "#/quantity",
+            description="JSON pointer into the body, as a URI fragment. `#` is the whole body.",
+        ),
+    ] = msgspec.UNSET
+    parameter: Annotated[
+        str | msgspec.UnsetType, described("Name of the query or path parameter.")
+    ] = msgspec.UNSET
+    header: Annotated[str | msgspec.UnsetType, described("Name of the header.")] = msgspec.UNSET
 
 
-class ProblemAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong (RFC 9457). A ``type`` that you do not know means what its status means."""
+class ProblemResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """An error (RFC 9457). Treat an unknown `type` by the `status`."""
 
-    type: Annotated[str, example("urn:problem-type:invalid-value", format="uri-reference")]
-    title: Annotated[str, example("Invalid value")]
-    status: Annotated[int, example(422, minimum=400, maximum=599)]
-    detail: Annotated[str, example("#/quantity: must be a whole number from 1 to 1,000,000")]
-    instance: Annotated[str, example("/orders")]
-    trace_id: Annotated[str, example("4bf92f3577b34da6a3ce929d0e0e4736")]
-    errors: list[InvalidField] | msgspec.UnsetType = msgspec.UNSET
+    type: Annotated[
+        str,
+        example(
+            "urn:problem-type:invalid-value",
+            format="uri-reference",
+            description="The kind of the error, for programs. `about:blank` if the status says"
+            " everything.",
+        ),
+    ]
+    title: Annotated[str, example("Invalid value", description="The kind, for people.")]
+    status: Annotated[
+        int, example(422, minimum=400, maximum=599, description="The HTTP status, repeated.")
+    ]
+    detail: Annotated[
+        str,
+        example(
+            "#/quantity: must be a whole number from 1 to 1,000,000",
+            description="What happened in this request. The text may change: do not parse it.",
+        ),
+    ]
+    instance: Annotated[str, example("/orders", description="The path of the request.")]
+    trace_id: Annotated[
+        str,
+        example(
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+            description="The trace id of the request. Quote it when you report the error.",
+        ),
+    ]
+    documentation: Annotated[
+        str | msgspec.UnsetType,
+        example(
+            "/docs#problem-invalid-value",
+            format="uri-reference",
+            description="Where this `type` is explained. Absent for `about:blank`.",
+        ),
+    ] = msgspec.UNSET
+    errors: Annotated[
+        list[InvalidField] | msgspec.UnsetType,
+        described("The parts of the request that are wrong: at most 20, and a count."),
+    ] = msgspec.UNSET
 
 
 class RequestError(Exception):
-    """The request itself is refused, before any use case sees it.
+    """The request is rejected before a use case runs.
 
-    - MalformedRequestError: it is not of the shape that was asked for (400)
-    - InvalidValueError: it is, and a field's value is not acceptable (422)
+    - MalformedRequestError: its shape is wrong (400)
+    - InvalidValueError: its shape is right, and a value is not acceptable (422)
     - UnsupportedMediaTypeError: its body is not JSON (415)
     """
 
@@ -108,13 +165,15 @@ class UnsupportedMediaTypeError(RequestError):
 TEMPORARILY_UNAVAILABLE = ProblemType(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "temporarily-unavailable",
-    "Nothing is wrong with the request. Repeating it is safe",
+    "The function cannot process the request now. Repeat it after `Retry-After` seconds; that is"
+    " safe.",
     ("Retry-After",),
+    {"detail": "The database cannot be reached; try again."},
 )
 
 
 def unavailable(detail: str, retry_after: int = 1, **extensions: object) -> Problem:
-    """503: nothing is wrong with the request; the same again may succeed after some seconds."""
+    """A 503: the same request may succeed after ``retry_after`` seconds."""
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         detail,

@@ -1,7 +1,7 @@
 """An API as a table of operations.
 
-The routes (``dispatch``) and the description (``openapi``) are made from it: a route without a
-description cannot exist, and a request that no operation declares is refused.
+``dispatch`` makes the routes from the table, and ``openapi`` makes the description. So a route
+without a description cannot exist, and a request that no operation declares is rejected.
 """
 
 from __future__ import annotations
@@ -19,67 +19,83 @@ JSON, HTML = "application/json", "text/html"
 @dataclass(frozen=True, slots=True)
 class Parameter:
     name: str
-    where: Literal["query", "path", "header"]
+    location: Literal["query", "path", "header"]
     type: Any
-    """As msgspec understands types; what ``Annotated`` adds goes into the description."""
-    meaning: str
+    """A type that msgspec can describe; ``Annotated`` metadata goes into the description."""
+    description: str
     required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    meaning: str
+class ResponseSpec:
+    """A successful response of an operation."""
+
+    description: str
     body: Any
-    """Its type; None where there is no body."""
+    """The type of the body; None for a response without a body."""
     headers: tuple[str, ...] = ()
-    """Names from functions_common.http.openapi: what they hold is the same in all answers."""
+    """Names of headers that ``openapi`` describes; a name means the same in all responses."""
     content_type: str = JSON
+    examples: Mapping[str, Any] = field(default_factory=dict)
+    """Bodies, by a short name of the case."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
+    """An error of an operation: a status, and a kind if the status alone is not precise enough."""
+
     status: HTTPStatus
     kind: str | None
-    """The end of its ``type``; None where the status says it all."""
-    meaning: str
+    """The last part of the problem's ``type``; None for ``about:blank``."""
+    description: str
     headers: tuple[str, ...] = ()
+    example: Mapping[str, Any] = field(default_factory=dict)
+    """Members of an example body: ``detail``, and the extensions of this kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     name: str
-    """Of the view, and ``operationId``."""
+    """The name of the view, and the ``operationId``."""
     method: str
     path: str
-    """``/orders/{order_id}``; the view takes what is in braces."""
+    """``/orders/{order_id}``; the view takes the parts in braces as arguments."""
     summary: str
-    answers: Mapping[HTTPStatus, Answer]
+    responses: Mapping[HTTPStatus, ResponseSpec]
+    tag: str = ""
+    description: str = ""
     problems: tuple[ProblemType, ...] = ()
-    """Beside those that follow from the rest: a body can be malformed, a token missing."""
+    """Only those that are specific; ``openapi`` adds the others, such as 401 for a role."""
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
+    """The type of the request body; None for an operation without one."""
     examples: Mapping[str, Any] = field(default_factory=dict)
-    """Of the body, each under what it shows."""
+    """Request bodies, by a short name of the case."""
     role: str | None = None
-    """The only caller; None lets everybody in."""
+    """The role that the caller needs; None for a public operation."""
+    is_documented: bool = True
+    """False for pages and their files: they are routed, and are no part of the description."""
     ignores_unknown_query: bool = False
-    """For pages: a link to one picks up parameters on its way (``utm_source``). Others refuse."""
+    """For pages: other sites add parameters such as ``utm_source`` to links."""
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """All that a function answers to."""
+    """All operations of a function, with the texts that introduce them."""
 
     name: str
     title: str
-    meaning: str
+    description: str
     version: str
-    """Of the contract. What breaks a client raises the first number (docs/adr/0011)."""
+    """The version of the contract. A breaking change raises its first number (docs/adr/0011)."""
     operations: tuple[Operation, ...]
     problem: Any
-    """The body of every refusal."""
+    """The type of the body of every error."""
     roles: Mapping[str, str]
+    """Each role, and who has it."""
+    tags: Mapping[str, str]
+    """Each group of operations, and what it is about, in the order of the documentation."""
     optional_role: str | None = None
-    """The one that a deployment may have no tokens for; then nobody is asked for one."""
+    """The role that needs no token in some deployments (``AUTH_MODE=open``)."""
     currency: str = "USD"
-    """Of the deployment: bounds of money are described in it."""
+    """The currency of the deployment, which bounds of money are described in."""

@@ -1,7 +1,7 @@
-"""What openapi.json says of values, for ``Annotated`` types.
+"""Annotated types with the bounds, examples and descriptions that openapi.json shows.
 
-Nothing is checked here: msgspec sees the Python type alone. ``parsing.Checks`` checks values
-afterwards, with the same bounds and patterns.
+They check nothing: msgspec sees only the Python type. ``parsing.Checks`` checks values later, with
+the same bounds and patterns.
 """
 
 from __future__ import annotations
@@ -13,25 +13,29 @@ from msgspec import Meta
 
 MAX_ID = 128
 ID_PATTERN = r"^(?!\.{1,2}$|__.*__$)[A-Za-z0-9._-]+$"
-"""Firestore keeps ``.``, ``..`` and ``__…__`` for itself."""
+"""Firestore reserves ``.``, ``..`` and ``__…__``."""
 MAX_KEY = 255
 KEY_PATTERN = r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$"
-"""Printable ASCII. No comma: two headers of one name arrive joined by one."""
+"""Printable ASCII without a comma: two headers of one name arrive joined by a comma."""
 
 _HIDDEN = (
     r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
     r"\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufeff\uffa0"
     r"\ufff0-\ufffc\ufffe\uffff"
 )
-"""For use in a character class. Escapes of four digits mean the same in Python and in ECMAScript.
+"""For a character class. Escapes of four digits mean the same in Python and in ECMAScript.
 Surrogates are not listed: some validators see every other emoji as a pair of them."""
 _LINE = rf"^[^{_HIDDEN}]*[^\s{_HIDDEN}][^{_HIDDEN}]*$"
-"""As much of ``text.is_one_line`` as JSON Schema can say in the Basic Multilingual Plane: all that
-is accepted matches, and some that matches is refused (422)."""
+"""The part of ``text.is_one_line`` that JSON Schema can express, in the Basic Multilingual Plane:
+all accepted text matches, and some matching text is rejected (422)."""
 
 
 def as_schema(**keywords: Any) -> Meta:  # noqa: ANN401 - JSON Schema
     return Meta(extra_json_schema=keywords)
+
+
+def described(description: str) -> Meta:
+    return as_schema(description=description)
 
 
 def example(value: object, **keywords: Any) -> Meta:  # noqa: ANN401
@@ -39,46 +43,51 @@ def example(value: object, **keywords: Any) -> Meta:  # noqa: ANN401
 
 
 def identifier(value: str) -> Meta:
-    """With this one as an example."""
+    """An id, with this value as the example."""
     return example(value, maxLength=MAX_ID, pattern=ID_PATTERN)
 
 
-def whole(least: int, most: int, **keywords: Any) -> Meta:  # noqa: ANN401
-    """A whole number, where ``parsing.Number`` lets any in."""
-    return as_schema(type="integer", minimum=least, maximum=most, **keywords)
+def whole(minimum: int, maximum: int, **keywords: Any) -> Meta:  # noqa: ANN401
+    """An integer in a request, although ``parsing.Number`` also reads fractions."""
+    return as_schema(type="integer", minimum=minimum, maximum=maximum, **keywords)
 
 
 MAX_MINOR_UNITS = "x-maximum-minor-units"
 
 
-def amount(most: int, value: float) -> Meta:
-    """Money in a request. ``most`` is in minor units.
-
-    The description says it in the deployment's currency: see ``openapi``.
-    """
-    return example(value, type="number", minimum=0, **{MAX_MINOR_UNITS: most})
+def amount(max_minor_units: int, value: float) -> Meta:
+    """Money in a request. ``openapi`` converts the maximum to the deployment's currency."""
+    return example(value, type="number", minimum=0, **{MAX_MINOR_UNITS: max_minor_units})
 
 
-def text(most: int, value: str) -> Meta:
-    """One line for people."""
-    return example(value, minLength=1, maxLength=most, pattern=_LINE)
+def text(max_length: int, value: str) -> Meta:
+    """One line of text for people."""
+    return example(value, minLength=1, maxLength=max_length, pattern=_LINE)
 
 
-def entries(least: int, most: int) -> Meta:
-    """How many a list has."""
-    return as_schema(minItems=least, maxItems=most)
+def entries(minimum: int, maximum: int) -> Meta:
+    """The number of entries of a list."""
+    return as_schema(minItems=minimum, maxItems=maximum)
 
 
 Money = Annotated[Decimal, example(999.99, minimum=0)]
-"""In an answer: a decimal number, digit by digit."""
-Currency = Annotated[str, example("USD", pattern="^[A-Z]{3}$")]
+"""In a response: a decimal number, exact to the last digit."""
+Currency = Annotated[
+    str, example("USD", pattern="^[A-Z]{3}$", description="ISO 4217 code of the currency.")
+]
 OnSale = Annotated[
     bool,
-    as_schema(
-        description="Whether it can be ordered: not if it was taken off sale, or its `currency` is"
-        " not the shop's"
+    described(
+        "True if the product can be ordered. It is false if the operator took the product off sale,"
+        " or if its `currency` differs from the shop's."
     ),
 ]
-Moment = Annotated[str, example("2025-11-23T19:11:48.658182+00:00", format="date-time")]
+Timestamp = Annotated[str, example("2025-11-23T19:11:48.658182+00:00", format="date-time")]
 Units = Annotated[int, example(50, minimum=0)]
-NextCursor = Annotated[str | None, as_schema(description="Of the next page; null on the last")]
+Requested = Annotated[
+    int, example(51, minimum=1, description="The number of units that the request asked for.")
+]
+NextCursor = Annotated[
+    str | None,
+    described("Send it as `cursor` to get the next page. It is null on the last page."),
+]

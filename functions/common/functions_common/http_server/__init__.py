@@ -1,0 +1,1 @@
+"""The HTTP server of both functions: waitress, with limits on time, size and connections."""

@@ -1,13 +1,13 @@
-"""One client's connection: what it may take of the server, in bytes and in seconds.
+"""A client's connection, with limits on its bytes and its time.
 
 A connection is a waitress channel. waitress parses requests on the server's main thread and hands
-each to a worker thread when all of it has arrived. So a slow client costs a socket and no thread.
-waitress has no time limits of its own beyond idleness; this module adds them:
+each to a worker thread when all of it has arrived. So a slow client costs a socket, but no thread.
+The only time limit of waitress is the one for idle connections. This module adds more:
 
-- a request that does not arrive in time, or breaks a rule, gets a problem document and the
-  connection ends;
-- a response that the client does not read in time ends the connection;
-- requests that a client sends ahead (pipelining) wait until the response before them has left.
+- A request that does not arrive in time, or breaks a rule, gets a problem document. Then the
+  connection ends.
+- A response that the client does not read in time ends the connection.
+- Requests that a client sends ahead (pipelining) wait until the response before them is sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from waitress.channel import HTTPChannel
@@ -33,26 +33,26 @@ from functions_common.observability.request_log import FIRST_BYTE, HEALTH
 from functions_common.observability.trace import Trace
 
 if TYPE_CHECKING:
-    from functions_common.http_server.server import Server
+    from functions_common.runtime.settings import ServerSettings
 
 MAX_REQUEST_LINE = 8190
 MAX_HEADERS = 16 * 1024
-"""Bytes, the request line included. The longest token is 8 kB."""
+"""Bytes, including the request line. The longest token has 8 kB."""
 MAX_HEADER_FIELDS = 100
 MAX_CHUNK_LINE = 256
 """Bytes of a chunk's size and extensions."""
 MAX_BLANK = 64
-"""Bytes of line breaks before a request; some clients send one after a body."""
+"""Bytes of line breaks before a request. Some clients send a line break after a body."""
 
 LINGER_SECONDS = 2.0
-"""After a request is refused, how long the client may go on sending before the socket closes.
-Closing it at once would reset the connection, and the client might never see the response."""
-_DISCARDED_AT_ONCE = 64 * 1024
+"""After an error response, the time in which the client can go on sending. Then the socket closes.
+An immediate close would reset the connection, and the client might never see the response."""
+_DISCARD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds and counts; see docs/settings.md."""
+    """Limits in seconds, and in numbers of connections and requests. See docs/settings.md."""
 
     header_seconds: float
     request_seconds: float
@@ -60,12 +60,40 @@ class Limits:
     keep_alive_seconds: float
     connections: int
     queued: int
-    """Requests that wait for a worker thread."""
+    """The most requests that wait for a worker thread."""
     queue_seconds: float = 0.7
+    """The longest that a request waits for a worker thread."""
+
+    @classmethod
+    def of(cls, server: ServerSettings, request_deadline_seconds: float) -> Limits:
+        """The request's deadline includes the time in which the request arrives."""
+        return cls(
+            header_seconds=server.header_timeout_seconds,
+            request_seconds=request_deadline_seconds,
+            send_seconds=server.send_timeout_seconds,
+            keep_alive_seconds=server.keep_alive_seconds,
+            connections=server.max_connections,
+            queued=server.max_queued,
+        )
 
 
-class RefusedError(Error):
-    """A refusal by the server itself, before the app sees the request."""
+class ConnectionServer(Protocol):
+    """The part of ``Server`` that a connection uses."""
+
+    retry_after: int
+
+    @property
+    def stopping(self) -> bool: ...
+    def add_task(self, connection: Connection) -> None: ...
+    def count_rejection(self, reason: HTTPStatus | str) -> None: ...
+    def forget_idle(self, connection: Connection) -> None: ...
+    def idle_since(self, connection: Connection, now: float) -> float: ...
+    def watch(self, connection: Connection) -> None: ...
+    def yield_to_main_thread(self) -> None: ...
+
+
+class RejectedRequestError(Error):
+    """The server itself rejects the request, before the app sees it."""
 
     def __init__(self, status: HTTPStatus, detail: str, kind: str | None = None) -> None:
         super().__init__(detail)
@@ -74,8 +102,11 @@ class RefusedError(Error):
         self.kind = kind
 
 
-class OverloadedError(RefusedError):
-    """The request was received, not begun, and may be repeated. The connection stays open."""
+class OverloadedError(RejectedRequestError):
+    """The queue is full. The request was not begun, so the client can repeat it.
+
+    The connection stays open.
+    """
 
     def __init__(self) -> None:
         super().__init__(
@@ -101,13 +132,13 @@ class ReceivedRequest(HTTPRequestParser):
 
     @property
     def is_probe(self) -> bool:
-        """It needs no worker thread, so that a full queue does not restart pods."""
+        """A health check. It needs no worker thread, so that a full queue does not restart pods."""
         return not self.error and self.command == "GET" and self.path == HEALTH
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
         if not self.completed:
-            self._check_what_arrived()
+            self._check_partial_request()
         if self.completed:
             self.expect_continue = False  # else waitress would wait for a body that is not needed
         return consumed
@@ -119,11 +150,13 @@ class ReceivedRequest(HTTPRequestParser):
         if header_plus.count(b"\r\n") > MAX_HEADER_FIELDS + 2:
             return self.fail(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
-            return self.fail(HTTPStatus.BAD_REQUEST)  # a folded line, which HTTP/1.1 lets us refuse
+            return self.fail(
+                HTTPStatus.BAD_REQUEST
+            )  # a folded line: HTTP/1.1 allows a server to reject it
         line, fields = header_plus[: line_end + 2], header_plus[line_end + 2 :]
         try:
             super().parse_header(line + _LEADING_BLANKS.sub(rb"\1:", fields))
-        except ValueError:  # of an address, or of a length with thousands of digits
+        except ValueError:  # an invalid address, or a length with thousands of digits
             long = self.headers.get("CONTENT_LENGTH", "").isdigit()
             return self.fail(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE if long else HTTPStatus.BAD_REQUEST
@@ -136,11 +169,11 @@ class ReceivedRequest(HTTPRequestParser):
 
     def fail(self, status: HTTPStatus) -> None:
         """End the request here with the given status."""
-        self.error = RefusedError(status, _DETAILS.get(status, status.description))
+        self.error = RejectedRequestError(status, _DETAILS.get(status, status.description))
         self.completed = True
 
-    def _check_what_arrived(self) -> None:
-        """Refuse a request that cannot become a good one while it is still arriving."""
+    def _check_partial_request(self) -> None:
+        """Reject a request that is invalid already, although the rest has not arrived."""
         if self.chunked:
             if len(self.body_rcv.control_line) > MAX_CHUNK_LINE:
                 self.fail(HTTPStatus.BAD_REQUEST)
@@ -153,7 +186,7 @@ class ReceivedRequest(HTTPRequestParser):
 
 
 _LEADING_BLANKS = re.compile(rb"(?m)^([^:\r\n]+):[ \t]+")
-"""waitress's own pattern of a header takes quadratic time for them."""
+"""The time that waitress's own header pattern takes is quadratic in these blanks."""
 
 _DETAILS = {
     HTTPStatus.BAD_REQUEST: "This is not an HTTP/1.1 request.",
@@ -163,13 +196,13 @@ _DETAILS = {
         f"The headers are longer than {MAX_HEADERS} bytes, or more than {MAX_HEADER_FIELDS}."
     ),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body is longer than {MAX_BODY} bytes.",
-    HTTPStatus.EXPECTATION_FAILED: "The only expectation that is met here is 100-continue.",
-    HTTPStatus.NOT_IMPLEMENTED: "The only transfer coding that is understood here is chunked.",
+    HTTPStatus.EXPECTATION_FAILED: "The only supported expectation is 100-continue.",
+    HTTPStatus.NOT_IMPLEMENTED: "The only supported transfer coding is chunked.",
 }
 
 
-class _OnePacket(Task):
-    """The head of a response and the first part of its body leave together."""
+class _SinglePacketTask(Task):
+    """Sends the head of a response and the first part of its body in one packet."""
 
     def build_response_header(self) -> bytes:
         if self.channel.server.stopping:
@@ -188,13 +221,17 @@ class _OnePacket(Task):
             self.channel.send_gathered()
 
 
-class ErrorResponse(_OnePacket, ErrorTask):
-    """A problem document in place of waitress's plain text."""
+class ErrorResponse(_SinglePacketTask, ErrorTask):
+    """Sends a problem document. waitress itself would send plain text."""
 
     def execute(self) -> None:
         error = self.request.error
         status = HTTPStatus(error.code)
-        detail = error.body if isinstance(error, RefusedError) else _DETAILS.get(status, error.body)
+        detail = (
+            error.body
+            if isinstance(error, RejectedRequestError)
+            else _DETAILS.get(status, error.body)
+        )
         headers = {}
         if isinstance(error, OverloadedError):
             headers = {
@@ -205,7 +242,7 @@ class ErrorResponse(_OnePacket, ErrorTask):
             self.set_close_on_finish()
         problem = Problem(status, detail, getattr(error, "kind", None), headers=headers)
         self.respond(problem)
-        self.channel.server.count_refusal(status)
+        self.channel.server.count_rejection(status)
 
     def respond(self, problem: Problem) -> None:
         trace_id = Trace.begin().trace_id
@@ -223,8 +260,8 @@ class ErrorResponse(_OnePacket, ErrorTask):
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
 
 
-class AppResponse(_OnePacket, WSGITask):
-    """The app's own response."""
+class AppResponse(_SinglePacketTask, WSGITask):
+    """Calls the app and sends its response."""
 
     def get_environment(self) -> dict[str, Any]:
         environment: dict[str, Any] = super().get_environment()
@@ -236,25 +273,31 @@ class AppResponse(_OnePacket, WSGITask):
 class Connection(HTTPChannel):
     """A client's connection.
 
-    ``service`` and the methods it calls run on a worker thread, for errors and probes on the main
-    thread. All other methods run on the main thread.
+    ``service`` and the methods that it calls run on a worker thread. For errors and health checks
+    they run on the main thread, as all other methods do.
     """
 
     task_class = AppResponse
     error_task_class = ErrorResponse
     parser_class = ReceivedRequest
 
-    def __init__(self, server: Server, sock: socket.socket, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - waitress's own
+    def __init__(
+        self,
+        server: ConnectionServer,
+        sock: socket.socket,
+        *arguments: Any,  # noqa: ANN401 - waitress's own
+        **named: Any,  # noqa: ANN401 - the same
+    ) -> None:
         self._gathered: list[bytes] | None = None
         self._lingering_since: float | None = None
         self._sending_since: float | None = None
         self._responds_with_error = False
-        self._blank = 0
-        """Bytes of line breaks since the last request."""
+        self._blank_bytes = 0
+        """Line breaks since the last request."""
         self.request: ReceivedRequest | None
         self.queued_at = 0.0
         self.waits_to_send = False
-        """It has a further request, whose turn comes when the response before it has left."""
+        """Its next request waits until the response before it is sent."""
         super().__init__(server, sock, *arguments, **named)
 
     @property
@@ -264,7 +307,7 @@ class Connection(HTTPChannel):
 
     @property
     def waits_for_client_since(self) -> float | None:
-        """Since when the client could go on and does not; None while the server works for it."""
+        """The time since which the server waits for the client; None if it does not."""
         if self._lingering_since is not None:
             return self._lingering_since
         if self.total_outbufs_len:
@@ -275,10 +318,11 @@ class Connection(HTTPChannel):
 
     @property
     def ends(self) -> bool:
+        """It takes no further request."""
         return bool(self.will_close or self.close_when_flushed or self._lingering_since)
 
     def gather(self) -> None:
-        """Keep what ``write_soon`` gets until ``send_gathered``."""
+        """Collect the data of ``write_soon`` until ``send_gathered``."""
         self._gathered = []
 
     def send_gathered(self) -> None:
@@ -307,22 +351,22 @@ class Connection(HTTPChannel):
 
     def received(self, data: bytes) -> bool:
         if not self.requests and self.request is None:
-            begun = data.lstrip(b"\r\n")
-            self._blank += len(data) - len(begun)
-            if self._blank > MAX_BLANK:
-                self.end_with(RefusedError(HTTPStatus.BAD_REQUEST, "Too many blank lines."))
+            rest = data.lstrip(b"\r\n")
+            self._blank_bytes += len(data) - len(rest)
+            if self._blank_bytes > MAX_BLANK:
+                self.end_with(RejectedRequestError(HTTPStatus.BAD_REQUEST, "Too many blank lines."))
                 return False
-            data = begun
+            data = rest
         if not data:
             return False
         self.server.forget_idle(self)
         return bool(super().received(data))
 
     def handle_write(self) -> None:
-        refused = self.close_when_flushed and self._responds_with_error
-        if refused and self.total_outbufs_len:
+        rejected = self.close_when_flushed and self._responds_with_error
+        if rejected and self.total_outbufs_len:
             self._flush_exception(self._flush_some)
-        if refused and not self.total_outbufs_len and not self.will_close:
+        if rejected and not self.total_outbufs_len and not self.will_close:
             self._linger()
             return
         super().handle_write()
@@ -331,8 +375,8 @@ class Connection(HTTPChannel):
             self.server.add_task(self)
 
     def service(self) -> None:
-        """Serve one request; see ``HTTPChannel.service``."""
-        self._responds_with_error, self._blank = bool(self.requests[0].error), 0
+        """Serve one request. See ``HTTPChannel.service``."""
+        self._responds_with_error, self._blank_bytes = bool(self.requests[0].error), 0
         self._sending_since = None
         if not self._responds_with_error and not self.requests[0].is_probe:
             self.server.yield_to_main_thread()
@@ -340,8 +384,8 @@ class Connection(HTTPChannel):
         self._sending_since = time.monotonic() if self.total_outbufs_len else None
         self.server.watch(self)
 
-    def end_with(self, error: RefusedError) -> None:
-        """Respond with the error in place of the request under way; main thread only."""
+    def end_with(self, error: RejectedRequestError) -> None:
+        """Respond with the error to the request that is arriving. Main thread only."""
         with self.requests_lock:
             if self.requests or self.ends:
                 return
@@ -351,8 +395,11 @@ class Connection(HTTPChannel):
             self.requests.append(request)
         self.service()
 
-    def enforce(self, limits: Limits, now: float) -> None:
-        """End what has taken too long; called several times a second on the main thread."""
+    def enforce_limits(self, limits: Limits, now: float) -> None:
+        """End a request or a connection that takes too long.
+
+        The main thread calls this several times a second.
+        """
         request = self.request
         if self._lingering_since is not None:
             if now - self._lingering_since > LINGER_SECONDS:
@@ -361,7 +408,7 @@ class Connection(HTTPChannel):
             if self._sending_since is None:
                 self._sending_since = now
             elif now - self._sending_since > limits.send_seconds:
-                self.server.count_refusal("not read")
+                self.server.count_rejection("not read")
                 self.handle_close()
         elif self.requests:
             pass  # the request's own deadline applies
@@ -369,12 +416,12 @@ class Connection(HTTPChannel):
             finished = request.headers_finished
             limit = limits.request_seconds if finished else limits.header_seconds
             if request.age > limit:
-                self.end_with(_late())
+                self.end_with(_request_timeout())
         elif now - self.server.idle_since(self, now) > limits.keep_alive_seconds:
             self.handle_close()
 
     def _linger(self) -> None:
-        """Stop sending, and read on for a moment: else the client may lose the response."""
+        """Stop sending, and read for LINGER_SECONDS. Otherwise the client may lose the response."""
         self.close_when_flushed = False
         self._lingering_since = time.monotonic()
         try:
@@ -384,7 +431,7 @@ class Connection(HTTPChannel):
 
     def _discard(self) -> None:
         try:
-            if not self.socket.recv(_DISCARDED_AT_ONCE):
+            if not self.socket.recv(_DISCARD_BYTES):
                 self.handle_close()
         except BlockingIOError:
             pass
@@ -405,5 +452,5 @@ class Connection(HTTPChannel):
             super().handle_close()
 
 
-def _late() -> RefusedError:
-    return RefusedError(HTTPStatus.REQUEST_TIMEOUT, _DETAILS[HTTPStatus.REQUEST_TIMEOUT])
+def _request_timeout() -> RejectedRequestError:
+    return RejectedRequestError(HTTPStatus.REQUEST_TIMEOUT, _DETAILS[HTTPStatus.REQUEST_TIMEOUT])

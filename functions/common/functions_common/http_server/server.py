@@ -1,14 +1,14 @@
-"""The HTTP server of both functions: waitress, with limits on everything that a client may hold.
+"""The HTTP server of both functions: waitress, with limits on all resources that a client can hold.
 
-One main thread receives requests and sends responses for all connections; worker threads run the
-app. See ``connection.py`` for the limits of one connection; those of the whole server are here:
+One main thread receives requests and sends responses for all connections. Worker threads run the
+app. ``connection.py`` has the limits of one connection. This module has those of the server:
 
-- a request that would wait too long for a worker thread gets 503 with ``Retry-After``;
-- when all connections are taken, the one that has been idle longest closes in favour of a new one;
-- on SIGTERM the server stops accepting, finishes the requests that it has, and returns.
+- A request that would wait too long for a worker thread gets 503 with ``Retry-After``.
+- If there are too many connections, a new connection replaces the one that has been idle longest.
+- On SIGTERM the server accepts no more connections, finishes the requests that it has, and returns.
 
-waitress examines every connection each time anything happens. Where the system has epoll, the
-server registers each connection once instead, so that idle connections cost nothing.
+waitress examines every connection at each event. If the system has epoll, this server registers
+each connection once instead, so that idle connections cost nothing.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ if TYPE_CHECKING:
     from functions_common.http_server.connection import Limits
 
 GRACEFUL_SECONDS = 20.0
-"""From SIGTERM to the end of the process; above the longest request deadline, below the pod's
-grace period."""
+"""From SIGTERM to the end of the process: longer than the longest request deadline, and shorter
+than the pod's grace period."""
 BACKLOG = 2048
 MAX_UNSENT = 32 * 1024 * 1024
-"""Bytes of responses that clients have not read yet, of all connections together."""
+"""Bytes of responses that clients have not read yet, for all connections together."""
 SWEEP_SECONDS = 0.25
 MAX_RETRY_AFTER = 10
 _BURST = 32
-"""Connections that need the main thread at once. More of them pause the workers."""
+"""If more connections than this need the main thread, the workers pause."""
 _INLINE_SECONDS = 0.02
-_ACCEPTED_AT_ONCE = 64
+_MAX_ACCEPTS = 64
 _SEND_BUFFER = 64 * 1024
-"""Of the kernel, for each connection. Its default of megabytes would have many responses made for a
-client that sends requests ahead and reads none."""
+"""Bytes that the kernel buffers for each connection. Its default is megabytes: the server would
+create many responses for a client that sends requests ahead and reads no response."""
 _RESERVED_DESCRIPTORS = 64
 """For Firestore's channel, connections to inventory, and files."""
 _OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
 class Dispatcher(ThreadedTaskDispatcher):
-    """Worker threads and the queue before them."""
+    """The worker threads and their queue."""
 
     def __init__(self, threads: int, limits: Limits) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Dispatcher(ThreadedTaskDispatcher):
         self.set_thread_count(threads)
 
     def add_task(self, task: Connection) -> bool:
-        """Queue it; False if the queue is full."""
+        """Add to the queue. False if the queue is full."""
         with self.lock:
             if len(self.queue) >= self._limits.queued:
                 return False
@@ -97,21 +97,21 @@ class Server(TcpWSGIServer):
     channel_class = Connection
 
     def __init__(self, sock: socket.socket, threads: int, limits: Limits) -> None:
-        """Serve on a socket that listens already. ``app`` must be set before ``run``."""
+        """Serve on a listening socket. ``application`` must be set before ``run``."""
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._limits = limits
-        self._max_connections = _bounded_by_descriptors(limits.connections)
+        self._max_connections = _max_connections(limits.connections)
         self._inline: deque[Connection] = deque()
         """Connections whose next response needs no worker thread."""
         self._idle: dict[Connection, float] = {}
-        """Since when each is idle, on the monotonic clock; longest first."""
+        """When each became idle, on the monotonic clock. The one that is idle longest is first."""
         self._idle_lock = threading.Lock()
-        self._refusals: Counter[str] = Counter()
-        self._refusals_lock = threading.Lock()
+        self._rejections: Counter[str] = Counter()
+        self._rejections_lock = threading.Lock()
         self._served = itertools.count()
         self._served_before = 0
         self.retry_after = 1
-        """Seconds for the header of that name: it grows with the overload."""
+        """Seconds, for the ``Retry-After`` header. They grow with the overload."""
         self._pause = WorkerPause()
         self._swept_at = self._reported_at = time.monotonic()
         self._stop_at: float | None = None
@@ -121,13 +121,13 @@ class Server(TcpWSGIServer):
             sockets=[sock],
             threads=threads,
             ident=None,
-            clear_untrusted_proxy_headers=False,  # no header of a proxy is looked at
+            clear_untrusted_proxy_headers=False,  # the app ignores these headers
             connection_limit=2**31,  # the server bounds them itself
             cleanup_interval=2**31,
             max_request_header_size=MAX_HEADERS,
             max_request_body_size=MAX_BODY + 1,
             log_socket_errors=False,
-            outbuf_overflow=2 * MAX_UNSENT,  # never into a file: the file system is read-only
+            outbuf_overflow=2 * MAX_UNSENT,  # never to a file: the file system is read-only
             backlog=BACKLOG,
         )
         dispatcher = Dispatcher(threads, limits)
@@ -152,7 +152,7 @@ class Server(TcpWSGIServer):
         return self._stop_at is not None
 
     def stop(self, *_signal: object) -> None:
-        """Finish what has been received, then have ``run`` return. Safe in a signal handler."""
+        """Make ``run`` return once all received requests are finished. Safe in a signal handler."""
         if self._stop_at is None:
             self._stop_at = time.monotonic() + GRACEFUL_SECONDS
             self._wake()
@@ -172,7 +172,7 @@ class Server(TcpWSGIServer):
         if self._stop_at is None:
             return False
         if self.accepting:
-            while self._accept_one():  # they connected before the signal
+            while self._accept_one():  # clients that connected before the signal
                 pass
             self.accepting = False
             self.del_channel()
@@ -180,17 +180,17 @@ class Server(TcpWSGIServer):
         with self._idle_lock:
             idle = list(self._idle)
         for connection in idle:
-            connection.handle_read()  # a request may have arrived just now; else it closes
+            connection.handle_read()  # serves a request that has just arrived, or closes
         return not self.active_channels or time.monotonic() > self._stop_at
 
     def _wait(self) -> None:
-        """Until something happens, at most until the next sweep; then deal with it."""
+        """Wait for events until the next sweep is due, and process them."""
         if self._epoll is None:
             wasyncore.poll2(0 if self._inline else SWEEP_SECONDS, self._map)
             self._serve_inline()
             return
-        at_once = self._inline or self._pause.under_way
-        events = self._epoll.poll(0 if at_once else SWEEP_SECONDS)
+        immediately = self._inline or self._pause.active
+        events = self._epoll.poll(0 if immediately else SWEEP_SECONDS)
         if len(events) + len(self._inline) > _BURST:
             self._pause.begin()
         else:
@@ -205,43 +205,46 @@ class Server(TcpWSGIServer):
         self._serve_inline()
 
     def _serve_inline(self) -> None:
-        """Serve requests that need no worker, for a moment; then other connections have a turn."""
+        """Serve requests that need no worker, for at most _INLINE_SECONDS.
+
+        Then the main thread serves other connections.
+        """
         until = time.monotonic() + _INLINE_SECONDS
         for _ in range(len(self._inline)):
-            self._guarded(self._inline.popleft(), Connection.service)
+            self._run_guarded(self._inline.popleft(), Connection.service)
             if time.monotonic() > until:
                 return
 
-    def _guarded(self, connection: Connection, act: Callable[[Connection], None]) -> None:
+    def _run_guarded(self, connection: Connection, act: Callable[[Connection], None]) -> None:
         """An unexpected error ends one connection, not the server."""
         try:
             act(connection)
-        except Exception as error:  # noqa: BLE001 - whatever it is, others must be served
-            logs.exception("Unexpected error of a connection", error)
+        except Exception as error:  # noqa: BLE001 - the other connections must be served
+            logs.exception("Unexpected error in a connection: it was closed", error)
             connection.handle_close()
 
     def yield_to_main_thread(self) -> None:
-        """Let the main thread deal with a burst; worker threads call it before each request."""
+        """Wait while the main thread processes a burst. Workers call this before each request."""
         next(self._served)
         self._pause.wait()
 
     def watch(self, connection: Connection) -> None:
-        """Have the main thread look at the connection when it can go on; from any thread."""
+        """Register the events for which the connection waits. Any thread may call this."""
         with self._idle_lock:
             if connection.idle and connection.connected:
                 self._idle.setdefault(connection, time.monotonic())
         descriptor = connection._fileno  # noqa: SLF001 - wasyncore keeps it there
         if self._epoll is None or descriptor is None:
             return
-        wanted = select.EPOLLIN if connection.readable() else 0
+        events = select.EPOLLIN if connection.readable() else 0
         if connection.writable():
-            wanted |= select.EPOLLOUT
-        if wanted:
-            with suppress(OSError, ValueError):  # it has been closed just now
-                self._epoll.modify(descriptor, wanted | select.EPOLLONESHOT)
+            events |= select.EPOLLOUT
+        if events:
+            with suppress(OSError, ValueError):  # another thread has just closed it
+                self._epoll.modify(descriptor, events | select.EPOLLONESHOT)
 
     def forget_idle(self, connection: Connection) -> None:
-        """It has sent something, or has closed: it is not idle."""
+        """The connection is no longer idle: it has sent data, or has closed."""
         with self._idle_lock:
             self._idle.pop(connection, None)
 
@@ -249,17 +252,17 @@ class Server(TcpWSGIServer):
         return self._idle.get(connection, now)
 
     def pull_trigger(self) -> None:
-        """Waitress asks for the main thread; with epoll ``watch`` is enough."""
+        """Waitress calls this to wake the main thread. With epoll, ``watch`` does that."""
         if self._epoll is None:
             self._wake()
 
     def _wake(self) -> None:
-        """Wake the main thread. A full pipe has woken it already."""
+        """Wake the main thread. If the pipe is full, the thread is awake already."""
         with suppress(BlockingIOError):
             self.trigger.pull_trigger()
 
     def add_task(self, connection: Connection) -> None:
-        """Waitress has a request to serve, from the main thread or from a worker."""
+        """Queue the connection's next request. The main thread and workers call this."""
         if connection.total_outbufs_len:
             connection.waits_to_send = True
             return
@@ -272,21 +275,21 @@ class Server(TcpWSGIServer):
         if threading.get_ident() != self._main_thread:
             self._wake()
 
-    def count_refusal(self, reason: HTTPStatus | str) -> None:
-        """Count it; one log line a second reports all."""
-        with self._refusals_lock:
-            self._refusals[str(getattr(reason, "value", reason))] += 1
+    def count_rejection(self, reason: HTTPStatus | str) -> None:
+        """Count a rejection. One log line a second reports all of them."""
+        with self._rejections_lock:
+            self._rejections[str(getattr(reason, "value", reason))] += 1
 
     def readable(self) -> bool:
         return bool(self.accepting and self._accepts)
 
     def handle_accept(self) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
+        for _ in range(_MAX_ACCEPTS):
             if not self._accept_one():
                 return
 
     def _accept_one(self) -> bool:
-        """False if no client waits, or none can be accepted now."""
+        """False if no client waits, or if no client can be accepted now."""
         try:
             found = self.accept()
             if found is None:
@@ -294,15 +297,15 @@ class Server(TcpWSGIServer):
             sock, address = found
             self.set_socket_options(sock)
         except OSError as error:
-            if error.errno in _OUT_OF_DESCRIPTORS and not self._make_room():
+            if error.errno in _OUT_OF_DESCRIPTORS and not self._close_one():
                 self._pause_accepting()
             return False
         self._admit(sock, address)
         return True
 
     def _admit(self, sock: socket.socket, address: Any) -> None:  # noqa: ANN401 - of the family
-        if len(self.active_channels) >= self._max_connections and not self._make_room():
-            self.count_refusal("connection")
+        if len(self.active_channels) >= self._max_connections and not self._close_one():
+            self.count_rejection("connection")
             sock.close()
             return
         connection = self.channel_class(self, sock, self.fix_addr(address), self.adj, map=self._map)
@@ -311,8 +314,11 @@ class Server(TcpWSGIServer):
         if self._epoll:
             self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLONESHOT)
 
-    def _make_room(self) -> bool:
-        """Close the connection that has been idle longest, else one that waits for its client."""
+    def _close_one(self) -> bool:
+        """Close the connection that has been idle longest, or else one that waits for its client.
+
+        False if there is no such connection.
+        """
         while longest := self._longest_idle():
             if longest.idle and longest.connected:
                 longest.handle_close()
@@ -327,7 +333,7 @@ class Server(TcpWSGIServer):
         return longest
 
     def _close_slowest(self, connections: list[Connection]) -> bool:
-        """Close the one that has waited longest for its client, if one does."""
+        """Close the connection that has waited longest for its client. False if none waits."""
         since = {each: each.waits_for_client_since for each in connections}
         waiting = {each: began for each, began in since.items() if began is not None}
         if not waiting:
@@ -336,20 +342,20 @@ class Server(TcpWSGIServer):
         return True
 
     def _pause_accepting(self) -> None:
-        """Out of descriptors, and none to free: look again at the next sweep."""
+        """There are no file descriptors left. The next sweep tries again."""
         self._accepts = False
         if self._epoll:
             self._epoll.modify(self._fileno, 0)
 
     def _sweep(self, now: float) -> None:
         for connection in list(self.active_channels.values()):
-            self._guarded(connection, lambda each: each.enforce(self._limits, now))
+            self._run_guarded(connection, lambda each: each.enforce_limits(self._limits, now))
             if connection.connected:
                 self.watch(connection)
         self._bound_unsent()
         for connection in self.task_dispatcher.overdue():
             connection.requests[0].error = OverloadedError()
-            self._guarded(connection, Connection.service)
+            self._run_guarded(connection, Connection.service)
         if not self._accepts and self.accepting:
             self._accepts = True
             if self._epoll:
@@ -359,17 +365,17 @@ class Server(TcpWSGIServer):
             self._report()
 
     def _bound_unsent(self) -> None:
-        """Close the slowest readers while their unread responses take too much memory."""
+        """Close the slowest clients while their unread responses take too much memory."""
         sending = [each for each in self.active_channels.values() if each.total_outbufs_len]
         while sum(each.total_outbufs_len for each in sending) > MAX_UNSENT:
             if not self._close_slowest(sending):
                 return
-            self.count_refusal("not read")
+            self.count_rejection("not read")
             sending = [each for each in sending if each.connected]
 
     def _report(self) -> None:
-        with self._refusals_lock:
-            counted, self._refusals = self._refusals, Counter()
+        with self._rejections_lock:
+            counted, self._rejections = self._rejections, Counter()
         served = next(self._served) - self._served_before
         self._served_before += served + 1
         shed = counted[str(HTTPStatus.SERVICE_UNAVAILABLE.value)]
@@ -379,7 +385,7 @@ class Server(TcpWSGIServer):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; clients may connect before the app is loaded."""
+    """A listening socket. Clients can connect before the app is loaded."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -390,7 +396,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: Any, sock: socket.socket, threads: int, limits: Limits) -> None:  # noqa: ANN401 - WSGI
-    """Serve the WSGI app until SIGTERM or SIGINT; call it on the process's main thread."""
+    """Serve the WSGI app until SIGTERM or SIGINT. Must be called on the main thread."""
     server = Server(sock, threads, limits)
     server.application = app
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -398,13 +404,13 @@ def serve(app: Any, sock: socket.socket, threads: int, limits: Limits) -> None: 
     server.run()
 
 
-def _bounded_by_descriptors(wanted: int) -> int:
-    """As many connections as the process may have descriptors for."""
+def _max_connections(limit: int) -> int:
+    """The limit, or fewer if the process cannot have so many file descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
     if soft == resource.RLIM_INFINITY:
-        return wanted
-    return max(1, min(wanted, soft - min(_RESERVED_DESCRIPTORS, soft // 2)))
+        return limit
+    return max(1, min(limit, soft - min(_RESERVED_DESCRIPTORS, soft // 2)))

@@ -1,4 +1,4 @@
-"""From a function's ``main.py`` to a serving process."""
+"""Starts a function: reads its settings, loads its app, and runs the server."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from functions_common.http_server import server
+from functions_common.http_server.connection import Limits
 from functions_common.observability import logs
 from functions_common.runtime.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions_common.runtime.startup_timing import Start
+    from functions_common.observability.startup_timing import StartupTimer
 
 
 def serve_function(
-    function: str, source: str, environment: Mapping[str, str], start: Start
+    function: str, source: str, environment: Mapping[str, str], start: StartupTimer
 ) -> None:
     """Serve the ``app`` of the ``main.py`` at ``source`` until SIGTERM.
 
-    The socket listens before the app is loaded, so that the first requests of a cold start wait in
-    the kernel instead of being refused. Exits with status 1 if a setting is missing or malformed.
+    The socket listens before the app is loaded. So the first requests of a cold start wait in the
+    kernel, and none is rejected. Exits with status 1 if a setting is missing or malformed.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as process 1 it has no default action
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # for process 1 the kernel has no default action
     try:
         settings = _module(f"{function}_function.settings").Settings.load(environment)
         logging.config.dictConfig(logs.configuration(settings.firestore.project))
@@ -36,10 +39,10 @@ def serve_function(
     except (SettingsError, OSError) as error:
         logs.fatal(f"Cannot start: {error}")
         sys.exit(1)
-    gc.freeze()  # modules stay for good, so the collector need not look at them
+    gc.freeze()  # modules are never freed, so the collector can skip them
     gc.enable()
-    start.loaded(function, settings.server.instance.revision)
-    limits = settings.server.limits(settings.request_deadline_seconds)
+    start.log_started(function, settings.server.instance.revision)
+    limits = Limits.of(settings.server, settings.request_deadline_seconds)
     server.serve(app, listening, settings.server.concurrency, limits)
 
 
@@ -54,5 +57,5 @@ def load_app(source: str) -> Any:  # noqa: ANN401 - a WSGI app
     return module.app
 
 
-def _module(name: str) -> Any:  # noqa: ANN401 - of the function
+def _module(name: str) -> Any:  # noqa: ANN401 - a module of the function
     return importlib.import_module(name)

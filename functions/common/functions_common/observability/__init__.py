@@ -1,0 +1,1 @@
+"""One record of each request, as log line, headers, traces and metrics."""

@@ -1,7 +1,7 @@
-"""The request that this thread works on, and how its time is spent.
+"""Measures the request that a thread works on, and the parts of its time.
 
-One record with three readers: the request's log line, its ``Server-Timing`` header, and
-OpenTelemetry if it is enabled. Calls that belong to no request are not recorded.
+One record has three readers: the request's log line, its ``Server-Timing`` header, and
+OpenTelemetry if it is enabled. Calls outside a request are not recorded.
 """
 
 from __future__ import annotations
@@ -20,45 +20,62 @@ if TYPE_CHECKING:
 
 PartName = Literal["firestore", "inventory", "queue", "batch"]
 
-NANOSECONDS_A_MILLISECOND = 1_000_000
+NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A call that the request waited for."""
+    """A call or a wait within a request. Times are nanoseconds on the monotonic clock."""
 
     name: PartName
     trace: Trace
-    """Its own span: a child of the request's, or for a batch the root of a trace of its own."""
+    """Its own span: a child of the request's span. A batch is the root of a trace of its own."""
     began: int
     ended: int
-    """Both on the monotonic clock, in nanoseconds."""
     failed: bool
     links: Sequence[Trace] = ()
-    """For a batch: the spans of the requests that it carries."""
+    """For a batch: the spans of the requests in it."""
 
 
 @dataclass(slots=True)
 class Activity:
+    """The work under one span: usually a request, or one run of a command."""
+
     trace: Trace
     began: int = field(default_factory=time.monotonic_ns)
+    """Nanoseconds on the monotonic clock."""
     is_request: bool = False
-    """``began`` is when its first byte arrived."""
+    """If so, ``began`` is the time at which the first byte of the request arrived."""
     parts: list[Part] = field(default_factory=list)
     notes: dict[str, object] = field(default_factory=dict)
-    """Ids for the log line: no secrets, and no text that people wrote."""
+    """Ids for the log line. No secrets, and no text that people wrote."""
 
     def milliseconds(self) -> dict[str, float]:
         """The total until now, and the sum of each kind of part.
 
-        A batch is left out, because the part that waits for it includes its time.
+        Batches are left out, because the part that waits for a batch includes its time.
         """
         spent: dict[str, int] = {"total": time.monotonic_ns() - self.began}
         for part in self.parts:
             if part.name == "batch":
                 continue
             spent[part.name] = spent.get(part.name, 0) + part.ended - part.began
-        return {name: round(each / NANOSECONDS_A_MILLISECOND, 1) for name, each in spent.items()}
+        return {name: round(each / NS_PER_MS, 1) for name, each in spent.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """A request whose response is ready to be sent."""
+
+    activity: Activity
+    method: str
+    path: str
+    route: str | None
+    """The pattern that the path matches, ``/orders/<order_id>``. None if it matches no route."""
+    status: int
+    milliseconds: dict[str, float]
+    cold: bool
+    """The first request of this process. Health checks do not count."""
 
 
 _current: ContextVar[Activity | None] = ContextVar("activity", default=None)
@@ -68,38 +85,42 @@ def current() -> Activity | None:
     return _current.get()
 
 
-def begin(trace: Trace, first_byte: int | None = None) -> Activity:
-    """Record what this thread does from now on.
+def begin(trace: Trace, first_byte_ns: int | None = None) -> Activity:
+    """Record the work of this thread from now on.
 
-    ``first_byte`` is when the request began to arrive (monotonic, in nanoseconds), if it is one.
+    ``first_byte_ns``: for a request, when its first byte arrived (monotonic clock).
     """
     activity = Activity(trace)
-    if first_byte is not None:
-        activity.began, activity.is_request = first_byte, True
+    if first_byte_ns is not None:
+        activity.began, activity.is_request = first_byte_ns, True
     _current.set(activity)
     return activity
 
 
-def deadline(seconds: float) -> Deadline:
-    """That many seconds after the request under way began to arrive; from now if there is none."""
-    activity = _current.get()
-    if activity is None or not activity.is_request:
-        return Deadline.after(seconds)
-    return Deadline(activity.began / 1e9 + seconds)
-
-
 def resume(activity: Activity | None) -> None:
-    """Continue an earlier activity of this thread; None: record nothing."""
+    """Continue an earlier activity of this thread. None: record nothing."""
     _current.set(activity)
 
 
 @contextmanager
-def during(trace: Trace) -> Iterator[Activity]:
+def recording(trace: Trace) -> Iterator[Activity]:
+    """Record the work of the block, then resume the activity before it."""
     before = _current.get()
     try:
         yield begin(trace)
     finally:
         resume(before)
+
+
+def deadline(seconds: float) -> Deadline:
+    """The deadline of the current request, counted from its first byte.
+
+    Outside a request it is counted from now.
+    """
+    activity = _current.get()
+    if activity is None or not activity.is_request:
+        return Deadline.after(seconds)
+    return Deadline(activity.began / 1e9 + seconds)
 
 
 def note(**ids: object) -> None:
@@ -125,18 +146,16 @@ def part(name: PartName) -> Iterator[Trace | None]:
 
 @contextmanager
 def batch(requests: Sequence[Trace]) -> Iterator[Trace]:
-    """Time one call made for several requests, under a trace of its own with links to theirs.
+    """Time one call for several requests, under a trace of its own with links to their spans.
 
-    It continues the trace of none of them, so that no client controls the headers of the call.
+    It continues none of their traces, so that no client controls the headers of the call.
     """
-    trace, began, failed = Trace.begin(sampled=any(each.sampled for each in requests)), _now(), True
+    trace = Trace.begin(sampled=any(each.sampled for each in requests))
+    began, failed = time.monotonic_ns(), True
     try:
         yield trace
         failed = False
     finally:
         if (activity := _current.get()) is not None:
-            activity.parts.append(Part("batch", trace, began, _now(), failed, tuple(requests)))
-
-
-def _now() -> int:
-    return time.monotonic_ns()
+            ended, links = time.monotonic_ns(), tuple(requests)
+            activity.parts.append(Part("batch", trace, began, ended, failed, links))

@@ -1,4 +1,4 @@
-"""One JSON object a line on standard error, in the field names that Cloud Logging reads."""
+"""JSON logs on standard error, one object a line, with the field names of Cloud Logging."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _encode = json.JSONEncoder(default=str).encode
 
 class JsonFormatter(logging.Formatter):
     def __init__(self, project: str | None = None) -> None:
-        """``project``: whose traces these are, for Cloud Logging wants a trace's full name."""
+        """``project``: the Google Cloud project of the traces. Cloud Logging needs full names."""
         super().__init__()
         self._traces = f"projects/{project}/traces/" if project else ""
 
@@ -36,7 +36,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def event(message: str, /, *, severity: int = logging.INFO, **fields: object) -> None:
-    """Log one event. Fields hold ids and figures; never secrets, never whole bodies."""
+    """Log one event. Fields contain ids and figures, but never secrets or whole bodies."""
     _logger.log(severity, message, extra={"fields": fields})
 
 
@@ -46,7 +46,7 @@ def exception(message: str, error: Exception, /, **fields: object) -> None:
 
 
 def configuration(project: str | None = None) -> dict[str, object]:
-    """For ``logging.config.dictConfig``: everything in this process logs as JSON lines."""
+    """For ``logging.config.dictConfig``: all loggers of this process write JSON lines."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -68,7 +68,7 @@ def configuration(project: str | None = None) -> dict[str, object]:
 
 
 def fatal(message: str, **fields: object) -> None:
-    """Log one line before logging is configured, as a process that cannot start does."""
+    """Log one line before logging is configured. For a process that cannot start."""
     record = logging.LogRecord("functions", logging.CRITICAL, "", 0, message, None, None)
     record.fields = fields
     print(JsonFormatter().format(record), file=sys.stderr, flush=True)  # noqa: T201

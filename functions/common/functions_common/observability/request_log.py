@@ -1,16 +1,16 @@
-"""Each request as an operator sees it: one log line, its headers, and OpenTelemetry if wanted."""
+"""The record of each request: one log line, response headers, and OpenTelemetry if enabled."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import g, request
 
 from functions_common.observability import activity, logs
+from functions_common.observability.activity import RequestRecord
 from functions_common.observability.trace import Trace
 
 if TYPE_CHECKING:
@@ -21,34 +21,19 @@ if TYPE_CHECKING:
 
 HEALTH = "/health"
 FIRST_BYTE = "functions_common.first_byte_ns"
-"""In the WSGI environment: when the request's first byte arrived, on the monotonic clock."""
-_LONGEST_PATH = 200
+"""Key of the WSGI environment: when the request's first byte arrived, on the monotonic clock."""
+_MAX_PATH = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A request that is about to be answered."""
-
-    activity: Activity
-    method: str
-    path: str
-    route: str | None
-    """What the path is one of; None where nothing is there."""
-    status: int
-    milliseconds: dict[str, float]
-    cold: bool
-    """It is the first one of this process, health checks aside."""
-
-
-class Requests:
-    """What is done around the view of each request."""
+class RequestLog:
+    """Hooks of the Flask app: ``begin`` before the view, ``finish`` and ``leave`` after it."""
 
     def __init__(self, function: str, server: ServerSettings) -> None:
         self._function = function
         self._instance = server.instance
         self._sampled = server.telemetry
         self._first = threading.Lock()
-        """Taken by the first request, and never given back."""
+        """Acquired by the first request, and never released."""
         self._headers = {"X-Pod": server.instance.pod}
         if server.instance.revision is not None:
             self._headers["X-Revision"] = server.instance.revision
@@ -59,17 +44,19 @@ class Requests:
             self._telemetry = Telemetry(function, server.instance)
 
     def begin(self) -> None:
+        """Start the record. Continue the caller's trace if the request has a ``traceparent``."""
         trace = Trace.begin(request.headers.get("traceparent"), sampled=self._sampled)
         g.before = activity.current()
         g.activity = activity.begin(trace, request.environ.get(FIRST_BYTE))
         g.cold = request.path != HEALTH and self._first.acquire(blocking=False)
 
     def finish(self, response: Response) -> Response:
+        """Add the response headers, write the log line, and export the spans."""
         current: Activity = g.activity
-        answered = Answered(
+        record = RequestRecord(
             current,
             request.method,
-            request.path[:_LONGEST_PATH],
+            request.path[:_MAX_PATH],
             request.url_rule.rule if request.url_rule else None,
             response.status_code,
             current.milliseconds(),
@@ -77,43 +64,44 @@ class Requests:
         )
         response.headers.update(self._headers)
         response.headers["X-Trace-Id"] = current.trace.trace_id
-        response.headers["Server-Timing"] = _server_timing(answered)
-        self._log(answered, response)
+        response.headers["Server-Timing"] = _server_timing(record)
+        self._log(record, response)
         if self._telemetry is not None:
-            self._telemetry.record(answered)
+            self._telemetry.export(record)
         return response
 
     def leave(self, _error: BaseException | None) -> None:
+        """Resume the activity before the request. A test calls an app from within another app."""
         activity.resume(g.pop("before", None))
 
-    def _log(self, answered: Answered, response: Response) -> None:
+    def _log(self, record: RequestRecord, response: Response) -> None:
         logs.event(
-            f"{answered.method} {answered.path} {answered.status}",
-            severity=_severity(answered.status),
+            f"{record.method} {record.path} {record.status}",
+            severity=_severity(record.status),
             httpRequest={
-                "requestMethod": answered.method,
-                "requestUrl": answered.path,
-                "status": answered.status,
+                "requestMethod": record.method,
+                "requestUrl": record.path,
+                "status": record.status,
                 "responseSize": str(response.calculate_content_length() or 0),
-                "latency": f"{answered.milliseconds['total'] / 1000:.4f}s",
+                "latency": f"{record.milliseconds['total'] / 1000:.4f}s",
             },
             function=self._function,
             revision=self._instance.revision,
             pod=self._instance.pod,
-            cold=answered.cold,
-            ms=answered.milliseconds,
-            **answered.activity.notes,
+            cold=record.cold,
+            ms=record.milliseconds,
+            **record.activity.notes,
         )
 
 
-def _server_timing(answered: Answered) -> str:
-    """As browsers' tools show it (https://www.w3.org/TR/server-timing/)."""
-    parts = [f"{name};dur={spent}" for name, spent in answered.milliseconds.items()]
-    return ", ".join([*parts, "cold"] if answered.cold else parts)
+def _server_timing(record: RequestRecord) -> str:
+    """In the format that browsers display (https://www.w3.org/TR/server-timing/)."""
+    parts = [f"{name};dur={spent}" for name, spent in record.milliseconds.items()]
+    return ", ".join([*parts, "cold"] if record.cold else parts)
 
 
 def _severity(status: int) -> int:
-    """Whose business it is: 503 is said of others and passes, another 5xx is a mistake of ours."""
+    """A 503 is temporary and has its cause elsewhere. Any other 5xx is an error of this code."""
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return logging.INFO
     return logging.WARNING if status == HTTPStatus.SERVICE_UNAVAILABLE else logging.ERROR

@@ -2,7 +2,7 @@
 
 A request continues the trace that its ``traceparent`` header names, or begins a new one. Each hop,
 and each call within a hop, has a span id of its own. ``tracestate`` is neither read nor forwarded:
-a header that a client controls has no place in a call that carries the orders of other clients.
+a call can carry the orders of several clients, so no client may control its headers.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class Trace:
     trace_id: str
     span_id: str
     parent_id: str | None
-    """The span that this one is part of; None if the trace begins here."""
+    """The span that contains this one. None if the trace begins here."""
     sampled: bool
-    """The caller that began the trace records it."""
+    """The spans of this trace are exported."""
 
     @classmethod
     def begin(cls, traceparent: str | None = None, *, sampled: bool = False) -> Self:
-        """Continue the caller's trace in a new span; begin a trace if the header is malformed.
+        """Continue the caller's trace in a new span. Without a valid header, begin a new trace.
 
         ``sampled`` applies to a trace that begins here.
         """
@@ -50,10 +50,10 @@ class Trace:
         return Trace(self.trace_id, _fresh(8), self.span_id, self.sampled)
 
     def headers(self) -> dict[str, str]:
-        """For a call that this span makes."""
+        """Headers for a call within this span."""
         return {"traceparent": f"00-{self.trace_id}-{self.span_id}-{int(self.sampled):02x}"}
 
 
 def _fresh(size: int) -> str:
-    """A random id of ``size`` bytes, never 0. Not a secret."""
+    """A random id of ``size`` bytes in hex, never 0. It is not a secret."""
     return f"{random.getrandbits(8 * size) or 1:0{2 * size}x}"

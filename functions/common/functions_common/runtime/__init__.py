@@ -1,0 +1,1 @@
+"""The process: settings, deadlines, and code that runs before the app is loaded."""

@@ -1,4 +1,4 @@
-"""One deadline over all that a request does: no remote call outlives its caller's patience."""
+"""Deadlines: one time limit for all the work of a request, remote calls included."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class DeadlineExceededError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    moment: float
-    """On the monotonic clock, in seconds."""
+    expires_at: float
+    """Seconds on the monotonic clock."""
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
@@ -26,44 +26,47 @@ class Deadline:
 
     @property
     def remaining(self) -> float:
-        return max(0.0, self.moment - time.monotonic())
+        """Seconds that are left; 0 after the deadline."""
+        return max(0.0, self.expires_at - time.monotonic())
 
     @property
     def passed(self) -> bool:
         return self.remaining == 0.0
 
-    def share(self, part: float) -> Deadline:
-        """An earlier one, after this part of the time left: the rest is for what comes then."""
+    def fraction(self, part: float) -> Deadline:
+        """An earlier deadline, after this part (0 to 1) of the remaining time."""
         return Deadline.after(part * self.remaining)
 
     def within(self, seconds: float) -> Deadline:
-        """The same deadline, or an earlier one: so many seconds from now."""
-        return Deadline(min(self.moment, time.monotonic() + seconds))
+        """The same deadline, or the given number of seconds from now if that is earlier."""
+        return Deadline(min(self.expires_at, time.monotonic() + seconds))
 
-    def timeout(self, most: float) -> float:
-        """Seconds that one remote call may take."""
+    def timeout(self, max_seconds: float) -> float:
+        """Seconds that one remote call may take. Raises DeadlineExceededError if none are left."""
         remaining = self.remaining
         if remaining == 0.0:
             raise DeadlineExceededError
-        return min(most, remaining)
+        return min(max_seconds, remaining)
 
-    def tries(
+    def attempts(
         self,
         first_pause: float,
-        longest_pause: float,
-        least_pause: Callable[[], float] = lambda: 0.0,
+        max_pause: float,
+        min_pause: Callable[[], float] = lambda: 0.0,
     ) -> Iterator[int]:
-        """Count tries from 1; before each further one, sleep with full jitter, longer every time.
+        """Count attempts from 1, with a pause before each further attempt.
 
-        ``least_pause`` gives the seconds that the next pause takes at least. Ends if the deadline
-        passes, or would during the pause. The first try is always given.
+        Pauses are exponential backoff with full jitter: a random time up to ``first_pause``
+        seconds, then up to twice as much each time, up to ``max_pause``. No pause is shorter than
+        the result of ``min_pause``. The first attempt is always given. The iterator ends if the
+        next pause would last until the deadline.
         """
         ceiling, count = first_pause, 1
         while True:
             yield count
             jitter = random.uniform(0, ceiling)  # noqa: S311 - nothing secret
-            pause = max(jitter, least_pause())
+            pause = max(jitter, min_pause())
             if pause >= self.remaining:
                 return
             time.sleep(pause)
-            ceiling, count = min(2 * ceiling, longest_pause), count + 1
+            ceiling, count = min(2 * ceiling, max_pause), count + 1

@@ -1,8 +1,8 @@
-"""Prewarming: order sends inventory a request as the first thing that its process does.
+"""Prewarming: a process of order starts with a request to inventory.
 
-Both functions are often scaled to zero. With this request inventory's cold start overlaps with
-order's instead of following it. Nothing heavy is imported here, and nothing waits for the thread:
-a name look-up that hangs does not delay the start.
+Both functions are often scaled to zero. With this request, inventory's cold start overlaps with
+order's instead of following it. This module imports little, and the start does not wait for the
+thread, so a name look-up that hangs does not delay it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import threading
 import time
 
-from functions_common.http import deadline_socket
+from functions_common.runtime import deadline_socket
 
 DEADLINE_SECONDS = 10.0
-"""For look-up, connect and sending."""
+"""For look-up, connect and sending together."""
 
 _calls: list[deadline_socket.DeadlineSocket] = []
-"""Kept open: Knative starts no pod for a client that has hung up."""
+"""Connections that stay open: Knative starts no pod for a client that has disconnected."""
 
 
-def wake(url: str) -> threading.Thread | None:
-    """Send a request to the health address behind the URL, in a thread; None if it cannot be sent.
+def prewarm(url: str) -> threading.Thread | None:
+    """Send a request for ``/health`` of this URL in a thread. None if the URL is not plain HTTP.
 
-    Only over plain HTTP. The settings report a malformed URL later. The URL is split by hand, since
-    ``urllib.parse`` takes longer to import than everything else here.
+    The settings report a malformed URL later. The URL is split by hand, since the import of
+    ``urllib.parse`` takes longer than all the rest of this module.
     """
     scheme, _, rest = url.partition("://")
     authority = rest.partition("/")[0]

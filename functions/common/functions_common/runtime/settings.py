@@ -1,4 +1,4 @@
-"""Settings: environment variables, typed, and checked once, when the server starts."""
+"""Settings: environment variables that are typed, and checked once when the process starts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions_common.http_server.connection import Limits
-
-# What a Google Cloud project or a Firestore database may be called, kept wide for emulators.
+# The name of a Google Cloud project or a Firestore database. Emulators accept more names.
 _RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}|\(default\)")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,256}")
@@ -24,7 +22,7 @@ _EMPTY_HASHES = (
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b",
 )
-"""SHA-256 of nothing, and of an empty line: a variable was empty when they were made."""
+"""The SHA-256 of an empty text and of an empty line: the token was not set when it was hashed."""
 _ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9A-Fa-f:]+\]")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _CLAIM = re.compile(r"[!-~]{1,128}")
@@ -39,11 +37,11 @@ _HASHES = (
 
 
 class SettingsError(Exception):
-    """A setting is missing or malformed. The message names it."""
+    """A setting is missing or malformed. The message has its name."""
 
 
 class Environment:
-    """Reads variables; an empty one counts as not set. Remembers the names that were asked for."""
+    """Reads variables. An empty variable counts as not set. ``names`` has all names read so far."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
@@ -71,17 +69,19 @@ class Environment:
     def host_and_port(self, name: str) -> str | None:
         return self.matching(name, _HOST_AND_PORT) if self.optional(name) else None
 
-    def integer(self, name: str, default: int, *, least: int, most: int) -> int:
+    def integer(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
         value = self.text(name, str(default))
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
-            raise SettingsError(f"{name} is {value!r}: not a whole number from {least} to {most}")
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not minimum <= int(value) <= maximum:
+            raise SettingsError(
+                f"{name} is {value!r}: must be a whole number from {minimum} to {maximum}"
+            )
         return int(value)
 
     def currency(self) -> str:
         return self.matching("CURRENCY", _CURRENCY, "USD")
 
     def tokens(self, name: str) -> tuple[str, ...]:
-        """Bearer tokens, separated by commas. What they are is never told."""
+        """Bearer tokens, separated by commas. No error message contains them."""
         tokens = tuple(token.strip() for token in self.text(name).split(","))
         if not all(map(_TOKEN.fullmatch, tokens)):
             raise SettingsError(
@@ -91,7 +91,10 @@ class Environment:
         return tokens
 
     def token_hashes(self, name: str) -> tuple[str, ...]:
-        """SHA-256 digests of bearer tokens, in hex, separated by commas. Never part of an error."""
+        """SHA-256 digests of bearer tokens, in hex, separated by commas.
+
+        No error message contains them.
+        """
         text = self.optional(name)
         if text is None:
             raise SettingsError(f"{name} is not set: it must be {_HASHES}")
@@ -103,7 +106,7 @@ class Environment:
         return hashes
 
     def http_url(self, name: str) -> str:
-        """The address of a service, without a trailing slash."""
+        """The URL of a service, without a trailing slash."""
         return self._http_url(name, self.text(name))
 
     def optional_http_url(self, name: str) -> str | None:
@@ -111,7 +114,7 @@ class Environment:
         return None if value is None else self._http_url(name, value)
 
     def private_url(self, name: str) -> str:
-        """An address whose answers are trusted: https, or inside this machine or cluster."""
+        """A URL whose responses are trusted: https, or http within this machine or cluster."""
         value = self.text(name)
         try:
             parts = urlsplit(value)
@@ -120,7 +123,9 @@ class Environment:
             scheme = host = ""
         inside = host in _LOOPBACK or host.endswith(".svc.cluster.local")
         if not host or not (scheme == "https" or (scheme == "http" and inside)):
-            raise SettingsError(f"{name} is {value!r}: not an https URL")
+            raise SettingsError(
+                f"{name} is {value!r}: must be an https URL (http only within the cluster)"
+            )
         return value
 
     def _http_url(self, name: str, value: str) -> str:
@@ -130,7 +135,9 @@ class Environment:
         except ValueError:
             usable = False
         if not usable or parts.query or parts.fragment:
-            raise SettingsError(f"{name} is {value!r}: not an http(s) URL of a service")
+            raise SettingsError(
+                f"{name} is {value!r}: must be an http or https URL without a query"
+            )
         return value.rstrip("/")
 
 
@@ -139,7 +146,7 @@ class FirestoreSettings:
     project: str
     database: str
     emulator_host: str | None
-    """host:port. The client library reads the variable by itself; here it is only checked."""
+    """host:port; None for the real service. The client library reads the variable too."""
 
     @classmethod
     def load(cls, env: Environment) -> FirestoreSettings:
@@ -150,35 +157,46 @@ class FirestoreSettings:
         )
 
 
-_ISSUER = ("AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL", "AUTH_KEYS_FILE", "AUTH_CUSTOMER_CLAIM")
+_ISSUER_NAMES = (
+    "AUTH_ISSUER",
+    "AUTH_AUDIENCE",
+    "AUTH_JWKS_URL",
+    "AUTH_KEYS_FILE",
+    "AUTH_CUSTOMER_CLAIM",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class IssuerSettings:
-    """Who gives out the tokens that customers show."""
+    """The OpenID Connect issuer of customers' tokens."""
 
     issuer: str
-    """Letter by letter what tokens say in ``iss``."""
+    """Exactly the claim ``iss`` of the tokens."""
     audience: str
     jwks_url: str
     keys_file: str
-    """In place of the URL; one of the two is empty."""
+    """A file with the keys instead of the URL. One of the two is empty."""
     claim: str
-    """Which of a token's claims says whose it is."""
+    """The name of the claim that identifies the customer."""
 
     @classmethod
     def load(cls, env: Environment) -> IssuerSettings | None:
-        """None in the mode ``open``. There is no default, so that nobody is in it by accident."""
-        mode, given = env.optional("AUTH_MODE"), {name: env.optional(name) for name in _ISSUER}
+        """None if AUTH_MODE is ``open``. There is no default, so ``open`` is always a decision."""
+        mode, given = (
+            env.optional("AUTH_MODE"),
+            {name: env.optional(name) for name in _ISSUER_NAMES},
+        )
         if mode == "open":
             if superfluous := [name for name, value in given.items() if value]:
-                raise SettingsError(f"AUTH_MODE is open, which has no use for {superfluous[0]}")
+                raise SettingsError(
+                    f"AUTH_MODE is open, and does not use the setting {superfluous[0]}"
+                )
             return None
         if mode != "required":
-            said = f"is {mode!r}" if mode else "is not set"
+            found = f"is {mode!r}" if mode else "is not set"
             raise SettingsError(
-                f"AUTH_MODE {said}: it must be required (customers show tokens) or open"
-                " (whoever calls may be any customer)"
+                f"AUTH_MODE {found}: it must be required (customers have tokens) or open"
+                " (any client can act as any customer)"
             )
         return cls._required(env, given)
 
@@ -191,7 +209,9 @@ class IssuerSettings:
         if missing:
             raise SettingsError(f"AUTH_MODE is required: set {', '.join(missing)}")
         if url and file:
-            raise SettingsError("AUTH_KEYS_FILE is set beside AUTH_JWKS_URL: only one can be")
+            raise SettingsError(
+                "AUTH_KEYS_FILE is set, and AUTH_JWKS_URL too: set only one of them"
+            )
         return cls(
             env.text("AUTH_ISSUER"),
             env.text("AUTH_AUDIENCE"),
@@ -203,10 +223,10 @@ class IssuerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Who answers: in every log line of a request, in its headers, in every metric."""
+    """The running instance: in each log line, response header and metric."""
 
     revision: str | None = None
-    """Of the Knative Service; None elsewhere."""
+    """The revision of the Knative Service. None outside Knative."""
     pod: str = "local"
 
     @classmethod
@@ -221,49 +241,36 @@ class ServerSettings:
     host: str
     port: int
     concurrency: int
-    """Requests served at once: the server's threads, and Knative's containerConcurrency."""
+    """Concurrent requests: the server's threads, and Knative's containerConcurrency."""
     header_timeout_seconds: int = 10
     send_timeout_seconds: int = 30
     keep_alive_seconds: int = 100
-    """Above the 90 s for which Knative's queue-proxy reuses an idle connection."""
+    """Longer than the 90 s for which Knative's queue-proxy reuses an idle connection."""
     max_connections: int = 4000
     max_queued: int = 256
-    """Requests that wait for a thread; further ones get 503 at once."""
+    """The most requests that wait for a thread. Further requests get 503 immediately."""
     instance: Instance = Instance()
     telemetry: bool = False
-    """Whether OpenTelemetry is wanted; its SDK reads where to and all else by itself."""
+    """Export to OpenTelemetry. Its SDK reads its own settings, such as the endpoint."""
 
     @classmethod
     def load(cls, env: Environment) -> ServerSettings:
         return cls(
             host=env.matching("HOST", _ADDRESS, "0.0.0.0"),
-            port=env.integer("PORT", 8080, least=1, most=65535),
-            concurrency=env.integer("CONCURRENCY", 64, least=1, most=1000),
-            header_timeout_seconds=env.integer("HEADER_TIMEOUT_SECONDS", 10, least=1, most=60),
-            send_timeout_seconds=env.integer("SEND_TIMEOUT_SECONDS", 30, least=1, most=300),
-            keep_alive_seconds=env.integer("KEEP_ALIVE_SECONDS", 100, least=1, most=3600),
-            max_connections=env.integer("MAX_CONNECTIONS", 4000, least=1, most=100_000),
-            max_queued=env.integer("MAX_QUEUED", 256, least=1, most=10_000),
+            port=env.integer("PORT", 8080, minimum=1, maximum=65535),
+            concurrency=env.integer("CONCURRENCY", 64, minimum=1, maximum=1000),
+            header_timeout_seconds=env.integer("HEADER_TIMEOUT_SECONDS", 10, minimum=1, maximum=60),
+            send_timeout_seconds=env.integer("SEND_TIMEOUT_SECONDS", 30, minimum=1, maximum=300),
+            keep_alive_seconds=env.integer("KEEP_ALIVE_SECONDS", 100, minimum=1, maximum=3600),
+            max_connections=env.integer("MAX_CONNECTIONS", 4000, minimum=1, maximum=100_000),
+            max_queued=env.integer("MAX_QUEUED", 256, minimum=1, maximum=10_000),
             instance=Instance.load(env),
             telemetry=telemetry(env),
         )
 
-    def limits(self, request_deadline_seconds: int) -> Limits:
-        """For the server; a request has its deadline also for arriving."""
-        from functions_common.http_server.connection import Limits  # noqa: PLC0415 - the commands serve nothing
-
-        return Limits(
-            header_seconds=self.header_timeout_seconds,
-            request_seconds=request_deadline_seconds,
-            send_seconds=self.send_timeout_seconds,
-            keep_alive_seconds=self.keep_alive_seconds,
-            connections=self.max_connections,
-            queued=self.max_queued,
-        )
-
 
 def telemetry(env: Environment) -> bool:
-    """Whether OpenTelemetry is wanted. If not, nothing of it is imported."""
+    """OTEL_EXPORTER_OTLP_ENDPOINT is set. If not, OpenTelemetry is not imported."""
     if env.optional_http_url("OTEL_EXPORTER_OTLP_ENDPOINT") is None:
         return False
     if importlib.util.find_spec("opentelemetry.sdk") is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from functions_common.firestore.client import call_options, moment, reading
+from functions_common.firestore.client import call_options, read_call, to_datetime
 from functions_common.firestore.documents import Document
 from functions_common.firestore.errors import DamagedDocumentError
 from functions_common.runtime.deadlines import Deadline
@@ -54,9 +54,9 @@ class Snapshot:
     def __init__(self, connection: Connection) -> None:
         """Of now, by the database's clock."""
         self._client = connection.client
-        with reading():
+        with read_call():
             found = self._client.document("audits", "now").get(**_options())
-        self.read_time = moment(found.read_time)
+        self.read_time = to_datetime(found.read_time)
         self.counts: dict[str, int] = {}
         self.damaged: list[Finding] = []
         """The documents that were read so far and could not be used."""
@@ -66,20 +66,20 @@ class Snapshot:
     def orders(self) -> Iterator[AuditedOrder | Unusable]:
         for found in self._all(COLLECTION):
             try:
-                order = read_order(Document.of(found))
+                order = read_order(Document.from_snapshot(found))
             except DamagedDocumentError as error:
                 self._report(error)
                 yield Unusable(found.id)
                 continue
             if order.newer:
                 self.newer += 1
-            yield AuditedOrder(order, self.read_time - moment(found.update_time))
+            yield AuditedOrder(order, self.read_time - to_datetime(found.update_time))
 
     def reservations(self) -> Iterator[AuditedReservation]:
         for found in self._all(RESERVATIONS):
-            status, currency, items = self._reservation(Document.of(found))
+            status, currency, items = self._reservation(Document.from_snapshot(found))
             name = ReservationName.parse(found.id)
-            age = self.read_time - moment(found.create_time)
+            age = self.read_time - to_datetime(found.create_time)
             yield AuditedReservation(found.id, name, status, currency, items, age)
 
     def _reservation(self, found: Document) -> tuple[str, str, tuple[Item, ...]]:
@@ -100,7 +100,7 @@ class Snapshot:
     def products(self) -> Iterator[AuditedProduct | Unusable]:
         for found in self._all("products"):
             try:
-                fields = Document.of(found).convert(_ProductFields)
+                fields = Document.from_snapshot(found).convert(_ProductFields)
             except DamagedDocumentError as error:
                 self._report(error)
                 yield Unusable(found.id)
@@ -112,7 +112,7 @@ class Snapshot:
         for found in self._all("adjustments"):
             product_id, delta = found.reference.parent.parent.id, None
             try:
-                delta = Document.of(found).convert(_AdjustmentFields).delta
+                delta = Document.from_snapshot(found).convert(_AdjustmentFields).delta
             except DamagedDocumentError as error:
                 self._report(error)
             yield product_id, delta
@@ -125,7 +125,7 @@ class Snapshot:
         page = pages = self._client.collection_group(collection_id).order_by("__name__").limit(PAGE)
         self.counts[collection_id] = 0
         while True:
-            with reading():
+            with read_call():
                 found = list(page.stream(read_time=self.read_time, **_options()))
             self.counts[collection_id] += len(found)
             yield from found

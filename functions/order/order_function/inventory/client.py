@@ -213,7 +213,7 @@ class InventoryClient:
         reason = "no time left"
         carried_out: bool | None = False
         retry_after = 0
-        for _ in deadline.tries(FIRST_PAUSE, LONGEST_PAUSE, lambda: retry_after):  # noqa: B023 - the newest
+        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE, lambda: retry_after):  # noqa: B023 - the newest
             if not circuit.allows():
                 reason = "the circuit is open"
                 break

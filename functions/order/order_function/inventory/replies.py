@@ -293,7 +293,7 @@ def unavailable(answer: Answer, error: UnusableError) -> InventoryUnavailableErr
 
 def _read(answer: Answer, shape: type[T]) -> T:
     try:
-        return parsing.shaped(answer.json(), shape)
+        return parsing.convert(answer.json(), shape)
     except (ValueError, RecursionError) as error:  # msgspec.ValidationError is a ValueError
         raise UnusableError(str(error)) from error
 
@@ -356,7 +356,7 @@ def _rejection(status: int, problem: _Problem, asked: Asked) -> Rejection:
 
 
 def _check_page(page: _Products) -> None:
-    _require(len(page.products) <= paging.MOST, "too many products")
+    _require(len(page.products) <= paging.MAX_LIMIT, "too many products")
     _require(len(page.next_cursor or "") <= MAX_CURSOR, "the cursor is too long")
     ids = {product.product_id for product in page.products}
     _require(len(ids) == len(page.products), "a product appears twice")

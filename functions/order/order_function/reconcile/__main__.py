@@ -86,7 +86,7 @@ def main() -> int:
         return 1
     sweep = sweep_of(settings, Connection(settings.firestore))
     signals.stop(sweep)
-    with activity.during(Trace.begin()) as sweeping:  # inventory's lines have its trace id too
+    with activity.recording(Trace.begin()) as sweeping:  # inventory's lines have its trace id too
         report = sweep.run()
         severity = logging.WARNING if report.failed or report.stopped else logging.INFO
         logs.event("Reconciled", severity=severity, **asdict(report), ms=sweeping.milliseconds())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.firestore import FieldFilter
 
-from functions_common.firestore.client import call_options, moment, reading
+from functions_common.firestore.client import call_options, read_call, to_datetime
 from functions_common.firestore.documents import Document, Documents
 from functions_common.firestore.errors import StoreError
 from order_function.domain import ReservationName, Status
@@ -39,7 +39,7 @@ class FirestoreBacklog:
         self._documents = Documents(connection)
 
     def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:
-        names = self._documents.names(RESERVATIONS, ("status", HELD), after, limit, deadline)
+        names = self._documents.find_ids(RESERVATIONS, ("status", HELD), after, limit, deadline)
         return [
             HeldReservation(each.id, ReservationName.parse(each.id), each.age) for each in names
         ]
@@ -50,7 +50,9 @@ class FirestoreBacklog:
         of_status = FieldFilter("status", "in", _UNFINISHED)
         return [
             UnfinishedOrder(
-                found.id, _order_or_error(Document.of(found)), _age(found, found.update_time)
+                found.id,
+                _order_or_error(Document.from_snapshot(found)),
+                _age(found, found.update_time),
             )
             for found in self._page(COLLECTION, of_status, after, limit, deadline)
         ]
@@ -65,7 +67,7 @@ class FirestoreBacklog:
     def count_held(self, deadline: Deadline) -> int:
         held = FieldFilter("status", "==", HELD)
         query = self._connection.client.collection(RESERVATIONS).where(filter=held)
-        with reading():
+        with read_call():
             results: Any = query.count().get(**call_options(deadline))
         return int(results[0][0].value)
 
@@ -82,7 +84,7 @@ class FirestoreBacklog:
         query = query.order_by("__name__").limit(limit)
         if after is not None:
             query = query.start_after({"__name__": client.document(collection, after)})
-        with reading():
+        with read_call():
             return list(query.stream(**call_options(deadline)))
 
 
@@ -99,4 +101,4 @@ def _versioned_or_error(found: Document) -> tuple[Order, datetime] | StoreError:
 
 
 def _age(found: DocumentSnapshot[Any], since: datetime | Timestamp) -> timedelta:
-    return moment(found.read_time) - moment(since)
+    return to_datetime(found.read_time) - to_datetime(since)

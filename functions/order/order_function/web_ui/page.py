@@ -1,6 +1,6 @@
-"""The page for people at ``/``: files beside this one, which are read when first asked for.
+"""Serves the shop page at ``/``: files that are read when they are first requested.
 
-It is a client of order's API like any other, so nothing here knows of orders.
+The page is a client of order's API, so this module contains nothing about orders.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response
 
-from functions_common.http.routing import HTML, JSON, Answer, Operation, ProblemType
+from functions_common.http.routing import HTML, JSON, Operation, ResponseSpec
 
 if TYPE_CHECKING:
     from flask import Request
@@ -39,60 +39,41 @@ _POLICY = {
     "require-trusted-types-for": "'script'",
 }
 _HEADERS = {
-    "Cache-Control": "no-cache",  # kept by the browser, and asked for again: by ETag, for 304
+    "Cache-Control": "no-cache",  # the browser stores it, and revalidates it by ETag
     "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items()),
     "Referrer-Policy": "no-referrer",
 }
 
 
-def _operation(
-    name: str, path: str, summary: str, *headers: str, problems: tuple[ProblemType, ...] = ()
-) -> Operation:
-    of_all = ("Content-Security-Policy", "ETag", *headers)
+def _operation(name: str, path: str, summary: str) -> Operation:
     return Operation(
         name,
         "GET",
         path,
         summary,
-        {
-            HTTPStatus.OK: Answer("The file", str, of_all, _FILES[path][1]),
-            HTTPStatus.NOT_MODIFIED: Answer("The one that the client has", None, of_all),
-        },
-        problems=problems,
+        {HTTPStatus.OK: ResponseSpec("The file.", str, content_type=_FILES[path][1])},
+        is_documented=False,
         ignores_unknown_query=True,
     )
 
 
 OPERATIONS = (
-    _operation(
-        "show_page",
-        "/",
-        "The shop as a page for people, where `Accept` prefers text/html to JSON",
-        "Vary",
-        problems=(
-            ProblemType(
-                HTTPStatus.NOT_FOUND,
-                None,
-                "There is only the page, and it is not wanted",
-                ("Vary",),
-            ),
-        ),
-    ),
-    _operation("show_page_style", "/page.css", "How the page looks"),
-    _operation("show_page_script", "/page.js", "What the page does"),
-    _operation("show_page_icon", "/icon.svg", "The page's icon"),
+    _operation("show_page", "/", "The shop page"),
+    _operation("show_page_style", "/page.css", "The style of the page"),
+    _operation("show_page_script", "/page.js", "The script of the page"),
+    _operation("show_page_icon", "/icon.svg", "The icon of the page"),
 )
 
 
 class PageNotWantedError(Exception):
-    """The client has not asked for HTML."""
+    """The client prefers JSON to HTML."""
 
 
 class Page:
     def show_to_people(self, request: Request) -> Response:
         accepted = request.accept_mimetypes
         if accepted[HTML] <= accepted[JSON]:
-            raise PageNotWantedError("There is a page for people here, and /openapi.json for you.")
+            raise PageNotWantedError("This address has a page in HTML only. See /openapi.json.")
         response = self.show(request)
         response.vary.add("Accept")
         return response

@@ -1,0 +1,1 @@
+"""Bearer tokens: shared tokens, and JWTs of an OpenID Connect issuer."""

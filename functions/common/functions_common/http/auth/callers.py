@@ -1,8 +1,8 @@
-"""Callers identify themselves by a bearer token.
+"""Identifies callers by a bearer token.
 
-Some roles have a list of tokens that all their callers share. A token of the list can be changed
-without a gap: add the new one, let every caller send it, remove the old one. This process knows the
-SHA-256 of these tokens, not the tokens. In other roles each caller has a token from an issuer.
+There are two kinds of roles. In the first, all callers share the tokens of a list, and this process
+has only the SHA-256 of each. To change a token without downtime, add the new token, switch every
+caller to it, then remove the old token. In the second, each caller has a token from an issuer.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ T = TypeVar("T")
 
 _SCHEME = "bearer "
 MIN_TOKEN = 16
-"""Characters. A shorter token is never accepted, even if its hash is in the settings."""
+"""Characters. A shorter token is never accepted, even if the settings have its hash."""
 
 
 class UnauthenticatedError(Exception):
-    """No token, or one that is not accepted."""
+    """There is no token, or the token is invalid (401)."""
 
 
 class ForbiddenError(Exception):
-    """A good token, of another role."""
+    """The token is valid, but has another role (403)."""
 
 
 class IssuerUnavailableError(Exception):
-    """The token cannot be verified now, because the issuer's keys are unavailable."""
+    """The token cannot be verified now, because the issuer's keys are unavailable (503)."""
 
 
 class Issuer(Protocol):
@@ -42,12 +42,12 @@ class Issuer(Protocol):
         """The token's subject. Raises UnauthenticatedError or IssuerUnavailableError."""
 
 
-class Issued(NamedTuple):
-    """A role in which each caller has a token of their own."""
+class IssuedRole(NamedTuple):
+    """A role in which each caller has a token from an issuer."""
 
     role: str
     issuer: Issuer | None
-    """None: this role needs no token, and no token is verified for it."""
+    """None: this role needs no token, and tokens for it are not verified."""
 
 
 class _Caller(NamedTuple):
@@ -56,15 +56,19 @@ class _Caller(NamedTuple):
 
 
 class Callers:
-    def __init__(self, hashes: Mapping[str, Sequence[str]], issued: Issued | None = None) -> None:
-        """``hashes``: by role, the SHA-256 of each of its shared tokens, in hex.
+    """Verifies tokens, and restricts views to a role."""
 
-        ``issued``: the role whose callers have tokens of their own.
+    def __init__(
+        self, hashes: Mapping[str, Sequence[str]], issued: IssuedRole | None = None
+    ) -> None:
+        """``hashes``: for each role, the SHA-256 of each shared token, in hex.
+
+        ``issued``: the role whose callers have tokens from an issuer.
         """
         self._roles = [(each, role) for role, accepted in hashes.items() for each in accepted]
         self._issued = issued
 
-    def only(self, role: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    def require(self, role: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         """Restrict a view to this role."""
 
         def guarded(view: Callable[P, T]) -> Callable[P, T]:
@@ -72,7 +76,7 @@ class Callers:
             def guard(*args: P.args, **kwargs: P.kwargs) -> T:
                 caller = self._identify(request.headers.get("Authorization", ""))
                 if caller.role != role:
-                    raise ForbiddenError("This is not for the bearer of this token")
+                    raise ForbiddenError("The role of this token is not allowed to do this")
                 g.subject = caller.subject
                 return view(*args, **kwargs)
 
@@ -82,23 +86,23 @@ class Callers:
 
     def _identify(self, header: str) -> _Caller:
         if header[: len(_SCHEME)].lower() != _SCHEME:
-            raise UnauthenticatedError("This needs a token: Authorization: Bearer …")
+            raise UnauthenticatedError("A token is required: send Authorization: Bearer …")
         token = header[len(_SCHEME) :].strip()
         role = self._role_of(token)
         if role is not None:
             return _Caller(role, None)
         if self._issued is None or self._issued.issuer is None:
-            raise UnauthenticatedError("The token is not one that is accepted here")
+            raise UnauthenticatedError("The token is invalid")
         return _Caller(self._issued.role, self._issued.issuer.subject(token))
 
     def _role_of(self, token: str) -> str | None:
-        """Compares with every hash, in constant time, so that the duration reveals nothing."""
-        shown = sha256(token.encode(errors="surrogatepass")).hexdigest()  # it may hold any bytes
-        roles = [role for accepted, role in self._roles if hmac.compare_digest(accepted, shown)]
+        """Compares with all hashes, in constant time, so that the duration reveals nothing."""
+        digest = sha256(token.encode(errors="surrogatepass")).hexdigest()  # it may hold any bytes
+        roles = [role for accepted, role in self._roles if hmac.compare_digest(accepted, digest)]
         return roles[0] if roles and len(token) >= MIN_TOKEN else None
 
 
 def subject() -> str | None:
-    """The subject of the request's token; None for a shared token, or if none was required."""
-    shown: str | None = g.get("subject")
-    return shown
+    """The subject of the request's token. None for a shared token, or without a token."""
+    found: str | None = g.get("subject")
+    return found

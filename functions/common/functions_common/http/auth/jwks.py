@@ -1,6 +1,6 @@
-"""An issuer's public keys (RFC 7517): cached, refreshed in one background thread.
+"""The public keys of an issuer (RFC 7517): cached, and refreshed in one background thread.
 
-Imported only if AUTH_MODE is required.
+Imported only if AUTH_MODE is ``required``.
 """
 
 from __future__ import annotations
@@ -36,27 +36,28 @@ ALGORITHMS = (
     "ES512",
     "EdDSA",
 )
-"""All of them asymmetric: a public key can never be taken for a shared secret."""
+"""Only asymmetric algorithms: no public key can be used as a shared secret."""
 
 FRESH_SECONDS = 600.0
-"""Keys older than this are refreshed in the background, while they are still used."""
+"""Older keys are refreshed in the background, while they are still in use."""
 TRUSTED_SECONDS = 24 * 3600.0
-"""The longest that keys are used while the issuer cannot be reached."""
+"""Older keys are not used, even if the issuer cannot be reached."""
 PAUSE_SECONDS = 5.0
-"""Between two fetches, regardless of the key ids in tokens."""
+"""The shortest time between two fetches, whatever key ids the tokens have."""
 FETCH_SECONDS = 2.0
-"""For a fetch as a whole, and the longest that a request waits for one."""
+"""The longest fetch, and the longest that a request waits for one."""
 MAX_BYTES = 256 * 1024
 MAX_WAITING = 8
-"""Requests that wait for a fetch while other keys are known: the others still need threads."""
+"""The most requests that wait for a fetch while other keys are known. Tokens with these keys need
+the other threads."""
 
 
 class KeySetError(Exception):
-    """The key set is malformed, or holds no usable key."""
+    """The key set is malformed, or has no usable key."""
 
 
 class KeySet:
-    """Requests whose key is known never wait, however slow the issuer is."""
+    """The cached keys. A request whose key is known never waits for the issuer."""
 
     def __init__(
         self, fetch: Callable[[], bytes], clock: Callable[[], float] = time.monotonic
@@ -67,14 +68,14 @@ class KeySet:
         self._keys: Keys = {}
         self._fetched_at = self._tried_at = float("-inf")
         self._refresh: threading.Event | None = None
-        """Set when the fetch that is under way ends; None if no fetch is under way."""
+        """Set at the end of the current fetch. None if there is no fetch."""
         self._waiting = 0
 
     def key(self, key_id: str | None) -> PyJWK | None:
-        """None if the issuer has no such key.
+        """The key with this id. None if the issuer has no such key.
 
-        A token may name no key if there is only one. Raises IssuerUnavailableError if the key is
-        not known and the issuer does not respond in time.
+        ``key_id`` can be None if there is only one key. Raises IssuerUnavailableError if the key is
+        unknown and the issuer does not respond in time.
         """
         age = self._clock() - self._fetched_at
         trusted = age < TRUSTED_SECONDS
@@ -90,9 +91,9 @@ class KeySet:
         return found
 
     def fetch_soon(self) -> threading.Event | None:
-        """Fetch in the background, unless a fetch is under way or the last one was recent.
+        """Start a fetch in the background, unless one is running or the last one was recent.
 
-        Returns the event that is set when the fetch ends; None if no fetch is under way.
+        Returns the event that is set at the end of the fetch. None if no fetch is running.
         """
         with self._lock:
             due = self._clock() - self._tried_at >= PAUSE_SECONDS
@@ -127,7 +128,7 @@ class KeySet:
             keys = parse(self._fetch())
         except Exception as error:  # noqa: BLE001 - requests wait for the event
             reason = f"{type(error).__name__}: {error}"[:300]
-            logs.event("issuer's keys unavailable", severity=logging.WARNING, reason=reason)
+            logs.event("Issuer's keys unavailable", severity=logging.WARNING, reason=reason)
         with self._lock:
             self._tried_at = self._clock()
             if keys is not None:
@@ -137,7 +138,10 @@ class KeySet:
 
 
 def parse(data: bytes) -> Keys:
-    """By key id; a single key also under None. Each is bound to one algorithm (RFC 8725, 3.1)."""
+    """The keys by id. A single key is also under None.
+
+    Each key is bound to one algorithm (RFC 8725, 3.1). Raises KeySetError.
+    """
     try:
         entries = json.loads(data)["keys"]
         usable = [key for key in map(_usable, entries) if key is not None]
@@ -151,7 +155,7 @@ def parse(data: bytes) -> Keys:
 
 
 def _usable(entry: object) -> PyJWK | None:
-    """None unless it is a public key for signatures, of a kind that is known here."""
+    """The key, or None if it is not a public signature key with a supported algorithm."""
     if not isinstance(entry, dict):
         return None
     if entry.get("use", "sig") != "sig" or "d" in entry:
@@ -168,7 +172,7 @@ def _usable(entry: object) -> PyJWK | None:
 
 
 def of_url(url: str) -> Callable[[], bytes]:
-    """Redirects are not followed: only the configured address is trusted."""
+    """Fetches from a URL. Redirects are not followed: only the configured URL is trusted."""
     client = HttpClient(connections=0)
 
     def fetch() -> bytes:

@@ -1,7 +1,7 @@
-"""Tokens of an OpenID Connect issuer: JWTs, verified by PyJWT.
+"""Verifies the tokens of an OpenID Connect issuer: JWTs, with PyJWT.
 
-A token is parsed strictly here before PyJWT reads it, so that a hostile one is always 401.
-Imported only if AUTH_MODE is required; docs/security.md says what that costs a start.
+This module parses a token strictly before PyJWT reads it, so that a hostile token always gets 401.
+Imported only if AUTH_MODE is ``required``. docs/security.md has the time that it adds to a start.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functions_common.http.auth import jwks
 from functions_common.http.auth.callers import UnauthenticatedError
 from functions_common.http.auth.jwks import ALGORITHMS, KeySet
 from functions_common.http.parsing import is_id
-from functions_common.ids import LENGTH, digest_id
+from functions_common.ids import ID_LENGTH, digest_id
 from functions_common.runtime.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -28,22 +28,24 @@ if TYPE_CHECKING:
 MAX_TOKEN = 8 * 1024
 MAX_KEY_ID = 256
 LEEWAY_SECONDS = 30
-"""How far the issuer's clock may be from ours."""
+"""The largest difference between the issuer's clock and ours."""
 MAX_TIME = 10**12
-"""Seconds since 1970, of a claim; beyond it no clock can tell."""
+"""Seconds since 1970. A time claim after this is invalid."""
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_DIGESTED = re.compile(rf"X-[0-9A-Z]{{{LENGTH}}}")
+_DIGESTED = re.compile(rf"X-[0-9A-Z]{{{ID_LENGTH}}}")
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (jwt.ExpiredSignatureError, "The token has expired"),
     (jwt.ImmatureSignatureError, "The token is not valid yet"),
     (jwt.InvalidAudienceError, "The token is for another audience"),
     (jwt.InvalidIssuerError, "The token is from another issuer"),
 )
-_NOT_ACCEPTED = "The token is not one that is accepted here"
+_NOT_ACCEPTED = "The token is invalid"
 
 
 class Issuer:
+    """Verifies the tokens of one issuer."""
+
     def __init__(self, settings: IssuerSettings, keys: KeySet) -> None:
         self._settings = settings
         self._keys = keys
@@ -58,7 +60,7 @@ class Issuer:
             raise UnauthenticatedError(next(reasons, _NOT_ACCEPTED)) from error
 
     def _verified(self, token: str) -> dict[str, Any]:
-        """The claims of a valid token; raises PyJWTError for any other."""
+        """The claims of the token. Raises PyJWTError if it is invalid."""
         if len(token) > MAX_TOKEN or not _SHAPE.fullmatch(token):
             raise jwt.DecodeError
         header, claims = map(_object, token.split(".")[:2])
@@ -72,14 +74,14 @@ class Issuer:
             return self._decode(token, key)
         except jwt.PyJWTError:
             raise
-        except Exception as error:  # no list of what PyJWT raises for hostile claims is complete
+        except Exception as error:  # hostile claims can make PyJWT raise any exception
             raise jwt.InvalidTokenError from error
 
     def _decode(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
         return jwt.decode(
             token,
             key,
-            algorithms=[key.algorithm_name],  # the key's, never the one that the token names
+            algorithms=[key.algorithm_name],  # of the key: the token must not choose
             audience=self._settings.audience,
             issuer=self._settings.issuer,
             leeway=LEEWAY_SECONDS,
@@ -88,10 +90,10 @@ class Issuer:
 
 
 def _object(part: str) -> dict[str, Any]:
-    """A part of a token: a JSON object without repeated members, and of whole characters."""
+    """Decode a part of a token: a JSON object without duplicate names or surrogates."""
     try:
         value = parsing.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-        msgspec.json.encode(value)  # raises UnicodeEncodeError for half a character
+        msgspec.json.encode(value)  # raises UnicodeEncodeError for a lone surrogate
     except (ValueError, RecursionError) as error:
         raise jwt.DecodeError from error
     if not isinstance(value, dict):
@@ -115,9 +117,10 @@ def _check_times(claims: dict[str, Any]) -> None:
 
 
 def identifier(claim: object) -> str:
-    """The claim itself if it is a valid id; else, or if it looks like such a digest, its digest.
+    """The customer id for a claim: the claim if it is a valid id, otherwise its digest.
 
-    Issuers choose any format (``auth0|5f7c``, addresses), and two customers must never share an id.
+    Issuers choose any format (``auth0|5f7c``, email addresses), and two customers must never share
+    an id. So a claim in the format of a digest is digested too.
     """
     if not isinstance(claim, str) or not claim:
         raise jwt.InvalidTokenError
@@ -127,7 +130,7 @@ def identifier(claim: object) -> str:
 
 
 def of(settings: IssuerSettings) -> Issuer:
-    """Starts to fetch the keys. Raises SettingsError if AUTH_KEYS_FILE has none."""
+    """Begins to fetch the keys. Raises SettingsError if AUTH_KEYS_FILE has none."""
     if settings.jwks_url:
         keys = KeySet(jwks.of_url(settings.jwks_url))
         keys.fetch_soon()

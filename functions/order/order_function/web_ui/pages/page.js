@@ -1,24 +1,25 @@
 "use strict";
 
-/* The shop's page: a customer of order's own API, and no more than that.
+/* The shop page: a client of order's API.
  *
- * What an answer means is said in words, the uncertain ones too. An order that got no answer is sent
- * again under the same Idempotency-Key, so however often that happens, it is one order.
+ * It says in words what each response means. If the outcome of an order is unknown, it repeats the request
+ * with the same Idempotency-Key, so that there is one order, however often it repeats.
  */
 
 const PAGE_SIZE = 24;
-const LOOK_EVERY = 2000;
-const SLOW_AFTER = 1000;
-const MOST_ANSWERS = 20;
-const MOST_TRIES = 20;
-const UNDECIDED = new Set([0, 502, 503, 504]);
-/** Of a 500, too: the order may have been placed. The page always has a key, so it repeats. */
+const REFRESH_MS = 2000;
+const SLOW_MS = 1000;
+const MAX_ROWS = 20;
+const MAX_ATTEMPTS = 20;
+/** Statuses after which a request is repeated; 0 means that there was no response. */
+const RETRYABLE = new Set([0, 502, 503, 504]);
+/** The order may have been placed. A 500 can have this type, too. */
 const OUTCOME_UNKNOWN = "urn:problem-type:order-outcome-unknown";
 const CANCELLABLE = new Set(["confirmed", "pending", "cancelling"]);
 const MEANING = {
-  pending: "Stock could not be reached. It is decided as soon as it can.",
-  cancelling: "Its stock is still to be given back.",
-  fulfilling: "On its way out.",
+  pending: "Inventory is down. The order is confirmed or rejected when it is back.",
+  cancelling: "The order will be cancelled when inventory is back.",
+  fulfilling: "The shipping will be recorded when inventory is back.",
 };
 
 const at = (id) => document.getElementById(id);
@@ -34,8 +35,8 @@ function make(name, attributes, ...children) {
   return element;
 }
 
-/** A text that changes only where it differs, so that nothing is read out or selected anew. */
-function say(element, text) {
+/** Set a text only if it differs, so that screen readers do not repeat it and selections stay. */
+function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
@@ -43,52 +44,62 @@ function money(amount, currency) {
   return new Intl.NumberFormat("en", { style: "currency", currency }).format(amount);
 }
 
-/** The sum in as many decimals as the currency has: no remainder of binary fractions. */
+/** The total, rounded to the decimals of the currency: binary fractions leave a remainder. */
 function total(price, quantity, currency) {
   const format = new Intl.NumberFormat("en", { style: "currency", currency });
   return Number((price * quantity).toFixed(format.resolvedOptions().maximumFractionDigits));
 }
 
-const counted = (number) => number.toLocaleString("en");
+const formatted = (number) => number.toLocaleString("en");
 const plural = (noun, number) => (number === 1 ? noun : `${noun}s`);
 
-/** 128 random bits. Not crypto.randomUUID, which plain http does not have. */
+/** 128 random bits. crypto.randomUUID does not exist over plain HTTP. */
 function freshKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function news(text, kind = "good") {
+function announce(text, kind = "good") {
   at("news").replaceChildren(make("p", { class: kind }, text));
-  clearTimeout(news.timer);
-  if (kind === "good") news.timer = setTimeout(() => at("news").replaceChildren(), 6000);
+  clearTimeout(announce.timer);
+  if (kind === "good") announce.timer = setTimeout(() => at("news").replaceChildren(), 6000);
 }
 
-// ---- Who it is --------------------------------------------------------------------------------
+// ---- The customer -----------------------------------------------------------------------------
 
-/** Shown with every request; kept nowhere but here. */
+/** Sent with every request, and stored only in this variable. */
 let token = null;
 
-/** This shop asks for one: from now on it says who the customer is, and the page no longer does. */
-function askForToken() {
+/** The shop requires a token, which names the customer: so the page no longer does. */
+function requireToken() {
   at("token-form").hidden = false;
   at("customer-form").hidden = true;
 }
 
-/** What the API is told of the customer: nothing, where the token tells. */
-const named = () => (token ? {} : { customer_id: customer() });
+/** Whether the shop requires a token that the customer has not entered; then ask for it. */
+function tokenIsMissing() {
+  const missing = !token && !at("token-form").hidden;
+  if (missing) {
+    announce("Enter your token first.", "warn");
+    at("token").focus();
+  }
+  return missing;
+}
 
-// ---- Asking -----------------------------------------------------------------------------------
+/** The customer in a request; empty if the token names the customer. */
+const customerField = () => (token ? {} : { customer_id: customer() });
 
-/** What was answered; status 0 where nobody did. */
-async function ask(method, path, { body, headers } = {}) {
+// ---- Requests ---------------------------------------------------------------------------------
+
+/** Send a request, and return its status and body; status 0 if there was no response. */
+async function send(method, path, { body, headers } = {}) {
   const slow = setTimeout(
-    () => news("Still waiting: where nobody was awake, a pod has to start first.", "warn"),
-    SLOW_AFTER,
+    () => announce("Waiting for a response. If no pod is running, one starts first (cold start).", "warn"),
+    SLOW_MS,
   );
-  const began = performance.now();
-  let answer = { status: 0, body: null, retryAfter: null };
-  let told = null;
+  const started = performance.now();
+  let result = { status: 0, body: null, retryAfter: null };
+  let received = null;
   try {
     const response = await fetch(path, {
       method,
@@ -100,72 +111,80 @@ async function ask(method, path, { body, headers } = {}) {
       body: body ? JSON.stringify(body) : undefined,
       cache: "no-store",
     });
-    told = response.headers;
-    answer = { status: response.status, body: null, retryAfter: Number(told.get("Retry-After")) };
-    if (/[/+]json/.test(told.get("Content-Type") ?? "")) answer.body = await response.json();
+    received = response.headers;
+    result = { status: response.status, body: null, retryAfter: Number(received.get("Retry-After")) };
+    if (/[/+]json/.test(received.get("Content-Type") ?? "")) result.body = await response.json();
   } catch {
-    answer.status = 0; // no connection, or one that broke: an order may have been placed all the same
+    result.status = 0; // no connection, or a broken one: the order may have been placed
   }
   clearTimeout(slow);
-  if (answer.status === 401) askForToken();
-  if (at("news").textContent.startsWith("Still waiting")) at("news").replaceChildren();
-  record(`${method} ${path.split("?")[0]}`, answer.status, {
-    here: performance.now() - began,
-    parts: timings(told?.get("Server-Timing")),
-    pod: told?.get("X-Pod") ?? null,
-    revision: told?.get("X-Revision") ?? null,
+  if (result.status === 401) requireToken();
+  if (at("news").textContent.startsWith("Waiting for a response")) at("news").replaceChildren();
+  record(`${method} ${path.split("?")[0]}`, result.status, {
+    clientMs: performance.now() - started,
+    parts: timings(received?.get("Server-Timing")),
+    pod: received?.get("X-Pod") ?? null,
+    revision: received?.get("X-Revision") ?? null,
   });
-  return answer;
+  return result;
 }
 
 function reason({ status, body }) {
-  if (status === 0) return "No answer: the connection failed.";
-  return body?.detail ?? `Answered ${status}, without a reason.`;
+  if (status === 0) return "No response: the connection failed. Check your network.";
+  if (body?.lines) return explain(body);
+  return body?.detail ?? `The status is ${status}, without a reason.`;
 }
 
-// ---- Who answered -----------------------------------------------------------------------------
+/** A problem or a rejection as a sentence; the products that are short with their numbers. */
+function explain({ detail, lines }) {
+  if (!lines) return detail;
+  return lines.map(({ product_id: id, requested, available_quantity: available }) =>
+    `${productName(id)}: ${formatted(available)} in stock, you asked for ${formatted(requested)}.`).join(" ");
+}
+
+// ---- Requests and pods ------------------------------------------------------------------------
 
 const pods = new Map();
 
-/** Server-Timing's metrics by name, in milliseconds; undefined of one that is only a mark. */
+/** Milliseconds by metric of Server-Timing; undefined for a metric without a duration. */
 function timings(header) {
   const metrics = (header ?? "").split(",").filter((each) => each.trim());
   return new Map(metrics.map((each) => {
-    const spent = each.match(/;\s*dur=([\d.]+)/)?.[1];
-    return [each.split(";")[0].trim(), spent === undefined ? undefined : Number(spent)];
+    const duration = each.match(/;\s*dur=([\d.]+)/)?.[1];
+    return [each.split(";")[0].trim(), duration === undefined ? undefined : Number(duration)];
   }));
 }
 
-function record(request, status, { here, parts, pod, revision }) {
+function record(request, status, { clientMs, parts, pod, revision }) {
   const start = parts.size === 0 ? "" : parts.has("cold") ? "cold" : "warm";
-  const there = parts.get("total");
-  const within = [...parts].filter(([name, spent]) => name !== "total" && spent !== undefined);
+  const serverMs = parts.get("total");
+  const breakdown = [...parts].filter(([name, ms]) => name !== "total" && ms !== undefined);
   const cell = (text, kind) => make("td", { class: kind ?? null }, text);
-  at("answer-list").prepend(
+  at("request-list").prepend(
     make(
       "tr",
       {},
       make("th", { scope: "row" }, make("code", {}, request)),
       cell(status === 0 ? "none" : String(status)),
       make("td", {}, start ? make("span", { class: `status ${start}` }, start) : ""),
-      cell(here.toFixed(0), "number"),
-      cell(there === undefined ? "" : there.toFixed(1), "number"),
-      cell(within.map(([name, spent]) => `${name} ${spent.toFixed(1)}`).join(", ")),
+      cell(clientMs.toFixed(0), "number"),
+      cell(serverMs === undefined ? "" : serverMs.toFixed(1), "number"),
+      cell(breakdown.map(([name, ms]) => `${name} ${ms.toFixed(1)}`).join(", ")),
       make("td", {}, make("code", {}, pod ?? "")),
     ),
   );
-  while (at("answer-list").rows.length > MOST_ANSWERS) at("answer-list").lastElementChild.remove();
+  while (at("request-list").rows.length > MAX_ROWS) at("request-list").lastElementChild.remove();
   if (pod !== null) count(pod, revision, start === "cold");
 }
 
-/** The page's own request, where the browser tells of it: over https, or on localhost. */
+/** Record the request for the page itself, which browsers report over HTTPS and on localhost. */
 function recordOpening() {
   const [opening] = performance.getEntriesByType("navigation");
-  const told = opening?.serverTiming ?? [];
-  if (told.length === 0) return;
+  const metrics = opening?.serverTiming ?? [];
+  if (metrics.length === 0) return;
   record("GET this page", opening.responseStatus, {
-    here: opening.responseStart - opening.requestStart,
-    parts: new Map(told.map(({ name, duration }) => [name, name === "cold" ? undefined : duration])),
+    clientMs: opening.responseStart - opening.requestStart,
+    parts: new Map(metrics.map(({ name, duration }) => [name, name === "cold" ? undefined : duration])),
     pod: null,
     revision: null,
   });
@@ -175,15 +194,15 @@ function count(pod, revision, cold) {
   if (!pods.has(pod)) {
     const element = make("li", {}, make("code", {}, pod), make("span", {}));
     at("pods").append(element);
-    pods.set(pod, { answers: 0, cold: false, element });
+    pods.set(pod, { responses: 0, cold: false, element });
   }
   const seen = pods.get(pod);
-  seen.answers += 1;
+  seen.responses += 1;
   seen.cold ||= cold;
   const of = revision ? `, revision ${revision}` : "";
-  const start = seen.cold ? ", we saw it start" : "";
-  say(seen.element.lastElementChild, ` ${seen.answers} ${plural("answer", seen.answers)}${of}${start}`);
-  say(at("pods-state"), `${pods.size} ${plural("pod", pods.size)} so far.`);
+  const start = seen.cold ? ", with its cold start" : "";
+  setText(seen.element.lastElementChild, ` ${seen.responses} ${plural("response", seen.responses)}${of}${start}`);
+  setText(at("pods-state"), `Responses from ${pods.size} ${plural("pod", pods.size)}.`);
 }
 
 // ---- Products ---------------------------------------------------------------------------------
@@ -191,24 +210,24 @@ function count(pod, revision, cold) {
 const products = new Map();
 let productPages = 1;
 
-async function look() {
+async function refreshProducts() {
   let cursor = null;
   for (let page = 0; page < productPages; page += 1) {
     const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-    const answer = await ask("GET", `products?limit=${PAGE_SIZE}${from}`);
-    if (answer.status !== 200) {
+    const result = await send("GET", `products?limit=${PAGE_SIZE}${from}`);
+    if (result.status !== 200) {
       at("products-state").className = "notice bad";
-      const old = products.size ? " What is shown is from before." : "";
-      say(at("products-state"), `The products cannot be had just now. ${reason(answer)}${old}`);
+      const old = products.size ? " The list below is old." : "";
+      setText(at("products-state"), `The products cannot be loaded. ${reason(result)}${old}`);
       return;
     }
-    answer.body.products.forEach(showProduct);
-    cursor = answer.body.next_cursor;
+    result.body.products.forEach(showProduct);
+    cursor = result.body.next_cursor;
     if (cursor === null) break;
   }
   at("more-products").hidden = cursor === null;
   at("products-state").className = "notice";
-  say(at("products-state"), products.size ? "" : "There are no products yet.");
+  setText(at("products-state"), products.size ? "" : "There are no products yet.");
 }
 
 function showProduct(product) {
@@ -216,16 +235,16 @@ function showProduct(product) {
   if (!products.has(id)) products.set(id, newProduct(id));
   const shown = products.get(id);
   shown.product = product;
-  say(shown.name, product.name);
-  say(shown.price, money(product.price, product.currency));
-  say(shown.left, counted(available));
-  say(shown.rest, ` available, ${counted(reserved)} reserved`);
+  setText(shown.name, product.name);
+  setText(shown.price, money(product.price, product.currency));
+  setText(shown.left, formatted(available));
+  setText(shown.rest, ` available, ${formatted(reserved)} reserved`);
   shown.meter.max = Math.max(1, available + reserved);
   shown.meter.value = available;
   shown.meter.setAttribute("aria-label", `${available} of ${available + reserved} available`);
   shown.stock.classList.toggle("out", available === 0);
   if (!shown.busy) {
-    say(shown.button, available === 0 ? "Out of stock" : "Order");
+    setText(shown.button, available === 0 ? "Out of stock" : "Order");
     shown.button.setAttribute("aria-disabled", String(available === 0));
   }
 }
@@ -262,67 +281,68 @@ function newProduct(id) {
 // ---- Placing ----------------------------------------------------------------------------------
 
 async function order(shown) {
+  if (tokenIsMissing()) return;
   const { product_id, price, currency, name } = shown.product;
   const quantity = shown.quantity.valueAsNumber;
   const body = {
-    ...named(), product_id, quantity, expected_total: total(price, quantity, currency),
+    ...customerField(), product_id, quantity, expected_total: total(price, quantity, currency),
   };
   const headers = { "Idempotency-Key": freshKey() };
   if (at("keep").checked) headers.Prefer = "respond-async";
   shown.busy = true;
-  say(shown.button, "Ordering…");
+  setText(shown.button, "Ordering…");
   shown.button.setAttribute("aria-disabled", "true");
-  await decided(`${counted(quantity)} × ${name}`, () => ask("POST", "orders", { body, headers }), placed);
+  await untilFinal(`${formatted(quantity)} × ${name}`, () => send("POST", "orders", { body, headers }), placed);
   shown.busy = false;
   showProduct(shown.product);
-  await Promise.all([look(), listOrders()]);
+  await refresh();
 }
 
-function placed(answer, what) {
-  if (answer.status === 201) return news(`Ordered: ${what}.`);
-  if (answer.status === 202) return news(`Pending: ${what}. ${MEANING.pending}`, "warn");
-  return news(`Not ordered: ${what}. ${reason(answer)}`, "bad");
+function placed(result, what) {
+  if (result.status === 201) return announce(`Ordered: ${what}.`);
+  if (result.status === 202) return announce(`Pending: ${what}. ${MEANING.pending}`, "warn");
+  return announce(`Not ordered: ${what}. ${reason(result)}`, "bad");
 }
 
-/** Ask again and again, as told by Retry-After, until there is an answer or the customer gives up. */
-async function decided(what, send, then) {
-  for (let tries = 1; ; tries += 1) {
-    const answer = await send();
-    if (!UNDECIDED.has(answer.status) && !outcomeUnknown(answer)) return then(answer, what);
-    if (tries === MOST_TRIES || !(await patience(what, answer))) {
-      return news(`Given up: ${what}. Whether it was done is not known; look at the orders below.`, "bad");
+/** Repeat a request after its Retry-After until its outcome is final, or the customer stops it. */
+async function untilFinal(what, attempt, then) {
+  for (let attempts = 1; ; attempts += 1) {
+    const result = await attempt();
+    if (!RETRYABLE.has(result.status) && !outcomeUnknown(result)) return then(result, what);
+    if (attempts === MAX_ATTEMPTS || !(await waitToRetry(what, result))) {
+      return announce(`Stopped: ${what}. Its outcome is unknown. Check the orders below.`, "bad");
     }
   }
 }
 
 const outcomeUnknown = ({ body }) => body?.type === OUTCOME_UNKNOWN;
 
-/** Wait in sight of the customer; false where they give up. */
-function patience(what, answer) {
-  const said = answer.status === 0 ? "No answer" : `Not now (${answer.status})`;
-  news(`${said}: ${what}. It is tried again, and is done once however often.`, "warn");
+/** Show a countdown to the next attempt; false if the customer stops. */
+function waitToRetry(what, result) {
+  const cause = result.status === 0 ? "No response" : `Not possible now (${result.status})`;
+  announce(`${cause}: ${what}. The page tries again. It is done once, however often it is tried.`, "warn");
   return new Promise((resolve) => {
-    let left = Math.max(1, answer.retryAfter || 0);
+    let left = Math.max(1, result.retryAfter || 0);
     const text = make("span", {});
-    const why = outcomeUnknown(answer) ? "It is not known yet whether it was placed." : reason(answer);
-    const tell = () => say(text, `${what}: ${why} Next try in ${left} s.`);
-    const done = (goOn) => {
+    const why = outcomeUnknown(result) ? "The order may have been placed." : reason(result);
+    const update = () => setText(text, `${what}: ${why} Next attempt in ${left} s.`);
+    const done = (again) => {
       clearInterval(timer);
       row.remove();
-      resolve(goOn);
+      resolve(again);
     };
     const timer = setInterval(() => {
       left -= 1;
       if (left <= 0) done(true);
-      else tell();
+      else update();
     }, 1000);
     const row = make(
       "li", { class: "warn" }, text,
       make("div", { class: "actions" },
-        make("button", { type: "button", onclick: () => done(true) }, "Now"),
-        make("button", { type: "button", onclick: () => done(false) }, "Give up")),
+        make("button", { type: "button", onclick: () => done(true) }, "Try now"),
+        make("button", { type: "button", onclick: () => done(false) }, "Stop")),
     );
-    tell();
+    update();
     at("waiting").append(row);
   });
 }
@@ -335,34 +355,39 @@ let orderPages = 1;
 let whose = null;
 
 async function listOrders() {
-  const asked = token ? "your token" : customer();
-  if (asked !== whose) {
+  const requested = token ? "your token" : customer();
+  if (requested !== whose) {
     orders.clear();
     at("order-list").replaceChildren();
-    [whose, orderPages] = [asked, 1];
-    say(at("whose"), asked);
+    [whose, orderPages] = [requested, 1];
+    setText(at("whose"), requested);
   }
-  const about = Object.entries(named()).map(([name, id]) => `${name}=${encodeURIComponent(id)}&`).join("");
+  const filter = Object.entries(customerField()).map(([name, id]) => `${name}=${encodeURIComponent(id)}&`).join("");
   const found = [];
   let cursor = null;
   for (let page = 0; page < orderPages; page += 1) {
     const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-    const answer = await ask("GET", `orders?${about}limit=${PAGE_SIZE}${from}`);
-    if (asked !== whose) return; // another customer was asked for meanwhile
-    if (answer.status !== 200) {
-      at("orders-state").className = "notice bad";
-      say(at("orders-state"), `The orders cannot be had just now. ${reason(answer)}`);
+    const result = await send("GET", `orders?${filter}limit=${PAGE_SIZE}${from}`);
+    if (requested !== whose) return; // the customer was changed during the request
+    if (result.status === 401 && !token) {
+      at("orders-state").className = "notice";
+      setText(at("orders-state"), "Enter your token to place orders and to see them.");
       return;
     }
-    found.push(...answer.body.orders);
-    cursor = answer.body.next_cursor;
+    if (result.status !== 200) {
+      at("orders-state").className = "notice bad";
+      setText(at("orders-state"), `The orders cannot be loaded. ${reason(result)}`);
+      return;
+    }
+    found.push(...result.body.orders);
+    cursor = result.body.next_cursor;
     if (cursor === null) break;
   }
   at("more-orders").hidden = cursor === null;
   at("orders-state").className = "notice";
-  say(at("orders-state"), found.length ? "" : "No orders yet.");
+  setText(at("orders-state"), found.length ? "" : "No orders yet.");
   found.forEach(showOrder);
-  // Newest first; those that stand right already are not moved, so that none loses the focus.
+  // Newest first. Rows in the right place are not moved, so that none loses the focus.
   found.reduceRight((next, { order_id: id }) => {
     const row = orders.get(id).row;
     if (!row.isConnected || row.nextElementSibling !== next) at("order-list").insertBefore(row, next);
@@ -374,24 +399,26 @@ function showOrder(found) {
   const id = found.order_id;
   if (!orders.has(id)) orders.set(id, newOrder(id));
   const shown = orders.get(id);
-  say(shown.status, found.status);
+  setText(shown.status, found.status);
   shown.status.className = `status ${found.status}`;
-  const items = found.items.map((item) => `${counted(item.quantity)} × ${nameOf(item)}`).join(", ");
-  say(shown.items, items);
+  const items = found.items.map((item) => `${formatted(item.quantity)} × ${nameOf(item)}`).join(", ");
+  setText(shown.items, items);
   const time = new Date(found.created_at).toLocaleTimeString("en", { hourCycle: "h23" });
   const price = found.total_price === undefined ? "" : ` · ${money(found.total_price, found.currency)}`;
-  say(shown.when, time + price);
-  say(shown.more, found.rejection?.detail ?? MEANING[found.status] ?? "");
+  setText(shown.when, time + price);
+  setText(shown.more, found.rejection ? explain(found.rejection) : MEANING[found.status] ?? "");
   const focused = document.activeElement === shown.cancel;
   shown.cancel.hidden = !CANCELLABLE.has(found.status);
   shown.cancel.setAttribute("aria-label", `Cancel the order of ${items}, ${id}`);
   if (focused && shown.cancel.hidden) shown.items.focus();
 }
 
-/** An item of an order that is not priced yet has no name of its own. */
+/** A line of a pending order has no name: use that of the catalogue. */
 function nameOf(item) {
-  return item.name ?? products.get(item.product_id)?.product.name ?? item.product_id;
+  return item.name ?? productName(item.product_id);
 }
+
+const productName = (id) => products.get(id)?.product.name ?? id;
 
 function newOrder(id) {
   const shown = {
@@ -415,18 +442,18 @@ async function cancel(id) {
   if (shown.cancel.getAttribute("aria-disabled") === "true") return;
   shown.cancel.setAttribute("aria-disabled", "true");
   const what = shown.items.textContent;
-  await decided(`cancelling ${what}`, () => ask("POST", `orders/${id}/cancel`), (answer) => {
-    if (answer.status === 200) return news(`Cancelled: ${what}.`);
-    if (answer.status === 202) return news(`Cancelling: ${what}. ${MEANING.cancelling}`, "warn");
-    return news(`Not cancelled: ${what}. ${reason(answer)}`, "bad");
+  await untilFinal(`cancelling ${what}`, () => send("POST", `orders/${id}/cancel`), (result) => {
+    if (result.status === 200) return announce(`Cancelled: ${what}.`);
+    if (result.status === 202) return announce(`Cancelling: ${what}. ${MEANING.cancelling}`, "warn");
+    return announce(`Not cancelled: ${what}. ${reason(result)}`, "bad");
   });
   shown.cancel.removeAttribute("aria-disabled");
-  await Promise.all([look(), listOrders()]);
+  await refresh();
 }
 
 // ---- The page ---------------------------------------------------------------------------------
 
-/** Remembered where the browser lets us. */
+/** Read or write a value of localStorage; null if the browser forbids it. */
 function remembered(name, value) {
   try {
     if (value !== undefined) localStorage.setItem(name, value);
@@ -436,16 +463,18 @@ function remembered(name, value) {
   }
 }
 
-let following = null;
-let looking = false;
+const refresh = () => Promise.all([refreshProducts(), listOrders()]);
+
+let followTimer = null;
+let refreshing = false;
 
 async function follow() {
-  clearTimeout(following);
-  if (looking || document.hidden || !at("follow").checked) return;
-  looking = true;
-  await Promise.all([look(), listOrders()]);
-  looking = false;
-  following = setTimeout(follow, LOOK_EVERY);
+  clearTimeout(followTimer);
+  if (refreshing || document.hidden || !at("follow").checked) return;
+  refreshing = true;
+  await refresh();
+  refreshing = false;
+  followTimer = setTimeout(follow, REFRESH_MS);
 }
 
 at("customer").value = remembered("customer") ?? "C123";
@@ -461,13 +490,13 @@ at("token-form").addEventListener("submit", (event) => {
   whose = null;
   listOrders();
 });
-at("look").addEventListener("click", () => Promise.all([look(), listOrders()]));
+at("refresh").addEventListener("click", refresh);
 at("follow").addEventListener("change", follow);
 document.addEventListener("visibilitychange", follow);
 at("more-products").addEventListener("click", async () => {
   productPages += 1;
   const before = at("product-list").children.length;
-  await look();
+  await refreshProducts();
   at("product-list").children[before]?.querySelector("input").focus();
 });
 at("more-orders").addEventListener("click", async () => {
@@ -477,5 +506,4 @@ at("more-orders").addEventListener("click", async () => {
   at("order-list").children[before]?.querySelector("h3").focus();
 });
 recordOpening();
-look();
-listOrders();
+refresh();

@@ -1,0 +1,58 @@
+// Place an order once: node place_order.mjs http://localhost:8080 C123 P001 2
+
+const TIMEOUT = 25_000; // for one request, above order's longest deadline of 19 s
+const GIVE_UP = 900_000; // a pending order is decided within ten minutes of inventory's return
+
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** The shop has refused the order; `problem` is the problem document or the rejection. */
+export class Refused extends Error {
+  constructor(problem) {
+    super(problem.detail ?? problem.status);
+    this.problem = problem;
+  }
+}
+
+/** Send until there is a decision. Repeating is safe: each repeat has the same key. */
+async function send(url, options, giveUpAt) {
+  for (let pause = 500; ; pause = Math.min(2 * pause, 10_000)) {
+    let retryAfter = 0;
+    try {
+      const response = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT) });
+      const body = await response.json();
+      if (response.ok) return body;
+      if (response.status < 500 && response.status !== 408) throw new Refused(body);
+      retryAfter = 1000 * (Number(response.headers.get("Retry-After")) || 0);
+    } catch (error) {
+      if (error instanceof Refused) throw error; // else no usable response: the outcome is unknown
+    }
+    const wait = Math.max(pause * (0.5 + Math.random() / 2), retryAfter);
+    if (Date.now() + wait > giveUpAt) throw new Error(`No decision in time: ${url}`);
+    await sleep(wait);
+  }
+}
+
+/** The confirmed order. Store `key` with the basket before the first call. */
+export async function placeOrder(shop, body, key) {
+  const giveUpAt = Date.now() + GIVE_UP;
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": key, Prefer: "respond-async" };
+  const post = { method: "POST", headers, body: JSON.stringify(body) };
+  let order = await send(`${shop}/orders`, post, giveUpAt);
+  while (order.status === "pending" && Date.now() < giveUpAt) { // after a 202
+    await sleep(5000);
+    order = await send(`${shop}/orders/${order.order_id}`, {}, giveUpAt);
+  }
+  if (order.status !== "confirmed") throw new Refused(order.rejection ?? order);
+  return order;
+}
+
+if (import.meta.url === new URL(process.argv[1], "file:").href) {
+  const [shop, customer_id, product_id, quantity] = process.argv.slice(2);
+  const body = { customer_id, product_id, quantity: Number(quantity) };
+  try {
+    console.log(JSON.stringify(await placeOrder(shop, body, crypto.randomUUID())));
+  } catch (error) {
+    console.error(error instanceof Refused ? JSON.stringify(error.problem) : error.message);
+    process.exitCode = 1;
+  }
+}

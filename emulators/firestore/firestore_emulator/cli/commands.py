@@ -1,0 +1,116 @@
+"""The commands: serve (the default), and export and import of a data directory as JSON lines."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from firestore_emulator.addresses import format_address
+from firestore_emulator.cli.arguments import parser
+from firestore_emulator.grpc_api.call_log import CallLog
+from firestore_emulator.grpc_api.faults import Faults
+from firestore_emulator.grpc_api.interceptor import CallInterceptor
+from firestore_emulator.indexes.checks import (
+    CheckIndexes,
+    collect_indexes,
+    ignore_indexes,
+    require_indexes,
+)
+from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
+from firestore_emulator.model.errors import EmulatorError
+from firestore_emulator.server import serve
+from firestore_emulator.service.service import Service
+from firestore_emulator.store import json_lines, sqlite_storage
+from firestore_emulator.store.database import Databases
+from firestore_emulator.store.sqlite_storage import DataError, Storage
+from firestore_emulator.transactions.open_transactions import Limits
+
+try:
+    from uvloop import new_event_loop as _new_loop
+except ImportError:  # uvloop does not support Windows
+    from asyncio import new_event_loop as _new_loop  # type: ignore[assignment]
+
+
+def main() -> None:
+    arguments = parser().parse_args()
+    commands = {None: _serve, "export": _export, "import": _import}
+    try:
+        commands[arguments.command](arguments)
+    except (DataError, EmulatorError, IndexFileError) as error:
+        sys.exit(str(error))
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    host, port = arguments.host_port
+    interceptors = list(_interceptors(arguments))
+    limits = Limits(arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle)
+    check_indexes = _index_check(arguments)
+    with _databases(arguments.data) as databases:
+        if arguments.import_data is not None:
+            _load_file(databases, arguments.import_data)
+        service = Service(databases, limits, check_indexes)
+        try:
+            with asyncio.Runner(loop_factory=_new_loop) as runner:
+                runner.run(serve(service, host, port, _announce, interceptors))
+        except OSError as error:
+            sys.exit(f"Cannot listen on {format_address(host, port)}: {error.strerror or error}")
+
+
+def _interceptors(arguments: argparse.Namespace) -> Iterator[CallInterceptor]:
+    if arguments.log:
+        yield CallLog(lambda line: print(line, file=sys.stderr, flush=True)).intercept  # noqa: T201
+    if arguments.latency or arguments.fail:
+        yield Faults(arguments.latency, arguments.fail, arguments.seed).intercept
+
+
+def _index_check(arguments: argparse.Namespace) -> CheckIndexes:
+    if arguments.require_indexes is not None:
+        return require_indexes(IndexFile.read(arguments.require_indexes).indexes)
+    if arguments.collect_indexes is not None:
+        return collect_indexes(IndexFile.read_or_create(arguments.collect_indexes))
+    return ignore_indexes
+
+
+@contextmanager
+def _databases(directory: Path | None) -> Iterator[Databases]:
+    if directory is None:
+        yield Databases()
+    else:
+        with closing(Storage(directory)) as storage:
+            yield storage.databases()
+
+
+def _load_file(databases: Databases, path: Path) -> None:
+    try:
+        with path.open("rb") as lines:
+            json_lines.load(databases, json_lines.parse(lines))
+    except OSError as error:
+        sys.exit(f"Cannot read {path}: {error.strerror or error}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    if not (arguments.data / sqlite_storage.FILE).exists():
+        sys.exit(f"{arguments.data} has no {sqlite_storage.FILE}: it is not a data directory")
+    with _databases(arguments.data) as databases:
+        for database in databases:
+            if arguments.database in {None, database.name}:
+                sys.stdout.buffer.writelines(
+                    map(json_lines.to_line, json_lines.documents_of(database))
+                )
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    with _databases(arguments.data) as databases:
+        documents = json_lines.parse(sys.stdin.buffer, into=arguments.database)
+        count = json_lines.load(databases, documents)
+    print(f"{count} documents imported", file=sys.stderr)  # noqa: T201
+
+
+def _announce(address: str) -> None:
+    print(f"Firestore emulator on {address}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The indexes that a query requires, and whether a set of indexes serves it.
+
+The service answers a query from indexes alone. It creates one for each field; users define the
+others. Each AND of a query's where clause is served by an index that
+- begins with the fields that the AND compares with one value (==, IN, IS_NULL, IS_NAN) or searches
+  for an element (ARRAY_CONTAINS, ARRAY_CONTAINS_ANY), in any order; and
+- continues with exactly the fields that order the results, in their directions. The name is last.
+
+Several indexes are merged if together they begin with all the fields of the first kind. The
+service reads no index backwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from firestore_emulator.indexes.index import AUTOMATIC, Field, Index, Mode, Scope
+from firestore_emulator.model.field_paths import NAME, FieldPath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from firestore_emulator.indexes.index import Overrides, SingleField
+    from firestore_emulator.query.query import Query
+
+
+class PrefixField(NamedTuple):
+    """A field with one value, or one array element, in every result of an AND."""
+
+    path: FieldPath
+    is_element: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """The index requirement of one AND."""
+
+    collection_id: str
+    scope: Scope
+    prefix: frozenset[PrefixField]
+    orders: tuple[Field, ...]  # the name is the last of them
+
+    @property
+    def index(self) -> Index:
+        """The index that serves this requirement alone."""
+        head = [
+            Field(path, Mode.CONTAINS if is_element else Mode.ASCENDING)
+            for is_element, path in sorted((field.is_element, field.path) for field in self.prefix)
+        ]
+        return Index(self.collection_id, self.scope, (*head, *self.orders))
+
+    def prefix_served_by(self, index: Index) -> frozenset[PrefixField] | None:
+        """The prefix fields that the index begins with, or None if the index does not help."""
+        head, rest = index.fields[: -len(self.orders)], index.fields[-len(self.orders) :]
+        found = frozenset(PrefixField(field.path, field.mode is Mode.CONTAINS) for field in head)
+        return found if rest == self.orders and found <= self.prefix else None
+
+
+class Indexes:
+    """The indexes of a database: composite ones, automatic ones and their overrides."""
+
+    def __init__(self, composites: Iterable[Index], overrides: Overrides) -> None:
+        self._composites = tuple(composites)
+        self._overrides = overrides
+
+    def serve(self, requirement: Requirement) -> bool:
+        served = map(requirement.prefix_served_by, self._candidates(requirement))
+        found = [prefix for prefix in served if prefix is not None]
+        return bool(found) and frozenset[PrefixField]().union(*found) == requirement.prefix
+
+    def of_field(self, collection_id: str, path: FieldPath) -> Iterable[SingleField]:
+        for length in range(len(path), -1, -1):
+            override = self._overrides.get((collection_id, path[:length]))
+            if override is not None:
+                return override
+        return AUTOMATIC
+
+    def _candidates(self, requirement: Requirement) -> Iterator[Index]:
+        collection_id = requirement.collection_id
+        yield Index(collection_id, requirement.scope, (Field(NAME, Mode.ASCENDING),))
+        for path in {field.path for field in requirement.index.fields} - {NAME}:
+            for scope, mode in self.of_field(collection_id, path):
+                if scope is requirement.scope:
+                    yield Index.defined(collection_id, scope, [Field(path, mode)])
+        for index in self._composites:
+            if (index.collection_id, index.scope) == (collection_id, requirement.scope):
+                yield index
+
+
+def requirements_of(query: Query) -> Iterable[Requirement]:
+    """Each requirement once. None for a query over collections of every id: it has no index."""
+    selector = query.selector
+    if not selector.collection_id:
+        return ()
+    scope = Scope.COLLECTION_GROUP if selector.all_descendants else Scope.COLLECTION
+    found = []
+    for conditions in query.where.alternatives():
+        prefix = frozenset(
+            PrefixField(condition.path, condition.is_array_contains)
+            for condition in conditions
+            if not condition.is_inequality and condition.path != NAME
+        )
+        orders = tuple(
+            Field(order.path, Mode.DESCENDING if order.descending else Mode.ASCENDING)
+            for order in query.orders
+            if PrefixField(order.path, is_element=False) not in prefix
+        )
+        found.append(Requirement(selector.collection_id, scope, prefix, orders))
+    return dict.fromkeys(found)

@@ -1,0 +1,309 @@
+"""The methods of google.firestore.v1.Firestore, each from its request to its response.
+
+A method that may wait for locks is a coroutine. It awaits nothing else, so apart from lock waits
+every method is atomic.
+"""
+
+import asyncio
+import secrets
+import string
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from google.protobuf.empty_pb2 import Empty
+from google.rpc.status_pb2 import Status
+
+from firestore_emulator.indexes.checks import CheckIndexes, ignore_indexes
+from firestore_emulator.listen import stream
+from firestore_emulator.model import fields, masks
+from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError, NotFoundError
+from firestore_emulator.model.messages import (
+    BatchGetDocumentsRequest,
+    BatchGetDocumentsResponse,
+    BatchWriteRequest,
+    BatchWriteResponse,
+    BeginTransactionRequest,
+    BeginTransactionResponse,
+    CommitRequest,
+    CommitResponse,
+    CreateDocumentRequest,
+    DeleteDocumentRequest,
+    Document,
+    GetDocumentRequest,
+    ListCollectionIdsRequest,
+    ListCollectionIdsResponse,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
+    ListenRequest,
+    ListenResponse,
+    PartitionQueryRequest,
+    PartitionQueryResponse,
+    Precondition,
+    RollbackRequest,
+    RunAggregationQueryRequest,
+    RunAggregationQueryResponse,
+    RunQueryRequest,
+    RunQueryResponse,
+    UpdateDocumentRequest,
+    Write,
+    WriteRequest,
+    WriteResponse,
+    WriteResult,
+)
+from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.query import listing, ordered_listing, partition
+from firestore_emulator.query.aggregation import Aggregation
+from firestore_emulator.query.query import Query
+from firestore_emulator.service import write_stream
+from firestore_emulator.service.usage import Usages
+from firestore_emulator.store import writes
+from firestore_emulator.store.database import Commit, Database, Databases, Snapshot
+from firestore_emulator.store.view import View
+from firestore_emulator.transactions import predicates
+from firestore_emulator.transactions.isolation import Isolation
+from firestore_emulator.transactions.locks import ReadLock
+from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS, Limits
+
+# Requests that can have a read_time, but no transaction.
+NonTransactionalRequest: TypeAlias = ListCollectionIdsRequest | PartitionQueryRequest
+
+_ID_ALPHABET = string.ascii_letters + string.digits
+_ID_LENGTH = 20
+
+
+class Service:
+    def __init__(
+        self,
+        databases: Databases,
+        limits: Limits = DEFAULT_LIMITS,
+        check_indexes: CheckIndexes = ignore_indexes,
+    ) -> None:
+        self.databases = databases
+        self.usage = Usages()
+        self._limits = limits
+        self._check_indexes = check_indexes
+        self._isolations: dict[str, Isolation] = {}
+
+    def isolation(self, database: str) -> Isolation:
+        isolation = self._isolations.get(database)
+        if isolation is None:
+            isolation = Isolation(self.databases[database], self._limits)
+            self._isolations[database] = isolation
+        return isolation
+
+    def begin_transaction(self, request: BeginTransactionRequest) -> BeginTransactionResponse:
+        transaction = self.isolation(request.database).begin(request.options)
+        return BeginTransactionResponse(transaction=transaction)
+
+    def rollback(self, request: RollbackRequest) -> Empty:
+        self.isolation(request.database).rollback(request.transaction)
+        return Empty()
+
+    async def get_document(self, request: GetDocumentRequest) -> Document:
+        name = DocumentName.parse(request.name)
+        mask = masks.paths(request)
+        found = await self.isolation(name.database).read(request, ReadLock(frozenset({name})))
+        self.usage[name.database].add_lookups(1)
+        return fields.project(_existing(found.view, name), mask)
+
+    async def batch_get_documents(
+        self, request: BatchGetDocumentsRequest
+    ) -> Sequence[BatchGetDocumentsResponse]:
+        """Missing documents come last, as from the service."""
+        database = self.databases[request.database]
+        names = [database.document_name(name) for name in dict.fromkeys(request.documents)]
+        mask = masks.paths(request)
+        found = await self.isolation(request.database).read(request, ReadLock(frozenset(names)))
+        self.usage[request.database].add_lookups(len(names))
+        responses = []
+        if found.new_transaction:
+            responses.append(BatchGetDocumentsResponse(transaction=found.new_transaction))
+        for name in names:
+            response = BatchGetDocumentsResponse(read_time=found.time)
+            document = found.view.get(name)
+            if document is None:
+                response.missing = str(name)
+            else:
+                response.found.CopyFrom(fields.project(document, mask))
+            responses.append(response)
+        return sorted(responses, key=lambda response: bool(response.missing))
+
+    async def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
+        parent = Parent.parse(request.parent)
+        if request.order_by:
+            return await self._list_in_order(request, parent)
+        lock = ReadLock(predicate=predicates.of_listing(request, parent))
+        found = await self.isolation(parent.database).read(request, lock)
+        response = listing.list_documents(found.view, parent, request)
+        self.usage[parent.database].add_listing(len(response.documents))
+        return response
+
+    async def _list_in_order(
+        self, request: ListDocumentsRequest, parent: Parent
+    ) -> ListDocumentsResponse:
+        query = ordered_listing.compile_query(request)
+        self._check_indexes(query, parent.database)
+        lock = ReadLock(predicate=predicates.of_query(query, parent))
+        found = await self.isolation(parent.database).read(request, lock)
+        response = ordered_listing.list_documents(query, found.view, parent, request)
+        self.usage[parent.database].add_listing(len(response.documents))
+        return response
+
+    def list_collection_ids(self, request: ListCollectionIdsRequest) -> ListCollectionIdsResponse:
+        parent = Parent.parse(request.parent)
+        view, _ = _read(self.databases[parent.database], request)
+        self.usage[parent.database].add_listing(1)
+        return listing.list_collection_ids(view, parent, request)
+
+    async def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
+        if not request.HasField("structured_query"):
+            raise InvalidArgumentError("only structured queries are supported")
+        parent = Parent.parse(request.parent)
+        query = Query.compile(request.structured_query)
+        self._check_indexes(query, parent.database)
+        lock = ReadLock(predicate=predicates.of_query(query, parent))
+        found = await self.isolation(parent.database).read(request, lock)
+        documents = query.run(found.view, parent)
+        skipped = query.skipped(found.view, parent)
+        self.usage[parent.database].add_query(query, len(documents), skipped)
+        responses = [RunQueryResponse(document=each, read_time=found.time) for each in documents]
+        if not documents:
+            responses = [RunQueryResponse(read_time=found.time)]
+        if found.new_transaction:
+            responses.insert(0, RunQueryResponse(transaction=found.new_transaction))
+        return responses
+
+    async def run_aggregation_query(
+        self, request: RunAggregationQueryRequest
+    ) -> Sequence[RunAggregationQueryResponse]:
+        if not request.HasField("structured_aggregation_query"):
+            raise InvalidArgumentError("Only structured aggregation queries are supported.")
+        parent = Parent.parse(request.parent)
+        aggregation = Aggregation.compile(request.structured_aggregation_query)
+        query = aggregation.query
+        self._check_indexes(query, parent.database)
+        lock = ReadLock(predicate=predicates.of_query(query, parent))
+        found = await self.isolation(parent.database).read(request, lock)
+        documents = query.run(found.view, parent)
+        skipped = query.skipped(found.view, parent)
+        self.usage[parent.database].add_aggregation(len(documents) + skipped)
+        return [
+            RunAggregationQueryResponse(
+                result=aggregation.compute(documents),
+                transaction=found.new_transaction,
+                read_time=found.time,
+            )
+        ]
+
+    def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
+        """Needs no index check: every collection group has an index by name."""
+        parent = Parent.parse(request.parent)
+        partition.check(parent, request)
+        view, _ = _read(self.databases[parent.database], request)
+        self.usage[parent.database].add_listing(1)
+        return partition.partition(view, parent, request)
+
+    async def commit(self, request: CommitRequest) -> CommitResponse:
+        commit = await self._commit(request.database, request.writes, request.transaction)
+        return CommitResponse(write_results=commit.results, commit_time=commit.time)
+
+    async def batch_write(self, request: BatchWriteRequest) -> BatchWriteResponse:
+        database = self.databases[request.database]
+        names = [database.document_name(writes.target_name(write)) for write in request.writes]
+        if len(set(names)) < len(names):
+            raise InvalidArgumentError(
+                "the same document cannot be written more than once in a single request"
+            )
+        writes.check_form(request.writes)
+        response = BatchWriteResponse()
+        for result, status in await asyncio.gather(
+            *(self._write_alone(request.database, write) for write in request.writes)
+        ):
+            response.write_results.append(result)
+            response.status.append(status)
+        return response
+
+    async def create_document(self, request: CreateDocumentRequest) -> Document:
+        if request.document.name:
+            raise InvalidArgumentError("document.name must not be set")
+        parent = Parent.parse(request.parent)
+        name = DocumentName(
+            parent.database,
+            parent.collection(request.collection_id),
+            request.document_id or _random_id(),
+        )
+        document = Document(name=str(name), fields=request.document.fields)
+        absent = Precondition(exists=False)
+        return await self._write_one(Write(update=document, current_document=absent), request)
+
+    async def update_document(self, request: UpdateDocumentRequest) -> Document:
+        write = Write(update=request.document)
+        if request.HasField("update_mask"):
+            write.update_mask.CopyFrom(request.update_mask)
+        if request.HasField("current_document"):
+            write.current_document.CopyFrom(request.current_document)
+        return await self._write_one(write, request)
+
+    async def delete_document(self, request: DeleteDocumentRequest) -> Empty:
+        name = DocumentName.parse(request.name)
+        write = Write(delete=request.name)
+        if request.HasField("current_document"):
+            write.current_document.CopyFrom(request.current_document)
+        await self._commit(name.database, [write])
+        return Empty()
+
+    async def listen(
+        self,
+        requests: AsyncIterator[ListenRequest],
+        send: Callable[[ListenResponse], Awaitable[None]],
+    ) -> None:
+        async def count_and_send(response: ListenResponse) -> None:
+            self.usage.add_listen_response(response)
+            await send(response)
+
+        await stream.listen(self.databases, self._check_indexes, requests, count_and_send)
+
+    async def write(
+        self,
+        requests: AsyncIterator[WriteRequest],
+        send: Callable[[WriteResponse], Awaitable[None]],
+    ) -> None:
+        await write_stream.write(self._commit, requests, send)
+
+    async def _commit(
+        self, database: str, writes: Sequence[Write], transaction: bytes = b""
+    ) -> Commit:
+        """All writes of all methods pass through here."""
+        commit = await self.isolation(database).commit(writes, transaction)
+        self.usage[database].add_commit(writes)
+        return commit
+
+    async def _write_alone(self, database: str, write: Write) -> tuple[WriteResult, Status]:
+        try:
+            (result,) = (await self._commit(database, [write])).results
+        except EmulatorError as error:
+            return WriteResult(), error.status
+        return result, Status()
+
+    async def _write_one(
+        self, write: Write, request: CreateDocumentRequest | UpdateDocumentRequest
+    ) -> Document:
+        mask = masks.paths(request)
+        name = DocumentName.parse(write.update.name)
+        await self._commit(name.database, [write])
+        return fields.project(_existing(self.databases[name.database], name), mask)
+
+
+def _read(database: Database, request: NonTransactionalRequest) -> Snapshot:
+    return database.read(request.read_time if request.HasField("read_time") else None)
+
+
+def _existing(view: View, name: DocumentName) -> Document:
+    document = view.get(name)
+    if document is None:
+        raise NotFoundError(f'Document "{name}" not found.')
+    return document
+
+
+def _random_id() -> str:
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))

@@ -1,0 +1,97 @@
+"""Export and import documents as JSON lines: Firestore's REST representation, one a line.
+
+{"name": "projects/P/databases/D/documents/c/d", "fields": {"a": {"integerValue": "1"}}, …}
+
+An import is an ordinary commit. Its time is the create or update time of the documents.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from google.protobuf import json_format
+
+from firestore_emulator.model.errors import InvalidArgumentError
+from firestore_emulator.model.messages import Document, Value, Write
+from firestore_emulator.model.names import DocumentName
+from firestore_emulator.model.validation import MAX_DEPTH
+from firestore_emulator.store.database import Database, Databases
+
+_LEVELS = 4 * (MAX_DEPTH + 2)  # each nested map adds four levels of messages
+
+
+def documents_of(database: Database) -> list[Document]:
+    """All documents, by collection and id. Later commits do not change the list."""
+    return [
+        document
+        for path in sorted(database.collection_paths(""))
+        for document in sorted(database.collection(path), key=lambda each: each.name)
+    ]
+
+
+def to_line(document: Document) -> bytes:
+    text: str = json_format.MessageToJson(document, indent=None, ensure_ascii=False)
+    return f"{text}\n".encode()
+
+
+def parse(lines: Iterable[bytes], into: str | None = None) -> Iterator[Document]:
+    """The documents of all non-empty lines.
+
+    If a database is given, the documents move into it. Their references to documents of their old
+    database move along.
+    """
+    for number, text in enumerate(lines, 1):
+        if text.strip():
+            document, database = _document(number, text)
+            yield document if into is None or into == database else _moved(document, database, into)
+
+
+def to_write(document: Document) -> Write:
+    """The write that creates or replaces the document."""
+    return Write(update=Document(name=document.name, fields=document.fields))
+
+
+def load(databases: Databases, documents: Iterable[Document]) -> int:
+    """Commits the documents, one commit for each database, and returns their number.
+
+    It takes no locks, so call it only before the databases serve requests.
+    """
+    by_database: dict[str, list[Write]] = {}
+    for document in documents:
+        database = DocumentName.parse(document.name).database
+        by_database.setdefault(database, []).append(to_write(document))
+    for name, writes in by_database.items():
+        databases[name].commit(writes)
+    return sum(map(len, by_database.values()))
+
+
+def _document(number: int, text: bytes) -> tuple[Document, str]:
+    """The document of a line, and the name of its database."""
+    try:
+        document = json_format.Parse(text, Document(), max_recursion_depth=_LEVELS)
+        return document, DocumentName.parse(document.name).database
+    except (json_format.ParseError, UnicodeDecodeError, InvalidArgumentError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidArgumentError(f"Line {number} is not a document: {reason}") from error
+
+
+def _moved(document: Document, source: str, target: str) -> Document:
+    moved = Document(name=_renamed(document.name, source, target), fields=document.fields)
+    for field in moved.fields.values():
+        _move(field, source, target)
+    return moved
+
+
+def _move(value: Value, source: str, target: str) -> None:
+    match value.WhichOneof("value_type"):
+        case "reference_value":
+            value.reference_value = _renamed(value.reference_value, source, target)
+        case "array_value":
+            for element in value.array_value.values:
+                _move(element, source, target)
+        case "map_value":
+            for field in value.map_value.fields.values():
+                _move(field, source, target)
+
+
+def _renamed(name: str, source: str, target: str) -> str:
+    path = name.removeprefix(f"{source}/documents/")
+    return name if path == name else f"{target}/documents/{path}"

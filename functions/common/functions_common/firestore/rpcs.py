@@ -1,0 +1,100 @@
+"""Firestore's RPCs on a gRPC channel, with protobuf's own classes.
+
+The client library wraps these classes and calls in five layers of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from google.api_core.gapic_v1.routing_header import to_grpc_metadata
+from google.cloud.firestore_v1.types import (
+    BatchGetDocumentsRequest,
+    BatchGetDocumentsResponse,
+    BatchWriteRequest,
+    BatchWriteResponse,
+    CommitRequest,
+    CommitResponse,
+    RunQueryRequest,
+    RunQueryResponse,
+)
+
+if TYPE_CHECKING:
+    import grpc
+
+    from functions_common.runtime.settings import FirestoreSettings
+
+_SERVICE = "/google.firestore.v1.Firestore"
+_BATCH_GET_REQUEST, _BATCH_GET_RESPONSE = (
+    BatchGetDocumentsRequest.pb(),
+    BatchGetDocumentsResponse.pb(),
+)
+_COMMIT_REQUEST, _COMMIT_RESPONSE = CommitRequest.pb(), CommitResponse.pb()
+_BATCH_WRITE_REQUEST, _BATCH_WRITE_RESPONSE = BatchWriteRequest.pb(), BatchWriteResponse.pb()
+_RUN_QUERY_REQUEST, _RUN_QUERY_RESPONSE = RunQueryRequest.pb(), RunQueryResponse.pb()
+
+
+class Rpcs(NamedTuple):
+    """Firestore's RPCs on one channel, and the constants that each call needs."""
+
+    batch_get: grpc.UnaryStreamMultiCallable[Any, Any]
+    commit: grpc.UnaryUnaryMultiCallable[Any, Any]
+    batch_write: grpc.UnaryUnaryMultiCallable[Any, Any]
+    run_query: grpc.UnaryStreamMultiCallable[Any, bytes]
+    metadata: tuple[tuple[str, str], ...]
+    database: str
+    """``projects/…/databases/…``."""
+    root: str
+    """The beginning of the full names of all documents: ``projects/…/documents/``."""
+
+    @classmethod
+    def on(cls, channel: grpc.Channel, settings: FirestoreSettings) -> Rpcs:
+        database = f"projects/{settings.project}/databases/{settings.database}"
+        metadata = [
+            ("google-cloud-resource-prefix", database),
+            to_grpc_metadata((("database", database),)),  # type: ignore[no-untyped-call]
+        ]
+        if settings.emulator_host is not None:
+            metadata.append(("authorization", "Bearer owner"))
+        return cls(
+            channel.unary_stream(
+                f"{_SERVICE}/BatchGetDocuments",
+                _BATCH_GET_REQUEST.SerializeToString,
+                _BATCH_GET_RESPONSE.FromString,
+            ),
+            channel.unary_unary(
+                f"{_SERVICE}/Commit",
+                _COMMIT_REQUEST.SerializeToString,
+                _COMMIT_RESPONSE.FromString,
+            ),
+            channel.unary_unary(
+                f"{_SERVICE}/BatchWrite",
+                _BATCH_WRITE_REQUEST.SerializeToString,
+                _BATCH_WRITE_RESPONSE.FromString,
+            ),
+            channel.unary_stream(
+                f"{_SERVICE}/RunQuery", _RUN_QUERY_REQUEST.SerializeToString, bytes
+            ),
+            tuple(metadata),
+            database,
+            f"{database}/documents/",
+        )
+
+    def read_nothing(self, timeout: float) -> None:
+        """Read a document that does not exist, to open the channel."""
+        name = f"{self.root}starts/none"
+        request = _BATCH_GET_REQUEST(database=self.database, documents=[name])
+        list(self.batch_get(request, timeout=timeout, metadata=self.metadata))
+
+    def path(self, name: str) -> tuple[str, ...]:
+        """The path of the document with this full name."""
+        return tuple(name[len(self.root) :].split("/"))
+
+    def query(self, request: Any, timeout: float) -> list[Any]:  # noqa: ANN401 - made by protobuf, untyped
+        """The responses with a document; the others have only a time.
+
+        The whole stream is received first: decoding between its messages costs twice as much.
+        """
+        received = [*self.run_query(request, timeout=timeout, metadata=self.metadata)]
+        responses = map(_RUN_QUERY_RESPONSE.FromString, received)
+        return [each for each in responses if each.HasField("document")]

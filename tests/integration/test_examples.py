@@ -1,0 +1,76 @@
+"""The clients of docs/examples, against running functions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from threading import Timer
+from uuid import uuid4
+
+import pytest
+from local.stack import ROOT
+from support.shop import Shop
+
+EXAMPLES = ROOT / "docs/examples"
+CLIENTS = [
+    pytest.param([sys.executable, str(EXAMPLES / "place_order.py")], id="python"),
+    pytest.param(
+        ["node", str(EXAMPLES / "place_order.mjs")],
+        id="javascript",
+        marks=pytest.mark.skipif(
+            shutil.which("node") is None, reason="node is not on this machine"
+        ),
+    ),
+]
+
+
+def run(client: list[str], shop: Shop, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*client, shop.orders[0], *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def product_id(shop: Shop) -> str:
+    product_id = f"P-{uuid4().hex[:8]}"
+    shop.offer(product_id, 3)
+    return product_id
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_example_places_an_order(client: list[str], shop: Shop, product_id: str) -> None:
+    done = run(client, shop, "C123", product_id, "2")
+    order = json.loads(done.stdout)
+    assert (done.returncode, order["status"], order["quantity"]) == (0, "confirmed", 2)
+    assert shop.stock(product_id) == (1, 2)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_example_reports_the_problem_when_stock_is_short(
+    client: list[str], shop: Shop, product_id: str
+) -> None:
+    done = run(client, shop, "C123", product_id, "4")
+    problem = json.loads(done.stderr)
+    assert (done.returncode, problem["lines"][0]["available_quantity"]) == (1, 3)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_example_polls_a_pending_order_when_inventory_is_away(
+    client: list[str], own_shop: Shop
+) -> None:
+    product_id = f"P-{uuid4().hex[:8]}"
+    own_shop.offer(product_id, 3)
+    inventory = own_shop.inventories[0]
+    own_shop.kill(inventory)
+
+    def come_back() -> None:
+        own_shop.start(inventory)
+        own_shop.carry_out("reconcile")
+
+    back = Timer(8.0, come_back)
+    back.start()
+    done = run(client, own_shop, "C123", product_id, "2")
+    back.join()
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "confirmed"), done.stderr
+    assert own_shop.stock(product_id) == (1, 2)

@@ -1,0 +1,58 @@
+"""The channel to Firestore: of the real service with credentials, of an emulator without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import google.auth
+import grpc
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+
+from functions_common.firestore.client import Connection
+from functions_common.runtime.settings import FirestoreSettings
+
+DATABASE = "projects/shop/databases/(default)"
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> AnonymousCredentials:
+    found = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    monkeypatch.delenv("FIRESTORE_EMULATOR_HOST", raising=False)
+    monkeypatch.setattr(google.auth, "default", lambda **_: (found, "shop"))
+    return found
+
+
+def test_channel_has_the_default_credentials_when_there_is_no_emulator(
+    credentials: AnonymousCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[dict[str, Any]] = []
+    create = FirestoreGrpcTransport.create_channel
+
+    def create_channel(**options: Any) -> grpc.Channel:
+        opened.append(options)
+        return create(**options)
+
+    monkeypatch.setattr(FirestoreGrpcTransport, "create_channel", create_channel)
+    connection = Connection(FirestoreSettings("shop", "(default)", None))
+    rpcs = connection.rpcs
+    connection.close()
+    assert [each["credentials"] for each in opened] == [credentials]
+    assert dict(rpcs.metadata).keys() == {"google-cloud-resource-prefix", "x-goog-request-params"}
+    assert rpcs.database == DATABASE
+    assert rpcs.path(f"{DATABASE}/documents/orders/ORD1") == ("orders", "ORD1")
+
+
+def test_emulator_gets_the_owners_token() -> None:
+    connection = Connection(FirestoreSettings("shop", "(default)", "127.0.0.1:1"))
+    metadata = dict(connection.rpcs.metadata)
+    connection.close()
+    assert metadata["authorization"] == "Bearer owner"
+    assert metadata["google-cloud-resource-prefix"] == DATABASE
+
+
+def test_channel_is_opened_once() -> None:
+    connection = Connection(FirestoreSettings("shop", "(default)", "127.0.0.1:1"))
+    assert connection.rpcs is connection.rpcs
+    connection.close()
