@@ -28,7 +28,7 @@ from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.store import Store as StockStore
 from order_function.domain import Attempt, Line, Order
-from order_function.reconcile.backlog import FirestoreBacklog
+from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.store import Store as OrderStore
 
 Code = grpc.StatusCode
@@ -113,9 +113,13 @@ def reads(connection: Connection) -> dict[str, Callable[[Deadline], object]]:
         "get": lambda deadline: orders.get(ORDER.order_id, deadline),
         "products": lambda deadline: stock.products(None, 9, deadline),
         "adjustments": lambda deadline: stock.adjustments("P001", None, 9, deadline),
-        "of_customer": lambda deadline: orders.of_customer("C1", None, None, 9, deadline),
-        "held": lambda deadline: FirestoreBacklog(connection).held(None, 9, deadline),
-        "count_held": lambda deadline: FirestoreBacklog(connection).count_held(deadline),
+        "list_for_customer": lambda deadline: orders.list_for_customer(
+            "C1", None, None, 9, deadline
+        ),
+        "held": lambda deadline: FirestoreUnfinishedWork(connection).held_reservations(
+            None, 9, deadline
+        ),
+        "count_held": lambda deadline: FirestoreUnfinishedWork(connection).count_held(deadline),
     }
 
 
@@ -200,7 +204,7 @@ def test_failed_read_is_unavailable_or_rejected(
 def test_query_is_unavailable_when_it_fails_half_way(
     failing: Failing, connection: Connection
 ) -> None:
-    for query, path in (("products", "products/P001"), ("of_customer", "orders/ORD1")):
+    for query, path in (("products", "products/P001"), ("list_for_customer", "orders/ORD1")):
         name = f"projects/test/databases/(default)/documents/{path}"
         found = types.RunQueryResponse(document=types.Document(name=name))
         failing.before = [types.RunQueryResponse.serialize(found)]

@@ -17,13 +17,13 @@ from support.builders import soon, stocked, units
 from support.fakes import FakeInventory, MemoryOrders
 from support.in_process import client_of
 from support.memory_shop import InventoryInProcess
-from support.queues import until_waiting
+from support.queues import wait_until_queued
 
-from functions_common import batching as coalescing
 from order_function.domain import Line
+from order_function.inventory import client as inventory_client
 from order_function.ports import (
-    InventoryRefusedError,
     InventoryUnavailableError,
+    ReservationRejectedError,
     ReservationReleasedError,
 )
 
@@ -60,8 +60,11 @@ def test_repeated_reserve_returns_the_same_and_holds_no_more(inventory: Inventor
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_batched_reservation_is_held_once(monkeypatch: pytest.MonkeyPatch, *, lost: bool) -> None:
-    """True if the response to the batch arrives; otherwise each member repeats its request."""
+def test_what_is_asked_for_together_is_held_once(
+    monkeypatch: pytest.MonkeyPatch, *, lost: bool
+) -> None:
+    """Whether the answer to all of them arrives, or all have to ask again."""
+    monkeypatch.setattr(inventory_client, "OVERTAKE_AFTER", 10)
     store = stocked(P001=7)
     client = client_of(inventory_app(store))
     adapter = client._http.session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own
@@ -79,12 +82,11 @@ def test_batched_reservation_is_held_once(monkeypatch: pytest.MonkeyPatch, *, lo
         return answer
 
     monkeypatch.setattr(adapter, "send", send)
-    monkeypatch.setattr(coalescing, "PATIENCE", 10)
 
     def hold(name: str) -> str:
         try:
             client.reserve(name, (Line("P001", 1),), soon())
-        except InventoryRefusedError as refused:
+        except ReservationRejectedError as refused:
             return refused.rejection.kind
         return "held"
 
@@ -92,15 +94,15 @@ def test_batched_reservation_is_held_once(monkeypatch: pytest.MonkeyPatch, *, lo
         told = [pool.submit(hold, "R0")]
         assert first.wait(10)
         told += [pool.submit(hold, f"R{n}") for n in range(1, 9)]
-        until_waiting(client._together, 8)  # noqa: SLF001 - no other test uses it
+        wait_until_queued(client._batcher, 8)  # noqa: SLF001 - it is nobody else's
         go_on.set()
         assert sorted(each.result() for each in told) == ["held"] * 7 + ["insufficient-stock"] * 2
     assert "/reservations:reserve" in carried
     assert units(store, "P001") == (0, 7, 0)
 
 
-def test_reserve_lists_short_lines(inventory: Inventory) -> None:
-    with pytest.raises(InventoryRefusedError) as refused:
+def test_short_lines_are_listed(inventory: Inventory) -> None:
+    with pytest.raises(ReservationRejectedError) as refused:
         inventory.reserve("R", (Line("P001", 6), Line("P002", 3)), soon())
     assert refused.value.rejection.kind == "insufficient-stock"
     assert refused.value.rejection.extensions == {
@@ -109,8 +111,8 @@ def test_reserve_lists_short_lines(inventory: Inventory) -> None:
     inventory.reserve("R2", (Line("P002", 3),), soon())
 
 
-def test_reserve_lists_unknown_products(inventory: Inventory) -> None:
-    with pytest.raises(InventoryRefusedError) as refused:
+def test_unknown_products_are_listed(inventory: Inventory) -> None:
+    with pytest.raises(ReservationRejectedError) as refused:
         inventory.reserve("R", (Line("P001", 1), Line("P999", 1)), soon())
     assert refused.value.rejection.kind == "unknown-product"
     assert refused.value.rejection.extensions == {"product_ids": ["P999"]}
@@ -153,7 +155,7 @@ def test_consumed_stock_is_never_released(inventory: Inventory) -> None:
     for _ in range(2):
         inventory.consume(["R"], soon())
     inventory.release(["R"], soon())
-    with pytest.raises(InventoryRefusedError):
+    with pytest.raises(ReservationRejectedError):
         inventory.reserve("R2", (Line("P001", 1),), soon())
 
 
@@ -171,7 +173,7 @@ def test_catalogue_is_passed_through(inventory: Inventory) -> None:
 def test_gateway_404_is_not_an_unknown_product() -> None:
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(Flask("gateway")).reserve("R", TWO_LINES, soon())
-    assert unavailable.value.carried_out is None
+    assert unavailable.value.outcome_unknown
 
 
 def test_inactive_product_is_not_sold_and_its_orders_are_finished() -> None:

@@ -184,7 +184,7 @@ def test_stores_return_what_they_know_of_newer_documents(following: Shop) -> Non
     found = following.orders.get(AWAITING, soon())
     assert found is not None
     assert found[0].status == NewerStatus("awaiting_payment")
-    assert (found[0].live, found[0].newer) == (True, True)
+    assert (found[0].keeps_reservation, found[0].of_newer_revision) == (True, True)
     key = ("reservations", PARTIAL_RESERVATION)
     ((_, entity, version),) = following.stock.read([key], soon())
     assert isinstance(entity, Unusable)

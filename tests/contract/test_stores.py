@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.apps import inventory_app
 from support.builders import product, soon
-from support.fakes import FakeInventory, MemoryBacklog, MemoryOrders, MemoryStock
+from support.fakes import FakeInventory, MemoryOrders, MemoryStock, MemoryUnfinishedWork
 from support.in_process import client_of
 
 from functions_common.firestore.client import Connection
@@ -36,13 +36,13 @@ from order_function.domain import (
     ReservationName,
     Status,
 )
-from order_function.reconcile.backlog import FirestoreBacklog
+from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inventory_function.ports import CatalogueStore
-    from order_function.ports import Backlog, Inventory, OrderStore
+    from order_function.ports import Inventory, OrderStore, UnfinishedWork
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -250,17 +250,17 @@ class OrderStoreContract:
         mine = [order(created_at=NOW + timedelta(seconds=n)) for n in range(3)]
         for each in [*mine, order("C2")]:
             orders.create(each, soon())
-        first = orders.of_customer("C1", None, None, 2, soon())
+        first = orders.list_for_customer("C1", None, None, 2, soon())
         assert first == mine[:0:-1]
         place = (first[-1].created_at, first[-1].order_id)
-        assert orders.of_customer("C1", None, place, 2, soon()) == mine[:1]
+        assert orders.list_for_customer("C1", None, place, 2, soon()) == mine[:1]
 
     def test_orders_of_a_customer_are_listed_by_status(self, orders: OrderStore) -> None:
         kept, cancelled = order(), order().cancel()
         for each in (kept, cancelled):
             orders.create(each, soon())
-        assert orders.of_customer("C1", Status.CONFIRMED, None, 9, soon()) == [kept]
-        assert orders.of_customer("C1", Status.CANCELLING, None, 9, soon()) == [cancelled]
+        assert orders.list_for_customer("C1", Status.CONFIRMED, None, 9, soon()) == [kept]
+        assert orders.list_for_customer("C1", Status.CANCELLING, None, 9, soon()) == [cancelled]
 
 
 class TestOrdersInMemory(OrderStoreContract):
@@ -289,19 +289,19 @@ class TestOrdersInFirestore(OrderStoreContract):
 class BothSides:
     orders: OrderStore
     inventory: Inventory
-    """Writes the documents that the backlog reads, on both sides."""
-    backlog: Backlog
+    """Writes what UnfinishedWork reads: both sides know the same documents."""
+    work: UnfinishedWork
 
     def reserve(self, *reservation_ids: str) -> None:
         for reservation_id in reservation_ids:
             self.inventory.reserve(reservation_id, [Line("P001", 1)], soon())
 
     def held(self, after: str | None = None, limit: int = 9) -> list[str]:
-        return [each.reservation_id for each in self.backlog.held(after, limit, soon())]
+        return [each.reservation_id for each in self.work.held_reservations(after, limit, soon())]
 
 
 def found_order(sides: BothSides, order_id: str) -> tuple[Order, datetime]:
-    found = sides.backlog.orders([order_id], soon())[order_id]
+    found = sides.work.read_orders([order_id], soon())[order_id]
     assert isinstance(found, tuple)
     return found
 
@@ -323,15 +323,15 @@ class BacklogContract:
     def test_reservation_names_its_attempt_or_no_order(self, sides: BothSides) -> None:
         attempt = Attempt.begin("C1", [Line("P001", 1)], None)
         sides.reserve(attempt.reservation_id, "made-by-hand")
-        mine, other = sides.backlog.held(None, 9, soon())
+        mine, other = sides.work.held_reservations(None, 9, soon())
         assert mine.name == ReservationName(attempt.order_id, 0, attempt.fingerprint)
         assert other.name is None
 
     def test_age_of_a_reservation_counts_from_its_creation(self, sides: BothSides) -> None:
         sides.reserve("R1")
-        (before,) = sides.backlog.held(None, 9, soon())
+        (before,) = sides.work.held_reservations(None, 9, soon())
         sides.reserve("R2")
-        after, younger = sides.backlog.held(None, 9, soon())
+        after, younger = sides.work.held_reservations(None, 9, soon())
         assert timedelta() < before.age < after.age
         assert younger.age < after.age
 
@@ -339,7 +339,7 @@ class BacklogContract:
     def test_unfinished_orders_are_listed_by_status(self, sides: BothSides, status: Status) -> None:
         stored = replace(order(), status=status)
         sides.orders.create(stored, soon())
-        found = [each.order for each in sides.backlog.unfinished(None, 9, soon())]
+        found = [each.order for each in sides.work.unfinished_orders(None, 9, soon())]
         half_done = status in (Status.PENDING, Status.CANCELLING, Status.FULFILLING)
         assert found == ([stored] if half_done else [])
 
@@ -347,9 +347,9 @@ class BacklogContract:
         stored = sorted((order().cancel() for _ in range(3)), key=lambda each: each.order_id)
         for each in reversed(stored):
             sides.orders.create(each, soon())
-        first = sides.backlog.unfinished(None, 2, soon())
+        first = sides.work.unfinished_orders(None, 2, soon())
         assert [each.order for each in first] == stored[:2]
-        rest = sides.backlog.unfinished(stored[1].order_id, 2, soon())
+        rest = sides.work.unfinished_orders(stored[1].order_id, 2, soon())
         assert [each.order for each in rest] == stored[2:]
 
     def test_age_of_an_order_counts_from_its_last_change(self, sides: BothSides) -> None:
@@ -366,7 +366,7 @@ class BacklogContract:
         assert later[other.order_id] > ages[other.order_id]
 
     def ages(self, sides: BothSides) -> dict[str, timedelta]:
-        found = sides.backlog.unfinished(None, 9, soon())
+        found = sides.work.unfinished_orders(None, 9, soon())
         return {each.order.order_id: each.age for each in found}
 
     def test_existing_orders_are_read_with_versions_even_if_abandoned(
@@ -376,7 +376,7 @@ class BacklogContract:
         stored = {each.order_id: each for each in (order(), Order.abandoned(name, NOW))}
         for each in stored.values():
             sides.orders.create(each, soon())
-        found = sides.backlog.orders([*stored, "ORD" + "0" * 26], soon())
+        found = sides.work.read_orders([*stored, "ORD" + "0" * 26], soon())
         assert set(found) == set(stored)
         for order_id, each in stored.items():
             read, version = found_order(sides, order_id)
@@ -389,7 +389,7 @@ class TestBacklogInMemory(BacklogContract):
     @pytest.fixture
     def sides(self) -> BothSides:
         orders, inventory = MemoryOrders(), FakeInventory(P001=9)
-        return BothSides(orders, inventory, MemoryBacklog(orders, inventory))
+        return BothSides(orders, inventory, MemoryUnfinishedWork(orders, inventory))
 
 
 class TestBacklogInFirestore(BacklogContract):
@@ -398,4 +398,6 @@ class TestBacklogInFirestore(BacklogContract):
         stock = inventory_store.Store(connection)
         stock.commit([(product(available=9), None)], soon())
         inventory = client_of(inventory_app(stock))
-        return BothSides(order_store.Store(connection), inventory, FirestoreBacklog(connection))
+        return BothSides(
+            order_store.Store(connection), inventory, FirestoreUnfinishedWork(connection)
+        )

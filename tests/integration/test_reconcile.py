@@ -23,13 +23,13 @@ from functions_common.firestore.client import Connection
 from functions_common.firestore.documents import Change, Documents
 from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
-from order_function.reconcile.__main__ import IN_FLIGHT
-from order_function.reconcile.sweep import AT_ONCE
+from order_function.reconcile.__main__ import CONCURRENCY
+from order_function.reconcile.sweep import DECISION_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PARTS = IN_FLIGHT + 4
+PARTS = CONCURRENCY + 4
 UNSHARE = shutil.which("unshare")
 
 
@@ -112,7 +112,7 @@ def test_reconcile_finishes_calls_in_flight_and_reports_the_rest_when_it_is_stop
     emulator: str, inventory: Stopping, number: signal.Signals, *, as_process_1: bool
 ) -> None:
     project = f"test-{uuid.uuid4().hex[:12]}"
-    held(project, PARTS * AT_ONCE)
+    held(project, PARTS * DECISION_BATCH)
     inventory.signal, inventory.as_process_1 = number, as_process_1
     environment = {
         "PYTHONPATH": ":".join(
@@ -141,8 +141,8 @@ def test_reconcile_finishes_calls_in_flight_and_reports_the_rest_when_it_is_stop
     assert process.returncode == 128 + number, said.decode()
     assert (report["message"], report["stopped"], report["failed"]) == ("Reconciled", True, 0)
     assert report["confirmed"] == len(inventory.confirmed)
-    assert 0 < report["confirmed"] < PARTS * AT_ONCE
-    assert report["left"] == PARTS * AT_ONCE, "this inventory changes nothing"
+    assert 0 < report["confirmed"] < PARTS * DECISION_BATCH
+    assert report["left"] == PARTS * DECISION_BATCH, "this inventory changes nothing"
 
 
 def in_a_pid_namespace() -> list[str]:

@@ -136,7 +136,7 @@ def test_order_has_an_unknown_outcome_at_its_deadline_when_inventory_is_slow(nam
     with sick_peer(SLOW[name]) as peer:
         with pytest.raises(InventoryUnavailableError) as unavailable:
             reserve(inventory_client(peer.url))
-        assert unavailable.value.carried_out is None
+        assert unavailable.value.outcome_unknown
         assert len(peer.requests) == 1
 
 
@@ -162,7 +162,7 @@ def test_order_has_an_unknown_outcome_when_inventorys_response_is_large(name: st
     with sick_peer(LARGE[name]) as peer:
         with pytest.raises(InventoryUnavailableError) as unavailable:
             reserve(inventory_client(peer.url))
-        assert unavailable.value.carried_out is None
+        assert unavailable.value.outcome_unknown
         assert peer.sent < 32 * MIB * peer.accepted
 
 
@@ -202,7 +202,7 @@ def test_call_has_an_unknown_outcome_when_the_response_is_broken(name: str) -> N
         assert peak < 8 * MIB, "nothing is decompressed"
         with pytest.raises(InventoryUnavailableError) as unavailable:
             reserve(inventory_client(peer.url))
-        assert unavailable.value.carried_out is None
+        assert unavailable.value.outcome_unknown
 
 
 def test_call_requests_no_compression_and_uses_no_proxy(
@@ -352,7 +352,7 @@ def test_call_was_not_sent_when_nothing_listens() -> None:
         call(f"http://127.0.0.1:{port}")
     with pytest.raises(InventoryUnavailableError) as unavailable:
         reserve(inventory_client(f"http://127.0.0.1:{port}"))
-    assert unavailable.value.carried_out is False
+    assert not unavailable.value.outcome_unknown
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_call_ends_at_its_deadline_when_the_name_look_up_hangs(dns: Dns) -> None
         call("http://inventory.example")
     with pytest.raises(InventoryUnavailableError) as unavailable:
         reserve(inventory_client("http://inventory.example"))
-    assert unavailable.value.carried_out is False
+    assert not unavailable.value.outcome_unknown
 
 
 def test_look_ups_that_hang_take_one_thread_for_all_callers(dns: Dns) -> None:

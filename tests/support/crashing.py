@@ -32,8 +32,8 @@ from order_function.app import create_app as create_order_app
 from order_function.audit import __main__ as audit
 from order_function.audit.invariants import Finding
 from order_function.inventory.client import InventoryClient
-from order_function.reconcile.backlog import FirestoreBacklog
 from order_function.reconcile.sweep import Report, Sweep
+from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
 from order_function.store import Store as OrderStore
@@ -263,9 +263,9 @@ class CrashingShop:
         return self.order.test_client().post(f"/orders/{order_id}/fulfil", headers=AS_OPERATOR)
 
     def sweep(self) -> Report:
-        """Run one reconcile with a minimum age of 0."""
-        backlog = FirestoreBacklog(self.order_connection)
-        return Sweep(backlog, self.store, self.client, self._orders, timedelta()).run()
+        """One reconcile that leaves nothing alone for being young."""
+        work = FirestoreUnfinishedWork(self.order_connection)
+        return Sweep(work, self.store, self.client, self._orders, timedelta()).run()
 
     @property
     def database(self) -> Client:

@@ -34,9 +34,9 @@ from inventory_function.domain import (
 from order_function.domain import Item, Line, Order, Rejection, ReservationName, Status
 from order_function.ports import (
     HeldReservation,
-    InventoryRefusedError,
     InventoryUnavailableError,
     NotSettledError,
+    ReservationRejectedError,
     ReservationReleasedError,
     UnfinishedOrder,
 )
@@ -237,7 +237,7 @@ class MemoryOrders:
             raise ConflictError(order.order_id)
         self.documents[order.order_id] = (order, self.clock.next())
 
-    def of_customer(
+    def list_for_customer(
         self,
         customer_id: str,
         status: Status | None,
@@ -352,7 +352,7 @@ class FakeInventory:
         carried_out = self.away.popleft()
         if carried_out:
             call()
-        raise InventoryUnavailableError("away", carried_out=None if carried_out else carried_out)
+        raise InventoryUnavailableError("away", outcome_unknown=carried_out is not False)
 
     def _hold(self, reservation_id: str, lines: tuple[Line, ...]) -> None:
         if reservation_id in self.reservations:
@@ -362,7 +362,7 @@ class FakeInventory:
         unknown = [line.product_id for line in lines if line.product_id not in self.available]
         if unknown:
             rejection = Rejection("unknown-product", "Not on sale", {"product_ids": unknown})
-            raise InventoryRefusedError(rejection)
+            raise ReservationRejectedError(rejection)
         short = [
             {
                 "product_id": line.product_id,
@@ -374,7 +374,7 @@ class FakeInventory:
         ]
         if short:
             rejection = Rejection("insufficient-stock", "Short", {"lines": short})
-            raise InventoryRefusedError(rejection)
+            raise ReservationRejectedError(rejection)
         for line in lines:
             self.available[line.product_id] -= line.quantity
         self.reservations[reservation_id] = lines
@@ -397,11 +397,16 @@ class Reservations(Protocol):
         """The creation time of each held reservation."""
 
 
-class MemoryBacklog:
+class MemoryUnfinishedWork:
     def __init__(self, orders: MemoryOrders, reservations: Reservations) -> None:
         self._orders, self._reservations = orders, reservations
 
-    def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:  # noqa: ARG002
+    def held_reservations(
+        self,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[HeldReservation]:
         now = self._reservations.clock.next()
         found = sorted(self._reservations.held().items())
         return [
@@ -410,7 +415,7 @@ class MemoryBacklog:
             if after is None or name > after
         ][:limit]
 
-    def unfinished(
+    def unfinished_orders(
         self,
         after: str | None,
         limit: int,
@@ -424,7 +429,7 @@ class MemoryBacklog:
             if order.status in half_done and (after is None or order_id > after)
         ][:limit]
 
-    def orders(
+    def read_orders(
         self,
         order_ids: Collection[str],
         deadline: Deadline,  # noqa: ARG002

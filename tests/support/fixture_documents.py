@@ -16,8 +16,8 @@ from google.protobuf import json_format
 from local.stack import ROOT
 
 from inventory_function.store import Store as StockStore
-from order_function.reconcile.backlog import FirestoreBacklog
 from order_function.reconcile.sweep import Report, Sweep
+from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.store import Store as OrderStore
 from support.apps import OPERATOR, inventory_app, order_app, signed
@@ -85,8 +85,8 @@ class Shop:
 
     def sweep(self) -> Report:
         orders = Orders(self.orders, self.client, 5)
-        backlog = FirestoreBacklog(self.connection)
-        return Sweep(backlog, self.orders, self.client, orders, NO_TIME).run()
+        work = FirestoreUnfinishedWork(self.connection)
+        return Sweep(work, self.orders, self.client, orders, NO_TIME).run()
 
     def stored(self, path: str) -> dict[str, Any]:
         return self.connection.client.document(path).get().to_dict() or {}

@@ -16,18 +16,26 @@ from order_function.audit.invariants import (
     AuditedReservation,
     Finding,
 )
-from order_function.domain import Attempt, Item, Line, Order, Rejection, ReservationName
+from order_function.domain import (
+    Attempt,
+    Item,
+    Line,
+    Order,
+    Rejection,
+    ReservationName,
+    merge_lines,
+)
 from order_function.ports import (
-    InventoryRefusedError,
     InventoryUnavailableError,
     NotSettledError,
+    ReservationRejectedError,
     ReservationReleasedError,
 )
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.service import Orders, Placed
 from support.builders import SOON, soon, stocked
 from support.dying import ProcessDiedError
-from support.fakes import FakeInventory, MemoryBacklog, MemoryOrders
+from support.fakes import FakeInventory, MemoryOrders, MemoryUnfinishedWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -111,7 +119,7 @@ class OrderShop(Generic[InventoryT]):
         respond_async: bool = False,
         between: Between = NOTHING,
     ) -> Placed:
-        attempt = Attempt.begin(customer_id, lines, key, expected_total)
+        attempt = Attempt.begin(customer_id, merge_lines(lines), key, expected_total)
         return self.orders_with(between).place(attempt, respond_async=respond_async)
 
     def orders_with(self, between: Between) -> Orders:
@@ -126,7 +134,7 @@ class OrderShop(Generic[InventoryT]):
         self, patience: timedelta = NO_TIME, between: Between = NOTHING, in_flight: int = 1
     ) -> Sweep:
         return Sweep(
-            between.watch(MemoryBacklog(self.store, self._reservations)),
+            between.watch(MemoryUnfinishedWork(self.store, self._reservations)),
             between.watch(self.store),
             between.watch(self.inventory),
             self.orders_with(between),
@@ -213,9 +221,9 @@ class InventoryInProcess:
         with self._errors():
             outcomes = use_case(tuple(reservation_ids))
         found = dict(zip(reservation_ids, outcomes, strict=True))
-        if reasons := {name: str(each.refusal) for name, each in found.items() if each.refusal}:
+        if reasons := {name: str(each.error) for name, each in found.items() if each.error}:
             raise NotSettledError(reasons)
-        return {name: each.answer for name, each in found.items()}
+        return {name: each.value for name, each in found.items()}
 
     def catalogue(
         self,
@@ -228,7 +236,7 @@ class InventoryInProcess:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         if self.away:
-            raise InventoryUnavailableError("away", carried_out=None)
+            raise InventoryUnavailableError("away", outcome_unknown=True)
         try:
             yield
         except stock.ReservationReleasedError as error:
@@ -309,8 +317,8 @@ class MemorySnapshot:
         return audit.findings(cast("Snapshot", self), grace)
 
 
-def _refused(kind: str, error: Exception, **extensions: Any) -> InventoryRefusedError:
-    return InventoryRefusedError(Rejection(kind, str(error), extensions))
+def _refused(kind: str, error: Exception, **extensions: Any) -> ReservationRejectedError:
+    return ReservationRejectedError(Rejection(kind, str(error), extensions))
 
 
 def _item(line: stock.PricedLine) -> Item:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LATE_SECONDS = 20.0
-"""Seconds after which a late call is carried out, long after its caller gave up."""
-READS = frozenset(("get", "of_customer"))
+"""After which a late call is carried out: long after its caller has given it up."""
+READS = frozenset(("get", "list_for_customer"))
 
 
 class Fault(StrEnum):
@@ -113,7 +113,7 @@ def _error(fault: Fault, name: str, *, of_store: bool) -> BaseException:
         return Unexpected(name)
     if not of_store:
         known = fault in (Fault.REFUSED, Fault.NO_TIME)
-        return InventoryUnavailableError(fault, carried_out=False if known else None)
+        return InventoryUnavailableError(fault, outcome_unknown=not known)
     if fault is Fault.NO_TIME:
         return DeadlineExceededError()
     if not _writes(name) or fault is Fault.REFUSED:

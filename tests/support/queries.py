@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from inventory_function.store import Store as StockStore
 from order_function.audit.snapshot import Snapshot
 from order_function.domain import Status
-from order_function.reconcile.backlog import FirestoreBacklog
+from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.store import Store as OrderStore
 from support.builders import soon
 
@@ -21,8 +21,8 @@ PLACE = (datetime(2026, 1, 1, tzinfo=UTC), "A1")
 """A list in the order of time."""
 
 QUERIES: dict[str, Callable[[Connection], object]] = {
-    "orders": lambda it: OrderStore(it).of_customer("C1", None, None, 9, soon()),
-    "orders of a status": lambda it: OrderStore(it).of_customer(
+    "orders": lambda it: OrderStore(it).list_for_customer("C1", None, None, 9, soon()),
+    "orders of a status": lambda it: OrderStore(it).list_for_customer(
         "C1", Status.CONFIRMED, PLACE, 9, soon()
     ),
     "products": lambda it: StockStore(it).products(None, 9, soon()),
@@ -30,8 +30,8 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "adjustments": lambda it: StockStore(it).adjustments("P1", None, 9, soon()),
     "adjustments after one": lambda it: StockStore(it).adjustments("P1", PLACE, 9, soon()),
     "reservations": lambda it: StockStore(it).reservations_of("P1", None, 9, soon()),
-    "held reservations": lambda it: FirestoreBacklog(it).held(None, 9, soon()),
-    "unfinished orders": lambda it: FirestoreBacklog(it).unfinished(None, 9, soon()),
+    "held reservations": lambda it: FirestoreUnfinishedWork(it).held_reservations(None, 9, soon()),
+    "unfinished orders": lambda it: FirestoreUnfinishedWork(it).unfinished_orders(None, 9, soon()),
     "audited orders": lambda it: [*Snapshot(it).orders()],
     "audited reservations": lambda it: [*Snapshot(it).reservations()],
     "audited products": lambda it: [*Snapshot(it).products()],

@@ -1,19 +1,21 @@
-"""Helpers that wait until a number of calls are queued."""
+"""The queue of a batcher, so that a test can wait until calls are queued."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
+from functions_common.batching import Batcher
+
 if TYPE_CHECKING:
-    from functions_common.batching import Coalesced
     from inventory_function.group_commit import GroupCommit
 
 
-def waiting(queue: GroupCommit | Coalesced[Any, Any]) -> int:
-    return len(queue._waiting)  # noqa: SLF001 - there is no other way to know that they wait
+def queued(queue: GroupCommit | Batcher[Any, Any]) -> int:
+    batcher = queue if isinstance(queue, Batcher) else queue._batcher  # noqa: SLF001
+    return len(batcher._queue)  # noqa: SLF001 - no public method shows the queue
 
 
-def until_waiting(queue: GroupCommit | Coalesced[Any, Any], number: int) -> None:
-    while waiting(queue) < number:
+def wait_until_queued(queue: GroupCommit | Batcher[Any, Any], number: int) -> None:
+    while queued(queue) < number:
         time.sleep(0)

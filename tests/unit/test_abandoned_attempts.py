@@ -1,4 +1,4 @@
-"""What a delivery finds whose earlier attempt died and was given up."""
+"""A delivery after an attempt that crashed and was marked as abandoned."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ FIRST = Attempt.begin("C1", TWO, "key")
 
 
 def mark(attempt: Attempt) -> Order:
-    """What a sweep writes in the order's place."""
+    """The mark that a sweep writes in the place of the order."""
     name = ReservationName(attempt.order_id, attempt.number, attempt.fingerprint)
     return Order.abandoned(name, datetime.now(UTC))
 
@@ -35,7 +35,7 @@ SECOND = FIRST.after(mark(FIRST))
 
 @pytest.fixture
 def shop() -> MemoryShop:
-    """The first attempt died after its reservation, and was swept up."""
+    """A shop where the first attempt crashed after its reservation, and was swept."""
     shop = MemoryShop(P001=5)
     shop.reserve(FIRST)
     assert shop.sweep().abandoned == 1
@@ -43,7 +43,7 @@ def shop() -> MemoryShop:
     return shop
 
 
-def test_a_retry_becomes_the_order_as_the_next_attempt(shop: MemoryShop) -> None:
+def test_a_retry_becomes_the_order_with_the_next_attempt(shop: MemoryShop) -> None:
     placed = shop.place("C1", TWO, "key")
     assert (placed.order.status, placed.replayed) == (Status.CONFIRMED, False)
     assert (placed.order.order_id, placed.order.attempt) == (FIRST.order_id, 1)
@@ -52,7 +52,7 @@ def test_a_retry_becomes_the_order_as_the_next_attempt(shop: MemoryShop) -> None
     assert shop.place("C1", TWO, "key").replayed
 
 
-def test_a_retry_gives_back_what_the_sweep_did_not_get_to() -> None:
+def test_a_retry_releases_the_stock_that_the_sweep_left() -> None:
     shop = MemoryShop(P001=2)
     shop.reserve(FIRST)
     shop.write(mark(FIRST))
@@ -61,7 +61,7 @@ def test_a_retry_gives_back_what_the_sweep_did_not_get_to() -> None:
     assert shop.held == {placed.order.reservation_id: 2}, "the last two units, once"
 
 
-def test_a_retry_gives_back_its_own_reservation_and_the_abandoned_ones() -> None:
+def test_a_retry_releases_its_own_reservation_and_the_abandoned_one() -> None:
     shop = MemoryShop(P001=4)
     for attempt in (FIRST, SECOND):
         shop.reserve(attempt)
@@ -72,8 +72,8 @@ def test_a_retry_gives_back_its_own_reservation_and_the_abandoned_ones() -> None
     assert shop.inventory.available["P001"] == 2
 
 
-def test_an_attempt_whose_mark_was_not_there_yet_is_unresolved() -> None:
-    """Released without a mark: nobody of ours does that, and no order is made of it."""
+def test_the_outcome_is_unknown_when_a_reservation_was_released_without_a_mark() -> None:
+    """No code of order releases a reservation without a mark."""
     shop = MemoryShop(P001=5)
     shop.inventory.release([FIRST.reservation_id], soon())
     with pytest.raises(OrderOutcomeUnknownError):
@@ -81,7 +81,7 @@ def test_an_attempt_whose_mark_was_not_there_yet_is_unresolved() -> None:
     assert not shop.store.documents
 
 
-def test_another_body_is_refused_and_the_mark_stays(shop: MemoryShop) -> None:
+def test_another_body_is_rejected_and_the_mark_stays(shop: MemoryShop) -> None:
     with pytest.raises(IdempotencyKeyReusedError):
         shop.place("C1", [Line("P001", 1)], "key")
     assert shop.stored(FIRST.order_id).status is Status.ABANDONED
@@ -89,16 +89,16 @@ def test_another_body_is_refused_and_the_mark_stays(shop: MemoryShop) -> None:
     assert shop.place("C1", TWO, "key").order.status is Status.CONFIRMED
 
 
-def test_nobody_sees_it(shop: MemoryShop) -> None:
+def test_a_mark_is_invisible_to_clients(shop: MemoryShop) -> None:
     orders = shop.orders
     for use_case in (orders.get, orders.cancel, orders.fulfil, orders.complete):
         with pytest.raises(OrderNotFoundError):
             use_case(FIRST.order_id)
     assert shop.stored(FIRST.order_id).status is Status.ABANDONED
-    assert orders.of_customer("C1", None, None, 9) == []
+    assert orders.list_for_customer("C1", None, None, 9) == []
 
 
-def test_a_retry_that_is_refused_replaces_the_mark_and_is_final(shop: MemoryShop) -> None:
+def test_a_rejected_retry_replaces_the_mark_and_is_final(shop: MemoryShop) -> None:
     shop.inventory.available["P001"] = 1
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", TWO, "key")
@@ -109,7 +109,7 @@ def test_a_retry_that_is_refused_replaces_the_mark_and_is_final(shop: MemoryShop
         shop.place("C1", TWO, "key")
 
 
-def test_a_retry_at_a_price_that_was_not_expected_keeps_no_stock() -> None:
+def test_a_retry_keeps_no_stock_when_the_price_changed() -> None:
     shop = MemoryShop(P001=5)
     shop.reserve(Attempt.begin("C1", TWO, "key", 1))
     shop.sweep()
@@ -127,9 +127,7 @@ def test_a_retry_may_be_pending(shop: MemoryShop) -> None:
 
 
 @pytest.mark.parametrize("faults", [["lost"], ["dropped"], ["dropped", "lost"]])
-def test_replacing_the_mark_survives_writes_that_go_wrong(
-    shop: MemoryShop, faults: list[str]
-) -> None:
+def test_replacing_the_mark_succeeds_when_writes_fail(shop: MemoryShop, faults: list[str]) -> None:
     shop.store.faults.coming.extend(faults)
     placed = shop.place("C1", TWO, "key")
     assert not placed.replayed
@@ -141,7 +139,7 @@ def retried(shop: MemoryShop) -> None:
     shop.place("C1", TWO, "key")
 
 
-def retried_and_died(shop: MemoryShop) -> None:
+def retried_and_crashed(shop: MemoryShop) -> None:
     with pytest.raises(ProcessDiedError):
         shop.place("C1", TWO, "key", between=Between(5, death))  # with its reservation made
     assert shop.held
@@ -152,11 +150,11 @@ def swept(shop: MemoryShop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "given_up"),
-    [(retried, True), (retried, False), (swept, True), (swept, False), (retried_and_died, True)],
+    ("other", "given_up"),
+    [(retried, True), (retried, False), (swept, True), (swept, False), (retried_and_crashed, True)],
 )
-def test_whatever_comes_while_a_retry_is_under_way_there_is_one_order_with_its_stock(
-    meanwhile: Callable[[MemoryShop], None],
+def test_a_retry_makes_one_order_with_its_stock_when_another_process_acts_in_between(
+    other: Callable[[MemoryShop], None],
     *,
     given_up: bool,
 ) -> None:
@@ -165,9 +163,9 @@ def test_whatever_comes_while_a_retry_is_under_way_there_is_one_order_with_its_s
         shop.reserve(FIRST)
         if given_up:
             shop.sweep()
-        between = Between(place, lambda: meanwhile(shop))
+        between = Between(place, lambda: other(shop))
         placed = shop.place("C1", TWO, "key", between=between)
-        assert placed.replayed == (meanwhile is retried and between.happened)
+        assert placed.replayed == (other is retried and between.happened)
         shop.sweep()
         assert shop.orders.get(FIRST.order_id) == placed.order
         assert shop.held == {placed.order.reservation_id: 2}

@@ -22,14 +22,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def fail_for(circuit: Circuit, clock: Clock, seconds: float) -> None:
-    """``MIN_FAILURES`` in this time, the last at its end."""
+    """``MIN_FAILURES`` failures in this time, the last at its end."""
     for _ in range(MIN_FAILURES - 1):
         circuit.failed(clock.now)
     clock.now += seconds
     circuit.failed(clock.now)
 
 
-def test_it_stays_closed_through_passing_failures(clock: Clock) -> None:
+def test_the_circuit_stays_closed_when_failures_are_short(clock: Clock) -> None:
     circuit = Circuit()
     for _ in range(9):
         fail_for(circuit, clock, OPEN_AFTER - 0.1)
@@ -37,22 +37,22 @@ def test_it_stays_closed_through_passing_failures(clock: Clock) -> None:
     assert circuit.allows()
 
 
-def test_it_opens_when_nothing_has_succeeded_for_a_while(clock: Clock) -> None:
+def test_the_circuit_opens_when_calls_fail_for_long_enough(clock: Clock) -> None:
     circuit = Circuit()
     fail_for(circuit, clock, OPEN_AFTER)
     assert not circuit.allows()
 
 
-def test_it_stays_closed_when_one_call_times_out(clock: Clock) -> None:
-    """As long as the longest call, twice over: a cold start of inventory may take that long."""
+def test_the_circuit_stays_closed_when_one_call_times_out(clock: Clock) -> None:
+    """A call that takes twice ``LONGEST_CALL``, as during a cold start of inventory."""
     circuit = Circuit()
     began, clock.now = clock.now, clock.now + 2 * LONGEST_CALL
     circuit.failed(began)
     assert circuit.allows()
 
 
-def test_it_stays_closed_when_many_calls_time_out_together(clock: Clock) -> None:
-    """All of them waited for the same cold start."""
+def test_the_circuit_stays_closed_when_many_calls_time_out_together(clock: Clock) -> None:
+    """All calls wait for the same cold start."""
     circuit = Circuit()
     began, clock.now = clock.now, clock.now + LONGEST_CALL
     for _ in range(64):
@@ -61,7 +61,7 @@ def test_it_stays_closed_when_many_calls_time_out_together(clock: Clock) -> None
     assert circuit.allows()
 
 
-def test_it_stays_closed_when_few_calls_fail_over_a_long_time(clock: Clock) -> None:
+def test_the_circuit_stays_closed_when_few_calls_fail_over_a_long_time(clock: Clock) -> None:
     circuit = Circuit()
     for _ in range(MIN_FAILURES - 1):
         circuit.failed(clock.now)
@@ -79,7 +79,7 @@ def test_a_success_starts_the_count_again(clock: Clock) -> None:
     assert circuit.allows()
 
 
-def test_a_try_that_began_before_the_last_success_says_nothing(clock: Clock) -> None:
+def test_a_failure_is_ignored_when_its_call_began_before_the_last_success(clock: Clock) -> None:
     circuit = Circuit()
     began = clock.now
     clock.now += OPEN_AFTER
@@ -88,7 +88,7 @@ def test_a_try_that_began_before_the_last_success_says_nothing(clock: Clock) -> 
     assert circuit.allows()
 
 
-def test_while_open_one_caller_at_a_time_may_try(clock: Clock) -> None:
+def test_one_caller_at_a_time_is_allowed_when_the_circuit_is_open(clock: Clock) -> None:
     circuit = Circuit()
     fail_for(circuit, clock, OPEN_AFTER)
     for _ in range(3):
@@ -97,7 +97,7 @@ def test_while_open_one_caller_at_a_time_may_try(clock: Clock) -> None:
         circuit.failed(clock.now)
 
 
-def test_one_success_closes_it(clock: Clock) -> None:
+def test_one_success_closes_the_circuit(clock: Clock) -> None:
     circuit = Circuit()
     fail_for(circuit, clock, OPEN_AFTER)
     clock.now += TRIAL_EVERY

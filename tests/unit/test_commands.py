@@ -1,4 +1,4 @@
-"""reconcile and audit as commands: what they say, and the exit code."""
+"""reconcile and audit as commands: their output and exit codes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def environment(
 
 
 def only_line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """What was said, which must be one JSON object in one line."""
+    """The output, which must be one JSON object in one line."""
     said = capsys.readouterr()
     assert said.out == ""
     (line,) = said.err.splitlines()
@@ -47,7 +47,7 @@ def only_line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
         (lambda: audit.main([]), "GOOGLE_CLOUD_PROJECT", 2),
     ],
 )
-def test_a_setting_that_is_missing_is_named_in_one_line(
+def test_a_missing_setting_is_named_in_one_line(
     environment: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     command: Callable[[], int],
@@ -63,18 +63,18 @@ def test_a_setting_that_is_missing_is_named_in_one_line(
 
 @pytest.fixture
 def shop(environment: pytest.MonkeyPatch) -> MemoryShop:
-    """With a stock reservation that nobody has made an order of."""
+    """A shop with a reservation that belongs to no order."""
     shop = MemoryShop(P001=5)
     shop.reserve(Attempt.begin("C1", [Line("P001", 2)], None))
 
-    def sweep_of(*_: object) -> Sweep:
+    def create_sweep(*_: object) -> Sweep:
         return shop.a_sweep()
 
-    environment.setattr(reconcile, "sweep_of", sweep_of)
+    environment.setattr(reconcile, "create_sweep", create_sweep)
     return shop
 
 
-def test_reconcile_says_in_one_line_what_it_did(
+def test_reconcile_reports_its_work_in_one_line(
     shop: MemoryShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert reconcile.main() == 0
@@ -85,7 +85,7 @@ def test_reconcile_says_in_one_line_what_it_did(
     assert shop.inventory.available["P001"] == 5
 
 
-def test_reconcile_fails_where_it_must_leave_something(
+def test_reconcile_exits_with_1_when_it_leaves_work(
     shop: MemoryShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.inventory.away.append(None)

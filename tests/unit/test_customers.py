@@ -1,4 +1,4 @@
-"""A customer with a token reaches their own orders alone; nobody else's token is one."""
+"""Customers with tokens reach only their own orders, and no other token is accepted."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ class Shop:
 
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """The app as it is made, but for the way to the issuer's keys."""
+    """The real app, with the issuer's keys in memory."""
     monkeypatch.setattr(jwks, "of_url", lambda _: tokens.key_set)
     return Shop()
 
 
-# ---- their own orders, and nobody else's -----------------------------------------------------
+# ---- access to orders ------------------------------------------------------------------------
 
 
-def test_the_token_says_who_orders(shop: Shop) -> None:
+def test_the_customer_of_an_order_comes_from_the_token(shop: Shop) -> None:
     placed = shop.place(shown("C1"))
     assert (placed.status_code, placed.json["customer_id"]) == (201, "C1")
     agreeing = shop.place(shown("C1"), customer_id="C1")
     assert (agreeing.status_code, agreeing.json["customer_id"]) == (201, "C1")
 
 
-def test_a_forged_customer_id_is_named_and_orders_nothing(shop: Shop) -> None:
-    answer = shop.place(shown("C1"), customer_id="C2")
-    assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "#/customer_id")
+def test_a_forged_customer_id_is_422_and_orders_nothing(shop: Shop) -> None:
+    response = shop.place(shown("C1"), customer_id="C2")
+    assert (response.status_code, response.json["errors"][0]["pointer"]) == (422, "#/customer_id")
     listed = shop.client.get("/orders?customer_id=C2", headers=shown("C1"))
     assert (listed.status_code, listed.json["errors"][0]["parameter"]) == (422, "customer_id")
     assert not shop.inventory.reservations
     assert shop.client.get("/orders", headers=shown("C2")).json["orders"] == []
 
 
-def test_another_customers_order_is_as_one_that_is_not_there(shop: Shop) -> None:
+def test_an_order_of_another_customer_is_404_like_a_missing_order(shop: Shop) -> None:
     order_id = shop.place(shown("C1")).json["order_id"]
     for method, path in (("GET", "/orders/{}"), ("POST", "/orders/{}/cancel")):
         own, none = (
@@ -75,7 +75,7 @@ def test_another_customers_order_is_as_one_that_is_not_there(shop: Shop) -> None
     assert (cancelled.status_code, cancelled.json["status"]) == (200, "cancelled")
 
 
-def test_a_list_is_of_ones_own(shop: Shop) -> None:
+def test_a_list_has_only_the_orders_of_the_customer(shop: Shop) -> None:
     mine = shop.place(shown("C1")).json["order_id"]
     shop.place(shown("C2"))
     for path in ("/orders", "/orders?customer_id=C1"):
@@ -83,7 +83,7 @@ def test_a_list_is_of_ones_own(shop: Shop) -> None:
         assert [each["order_id"] for each in found] == [mine]
 
 
-def test_two_customers_under_one_key_have_an_order_each(shop: Shop) -> None:
+def test_two_customers_have_an_order_each_when_they_use_the_same_key(shop: Shop) -> None:
     first, second = shop.place(shown("C1"), "key"), shop.place(shown("C2"), "key")
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json["order_id"] != second.json["order_id"]
@@ -92,8 +92,8 @@ def test_two_customers_under_one_key_have_an_order_each(shop: Shop) -> None:
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
-def test_an_order_from_before_tokens_is_its_customers(shop: Shop) -> None:
-    """The id is made of customer and key as before, so a retry across the change is a replay."""
+def test_an_order_placed_without_a_token_is_replayed_when_the_customer_has_one(shop: Shop) -> None:
+    """The id is derived from customer and key in both cases, so the retry is a replay."""
     before: Any = order_app(shop.store, shop.inventory).test_client()
     body = {"customer_id": "C1", "product_id": "P001", "quantity": 1}
     placed = before.post("/orders", json=body, headers={"Idempotency-Key": "key"})
@@ -102,7 +102,7 @@ def test_an_order_from_before_tokens_is_its_customers(shop: Shop) -> None:
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
-def test_the_operator_sends_goods_and_is_no_customer(shop: Shop) -> None:
+def test_the_operator_can_fulfil_but_cannot_order(shop: Shop) -> None:
     order_id = shop.place(shown("C1")).json["order_id"]
     operator = {"Authorization": f"Bearer {OPERATOR}"}
     for method, path in (
@@ -117,20 +117,22 @@ def test_the_operator_sends_goods_and_is_no_customer(shop: Shop) -> None:
     assert shop.client.post(fulfil, headers=operator).json["status"] == "fulfilled"
 
 
-# ---- whose token it is -----------------------------------------------------------------------
+# ---- the customer in a token -----------------------------------------------------------------
 
 
-def test_a_claim_that_is_no_id_becomes_one_that_nobody_else_has(shop: Shop) -> None:
+def test_a_claim_becomes_a_unique_customer_id_when_it_is_no_valid_id(shop: Shop) -> None:
     subjects = ["auth0|5f7c", "somebody@example.com", "C1 ", "ä", "x" * 200]
     found = [shop.place(shown(each)).json["customer_id"] for each in subjects]
     assert all(len(each) == 28 and each.startswith("X-") for each in found)
     assert len(set(found)) == len(subjects)
     pretended = shop.place(shown(found[0]))
-    assert pretended.json["customer_id"] not in found, "a name that looks like a digest is digested"
+    assert pretended.json["customer_id"] not in found, (
+        "a claim that looks like a digest is digested"
+    )
 
 
 @pytest.mark.parametrize("claim", [..., "", None, 5, ["C1"], {"id": "C1"}, True])
-def test_a_token_that_does_not_say_whose_it_is_is_refused(
+def test_a_token_is_401_when_it_does_not_name_the_customer(
     monkeypatch: pytest.MonkeyPatch, claim: Any
 ) -> None:
     monkeypatch.setattr(jwks, "of_url", lambda _: tokens.key_set)
@@ -140,7 +142,7 @@ def test_a_token_that_does_not_say_whose_it_is_is_refused(
     assert shop.place(shown("S", customer_number=claim)).status_code == 401
 
 
-def test_keys_can_be_in_a_file(tmp_path: Path) -> None:
+def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     file.write_bytes(tokens.key_set())
     settings = IssuerSettings(tokens.ISSUER, tokens.AUDIENCE, "", str(file), "sub")
@@ -154,20 +156,20 @@ def test_keys_can_be_in_a_file(tmp_path: Path) -> None:
         jwt.of(settings)
 
 
-def test_while_the_keys_cannot_be_had_it_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_order_is_503_when_the_keys_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> bytes:
         raise ConnectionError
 
     monkeypatch.setattr(jwks, "of_url", lambda _: away)
-    answer = Shop().place(shown("C1"))
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    response = Shop().place(shown("C1"))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
 
 
 # ---- hostile tokens --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_token_is_refused(shop: Shop, name: str) -> None:
+def test_a_hostile_token_is_401(shop: Shop, name: str) -> None:
     headers = {"Authorization": f"Bearer {HOSTILE[name]()}"}
     for method, path in (
         ("POST", "/orders"),
@@ -175,14 +177,16 @@ def test_a_hostile_token_is_refused(shop: Shop, name: str) -> None:
         ("GET", f"/orders/{OTHERS_ORDER}"),
         ("POST", f"/orders/{OTHERS_ORDER}/fulfil"),
     ):
-        answer = shop.client.open(path, method=method, headers=headers)
-        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), path
-        assert answer.content_type == "application/problem+json"
-        assert answer.json["detail"].startswith("Th")
+        response = shop.client.open(path, method=method, headers=headers)
+        assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer"), path
+        assert response.content_type == "application/problem+json"
+        assert response.json["detail"].startswith("Th")
     assert not shop.inventory.reservations
 
 
-def test_a_short_key_of_the_issuer_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_401_when_the_key_of_the_issuer_is_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     short = rsa_key("short", 1024)
     monkeypatch.setattr(
         jwks, "of_url", lambda _: lambda: tokens.key_set(entry(short, "1"), entry(ec_key(), "2"))
@@ -192,7 +196,7 @@ def test_a_short_key_of_the_issuer_is_not_trusted(monkeypatch: pytest.MonkeyPatc
     assert Shop().place(weak).status_code == 401
 
 
-def test_a_refusal_says_why_where_a_client_can_do_something(shop: Shop) -> None:
+def test_a_rejected_token_is_explained_when_the_client_can_correct_it(shop: Shop) -> None:
     for changes, said in (
         ({"exp": PAST}, "expired"),
         ({"nbf": FUTURE}, "not valid yet"),
@@ -202,25 +206,27 @@ def test_a_refusal_says_why_where_a_client_can_do_something(shop: Shop) -> None:
         assert said in shop.place(shown("C1", **changes)).json["detail"]
 
 
-def test_tokens_are_in_no_answer_and_no_log(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_tokens_are_in_no_response_and_no_log(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     bad = HOSTILE["another payload"]()
-    answer = shop.place({"Authorization": f"Bearer {bad}"})
+    response = shop.place({"Authorization": f"Bearer {bad}"})
     good = token("C1")
     placed = shop.place({"Authorization": f"Bearer {good}"})
-    assert (answer.status_code, placed.status_code) == (401, 201)
-    said = answer.text + placed.text + caplog.text + str([each.__dict__ for each in caplog.records])
+    assert (response.status_code, placed.status_code) == (401, 201)
+    said = (
+        response.text + placed.text + caplog.text + str([each.__dict__ for each in caplog.records])
+    )
     for secret in (*bad.split("."), *good.split(".")):
         assert secret not in said
 
 
 @pytest.mark.parametrize("changes", [{"aud": ["x", "shop"]}, {"nbf": PAST, "jti": "1"}])
-def test_a_good_token_of_another_form_is_accepted(shop: Shop, changes: dict[str, Any]) -> None:
+def test_a_valid_token_of_another_form_is_accepted(shop: Shop, changes: dict[str, Any]) -> None:
     accepted = token(**changes)
     for scheme in ("Bearer", "bearer", "BEARER"):
         headers = {"Authorization": f"{scheme} {accepted}"}
         assert shop.client.get("/orders", headers=headers).status_code == 200
 
 
-def test_the_issuers_rsa_key_too(shop: Shop) -> None:
+def test_a_token_is_accepted_when_it_is_signed_with_rsa(shop: Shop) -> None:
     signed = shown("C1", key=rsa_key(), algorithm="RS256", headers={"kid": "2"})
     assert shop.place(signed).status_code == 201

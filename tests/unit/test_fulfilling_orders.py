@@ -1,4 +1,4 @@
-"""The goods leave, once."""
+"""Fulfilling an order counts its stock as shipped, once."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,7 +30,7 @@ def order(shop: MemoryShop) -> Order:
     return shop.place("C1", TWO, "key").order
 
 
-def test_its_stock_is_counted_as_shipped_once(shop: MemoryShop, order: Order) -> None:
+def test_fulfilling_counts_the_stock_as_shipped_once(shop: MemoryShop, order: Order) -> None:
     for _ in range(2):
         assert shop.orders.fulfil(order.order_id).status is Status.FULFILLED
     assert shop.inventory.consumed == {order.reservation_id}
@@ -38,7 +38,7 @@ def test_its_stock_is_counted_as_shipped_once(shop: MemoryShop, order: Order) ->
     assert shop.inventory.available["P001"] == 3
 
 
-def test_it_cannot_be_cancelled_then(shop: MemoryShop, order: Order) -> None:
+def test_a_fulfilled_order_cannot_be_cancelled(shop: MemoryShop, order: Order) -> None:
     shop.orders.fulfil(order.order_id)
     with pytest.raises(NotCancellableError):
         shop.orders.cancel(order.order_id)
@@ -46,28 +46,30 @@ def test_it_cannot_be_cancelled_then(shop: MemoryShop, order: Order) -> None:
     assert shop.inventory.available["P001"] == 3
 
 
-def test_a_retry_replays_it_and_takes_no_stock(shop: MemoryShop, order: Order) -> None:
+def test_a_retry_replays_a_fulfilled_order_and_takes_no_stock(
+    shop: MemoryShop, order: Order
+) -> None:
     shop.orders.fulfil(order.order_id)
     again = shop.place("C1", TWO, "key")
     assert (again.order.status, again.replayed) == (Status.FULFILLED, True)
     assert shop.inventory.available["P001"] == 3
 
 
-def test_what_was_cancelled_cannot_be_fulfilled(shop: MemoryShop, order: Order) -> None:
+def test_a_cancelled_order_cannot_be_fulfilled(shop: MemoryShop, order: Order) -> None:
     shop.orders.cancel(order.order_id)
     with pytest.raises(NotFulfillableError):
         shop.orders.fulfil(order.order_id)
     assert not shop.inventory.consumed
 
 
-def test_what_is_being_cancelled_cannot_be_fulfilled(shop: MemoryShop, order: Order) -> None:
+def test_a_cancelling_order_cannot_be_fulfilled(shop: MemoryShop, order: Order) -> None:
     shop.inventory.away.append(None)
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLING
     with pytest.raises(NotFulfillableError):
         shop.orders.fulfil(order.order_id)
 
 
-def test_what_was_rejected_cannot_be_fulfilled(shop: MemoryShop) -> None:
+def test_a_rejected_order_cannot_be_fulfilled(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", [Line("P001", 6)], "key")
     assert refused.value.order_id is not None
@@ -76,7 +78,7 @@ def test_what_was_rejected_cannot_be_fulfilled(shop: MemoryShop) -> None:
 
 
 @pytest.mark.parametrize("carried_out", [True, None])
-def test_while_inventory_is_away_it_is_begun_and_finished_later(
+def test_fulfilling_is_finished_by_a_retry_when_inventory_was_unavailable(
     shop: MemoryShop, order: Order, *, carried_out: bool | None
 ) -> None:
     shop.inventory.away.append(carried_out)
@@ -87,13 +89,15 @@ def test_while_inventory_is_away_it_is_begun_and_finished_later(
     assert shop.inventory.consumed == {order.reservation_id}
 
 
-def test_stock_that_is_not_there_is_not_taken_for_shipped(shop: MemoryShop, order: Order) -> None:
+def test_fulfilling_does_not_finish_when_the_reservation_is_gone(
+    shop: MemoryShop, order: Order
+) -> None:
     shop.inventory.release([order.reservation_id], soon())
     assert shop.orders.fulfil(order.order_id).status is Status.FULFILLING
 
 
 @pytest.mark.parametrize("faults", [["conflict"], ["lost"], ["dropped"], ["", "lost"]])
-def test_it_survives_writes_that_go_wrong(
+def test_fulfilling_succeeds_when_writes_fail(
     shop: MemoryShop, order: Order, faults: list[str]
 ) -> None:
     shop.store.faults.coming.extend(faults)
@@ -102,7 +106,9 @@ def test_it_survives_writes_that_go_wrong(
 
 
 @pytest.mark.parametrize("verbs", [("cancel", "fulfil"), ("fulfil", "cancel")], ids=" then ".join)
-def test_cancelled_and_fulfilled_at_once_it_is_one_of_the_two(verbs: tuple[str, str]) -> None:
+def test_an_order_is_cancelled_or_fulfilled_when_both_are_requested_concurrently(
+    verbs: tuple[str, str],
+) -> None:
     def act(place: int) -> Between:
         shop = MemoryShop(P001=5)
         order = shop.place("C1", TWO, None).order

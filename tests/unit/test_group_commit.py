@@ -1,4 +1,4 @@
-"""Many requests in one commit: each gets its own answer, and nothing is done twice."""
+"""Group commit: each request gets its own outcome, and nothing is done twice."""
 
 import threading
 from collections.abc import Callable
@@ -8,34 +8,34 @@ from typing import Any
 import pytest
 from support.builders import adjust, release, reserve, soon, stocked, units
 from support.fakes import MemoryStock
-from support.queues import until_waiting
+from support.queues import wait_until_queued
 
 from functions_common.firestore.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from functions_common.runtime.deadlines import Deadline
-from inventory_function import group_commit
 from inventory_function.domain import InsufficientStockError, Line, StockError
 from inventory_function.group_commit import GroupCommit, TooManyWaitingError
-from inventory_function.operations import Operation, Stock
+from inventory_function.operations import Operation
 from inventory_function.service import Inventory
-from inventory_function.transactions import LEAST_LEFT, MAX_DOCUMENTS, Outcome
+from inventory_function.transactions import MAX_DOCUMENTS, MIN_LEFT, Outcome
+from inventory_function.unit_of_work import UnitOfWork
 
 
 def outcome(call: Callable[[], object]) -> str:
     try:
         call()
-    except StockError as refusal:
-        return type(refusal).__name__
+    except StockError as error:
+        return type(error).__name__
     return "ok"
 
 
 def statuses(outcomes: list[Outcome]) -> list[str | None]:
-    """Of reservations after they were settled; None for an unknown one."""
+    """The statuses of settled reservations; None if one is unknown."""
     found = [each.result() for each in outcomes]
     return [each and each.status.value for each in found]
 
 
 class Gate:
-    """Holds the store's commits back, so that requests pile up behind the first."""
+    """Holds the store's commits back, so that requests queue behind the first."""
 
     def __init__(self, store: MemoryStock, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached = threading.Event()
@@ -50,27 +50,27 @@ class Gate:
         monkeypatch.setattr(store, "commit", commit)
 
 
-def pile_up(
+def queue_up(
     pool: ThreadPoolExecutor, group: GroupCommit, operations: list[Operation[object]]
 ) -> list[Future[str]]:
     futures = []
     for n, operation in enumerate(operations, start=1):
         futures.append(pool.submit(outcome, lambda op=operation: group.run(op, soon())))  # type: ignore[misc]
-        until_waiting(group, n)
+        wait_until_queued(group, n)
     return futures
 
 
 class Broken:
-    """An operation with a mistake in it."""
+    """An operation with a programming error."""
 
-    def needs(self, stock: Stock) -> list[tuple[str, ...]]:  # noqa: ARG002
+    def needs(self, work: UnitOfWork) -> list[tuple[str, ...]]:  # noqa: ARG002
         return []
 
-    def decide(self, stock: Stock) -> None:  # noqa: ARG002
+    def decide(self, work: UnitOfWork) -> None:  # noqa: ARG002
         raise ZeroDivisionError
 
 
-def test_alone_a_request_is_one_commit() -> None:
+def test_single_request_is_one_commit() -> None:
     store = stocked(P001=5)
     before = store.commits
     GroupCommit(store).run(reserve("R", P001=2), soon())
@@ -78,7 +78,7 @@ def test_alone_a_request_is_one_commit() -> None:
     assert units(store, "P001") == (3, 2, 0)
 
 
-def test_those_that_wait_share_the_next_commit_and_are_decided_in_turn(
+def test_queued_requests_share_the_next_commit_and_are_decided_in_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = stocked(P001=10)
@@ -87,7 +87,7 @@ def test_those_that_wait_share_the_next_commit_and_are_decided_in_turn(
     with ThreadPoolExecutor(20) as pool:
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
         assert gate.reached.wait(10)
-        others = pile_up(pool, group, [reserve(f"R{n}", P001=1) for n in range(1, 15)])
+        others = queue_up(pool, group, [reserve(f"R{n}", P001=1) for n in range(1, 15)])
         gate.open.set()
         first.result()
         assert [other.result() for other in others] == ["ok"] * 9 + ["InsufficientStockError"] * 5
@@ -95,7 +95,7 @@ def test_those_that_wait_share_the_next_commit_and_are_decided_in_turn(
     assert units(store, "P001") == (0, 10, 0)
 
 
-def test_one_that_is_refused_fails_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_request_fails_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=3)
     group = GroupCommit(store)
     gate = Gate(store, monkeypatch)
@@ -103,7 +103,7 @@ def test_one_that_is_refused_fails_nobody_else(monkeypatch: pytest.MonkeyPatch) 
         first = pool.submit(group.run, adjust("P001", 1), soon())
         assert gate.reached.wait(10)
         operations = [reserve("big", P001=9), reserve("fits", P001=4), release("fits")]
-        others = pile_up(pool, group, operations)  # type: ignore[arg-type]
+        others = queue_up(pool, group, operations)  # type: ignore[arg-type]
         gate.open.set()
         first.result()
         assert [other.result() for other in others] == ["InsufficientStockError", "ok", "ok"]
@@ -111,7 +111,7 @@ def test_one_that_is_refused_fails_nobody_else(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("fault", ["conflict", "away", "lost", "dropped"])
-def test_a_commit_that_goes_wrong_once_is_decided_again_and_done_once(fault: str) -> None:
+def test_request_is_carried_out_once_when_a_commit_fails_once(fault: str) -> None:
     store = stocked(P001=5)
     store.faults.coming.append(fault)
     reservation, new = GroupCommit(store).run(reserve("R", P001=2), soon())
@@ -127,16 +127,16 @@ def test_a_commit_that_goes_wrong_once_is_decided_again_and_done_once(fault: str
         (["dropped"] + ["away"] * 100, OutcomeUnknownError),
     ],
 )
-def test_at_the_deadline_it_is_told_whether_anything_may_have_happened(
+def test_error_at_the_deadline_says_whether_the_outcome_is_known(
     faults: list[str], error: type[StoreError]
 ) -> None:
     store = stocked(P001=5)
     store.faults.coming.extend(faults)
     with pytest.raises(error):
-        GroupCommit(store).run(reserve("R", P001=2), Deadline.after(LEAST_LEFT + 0.2))
+        GroupCommit(store).run(reserve("R", P001=2), Deadline.after(MIN_LEFT + 0.2))
 
 
-def test_one_that_still_waits_at_its_deadline_is_not_carried_out(
+def test_queued_request_is_not_carried_out_when_its_deadline_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = stocked(P001=5)
@@ -146,13 +146,13 @@ def test_one_that_still_waits_at_its_deadline_is_not_carried_out(
         first = pool.submit(group.run, reserve("R1", P001=1), soon())
         assert gate.reached.wait(10)
         with pytest.raises(StoreUnavailableError):
-            group.run(reserve("R2", P001=1), Deadline.after(LEAST_LEFT + 0.05))
+            group.run(reserve("R2", P001=1), Deadline.after(MIN_LEFT + 0.05))
         gate.open.set()
         first.result()
     assert units(store, "P001") == (4, 1, 0)
 
 
-def test_an_error_of_our_own_reaches_its_request_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_reaches_its_own_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=5)
     group = GroupCommit(store)
     with pytest.raises(ZeroDivisionError):
@@ -164,16 +164,16 @@ def test_an_error_of_our_own_reaches_its_request_alone(monkeypatch: pytest.Monke
         others = [
             pool.submit(group.run, each, soon()) for each in (reserve("R1", P001=1), Broken())
         ]
-        until_waiting(group, 2)
+        wait_until_queued(group, 2)
         gate.open.set()
         first.result()
-        others[0].result()  # the group's others do not suffer
+        others[0].result()  # the others of its group are carried out
         with pytest.raises(ZeroDivisionError):
             others[1].result()
     assert units(store, "P001") == (5, 1, 0)
 
 
-def test_of_several_in_one_request_each_has_its_own_outcome() -> None:
+def test_each_operation_of_a_request_has_its_own_outcome() -> None:
     store = stocked(P001=5)
     several: list[Operation[object]] = [
         reserve("R1", P001=2),
@@ -182,40 +182,42 @@ def test_of_several_in_one_request_each_has_its_own_outcome() -> None:
         reserve("R3", P001=3),
     ]
     outcomes = GroupCommit(store).run_all(several, soon())
-    refusals = [type(each.refusal).__name__ for each in outcomes]
-    assert refusals == ["NoneType", "InsufficientStockError", "ZeroDivisionError", "NoneType"]
+    errors = [type(each.error).__name__ for each in outcomes]
+    assert errors == ["NoneType", "InsufficientStockError", "ZeroDivisionError", "NoneType"]
     assert units(store, "P001") == (0, 5, 0)
 
 
-def test_several_in_one_request_are_one_commit() -> None:
+def test_operations_of_one_request_share_one_commit() -> None:
     store = stocked(P001=5)
     before = store.commits
     GroupCommit(store).run_all([reserve(f"R{n}", P001=1) for n in range(5)], soon())
     assert store.commits == before + 1
 
 
-def test_more_than_one_commit_holds_is_carried_out_in_several() -> None:
+def test_request_larger_than_a_commit_takes_several_commits() -> None:
     store = stocked(P001=10_000)
     group, before = GroupCommit(store), store.commits
     outcomes = group.run_all([reserve(f"R{n}", P001=1) for n in range(MAX_DOCUMENTS + 1)], soon())
-    assert all(outcome.refusal is None for outcome in outcomes)
+    assert all(outcome.error is None for outcome in outcomes)
     assert store.commits > before + 1
-    group.run(reserve("R", P001=1), soon())  # and nobody is in its way afterwards
+    group.run(reserve("R", P001=1), soon())  # the queue is free again
     assert units(store, "P001")[1] == MAX_DOCUMENTS + 2
 
 
-def test_of_several_that_are_carried_out_in_part_each_is_told_its_own() -> None:
+def test_operations_have_their_own_outcomes_when_a_request_is_carried_out_in_part() -> None:
     store = stocked(P001=10_000)
     several = [reserve(f"R{n}", P001=1) for n in range(MAX_DOCUMENTS + 1)]
     store.faults.coming.extend(["", *["away"] * 100])
-    outcomes = GroupCommit(store).run_all(several, Deadline.after(LEAST_LEFT + 0.5))
-    held = [outcome.refusal is None for outcome in outcomes]
+    outcomes = GroupCommit(store).run_all(several, Deadline.after(MIN_LEFT + 0.5))
+    held = [outcome.error is None for outcome in outcomes]
     assert held == [True] * MAX_DOCUMENTS + [False]
-    assert isinstance(outcomes[-1].refusal, StoreUnavailableError)
+    assert isinstance(outcomes[-1].error, StoreUnavailableError)
     assert units(store, "P001")[1] == MAX_DOCUMENTS
 
 
-def test_several_are_queued_where_all_of_them_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_is_queued_only_when_all_its_operations_fit_into_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     store = stocked(P001=5)
     group = GroupCommit(store, max_waiting=3)
     gate = Gate(store, monkeypatch)
@@ -223,7 +225,7 @@ def test_several_are_queued_where_all_of_them_may_wait(monkeypatch: pytest.Monke
         first = pool.submit(group.run, reserve("R", P001=1), soon())
         assert gate.reached.wait(10)
         two = pool.submit(group.run_all, [reserve("R1", P001=1), reserve("R2", P001=1)], soon())
-        until_waiting(group, 1)
+        wait_until_queued(group, 1)
         with pytest.raises(TooManyWaitingError):
             group.run_all([reserve("R3", P001=1), reserve("R4", P001=1)], soon())
         gate.open.set()
@@ -232,7 +234,7 @@ def test_several_are_queued_where_all_of_them_may_wait(monkeypatch: pytest.Monke
     assert units(store, "P001") == (2, 3, 0)
 
 
-def test_many_threads_and_two_processes_sell_what_there_is() -> None:
+def test_two_processes_with_many_threads_sell_exactly_the_stock() -> None:
     store = stocked(P001=40)
     groups = [GroupCommit(store), GroupCommit(store)]  # as two processes on one store
 
@@ -250,7 +252,7 @@ def test_many_threads_and_two_processes_sell_what_there_is() -> None:
 
 
 class Pause:
-    """A step that tells when it is reached, and waits until it may proceed."""
+    """A step that signals when it is reached, and waits until it may proceed."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -262,7 +264,7 @@ class Pause:
 
 
 class Script:
-    """Runs one step before each commit, in turn; commits after the last one go straight on."""
+    """Runs one step before each commit, in turn. Later commits have no step."""
 
     def __init__(
         self, store: MemoryStock, monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], None]
@@ -277,7 +279,7 @@ class Script:
         monkeypatch.setattr(store, "commit", commit)
 
 
-def test_nobody_is_answered_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_request_returns_before_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=5)
     group = GroupCommit(store)
     first, second = Pause(), Pause()
@@ -285,35 +287,35 @@ def test_nobody_is_answered_before_the_commit(monkeypatch: pytest.MonkeyPatch) -
     with ThreadPoolExecutor(3) as pool:
         pool.submit(group.run, reserve("R0", P001=1), soon())
         assert first.reached.wait(10)
-        others = pile_up(pool, group, [reserve("R1", P001=1), reserve("R2", P001=9)])
+        others = queue_up(pool, group, [reserve("R1", P001=1), reserve("R2", P001=9)])
         first.proceed.set()
         assert second.reached.wait(10)
-        assert not any(other.done() for other in others), "the refusal rests on the commit too"
+        assert not any(other.done() for other in others), "the rejection depends on the commit too"
         second.proceed.set()
         assert [other.result() for other in others] == ["ok", "InsufficientStockError"]
 
 
-def test_a_refusal_is_that_of_the_try_that_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short on what was read first; after a conflict it fits, since stock has come meanwhile."""
+def test_rejection_is_decided_again_after_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first read shows too little stock. New stock causes the conflict, and is enough."""
     store = stocked(P001=1)
     group, elsewhere = GroupCommit(store), GroupCommit(store)
     pause = Pause()
 
-    def restock() -> None:  # its own commit is the next one of the script, hence the last step
+    def restock() -> None:  # its own commit takes the last step of the script
         elsewhere.run(adjust("P001", 5), soon())
 
     Script(store, monkeypatch, pause, restock, lambda: None)
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(group.run, adjust("P001", 1), soon())
         assert pause.reached.wait(10)
-        others = pile_up(pool, group, [reserve("R1", P001=2), reserve("R2", P001=3)])
+        others = queue_up(pool, group, [reserve("R1", P001=2), reserve("R2", P001=3)])
         pause.proceed.set()
         first.result()
         assert [other.result() for other in others] == ["ok", "ok"]
     assert units(store, "P001") == (2, 5, 0)
 
 
-def test_under_way_at_its_deadline_is_not_told_as_nothing_done(
+def test_outcome_is_unknown_when_the_commit_is_in_flight_at_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = stocked(P001=5)
@@ -323,18 +325,18 @@ def test_under_way_at_its_deadline_is_not_told_as_nothing_done(
     with ThreadPoolExecutor(3) as pool:
         pool.submit(group.run, reserve("R0", P001=1), soon())
         assert first.reached.wait(10)
-        pile_up(pool, group, [reserve("R1", P001=1)])
-        impatient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(LEAST_LEFT + 0.3))
-        until_waiting(group, 2)
+        queue_up(pool, group, [reserve("R1", P001=1)])
+        impatient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(MIN_LEFT + 0.3))
+        wait_until_queued(group, 2)
         first.proceed.set()
         assert second.reached.wait(10)
-        with pytest.raises(OutcomeUnknownError, match="under way"):
+        with pytest.raises(OutcomeUnknownError, match="in flight"):
             impatient.result(10)
         second.proceed.set()
     assert units(store, "P001") == (2, 3, 0)
 
 
-def test_those_with_time_left_are_taken_over_when_the_leaders_is_up(
+def test_next_leader_carries_the_others_when_the_leaders_deadline_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = stocked(P001=5)
@@ -345,10 +347,10 @@ def test_those_with_time_left_are_taken_over_when_the_leaders_is_up(
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
         assert pause.reached.wait(10)
-        leader = pool.submit(group.run, reserve("R1", P001=1), Deadline.after(LEAST_LEFT + 0.5))
-        until_waiting(group, 1)
+        leader = pool.submit(group.run, reserve("R1", P001=1), Deadline.after(MIN_LEFT + 0.5))
+        wait_until_queued(group, 1)
         patient = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(20))
-        until_waiting(group, 2)
+        wait_until_queued(group, 2)
         store.faults.coming.extend(["", *["away"] * 20])  # longer than the leader has time
         pause.proceed.set()
         first.result()
@@ -359,21 +361,23 @@ def test_those_with_time_left_are_taken_over_when_the_leaders_is_up(
     assert units(store, "P001") == (3, 2, 0)
 
 
-def test_a_group_is_bounded_by_the_documents_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commit_is_bounded_by_the_documents_that_its_requests_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     many = {f"P{n:03}": 1 for n in range(100)}
     store = stocked(**dict.fromkeys(many, 50))
     group, gate, before = GroupCommit(store), Gate(store, monkeypatch), store.commits
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(group.run, adjust("P000", 1), soon())
         assert gate.reached.wait(10)
-        others = pile_up(pool, group, [reserve(f"R{n}", **many) for n in range(8)])
+        others = queue_up(pool, group, [reserve(f"R{n}", **many) for n in range(8)])
         gate.open.set()
         first.result()
         assert [other.result() for other in others] == ["ok"] * 8
     assert store.commits == before + 3  # the first, then four and four
 
 
-def test_one_that_gave_up_in_the_queue_is_never_carried_out(
+def test_request_that_left_the_queue_is_never_carried_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = stocked(P001=5)
@@ -383,7 +387,7 @@ def test_one_that_gave_up_in_the_queue_is_never_carried_out(
         first = pool.submit(group.run, reserve("R1", P001=1), soon())
         assert gate.reached.wait(10)
         with pytest.raises(StoreUnavailableError):
-            group.run(reserve("R2", P001=1), Deadline.after(LEAST_LEFT + 0.05))
+            group.run(reserve("R2", P001=1), Deadline.after(MIN_LEFT + 0.05))
         gate.open.set()
         first.result()
     group.run(reserve("R3", P001=1), soon())
@@ -391,7 +395,7 @@ def test_one_that_gave_up_in_the_queue_is_never_carried_out(
     assert units(store, "P001") == (3, 2, 0)
 
 
-def test_beyond_the_queues_bound_a_request_is_turned_away_at_once(
+def test_request_is_rejected_without_delay_when_the_queue_is_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = stocked(P001=9)
@@ -400,7 +404,7 @@ def test_beyond_the_queues_bound_a_request_is_turned_away_at_once(
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
         assert gate.reached.wait(10)
-        others = pile_up(pool, group, [reserve("R1", P001=1), reserve("R2", P001=1)])
+        others = queue_up(pool, group, [reserve("R1", P001=1), reserve("R2", P001=1)])
         with pytest.raises(TooManyWaitingError):
             group.run(reserve("R3", P001=1), soon())
         gate.open.set()
@@ -411,7 +415,7 @@ def test_beyond_the_queues_bound_a_request_is_turned_away_at_once(
     group.run(reserve("R3", P001=1), soon())  # there is room again
 
 
-def test_one_that_has_waited_too_long_is_not_taken_along(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_request_is_left_out_of_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=9)
     group = GroupCommit(store)
     gate = Gate(store, monkeypatch)
@@ -422,8 +426,8 @@ def test_one_that_has_waited_too_long_is_not_taken_along(monkeypatch: pytest.Mon
         waiting = []
         for n, deadline in enumerate([old, young, old, young], start=1):
             waiting.append(pool.submit(group.run, reserve(f"R{n}", P001=1), deadline))
-            until_waiting(group, n)
-        monkeypatch.setattr(group_commit, "LEAST_LEFT", 60)
+            wait_until_queued(group, n)
+        monkeypatch.setattr(group._batcher, "_min_left", 60)  # noqa: SLF001
         gate.open.set()
         for each in waiting[::2]:
             with pytest.raises(StoreUnavailableError, match="too long in the queue"):
@@ -433,15 +437,15 @@ def test_one_that_has_waited_too_long_is_not_taken_along(monkeypatch: pytest.Mon
     assert units(store, "P001") == (6, 3, 0)
 
 
-def test_nothing_is_begun_that_could_not_be_finished() -> None:
+def test_request_is_not_begun_when_too_little_time_is_left() -> None:
     store = stocked(P001=5)
     before = store.commits
     with pytest.raises(StoreUnavailableError):
-        GroupCommit(store).run(reserve("R", P001=1), Deadline.after(LEAST_LEFT / 2))
+        GroupCommit(store).run(reserve("R", P001=1), Deadline.after(MIN_LEFT / 2))
     assert store.commits == before
 
 
-def test_a_confirmation_waits_for_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_confirmation_does_not_wait_for_other_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=5)
     inventory = Inventory(store, "USD", 5)
     inventory.reserve("R1", [Line("P001", 1)])
@@ -458,7 +462,7 @@ def test_a_confirmation_waits_for_no_group(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("fault", ["conflict", "away", "lost", "dropped"])
-def test_a_confirmation_that_goes_wrong_once_is_tried_again(fault: str) -> None:
+def test_confirmation_is_retried_when_its_commit_fails_once(fault: str) -> None:
     store = stocked(P001=5)
     inventory = Inventory(store, "USD", 5)
     inventory.reserve("R1", [Line("P001", 1)])
@@ -466,7 +470,7 @@ def test_a_confirmation_that_goes_wrong_once_is_tried_again(fault: str) -> None:
     assert statuses(inventory.confirm(("R1", "unknown"))) == ["confirmed", None]
 
 
-def test_a_confirmation_never_undoes_what_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_confirmation_does_not_undo_an_earlier_release(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=5)
     inventory = Inventory(store, "USD", 5)
     inventory.reserve("R1", [Line("P001", 1)])

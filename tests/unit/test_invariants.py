@@ -1,4 +1,4 @@
-"""What audit finds: each rule broken once, and any single damage to any database."""
+"""The findings of the audit: each invariant broken once, and any single damage to a database."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from order_function.audit.invariants import (
     AuditedOrder,
     AuditedProduct,
     AuditedReservation,
-    Books,
     Finding,
+    StockTotals,
 )
 from order_function.domain import (
     Attempt,
@@ -33,7 +33,7 @@ from order_function.domain import (
     Status,
 )
 from order_function.ports import InventoryUnavailableError
-from order_function.service import OrderOutcomeUnknownError, UnresolvedError
+from order_function.service import OrderOutcomeUnknownError, UnfinishedChangeError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ITEMS = (Item("P001", 2, 99_999, "Laptop"), Item("P002", 1, 2_490, "Mouse"))
@@ -57,17 +57,17 @@ def findings(
     reservations: Iterable[AuditedReservation],
     age: timedelta = YOUNG,
 ) -> list[Finding]:
-    """Of orders and reservations alone; the orders last changed so long ago."""
+    """The findings of these orders and reservations. ``age``: since the orders' last change."""
     audited = (AuditedOrder(order, age) for order in sorted(orders, key=lambda o: o.order_id))
     by_id = sorted(reservations, key=lambda each: each.reservation_id)
-    return [*invariants.of_orders(audited, by_id, Books(), GRACE)]
+    return [*invariants.check_orders(audited, by_id, StockTotals(), GRACE)]
 
 
 def named(found: Iterable[Finding]) -> list[tuple[str, str]]:
     return [(each.invariant, each.subject) for each in found]
 
 
-# What an order's own reservation may be. S: the order lacks its stock; L: stock leaks.
+# Findings by the statuses of order and reservation. S: order-has-its-stock, L: no-stock-leaks.
 OWN = {
     #                   not there  held  confirmed  released  consumed
     Status.PENDING: ("", "", "S", "S", "S"),
@@ -87,7 +87,9 @@ def wrong(status: Status, reservation: str | None) -> str:
 
 
 @pytest.mark.parametrize(("status", "reservation"), [*combinations(Status, RESERVATIONS)])
-def test_an_orders_own_reservation(status: Status, reservation: str | None) -> None:
+def test_a_finding_is_reported_when_the_reservation_has_a_wrong_status(
+    status: Status, reservation: str | None
+) -> None:
     order = an_order(status)
     own = [a_reservation(order.reservation_id, reservation)] if reservation else []
     codes = {
@@ -109,21 +111,23 @@ def test_an_orders_own_reservation(status: Status, reservation: str | None) -> N
     ],
     ids=["price", "quantity", "name", "line"],
 )
-def test_an_order_is_as_it_was_reserved(status: Status, items: tuple[Item, ...]) -> None:
+def test_a_finding_is_reported_when_the_items_differ_from_the_reservation(
+    status: Status, items: tuple[Item, ...]
+) -> None:
     order = replace(an_order(status), items=items)
     reserved = CONSUMED if status is Status.FULFILLED else CONFIRMED
     found = findings([order], [a_reservation(order.reservation_id, reserved)])
     assert named(found) == [("order-is-as-reserved", f"orders/{order.order_id}")]
 
 
-def test_an_order_is_in_the_currency_it_was_reserved_in() -> None:
+def test_a_finding_is_reported_when_the_currency_differs_from_the_reservation() -> None:
     order = replace(an_order(Status.CONFIRMED), currency="EUR")
     found = findings([order], [a_reservation(order.reservation_id, HELD)])
     assert named(found) == [("order-is-as-reserved", f"orders/{order.order_id}")]
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.CANCELLING, Status.FULFILLING])
-def test_what_is_half_done_is_excused_while_it_is_young(status: Status) -> None:
+def test_an_unfinished_order_is_a_finding_when_it_is_old(status: Status) -> None:
     order = an_order(status)
     held = [a_reservation(order.reservation_id, HELD)]
     assert findings([order], held, YOUNG) == []
@@ -141,7 +145,7 @@ def test_what_is_half_done_is_excused_while_it_is_young(status: Status) -> None:
     ],
 )
 @pytest.mark.parametrize("name", [an_order(Status.CONFIRMED).reservation_id, "made-by-hand"])
-def test_a_reservation_without_an_order_leaks_unless_it_may_be_on_its_way(
+def test_a_live_reservation_without_an_order_is_a_finding_unless_it_is_young_and_held(
     status: str, age: timedelta, name: str, *, leaks: bool
 ) -> None:
     found = findings([], [a_reservation(name, status, age)])
@@ -149,14 +153,14 @@ def test_a_reservation_without_an_order_leaks_unless_it_may_be_on_its_way(
 
 
 @pytest.mark.parametrize("name", [an_order(Status.CONFIRMED).reservation_id, "made-by-hand"])
-def test_what_has_left_was_somebodys_order(name: str) -> None:
+def test_a_consumed_reservation_without_an_order_is_a_finding(name: str) -> None:
     found = findings([], [a_reservation(name, CONSUMED)])
     assert named(found) == [("shipped-for-an-order", f"reservations/{name}")]
 
 
-def test_an_order_has_one_reservation_of_all_its_attempts() -> None:
+def test_an_order_has_only_the_reservation_of_its_attempt() -> None:
     attempts = [Attempt.begin("C1", LINES, "key")]
-    for _ in range(11):  # 10 comes before 2, by id
+    for _ in range(11):  # sorted by id, 10 comes before 2
         attempts.append(replace(attempts[-1], number=attempts[-1].number + 1))
     order = Order.reserved(attempts[2], ITEMS, "USD", NOW)
     statuses = dict.fromkeys((each.reservation_id for each in attempts), RELEASED)
@@ -173,8 +177,8 @@ def test_an_order_has_one_reservation_of_all_its_attempts() -> None:
 
 @given(st.data())
 @settings(deadline=None)
-def test_orders_and_reservations_meet_whatever_the_order_of_their_ids(data: st.DataObject) -> None:
-    """Some orders have theirs and some do not; some reservations are nobody's."""
+def test_orders_and_reservations_are_matched_when_their_ids_are_random(data: st.DataObject) -> None:
+    """Some orders have no reservation, and some reservations have no order."""
     keys = data.draw(st.lists(st.text(), unique=True, max_size=8))
     orders, reservations, expected = [], [], set()
     for key in keys:
@@ -209,30 +213,30 @@ SOUND = AuditedProduct("P001", available=5, reserved=2, shipped=1)
         (replace(SOUND, available=-1), ["stock-not-negative", "stock-adds-up"]),
     ],
 )
-def test_a_products_units_are_what_moved_them(
+def test_a_finding_is_reported_when_a_product_differs_from_its_totals(
     product: AuditedProduct, invariants_broken: list[str]
 ) -> None:
-    books = Books()
+    totals = StockTotals()
     for delta in (10, -2):
-        books.adjust("P001", delta)
+        totals.add_adjustment("P001", delta)
     one = (Item("P001", 1, 99_999, "Laptop"),)
     for name, status in enumerate((HELD, CONFIRMED, CONSUMED, RELEASED)):
-        books.reserve(replace(a_reservation(str(name), status), items=one))
-    found = [*books.compare([product])]
+        totals.add_reservation(replace(a_reservation(str(name), status), items=one))
+    found = [*totals.check_products([product])]
     assert named(found) == [(name, "products/P001") for name in invariants_broken]
 
 
-def test_a_product_that_has_moved_is_there() -> None:
-    books = Books()
-    books.adjust("P001", 5)
-    assert named(books.compare([])) == [("product-exists", "products/P001")]
-    books = Books()
-    books.adjust("P001", 5)
-    books.adjust("P001", -5)
-    assert not [*books.compare([])], "nothing is missing of it"
+def test_a_finding_is_reported_when_a_product_with_stock_is_missing() -> None:
+    totals = StockTotals()
+    totals.add_adjustment("P001", 5)
+    assert named(totals.check_products([])) == [("product-exists", "products/P001")]
+    totals = StockTotals()
+    totals.add_adjustment("P001", 5)
+    totals.add_adjustment("P001", -5)
+    assert not [*totals.check_products([])], "its total is zero"
 
 
-# Any database that the functions can bring about is sound, and any damage to it is found.
+# A database that only the functions have written has no finding. Any damage to it is one.
 
 PRODUCTS = ("P001", "P002")
 KEYS = st.text("abc", min_size=1, max_size=2)
@@ -288,7 +292,7 @@ EXPECTED = (
     OrderError,
     InventoryUnavailableError,
     OrderOutcomeUnknownError,
-    UnresolvedError,
+    UnfinishedChangeError,
     ProcessDiedError,
 )
 
@@ -303,11 +307,11 @@ unhurried = settings(
 
 @given(lives)
 @unhurried
-def test_a_database_that_was_lived_in_is_sound(shop: WholeShop) -> None:
-    assert not MemorySnapshot(shop).findings(timedelta(days=1)), "at any moment"
+def test_a_database_has_no_finding_after_any_use_of_the_functions(shop: WholeShop) -> None:
+    assert not MemorySnapshot(shop).findings(timedelta(days=1)), "no finding before reconcile"
     shop.inventory.away = False
     shop.sweep_up()
-    assert not MemorySnapshot(shop).findings(timedelta()), "all is done, and nothing leaks"
+    assert not MemorySnapshot(shop).findings(timedelta()), "no finding after reconcile"
 
 
 def replaced(among: list[Any], victim: Any, damaged: Any) -> None:
@@ -322,7 +326,7 @@ def miscounted(snapshot: MemorySnapshot, data: st.DataObject) -> None:
 
 
 def misplaced(snapshot: MemorySnapshot, data: st.DataObject) -> None:
-    """From one place into another: the sum is right."""
+    """The units move to another counter, so the sum stays right."""
     victim = data.draw(st.sampled_from(snapshot.all_products))
     places = st.permutations(["available", "reserved", "shipped"])
     source, target, _ = data.draw(places)
@@ -339,7 +343,7 @@ def adjustment_lost(snapshot: MemorySnapshot, data: st.DataObject) -> None:
 
 
 def holding(snapshot: MemorySnapshot) -> list[AuditedReservation]:
-    """Not what was released: it may never have held anything, and is missed by nobody then."""
+    """Without released reservations: their loss breaks no invariant if they held nothing."""
     return [each for each in snapshot.all_reservations if each.status != RELEASED]
 
 
@@ -348,7 +352,7 @@ def reservation_lost(snapshot: MemorySnapshot, data: st.DataObject) -> None:
 
 
 def reservation_flipped(snapshot: MemorySnapshot, data: st.DataObject) -> None:
-    """Into one whose units are elsewhere."""
+    """The status changes to one whose units have another counter."""
     victim = data.draw(st.sampled_from(holding(snapshot)))
     status = data.draw(st.sampled_from([RELEASED, CONSUMED if victim.live else CONFIRMED]))
     replaced(snapshot.all_reservations, victim, replace(victim, status=status))
@@ -361,7 +365,7 @@ def order_lost(snapshot: MemorySnapshot, data: st.DataObject) -> None:
 
 
 def order_flipped(snapshot: MemorySnapshot, data: st.DataObject) -> None:
-    """Into a status that does not go with its reservation."""
+    """The status changes to one that does not match the reservation."""
     statuses = {each.reservation_id: each.status for each in snapshot.all_reservations}
     found = [
         (each, status)
@@ -403,7 +407,7 @@ def test_any_single_damage_is_found(
     damage: Callable[[MemorySnapshot, st.DataObject], None], shop: WholeShop, data: st.DataObject
 ) -> None:
     shop.inventory.away = False
-    shop.place("C2", [Line("P003", 1)], None)  # so that there is something to damage
+    shop.place("C2", [Line("P003", 1)], None)  # something to damage
     shop.sweep_up()
     snapshot = MemorySnapshot(shop)
     damage(snapshot, data)

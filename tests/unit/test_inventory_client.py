@@ -1,4 +1,4 @@
-"""order's client when inventory misbehaves: what it retries, and what it says is known."""
+"""The client of inventory when inventory fails: its retries, batches and errors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 from support.builders import soon
-from support.queues import until_waiting, waiting
+from support.queues import queued, wait_until_queued
 
-from functions_common import batching as coalescing
+from functions_common.batching import MIN_LEFT_TO_SHARE
 from functions_common.http.client import (
     DeadlineAdapter,
     NoResponseError,
@@ -28,12 +28,13 @@ from functions_common.observability.trace import Trace
 from functions_common.runtime.deadlines import Deadline
 from order_function.domain import Line
 from order_function.inventory import circuit
+from order_function.inventory import client as inventory_client
 from order_function.inventory.circuit import OPEN_AFTER
 from order_function.inventory.client import InventoryClient
 from order_function.ports import (
     CatalogueBusyError,
-    InventoryRefusedError,
     InventoryUnavailableError,
+    ReservationRejectedError,
 )
 
 LINES = (Line("P001", 1),)
@@ -62,18 +63,18 @@ UNAVAILABLE = b'{"type":"urn:problem-type:temporarily-unavailable","detail":"Too
 
 
 def not_begun(retry_after: int) -> Reply:
-    """As inventory's server replies when it is overloaded."""
+    """The reply of inventory's server when it is overloaded."""
     return 503, UNAVAILABLE, {"X-Not-Begun": "true", "Retry-After": str(retry_after)}
 
 
 def named(request: requests.PreparedRequest) -> tuple[int, bytes]:
-    """That the reservation in the path is held."""
+    """A reply that the reservation in the path is held."""
     name = str(request.url).rpartition("/")[2].encode()
     return 201, HELD.replace(b'"R"', b'"%b"' % name)
 
 
 class Scripted(BaseAdapter):
-    """Gives these answers in turn; the last one again and again."""
+    """Sends these replies in turn, and then repeats the last one."""
 
     def __init__(self, *script: Scriptable) -> None:
         super().__init__()
@@ -87,19 +88,19 @@ class Scripted(BaseAdapter):
         scripted = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         if isinstance(scripted, Exception):
             raise scripted
-        answer = requests.Response()
+        response = requests.Response()
         status, content, *headers = scripted(request) if callable(scripted) else scripted
-        answer.status_code, answer.raw = status, BytesIO(content)
-        answer.headers.update(*headers)
-        answer.url = request.url or ""
-        return answer
+        response.status_code, response.raw = status, BytesIO(content)
+        response.headers.update(*headers)
+        response.url = request.url or ""
+        return response
 
     def close(self) -> None:
         pass
 
 
 class HeldUp(Scripted):
-    """The first request is held up until it is told to go on."""
+    """Blocks the first request until ``go_on`` is set."""
 
     def __init__(self, *script: Scriptable) -> None:
         super().__init__(*script)
@@ -119,7 +120,7 @@ def client_of(adapter: Scripted) -> InventoryClient:
 
 
 @pytest.mark.parametrize("trouble", [REFUSED, CUT_OFF, (502, b""), (503, b"{}"), (504, b"")])
-def test_a_passing_trouble_is_tried_again(trouble: tuple[int, bytes] | Exception) -> None:
+def test_a_temporary_failure_is_retried(trouble: tuple[int, bytes] | Exception) -> None:
     adapter = Scripted(trouble, (201, HELD))
     items, _ = client_of(adapter).reserve("R", LINES, soon())
     assert items[0].unit_price == 99_999
@@ -127,32 +128,32 @@ def test_a_passing_trouble_is_tried_again(trouble: tuple[int, bytes] | Exception
 
 
 @pytest.mark.parametrize(
-    ("trouble", "carried_out"),
+    ("trouble", "outcome_unknown"),
     [
         (REFUSED, False),
-        (CUT_OFF, None),
-        ((503, b"{}"), None),
+        (CUT_OFF, True),
+        ((503, b"{}"), True),
         ((503, TURNED_AWAY), False),
         ((503, b"", {"X-Not-Begun": "true"}), False),
         (not_begun(0), False),
-        ((503, UNAVAILABLE), None),
-        ((503, UNAVAILABLE, {"X-Not-Begun": "false"}), None),
-        ((502, b"", {"X-Not-Begun": "true"}), None),
-        ((504, TURNED_AWAY), None),
+        ((503, UNAVAILABLE), True),
+        ((503, UNAVAILABLE, {"X-Not-Begun": "false"}), True),
+        ((502, b"", {"X-Not-Begun": "true"}), True),
+        ((504, TURNED_AWAY), True),
     ],
 )
-def test_at_the_deadline_it_says_what_is_known(
-    trouble: Reply | Exception, *, carried_out: bool | None
+def test_the_error_has_the_known_outcome_at_the_deadline(
+    trouble: Reply | Exception, *, outcome_unknown: bool
 ) -> None:
     adapter = Scripted(trouble)
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(adapter).reserve("R", LINES, Deadline.after(0.3))
-    assert unavailable.value.carried_out is carried_out
+    assert unavailable.value.outcome_unknown is outcome_unknown
     assert all(total <= 0.3 for total in adapter.timeouts)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         (200, b"<html>"),
         (200, b"{}"),
@@ -165,13 +166,13 @@ def test_at_the_deadline_it_says_what_is_known(
         (302, b""),
     ],
 )
-def test_an_answer_that_inventory_never_gives_is_not_taken_for_one(
-    answer: tuple[int, bytes],
+def test_the_outcome_is_unknown_when_inventory_never_sends_such_a_reply(
+    response: tuple[int, bytes],
 ) -> None:
-    adapter = Scripted(answer)
+    adapter = Scripted(response)
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(adapter).reserve("R", LINES, soon())
-    assert unavailable.value.carried_out is None
+    assert unavailable.value.outcome_unknown
     assert len(adapter.requests) == 1
 
 
@@ -179,10 +180,12 @@ def test_the_token_goes_with_the_call() -> None:
     adapter = Scripted((201, HELD))
     client_of(adapter).reserve("R", LINES, soon())
     assert adapter.requests[0].headers["Authorization"] == "Bearer token-of-order"
-    assert "traceparent" not in adapter.requests[0].headers, "of no request, of no trace"
+    assert "traceparent" not in adapter.requests[0].headers, (
+        "there is no request, so there is no trace"
+    )
 
 
-def test_each_try_is_a_span_of_the_request_with_its_time() -> None:
+def test_each_attempt_is_a_span_of_the_request_with_its_time() -> None:
     adapter = Scripted((503, b""), REFUSED, (201, HELD))
     with activity.recording(Trace.begin(f"00-{'a' * 32}-{'b' * 16}-01")) as begun:
         client_of(adapter).reserve("R", LINES, soon())
@@ -196,7 +199,7 @@ def test_each_try_is_a_span_of_the_request_with_its_time() -> None:
 
 
 def held(*names: str) -> bytes:
-    """That all of them are, in answer to one request."""
+    """A reply to a batch: all these reservations are held."""
     answers = (
         b'{"reservation_id":"%b","status":201,"reservation":%b}'
         % (name.encode(), HELD.replace(b'"R"', b'"%b"' % name.encode()))
@@ -224,7 +227,7 @@ def together(
         for n, name in enumerate(names, start=1):
             deadline = Deadline.after(seconds)
             others.append(pool.submit(reserve, client, name, deadline))
-            until_waiting(client._together, n)  # noqa: SLF001 - it is nobody else's
+            wait_until_queued(client._batcher, n)  # noqa: SLF001 - to wait for the queue
         adapter.go_on.set()
         first.result()
         return [other.exception() for other in others]
@@ -238,11 +241,11 @@ def sent(adapter: Scripted) -> list[str]:
 
 @pytest.fixture
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coalescing, "PATIENCE", 10)
+    monkeypatch.setattr(inventory_client, "OVERTAKE_AFTER", 10)
 
 
 @pytest.mark.usefixtures("_patient")
-def test_what_waits_for_inventory_is_asked_for_in_one_request() -> None:
+def test_queued_reservations_are_sent_in_one_request() -> None:
     adapter = HeldUp((201, HELD), (200, held("A", "B", "C")))
     assert together(adapter, "A", "B", "C") == [None] * 3
     assert sent(adapter) == ["PUT /reservations/R", "POST /reservations:reserve"]
@@ -256,13 +259,13 @@ def test_what_waits_for_inventory_is_asked_for_in_one_request() -> None:
 
 
 @pytest.mark.usefixtures("_patient")
-def test_each_of_many_is_refused_for_itself() -> None:
+def test_each_member_of_a_batch_is_rejected_alone() -> None:
     short = b'{"reservation_id":"B","status":409,"problem":%b}' % SHORT
     answers = held("A")[:-2] + b"," + short + b"]}"
     adapter = HeldUp((201, HELD), (200, answers))
     fine, refused = together(adapter, "A", "B")
     assert fine is None
-    assert isinstance(refused, InventoryRefusedError)
+    assert isinstance(refused, ReservationRejectedError)
     assert refused.rejection.extensions["lines"][0]["product_id"] == "P001"
     assert len(adapter.requests) == 2
 
@@ -286,7 +289,7 @@ def test_each_of_many_is_refused_for_itself() -> None:
 def test_members_are_sent_alone_when_their_batch_fails(
     failure: tuple[int, bytes] | Exception,
 ) -> None:
-    """Inventory may be of an older revision, or one of the members the cause."""
+    """Inventory may be an older revision, or a member may be the cause."""
     adapter = HeldUp((201, HELD), failure, named)
     assert together(adapter, "A", "B") == [None] * 2
     assert sorted(sent(adapter)[2:]) == ["PUT /reservations/A", "PUT /reservations/B"]
@@ -297,18 +300,18 @@ def test_members_are_sent_alone_when_their_batch_fails(
 def test_members_are_sent_alone_when_the_outcome_of_their_batch_is_unknown(
     failure: tuple[int, bytes] | Exception,
 ) -> None:
-    """One of them may be the cause, and would fail the next batch, too."""
+    """A member may be the cause, and would fail the next batch as well."""
     adapter = HeldUp((201, HELD), failure, named)
     assert together(adapter, "A", "B") == [None] * 2
     assert sorted(sent(adapter)[2:]) == ["PUT /reservations/A", "PUT /reservations/B"]
 
 
 @pytest.mark.usefixtures("_patient")
-def test_a_batch_that_may_have_been_carried_out_stays_of_unknown_outcome() -> None:
+def test_the_outcome_of_a_batch_stays_unknown_when_inventory_may_have_executed_it() -> None:
     adapter = HeldUp((201, HELD), (500, b""), REFUSED)
-    for error in together(adapter, "A", "B", seconds=0.5 + coalescing.LEAST_LEFT):
+    for error in together(adapter, "A", "B", seconds=0.5 + MIN_LEFT_TO_SHARE):
         assert isinstance(error, InventoryUnavailableError)
-        assert error.carried_out is None
+        assert error.outcome_unknown
 
 
 @pytest.mark.usefixtures("_patient")
@@ -330,7 +333,7 @@ def test_an_unusable_member_of_a_reply_changes_no_other(bad: dict[str, Any]) -> 
     first, second, third = together(adapter, "A", "B", "C")
     assert (first, third) == (None, None)
     assert isinstance(second, InventoryUnavailableError)
-    assert second.carried_out is None
+    assert second.outcome_unknown
     assert len(adapter.requests) == 2
 
 
@@ -362,39 +365,39 @@ def test_a_batch_has_a_trace_of_its_own_with_links_to_its_members() -> None:
 
 @pytest.mark.usefixtures("_patient")
 @pytest.mark.parametrize(
-    ("trouble", "carried_out"),
+    ("trouble", "outcome_unknown"),
     [
-        (CUT_OFF, None),
-        ((503, b"{}"), None),
+        (CUT_OFF, True),
+        ((503, b"{}"), True),
         ((503, TURNED_AWAY), False),
-        ((500, b"Internal Server Error"), None),
-        ((401, b"{}"), None),
-        (UnusableResponseError("encoded"), None),
+        ((500, b"Internal Server Error"), True),
+        ((401, b"{}"), True),
+        (UnusableResponseError("encoded"), True),
     ],
 )
-def test_of_many_each_is_told_what_is_known(
-    trouble: tuple[int, bytes] | Exception, *, carried_out: bool | None
+def test_each_member_of_a_batch_has_the_known_outcome(
+    trouble: tuple[int, bytes] | Exception, *, outcome_unknown: bool
 ) -> None:
     adapter = HeldUp((201, HELD), trouble)
     for error in together(adapter, "A", "B", seconds=0.5):
         assert isinstance(error, InventoryUnavailableError)
-        assert error.carried_out is carried_out
+        assert error.outcome_unknown is outcome_unknown
 
 
-def test_what_was_sent_once_stays_unknown() -> None:
+def test_the_outcome_stays_unknown_when_one_attempt_was_sent() -> None:
     adapter = Scripted(CUT_OFF, REFUSED)
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(adapter).reserve("R", LINES, Deadline.after(0.3))
-    assert unavailable.value.carried_out is None
+    assert unavailable.value.outcome_unknown
 
 
-@pytest.mark.parametrize("answer", [(422, b"{}"), (401, b"{}"), (200, b"<html>"), (200, b"{}")])
-def test_a_release_that_was_not_done_is_not_taken_for_done(answer: tuple[int, bytes]) -> None:
+@pytest.mark.parametrize("response", [(422, b"{}"), (401, b"{}"), (200, b"<html>"), (200, b"{}")])
+def test_a_release_fails_when_the_reply_does_not_confirm_it(response: tuple[int, bytes]) -> None:
     with pytest.raises(InventoryUnavailableError):
-        client_of(Scripted(answer)).release(["R"], soon())
+        client_of(Scripted(response)).release(["R"], soon())
 
 
-def test_as_many_connections_are_kept_as_there_are_threads() -> None:
+def test_the_client_keeps_a_connection_for_each_thread() -> None:
     client = InventoryClient("http://inventory", "token-of-order", connections=77, currency="USD")
     for url in ("http://inventory", "https://inventory"):
         adapter = client._http.session.get_adapter(url)  # noqa: SLF001
@@ -402,13 +405,13 @@ def test_as_many_connections_are_kept_as_there_are_threads() -> None:
         assert adapter.connections == 77
 
 
-@pytest.mark.parametrize("answer", [(200, b"<html>"), (404, b"<html>"), (404, b"[]")])
-def test_a_gateways_page_is_no_catalogue(answer: tuple[int, bytes]) -> None:
+@pytest.mark.parametrize("response", [(200, b"<html>"), (404, b"<html>"), (404, b"[]")])
+def test_a_page_of_a_gateway_is_no_catalogue(response: tuple[int, bytes]) -> None:
     with pytest.raises(InventoryUnavailableError):
-        client_of(Scripted(answer)).catalogue("/products", {}, soon())
+        client_of(Scripted(response)).catalogue("/products", {}, soon())
 
 
-def test_when_inventory_stays_away_callers_are_told_at_once() -> None:
+def test_calls_fail_immediately_when_inventory_stays_unavailable() -> None:
     adapter = Scripted(REFUSED)
     client = client_of(adapter)
     with pytest.raises(InventoryUnavailableError):
@@ -417,11 +420,11 @@ def test_when_inventory_stays_away_callers_are_told_at_once() -> None:
     for _ in range(20):
         with pytest.raises(InventoryUnavailableError) as unavailable:
             client.reserve("R", LINES, soon())
-        assert unavailable.value.carried_out is False
+        assert not unavailable.value.outcome_unknown
     assert len(adapter.requests) <= tried + 2
 
 
-def test_the_catalogue_passes_on_only_what_a_catalogue_answers() -> None:
+def test_a_read_of_the_catalogue_fails_when_the_status_is_500() -> None:
     client = client_of(Scripted((500, b"")))
     with pytest.raises(InventoryUnavailableError):
         client.catalogue("/products", {}, soon())
@@ -431,7 +434,7 @@ def test_the_catalogue_passes_on_only_what_a_catalogue_answers() -> None:
 @pytest.mark.parametrize(
     "refusal", [not_begun(1), (503, TURNED_AWAY, {"Retry-After": "1"})], ids=["server", "queue"]
 )
-def test_a_batch_that_inventory_has_not_begun_is_repeated_as_a_batch_after_the_time_it_names(
+def test_a_batch_is_repeated_after_retry_after_when_inventory_has_not_begun_it(
     refusal: Reply,
 ) -> None:
     names = [f"N{n}" for n in range(20)]
@@ -445,7 +448,7 @@ def test_a_batch_that_inventory_has_not_begun_is_repeated_as_a_batch_after_the_t
     def first_again(request: requests.PreparedRequest) -> Reply:
         times.append(time.monotonic())
         limit = soon()
-        while waiting(clients[0]._together) < len(names) - 1 and not limit.passed:  # noqa: SLF001
+        while queued(clients[0]._batcher) < len(names) - 1 and not limit.passed:  # noqa: SLF001
             time.sleep(0.001)
         return named(request)
 
@@ -467,29 +470,29 @@ def test_a_batch_that_inventory_has_not_begun_is_repeated_as_a_batch_after_the_t
 @pytest.mark.parametrize(
     "refusal", [not_begun(10), (503, TURNED_AWAY, {"Retry-After": "10"})], ids=["server", "queue"]
 )
-def test_it_gives_up_at_once_when_inventory_asks_for_more_time_than_is_left(
+def test_a_call_fails_immediately_when_retry_after_is_longer_than_the_deadline(
     refusal: Reply,
 ) -> None:
     adapter = Scripted(refusal)
     deadline = Deadline.after(5)
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(adapter).reserve("R", LINES, deadline)
-    assert unavailable.value.carried_out is False
+    assert not unavailable.value.outcome_unknown
     assert len(adapter.requests) == 1
 
 
-def test_an_unknown_outcome_stays_unknown_when_a_later_try_is_not_begun() -> None:
+def test_an_unknown_outcome_stays_unknown_when_a_later_attempt_is_not_begun() -> None:
     adapter = Scripted(CUT_OFF, not_begun(10))
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(adapter).reserve("R", LINES, Deadline.after(5))
-    assert unavailable.value.carried_out is None
+    assert unavailable.value.outcome_unknown
     assert len(adapter.requests) == 2
 
 
 @pytest.mark.parametrize(
     "value", ["", "-1", "soon", "1.5", "9" * 400, "\u0661", "Fri, 31 Dec 1999"]
 )
-def test_a_retry_after_that_is_no_number_of_seconds_is_ignored(value: str) -> None:
+def test_retry_after_is_ignored_when_it_is_no_number_of_seconds(value: str) -> None:
     adapter = Scripted((503, b"", {"X-Not-Begun": "true", "Retry-After": value}), (201, HELD))
     client_of(adapter).reserve("R", LINES, soon())
     assert len(adapter.requests) == 2
@@ -497,7 +500,7 @@ def test_a_retry_after_that_is_no_number_of_seconds_is_ignored(value: str) -> No
 
 @pytest.mark.parametrize("path", ["/products", "/products/P001"])
 @pytest.mark.parametrize(("seconds", "passed_on"), [("3", 3), ("", 1)])
-def test_a_busy_catalogue_is_not_retried_and_its_reason_is_passed_on(
+def test_a_busy_catalogue_is_not_retried_and_its_reason_is_kept(
     path: str, seconds: str, passed_on: int
 ) -> None:
     adapter = Scripted((503, UNAVAILABLE, {"Retry-After": seconds}))
@@ -507,7 +510,7 @@ def test_a_busy_catalogue_is_not_retried_and_its_reason_is_passed_on(
     assert len(adapter.requests) == 1
 
 
-def test_a_gateways_503_is_retried_for_the_catalogue() -> None:
+def test_a_read_of_the_catalogue_is_retried_when_a_gateway_sends_503() -> None:
     adapter = Scripted((503, b"<html>"), (503, b"{}"), (200, b'{"products":[]}'))
     assert client_of(adapter).catalogue("/products", {}, soon())[0] == 200
 

@@ -1,4 +1,4 @@
-"""inventory's contract over HTTP: statuses, headers, bodies."""
+"""inventory's HTTP interface: statuses, headers and bodies."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def store() -> MemoryStock:
 
 
 class SignedClient(FlaskClient):
-    """Shows the right token on every path, unless a test shows another."""
+    """Sends the right token for each path, unless a test sends another."""
 
     def open(self, path: Any, **options: Any) -> Any:  # type: ignore[override]
         headers = signed(path) | options.pop("headers", {})
@@ -41,7 +41,7 @@ def items(**quantities: int) -> dict[str, list[dict[str, object]]]:
     return {"items": [{"product_id": name, "quantity": n} for name, n in quantities.items()]}
 
 
-def test_a_product(client: Any) -> None:
+def test_product_is_shown_with_all_its_fields(client: Any) -> None:
     product = client.get("/products/P001").json
     assert product is not None
     assert product.pop("last_updated").endswith("+00:00")
@@ -56,7 +56,7 @@ def test_a_product(client: Any) -> None:
     }
 
 
-def test_creating_and_changing_a_product(client: Any) -> None:
+def test_putting_a_product_is_201_then_200(client: Any) -> None:
     created = client.put("/products/P003", json={"name": "Mouse", "price": 24.9})
     assert created.status_code == 201
     changed = client.put("/products/P003", json={"name": "Mouse", "price": 25, "active": False})
@@ -65,13 +65,13 @@ def test_creating_and_changing_a_product(client: Any) -> None:
     assert changed.json["available_quantity"] == 0
 
 
-def test_changing_a_price_leaves_a_retired_product_retired(client: Any) -> None:
+def test_retired_product_stays_retired_when_its_price_changes(client: Any) -> None:
     client.put("/products/P001", json={"name": "Laptop", "price": 1, "active": False})
-    answer = client.put("/products/P001", json={"name": "Laptop", "price": 2})
-    assert (answer.json["price"], answer.json["active"]) == (2, False)
+    response = client.put("/products/P001", json={"name": "Laptop", "price": 2})
+    assert (response.json["price"], response.json["active"]) == (2, False)
 
 
-def test_products_in_pages(client: Any) -> None:
+def test_products_are_listed_in_pages(client: Any) -> None:
     first = client.get("/products?limit=1").json
     assert [product["product_id"] for product in first["products"]] == ["P001"]
     second = client.get(f"/products?limit=1&cursor={first['next_cursor']}").json
@@ -79,7 +79,7 @@ def test_products_in_pages(client: Any) -> None:
     assert second["next_cursor"] is None
 
 
-def test_an_adjustment_and_its_replay(client: Any) -> None:
+def test_adjustment_is_replayed_under_its_key(client: Any) -> None:
     body = {"delta": 5, "reason": "delivery", "reference": "D-17"}
     first = client.post("/products/P001/adjustments", json=body, headers=KEY)
     again = client.post("/products/P001/adjustments", json=body, headers=KEY)
@@ -91,13 +91,13 @@ def test_an_adjustment_and_its_replay(client: Any) -> None:
     assert other.status_code == 422
 
 
-def test_an_adjustment_needs_a_key(client: Any) -> None:
-    answer = client.post("/products/P001/adjustments", json={"delta": 5, "reason": "x"})
-    assert answer.status_code == 400
-    assert answer.json["errors"][0]["header"] == "Idempotency-Key"
+def test_adjustment_without_a_key_is_400(client: Any) -> None:
+    response = client.post("/products/P001/adjustments", json={"delta": 5, "reason": "x"})
+    assert response.status_code == 400
+    assert response.json["errors"][0]["header"] == "Idempotency-Key"
 
 
-def test_adjustments_are_kept_newest_first(client: Any) -> None:
+def test_adjustments_are_listed_newest_first(client: Any) -> None:
     for n in range(3):
         client.post(
             "/products/P001/adjustments",
@@ -111,7 +111,7 @@ def test_adjustments_are_kept_newest_first(client: Any) -> None:
     assert rest["next_cursor"] is None
 
 
-def test_taking_more_than_is_available_is_409(client: Any) -> None:
+def test_adjustment_below_zero_is_409(client: Any) -> None:
     body = {"delta": -51, "reason": "broken"}
     assert client.post("/products/P001/adjustments", json=body, headers=KEY).status_code == 409
 
@@ -120,15 +120,17 @@ def test_taking_more_than_is_available_is_409(client: Any) -> None:
     ("product_id", "quantity", "available"),
     [("P001", 50, True), ("P001", 51, False), ("P002", 1, False)],
 )
-def test_availability(client: Any, product_id: str, quantity: int, *, available: bool) -> None:
-    answer = client.get(f"/products/{product_id}/availability?quantity={quantity}").json
-    assert (answer["requested"], answer["available"]) == (quantity, available)
+def test_availability_compares_the_quantity_with_the_stock(
+    client: Any, product_id: str, quantity: int, *, available: bool
+) -> None:
+    response = client.get(f"/products/{product_id}/availability?quantity={quantity}").json
+    assert (response["requested"], response["available"]) == (quantity, available)
 
 
-def test_a_retired_product_is_not_available(client: Any) -> None:
+def test_retired_product_is_not_available(client: Any) -> None:
     client.put("/products/P001", json={"name": "Laptop", "price": 1, "active": False})
-    answer = client.get("/products/P001/availability").json
-    assert answer == {
+    response = client.get("/products/P001/availability").json
+    assert response == {
         "product_id": "P001",
         "requested": 1,
         "available": False,
@@ -137,7 +139,7 @@ def test_a_retired_product_is_not_available(client: Any) -> None:
     assert client.put("/reservations/R", json=items(P001=1)).status_code == 404
 
 
-def test_reserving_is_201_then_200_with_the_same_answer(client: Any) -> None:
+def test_reserving_is_201_then_200_with_the_same_body(client: Any) -> None:
     first = client.put("/reservations/R", json=items(P001=2))
     again = client.put("/reservations/R", json=items(P001=2))
     assert (first.status_code, again.status_code) == (201, 200)
@@ -150,7 +152,7 @@ def test_reserving_is_201_then_200_with_the_same_answer(client: Any) -> None:
     }
 
 
-def test_the_refusals_of_a_reservation(client: Any) -> None:
+def test_reservation_is_rejected_with_a_problem_of_its_own_type(client: Any) -> None:
     short = client.put("/reservations/R", json=items(P001=51, P002=1))
     assert (short.status_code, short.json["type"]) == (409, "urn:problem-type:insufficient-stock")
     assert [line["product_id"] for line in short.json["lines"]] == ["P001", "P002"]
@@ -161,7 +163,7 @@ def test_the_refusals_of_a_reservation(client: Any) -> None:
     assert (gone.status_code, gone.json["type"]) == (410, "urn:problem-type:reservation-released")
 
 
-def test_reservations_asked_for_together_are_answered_as_alone() -> None:
+def test_batch_of_reservations_gets_the_responses_of_single_requests() -> None:
     wanted = {
         "R1": items(P001=2),
         "R2": items(P001=99, P002=1),
@@ -181,56 +183,56 @@ def test_reservations_asked_for_together_are_answered_as_alone() -> None:
         for answer, (name, each) in zip(answers, wanted.items(), strict=True):
             single = alone.put(f"/reservations/{name}", json=each)
             assert answer["status"] == single.status_code
-            told = answer.get("reservation") or answer["problem"]
-            assert _but_for_its_place(told) == _but_for_its_place(single.json)
+            result = answer.get("reservation") or answer["problem"]
+            assert _without_trace(result) == _without_trace(single.json)
 
 
-def _but_for_its_place(told: dict[str, Any]) -> dict[str, Any]:
-    return {name: each for name, each in told.items() if name not in ("instance", "trace_id")}
+def _without_trace(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in body.items() if name not in ("instance", "trace_id")}
 
 
-def test_a_reservation_with_other_lines_is_422(client: Any) -> None:
+def test_reservation_with_other_lines_is_422(client: Any) -> None:
     client.put("/reservations/R", json=items(P001=2))
     assert client.put("/reservations/R", json=items(P001=3)).status_code == 422
 
 
-def test_confirm_consume_release(client: Any) -> None:
+def test_reservations_are_confirmed_consumed_and_released(client: Any) -> None:
     for name in ("R1", "R2"):
         client.put(f"/reservations/{name}", json=items(P001=2))
     seen = []
     for verb in ("confirm", "consume", "release"):
-        answer = client.post(f"/reservations:{verb}", json={"ids": ["R1"]}).json
-        seen += [found["status"] for found in answer["reservations"]]
+        response = client.post(f"/reservations:{verb}", json={"ids": ["R1"]}).json
+        seen += [found["status"] for found in response["reservations"]]
     assert seen == ["confirmed", "consumed", "consumed"]
     client.post("/reservations:release", json={"ids": ["R2"]})
     product = client.get("/products/P001").json
     assert (product["available_quantity"], product["reserved_quantity"]) == (48, 0)
 
 
-def test_what_is_not_there(client: Any) -> None:
+def test_unknown_resource_is_404(client: Any) -> None:
     for path in ("/products/P999", "/products/P999/adjustments", "/reservations/R", "/nowhere"):
-        answer = client.get(path)
-        assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+        response = client.get(path)
+        assert (response.status_code, response.content_type) == (404, "application/problem+json")
 
 
-def test_the_database_away_is_503(store: MemoryStock) -> None:
+def test_request_is_503_when_the_database_is_unavailable(store: MemoryStock) -> None:
     client = signed_client(inventory_app(store, deadline_seconds=0.1))
     store.faults.coming.extend(["away"] * 100)
-    answer = client.put("/reservations/R", json=items(P001=1))
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert answer.content_type == "application/problem+json"
+    response = client.put("/reservations/R", json=items(P001=1))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert response.content_type == "application/problem+json"
 
 
-def test_a_full_queue_is_503_and_says_that_nothing_was_done(
+def test_request_is_503_of_its_own_type_when_the_queue_is_full(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise TooManyWaitingError("250 wait already")
+        raise TooManyWaitingError("250 operations are queued already")
 
     monkeypatch.setattr(GroupCommit, "run", full)
-    answer = client.put("/reservations/R", json=items(P001=1))
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert answer.json["type"] == "urn:problem-type:too-many-waiting"
+    response = client.put("/reservations/R", json=items(P001=1))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert response.json["type"] == "urn:problem-type:too-many-waiting"
 
 
 def ledger(client: Any, product_id: str, limit: int = 200) -> list[dict[str, Any]]:
@@ -244,8 +246,8 @@ def ledger(client: Any, product_id: str, limit: int = 200) -> list[dict[str, Any
         cursor = f"&cursor={page['next_cursor']}"
 
 
-def busy(client: Any) -> None:
-    """Reservations of P001 that came to every end, and stock that was counted again."""
+def use_stock(client: Any) -> None:
+    """Reserve, release and ship units of P001, and adjust its stock."""
     for name in ("ORD1.0.F", "ORD2.0.F", "ORD3.0.F"):
         client.put(f"/reservations/{name}", json=items(P001=2))
     client.post("/reservations:release", json={"ids": ["ORD1.0.F"]})
@@ -254,8 +256,8 @@ def busy(client: Any) -> None:
     client.post("/products/P001/adjustments", json=body, headers=KEY)
 
 
-def test_a_ledger_adds_up_to_what_the_product_has(client: Any) -> None:
-    busy(client)
+def test_ledger_adds_up_to_the_quantities_of_the_product(client: Any) -> None:
+    use_stock(client)
     entries = ledger(client, "P001")
     product = client.get("/products/P001").json
     sums = [
@@ -266,11 +268,11 @@ def test_a_ledger_adds_up_to_what_the_product_has(client: Any) -> None:
     assert sums == [43, 2, 2]
 
 
-def test_a_ledger_says_who_why_and_what_for(client: Any) -> None:
-    busy(client)
+def test_ledger_shows_actor_reason_and_reference(client: Any) -> None:
+    use_stock(client)
     entries = ledger(client, "P001")
-    told = [(each["kind"], each["actor"], each["reason"], each["reference"]) for each in entries]
-    assert told == [
+    shown = [(each["kind"], each["actor"], each["reason"], each["reference"]) for each in entries]
+    assert shown == [
         ("adjusted", "warehouse 2", "broken", "D-17"),
         ("adjusted", "operator", "opening stock", None),
         ("reserved", "order", "order placed", "ORD1"),
@@ -283,23 +285,23 @@ def test_a_ledger_says_who_why_and_what_for(client: Any) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
-def test_a_ledger_in_pages_is_the_same_ledger(client: Any, limit: int) -> None:
-    busy(client)
+def test_ledger_is_the_same_in_pages_of_any_size(client: Any, limit: int) -> None:
+    use_stock(client)
     assert ledger(client, "P001", limit) == ledger(client, "P001")
 
 
-def test_a_ledger_of_what_is_not_there_is_404(client: Any) -> None:
+def test_ledger_of_an_unknown_product_is_404(client: Any) -> None:
     assert client.get("/products/P999/ledger").status_code == 404
 
 
-def test_a_ledger_is_the_operators(store: MemoryStock) -> None:
+def test_ledger_requires_the_operators_token(store: MemoryStock) -> None:
     client = inventory_app(store).test_client()
     assert client.get("/products/P001/ledger").status_code == 401
     order = {"Authorization": f"Bearer {ORDER}"}
     assert client.get("/products/P001/ledger", headers=order).status_code == 403
 
 
-def test_who_adjusted_belongs_to_the_adjustment(client: Any) -> None:
+def test_adjustment_with_another_actor_under_the_same_key_is_422(client: Any) -> None:
     body = {"delta": 5, "reason": "delivery", "actor": "warehouse 2"}
     made = client.post("/products/P001/adjustments", json=body, headers=KEY)
     assert (made.status_code, made.json["actor"]) == (201, "warehouse 2")

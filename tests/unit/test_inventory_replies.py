@@ -1,4 +1,4 @@
-"""order believes no reply of inventory that does not fit the request: no order, and no 500."""
+"""A reply of inventory that does not fit the request makes no order, and no 500."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 from functions_common.http import paging
 from order_function.domain import Item
 from order_function.inventory import replies
-from order_function.inventory.replies import MAX_DETAIL, MAX_NAME, Answer, Asked
+from order_function.inventory.replies import MAX_DETAIL, MAX_NAME, Reply, ReservationRequest
 from order_function.ports import (
-    InventoryRefusedError,
     InventoryUnavailableError,
+    ReservationRejectedError,
     ReservationReleasedError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ASKED = Asked("R", {"P1": 2, "P2": 1}, "USD")
+REQUEST = ReservationRequest("R", {"P1": 2, "P2": 1}, "USD")
 JSON = dict[str, Any]
 
 
@@ -45,15 +45,15 @@ def without(body: JSON, name: str) -> JSON:
     return {key: value for key, value in body.items() if key != name}
 
 
-def reply(status: int, body: Any) -> Answer:
-    return Answer(status, body if isinstance(body, bytes) else json.dumps(body).encode())
+def reply(status: int, body: Any) -> Reply:
+    return Reply(status, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
-def one_of_many(status: int, body: Any) -> Answer:
-    """The same as a member of a batch's reply."""
+def batch_member(status: int, body: Any) -> Reply:
+    """The same reply as the member of a batch."""
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
     batch = b'{"answers":[{"reservation_id":"R","status":%d,"reservation":%b}]}'
-    (found,) = replies.each_of(Answer(200, batch % (status, encoded)), ["R"])
+    (found,) = replies.split_batch(Reply(200, batch % (status, encoded)), ["R"])
     return found
 
 
@@ -61,16 +61,16 @@ def assert_unknown(read: Callable[[], object]) -> None:
     """The outcome of the call is unknown: neither an order nor any other exception."""
     with pytest.raises(InventoryUnavailableError) as unavailable:
         read()
-    assert unavailable.value.carried_out is None
+    assert unavailable.value.outcome_unknown
     assert len(str(unavailable.value)) <= 300
 
 
 @pytest.mark.parametrize("status", ["held", "confirmed", "consumed"])
 @pytest.mark.parametrize("extra", [{}, {"expires_at": "2030-01-01", "nested": {"a": [1]}}])
-def test_a_reservation_is_accepted_when_it_is_what_was_asked_for(status: str, extra: JSON) -> None:
+def test_a_reservation_is_accepted_when_it_fits_the_request(status: str, extra: JSON) -> None:
     body = reservation(status=status, **extra)
     body["items"] = [each | extra for each in reversed(body["items"])]
-    assert replies.reserved(reply(201, body), ASKED) == (
+    assert replies.parse_reservation(reply(201, body), REQUEST) == (
         (Item("P2", 1, 999, "Lamp"), Item("P1", 2, 999, "Lamp")),
         "USD",
     )
@@ -94,7 +94,7 @@ def test_a_price_is_accepted_when_the_currency_can_express_it(
     price: str, currency: str, minor: int
 ) -> None:
     body = json.dumps(reservation(currency=currency)).replace("9.99", price).encode()
-    items, _ = replies.reserved(reply(201, body), ASKED._replace(currency=currency))
+    items, _ = replies.parse_reservation(reply(201, body), REQUEST._replace(currency=currency))
     assert {each.unit_price for each in items} == {minor}
 
 
@@ -171,10 +171,8 @@ UNACCEPTABLE: list[Any] = [
 
 @pytest.mark.parametrize("body", UNACCEPTABLE, ids=lambda body: str(body)[:60])
 @pytest.mark.parametrize("status", [200, 201])
-def test_a_reservation_is_no_order_when_it_is_not_what_was_asked_for(
-    status: int, body: Any
-) -> None:
-    assert_unknown(lambda: replies.reserved(reply(status, body), ASKED))
+def test_a_reservation_is_no_order_when_it_does_not_fit_the_request(status: int, body: Any) -> None:
+    assert_unknown(lambda: replies.parse_reservation(reply(status, body), REQUEST))
 
 
 @pytest.mark.parametrize(
@@ -182,8 +180,8 @@ def test_a_reservation_is_no_order_when_it_is_not_what_was_asked_for(
     [each for each in UNACCEPTABLE if isinstance(each, dict) and "\\ud" not in json.dumps(each)],
     ids=lambda body: str(body)[:60],
 )
-def test_a_member_of_a_batch_is_no_order_when_it_is_not_what_was_asked_for(body: JSON) -> None:
-    assert_unknown(lambda: replies.reserved(one_of_many(201, body), ASKED))
+def test_a_member_of_a_batch_is_no_order_when_it_does_not_fit_the_request(body: JSON) -> None:
+    assert_unknown(lambda: replies.parse_reservation(batch_member(201, body), REQUEST))
 
 
 def short(*lines: JSON, **changes: Any) -> JSON:
@@ -216,11 +214,11 @@ def unknown(*product_ids: Any, **changes: Any) -> JSON:
         (404, unknown("P2", "P1"), {"product_ids": ["P2", "P1"]}),
     ],
 )
-def test_a_rejection_is_accepted_when_it_names_products_that_were_asked_for(
+def test_a_rejection_is_accepted_when_it_names_only_requested_products(
     status: int, body: JSON, extensions: JSON
 ) -> None:
-    with pytest.raises(InventoryRefusedError) as refused:
-        replies.reserved(reply(status, body), ASKED)
+    with pytest.raises(ReservationRejectedError) as refused:
+        replies.parse_reservation(reply(status, body), REQUEST)
     assert refused.value.rejection.kind == body["type"].removeprefix("urn:problem-type:")
     assert refused.value.rejection.extensions == extensions
 
@@ -228,8 +226,8 @@ def test_a_rejection_is_accepted_when_it_names_products_that_were_asked_for(
 @pytest.mark.parametrize("body", [short(), unknown("P1")])
 def test_the_detail_of_a_rejection_is_bounded(body: JSON) -> None:
     status = 409 if "lines" in body else 404
-    with pytest.raises(InventoryRefusedError) as refused:
-        replies.reserved(reply(status, body | {"detail": "x" * 900_000}), ASKED)
+    with pytest.raises(ReservationRejectedError) as refused:
+        replies.parse_reservation(reply(status, body | {"detail": "x" * 900_000}), REQUEST)
     assert refused.value.rejection.detail == "x" * MAX_DETAIL
 
 
@@ -277,19 +275,19 @@ def test_the_detail_of_a_rejection_is_bounded(body: JSON) -> None:
     ],
 )
 def test_a_rejection_is_unknown_when_it_does_not_fit_the_request(status: int, body: Any) -> None:
-    assert_unknown(lambda: replies.reserved(reply(status, body), ASKED))
+    assert_unknown(lambda: replies.parse_reservation(reply(status, body), REQUEST))
 
 
 def test_a_released_reservation_is_reported_as_released() -> None:
     body = {"type": "urn:problem-type:reservation-released", "detail": "x" * 900_000}
     with pytest.raises(ReservationReleasedError) as released:
-        replies.reserved(reply(410, body), ASKED)
+        replies.parse_reservation(reply(410, body), REQUEST)
     assert len(str(released.value)) <= MAX_DETAIL
 
 
 def test_a_problem_without_text_that_can_be_stored_does_not_fit() -> None:
     body = {"type": "urn:problem-type:reservation-released", "detail": "\ud800"}
-    assert_unknown(lambda: replies.reserved(reply(410, body), ASKED))
+    assert_unknown(lambda: replies.parse_reservation(reply(410, body), REQUEST))
 
 
 def settled_reply(*pairs: tuple[Any, Any]) -> JSON:
@@ -320,12 +318,12 @@ def settled_reply(*pairs: tuple[Any, Any]) -> JSON:
     ],
 )
 def test_a_settlement_is_unknown_when_the_reply_does_not_name_each_reservation(body: Any) -> None:
-    assert_unknown(lambda: replies.settled(reply(200, body), "release", ["A", "B"]))
+    assert_unknown(lambda: replies.check_settled(reply(200, body), "release", ["A", "B"]))
 
 
-def test_a_settlement_is_done_when_each_reservation_is_in_a_wanted_status() -> None:
+def test_a_settlement_is_done_when_each_reservation_has_an_expected_status() -> None:
     body = settled_reply(("B", "consumed"), ("A", "released"))
-    replies.settled(reply(200, body), "release", ["A", "B"])
+    replies.check_settled(reply(200, body), "release", ["A", "B"])
 
 
 def product(**changes: Any) -> JSON:
@@ -367,9 +365,9 @@ BAD_PRODUCTS: list[JSON] = [
 
 @pytest.mark.parametrize("bad", BAD_PRODUCTS, ids=lambda body: str(body)[:60])
 def test_a_product_is_not_passed_on_when_it_is_malformed(bad: JSON) -> None:
-    assert_unknown(lambda: replies.catalogue(reply(200, bad), "P1"))
+    assert_unknown(lambda: replies.check_catalogue(reply(200, bad), "P1"))
     page = {"products": [product(product_id="P0"), bad], "next_cursor": None}
-    assert_unknown(lambda: replies.catalogue(reply(200, page), None))
+    assert_unknown(lambda: replies.check_catalogue(reply(200, page), None))
 
 
 @pytest.mark.parametrize(
@@ -390,29 +388,29 @@ def test_a_product_is_not_passed_on_when_it_is_malformed(bad: JSON) -> None:
     ids=lambda body: str(body)[:60],
 )
 def test_a_page_of_products_is_not_passed_on_when_it_is_malformed(page: Any) -> None:
-    assert_unknown(lambda: replies.catalogue(reply(200, page), None))
+    assert_unknown(lambda: replies.check_catalogue(reply(200, page), None))
 
 
-def test_a_product_is_not_passed_on_when_another_was_asked_for() -> None:
-    assert_unknown(lambda: replies.catalogue(reply(200, product()), "P2"))
+def test_a_product_is_not_passed_on_when_another_was_requested() -> None:
+    assert_unknown(lambda: replies.check_catalogue(reply(200, product()), "P2"))
 
 
 @pytest.mark.parametrize("status", [201, 204, 302, 401, 409, 500])
 def test_a_status_that_the_catalogue_does_not_use_is_not_passed_on(status: int) -> None:
-    assert_unknown(lambda: replies.catalogue(reply(status, product()), "P1"))
+    assert_unknown(lambda: replies.check_catalogue(reply(status, product()), "P1"))
 
 
 @pytest.mark.parametrize("detail", [5, None, "x" * (MAX_DETAIL + 1), "\ud800"])
 def test_a_problem_of_the_catalogue_is_not_passed_on_when_it_is_malformed(detail: Any) -> None:
     body = {"type": "about:blank", "detail": detail}
-    assert_unknown(lambda: replies.catalogue(reply(404, body), "P1"))
+    assert_unknown(lambda: replies.check_catalogue(reply(404, body), "P1"))
 
 
 def test_the_catalogue_is_passed_on_byte_for_byte() -> None:
     one = reply(200, product(price=1.5, new_member={"deep": [1]}))
-    assert replies.catalogue(one, "P1") == (200, one.content)
+    assert replies.check_catalogue(one, "P1") == (200, one.content)
     ids = [f"P{n}" for n in range(paging.MAX_LIMIT)]
     page = reply(200, {"products": [product(product_id=name) for name in ids], "next_cursor": "c"})
-    assert replies.catalogue(page, None) == (200, page.content)
+    assert replies.check_catalogue(page, None) == (200, page.content)
     problem = reply(404, {"type": "about:blank", "detail": "No such product"})
-    assert replies.catalogue(problem, "P1") == (404, problem.content)
+    assert replies.check_catalogue(problem, "P1") == (404, problem.content)

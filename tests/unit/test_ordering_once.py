@@ -21,7 +21,7 @@ from support.order_faults import LATE_SECONDS, Connection, Fault, FaultPlan, Lin
 
 from functions_common.firestore.client import CALL_SECONDS
 from functions_common.runtime.settings import SettingsError
-from order_function.domain import LIVE, Attempt, Status
+from order_function.domain import KEEPS_RESERVATION, Attempt, Status
 from order_function.domain import Line as OrderLine
 from order_function.routes import LOOKUP_FINAL_SECONDS
 from order_function.settings import Settings
@@ -65,7 +65,7 @@ class Shop:
         )
 
     def buy(self, case: Case, *connections: Connection) -> DocumentedClient:
-        """One client orders; then all comes to rest, and what it believes must be true."""
+        """One client orders. After all work ends, the client's conclusion must be true."""
         line = Line(self.app, *connections)
         client = DocumentedClient(
             line, self.weather.wait, case.body, case.key, case.prefer, case.max_requests
@@ -82,7 +82,7 @@ class Shop:
     @property
     def live(self) -> list[str]:
         orders = (order for order, _ in self.whole.store.documents.values())
-        return [order.order_id for order in orders if order.status in LIVE]
+        return [order.order_id for order in orders if order.status in KEEPS_RESERVATION]
 
     def post(self, key: str | None = None, prefer: str | None = None) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
@@ -185,7 +185,7 @@ def test_a_client_has_one_order_in_any_mixture_of_failures(
     *,
     then_away: bool,
 ) -> None:
-    """With reconcile, and with another delivery of the same key, at any moment."""
+    """Reconcile and another delivery of the same key run at any moment."""
     case = Case(case.key, case.prefer, case.quantity, case.expected_total, max_requests)
     weather = FaultPlan(*plan, then_away=then_away)
     shop = Shop(weather)
@@ -202,7 +202,7 @@ def _request(client: Any, body: dict[str, Any], headers: Any) -> Callable[[], ob
     return lambda: client.post("/orders", json=body, headers=headers)
 
 
-def test_no_404_is_final_before_every_write_of_a_request_has_ended() -> None:
+def test_a_404_is_final_only_after_every_write_of_a_request_has_ended() -> None:
     """A write ends with the deadline of its request, or with its call to Firestore after that."""
     settings = {
         "GOOGLE_CLOUD_PROJECT": "demo",
@@ -226,16 +226,16 @@ def _starts(variables: dict[str, str]) -> bool:
     return True
 
 
-# The three kinds of 503, each in the situations that it stands for.
+# The three kinds of 503, each in its situations.
 
 ALL_AWAY = [Fault.REFUSED] * 200
 
 
-def check_503(answer: Any, kind: str, order_id: str | None) -> None:
-    assert answer.status_code == 503
-    assert answer.json["type"] == f"urn:problem-type:{kind}"
-    assert answer.json.get("order_id") == order_id
-    assert ("Retry-After" in answer.headers) == (kind != UNKNOWN_WITHOUT_KEY)
+def check_503(response: Any, kind: str, order_id: str | None) -> None:
+    assert response.status_code == 503
+    assert response.json["type"] == f"urn:problem-type:{kind}"
+    assert response.json.get("order_id") == order_id
+    assert ("Retry-After" in response.headers) == (kind != UNKNOWN_WITHOUT_KEY)
 
 
 ORDER_ID = Attempt.begin("C1", LINES, "key").order_id
@@ -253,7 +253,7 @@ def test_an_order_is_replayed_when_inventory_is_unavailable(inventory: Fault) ->
 
 
 @pytest.mark.parametrize("inventory", NOT_REACHED)
-def test_a_refusal_is_replayed_when_inventory_is_unavailable(inventory: Fault) -> None:
+def test_a_rejection_is_replayed_when_inventory_is_unavailable(inventory: Fault) -> None:
     shop = Shop(FaultPlan())
     body, headers = BODY | {"quantity": 11}, {"Idempotency-Key": "key"}
     client: Any = shop.app.test_client()
@@ -270,7 +270,7 @@ def test_a_cancelled_order_is_replayed_when_inventory_is_unavailable(inventory: 
     shop = Shop(FaultPlan())
     order_id = shop.post("key").json["order_id"]
     shop.app.test_client().post(f"/orders/{order_id}/cancel")
-    for calls in (1, 3):  # not reached for the reservation; or only for its release
+    for calls in (1, 3):  # inventory fails for the reservation, or only for the release
         fine = len(shop.weather.calls) + (0 if calls == 1 else 2)
         shop.weather.plan = [Fault.NONE] * fine + [inventory]
         again = shop.post("key")
@@ -338,10 +338,10 @@ def test_an_order_without_a_key_is_unknown_when_its_write_is(
 ) -> None:
     inventory = Fault.NONE if prefer is None else Fault.REFUSED
     shop = Shop(FaultPlan(inventory, write, *ALL_AWAY))
-    answer = shop.post(prefer=prefer)
-    check_503(answer, UNKNOWN_WITHOUT_KEY, answer.json["order_id"])
-    assert f"GET /orders/{answer.json['order_id']}" in answer.json["detail"]
-    assert [*shop.whole.store.documents] == [answer.json["order_id"]] * (write is Fault.LOST)
+    response = shop.post(prefer=prefer)
+    check_503(response, UNKNOWN_WITHOUT_KEY, response.json["order_id"])
+    assert f"GET /orders/{response.json['order_id']}" in response.json["detail"]
+    assert [*shop.whole.store.documents] == [response.json["order_id"]] * (write is Fault.LOST)
 
 
 @pytest.mark.parametrize(("key", "kind"), [("key", UNKNOWN), (None, UNKNOWN_WITHOUT_KEY)])
@@ -350,22 +350,22 @@ def test_an_order_without_a_key_is_unknown_when_its_write_is(
 def test_an_unexpected_error_names_the_order(
     key: str | None, kind: str, fault: Fault, fine: int
 ) -> None:
-    answer = Shop(FaultPlan(*[Fault.NONE] * fine, fault)).post(key)
-    assert (answer.status_code, answer.json["type"]) == (500, f"urn:problem-type:{kind}")
-    assert answer.json["order_id"].startswith("ORD")
-    assert ("Retry-After" in answer.headers) == (key is not None)
+    response = Shop(FaultPlan(*[Fault.NONE] * fine, fault)).post(key)
+    assert (response.status_code, response.json["type"]) == (500, f"urn:problem-type:{kind}")
+    assert response.json["order_id"].startswith("ORD")
+    assert ("Retry-After" in response.headers) == (key is not None)
 
 
 def test_an_error_in_the_response_names_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The order is there, and only telling of it failed."""
+    """The order exists, and only its response failed."""
     shop = Shop(FaultPlan())
 
     def fails(_: object) -> Any:
         raise ZeroDivisionError
 
     monkeypatch.setattr("order_function.schemas.OrderResponse.of", fails)
-    answer = shop.post("key")
-    assert (answer.status_code, answer.json["order_id"]) == (500, ORDER_ID)
+    response = shop.post("key")
+    assert (response.status_code, response.json["order_id"]) == (500, ORDER_ID)
     assert shop.live == [ORDER_ID]
 
 
@@ -379,13 +379,13 @@ def test_a_change_of_an_order_is_safe_to_repeat_when_it_fails(verb: str, fault: 
         shop.weather.plan = [Fault.NONE] * (begun + fine) + [fault]
         client: Any = shop.app.test_client()
         headers = {"Authorization": "Bearer token-of-an-operator"}
-        answer = client.post(f"/orders/{order_id}/{verb}", headers=headers)
-        if answer.status_code == 503:
-            check_503(answer, NOT_PLACED, None)
+        response = client.post(f"/orders/{order_id}/{verb}", headers=headers)
+        if response.status_code == 503:
+            check_503(response, NOT_PLACED, None)
         else:
-            assert answer.status_code in (200, 202)
+            assert response.status_code in (200, 202)
         shop.weather.plan = []
         shop.weather.wait(LATE_SECONDS)
-        answer = client.post(f"/orders/{order_id}/{verb}", headers=headers)
+        response = client.post(f"/orders/{order_id}/{verb}", headers=headers)
         done = Status.CANCELLED if verb == "cancel" else Status.FULFILLED
-        assert (answer.status_code, answer.json["status"]) == (200, done)
+        assert (response.status_code, response.json["status"]) == (200, done)

@@ -1,4 +1,4 @@
-"""Orders that are taken while inventory is away, and what becomes of them."""
+"""Orders that are placed while inventory is unavailable, and their later decision."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def shop() -> MemoryShop:
 
 
 def place_pending(shop: MemoryShop, *, reserved: bool = False, total: int | None = None) -> Order:
-    """Whether or not inventory carried the reservation out, of which order heard nothing."""
+    """Place a pending order. ``reserved``: inventory reserved, but its reply was lost."""
     shop.inventory.away.append(True if reserved else None)
     order = shop.place("C1", TWO, "key", total, respond_async=True).order
     assert order.status is Status.PENDING
@@ -35,7 +35,7 @@ def place_pending(shop: MemoryShop, *, reserved: bool = False, total: int | None
 
 @pytest.mark.parametrize("carried_out", [True, None, False])
 @pytest.mark.parametrize("key", ["key", None])
-def test_who_asks_for_it_gets_a_pending_order_while_inventory_is_away(
+def test_an_order_is_pending_when_inventory_is_unavailable_and_the_client_accepts_it(
     shop: MemoryShop, key: str | None, *, carried_out: bool | None
 ) -> None:
     shop.inventory.away.append(carried_out)
@@ -46,19 +46,19 @@ def test_who_asks_for_it_gets_a_pending_order_while_inventory_is_away(
     assert shop.orders.get(placed.order.order_id) == placed.order
 
 
-def test_who_does_not_ask_for_it_gets_none(shop: MemoryShop) -> None:
+def test_an_order_is_not_pending_when_the_client_does_not_accept_it(shop: MemoryShop) -> None:
     shop.inventory.away.append(None)
     with pytest.raises(OrderOutcomeUnknownError):
         shop.place("C1", TWO, "key")
     assert not shop.store.documents
 
 
-def test_with_inventory_there_it_is_confirmed_at_once(shop: MemoryShop) -> None:
+def test_an_order_is_confirmed_when_inventory_is_available(shop: MemoryShop) -> None:
     assert shop.place("C1", TWO, None, respond_async=True).order.status is Status.CONFIRMED
 
 
 @pytest.mark.parametrize("away", [[], [None]], ids=["inventory is back", "still away"])
-def test_a_retry_replays_it_as_pending(shop: MemoryShop, away: list[None]) -> None:
+def test_a_retry_replays_a_pending_order(shop: MemoryShop, away: list[None]) -> None:
     order = place_pending(shop)
     shop.inventory.away.extend(away)
     again = shop.place("C1", TWO, "key", respond_async=True)
@@ -67,7 +67,7 @@ def test_a_retry_replays_it_as_pending(shop: MemoryShop, away: list[None]) -> No
     assert shop.held == {order.reservation_id: 2}
 
 
-def test_another_body_under_its_key_is_refused_and_keeps_no_stock(shop: MemoryShop) -> None:
+def test_another_body_is_rejected_and_keeps_no_stock_when_it_uses_the_key(shop: MemoryShop) -> None:
     order = place_pending(shop, reserved=True)
     with pytest.raises(IdempotencyKeyReusedError):
         shop.place("C1", [Line("P001", 1)], "key")
@@ -75,7 +75,7 @@ def test_another_body_under_its_key_is_refused_and_keeps_no_stock(shop: MemorySh
 
 
 @pytest.mark.parametrize("reserved", [True, False])
-def test_it_is_completed_at_the_price_of_its_reservation(
+def test_a_pending_order_is_completed_at_the_price_of_its_reservation(
     shop: MemoryShop, *, reserved: bool
 ) -> None:
     order = place_pending(shop, reserved=reserved)
@@ -86,7 +86,7 @@ def test_it_is_completed_at_the_price_of_its_reservation(
     assert shop.inventory.available["P001"] == 3
 
 
-def test_it_stays_pending_while_inventory_stays_away(shop: MemoryShop) -> None:
+def test_a_pending_order_stays_pending_when_inventory_is_unavailable(shop: MemoryShop) -> None:
     order = place_pending(shop)
     shop.inventory.away.append(None)
     with pytest.raises(InventoryUnavailableError):
@@ -94,7 +94,7 @@ def test_it_stays_pending_while_inventory_stays_away(shop: MemoryShop) -> None:
     assert shop.orders.get(order.order_id) == order
 
 
-def test_it_is_rejected_where_stock_is_short_and_says_why(shop: MemoryShop) -> None:
+def test_a_pending_order_is_rejected_with_a_reason_when_stock_is_short(shop: MemoryShop) -> None:
     order = place_pending(shop)
     shop.inventory.available["P001"] = 1
     rejected = shop.orders.complete(order.order_id)
@@ -102,14 +102,14 @@ def test_it_is_rejected_where_stock_is_short_and_says_why(shop: MemoryShop) -> N
     assert rejected.rejection is not None
     assert rejected.rejection.kind == "insufficient-stock"
     shop.inventory.available["P001"] = 100
-    assert shop.orders.complete(order.order_id) == rejected, "the refusal is final"
+    assert shop.orders.complete(order.order_id) == rejected, "the rejection is final"
     with pytest.raises(OrderRejectedError) as replayed:
         shop.place("C1", TWO, "key")
     assert (replayed.value.rejection, replayed.value.replayed) == (rejected.rejection, True)
     assert shop.inventory.available["P001"] == 100
 
 
-def test_it_is_rejected_where_its_reservation_was_released(shop: MemoryShop) -> None:
+def test_a_pending_order_is_rejected_when_its_reservation_was_released(shop: MemoryShop) -> None:
     order = place_pending(shop, reserved=True)
     shop.inventory.release([order.reservation_id], soon())
     rejected = shop.orders.complete(order.order_id)
@@ -118,7 +118,7 @@ def test_it_is_rejected_where_its_reservation_was_released(shop: MemoryShop) -> 
     assert shop.inventory.available["P001"] == 5
 
 
-def test_it_is_rejected_at_a_price_that_was_not_expected(shop: MemoryShop) -> None:
+def test_a_pending_order_is_rejected_when_the_price_changed(shop: MemoryShop) -> None:
     order = place_pending(shop, total=1)
     rejected = shop.orders.complete(order.order_id)
     assert rejected.rejection is not None
@@ -126,7 +126,9 @@ def test_it_is_rejected_at_a_price_that_was_not_expected(shop: MemoryShop) -> No
     assert shop.inventory.available["P001"] == 5
 
 
-def test_rejected_it_stays_even_where_its_stock_cannot_be_given_back(shop: MemoryShop) -> None:
+def test_a_rejected_order_stays_rejected_when_its_stock_cannot_be_released(
+    shop: MemoryShop,
+) -> None:
     order = place_pending(shop, total=1)
     release = Between(5, lambda: shop.inventory.away.append(None))  # read, reserve, read, write
     with pytest.raises(InventoryUnavailableError):
@@ -137,9 +139,7 @@ def test_rejected_it_stays_even_where_its_stock_cannot_be_given_back(shop: Memor
 
 
 @pytest.mark.parametrize("reserved", [True, False])
-def test_it_can_be_cancelled_and_what_was_reserved_comes_back(
-    shop: MemoryShop, *, reserved: bool
-) -> None:
+def test_cancelling_a_pending_order_releases_its_stock(shop: MemoryShop, *, reserved: bool) -> None:
     order = place_pending(shop, reserved=reserved)
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
     assert shop.orders.complete(order.order_id).status is Status.CANCELLED
@@ -148,7 +148,7 @@ def test_it_can_be_cancelled_and_what_was_reserved_comes_back(
     assert shop.inventory.available["P001"] == 5
 
 
-def test_it_cannot_be_fulfilled(shop: MemoryShop) -> None:
+def test_a_pending_order_cannot_be_fulfilled(shop: MemoryShop) -> None:
     order = place_pending(shop)
     with pytest.raises(NotFulfillableError):
         shop.orders.fulfil(order.order_id)
@@ -156,7 +156,7 @@ def test_it_cannot_be_fulfilled(shop: MemoryShop) -> None:
 
 
 @pytest.mark.parametrize("faults", [["conflict"], ["lost"], ["dropped"]])
-def test_completing_survives_writes_that_go_wrong(shop: MemoryShop, faults: list[str]) -> None:
+def test_completing_succeeds_when_writes_fail(shop: MemoryShop, faults: list[str]) -> None:
     order = place_pending(shop)
     shop.store.faults.coming.extend(faults)
     assert shop.orders.complete(order.order_id).status is Status.CONFIRMED
@@ -171,17 +171,17 @@ def cancelled(shop: MemoryShop, order_id: str) -> None:
     shop.orders.cancel(order_id)
 
 
-@pytest.mark.parametrize("meanwhile", [completed, cancelled])
-def test_whatever_comes_while_it_is_completed_its_stock_is_its_own_or_given_back(
-    meanwhile: Callable[[MemoryShop, str], None],
+@pytest.mark.parametrize("other", [completed, cancelled])
+def test_completing_keeps_or_releases_the_stock_when_another_process_acts_in_between(
+    other: Callable[[MemoryShop, str], None],
 ) -> None:
     def act(place: int) -> Between:
         shop = MemoryShop(P001=5)
         order_id = place_pending(shop).order_id
-        between = Between(place, lambda: meanwhile(shop, order_id))
+        between = Between(place, lambda: other(shop, order_id))
         shop.orders_with(between).complete(order_id)
         order = shop.orders.get(order_id)
-        if meanwhile is completed or not between.happened:
+        if other is completed or not between.happened:
             assert order.status is Status.CONFIRMED
             assert shop.held == {order.reservation_id: 2}
         else:

@@ -1,4 +1,4 @@
-"""The protocol, step by step: what is written, what is told, and what is left behind."""
+"""The steps of the protocol: documents, responses and stock after each of them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ def shop() -> MemoryShop:
     return MemoryShop(P001=5, P002=1)
 
 
-def test_an_order_is_confirmed_with_the_prices_it_was_reserved_at(shop: MemoryShop) -> None:
+def test_an_order_is_confirmed_at_the_reserved_prices(shop: MemoryShop) -> None:
     placed = shop.place("C1", TWO, None)
     assert not placed.replayed
     assert is_order_id(placed.order.order_id)
@@ -37,13 +37,13 @@ def test_an_order_is_confirmed_with_the_prices_it_was_reserved_at(shop: MemorySh
     assert shop.held == {placed.order.reservation_id: 2}
 
 
-def test_without_a_key_two_equal_requests_are_two_orders(shop: MemoryShop) -> None:
+def test_two_equal_requests_are_two_orders_without_a_key(shop: MemoryShop) -> None:
     first, second = (shop.place("C1", TWO, None).order for _ in range(2))
     assert first.order_id != second.order_id
     assert shop.inventory.available["P001"] == 1
 
 
-def test_the_same_key_is_the_same_order(shop: MemoryShop) -> None:
+def test_two_equal_requests_are_one_order_with_the_same_key(shop: MemoryShop) -> None:
     first = shop.place("C1", TWO, "key")
     again = shop.place("C1", TWO, "key")
     assert again.order == first.order
@@ -56,13 +56,15 @@ def test_a_key_belongs_to_its_customer(shop: MemoryShop) -> None:
     assert mine.order_id != theirs.order_id
 
 
-def test_lines_in_another_order_are_the_same_body(shop: MemoryShop) -> None:
+def test_two_bodies_are_equal_when_only_the_order_of_lines_differs(shop: MemoryShop) -> None:
     first = shop.place("C1", [Line("P001", 1), Line("P002", 1), Line("P001", 1)], "key")
     again = shop.place("C1", [Line("P002", 1), Line("P001", 2)], "key")
     assert again.order == first.order
 
 
-def test_another_body_under_the_same_key_is_refused_and_keeps_no_stock(shop: MemoryShop) -> None:
+def test_another_body_is_rejected_and_keeps_no_stock_when_it_uses_the_same_key(
+    shop: MemoryShop,
+) -> None:
     first = shop.place("C1", TWO, "key").order
     with pytest.raises(IdempotencyKeyReusedError):
         shop.place("C1", [Line("P001", 3)], "key")
@@ -70,7 +72,7 @@ def test_another_body_under_the_same_key_is_refused_and_keeps_no_stock(shop: Mem
     assert shop.inventory.available["P001"] == 3
 
 
-def test_a_refusal_without_a_key_writes_nothing(shop: MemoryShop) -> None:
+def test_a_rejection_writes_nothing_without_a_key(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", [Line("P001", 6)], None)
     assert refused.value.order_id is None
@@ -78,7 +80,7 @@ def test_a_refusal_without_a_key_writes_nothing(shop: MemoryShop) -> None:
     assert not shop.store.documents
 
 
-def test_a_refusal_under_a_key_is_final_even_when_stock_arrives(shop: MemoryShop) -> None:
+def test_a_rejection_with_a_key_is_final_when_stock_arrives_later(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", [Line("P001", 6)], "key")
     shop.inventory.available["P001"] = 100
@@ -90,22 +92,22 @@ def test_a_refusal_under_a_key_is_final_even_when_stock_arrives(shop: MemoryShop
     assert not shop.held
 
 
-def test_a_product_that_is_not_sold_is_a_refusal(shop: MemoryShop) -> None:
+def test_an_order_is_rejected_when_a_product_is_unknown(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", [Line("P999", 1)], None)
     assert refused.value.rejection.kind == "unknown-product"
 
 
 @pytest.mark.parametrize("fault", ["lost", "dropped"])
-def test_a_create_of_unknown_outcome_is_looked_at_again(shop: MemoryShop, fault: str) -> None:
+def test_a_create_of_unknown_outcome_is_read_again(shop: MemoryShop, fault: str) -> None:
     shop.store.faults.coming.append(fault)
     placed = shop.place("C1", TWO, "key")
-    assert not placed.replayed, "it finds its own write"
+    assert not placed.replayed, "the delivery finds its own write"
     assert len(shop.store.documents) == 1
     assert shop.held == {placed.order.reservation_id: 2}
 
 
-def test_a_create_that_stays_unknown_says_which_order_to_look_for() -> None:
+def test_the_error_names_the_order_when_a_create_stays_unknown() -> None:
     shop = MemoryShop(deadline_seconds=0.2, P001=5)
     shop.store.faults.coming.extend(["dropped"] * 100)
     with pytest.raises(OrderOutcomeUnknownError) as unknown:
@@ -114,7 +116,7 @@ def test_a_create_that_stays_unknown_says_which_order_to_look_for() -> None:
     assert shop.place("C1", TWO, "key").order.order_id == unknown.value.order_id
 
 
-def test_a_store_that_refuses_after_the_reservation_says_which_order_to_look_for(
+def test_the_error_names_the_order_when_the_store_fails_after_the_reservation(
     shop: MemoryShop,
 ) -> None:
     shop.store.faults.coming.append("away")
@@ -125,7 +127,9 @@ def test_a_store_that_refuses_after_the_reservation_says_which_order_to_look_for
     assert shop.held == {placed.order.reservation_id: 2}
 
 
-def test_a_crash_between_reservation_and_order_is_mended_by_the_retry(shop: MemoryShop) -> None:
+def test_a_retry_places_the_order_when_the_process_crashed_after_the_reservation(
+    shop: MemoryShop,
+) -> None:
     crashed = Attempt.begin("C1", TWO, "key")
     shop.inventory._hold(crashed.reservation_id, crashed.lines)  # noqa: SLF001
     placed = shop.place("C1", TWO, "key")
@@ -155,7 +159,7 @@ def test_an_order_with_a_key_names_its_id_when_inventory_is_unavailable(
     assert shop.inventory.available["P001"] == 3
 
 
-def test_cancelling_gives_the_stock_back_once(shop: MemoryShop) -> None:
+def test_cancelling_releases_the_stock_once(shop: MemoryShop) -> None:
     order = shop.place("C1", TWO, None).order
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
@@ -163,7 +167,7 @@ def test_cancelling_gives_the_stock_back_once(shop: MemoryShop) -> None:
     assert not shop.held
 
 
-def test_a_cancelled_order_is_replayed_as_it_is_and_takes_no_stock(shop: MemoryShop) -> None:
+def test_a_cancelled_order_is_replayed_and_takes_no_stock(shop: MemoryShop) -> None:
     order = shop.place("C1", TWO, "key").order
     shop.orders.cancel(order.order_id)
     again = shop.place("C1", TWO, "key")
@@ -171,7 +175,7 @@ def test_a_cancelled_order_is_replayed_as_it_is_and_takes_no_stock(shop: MemoryS
     assert shop.inventory.available["P001"] == 5
 
 
-def test_cancelling_while_inventory_is_away_is_finished_later(shop: MemoryShop) -> None:
+def test_cancelling_is_finished_by_a_retry_when_inventory_was_unavailable(shop: MemoryShop) -> None:
     order = shop.place("C1", TWO, None).order
     shop.inventory.away.append(None)
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLING
@@ -181,14 +185,14 @@ def test_cancelling_while_inventory_is_away_is_finished_later(shop: MemoryShop) 
 
 
 @pytest.mark.parametrize("faults", [["conflict"], ["lost"], ["dropped"], ["", "lost"]])
-def test_cancelling_survives_writes_that_go_wrong(shop: MemoryShop, faults: list[str]) -> None:
+def test_cancelling_succeeds_when_writes_fail(shop: MemoryShop, faults: list[str]) -> None:
     order = shop.place("C1", TWO, None).order
     shop.store.faults.coming.extend(faults)
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
     assert shop.inventory.available["P001"] == 5
 
 
-def test_what_was_rejected_cannot_be_cancelled(shop: MemoryShop) -> None:
+def test_a_rejected_order_cannot_be_cancelled(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", [Line("P001", 6)], "key")
     assert refused.value.order_id is not None
@@ -197,7 +201,7 @@ def test_what_was_rejected_cannot_be_cancelled(shop: MemoryShop) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.FULFILLING, Status.FULFILLED])
-def test_what_has_left_cannot_be_cancelled(status: Status) -> None:
+def test_a_shipped_order_cannot_be_cancelled(status: Status) -> None:
     order = Order.reserved(Attempt.begin("C1", TWO, None), (), "USD", datetime.now(UTC))
     with pytest.raises(NotCancellableError):
         replace(order, status=status).cancel()
@@ -206,11 +210,11 @@ def test_what_has_left_cannot_be_cancelled(status: Status) -> None:
 PRICE = 99_999
 
 
-def test_at_the_total_that_was_expected_it_is_confirmed(shop: MemoryShop) -> None:
+def test_an_order_is_confirmed_at_the_expected_total(shop: MemoryShop) -> None:
     assert shop.place("C1", TWO, "key", 2 * PRICE).order.status is Status.CONFIRMED
 
 
-def test_at_another_total_it_is_refused_and_keeps_no_stock(shop: MemoryShop) -> None:
+def test_an_order_is_rejected_and_keeps_no_stock_at_another_total(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", TWO, "key", 2 * PRICE - 1)
     assert refused.value.rejection.kind == "price-changed"
@@ -223,14 +227,14 @@ def test_at_another_total_it_is_refused_and_keeps_no_stock(shop: MemoryShop) -> 
     assert again.value.replayed
 
 
-def test_a_changed_price_is_written_before_the_stock_is_given_back(shop: MemoryShop) -> None:
+def test_a_price_rejection_is_written_before_the_stock_is_released(shop: MemoryShop) -> None:
     shop.store.faults.coming.append("away")
     with pytest.raises(OrderOutcomeUnknownError):
         shop.place("C1", TWO, "key", 1)
     assert sum(shop.held.values()) == 2
 
 
-def test_without_a_key_a_changed_price_writes_nothing(shop: MemoryShop) -> None:
+def test_a_price_rejection_writes_nothing_without_a_key(shop: MemoryShop) -> None:
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", TWO, None, 1)
     assert refused.value.order_id is None
@@ -239,7 +243,7 @@ def test_without_a_key_a_changed_price_writes_nothing(shop: MemoryShop) -> None:
 
 
 @pytest.mark.parametrize(("key", "calls_before"), [("key", 2), (None, 1)])
-def test_stock_that_cannot_be_given_back_leaves_the_refusal_standing(
+def test_a_price_rejection_stands_when_the_stock_cannot_be_released(
     shop: MemoryShop, key: str | None, calls_before: int
 ) -> None:
     release = Between(calls_before + 1, lambda: shop.inventory.away.append(None))
@@ -251,27 +255,29 @@ def test_stock_that_cannot_be_given_back_leaves_the_refusal_standing(
 
 
 @pytest.mark.parametrize("other", [None, 2 * PRICE + 1])
-def test_another_expectation_is_another_body(shop: MemoryShop, other: int | None) -> None:
+def test_two_bodies_differ_when_their_expected_totals_differ(
+    shop: MemoryShop, other: int | None
+) -> None:
     first = shop.place("C1", TWO, "key", 2 * PRICE).order
     with pytest.raises(IdempotencyKeyReusedError):
         shop.place("C1", TWO, "key", other)
     assert shop.held == {first.reservation_id: 2}
 
 
-def test_a_body_that_expects_nothing_has_the_fingerprint_that_it_always_had() -> None:
-    """Stored orders are compared with it, so it must never change."""
+def test_the_fingerprint_of_a_body_without_expected_total_never_changes() -> None:
+    """Stored orders have this fingerprint, so it must never change."""
     assert Attempt.begin("C1", TWO, "key").fingerprint == "ZBZNXD71AZE4MSQ6V01X64DGV4"
     assert Attempt.begin("C1", TWO, "key", 1).fingerprint != "ZBZNXD71AZE4MSQ6V01X64DGV4"
 
 
-def test_a_delivery_that_finds_its_own_refusal_replays_nothing(shop: MemoryShop) -> None:
+def test_a_rejection_is_no_replay_when_the_delivery_wrote_it(shop: MemoryShop) -> None:
     shop.store.faults.coming.append("lost")
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", [Line("P001", 6)], "key")
     assert not refused.value.replayed
 
 
-def test_a_delivery_that_comes_second_replays_the_first(shop: MemoryShop) -> None:
+def test_a_later_delivery_replays_the_first(shop: MemoryShop) -> None:
     placed: list[Placed] = []
     create = Between(2, lambda: placed.append(shop.place("C1", TWO, "key")))
     second = shop.place("C1", TWO, "key", between=create)
@@ -280,7 +286,7 @@ def test_a_delivery_that_comes_second_replays_the_first(shop: MemoryShop) -> Non
     assert shop.held == {second.order.reservation_id: 2}
 
 
-def test_an_order_that_is_not_there(shop: MemoryShop) -> None:
+def test_every_use_case_fails_when_there_is_no_such_order(shop: MemoryShop) -> None:
     for use_case in (shop.orders.get, shop.orders.cancel, shop.orders.fulfil, shop.orders.complete):
         with pytest.raises(OrderNotFoundError):
             use_case("ORD" + "0" * 26)

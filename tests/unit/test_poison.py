@@ -37,7 +37,7 @@ from order_function.domain import (
     Status,
 )
 from order_function.ports import NotSettledError
-from order_function.reconcile.sweep import AT_ONCE, MAX_FAILED_CALLS, MAX_REASONS, PAGE
+from order_function.reconcile.sweep import DECISION_BATCH, MAX_FAILED_CALLS, MAX_REASONS, PAGE
 
 if TYPE_CHECKING:
     from support.fakes import MemoryStock
@@ -53,8 +53,7 @@ NEWER = NewerDocumentError("reservations/POISON", "partly_released")
 
 def kinds(outcomes: list[Outcome]) -> list[str]:
     return [
-        type(each.refusal).__name__ if each.refusal else each.answer.status.value
-        for each in outcomes
+        type(each.error).__name__ if each.error else each.value.status.value for each in outcomes
     ]
 
 
@@ -118,7 +117,7 @@ def test_reserving_a_damaged_product_fails_and_the_others_are_held() -> None:
     outcomes = GroupCommit(store).run_all(
         [reserve("R1", P001=1), reserve("R2", P001=1, P002=1), reserve("R3", P001=1)], soon()
     )
-    refusals = [type(each.refusal) for each in outcomes]
+    refusals = [type(each.error) for each in outcomes]
     assert refusals == [type(None), DamagedDocumentError, type(None)]
     assert units(store, "P001") == (7, 2, 0)
 
@@ -142,7 +141,7 @@ def test_permanently_rejected_commit_fails_only_its_operation_without_a_retry(pl
     began = time.monotonic()
     outcomes = group.run_all(operations, soon())
     assert time.monotonic() - began < 4, "no retry until the deadline of 5 s"
-    refusals = [type(each.refusal) for each in outcomes]
+    refusals = [type(each.error) for each in outcomes]
     assert refusals.pop(place) is StoreRejectedError
     assert refusals == [type(None)] * 10
     assert units(store, "P001") == (40, 10, 0)
@@ -196,7 +195,7 @@ def test_unexpected_read_error_fails_only_its_operation(
     outcomes = GroupCommit(store).run_all(
         [Confirm("R1"), Confirm("POISON"), Confirm("R2"), reserve("R3", P001=1)], soon()
     )
-    refusals = [type(each.refusal) for each in outcomes]
+    refusals = [type(each.error) for each in outcomes]
     assert refusals == [type(None), RuntimeError, type(None), type(None)]
 
 
@@ -296,10 +295,10 @@ def test_sweep_reaches_later_pages_and_retries_poison_in_the_next_sweep(
     caplog: pytest.LogCaptureFixture, *, as_a_whole: bool, in_flight: int
 ) -> None:
     """Inventory names the poisonous ids, or fails the whole request."""
-    count = PAGE + 2 * AT_ONCE
+    count = PAGE + 2 * DECISION_BATCH
     shop = MemoryShop(P001=count)
     ids = abandoned_ones(shop, count)
-    poisonous = {ids[0], ids[AT_ONCE + 3], ids[-1]}
+    poisonous = {ids[0], ids[DECISION_BATCH + 3], ids[-1]}
     shop.inventory.poison |= poisonous
     shop.inventory.fails_as_a_whole = as_a_whole
     sweep = shop.a_sweep(in_flight=in_flight)
@@ -336,15 +335,15 @@ def test_damaged_unfinished_order_delays_no_other() -> None:
     assert any(damaged.order_id in reason for reason in report.failures)
 
 
-@pytest.mark.parametrize("method", ["orders", "held", "unfinished"])
+@pytest.mark.parametrize("method", ["read_orders", "held_reservations", "unfinished_orders"])
 def test_sweep_continues_after_an_unexpected_error_of_one_step(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    shop = MemoryShop(P001=3 * AT_ONCE)
-    abandoned_ones(shop, 2 * AT_ONCE)
+    shop = MemoryShop(P001=3 * DECISION_BATCH)
+    abandoned_ones(shop, 2 * DECISION_BATCH)
     shop.write(shop.place("C1", ONE, None).order.cancel())
     sweep = shop.a_sweep()
-    real = getattr(sweep._backlog, method)  # noqa: SLF001 - no other seam is left
+    real = getattr(sweep._work, method)  # noqa: SLF001 - no other seam is left
     failed: list[Any] = []
 
     def fail_once(*args: Any) -> Any:
@@ -353,11 +352,11 @@ def test_sweep_continues_after_an_unexpected_error_of_one_step(
             raise ZeroDivisionError
         return real(*args)
 
-    monkeypatch.setattr(sweep._backlog, method, fail_once)  # noqa: SLF001
+    monkeypatch.setattr(sweep._work, method, fail_once)  # noqa: SLF001
     report = sweep.run()
     assert report.failed == 1
     assert report.done, "the other steps were taken"
-    assert (report.oldest_held_seconds > 0) == (method != "held")
+    assert (report.oldest_held_seconds > 0) == (method != "held_reservations")
     shop.sweep_up()
     assert not shop.held
 
@@ -391,13 +390,13 @@ def test_sweep_stops_calling_inventory_when_it_is_down() -> None:
     calls = [verb for verb, _ in shop.inventory.calls if verb == "release"]
     assert len(calls) == MAX_FAILED_CALLS
     assert report.left == count
-    assert any("inventory is away" in reason for reason in report.failures)
+    assert any("inventory is unavailable" in reason for reason in report.failures)
 
 
 def test_stopped_sweep_finishes_and_reports_the_current_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    count = 3 * AT_ONCE
+    count = 3 * DECISION_BATCH
     shop = MemoryShop(P001=count)
     for _ in range(count):
         shop.place("C1", ONE, None)
@@ -410,10 +409,10 @@ def test_stopped_sweep_finishes_and_reports_the_current_work(
 
     monkeypatch.setattr(shop.inventory, "confirm", stop_then_confirm)
     report = sweep.run()
-    assert (report.stopped, report.confirmed) == (True, AT_ONCE)
-    assert report.left == count - AT_ONCE
+    assert (report.stopped, report.confirmed) == (True, DECISION_BATCH)
+    assert report.left == count - DECISION_BATCH
     monkeypatch.undo()
-    assert shop.sweep().confirmed == count - AT_ONCE
+    assert shop.sweep().confirmed == count - DECISION_BATCH
 
 
 # order: a status of a newer revision

@@ -34,6 +34,7 @@ from support.fakes import FakeInventory, MemoryOrders
 from functions_common.runtime.deadlines import Deadline
 from inventory_function import domain as inventory
 from inventory_function import operations
+from inventory_function.unit_of_work import UnitOfWork
 from order_function import domain as order
 from order_function.service import Orders
 
@@ -147,7 +148,7 @@ def test_every_transition_has_a_method_of_the_code() -> None:
 
 def test_order_has_the_specified_statuses() -> None:
     assert set(map(str, order.Status)) == set(map(str, OrderStatus))
-    assert set(map(str, order.LIVE)) == set(map(str, spec.KEEPS_RESERVATION))
+    assert set(map(str, order.KEEPS_RESERVATION)) == set(map(str, spec.KEEPS_RESERVATION))
 
 
 @pytest.mark.parametrize("status", order.Status)
@@ -181,8 +182,8 @@ def world_with(status: spec.ReservationStatus | None, available: int) -> spec.Wo
     return world.with_reservation(ATTEMPT, spec.Reservation(status, PRICE)) if status else world
 
 
-def real_stock(world: spec.World) -> operations.Stock:
-    stock = operations.Stock()
+def real_stock(world: spec.World) -> UnitOfWork:
+    stock = UnitOfWork()
     available, reserved, shipped, price = world.product
     product = inventory.Product("P001", "Laptop", price, "USD", True, available, reserved, shipped)
     stock.add(product.key, product, None)
@@ -194,8 +195,8 @@ def real_stock(world: spec.World) -> operations.Stock:
     return stock
 
 
-def real_decision(stock: operations.Stock, operation: operations.Operation[Any]) -> str:
-    """The result that the caller gets."""
+def real_decision(stock: UnitOfWork, operation: operations.Operation[Any]) -> str:
+    """What the caller hears of its reservation."""
     try:
         result = operation.decide(stock)
     except inventory.ReservationReleasedError:

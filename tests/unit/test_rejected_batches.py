@@ -1,4 +1,4 @@
-"""A batch of changes that Firestore rejects is divided, and still ends in the time of one call."""
+"""A batch that Firestore rejects is divided, and still ends within the time of one call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CALL_SECONDS = 0.05
 
 
 class Rejecting(Documents):
-    """Rejects each request that holds the poison, some time after it was sent."""
+    """Rejects each request that contains the poison, some time after it was sent."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(Connection(FirestoreSettings("test", "(default)", None)))
@@ -40,7 +40,7 @@ class Rejecting(Documents):
         return [None] * len(writes)
 
 
-def test_a_rejected_batch_is_not_divided_when_the_time_of_a_call_is_over(
+def test_rejected_batch_is_not_divided_when_the_time_of_a_call_has_passed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(documents, "CALL_SECONDS", CALL_SECONDS)
@@ -50,7 +50,7 @@ def test_a_rejected_batch_is_not_divided_when_the_time_of_a_call_is_over(
     assert [type(error) for error in errors] == [StoreUnavailableError] * 4
 
 
-def test_every_part_of_a_rejected_batch_ends_when_its_first_request_would_have() -> None:
+def test_parts_of_a_rejected_batch_share_the_deadline_of_the_first_request() -> None:
     rejecting = Rejecting(0.01)
     errors = rejecting.write_each(["A", "B", "poison", "C"], Deadline.after(60))
     assert [type(error) for error in errors] == [type(None)] * 2 + [StoreRejectedError, type(None)]
@@ -59,7 +59,7 @@ def test_every_part_of_a_rejected_batch_ends_when_its_first_request_would_have()
 
 
 @pytest.mark.parametrize("seconds", [0.5, 60])
-def test_a_deadline_within_some_seconds_is_never_later(seconds: float) -> None:
+def test_deadline_within_seconds_is_never_later_than_the_original(seconds: float) -> None:
     deadline = Deadline.after(seconds)
     sooner = deadline.within(1)
     assert sooner.expires_at <= deadline.expires_at

@@ -1,4 +1,4 @@
-"""Whatever is asked of inventory and order, in whatever order: stock adds up, words are kept."""
+"""Property tests: after any requests in any order, stock adds up and responses stay true."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ products = st.sampled_from(PRODUCTS)
 wanted = st.lists(st.tuples(products, st.integers(1, 5)), min_size=1, max_size=4)
 
 
-def refused(call: Callable[[], object]) -> bool:
+def is_rejected(call: Callable[[], object]) -> bool:
     try:
         call()
     except StockError:
@@ -42,7 +42,7 @@ def refused(call: Callable[[], object]) -> bool:
 
 @dataclass
 class Shelf:
-    """A product, as simply as it can be said."""
+    """The model of a product."""
 
     bought: int = OPENING
     on_sale: bool = True
@@ -50,7 +50,7 @@ class Shelf:
 
 @dataclass
 class Held:
-    """A reservation, likewise."""
+    """The model of a reservation."""
 
     quantities: dict[str, int] = field(default_factory=dict)
     state: str = "live"
@@ -86,7 +86,7 @@ class InventoryMachine(RuleBasedStateMachine):
             )
         )
         call = lambda: self.inventory.reserve(name, [Line(*each) for each in lines])  # noqa: E731
-        assert refused(call) != fine
+        assert is_rejected(call) != fine
         if fine:
             self.reservations.setdefault(name, Held(quantities))
 
@@ -105,14 +105,14 @@ class InventoryMachine(RuleBasedStateMachine):
 
     @rule(some=st.lists(names, min_size=1, unique=True))
     def confirm(self, some: list[str]) -> None:
-        """It changes no unit's place."""
+        """Changes the state of no unit."""
         self.inventory.confirm(tuple(some))
 
     @rule(name=products, key=st.sampled_from("12345"), delta=st.integers(-6, 6).filter(bool))
     def adjust(self, name: str, key: str, delta: int) -> None:
         known = self.adjusted.get((name, key))
         fine = known == delta if known else self.available(name) + delta >= 0
-        assert refused(lambda: self.inventory.adjust(name, key, delta, "counted")) != fine
+        assert is_rejected(lambda: self.inventory.adjust(name, key, delta, "counted")) != fine
         if fine and not known:
             self.adjusted[name, key] = delta
             self.shelves[name].bought += delta
@@ -164,11 +164,11 @@ bodies = st.lists(st.tuples(st.sampled_from("AB"), st.integers(1, 4)), min_size=
 places = st.integers(0, 8)
 
 
-NO_ANSWER = (
+NO_RESPONSE = (
     ProcessDiedError,
     InventoryUnavailableError,
     service.OrderOutcomeUnknownError,
-    service.UnresolvedError,
+    service.UnfinishedChangeError,
     StoreError,
 )
 OUTCOMES = {
@@ -178,18 +178,18 @@ OUTCOMES = {
 
 
 class OrderMachine(RuleBasedStateMachine):
-    """Customers, an operator and reconcile, of whom any may die at any call."""
+    """Customers, an operator and reconcile. Each process can be killed at any call."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shop = WholeShop(A=6, B=6)
         self.deliveries: list[order.Attempt] = []
-        self.told: set[str] = set()
-        """Orders that were answered with 201."""
-        self.asked: dict[str, set[Status]] = {}
-        """What else may have become of an order, since somebody asked for it."""
-        self.refusals: dict[tuple[str, str], order.Rejection] = {}
-        """What was answered to a body under a key."""
+        self.confirmed: set[str] = set()
+        """Orders whose response was 201."""
+        self.requested: dict[str, set[Status]] = {}
+        """Further statuses that an order may have, because a request asked to change it."""
+        self.rejections: dict[tuple[str, str], order.Rejection] = {}
+        """The rejection of a body under a key."""
         self.impatience = pytest.MonkeyPatch()
         self.impatience.setattr(service, "FIRST_PAUSE", 0.0)
 
@@ -200,23 +200,23 @@ class OrderMachine(RuleBasedStateMachine):
         orders = self.shop.orders_with(Between(dies, death))
         body = (attempt.order_id, attempt.fingerprint)
         refusal = None
-        with suppress(*NO_ANSWER, order.IdempotencyKeyReusedError):
+        with suppress(*NO_RESPONSE, order.IdempotencyKeyReusedError):
             try:
                 placed = orders.place(attempt, respond_async=key == "k3").order
             except order.OrderRejectedError as error:
                 refusal = error.rejection
             else:
-                assert body not in self.refusals, "a refusal is final"
+                assert body not in self.rejections, "a rejection is final"
                 if placed.status is Status.CONFIRMED:
-                    self.told.add(placed.order_id)
+                    self.confirmed.add(placed.order_id)
         if refusal:
-            assert self.refusals.setdefault(body, refusal) == refusal
+            assert self.rejections.setdefault(body, refusal) == refusal
 
     @rule(verb=st.sampled_from(["cancel", "fulfil"]), key=keys, dies=places)
     def move(self, verb: str, key: str, dies: int) -> None:
         order_id = order.Attempt.begin("C1", [], key).order_id
-        self.asked.setdefault(order_id, set()).update(OUTCOMES[verb])
-        with suppress(*NO_ANSWER, order.OrderError):
+        self.requested.setdefault(order_id, set()).update(OUTCOMES[verb])
+        with suppress(*NO_RESPONSE, order.OrderError):
             getattr(self.shop.orders_with(Between(dies, death)), verb)(order_id)
 
     @rule(units_more=st.integers(1, 3), name=st.sampled_from("AB"), key=st.integers(0, 99))
@@ -240,19 +240,19 @@ class OrderMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_201_stays_true(self) -> None:
-        for order_id in self.told:
+        for order_id in self.confirmed:
             status = self.shop.orders.get(order_id).status
-            assert status in {Status.CONFIRMED, *self.asked.get(order_id, ())}
+            assert status in {Status.CONFIRMED, *self.requested.get(order_id, ())}
 
     @invariant()
-    def a_refusal_stays_final(self) -> None:
-        for order_id, fingerprint in self.refusals:
+    def a_rejection_stays_final(self) -> None:
+        for order_id, fingerprint in self.rejections:
             found = self.shop.store.documents.get(order_id)
-            assert found, "a refusal is written before it is told"
+            assert found, "a rejection is stored before its response"
             assert (found[0].status, found[0].fingerprint) == (Status.REJECTED, fingerprint)
 
     def teardown(self) -> None:
-        """All come back, reconcile has been by: nothing is leaked, and no key is stuck."""
+        """All faults end and reconcile runs: no stock is leaked, and every key can be used."""
         self.impatience.undo()
         self.shop.inventory.away = False
         self.shop.store.faults.coming.clear()
@@ -264,7 +264,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.shop.sweep_up()
         assert not self.shop.findings()
         self.a_201_stays_true()
-        self.a_refusal_stays_final()
+        self.a_rejection_stays_final()
 
 
 TestOrders = OrderMachine.TestCase

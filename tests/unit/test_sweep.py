@@ -1,4 +1,4 @@
-"""What reconcile makes of what was left half done, and what it leaves alone."""
+"""The sweep of reconcile: unfinished work that it finishes, and work that it leaves."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ from order_function.reconcile.sweep import PAGE, Report
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TWO = (Line("P001", 2),)
 FIRST = Attempt.begin("C1", TWO, "key")
-PATIENCE = timedelta(seconds=60)
+MIN_AGE = timedelta(seconds=60)
 
 
 def named(attempt: Attempt) -> ReservationName:
@@ -47,7 +47,7 @@ def shop() -> MemoryShop:
 
 
 def done(report: Report) -> dict[str, int]:
-    """What there was to do, by name."""
+    """The counters of changes that are not zero."""
     names = (
         "abandoned",
         "confirmed",
@@ -62,7 +62,7 @@ def done(report: Report) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def test_where_nothing_is_half_done_nobody_is_woken(shop: MemoryShop) -> None:
+def test_a_sweep_does_not_call_inventory_when_nothing_is_unfinished(shop: MemoryShop) -> None:
     kept = shop.place("C1", TWO, None).order
     shop.orders.cancel(shop.place("C1", TWO, None).order.order_id)
     shop.orders.fulfil(shop.place("C1", TWO, None).order.order_id)
@@ -74,39 +74,41 @@ def test_where_nothing_is_half_done_nobody_is_woken(shop: MemoryShop) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLING, Status.FULFILLING])
-def test_what_is_young_is_left_alone_until_it_is_not(shop: MemoryShop, status: Status) -> None:
+def test_unfinished_work_is_left_until_it_has_the_minimum_age(
+    shop: MemoryShop, status: Status
+) -> None:
     shop.reserve(FIRST)
     order = shop.place("C1", TWO, None).order
     shop.write(replace(order, status=status))
     shop.inventory.calls.clear()
-    report = shop.sweep(PATIENCE)
+    report = shop.sweep(MIN_AGE)
     assert (report.held, done(report)) == (2, {})
     assert not shop.inventory.calls
-    shop.later(PATIENCE.total_seconds())
-    assert done(shop.sweep(PATIENCE))["abandoned"] == 1
+    shop.later(MIN_AGE.total_seconds())
+    assert done(shop.sweep(MIN_AGE))["abandoned"] == 1
     assert shop.orders.get(order.order_id).status is not status
 
 
-def test_a_pending_order_is_old_enough_at_once(shop: MemoryShop) -> None:
+def test_a_pending_order_is_completed_at_any_age(shop: MemoryShop) -> None:
     order = shop.write(Order.pending(FIRST, NOW))
-    assert done(shop.sweep(PATIENCE)) == {"completed": 1}
+    assert done(shop.sweep(MIN_AGE)) == {"completed": 1}
     assert shop.orders.get(order.order_id).status is Status.CONFIRMED
 
 
-def test_how_old_the_oldest_is_can_be_watched(shop: MemoryShop) -> None:
+def test_the_report_has_the_age_of_the_oldest_held_reservation(shop: MemoryShop) -> None:
     shop.reserve(FIRST)
     shop.later(30)
     shop.reserve(OTHER_BODY)
-    report = shop.sweep(PATIENCE)
+    report = shop.sweep(MIN_AGE)
     assert 30 <= report.oldest_held_seconds < 31
     assert (report.unfinished, report.oldest_unfinished_seconds) == (0, 0)
 
 
-def test_how_old_the_oldest_unfinished_order_is_can_be_watched(shop: MemoryShop) -> None:
+def test_the_report_has_the_age_of_the_oldest_unfinished_order(shop: MemoryShop) -> None:
     shop.write(replace(shop.place("C1", TWO, None).order, status=Status.CANCELLING))
     shop.later(20)
     shop.write(replace(shop.place("C1", TWO, None).order, status=Status.FULFILLING))
-    report = shop.sweep(PATIENCE)
+    report = shop.sweep(MIN_AGE)
     assert report.unfinished == 2
     assert 20 <= report.oldest_unfinished_seconds < 21
 
@@ -130,14 +132,14 @@ def test_how_old_the_oldest_unfinished_order_is_can_be_watched(shop: MemoryShop)
         (OTHER_BODY, ordered(FIRST, Status.FULFILLED), {"released": 1}, None),
     ],
 )
-def test_the_order_decides_what_becomes_of_a_reservation(
+def test_a_held_reservation_is_settled_as_its_order_demands(
     shop: MemoryShop,
     reserved: Attempt,
     order: Order | None,
     counts: dict[str, int],
     left: Order | None,
 ) -> None:
-    """``left``: the document afterwards; None where it stays as it was."""
+    """``left``: the document afterwards; None if it does not change."""
     shop.reserve(reserved)
     if order is not None:
         shop.write(order)
@@ -159,7 +161,7 @@ def test_the_order_decides_what_becomes_of_a_reservation(
         (Status.FULFILLING, {"fulfilled": 1}, Status.FULFILLED),
     ],
 )
-def test_what_was_begun_is_finished(
+def test_an_unfinished_order_is_finished(
     shop: MemoryShop, status: Status, counts: dict[str, int], becomes: Status
 ) -> None:
     shop.reserve(FIRST)
@@ -169,14 +171,16 @@ def test_what_was_begun_is_finished(
     assert done(shop.sweep()) == {}
 
 
-def test_a_pending_order_that_is_short_is_rejected_and_holds_nothing(shop: MemoryShop) -> None:
+def test_a_pending_order_is_rejected_and_holds_nothing_when_stock_is_short(
+    shop: MemoryShop,
+) -> None:
     shop.write(Order.pending(Attempt.begin("C1", [Line("P001", 6)], None), NOW))
     assert done(shop.sweep()) == {"completed": 1}
     assert not shop.held
     assert done(shop.sweep()) == {}
 
 
-def test_of_two_bodies_that_died_under_one_key_the_second_waits_for_the_next_sweep(
+def test_two_crashed_bodies_under_one_key_are_released_in_two_sweeps(
     shop: MemoryShop,
 ) -> None:
     for attempt in (FIRST, OTHER_BODY):
@@ -186,7 +190,7 @@ def test_of_two_bodies_that_died_under_one_key_the_second_waits_for_the_next_swe
     assert shop.inventory.available["P001"] == 5
 
 
-def test_a_reservation_that_no_order_can_have_named_is_released(shop: MemoryShop) -> None:
+def test_a_reservation_is_released_when_its_id_belongs_to_no_order(shop: MemoryShop) -> None:
     shop.inventory.reserve("made-by-hand", TWO, soon())
     assert done(shop.sweep()) == {"released": 1}
     assert shop.inventory.available["P001"] == 5
@@ -194,7 +198,7 @@ def test_a_reservation_that_no_order_can_have_named_is_released(shop: MemoryShop
 
 
 @pytest.mark.parametrize("count", [PAGE, PAGE + 1, 2 * PAGE + 20])
-def test_however_many_there_are_inventory_is_told_a_page_at_a_time(count: int) -> None:
+def test_a_call_of_inventory_has_at_most_a_page_of_reservations(count: int) -> None:
     shop = MemoryShop(P001=3 * count)
     for _ in range(count):
         shop.place("C1", [Line("P001", 1)], None)
@@ -210,12 +214,12 @@ def test_however_many_there_are_inventory_is_told_a_page_at_a_time(count: int) -
     assert shop.sweep() == Report()
 
 
-def test_while_inventory_is_away_all_is_left_for_the_next_sweep(shop: MemoryShop) -> None:
+def test_all_work_is_left_to_the_next_sweep_when_inventory_is_unavailable(shop: MemoryShop) -> None:
     shop.reserve(FIRST)
     cancelling = shop.write(shop.place("C1", TWO, None).order.cancel())
     shop.inventory.away.extend([None] * 9)
     report = shop.sweep()
-    assert done(report) == {"abandoned": 1}, "that much needs no inventory"
+    assert done(report) == {"abandoned": 1}, "the mark needs no call of inventory"
     assert f"{cancelling.order_id} is still cancelling" in report.failures
     assert any("InventoryUnavailableError" in failure for failure in report.failures)
     shop.inventory.away.clear()
@@ -223,7 +227,7 @@ def test_while_inventory_is_away_all_is_left_for_the_next_sweep(shop: MemoryShop
     assert shop.inventory.available["P001"] == 5
 
 
-def test_one_that_cannot_be_finished_holds_up_no_other(shop: MemoryShop) -> None:
+def test_an_order_that_fails_does_not_stop_the_others(shop: MemoryShop) -> None:
     for _ in range(2):
         shop.write(shop.place("C1", TWO, None).order.cancel())
     shop.inventory.away.append(None)
@@ -232,7 +236,7 @@ def test_one_that_cannot_be_finished_holds_up_no_other(shop: MemoryShop) -> None
     assert len(report.failures) == 1
 
 
-def test_a_pending_orders_stock_is_left_alone_while_it_cannot_be_completed(
+def test_a_pending_order_keeps_its_stock_when_it_cannot_be_completed(
     shop: MemoryShop,
 ) -> None:
     shop.reserve(FIRST)
@@ -244,8 +248,8 @@ def test_a_pending_orders_stock_is_left_alone_while_it_cannot_be_completed(
 
 
 @pytest.mark.parametrize("fault", ["conflict", "dropped", "lost", "away"])
-def test_without_the_mark_nothing_is_released(shop: MemoryShop, fault: str) -> None:
-    """Whoever is merely slow would otherwise find its stock gone and nothing that says why."""
+def test_nothing_is_released_when_the_mark_is_not_written(shop: MemoryShop, fault: str) -> None:
+    """Otherwise a slow delivery would find its stock released and no document with the reason."""
     shop.reserve(FIRST)
     shop.store.faults.coming.append(fault)
     assert done(shop.sweep()) == {}
@@ -253,17 +257,17 @@ def test_without_the_mark_nothing_is_released(shop: MemoryShop, fault: str) -> N
     assert shop.sweep().released == 1
 
 
-def test_a_store_that_is_away_is_a_failure_and_no_end(shop: MemoryShop) -> None:
+def test_an_unavailable_store_is_reported_as_a_failure(shop: MemoryShop) -> None:
     shop.reserve(FIRST)
     shop.store.faults.coming.append("away")
     assert shop.sweep().failures == ["StoreUnavailableError: away"]
 
 
-def ordered_anew(shop: MemoryShop) -> None:
-    assert shop.place("C1", TWO, "key").order.live
+def ordered_again(shop: MemoryShop) -> None:
+    assert shop.place("C1", TWO, "key").order.keeps_reservation
 
 
-def ordered_anew_and_died(shop: MemoryShop) -> None:
+def ordered_again_and_crashed(shop: MemoryShop) -> None:
     with pytest.raises(ProcessDiedError):
         shop.place("C1", TWO, "key", between=Between(2, death))
 
@@ -272,11 +276,11 @@ def swept(shop: MemoryShop) -> None:
     shop.sweep()
 
 
-def a_dead_attempt(shop: MemoryShop) -> None:
+def a_crashed_attempt(shop: MemoryShop) -> None:
     shop.reserve(FIRST)
 
 
-def a_second_dead_attempt(shop: MemoryShop) -> None:
+def a_second_crashed_attempt(shop: MemoryShop) -> None:
     shop.write(abandoned(FIRST))
     shop.reserve(SECOND)
 
@@ -285,19 +289,19 @@ def a_pending_order(shop: MemoryShop) -> None:
     shop.write(Order.pending(FIRST, NOW))
 
 
-@pytest.mark.parametrize("given", [a_dead_attempt, a_second_dead_attempt, a_pending_order])
-@pytest.mark.parametrize("meanwhile", [ordered_anew, ordered_anew_and_died, swept])
-def test_whatever_comes_between_two_steps_of_a_sweep_nothing_is_lost_or_leaked(
-    given: Callable[[MemoryShop], None], meanwhile: Callable[[MemoryShop], None]
+@pytest.mark.parametrize("given", [a_crashed_attempt, a_second_crashed_attempt, a_pending_order])
+@pytest.mark.parametrize("other", [ordered_again, ordered_again_and_crashed, swept])
+def test_a_sweep_neither_loses_nor_leaks_stock_when_another_process_acts_in_between(
+    given: Callable[[MemoryShop], None], other: Callable[[MemoryShop], None]
 ) -> None:
     def act(place: int) -> Between:
         shop = MemoryShop(P001=5)
         given(shop)
-        between = Between(place, lambda: meanwhile(shop))
+        between = Between(place, lambda: other(shop))
         shop.sweep(between=between)
         shop.sweep()
         order = shop.stored(FIRST.order_id)
-        lives = given is a_pending_order or (meanwhile is ordered_anew and between.happened)
+        lives = given is a_pending_order or (other is ordered_again and between.happened)
         assert order.status is (Status.CONFIRMED if lives else Status.ABANDONED)
         assert shop.held == ({order.reservation_id: 2} if lives else {})
         assert shop.inventory.available["P001"] == (3 if lives else 5)
@@ -310,10 +314,10 @@ def test_whatever_comes_between_two_steps_of_a_sweep_nothing_is_lost_or_leaked(
 @pytest.mark.parametrize(
     ("verb", "units_left"), [("cancel", (5, 0, 0)), ("fulfil", (3, 0, 2))], ids=["cancel", "fulfil"]
 )
-def test_an_order_that_is_moved_while_a_sweep_confirms_it_stays_so(
+def test_an_order_stays_changed_when_a_sweep_confirms_it_at_the_same_time(
     verb: str, units_left: tuple[int, int, int]
 ) -> None:
-    """On inventory's own rules: what comes late confirms only what is still held."""
+    """With inventory's own rules: a late ``confirm`` changes only a held reservation."""
 
     def act(place: int) -> Between:
         shop = WholeShop(P001=5)
@@ -329,8 +333,8 @@ def test_an_order_that_is_moved_while_a_sweep_confirms_it_stays_so(
     every_place(act)
 
 
-@pytest.mark.parametrize("given", [a_dead_attempt, a_second_dead_attempt, a_pending_order])
-def test_a_sweep_that_dies_anywhere_leaves_the_rest_to_the_next(
+@pytest.mark.parametrize("given", [a_crashed_attempt, a_second_crashed_attempt, a_pending_order])
+def test_the_next_sweep_finishes_the_work_when_a_sweep_crashes_at_any_call(
     given: Callable[[MemoryShop], None],
 ) -> None:
     def act(place: int) -> Between:

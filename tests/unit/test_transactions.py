@@ -1,4 +1,4 @@
-"""What a transaction reads and holds: no more than it must, and never more than Firestore takes."""
+"""Transactions read no more than they must, and stay within the size that Firestore accepts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from inventory_function.domain import (
     Reservation,
     ReservationStatus,
 )
-from inventory_function.operations import Reserve, Stock
+from inventory_function.operations import Reserve
 from inventory_function.schemas import MAX_NAME
 from inventory_function.service import Inventory
 from inventory_function.store import Store
-from inventory_function.transactions import CAREFUL, DOCUMENT_BYTES, Transactions
+from inventory_function.transactions import DOCUMENT_BYTES, VERIFY_ROUNDS, Transactions
+from inventory_function.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Watched:
-    """Notes what is read of the store."""
+    """Records the keys that are read from the store."""
 
     def __init__(self, store: MemoryStock) -> None:
         self.commit = store.commit
@@ -65,16 +66,16 @@ def transactions(watched: Watched) -> Transactions:
 
 
 def run(transactions: Transactions, operation: Operation[Any]) -> Any:
-    (outcome,) = transactions.carry_out([operation], soon())
+    (outcome,) = transactions.execute([operation], soon())
     return outcome.result()
 
 
-def test_a_new_reservation_is_not_read(transactions: Transactions, watched: Watched) -> None:
+def test_new_reservation_is_not_read(transactions: Transactions, watched: Watched) -> None:
     run(transactions, reserve("R1", P001=1))
     assert watched.reads == [["P001"]]
 
 
-def test_one_that_is_there_already_is_read_then_and_answered_as_it_is(
+def test_existing_reservation_is_read_after_the_conflict_and_returned(
     transactions: Transactions, watched: Watched, memory: MemoryStock
 ) -> None:
     operation = reserve("R1", P001=2)
@@ -84,8 +85,10 @@ def test_one_that_is_there_already_is_read_then_and_answered_as_it_is(
     assert units(memory, "P001") == (3, 2, 0)
 
 
-def test_a_refusal_never_rests_on_hope(transactions: Transactions, watched: Watched) -> None:
-    """What is left is too little, but the reservation holds it already."""
+def test_rejection_reads_the_reservation_first(
+    transactions: Transactions, watched: Watched
+) -> None:
+    """Too little is available, because the reservation itself holds the units."""
     operation = reserve("R1", P001=5)
     run(transactions, operation)
     reservation, _ = run(transactions, operation)
@@ -95,27 +98,27 @@ def test_a_refusal_never_rests_on_hope(transactions: Transactions, watched: Watc
     assert watched.reads[-2:] == [["P001"], ["R2"]]
 
 
-def test_after_a_disappointment_everything_is_read_first_for_a_while(
+def test_reservations_are_read_first_for_some_rounds_when_the_assumption_failed(
     transactions: Transactions, watched: Watched
 ) -> None:
     with pytest.raises(InsufficientStockError):
         run(transactions, reserve("big", P001=99))
     watched.reads.clear()
-    for n in range(CAREFUL + 1):
+    for n in range(VERIFY_ROUNDS + 1):
         reservation_id = f"R{n:02}"
         run(transactions, reserve(reservation_id, P001=1))
         run(Transactions(watched.store), release(reservation_id))
-    assert watched.reads[:CAREFUL] == [["P001", f"R{n:02}"] for n in range(CAREFUL)]
-    assert watched.reads[CAREFUL:] == [["P001"]]
+    assert watched.reads[:VERIFY_ROUNDS] == [["P001", f"R{n:02}"] for n in range(VERIFY_ROUNDS)]
+    assert watched.reads[VERIFY_ROUNDS:] == [["P001"]]
 
 
-def test_in_one_group_the_first_decides_whatever_was_read(
+def test_operations_of_one_commit_see_the_changes_of_earlier_ones(
     transactions: Transactions, memory: MemoryStock
 ) -> None:
-    """Made, asked for again, given back, and asked for again, in one commit."""
+    """A reservation is created, repeated, blocks another one and is released, in one commit."""
     operations = [reserve("R", P001=5), reserve("R", P001=5), reserve("S", P001=1), release("R")]
-    outcomes = transactions.carry_out(operations, soon())  # type: ignore[arg-type]
-    assert [type(each.refusal).__name__ for each in outcomes] == [
+    outcomes = transactions.execute(operations, soon())  # type: ignore[arg-type]
+    assert [type(each.error).__name__ for each in outcomes] == [
         "NoneType",
         "NoneType",
         "InsufficientStockError",
@@ -127,7 +130,7 @@ def test_in_one_group_the_first_decides_whatever_was_read(
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LONGEST_ID = "x" * 124
 LONGEST_NAME = "\N{SHOPPING TROLLEY}" * MAX_NAME
-"""Of four bytes each."""
+"""Each character takes four bytes."""
 
 
 def stuffed(number: int) -> Product:
@@ -140,8 +143,8 @@ def held(number: int, products: list[Product]) -> Reservation:
     return Reservation(name, ReservationStatus.HELD, "USD", tuple(priced), "n" * 16)
 
 
-def read_for(operation: Operation[Any], found: list[Product | Reservation]) -> Stock:
-    stock = Stock()
+def read_for(operation: Operation[Any], found: list[Product | Reservation]) -> UnitOfWork:
+    stock = UnitOfWork()
     entities = {each.key: each for each in found}
     while missing := [key for key in operation.needs(stock) if key not in stock]:
         for key in missing:
@@ -150,7 +153,7 @@ def read_for(operation: Operation[Any], found: list[Product | Reservation]) -> S
 
 
 def size_of(changes: Iterable[tuple[Entity, datetime | None]]) -> int:
-    """Of the commit that the store would send."""
+    """The bytes of the commit that the store would send."""
     sizes: list[int] = []
 
     def commit(request: Any, **_: object) -> None:
@@ -162,7 +165,7 @@ def size_of(changes: Iterable[tuple[Entity, datetime | None]]) -> int:
     return sizes[0]
 
 
-def test_a_commit_of_the_largest_reservation_is_as_large_as_is_said() -> None:
+def test_commit_of_the_largest_reservation_has_the_documented_size() -> None:
     products = [stuffed(n) for n in range(MAX_LINES)]
     wanted = lines(**{each.product_id: 1 for each in products})
     operation = Reserve("r" * 128, wanted, "USD", "n" * 16)
@@ -172,7 +175,7 @@ def test_a_commit_of_the_largest_reservation_is_as_large_as_is_said() -> None:
     assert DOCUMENT_BYTES * named * 0.7 < size_of(stock.changes()) <= DOCUMENT_BYTES * named
 
 
-def test_the_largest_request_is_carried_out_in_commits_that_firestore_takes(
+def test_largest_request_is_split_into_commits_that_firestore_accepts(
     memory: MemoryStock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def products_of(number: int) -> Iterator[Product]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.shop.usual.transactions import OrderStore
 from functions_common.firestore.client import Connection
@@ -12,6 +13,9 @@ from order_function.inventory.circuit import Circuit
 from order_function.inventory.client import InventoryClient
 from order_function.service import Orders
 from order_function.settings import Settings
+
+if TYPE_CHECKING:
+    from order_function.inventory.replies import Reply
 
 PATIENCE = 60.0
 """Seconds. No usual design gives up sooner, or at once while inventory is known to be slow; nor
@@ -27,7 +31,10 @@ class PatientClient(InventoryClient):
     def __init__(self, url: str, token: str, connections: int, currency: str) -> None:
         super().__init__(url, token, connections, currency)
         self._circuit = NeverOpen()
-        self._together = self._hold_alone  # type: ignore[assignment]
+
+    def _call(self, *args: Any, reservation: object = None, **named: Any) -> Reply:  # noqa: ANN401, ARG002 - as in the client
+        """Send each reservation alone: without ``reservation`` it is not queued for a batch."""
+        return super()._call(*args, **named)
 
 
 client.LONGEST_CALL = PATIENCE

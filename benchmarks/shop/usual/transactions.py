@@ -8,8 +8,8 @@ from google.cloud import firestore
 
 from functions_common.firestore.documents import Document
 from functions_common.firestore.errors import ConflictError, StoreUnavailableError
-from inventory_function.operations import Stock
 from inventory_function.store import to_document, to_entity
+from inventory_function.unit_of_work import UnitOfWork
 from order_function import store
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Transactions:
         client = self._connection.client
 
         def carry_out(transaction: firestore.Transaction) -> T:
-            stock = Stock()
+            stock = UnitOfWork()
             while missing := {key for key in operation.needs(stock) if key not in stock}:
                 references = [client.document(*key) for key in missing]
                 for found in transaction.get_all(references):

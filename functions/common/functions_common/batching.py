@@ -1,157 +1,312 @@
-"""Many calls, one request: what waits while one is under way goes together in the next.
+"""Batches concurrent calls: items submitted while a batch is in flight share the next batch.
 
-A call that finds nothing under way goes at once: alone, nobody waits. There is no thread for this:
-a call is sent by its own thread, with all that go with it. When that is done it wakes the first of
-those that came meanwhile, to send the next. Nobody waits longer than ``PATIENCE`` for one that is
-slow: then the next goes beside it.
+A thread that finds no batch in flight becomes the leader. It starts its batch without delay, so a
+single caller never waits. The batcher has no thread of its own: the leader carries the batch in its
+own thread. When the batch ends, the leader hands over to the first waiter in the queue, which leads
+the next batch. A leader carries one batch only, unless its own item is still unfinished.
+
+The queue is first in, first out. One exception: an item that the carrier returns as ``RETRY`` goes
+back to the front.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from functions_common.runtime.deadlines import DeadlineExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from functions_common.runtime.deadlines import Deadline
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-PATIENCE = 0.1
-"""Seconds. Above what a call takes on a good day, and little beside a customer's own patience."""
-LEAST_LEFT = 1.0
-"""Seconds that a call must have left to send others with its own. If its deadline cuts the batch
-short, the outcome of each of them is unknown."""
+OVERTAKE_AFTER = 0.1
+"""Seconds, for batches that are calls to a server. A call normally takes less, and a customer
+hardly notices the delay."""
+MIN_LEFT_TO_SHARE = 1.0
+"""Seconds, for batches that are calls to a server. If the leader's deadline cuts the call short,
+the outcome of every item in the batch is unknown."""
 
 
-class UnansweredError(Exception):
-    """It was sent, or may have been, and there is no answer."""
+class QueueFullError(Exception):
+    """The queue holds as many items as it may. The item was not queued."""
+
+    def __init__(self, queued: int) -> None:
+        """``queued``: the size of all items in the queue."""
+        super().__init__(f"the queue is full: {queued} are queued")
+        self.queued = queued
+
+
+class UnknownResultError(Exception):
+    """The item was in a batch, and the batcher does not know its result.
+
+    The carrier may have carried the item out, or may still do so.
+    """
+
+
+class Retry(Enum):
+    RETRY = "retry"
+
+
+RETRY: Final = Retry.RETRY
+"""A carrier returns this for an unfinished item that another batch can finish."""
+
+
+class _State(Enum):
+    QUEUED = "queued"
+    IN_BATCH = "in batch"
+    DONE = "done"
+
+
+class _Failure(NamedTuple):
+    error: Exception
+
+
+class _Wakeup:
+    """Wakes one sleeping thread. A bare lock: an Event makes two locks more for each item.
+
+    A wake-up is a hint. The thread that wakes must check the state of its entry.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def sleep(self, seconds: float) -> bool:
+        """Return False if the time passed without a wake-up."""
+        return self._lock.acquire(timeout=seconds)
+
+    def wake(self) -> None:
+        """End the sleep, or the next one. Two threads must not call this at the same time.
+
+        ``Batcher`` holds its lock, or has finished the entry: then no other thread wakes it.
+        """
+        if self._lock.locked():
+            self._lock.release()
 
 
 @dataclass(slots=True, eq=False)
-class _Call(Generic[T, R]):
-    what: T
-    deadline: Deadline
-    woken: threading.Event = field(default_factory=threading.Event)
-    """To send, or since it is over."""
-    sent: bool = False
-    """It is in nobody's way any more: sent, or given up."""
-    over: bool = False
-    answer: list[R] = field(default_factory=list)
-    error: Exception | None = None
-    again: bool = False
-    """Whoever was to send it had no time left to."""
+class _Entry(Generic[T, R]):
+    """A submitted item and its state. Only ``Batcher`` changes it, under its lock."""
 
-    def end(self) -> None:
-        self.over = True
-        self.woken.set()
+    item: T
+    deadline: Deadline
+    weight: int
+    size: int
+    state: _State = _State.QUEUED
+    outcome: R | _Failure | None = None
+    wakeup: _Wakeup = field(default_factory=_Wakeup)
+
+    def finish(self, outcome: R | _Failure) -> None:
+        self.outcome = outcome
+        self.state = _State.DONE
 
     def result(self) -> R:
-        if self.error is not None:
-            raise self.error
-        if not self.answer:
-            raise UnansweredError
-        return self.answer[0]
+        if isinstance(self.outcome, _Failure):
+            raise self.outcome.error
+        return self.outcome  # type: ignore[return-value]  # an R, since the entry is done
 
 
-class Coalesced(Generic[T, R]):
-    def __init__(
+class Batcher(Generic[T, R]):
+    def __init__(  # noqa: PLR0913 - two callers, each with its own limits
         self,
-        send: Callable[[Sequence[T], Deadline], Sequence[R]],
-        most: int,
+        carry: Callable[[Sequence[T], Deadline], Sequence[R | Retry]],
         weight: Callable[[T], int],
+        max_weight: int,
+        *,
+        size: Callable[[T], int] = lambda _: 1,
+        max_queued: float = math.inf,
+        min_left: float = 0.0,
+        min_left_to_share: float = 0.0,
+        overtake_after: float = math.inf,
+        while_waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """``send`` answers each, in order; what it raises is raised to all that it was to carry.
+        """Set the carrier and the limits of batches and queue.
 
-        Those that go together weigh ``most`` at most, in all.
+        ``carry`` carries out a batch by the leader's deadline; the leader's item is the first. It
+        returns for each item, in order, its result or ``RETRY``. If it raises an exception, every
+        caller of the batch gets that exception. It raises DeadlineExceededError only if it has sent
+        nothing: then the leader alone gets the exception, and the other items are retried.
+
+        ``weight`` and ``max_weight`` limit a batch: the sum of its weights, unless a single item
+        weighs more. ``size`` and ``max_queued`` limit the queue in the same manner.
+
+        Times are in seconds. An item with ``min_left`` or less before its deadline is not carried.
+        A leader with ``min_left_to_share`` or less carries its own item only. A waiter that has
+        been queued for ``overtake_after`` leads a batch beside the one that is in flight; by
+        default, batches never overlap.
+
+        ``while_waiting`` gives a context that surrounds the wait of a queued caller.
         """
-        self._send = send
-        self._most = most
+        self._carry = carry
         self._weight = weight
+        self._max_weight = max_weight
+        self._size = size
+        self._max_queued = max_queued
+        self._min_left = min_left
+        self._min_left_to_share = min_left_to_share
+        self._overtake_after = overtake_after
+        self._while_waiting = while_waiting
         self._lock = threading.Lock()
-        self._waiting: deque[_Call[T, R]] = deque()
-        self._last: _Call[T, R] | None = None
-        """Whoever sends, or is about to, and is waited for; None where nobody is."""
+        self._queue: deque[_Entry[T, R]] = deque()
+        self._queued = 0
+        """The size of all items in the queue."""
+        self._leader: _Entry[T, R] | None = None
+        """The entry whose thread leads, or wakes to lead; it hands over when its batch ends.
 
-    def __call__(self, what: T, deadline: Deadline) -> R:
-        """The answer to this one.
-
-        Raises what ``send`` raised; DeadlineExceededError where it was not sent by the deadline;
-        UnansweredError where it was, and is not answered.
+        If this is None, the queue is empty. A leader that was overtaken is no longer here.
         """
+
+    def submit(self, item: T, deadline: Deadline) -> R:
+        """Return the item's result, as the carrier gave it.
+
+        Raises the carrier's exception; QueueFullError; DeadlineExceededError if the item was in no
+        batch by its deadline; UnknownResultError if it was in one that has not ended by then.
+        """
+        entry: _Entry[T, R] = _Entry(item, deadline, self._weight(item), self._size(item))
+        batch = self._start_or_queue(entry)
+        if not batch:
+            with self._while_waiting():
+                batch = self._await_turn(entry)
+        while batch:
+            self._lead(batch)
+            batch = self._await_turn(entry) if entry.state is not _State.DONE else []
+        return entry.result()
+
+    def _start_or_queue(self, entry: _Entry[T, R]) -> list[_Entry[T, R]]:
+        """Return the batch that the entry leads. It is empty if another batch is in flight."""
+        if self._is_late(entry):
+            raise DeadlineExceededError("no time left to begin")
+        with self._lock:
+            if self._leader is None:
+                self._leader = entry
+                entry.state = _State.IN_BATCH
+                return [entry]
+            if self._queue and self._queued + entry.size > self._max_queued:
+                raise QueueFullError(self._queued)
+            self._queue.append(entry)
+            self._queued += entry.size
+            return []
+
+    def _await_turn(self, entry: _Entry[T, R]) -> list[_Entry[T, R]]:
+        """Sleep until the entry leads or is done. Return the batch to lead; empty if it is done."""
+        overtake_after = self._overtake_after
         while True:
-            call: _Call[T, R] = _Call(what, deadline)
-            if group := self._at_once(call) or self._in_turn(call):
-                self._carry(group)
-            if not call.again:
-                return call.result()
+            woken = entry.wakeup.sleep(min(overtake_after, entry.deadline.remaining))
+            with self._lock:
+                if entry.state is _State.DONE:
+                    return []
+                if entry.state is _State.IN_BATCH:
+                    if entry.deadline.passed:
+                        entry.finish(_Failure(UnknownResultError("in flight at the deadline")))
+                        return []
+                    overtake_after = math.inf
+                elif self._is_late(entry):
+                    self._withdraw(entry)
+                    return []
+                elif self._leader is entry or (not woken and overtake_after < math.inf):
+                    return self._take(entry)
+                else:  # a batch that did not finish the item has put it back
+                    overtake_after = self._overtake_after
 
-    def _at_once(self, call: _Call[T, R]) -> list[_Call[T, R]]:
-        """What it has to send: itself; or nothing, where another is under way."""
-        with self._lock:
-            self._waiting.append(call)
-            return [] if self._last else self._take(call)
+    def _withdraw(self, entry: _Entry[T, R]) -> None:
+        self._queue.remove(entry)
+        self._queued -= entry.size
+        entry.finish(_Failure(DeadlineExceededError("still queued at the deadline")))
+        if self._leader is entry:
+            self._hand_over()
 
-    def _in_turn(self, call: _Call[T, R]) -> list[_Call[T, R]]:
-        """What it has to send, by and by: itself and others; or nothing, for it is over."""
-        call.woken.wait(min(PATIENCE, call.deadline.remaining))
-        call.woken.clear()
-        with self._lock:
-            if not call.sent:
-                return self._take(call)
-        while not call.over:
-            if not call.woken.wait(call.deadline.remaining):
-                raise UnansweredError
-            call.woken.clear()
-        return []
+    def _take(self, leader: _Entry[T, R]) -> list[_Entry[T, R]]:
+        """Take the leader out of the queue, and the first entries that fit into its batch."""
+        self._leader = leader
+        self._queue.remove(leader)
+        self._queued -= leader.size
+        batch, weight = [leader], leader.weight
+        if leader.deadline.remaining > self._min_left_to_share:
+            while self._queue and weight + self._queue[0].weight <= self._max_weight:
+                entry = self._dequeue()
+                if self._is_late(entry):
+                    self._expire(entry)
+                else:
+                    weight += entry.weight
+                    batch.append(entry)
+        for entry in batch:
+            entry.state = _State.IN_BATCH
+        return batch
 
-    def _take(self, leader: _Call[T, R]) -> list[_Call[T, R]]:
-        """It, and as many more as may go with it; those whose time is over go nowhere."""
-        self._last = leader
-        self._waiting.remove(leader)
-        leader.sent = True
-        group, weight = [leader], self._weight(leader.what)
-        while self._waiting and leader.deadline.remaining > LEAST_LEFT:
-            weight += self._weight(self._waiting[0].what)
-            if weight > self._most:
-                break
-            call = self._waiting.popleft()
-            call.sent = True
-            if call.deadline.passed:
-                call.error = DeadlineExceededError()
-                call.end()
-            else:
-                group.append(call)
-        return group
+    def _dequeue(self) -> _Entry[T, R]:
+        entry = self._queue.popleft()
+        self._queued -= entry.size
+        return entry
 
-    def _carry(self, group: list[_Call[T, R]]) -> None:
-        leader, *others = group
+    def _is_late(self, entry: _Entry[T, R]) -> bool:
+        return entry.deadline.remaining <= self._min_left
+
+    def _expire(self, entry: _Entry[T, R]) -> None:
+        entry.finish(_Failure(DeadlineExceededError("too long in the queue")))
+        entry.wakeup.wake()
+
+    def _lead(self, batch: list[_Entry[T, R]]) -> None:
+        died = _Failure(UnknownResultError("the leader's thread ended without a result"))
+        outcomes: Sequence[R | Retry | _Failure] = [died] * len(batch)
         try:
-            answers = self._send([call.what for call in group], leader.deadline)
-            for call, answer in zip(group, answers, strict=True):
-                call.answer = [answer]
-        except DeadlineExceededError as error:
-            leader.error = error
-            for call in others:
-                call.again = True
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is everybody's
-            for call in group:
-                call.error = error
+            outcomes = self._carry_out(batch)
         finally:
-            self._hand_over(leader)
-            for call in others:
-                call.end()
+            self._finish(batch, outcomes)
 
-    def _hand_over(self, leader: _Call[T, R]) -> None:
-        """To the first that waits; not by one that was too slow, and is waited for no more."""
+    def _carry_out(self, batch: list[_Entry[T, R]]) -> Sequence[R | Retry | _Failure]:
+        try:
+            results = self._carry([entry.item for entry in batch], batch[0].deadline)
+            return [result for _, result in zip(batch, results, strict=True)]
+        except DeadlineExceededError as error:
+            return [_Failure(error), *[RETRY] * (len(batch) - 1)]
+        except Exception as error:  # noqa: BLE001 - every caller of the batch raises it
+            return [_Failure(error)] * len(batch)
+
+    def _finish(self, batch: list[_Entry[T, R]], outcomes: Iterable[R | Retry | _Failure]) -> None:
+        """Store the outcomes, hand over, and then wake the others: the next batch comes first."""
+        unfinished, finished = [], []
         with self._lock:
-            if self._last is leader:
-                self._last = self._waiting[0] if self._waiting else None
-                if self._last:
-                    self._last.woken.set()
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                if entry.state is _State.DONE:
+                    continue  # its thread left at its deadline
+                if isinstance(outcome, Retry):
+                    unfinished.append(entry)
+                else:
+                    entry.finish(outcome)
+                    finished.append(entry)
+            for entry in reversed(unfinished):
+                self._put_back(entry)
+            if self._leader is batch[0] or self._leader is None:
+                self._hand_over()
+        for entry in finished:
+            entry.wakeup.wake()
+
+    def _put_back(self, entry: _Entry[T, R]) -> None:
+        entry.weight, entry.size = self._weight(entry.item), self._size(entry.item)
+        entry.state = _State.QUEUED
+        self._queue.appendleft(entry)
+        self._queued += entry.size
+        entry.wakeup.wake()  # so that ``overtake_after`` counts from now
+
+    def _hand_over(self) -> None:
+        """Make the first entry that has time left the leader."""
+        self._leader = None
+        while self._queue and self._leader is None:
+            if self._is_late(self._queue[0]):
+                self._expire(self._dequeue())
+            else:
+                self._leader = self._queue[0]
+                self._leader.wakeup.wake()

@@ -1,1 +1,1 @@
-"""inventory: the catalogue and the stock. It answers what is available, reserves and releases."""
+"""inventory: the function that owns catalogue and stock, and reserves and releases units."""

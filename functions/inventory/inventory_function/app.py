@@ -1,4 +1,4 @@
-"""inventory over HTTP: parse, call one use case, map the answer."""
+"""inventory's HTTP interface: each view parses a request, calls a use case and maps the result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
-    """The composition root; tests pass an inventory on a store of their own."""
+    """Build the application: the composition root. Tests pass an inventory with a fake store."""
     if inventory is None:
         connection = Connection(settings.firestore)
         connection.prepare()
@@ -56,12 +56,12 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
     return app.create_app(api, views, callers, PROBLEMS, settings.server)
 
 
-MOST_NOTED = 10
-"""Of the ids in one request: a log line is for reading."""
+MAX_LOGGED_IDS = 10
+"""Ids of one request in its log line, which people read."""
 
 
 class _Views:
-    """What answers to the operations of ``api``, each under its name."""
+    """The views. Each has the name of its operation in ``routes.API``."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
@@ -145,7 +145,7 @@ class _Views:
     def reserve(self) -> Response:
         wanted = parsing.body(request, schemas.ReservationBatchRequest).to_domain()
         ids = [reservation_id for reservation_id, _ in wanted]
-        activity.note(reservations=len(ids), reservation_ids=ids[:MOST_NOTED])
+        activity.note(reservations=len(ids), reservation_ids=ids[:MAX_LOGGED_IDS])
         outcomes = self._inventory.reserve_all(wanted)
         return app.json_response(schemas.ReservationBatchResponse([*map(_answered, ids, outcomes)]))
 
@@ -179,24 +179,24 @@ def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
 
 
 def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
-    """Each reservation afterwards, and a problem for each that was left as it was.
+    """Respond with each settled reservation, and a problem for each unchanged one.
 
     If the request names one reservation only, its problem is the response.
     """
-    activity.note(reservation_ids=ids[:MOST_NOTED])
+    activity.note(reservation_ids=ids[:MAX_LOGGED_IDS])
     outcomes = dict(zip(ids, results, strict=True))
-    failed = {each: outcome.refusal for each, outcome in outcomes.items() if outcome.refusal}
+    failed = {each: outcome.error for each, outcome in outcomes.items() if outcome.error}
     for reservation_id, error in failed.items():
         reason = f"{type(error).__name__}: {error}"[:300]
         logs.event(
-            "Reservation left as it was",
+            "Reservation not settled",
             severity=logging.WARNING,
             reservation_id=reservation_id,
             reason=reason,
         )
     if len(ids) == 1 and failed:
         raise failed[ids[0]]
-    settled = [outcome.answer for outcome in outcomes.values() if outcome.answer is not None]
+    settled = [outcome.value for outcome in outcomes.values() if outcome.value is not None]
     problems = [
         schemas.UnchangedReservation(
             reservation_id, schemas.ProblemResponse(**app.problem_body(error, PROBLEMS))
@@ -208,14 +208,14 @@ def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
 
 
 def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResultResponse:
-    if outcome.refusal is None:
-        reservation, new = outcome.answer
+    if outcome.error is None:
+        reservation, new = outcome.value
         return schemas.ReservationResultResponse(
             reservation_id=reservation_id,
             status=_created_if(new).value,
             reservation=schemas.ReservationResponse.of(reservation),
         )
-    body = app.problem_body(outcome.refusal, PROBLEMS)
+    body = app.problem_body(outcome.error, PROBLEMS)
     return schemas.ReservationResultResponse(
         reservation_id=reservation_id,
         status=body["status"],
@@ -224,14 +224,14 @@ def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResul
 
 
 def _named(identifier: str) -> str:
-    """An id in an address; what cannot be one names nothing."""
+    """Return the id of an existing resource. A malformed id is 404, because nothing has it."""
     if not parsing.is_id(identifier):
         raise NotFound
     return identifier
 
 
 def _check_id(identifier: str, parameter: str) -> None:
-    """An id in an address where something is to be created under it."""
+    """Check the id of a resource that may be created. A malformed id is 400."""
     checks = Checks()
     checks.identifier(identifier, parameter=parameter)
     checks.done()
@@ -244,7 +244,7 @@ def _created_if(new: bool) -> HTTPStatus:  # noqa: FBT001
 def _required_idempotency_key() -> str:
     key = parsing.idempotency_key(request)
     if key is None:
-        detail = "Idempotency-Key: is required here, so that a retry does not adjust twice"
+        detail = "Idempotency-Key: is required, so that a retry does not adjust the stock twice"
         raise MalformedRequestError(InvalidField(detail, header="Idempotency-Key"))
     return key
 

@@ -1,14 +1,14 @@
-"""Stock, and the rules by which it moves. Nothing here knows of HTTP or Firestore.
+"""Stock and the rules by which it changes. This module depends on neither HTTP nor Firestore.
 
-Every unit of a product is in one of three places: available, reserved or shipped. Adjustments
-bring units in and take them out; reservations move them between the places.
+Every unit of a product is available, reserved or shipped. Adjustments add units or remove them.
+Reservations move units between the three states.
 
-    StockError                       why a request for stock was refused
-    ├── UnknownProductsError         no such product, or a retired one
-    ├── InsufficientStockError       every line that does not fit
-    ├── NegativeStockError           an adjustment would take more than is available
-    ├── ReservationReleasedError     it was released; it can never be held again
-    ├── ReservationMismatchError     it exists, with other lines
+    StockError                       the request breaks a rule of stock; nothing changes
+    ├── UnknownProductsError         a product does not exist, is retired or has another currency
+    ├── InsufficientStockError       some lines exceed what is available; it names all of them
+    ├── NegativeStockError           an adjustment would remove more than is available
+    ├── ReservationReleasedError     the reservation was released; it can never be held again
+    ├── ReservationMismatchError     the reservation exists with other lines
     └── IdempotencyKeyReusedError    the key belongs to another adjustment
 """
 
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
 MAX_IDS = 50
-"""Reservations that one call releases or consumes: it reads all their products."""
+"""Reservations that one call releases or consumes. The call reads all their products."""
 MAX_CONFIRMED = 250
-"""Reservations that one call confirms: it reads nothing else. All ids fit into a body."""
+"""Reservations that one call confirms. The call reads nothing else. All ids fit into a request
+body."""
 MAX_PRICE = 10**12
 """In minor units."""
 
 ORDER, OPERATOR = "order", "operator"
-"""Who moves stock."""
+"""Actors that change stock."""
 
 Key = tuple[str, ...]
-"""Path of a document: ``("products", "P001")``."""
+"""The path of a document: ``("products", "P001")``."""
 
 
 class StockError(Exception):
@@ -51,31 +52,39 @@ class UnknownProductsError(StockError):
 class InsufficientStockError(StockError):
     def __init__(self, lines: Iterable[ShortLine]) -> None:
         self.lines = tuple(lines)
-        short = (f"{s.product_id} ({s.available} of {s.requested})" for s in self.lines)
+        short = (
+            f"{line.product_id} ({line.available} available, {line.requested} requested)"
+            for line in self.lines
+        )
         super().__init__(f"Not enough in stock: {', '.join(short)}")
 
 
 class NegativeStockError(StockError):
     def __init__(self, product: Product, delta: int) -> None:
         super().__init__(
-            f"{product.product_id} has {product.available} available: {delta:+} would leave less"
-            " than nothing"
+            f"{product.product_id} has {product.available} available, so a delta of {delta:+} is"
+            " not possible. Remove no more than is available."
         )
 
 
 class ReservationReleasedError(StockError):
     def __init__(self, reservation_id: str) -> None:
-        super().__init__(f"The reservation {reservation_id} was released")
+        super().__init__(f"The reservation {reservation_id} was released and cannot be held again")
 
 
 class ReservationMismatchError(StockError):
     def __init__(self, reservation_id: str) -> None:
-        super().__init__(f"The reservation {reservation_id} exists with other lines")
+        super().__init__(
+            f"The reservation {reservation_id} exists with other lines. Repeat its lines, or use"
+            " another id."
+        )
 
 
 class IdempotencyKeyReusedError(StockError):
     def __init__(self) -> None:
-        super().__init__("The Idempotency-Key was used for another adjustment of this product")
+        super().__init__(
+            "The Idempotency-Key was used for another adjustment of this product. Use a new key."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +105,14 @@ class Product:
     reserved: int = 0
     shipped: int = 0
     updated_at: datetime | None = None
-    """When the stored document last changed; None for one that is not stored yet."""
+    """When the stored document last changed; None if the product is not stored yet."""
 
     @property
     def key(self) -> Key:
         return product_key(self.product_id)
 
     def on_sale(self, currency: str) -> bool:
-        """Whether it can be ordered in a shop of this currency."""
+        """Whether a shop of this currency can sell it."""
         return self.active and self.currency == currency
 
     def fits(self, quantity: int) -> bool:
@@ -132,7 +141,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    """A line with the name and price that it was reserved at; later changes do not touch it."""
+    """A line with the product's name and price at the time of the reservation.
+
+    Later changes of the product do not affect it.
+    """
 
     product_id: str
     quantity: int
@@ -148,7 +160,7 @@ class ReservationStatus(StrEnum):
 
     @property
     def live(self) -> bool:
-        """Its units are counted as reserved."""
+        """Whether its units count as reserved."""
         return self in (ReservationStatus.HELD, ReservationStatus.CONFIRMED)
 
 
@@ -159,7 +171,7 @@ class Reservation:
     currency: str
     lines: tuple[PricedLine, ...] = ()
     nonce: str = ""
-    """Of the request that created it: so a retried commit recognises its own work."""
+    """Chosen by the request that created it, so that a retried commit recognises its own change."""
 
     @property
     def key(self) -> Key:
@@ -167,7 +179,7 @@ class Reservation:
 
     @property
     def order_id(self) -> str:
-        """What the reservation is for: its name begins with it."""
+        """The order that the reservation belongs to; the reservation's id begins with it."""
         return self.reservation_id.partition(".")[0]
 
     def holds(self, lines: tuple[Line, ...]) -> bool:
@@ -186,10 +198,10 @@ class Adjustment:
     reference: str | None
     created_at: datetime
     available: int
-    """What this adjustment left available."""
+    """Available units after this adjustment."""
     nonce: str
     actor: str = OPERATOR
-    """Who says that it was so."""
+    """Who reported the change."""
 
     @property
     def key(self) -> Key:
@@ -201,7 +213,7 @@ class Adjustment:
         )
         return mine == theirs
 
-    def movements(self, product_id: str) -> tuple[Movement, ...]:  # noqa: ARG002 - it has but one
+    def movements(self, product_id: str) -> tuple[Movement, ...]:  # noqa: ARG002 - it has one product
         return (
             Movement(
                 MovementKind.ADJUSTED,
@@ -216,14 +228,17 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class RecordedReservation:
-    """A reservation, and when it was stored and last changed: that tells how it moved stock."""
+    """A reservation, with the times at which it was stored and last changed.
+
+    Its status and these times give its movements of stock.
+    """
 
     reservation: Reservation
     created_at: datetime
     changed_at: datetime
 
     def movements(self, product_id: str) -> tuple[Movement, ...]:
-        """At first available became reserved; in the end it came back, or was shipped."""
+        """First from available to reserved; then back to available, or to shipped."""
         found = self.reservation
         quantity = found.quantity_of(product_id)
 
@@ -267,7 +282,7 @@ class MovementKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """A line of a product's ledger. All of them together are what the product has now."""
+    """An entry of a product's ledger. The sums of all entries are the product's quantities."""
 
     kind: MovementKind
     at: datetime
@@ -281,11 +296,14 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A document that exists and that no operation may rest on: damaged, or a newer revision's."""
+    """A document that exists, but is damaged or was written by a newer revision.
+
+    No operation can use it.
+    """
 
     key: Key
     error: Exception
-    """Raised to each operation that needs the document."""
+    """Raised in each operation that needs the document."""
 
 
 Entity = Product | Reservation | Adjustment
@@ -304,7 +322,7 @@ def adjustment_key(product_id: str, adjustment_id: str) -> Key:
 
 
 def merge(lines: Iterable[Line]) -> tuple[Line, ...]:
-    """One line a product, sorted, so that equal orders look equal."""
+    """Return one line for each product, sorted, so that equal orders have equal lines."""
     quantities: dict[str, int] = {}
     for line in lines:
         quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity

@@ -1,4 +1,7 @@
-"""What the use cases need from outside; errors are those of functions_common.firestore.errors."""
+"""The interfaces of the stores that the use cases need.
+
+Their methods raise the errors of ``functions_common.firestore.errors``.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +26,28 @@ class StockStore(Protocol):
     def read(
         self, keys: Collection[Key], deadline: Deadline
     ) -> Iterable[tuple[Key, Entity | Unusable | None, datetime | None]]:
-        """Every document at one moment, with its version; both None if there is none."""
+        """Read all documents at one moment. Yields each key with the document and its version.
+
+        Document and version are None if the document does not exist.
+        """
 
     def commit(self, changes: Iterable[tuple[Entity, datetime | None]], deadline: Deadline) -> None:
-        """All changes or none; ConflictError where a document is not of the version given."""
+        """Write all changes or none. Each names the version that it replaces.
+
+        The version None creates the document. Raises ConflictError if a document has another
+        version, or if one to create exists.
+        """
 
 
 class CatalogueStore(StockStore, Protocol):
     def get(self, key: Key, deadline: Deadline) -> Entity | None:
-        """Raises UnusableDocumentError for a document that is damaged or a newer revision's."""
+        """Read one document; None if it does not exist.
+
+        Raises UnusableDocumentError if it is damaged or was written by a newer revision.
+        """
 
     def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
-        """By id, beginning after the one given."""
+        """A page of products by id; ``after`` is the last id of the page before."""
 
     def adjustments(
         self,
@@ -43,9 +56,15 @@ class CatalogueStore(StockStore, Protocol):
         limit: int,
         deadline: Deadline,
     ) -> list[Adjustment]:
-        """Newest first, beginning after the one given by its time and id."""
+        """A page of adjustments, newest first.
+
+        ``after`` is the time and id of the last one of the page before.
+        """
 
     def reservations_of(
         self, product_id: str, after: str | None, limit: int, deadline: Deadline
     ) -> list[RecordedReservation]:
-        """Those with a line of the product, by id, beginning after the one given."""
+        """A page of reservations with a line of the product, by id.
+
+        ``after`` is the last id of the page before.
+        """

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 MAX_CONFIRMATIONS_WAITING = 4 * MAX_CONFIRMED
-"""Nothing waits for them but sweeps, which have several calls under way."""
+"""Only reconcile sends confirmations, with several calls in flight."""
 
 
 class Inventory:
@@ -63,7 +63,7 @@ class Inventory:
     def put_product(
         self, product_id: str, name: str, price: int, *, active: bool | None = None
     ) -> tuple[Product, bool]:
-        """The product as it is stored now, and whether it is new."""
+        """Return the stored product, and whether it is new."""
         operation = PutProduct(product_id, name, price, self.currency, active)
         deadline = self._deadline()
         new = self._group.run(operation, deadline)
@@ -78,7 +78,7 @@ class Inventory:
         reference: str | None = None,
         actor: str = OPERATOR,
     ) -> tuple[Adjustment, bool]:
-        """The adjustment that the key stands for, and whether it was made just now."""
+        """Return the adjustment of this key, and whether this request made it."""
         operation = Adjust(
             product_id,
             digest_id(idempotency_key),
@@ -101,33 +101,34 @@ class Inventory:
     def ledger(
         self, product_id: str, after: tuple[datetime, str] | str | None, limit: int
     ) -> list[Adjustment | RecordedReservation]:
-        """What has moved the product's stock: adjustments, newest first, then reservations, by id.
+        """A page of all changes of the product's stock.
 
-        Not by time altogether: a time that every reservation is indexed by would let one product
-        sell no faster than an index takes rising values. ``after`` is the place of the last one
-        seen: an adjustment's time and id, or a reservation's id.
+        Adjustments come first, newest first; then reservations by id. Reservations are not ordered
+        by time, because that takes an index on a rising value, and such an index limits how fast
+        one product can sell. ``after`` is the position of the last entry of the page before: an
+        adjustment's time and id, or a reservation's id.
         """
         deadline = self._deadline()
         self._product(product_id, deadline)
         found: list[Adjustment | RecordedReservation] = []
-        begun = after if isinstance(after, str) else None
+        after_reservation = after if isinstance(after, str) else None
         if not isinstance(after, str):
             found += self._store.adjustments(product_id, after, limit, deadline)
         if len(found) < limit:
             rest = limit - len(found)
-            found += self._store.reservations_of(product_id, begun, rest, deadline)
+            found += self._store.reservations_of(product_id, after_reservation, rest, deadline)
         return found
 
     def reserve(self, reservation_id: str, lines: Iterable[Line]) -> tuple[Reservation, bool]:
-        """The reservation as it is stored, and whether it was made just now."""
-        return self._group.run(self._reserving(reservation_id, lines), self._deadline())
+        """Return the stored reservation, and whether this request created it."""
+        return self._group.run(self._reserve(reservation_id, lines), self._deadline())
 
     def reserve_all(self, wanted: Iterable[tuple[str, tuple[Line, ...]]]) -> list[Outcome]:
-        """Each decided as if it had been asked for alone, in turn; see ``reserve``."""
-        operations = [self._reserving(*each) for each in wanted]
+        """Decide the reservations in turn, each as if it had been requested alone: ``reserve``."""
+        operations = [self._reserve(*each) for each in wanted]
         return self._group.run_all(operations, self._deadline())
 
-    def _reserving(self, reservation_id: str, lines: Iterable[Line]) -> Reserve:
+    def _reserve(self, reservation_id: str, lines: Iterable[Line]) -> Reserve:
         return Reserve(reservation_id, merge(lines), self.currency, _nonce())
 
     def reservation(self, reservation_id: str) -> Reservation | None:
@@ -135,20 +136,21 @@ class Inventory:
         return found if isinstance(found, Reservation) else None
 
     def release(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
-        """The outcome of each, in order: one that cannot be released fails alone."""
+        """Return an outcome for each, in order. One that cannot be released fails no other."""
         operations = [Release(each, self.currency) for each in reservation_ids]
         return self._group.run_all(operations, self._deadline())
 
     def confirm(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
-        """The outcome of each, in order.
+        """Return an outcome for each, in order.
 
-        In commits of their own: confirmations change no product, so they contend with nothing.
+        Confirmations have commits of their own. They change no product, so they conflict with no
+        other request.
         """
         operations = [Confirm(each) for each in reservation_ids]
         return self._confirmations.run_all(operations, self._deadline())
 
     def consume(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
-        """The outcome of each, in order."""
+        """Return an outcome for each, in order."""
         return self._group.run_all([*map(Consume, reservation_ids)], self._deadline())
 
     def _deadline(self) -> Deadline:

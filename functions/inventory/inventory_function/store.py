@@ -1,8 +1,8 @@
 """Stock in Firestore.
 
-products/{product_id}                             name, price, currency, active, and the units
-products/{product_id}/adjustments/{adjustment_id} what brought units in or took them out
-reservations/{reservation_id}                     what an attempt at an order holds
+products/{product_id}                             name, price, currency, active, quantities
+products/{product_id}/adjustments/{adjustment_id} a change of the available units
+reservations/{reservation_id}                     the units that one attempt at an order holds
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Store:
 
 
 class _ProductFields(msgspec.Struct):
-    """As stored. A field with a default may be missing: an older revision did not write it."""
+    """The stored fields. One with a default may be missing: older revisions did not write it."""
 
     name: str
     price: int
@@ -156,7 +156,7 @@ def _to_reservation(found: Document) -> Reservation:
         raise NewerDocumentError("/".join(found.path), fields.status)
     for number, line in enumerate(fields.lines):
         if line.quantity < 1 or not parsing.is_id(line.product_id):
-            raise found.damaged(f"no such line can be reserved - at `$.lines[{number}]`")
+            raise found.damaged(f"invalid product id or quantity - at `$.lines[{number}]`")
     status = _STATUSES[fields.status]
     return Reservation(found.id, status, fields.currency, fields.lines, fields.nonce)
 
@@ -196,7 +196,7 @@ def to_entity(found: Document) -> Entity:
 
 
 def _entity_or_unusable(found: Document) -> Entity | Unusable:
-    """For a batch: an unusable document concerns the operations that need it, and no others."""
+    """An unusable document fails only the operations that need it, not the whole batch."""
     try:
         return read_document(found, to_entity)
     except UnusableDocumentError as error:
@@ -214,13 +214,13 @@ def to_document(entity: Entity) -> dict[str, Any]:
     return {
         **fields,
         "lines": lines,
-        "product_ids": [line.product_id for line in entity.lines],  # to find them by
+        "product_ids": [line.product_id for line in entity.lines],  # for queries
         "status": entity.status.value,
     }
 
 
 def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
-    """Of a reservation that is stored nothing but the status changes; the rest may be long."""
+    """The fields to write. A stored reservation changes its status only; its lines may be long."""
     if replaces is not None and isinstance(entity, Reservation):
         return {"status": entity.status.value}
     return to_document(entity)

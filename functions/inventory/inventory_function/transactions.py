@@ -1,8 +1,9 @@
-"""Transactions in their optimistic form: read without locks, decide, commit if nothing changed."""
+"""Optimistic transactions: read without locks, decide, and commit if no document has changed."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import random
+import time
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any
@@ -16,165 +17,174 @@ from functions_common.firestore.errors import (
     StoreUnavailableError,
     UnusableDocumentError,
 )
-from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
+from functions_common.runtime.deadlines import DeadlineExceededError
 from inventory_function.domain import StockError
-from inventory_function.operations import NotReadError, Stock
+from inventory_function.unit_of_work import NotReadError, UnitOfWork
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Key
     from inventory_function.operations import Operation
     from inventory_function.ports import StockStore
 
 MAX_DOCUMENTS = 500
-"""Documents that the operations of one commit name, counted again for each that names them; a
-single operation may name more. A commit takes the longer the more it holds, and all in it wait."""
+"""Documents that the operations of one commit name. A document counts once for each operation that
+names it; a single operation may name more. A larger commit takes longer, and every request in it
+waits."""
 DOCUMENT_BYTES = 3_000
-"""The most that naming a document adds to a commit: 100 lines with the longest ids and names make
-a reservation of 1,200 bytes a line, and as much for its product. So 500 are within 1.5 MB, below
-Firestore's 10 MiB. Operations beyond them go into the next commit."""
+"""The most that naming a document adds to a commit. A reservation of 100 lines with the longest ids
+and names takes 1,200 bytes a line, and its products take as much. So 500 documents stay within
+1.5 MB, below Firestore's 10 MiB. Operations beyond them go into the next commit."""
 
 CONFLICT_PAUSE = 0.02
-"""Seconds at most, before the next try after another process came first. It does not grow: whoever
-lost would wait longer and longer while the winner goes on. Four processes on one product sold 439,
-775, 162 and 371 in two seconds with pauses up to 0.25 s; with these 435, 459, 338 and 418."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
-"""Seconds, before the next try after the database was out of reach."""
+"""Longest pause in seconds before the retry after a conflict. It does not grow, because the process
+that lost would wait longer and longer while the winner goes on. Four processes on one product sold
+439, 775, 162 and 371 in two seconds with pauses up to 0.25 s; with these 435, 459, 338 and 418."""
+MIN_PAUSE, MAX_PAUSE = 0.02, 0.25
+"""Longest pauses in seconds before the first and the later retries while the database is out of
+reach."""
 
-LEAST_LEFT = 0.2
-"""Seconds that must be left to begin a try: about what a read and a commit take on a slow day. A
-commit that the deadline cuts short leaves everybody in it without knowing whether it was carried
-out; a request that is refused in time knows that it was not."""
+MIN_LEFT = 0.2
+"""Seconds before the deadline that an attempt needs to begin: about the time of a read and a commit
+on a slow day. If the deadline cuts a commit short, its outcome is unknown to every request in it. A
+request that fails before its attempt is known to have changed nothing."""
 
-
-CAREFUL = 16
-"""Transactions that read every reservation first, after one in which hope was or would have been in
-vain. One request in twenty for a reservation that is there already would else fail half of the
-groups once; and where a product is sold out, each refusal would be read for twice."""
+VERIFY_ROUNDS = 16
+"""Transactions that read every reservation first, after one in which a reservation could not be
+assumed absent. Without these rounds, half of the groups fail once if one request in twenty is for a
+reservation that exists. If a product is sold out, each rejection needs a second read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An operation's answer, or why there is none."""
+    """The result of an operation, or the error that explains why it has none."""
 
-    answer: Any = None
-    refusal: Exception | None = None
-    """A StockError, an UnusableDocumentError, or an error that was not expected."""
+    value: Any = None
+    error: Exception | None = None
+    """A StockError, an UnusableDocumentError, or an unexpected error."""
 
     def result(self) -> Any:  # noqa: ANN401 - of the operation's own type
-        if self.refusal is not None:
-            raise self.refusal
-        return self.answer
+        if self.error is not None:
+            raise self.error
+        return self.value
 
 
 class Transactions:
     def __init__(self, store: StockStore) -> None:
         self._store = store
-        self._careful = 0
-        """How many of the next transactions do without hope."""
+        self._verify_rounds = 0
+        """How many of the next transactions read every reservation."""
 
-    def carry_out(self, operations: Sequence[Operation[Any]], deadline: Deadline) -> list[Outcome]:
+    def execute(self, operations: Sequence[Operation[Any]], deadline: Deadline) -> list[Outcome]:
         """Decide the operations in turn, commit once, and return the outcome of each.
 
-        Returns only once the commit is known to be carried out. There may be fewer outcomes than
+        Returns only when the commit is known to be carried out. There can be fewer outcomes than
         operations: the last ones were not begun, because they would make the commit too large.
-        Raises OutcomeUnknownError if a commit was sent and its outcome is not known; any other
-        StoreError means that nothing was written. StoreRejectedError is the fault of one of the
-        operations, and is not retried.
+        Raises OutcomeUnknownError if a commit was sent and its outcome is not known. Any other
+        StoreError means that nothing was written. One of the operations causes a
+        StoreRejectedError, which is not retried.
         """
-        failure: StoreError = StoreUnavailableError("no time left to begin")
+        backoff = _Backoff(deadline)
+        assume_absent = self._may_assume_absent()
         unknown = False
-        hopeful = self._hopes()
-        for _ in _last_moment(deadline).attempts(FIRST_PAUSE, LONGEST_PAUSE):
+        failure: StoreError = StoreUnavailableError("no time left to begin")
+        while True:
             try:
-                return self._until_nobody_comes_first(operations, deadline, hopeful=hopeful)
+                return self._attempt(operations, UnitOfWork(assume_absent=assume_absent), deadline)
             except DeadlineExceededError:
                 break
-            except ConflictError as error:
-                failure = error
-                break
-            except StoreUnavailableError as error:
-                failure = error
-            except OutcomeUnknownError as error:
-                failure, unknown, hopeful = error, True, False
             except StoreRejectedError as error:
                 failure = error
                 break
+            except (ConflictError, StoreUnavailableError, OutcomeUnknownError) as error:
+                failure = error
+            unknown |= isinstance(failure, OutcomeUnknownError)
+            exists = isinstance(failure, AlreadyExistsError)
+            retry_now = exists and assume_absent  # no other process is in the way: only read it
+            assume_absent = assume_absent and not (exists or unknown)
+            if not (retry_now or backoff.pause(failure)):
+                break
         raise OutcomeUnknownError(str(failure)) if unknown else failure
 
-    def _until_nobody_comes_first(
-        self, operations: Sequence[Operation[Any]], deadline: Deadline, *, hopeful: bool
-    ) -> list[Outcome]:
-        conflict = ConflictError("no time left to begin")
-        for _ in _last_moment(deadline).attempts(CONFLICT_PAUSE, CONFLICT_PAUSE):
-            try:
-                if hopeful:
-                    with suppress(AlreadyExistsError):
-                        return self._try(operations, Stock(hopeful=True), deadline)
-                    hopeful = False  # there is nothing to wait for, only to read
-                return self._try(operations, Stock(), deadline)
-            except ConflictError as error:
-                conflict = error
-        raise conflict
-
-    def _hopes(self) -> bool:
-        if self._careful == 0:
+    def _may_assume_absent(self) -> bool:
+        if self._verify_rounds == 0:
             return True
-        self._careful -= 1
+        self._verify_rounds -= 1
         return False
 
-    def _try(
-        self, operations: Sequence[Operation[Any]], stock: Stock, deadline: Deadline
+    def _attempt(
+        self, operations: Sequence[Operation[Any]], work: UnitOfWork, deadline: Deadline
     ) -> list[Outcome]:
-        self._read_needs(operations, stock, deadline)
-        outcomes = self._decide(_fitting(operations, stock), stock, deadline)
-        if changes := list(stock.changes()):
+        self._read_needs(operations, work, deadline)
+        fitting = _fitting(operations, work)
+        outcomes, unread = _decide(fitting, work)
+        while unread:
+            work.undo()
+            self._read(unread, work, deadline)
+            outcomes, unread = _decide(fitting, work)
+        if changes := list(work.changes()):
             self._store.commit(changes, deadline)
-        if stock.disappointed:
-            self._careful = CAREFUL
+        if work.assumption_failed:
+            self._verify_rounds = VERIFY_ROUNDS
         return outcomes
 
     def _read_needs(
-        self, operations: Sequence[Operation[Any]], stock: Stock, deadline: Deadline
+        self, operations: Sequence[Operation[Any]], work: UnitOfWork, deadline: Deadline
     ) -> None:
-        """What the operations need, and then what they turn out to need besides."""
+        """Read the documents that the operations need, until these name no further ones."""
         while missing := {
-            key for each in operations for key in each.needs(stock) if key not in stock
+            key for each in operations for key in each.needs(work) if key not in work
         }:
-            self._read(missing, stock, deadline)
+            self._read(missing, work, deadline)
 
-    def _decide(
-        self, operations: Sequence[Operation[Any]], stock: Stock, deadline: Deadline
-    ) -> list[Outcome]:
-        """In turn; and once more from the beginning, where some of it must not rest on hope."""
-        missing: set[Key] = set()
-        outcomes = []
-        for operation in operations:
-            try:
-                outcomes.append(Outcome(operation.decide(stock)))
-            except (StockError, UnusableDocumentError) as refusal:
-                outcomes.append(Outcome(refusal=refusal))
-            except NotReadError as error:
-                missing.add(error.key)
-        if not missing:
-            return outcomes
-        stock.undo()
-        self._read(missing, stock, deadline)
-        return self._decide(operations, stock, deadline)
-
-    def _read(self, keys: Collection[Key], stock: Stock, deadline: Deadline) -> None:
+    def _read(self, keys: Collection[Key], work: UnitOfWork, deadline: Deadline) -> None:
         for found in self._store.read(keys, deadline):
-            stock.add(*found)
+            work.add(*found)
 
 
-def _last_moment(deadline: Deadline) -> Deadline:
-    """To begin another try."""
-    return Deadline(deadline.expires_at - LEAST_LEFT)
+class _Backoff:
+    """Pauses between attempts, with full jitter. Only failures of the database make them grow."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._longest = MIN_PAUSE
+
+    def pause(self, failure: StoreError) -> bool:
+        """Sleep. Return False if the deadline leaves no time for another attempt."""
+        if isinstance(failure, ConflictError):
+            longest = CONFLICT_PAUSE
+        else:
+            longest, self._longest = self._longest, min(2 * self._longest, MAX_PAUSE)
+        seconds = random.uniform(0, longest)  # noqa: S311 - nothing secret
+        if seconds >= self._deadline.remaining - MIN_LEFT:
+            return False
+        time.sleep(seconds)
+        return True
 
 
-def _fitting(operations: Sequence[Operation[Any]], stock: Stock) -> Sequence[Operation[Any]]:
-    """The first, and those after it that fit into the same commit."""
-    named = accumulate(sum(1 for _ in each.needs(stock)) for each in operations)
+def _decide(
+    operations: Sequence[Operation[Any]], work: UnitOfWork
+) -> tuple[list[Outcome], set[Key]]:
+    """Decide the operations in turn.
+
+    Returns their outcomes, and the reservations that must be read first. If there are any, the
+    outcomes must not be used.
+    """
+    outcomes, unread = [], set()
+    for operation in operations:
+        try:
+            outcomes.append(Outcome(operation.decide(work)))
+        except (StockError, UnusableDocumentError) as error:
+            outcomes.append(Outcome(error=error))
+        except NotReadError as error:
+            unread.add(error.key)
+    return outcomes, unread
+
+
+def _fitting(operations: Sequence[Operation[Any]], work: UnitOfWork) -> Sequence[Operation[Any]]:
+    """Return the first operation, and those after it that fit into the same commit."""
+    named = accumulate(sum(1 for _ in each.needs(work)) for each in operations)
     fitting = sum(1 for _ in takewhile(lambda documents: documents <= MAX_DOCUMENTS, named))
     return operations[: max(1, fitting)]

@@ -1,4 +1,4 @@
-"""order over HTTP: parse, call one use case, map the answer."""
+"""The order function as a Flask app: each view parses, calls one use case and maps the result."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from order_function.routes import (
     RESPOND_ASYNC,
 )
 from order_function.service import (
-    UNAVAILABLE,
+    RETRYABLE_ERRORS,
     OrderOutcomeUnknownError,
     Orders,
-    UnresolvedError,
+    UnfinishedChangeError,
 )
 from order_function.store import Store
 from order_function.web_ui.page import Page, PageNotWantedError
@@ -58,7 +58,7 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 
 
 def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
-    """The composition root; tests pass orders on a store and an inventory of their own."""
+    """Create all objects and connect them. Tests pass ``orders`` with their own dependencies."""
     if orders is None:
         connection = Connection(settings.firestore)
         connection.prepare()
@@ -83,20 +83,21 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
 
 
 def _issuer(settings: IssuerSettings | None) -> Issuer | None:
-    """Of customers' tokens; None where whoever calls may be any customer."""
+    """The issuer of customers' tokens; None if no token is needed."""
     if settings is None:
         logs.event(
-            "AUTH_MODE is open: whoever reaches this may order, see and cancel as any customer",
+            "AUTH_MODE is open: any client can order, read and cancel as any customer;"
+            " set AUTH_MODE=required in production",
             severity=logging.WARNING,
         )
         return None
-    from functions_common.http.auth import jwt  # noqa: PLC0415 - cryptography is not free
+    from functions_common.http.auth import jwt  # noqa: PLC0415 - cryptography is slow to import
 
     return jwt.of(settings)
 
 
 class _Views:
-    """What answers to the operations of ``api``, each under its name."""
+    """The views. Each has the name of an operation in ``routes``."""
 
     def __init__(self, orders: Orders, currency: str) -> None:
         self._orders = orders
@@ -109,8 +110,8 @@ class _Views:
         customer_id, lines, expected_total = body.to_domain(self._currency, callers.subject())
         attempt = Attempt.begin(customer_id, lines, key, expected_total)
         activity.note(order_id=attempt.order_id)
-        with _naming_the_order(attempt):
-            return _placed(self._orders.place(attempt, respond_async=_prefers_async()))
+        with _order_id_in_errors(attempt):
+            return _placed_response(self._orders.place(attempt, respond_async=_prefers_async()))
 
     def list_orders(self) -> Response:
         args = request.args
@@ -123,7 +124,7 @@ class _Views:
         checks.done()
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.time_position)
-        found = self._orders.of_customer(customer_id, status, after, limit + 1)
+        found = self._orders.list_for_customer(customer_id, status, after, limit + 1)
         page, cursor = paging.split_page(
             found, limit, lambda order: [timestamp(order.created_at), order.order_id]
         )
@@ -133,23 +134,23 @@ class _Views:
 
     def show_order(self, order_id: str) -> Response:
         return app.json_response(
-            schemas.OrderResponse.of(self._orders.get(_named(order_id), callers.subject()))
+            schemas.OrderResponse.of(self._orders.get(_checked_id(order_id), callers.subject()))
         )
 
     def cancel_order(self, order_id: str) -> Response:
-        order = self._orders.cancel(_named(order_id), callers.subject())
-        return _done_if(order, Status.CANCELLED)
+        order = self._orders.cancel(_checked_id(order_id), callers.subject())
+        return _change_response(order, Status.CANCELLED)
 
     def fulfil_order(self, order_id: str) -> Response:
-        return _done_if(self._orders.fulfil(_named(order_id)), Status.FULFILLED)
+        return _change_response(self._orders.fulfil(_checked_id(order_id)), Status.FULFILLED)
 
     def list_products(self) -> Response:
-        return _passed_on(*self._orders.products(request.args.to_dict()))
+        return _catalogue_response(*self._orders.products(request.args.to_dict()))
 
     def show_product(self, product_id: str) -> Response:
         if not parsing.is_id(product_id):
             raise NotFound
-        return _passed_on(*self._orders.product(product_id))
+        return _catalogue_response(*self._orders.product(product_id))
 
     def show_page(self) -> Response:
         return self._page.show_to_people(request)
@@ -164,15 +165,14 @@ class _Views:
         return self._page.show(request)
 
 
-def _passed_on(status: int, body: bytes) -> Response:
-    """Inventory's own response."""
-    fine = status == HTTPStatus.OK
-    content_type = "application/json" if fine else problems.CONTENT_TYPE
+def _catalogue_response(status: int, body: bytes) -> Response:
+    """Inventory's own response, unchanged."""
+    content_type = "application/json" if status == HTTPStatus.OK else problems.CONTENT_TYPE
     return Response(body, status, content_type=content_type)
 
 
 class UnexpectedOutcomeError(OrderOutcomeUnknownError):
-    """An unexpected error came while the order was being placed."""
+    """An unexpected error while the order was placed."""
 
     def __init__(self, attempt: Attempt, cause: Exception) -> None:
         super().__init__(attempt)
@@ -180,17 +180,17 @@ class UnexpectedOutcomeError(OrderOutcomeUnknownError):
 
 
 @contextmanager
-def _naming_the_order(attempt: Attempt) -> Iterator[None]:
-    """Name the order in an unexpected error, because it may have been placed by then."""
+def _order_id_in_errors(attempt: Attempt) -> Iterator[None]:
+    """Add the order's id to an unexpected error: the order may have been placed before it."""
     try:
         yield
-    except (domain.OrderError, OrderOutcomeUnknownError, *UNAVAILABLE):
+    except (domain.OrderError, OrderOutcomeUnknownError, *RETRYABLE_ERRORS):
         raise
     except Exception as error:
         raise UnexpectedOutcomeError(attempt, error) from error
 
 
-def _placed(placed: Placed) -> Response:
+def _placed_response(placed: Placed) -> Response:
     headers = {"Location": f"/orders/{placed.order.order_id}"}
     if placed.replayed:
         headers |= REPLAYED
@@ -202,20 +202,20 @@ def _placed(placed: Placed) -> Response:
 
 
 def _prefers_async() -> bool:
-    """``Prefer: respond-async`` (RFC 7240), alone or among others."""
+    """Whether ``Prefer`` (RFC 7240) has ``respond-async``, alone or with other preferences."""
     preferences = ",".join(request.headers.getlist("Prefer")).lower().split(",")
     return RESPOND_ASYNC in (each.partition(";")[0].strip() for each in preferences)
 
 
-def _done_if(order: Order, status: Status) -> Response:
-    """202 where the second half is still to come."""
-    done = order.status is status
+def _change_response(order: Order, final: Status) -> Response:
+    """200 if the order has its final status; 202 if its stock is still to be moved."""
+    done = order.status is final
     return app.json_response(
         schemas.OrderResponse.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED
     )
 
 
-def _named(order_id: str) -> str:
+def _checked_id(order_id: str) -> str:
     if not domain.is_order_id(order_id):
         raise OrderNotFoundError(order_id[:128])
     activity.note(order_id=order_id)
@@ -225,12 +225,12 @@ def _named(order_id: str) -> str:
 def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
     text = args.get("status")
     known = [status.value for status in domain.PUBLIC]
-    fine = text is None or text in known
-    checks.require(fine, f"must be one of {', '.join(known)}", parameter="status")
-    return Status(text) if text and fine else None
+    valid = text is None or text in known
+    checks.require(valid, f"must be one of {', '.join(known)}", parameter="status")
+    return Status(text) if text and valid else None
 
 
-def _rejected(error: domain.OrderRejectedError) -> Problem:
+def _rejection_problem(error: domain.OrderRejectedError) -> Problem:
     extensions = schemas.extensions_of(error.rejection)
     if error.order_id is not None:
         extensions["order_id"] = error.order_id
@@ -239,35 +239,35 @@ def _rejected(error: domain.OrderRejectedError) -> Problem:
     return Problem(HTTPStatus.CONFLICT, detail, kind, extensions, headers)
 
 
-def _outcome_unknown(error: OrderOutcomeUnknownError) -> Problem:
-    """503. Without a key there is no Retry-After: clients and proxies repeat what has one."""
+def _unknown_outcome_problem(error: OrderOutcomeUnknownError) -> Problem:
+    """503. Without a key it has no Retry-After, which would make clients repeat the request."""
     if error.keyed:
         detail = f"{error}. Repeat the request with the same Idempotency-Key."
         unavailable = problems.unavailable(detail, order_id=error.order_id)
         return replace(unavailable, kind=ORDER_OUTCOME_UNKNOWN.kind)
     detail = (
-        f"{error}. Before you order again, look at GET /orders/{error.order_id}: 200 means that it"
-        f" was placed; 404 means that it was not, from {LOOKUP_FINAL_SECONDS} seconds after this"
-        " response on."
+        f"{error}. Before you order again, read GET /orders/{error.order_id}: 200 means that it was"
+        " placed. 404 means that it was not, if you read it at least"
+        f" {LOOKUP_FINAL_SECONDS} seconds after this response."
     )
     kind = ORDER_OUTCOME_UNKNOWN_WITHOUT_KEY.kind
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, kind, {"order_id": error.order_id})
 
 
-def _unexpected_outcome(error: UnexpectedOutcomeError) -> Problem:
-    """500, of the same types: for the client the same follows."""
+def _unexpected_outcome_problem(error: UnexpectedOutcomeError) -> Problem:
+    """500 with the same problem types, because the client must do the same."""
     logs.exception("Unexpected error", error.cause)
-    return replace(_outcome_unknown(error), status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    return replace(_unknown_outcome_problem(error), status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _page_not_wanted(error: PageNotWantedError) -> Problem:
+def _page_not_found_problem(error: PageNotWantedError) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, str(error), headers={"Vary": "Accept"})
 
 
 PROBLEMS: app.ProblemTable = {
-    PageNotWantedError: _page_not_wanted,
+    PageNotWantedError: _page_not_found_problem,
     domain.OrderNotFoundError: app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
-    domain.OrderRejectedError: _rejected,
+    domain.OrderRejectedError: _rejection_problem,
     domain.NotCancellableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),
     domain.NotFulfillableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-fulfillable"),
     domain.NewerRevisionError: app.problem_from_text(HTTPStatus.CONFLICT, "newer-revision"),
@@ -278,7 +278,7 @@ PROBLEMS: app.ProblemTable = {
     InventoryUnavailableError: lambda _: problems.unavailable(
         "inventory cannot be reached now. Repeat the request later."
     ),
-    UnresolvedError: lambda error: problems.unavailable(f"{error}."),
-    OrderOutcomeUnknownError: _outcome_unknown,
-    UnexpectedOutcomeError: _unexpected_outcome,
+    UnfinishedChangeError: lambda error: problems.unavailable(f"{error}."),
+    OrderOutcomeUnknownError: _unknown_outcome_problem,
+    UnexpectedOutcomeError: _unexpected_outcome_problem,
 }

@@ -1,12 +1,14 @@
-"""Orders, and what may become of them. Nothing here knows of HTTP or Firestore.
+"""Orders, and the rules by which they change. This module imports no HTTP and no Firestore.
 
-OrderError                        why a request about an order was refused
-├── OrderNotFoundError            there is no such order, or it is another customer's
-├── OrderRejectedError            inventory refused it; under a key that is final
-├── NotCancellableError           it was rejected, or the goods have left
-├── NotFulfillableError           it is not confirmed: there is nothing to send
-├── NewerRevisionError            its status is one that only a newer revision knows
-└── IdempotencyKeyReusedError     the key belongs to another body
+Errors of the domain:
+
+OrderError
+├── OrderNotFoundError            the order does not exist, or belongs to another customer
+├── OrderRejectedError            stock or price did not allow it; with a key this is final
+├── NotCancellableError           the order was rejected, or its goods have been shipped
+├── NotFulfillableError           the order is not confirmed
+├── NewerRevisionError            only a newer revision of order knows the order's status
+└── IdempotencyKeyReusedError     the key was used with another body
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
 MAX_TOTAL = 10**18
-"""In minor units: the largest ``expected_total``. Firestore's integers end a little above it."""
+"""The largest ``expected_total``, in minor units. Firestore's integers end a little above it."""
+PRICE_CHANGED = "price-changed"
+"""The kind of a rejection because the order does not cost the ``expected_total``."""
 
 _DIGEST = rf"[0-9A-HJKMNP-TV-Z]{{{ID_LENGTH}}}"
 _ORDER_ID = re.compile(rf"ORD{_DIGEST}")
@@ -33,7 +37,7 @@ _RESERVATION_ID = re.compile(rf"(ORD{_DIGEST})\.(0|[1-9][0-9]{{0,8}})\.({_DIGEST
 
 
 class OrderError(Exception):
-    """See the tree above."""
+    """Base of the errors that the docstring of this module lists."""
 
 
 class OrderNotFoundError(OrderError):
@@ -46,7 +50,7 @@ class OrderRejectedError(OrderError):
         super().__init__(rejection.detail)
         self.rejection = rejection
         self.order_id = order_id
-        """None where nothing was written: an order without a key leaves no trace when refused."""
+        """None if no document was written: a rejected order without a key is not stored."""
         self.replayed = replayed
 
 
@@ -70,7 +74,9 @@ class NewerRevisionError(OrderError):
 
 class IdempotencyKeyReusedError(OrderError):
     def __init__(self) -> None:
-        super().__init__("The Idempotency-Key was used for another order")
+        super().__init__(
+            "The Idempotency-Key was used for another order. Use a new key for this one"
+        )
 
 
 class Status(StrEnum):
@@ -82,11 +88,17 @@ class Status(StrEnum):
     FULFILLING = "fulfilling"
     FULFILLED = "fulfilled"
     ABANDONED = "abandoned"
-    """An attempt that died before it was an order. Nobody sees it; the next one replaces it."""
+    """The mark of an attempt whose process ended before it wrote the order.
+
+    No client sees it. The order of the next attempt replaces it.
+    """
 
 
 class NewerStatus(str):
-    """A status that only a newer revision knows. It is shown; this revision changes nothing."""
+    """A status that only a newer revision knows.
+
+    This revision shows such an order, but never changes it.
+    """
 
     __slots__ = ()
 
@@ -94,14 +106,16 @@ class NewerStatus(str):
 _STATUSES: dict[str, Status] = {status.value: status for status in Status}
 
 
-def status_of(text: str) -> Status | NewerStatus:
+def parse_status(text: str) -> Status | NewerStatus:
     return _STATUSES.get(text) or NewerStatus(text)
 
 
 PUBLIC = tuple(status for status in Status if status is not Status.ABANDONED)
 
-LIVE = frozenset((Status.PENDING, Status.CONFIRMED, Status.FULFILLING, Status.FULFILLED))
-"""The order's reservation is its own to keep."""
+KEEPS_RESERVATION = frozenset(
+    (Status.PENDING, Status.CONFIRMED, Status.FULFILLING, Status.FULFILLED)
+)
+"""Statuses of an order whose reservation must not be released."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -112,7 +126,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A line as inventory reserved it: later changes of the catalogue do not touch it."""
+    """A line as inventory reserved it. Later changes of the catalogue do not change it."""
 
     product_id: str
     quantity: int
@@ -123,7 +137,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why inventory refused, in a form that can be stored and told again."""
+    """Why an order was rejected, in a form that can be stored and replayed."""
 
     kind: str
     detail: str
@@ -132,7 +146,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class ReservationName:
-    """A reservation belongs to one attempt of one body: two bodies never meet in inventory."""
+    """The parts of a reservation's id: ``order_id.attempt.fingerprint``.
+
+    A reservation belongs to one attempt of one body, so two bodies never share a reservation.
+    """
 
     order_id: str
     attempt: int
@@ -143,28 +160,33 @@ class ReservationName:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """None for one that no order has named."""
+        """None if the id has another form, so that it belongs to no order."""
         match = _RESERVATION_ID.fullmatch(text)
         return cls(match[1], int(match[2]), match[3]) if match else None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of one body at becoming an order; all of it is chosen before the first call."""
+    """One try to make an order of a request. All fields are chosen before the first remote call."""
 
     order_id: str
     customer_id: str
     lines: tuple[Line, ...]
+    """One line a product, sorted: see ``merge_lines``."""
     keyed: bool
     nonce: str
-    """Of this delivery: it tells its own writes from those of another delivery of the same body."""
+    """Identifies this delivery, so that it can recognize its own writes."""
     expected_total: int | None = None
-    """In minor units: what the customer was shown. None: whatever it costs."""
+    """In minor units: the total that the customer saw. None accepts any total."""
     number: int = 0
 
     @property
     def fingerprint(self) -> str:
-        """Of all that the body says, so that a body that says no more than before keeps its own."""
+        """A digest of the body.
+
+        It leaves out fields that the body does not use. So a new optional field does not change the
+        fingerprint of an old body.
+        """
         lines = (part for line in self.lines for part in (line.product_id, str(line.quantity)))
         total = [] if self.expected_total is None else [f"total={self.expected_total}"]
         return digest_id(self.customer_id, *lines, *total)
@@ -181,18 +203,19 @@ class Attempt:
         key: str | None,
         expected_total: int | None = None,
     ) -> Self:
+        """The first attempt. ``lines`` must be merged: see ``merge_lines``."""
         order_id = random_id() if key is None else digest_id(customer_id, key)
         return cls(
             f"ORD{order_id}",
             customer_id,
-            merge(lines),
+            tuple(lines),
             keyed=key is not None,
             nonce=random_id(),
             expected_total=expected_total,
         )
 
     def after(self, abandoned: Order) -> Self:
-        """The next attempt: what the abandoned one reserved is given back, never taken over."""
+        """The next attempt. It never takes over the reservation of the abandoned attempt."""
         return replace(self, number=max(self.number, abandoned.attempt) + 1)
 
 
@@ -200,7 +223,7 @@ class Attempt:
 class Order:
     order_id: str
     customer_id: str
-    """Empty in an abandoned order: a reservation does not tell whose it was."""
+    """Empty in an abandoned order: a reservation does not record its customer."""
     status: Status | NewerStatus
     created_at: datetime
     fingerprint: str
@@ -208,19 +231,19 @@ class Order:
     nonce: str
     lines: tuple[Line, ...]
     items: tuple[Item, ...] = ()
-    """The lines with prices; empty until inventory has reserved them."""
+    """The lines with prices. Empty until inventory has reserved them."""
     currency: str | None = None
     rejection: Rejection | None = None
     expected_total: int | None = None
     stored: Order | None = field(default=None, compare=False, repr=False)
-    """The order as it was read: an update writes the differences only, so that fields which
-    another revision added to items and lines stay. None for an order that is not stored yet."""
+    """The order that was read from the store; None for a new order. An update writes only the
+    fields that differ, so fields that another revision added to items and lines stay."""
 
     @classmethod
     def reserved(
         cls, attempt: Attempt, items: tuple[Item, ...], currency: str, now: datetime
     ) -> Self:
-        """Confirmed at these prices; rejected where the customer was shown others."""
+        """Confirmed at these prices; rejected if the customer expected another total."""
         return cls.pending(attempt, now).complete(items, currency)
 
     @classmethod
@@ -229,7 +252,7 @@ class Order:
 
     @classmethod
     def pending(cls, attempt: Attempt, now: datetime) -> Self:
-        """Nothing is known of its stock yet."""
+        """An order for which inventory has not decided yet."""
         return cls(
             attempt.order_id,
             attempt.customer_id,
@@ -244,7 +267,7 @@ class Order:
 
     @classmethod
     def abandoned(cls, name: ReservationName, now: datetime) -> Self:
-        """In place of the order that the reservation was made for, and that nobody has written."""
+        """The mark that takes the place of the order for which the reservation was made."""
         return cls(
             name.order_id,
             "",
@@ -265,78 +288,86 @@ class Order:
         return sum(item.unit_price * item.quantity for item in self.items)
 
     @property
-    def newer(self) -> bool:
-        """Its status is a newer revision's: this one must leave the order and its stock alone."""
+    def of_newer_revision(self) -> bool:
+        """Only a newer revision may change the order or its stock."""
         return isinstance(self.status, NewerStatus)
 
     @property
-    def live(self) -> bool:
-        return self.newer or self.status in LIVE
+    def keeps_reservation(self) -> bool:
+        return self.of_newer_revision or self.status in KEEPS_RESERVATION
 
-    def made_by(self, attempt: Attempt) -> bool:
-        """Written by this very delivery, so answering with it is no replay."""
+    @property
+    def rejected_for_price(self) -> bool:
+        """The order was rejected although its stock was reserved."""
+        return self.rejection is not None and self.rejection.kind == PRICE_CHANGED
+
+    def was_written_by(self, attempt: Attempt) -> bool:
+        """Whether this delivery wrote the document; if so, the response is not a replay."""
         return self.nonce == attempt.nonce
 
     def owns(self, reservation_id: str) -> bool:
-        """Whether it is the order's to keep."""
-        return self.live and self.reservation_id == reservation_id
+        """Whether this reservation is the order's own, and must not be released."""
+        return self.keeps_reservation and self.reservation_id == reservation_id
 
-    def gives_way_to(self, attempt: Attempt | ReservationName) -> bool:
-        """An attempt of the same body died: the next one may follow."""
+    def can_be_replaced_by(self, attempt: Attempt | ReservationName) -> bool:
+        """Whether this is the mark of an abandoned attempt of the same body."""
         return self.status is Status.ABANDONED and self.fingerprint == attempt.fingerprint
 
-    def seen_by(self, customer_id: str | None) -> Self:
-        """Itself, to the customer whose it is; to another there is no such order.
+    def for_customer(self, customer_id: str | None) -> Self:
+        """Return the order. Raises OrderNotFoundError if it belongs to another customer.
 
-        None is somebody who may see them all.
+        None is a caller who may see the orders of all customers.
         """
         if customer_id not in (None, self.customer_id):
             raise OrderNotFoundError(self.order_id)
         return self
 
     def complete(self, items: tuple[Item, ...], currency: str) -> Self:
-        """Its stock is reserved, at these prices. One that is not pending stays as it is."""
+        """Confirm a pending order at these prices, or reject it for its price.
+
+        An order of another status does not change.
+        """
         if self.status is not Status.PENDING:
             return self
         confirmed = replace(self, status=Status.CONFIRMED, items=items, currency=currency)
         total = confirmed.total_price
         if self.expected_total in (None, total):
             return confirmed
-        detail = "The price has changed since: see total_price, and order again at that price"
+        detail = "The price has changed: see total_price, and order again with it as expected_total"
         stored = total if total <= MAX_TOTAL else str(total)
         return self.reject(
-            Rejection("price-changed", detail, {"total_price": stored, "currency": currency})
+            Rejection(PRICE_CHANGED, detail, {"total_price": stored, "currency": currency})
         )
 
     def reject(self, rejection: Rejection) -> Self:
-        """Inventory has refused it. One that is not pending stays as it is."""
+        """Reject a pending order. An order of another status does not change."""
         if self.status is not Status.PENDING:
             return self
         return replace(self, status=Status.REJECTED, rejection=rejection)
 
     def cancel(self) -> Self:
-        """The first half: no stock has moved yet. Again on one that is being cancelled."""
+        """Begin to cancel: the stock is released afterwards. Idempotent."""
         if self.status in (Status.PENDING, Status.CONFIRMED, Status.CANCELLING):
             return replace(self, status=Status.CANCELLING)
         if self.status is Status.CANCELLED:
             return self
-        raise NewerRevisionError(self) if self.newer else NotCancellableError(self)
+        raise NewerRevisionError(self) if self.of_newer_revision else NotCancellableError(self)
 
     def released(self) -> Self:
-        """The second half: its stock has been given back."""
+        """Finish to cancel, after the stock was released."""
         done = self.status is Status.CANCELLING
         return replace(self, status=Status.CANCELLED) if done else self
 
     def fulfil(self) -> Self:
-        """The first half: the goods are about to leave. Again on one that is being fulfilled."""
+        """Begin to fulfil: the stock is consumed afterwards. Idempotent."""
         if self.status in (Status.CONFIRMED, Status.FULFILLING):
             return replace(self, status=Status.FULFILLING)
         if self.status is Status.FULFILLED:
             return self
-        raise NewerRevisionError(self) if self.newer else NotFulfillableError(self)
+        raise NewerRevisionError(self) if self.of_newer_revision else NotFulfillableError(self)
 
     def consumed(self) -> Self:
-        """The second half: its stock is counted as shipped."""
+        """Finish to fulfil, after the stock was counted as shipped."""
         done = self.status is Status.FULFILLING
         return replace(self, status=Status.FULFILLED) if done else self
 
@@ -345,7 +376,7 @@ def is_order_id(text: str) -> bool:
     return bool(_ORDER_ID.fullmatch(text))
 
 
-def merge(lines: Iterable[Line]) -> tuple[Line, ...]:
+def merge_lines(lines: Iterable[Line]) -> tuple[Line, ...]:
     """One line a product, sorted, so that equal bodies have equal fingerprints."""
     quantities: dict[str, int] = {}
     for line in lines:

@@ -1,13 +1,13 @@
-"""What the use cases need from outside.
+"""The interfaces that the use cases need: inventory, the store, and the work left to reconcile.
 
-The store's errors are those of functions_common.firestore.errors; inventory's are:
+The errors of the stores are in functions_common.firestore.errors. The errors of inventory:
 
     InventoryError
-    ├── InventoryRefusedError      short, or not on sale: nothing was reserved
-    ├── ReservationReleasedError   this reservation was released; it can never be held again
-    └── InventoryUnavailableError  no usable answer by the deadline; see ``carried_out``
-        ├── CatalogueBusyError     a read of the catalogue that inventory asks to repeat later
-        └── NotSettledError        some reservations were left as they were; the others are settled
+    ├── ReservationRejectedError   stock is short, or a product is not on sale: nothing is reserved
+    ├── ReservationReleasedError   this reservation was released, and can never be held again
+    └── InventoryUnavailableError  no usable reply by the deadline
+        ├── CatalogueBusyError     inventory cannot read the catalogue now; retry later
+        └── NotSettledError        some reservations did not change; the others are settled
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class InventoryError(Exception):
-    """See the tree above."""
+    """Base of the errors that the docstring of this module lists."""
 
 
-class InventoryRefusedError(InventoryError):
+class ReservationRejectedError(InventoryError):
     def __init__(self, rejection: Rejection) -> None:
         super().__init__(rejection.detail)
         self.rejection = rejection
@@ -39,55 +39,64 @@ class ReservationReleasedError(InventoryError):
 
 
 class InventoryUnavailableError(InventoryError):
-    def __init__(self, reason: str, *, carried_out: bool | None) -> None:
-        """``carried_out`` is False where no request can have reached inventory, else None."""
+    def __init__(self, reason: str, *, outcome_unknown: bool) -> None:
+        """``outcome_unknown``: a request may have reached inventory, and may have had its effect.
+
+        The client logs it: it explains a reservation that ``reconcile`` finds later.
+        """
         super().__init__(reason)
-        self.carried_out = carried_out
+        self.outcome_unknown = outcome_unknown
 
 
 class CatalogueBusyError(InventoryUnavailableError):
-    """Inventory says that it cannot read the catalogue now, and why. The text is for clients."""
+    """Inventory cannot read the catalogue now. The message is for the client."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
         """``retry_after``: seconds."""
-        super().__init__(detail, carried_out=False)
+        super().__init__(detail, outcome_unknown=False)
         self.retry_after = retry_after
 
 
 class NotSettledError(InventoryUnavailableError):
     def __init__(self, reasons: Mapping[str, str], *, blames_all: bool = False) -> None:
-        """``reasons``: by the id of each reservation that was left as it was.
+        """``reasons``: why each reservation did not change, by its id.
 
         ``blames_all``: inventory failed the request as a whole, and one of them may be the cause.
         """
         text = "; ".join(f"{reservation_id}: {why}" for reservation_id, why in reasons.items())
-        super().__init__(f"not settled: {text}"[:300], carried_out=None)
+        super().__init__(f"not settled: {text}"[:300], outcome_unknown=True)
         self.reasons = reasons
         self.blames_all = blames_all
 
 
 class Inventory(Protocol):
+    """The other function. Every call is idempotent."""
+
     def reserve(
         self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
     ) -> tuple[tuple[Item, ...], str]:
-        """Hold every line, or none; the items as they were priced, and their currency."""
+        """Hold the stock of every line, or of none. Returns the priced items and their currency.
+
+        ``lines`` are merged: one a product.
+        """
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        """Give back what they hold; one that is not known can never be held then.
+        """Return the stock of each reservation. An unknown id can never be reserved afterwards.
 
-        Raises NotSettledError if that could not be done for all, as do the next two.
+        Raises NotSettledError if a reservation could not be released. ``confirm`` and ``consume``
+        do the same.
         """
 
     def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        """Their orders exist. Changes those that are held, and nothing else."""
+        """Note that their orders exist. Only held reservations change."""
 
     def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        """The goods have left: what they hold is counted as shipped."""
+        """Count the stock of each reservation as shipped."""
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
-        """Status and body of a read of the catalogue, to be passed through.
+        """Read the catalogue; return status and body of inventory's response, unchanged.
 
-        Raises CatalogueBusyError if inventory says that it is too busy.
+        Raises CatalogueBusyError if inventory is too busy.
         """
 
 
@@ -96,12 +105,12 @@ class OrderStore(Protocol):
         """The order, and the version that a change of it must name."""
 
     def create(self, order: Order, deadline: Deadline) -> None:
-        """ConflictError where the order is there already."""
+        """Create the document. Raises ConflictError if the order exists already."""
 
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
-        """ConflictError where the order is no longer of that version."""
+        """Change the document. Raises ConflictError if it no longer has this version."""
 
-    def of_customer(
+    def list_for_customer(
         self,
         customer_id: str,
         status: Status | None,
@@ -109,14 +118,17 @@ class OrderStore(Protocol):
         limit: int,
         deadline: Deadline,
     ) -> list[Order]:
-        """Newest first, beginning after the one given by its time and id."""
+        """A customer's orders, newest first.
+
+        ``after``: time and id of the last order of the page before; None for the first page.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class HeldReservation:
     reservation_id: str
     name: ReservationName | None
-    """None where no order can have named it."""
+    """None if the id belongs to no order."""
     age: timedelta
     """By the database's clock alone."""
 
@@ -125,26 +137,34 @@ class HeldReservation:
 class UnfinishedOrder:
     order_id: str
     order: Order | StoreError
-    """The error of a damaged one."""
+    """The error if the document is damaged."""
     age: timedelta
-    """Since it last changed, by the database's clock alone."""
+    """Since its last change, by the database's clock alone."""
 
 
-class Backlog(Protocol):
-    """What was begun and not finished, on both sides: documents, a page at a time, by their id."""
+class UnfinishedWork(Protocol):
+    """Reads the orders and reservations that a process began and did not finish.
 
-    def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:
-        """Reservations that nobody has confirmed, released or consumed."""
+    Lists are sorted by id. ``after``: the last id of the page before; None for the first page.
+    """
 
-    def unfinished(
+    def held_reservations(
+        self, after: str | None, limit: int, deadline: Deadline
+    ) -> list[HeldReservation]:
+        """Reservations that are neither confirmed, released nor consumed."""
+
+    def unfinished_orders(
         self, after: str | None, limit: int, deadline: Deadline
     ) -> list[UnfinishedOrder]:
         """Orders that are pending, cancelling or fulfilling."""
 
-    def orders(
+    def read_orders(
         self, order_ids: Collection[str], deadline: Deadline
     ) -> dict[str, tuple[Order, datetime] | StoreError]:
-        """Orders that exist, abandoned ones too, with their versions; errors of damaged ones."""
+        """The orders that exist, with their versions; the errors of damaged documents.
+
+        The marks of abandoned attempts are included.
+        """
 
     def count_held(self, deadline: Deadline) -> int:
-        """Reservations that are held."""
+        """The number of held reservations."""

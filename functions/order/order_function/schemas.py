@@ -33,7 +33,7 @@ from functions_common.http.schema import (
 )
 from functions_common.ids import timestamp
 from order_function import domain
-from order_function.domain import MAX_LINES, MAX_QUANTITY, MAX_TOTAL, Line, merge
+from order_function.domain import MAX_LINES, MAX_QUANTITY, MAX_TOTAL, Line, merge_lines
 
 OrderId = Annotated[
     str,
@@ -122,7 +122,7 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             lines = [_line(checks, pointer, item) for pointer, item in items]
         total = self._expected_total(checks, currency)
         checks.done()
-        merged = merge(lines)
+        merged = merge_lines(lines)
         for line in merged:
             fits = line.quantity <= MAX_QUANTITY
             detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"

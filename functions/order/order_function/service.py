@@ -1,10 +1,20 @@
-"""The use cases of order: the protocol by which a reservation becomes an order, or does not.
+"""The use cases of order: place, show, list, cancel, fulfil and complete orders.
 
-The order document is the commit point. Stock is reserved first, under a name that belongs to
-this attempt of this body; then the document is created, and that decides. What dies in between
-leaves a reservation that no order names, which is found and released later.
+A client may send a request several times under one ``Idempotency-Key``. Each time is a delivery of
+that request, and all deliveries share one order id. A delivery makes an order in these steps:
 
-A write whose outcome is not known is not a failure: it is read again, and decided again.
+1. Reserve the stock in inventory, under an id that belongs to this attempt of this body.
+2. Write the order document. This write is the commit point: the first delivery that writes the
+   document decides the order.
+3. Return the decision. A delivery that finds an existing document releases its own reservation,
+   unless the order owns it, and replays the decision in the document.
+4. If the existing document only marks an abandoned attempt, release the stock of both attempts and
+   continue with the next attempt at step 1. Its order replaces the mark.
+
+A process that crashes after step 1 leaves a reservation that no order owns. ``reconcile`` finds it,
+writes the mark of an abandoned attempt, and then releases the stock.
+
+An unknown outcome of a write is not a failure: the delivery reads the document and decides again.
 """
 
 from __future__ import annotations
@@ -32,8 +42,8 @@ from order_function.domain import (
     Status,
 )
 from order_function.ports import (
-    InventoryRefusedError,
     InventoryUnavailableError,
+    ReservationRejectedError,
     ReservationReleasedError,
 )
 
@@ -45,34 +55,36 @@ if TYPE_CHECKING:
     from order_function.ports import Inventory, OrderStore
 
     Transition = Callable[[Order], Order]
+    VersionedOrder = tuple[Order, datetime]
+    """An order, and the version of its document that a change must name."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
-"""Seconds, before a write of unknown outcome is looked at again."""
+"""Seconds, before a write of unknown outcome is checked and tried again."""
 INVENTORY_SHARE = 0.9
-"""The fraction of a keyed request's time that reserving may take. The rest is for the order
-document: an earlier delivery of the request may have written it."""
-ASYNC_PATIENCE = 0.7
+"""The fraction of a keyed request's time that step 1 may take. The rest is for the order document:
+an earlier delivery of the request may have written it."""
+ASYNC_INVENTORY_SHARE = 0.7
 """The same fraction if the client accepts a pending order."""
 
-UNAVAILABLE = (InventoryUnavailableError, StoreError, DeadlineExceededError)
-"""Failures of a dependency, or of time. The same request may succeed later."""
+RETRYABLE_ERRORS = (InventoryUnavailableError, StoreError, DeadlineExceededError)
+"""A dependency failed, or the time ran out. The same request may succeed later."""
 
 
-class UnresolvedError(Exception):
+class UnfinishedChangeError(Exception):
     """A change of an order could not be finished in time. Repeating it is safe: it is idempotent.
 
-    Raised by ``cancel``, ``fulfil`` and ``complete``; placing raises OrderOutcomeUnknownError.
+    Raised by ``cancel``, ``fulfil`` and ``complete``; ``place`` raises OrderOutcomeUnknownError.
     """
 
     def __init__(self, order_id: str) -> None:
-        super().__init__(f"The change of order {order_id} could not be finished in time; repeat it")
+        super().__init__(f"The change of order {order_id} could not be finished in time. Repeat it")
         self.order_id = order_id
 
 
 class OrderOutcomeUnknownError(Exception):
     """The request, or an earlier delivery under the same key, may have placed the order.
 
-    With a key the client repeats the request. Without one it looks for ``order_id`` first.
+    With a key the client repeats the request. Without one it first reads ``order_id``.
     """
 
     def __init__(self, attempt: Attempt) -> None:
@@ -90,23 +102,23 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    """A request, and the attempt that it has got to."""
+    """One delivery of a request, and its current attempt."""
 
     attempt: Attempt
     deadline: Deadline
     respond_async: bool
-    replaces: datetime | None = None
-    """The version of the abandoned attempt before this one; None where there is none."""
+    replaced_version: datetime | None = None
+    """The version of the mark that this attempt replaces; None for a new document."""
 
     @property
     def inventory_deadline(self) -> Deadline:
-        """For reserving: it leaves time for the order document."""
+        """For step 1: it leaves time for step 2."""
         if self.respond_async:
-            return self.deadline.fraction(ASYNC_PATIENCE)
+            return self.deadline.fraction(ASYNC_INVENTORY_SHARE)
         return self.deadline.fraction(INVENTORY_SHARE) if self.attempt.keyed else self.deadline
 
-    def next(self, abandoned: Order, version: datetime) -> Self:
-        return replace(self, attempt=self.attempt.after(abandoned), replaces=version)
+    def next_attempt(self, abandoned: Order, version: datetime) -> Self:
+        return replace(self, attempt=self.attempt.after(abandoned), replaced_version=version)
 
 
 class Orders:
@@ -117,7 +129,7 @@ class Orders:
         deadline_seconds: float,
         turns: ConcurrencyLimiter | None = None,
     ) -> None:
-        """``turns`` are those of lists that inventory reads."""
+        """``turns`` limit the lists of products that inventory reads concurrently."""
         self._turns = turns or ConcurrencyLimiter()
         self._store = store
         self._inventory = inventory
@@ -128,214 +140,239 @@ class Orders:
 
         With ``respond_async`` the order is placed as pending if inventory is unavailable.
 
-        Raises, beside the errors of the domain:
+        Raises, in addition to the errors of the domain:
 
         - OrderOutcomeUnknownError: the order may exist, now or later
-        - one of UNAVAILABLE: no order came of this request, and none will. Never under a key:
-          another delivery of the request may have placed the order, or be about to.
+        - one of RETRYABLE_ERRORS: this request placed no order, and never will. Never raised under
+          a key, because another delivery of the request may place the order.
         """
         try:
-            return self._try(_Delivery(attempt, self._deadline(), respond_async))
-        except UNAVAILABLE as error:
+            return self._place(_Delivery(attempt, self._deadline(), respond_async))
+        except RETRYABLE_ERRORS as error:
             if attempt.keyed:
                 raise OrderOutcomeUnknownError(attempt) from error
             raise
 
-    def _try(self, delivery: _Delivery) -> Placed:
+    def _place(self, delivery: _Delivery) -> Placed:
+        """The steps of the protocol, as the docstring of this module numbers them."""
+        while True:
+            attempt = delivery.attempt
+            try:
+                order = self._reserve(delivery)  # 1.
+                existing = self._write(delivery, order)  # 2.
+            except ReservationReleasedError as error:
+                existing = self._read_after_release(delivery, error)
+            except InventoryUnavailableError as error:
+                return self._replay_without_inventory(delivery, error)
+            if existing is None:  # 3. This delivery decided.
+                return self._conclude(delivery, order)
+            found, version = existing
+            if not found.can_be_replaced_by(attempt):  # 3. The document has the decision.
+                if not found.owns(attempt.reservation_id):
+                    self._try_to_release(delivery)
+                return _replay(attempt, found)
+            # 4. Both must be free, or the next attempt may find too little stock.
+            unwanted = {attempt.reservation_id, found.reservation_id}
+            self._inventory.release(sorted(unwanted), delivery.deadline)
+            delivery = delivery.next_attempt(found, version)
+
+    def _reserve(self, delivery: _Delivery) -> Order:
+        """Reserve the stock; return the order that step 2 writes: it may be rejected or pending.
+
+        Raises ReservationReleasedError if another process has released the reservation.
+        """
         attempt = delivery.attempt
         try:
             items, currency = self._inventory.reserve(
                 attempt.reservation_id, attempt.lines, delivery.inventory_deadline
             )
-        except InventoryRefusedError as refused:
-            return self._refuse(delivery, Order.rejected(attempt, refused.rejection, _now()))
-        except ReservationReleasedError as released:
-            return self._settle(delivery, self._released_for(delivery, released))
-        except InventoryUnavailableError as error:
-            if delivery.respond_async:
-                return self._write(delivery, Order.pending(attempt, _now()))
-            return self._replay_without_inventory(delivery, error)
-        order = Order.reserved(attempt, items, currency, _now())
-        return self._write(delivery, order) if order.live else self._decline(delivery, order)
+        except ReservationRejectedError as error:
+            return Order.rejected(attempt, error.rejection, _now())
+        except InventoryUnavailableError:
+            if not delivery.respond_async:
+                raise
+            return Order.pending(attempt, _now())
+        return Order.reserved(attempt, items, currency, _now())
+
+    def _write(self, delivery: _Delivery, order: Order) -> VersionedOrder | None:
+        """Write the document. Returns None, or the existing document that prevented the write.
+
+        After a write of unknown outcome, the existing document may be this delivery's own. A
+        rejection without a key is not written: no later delivery can replay it.
+
+        Raises OrderOutcomeUnknownError if a write may have taken effect, or may do so later;
+        otherwise the error that prevented the write.
+        """
+        if order.rejection is not None and not delivery.attempt.keyed:
+            return None
+        may_be_written = False
+        for _ in delivery.deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
+            try:
+                self._write_once(delivery, order)
+            except (ConflictError, OutcomeUnknownError):
+                may_be_written = True
+                found = self._read_or_none(delivery)
+            except (StoreError, DeadlineExceededError):
+                if not may_be_written:
+                    raise
+                break
+            else:
+                return None
+            if found and found[1] != delivery.replaced_version:
+                return found
+        raise OrderOutcomeUnknownError(delivery.attempt)
+
+    def _write_once(self, delivery: _Delivery, order: Order) -> None:
+        if delivery.replaced_version is None:
+            self._store.create(order, delivery.deadline)
+        else:
+            self._store.replace(order, delivery.replaced_version, delivery.deadline)
+
+    def _conclude(self, delivery: _Delivery, order: Order) -> Placed:
+        """Return the order that this delivery decided. Raises OrderRejectedError for a rejection.
+
+        An order that is rejected for its price has stock. It is released after the document is
+        written: a crash in between then leaves a decision, and ``reconcile`` releases the stock.
+        """
+        if order.rejection is None:
+            return Placed(order, replayed=False)
+        if order.rejected_for_price:
+            self._try_to_release(delivery)
+        order_id = order.order_id if delivery.attempt.keyed else None
+        raise OrderRejectedError(order.rejection, order_id, replayed=False)
+
+    def _try_to_release(self, delivery: _Delivery) -> None:
+        """Release the attempt's reservation. If inventory is unavailable, ``reconcile`` does it."""
+        with suppress(InventoryUnavailableError):
+            self._inventory.release([delivery.attempt.reservation_id], delivery.deadline)
+
+    def _read_after_release(
+        self, delivery: _Delivery, error: ReservationReleasedError
+    ) -> VersionedOrder:
+        """The document because of which another process released the reservation.
+
+        That process wrote the document before it released the reservation.
+        """
+        order_id = delivery.attempt.order_id
+        found = self._store.get(order_id, delivery.deadline)
+        if found is None:
+            reason = f"the reservation was released, and there is no order {order_id}"
+            raise InventoryUnavailableError(reason, outcome_unknown=True) from error
+        return found
 
     def _replay_without_inventory(
         self, delivery: _Delivery, error: InventoryUnavailableError
     ) -> Placed:
-        """Replay the order if an earlier delivery decided it; else raise ``error`` again.
+        """Replay the order if an earlier delivery decided it; otherwise raise ``error`` again.
 
-        A reservation that this delivery may have made is left to reconcile.
+        This delivery may have made a reservation. ``reconcile`` releases it.
         """
-        seen = self._look(delivery) if delivery.attempt.keyed else None
-        if seen is None or seen[0].gives_way_to(delivery.attempt):
+        found = self._read_or_none(delivery) if delivery.attempt.keyed else None
+        if found is None or found[0].can_be_replaced_by(delivery.attempt):
             raise error
-        return _replay(delivery.attempt, seen[0])
+        return _replay(delivery.attempt, found[0])
 
-    def _refuse(self, delivery: _Delivery, rejected: Order) -> Placed:
-        """Under a key a refusal is written before it is told, so that it stays final."""
-        if delivery.attempt.keyed:
-            return self._write(delivery, rejected)
-        return _tell(rejected, written=False)
-
-    def _decline(self, delivery: _Delivery, rejected: Order) -> Placed:
-        """Inventory holds it, and the order is refused: written first, and given back then.
-
-        What cannot be given back now, reconcile finds; the refusal stands.
-        """
-        try:
-            return self._refuse(delivery, rejected)
-        except OrderRejectedError:
-            with suppress(InventoryUnavailableError):
-                self._inventory.release([rejected.reservation_id], delivery.deadline)
-            raise
-
-    def _write(self, delivery: _Delivery, order: Order) -> Placed:
-        """Write the document. The first write decides; a later writer replays its decision.
-
-        Raises OrderOutcomeUnknownError if one of the writes may have been carried out, or may be
-        carried out later; else the error that kept the document from being written.
-        """
-        deadline, doubt = delivery.deadline, False
-        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
-            try:
-                if delivery.replaces is None:
-                    self._store.create(order, deadline)
-                else:
-                    self._store.replace(order, delivery.replaces, deadline)
-                return _tell(order)
-            except (ConflictError, OutcomeUnknownError):
-                doubt = True
-                found = self._look(delivery)
-            except (StoreError, DeadlineExceededError):
-                if not doubt:
-                    raise  # nothing was written
-                break
-            if found and found[1] != delivery.replaces:
-                return self._settle(delivery, found)
-        raise OrderOutcomeUnknownError(delivery.attempt)
-
-    def _look(self, delivery: _Delivery) -> tuple[Order, datetime] | None:
-        """The order as it stands; None if it does not exist, or cannot be read now."""
+    def _read_or_none(self, delivery: _Delivery) -> VersionedOrder | None:
+        """The order in the store; None if it does not exist, or cannot be read now."""
         try:
             return self._store.get(delivery.attempt.order_id, delivery.deadline)
         except (StoreError, DeadlineExceededError):
             return None
 
-    def _released_for(
-        self, delivery: _Delivery, released: ReservationReleasedError
-    ) -> tuple[Order, datetime]:
-        """The document that made someone release our reservation: it is written first."""
-        order_id = delivery.attempt.order_id
-        found = self._store.get(order_id, delivery.deadline)
-        if found is None:
-            reason = f"the reservation was released, and there is no order {order_id}"
-            raise InventoryUnavailableError(reason, carried_out=None) from released
-        return found
-
-    def _settle(self, delivery: _Delivery, seen: tuple[Order, datetime]) -> Placed:
-        """The document exists already: replay it, and keep no stock but the order's own."""
-        found, version = seen
-        attempt = delivery.attempt
-        if found.gives_way_to(attempt):
-            # Both must be free before the next attempt, or it may find too little in stock.
-            unwanted = {attempt.reservation_id, found.reservation_id}
-            self._inventory.release(sorted(unwanted), delivery.deadline)
-            return self._try(delivery.next(found, version))
-        if not found.owns(attempt.reservation_id):
-            with suppress(InventoryUnavailableError):  # reconcile finds it
-                self._inventory.release([attempt.reservation_id], delivery.deadline)
-        return _replay(attempt, found)
-
     def cancel(self, order_id: str, customer_id: str | None = None) -> Order:
-        """Cancelled; or cancelling, where inventory cannot be reached to give the stock back.
+        """Cancel an order. It stays ``cancelling`` if inventory cannot release its stock now.
 
-        With a customer, only an order of theirs; see ``Order.seen_by``.
+        ``customer_id`` allows only orders of this customer; see ``Order.for_customer``.
         """
 
         def cancel(order: Order) -> Order:
-            return order.seen_by(customer_id).cancel()
+            return order.for_customer(customer_id).cancel()
 
-        return self._in_two_steps(order_id, cancel, self._inventory.release, Order.released)
+        return self._change_with_stock(order_id, cancel, self._inventory.release, Order.released)
 
     def fulfil(self, order_id: str) -> Order:
-        """Fulfilled; or fulfilling, where inventory cannot be reached to count it as shipped."""
-        return self._in_two_steps(order_id, Order.fulfil, self._inventory.consume, Order.consumed)
+        """Fulfil an order. It stays ``fulfilling`` if inventory cannot consume its stock now."""
+        return self._change_with_stock(
+            order_id, Order.fulfil, self._inventory.consume, Order.consumed
+        )
 
-    def _in_two_steps(
+    def _change_with_stock(
         self,
         order_id: str,
         begin: Transition,
-        settle: Callable[[Collection[str], Deadline], None],
+        move_stock: Callable[[Collection[str], Deadline], None],
         finish: Transition,
     ) -> Order:
-        """The order says what is to become of its stock, then the stock moves, then it is done."""
+        """Write the intention into the order, move the stock, then write that it is done."""
         deadline = self._deadline()
-        begun = self._move(order_id, begin, deadline)
+        begun = self._update(order_id, begin, deadline)
         if finish(begun) == begun:
             return begun
         try:
-            settle([begun.reservation_id], deadline)
-            return self._move(order_id, finish, deadline)
-        except (InventoryUnavailableError, UnresolvedError, StoreError, DeadlineExceededError):
+            move_stock([begun.reservation_id], deadline)
+            return self._update(order_id, finish, deadline)
+        except (*RETRYABLE_ERRORS, UnfinishedChangeError):
             return begun
 
     def complete(self, order_id: str) -> Order:
-        """Decide a pending order. Raises where inventory is still away."""
+        """Decide a pending order. Raises one of RETRYABLE_ERRORS if inventory is unavailable."""
         deadline = self._deadline()
-        order, _ = self._existing(order_id, deadline)
+        order, _ = self._get(order_id, deadline)
         if order.status is not Status.PENDING:
             return order
         decide: Transition
         try:
             items, currency = self._inventory.reserve(order.reservation_id, order.lines, deadline)
-        except InventoryRefusedError as refused:
-            decide = partial(Order.reject, rejection=refused.rejection)
-        except ReservationReleasedError as released:
-            rejection = Rejection("reservation-released", str(released))
+        except ReservationRejectedError as error:
+            decide = partial(Order.reject, rejection=error.rejection)
+        except ReservationReleasedError as error:
+            rejection = Rejection("reservation-released", str(error))
             decide = partial(Order.reject, rejection=rejection)
         else:
             decide = partial(Order.complete, items=items, currency=currency)
-        order = self._move(order_id, decide, deadline)
-        if not order.live:
+        order = self._update(order_id, decide, deadline)
+        if not order.keeps_reservation:
             self._inventory.release([order.reservation_id], deadline)
         return order
 
     def get(self, order_id: str, customer_id: str | None = None) -> Order:
-        """With a customer, only an order of theirs; see ``Order.seen_by``."""
-        return self._existing(order_id, self._deadline())[0].seen_by(customer_id)
+        """An order. ``customer_id`` allows only orders of this customer."""
+        return self._get(order_id, self._deadline())[0].for_customer(customer_id)
 
-    def of_customer(
+    def list_for_customer(
         self,
         customer_id: str,
         status: Status | None,
         after: tuple[datetime, str] | None,
         limit: int,
     ) -> list[Order]:
-        return self._store.of_customer(customer_id, status, after, limit, self._deadline())
+        """A page of a customer's orders, newest first; see ``OrderStore.list_for_customer``."""
+        return self._store.list_for_customer(customer_id, status, after, limit, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
-        """Inventory's status and body, when it is this list's turn: see ``ConcurrencyLimiter``."""
+        """Status and body of inventory's list of products. Few are read at the same time."""
         deadline = self._deadline()
         with self._turns.slot(deadline):
             return self._inventory.catalogue("/products", query, deadline)
 
     def product(self, product_id: str) -> tuple[int, bytes]:
-        """Inventory's status and body."""
+        """Status and body of inventory's response for one product."""
         return self._inventory.catalogue(f"/products/{product_id}", {}, self._deadline())
 
-    def _move(self, order_id: str, transition: Transition, deadline: Deadline) -> Order:
-        """Change the order under the version read, again and again until nobody else came first."""
+    def _update(self, order_id: str, transition: Transition, deadline: Deadline) -> Order:
+        """Read the order and write it changed. Retries if another writer changed it in between."""
         for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
-            order, version = self._existing(order_id, deadline)
-            moved = transition(order)
-            if moved == order:
+            order, version = self._get(order_id, deadline)
+            changed = transition(order)
+            if changed == order:
                 return order
             with suppress(ConflictError, OutcomeUnknownError):
-                self._store.replace(moved, version, deadline)
-                return moved
-        raise UnresolvedError(order_id)
+                self._store.replace(changed, version, deadline)
+                return changed
+        raise UnfinishedChangeError(order_id)
 
-    def _existing(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime]:
-        """What customers may know of: not the mark that an abandoned attempt leaves."""
+    def _get(self, order_id: str, deadline: Deadline) -> VersionedOrder:
+        """An order that customers may see: the mark of an abandoned attempt is none."""
         found = self._store.get(order_id, deadline)
         if found is None or found[0].status is Status.ABANDONED:
             raise OrderNotFoundError(order_id)
@@ -346,17 +383,13 @@ class Orders:
 
 
 def _replay(attempt: Attempt, found: Order) -> Placed:
-    """The outcome in the document, if it belongs to the same body."""
+    """The decision in the document. Raises IdempotencyKeyReusedError if another body made it."""
     if found.fingerprint != attempt.fingerprint:
         raise IdempotencyKeyReusedError
-    return _tell(found, replayed=not found.made_by(attempt))
-
-
-def _tell(order: Order, *, replayed: bool = False, written: bool = True) -> Placed:
-    if order.rejection is not None:
-        order_id = order.order_id if written else None
-        raise OrderRejectedError(order.rejection, order_id, replayed=replayed)
-    return Placed(order, replayed)
+    replayed = not found.was_written_by(attempt)
+    if found.rejection is not None:
+        raise OrderRejectedError(found.rejection, found.order_id, replayed=replayed)
+    return Placed(found, replayed)
 
 
 def _now() -> datetime:

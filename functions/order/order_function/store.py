@@ -1,4 +1,4 @@
-"""Orders in Firestore, ``orders/{order_id}``. The document decides whether an order exists."""
+"""Orders in Firestore: ``orders/{order_id}``. An order exists if its document exists."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from functions_common.batching import Coalesced, UnansweredError
+from functions_common.batching import (
+    MIN_LEFT_TO_SHARE,
+    OVERTAKE_AFTER,
+    Batcher,
+    UnknownResultError,
+)
 from functions_common.firestore.documents import Change, Document, Documents, read_document
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
 from functions_common.firestore.queries import Position, Queries, Query
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
-from order_function.domain import Item, Line, Order, Rejection, Status, status_of
+from order_function.domain import Item, Line, Order, Rejection, Status, parse_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,57 +31,74 @@ if TYPE_CHECKING:
     from functions_common.runtime.deadlines import Deadline
 
 COLLECTION = "orders"
-MOST_LINES = 500
-"""Of orders that are created in one request. Firestore takes 500 documents in one, and 10 MiB: some
-10,000 of the longest lines."""
+RESERVATIONS = "reservations"
+"""Inventory's collection. ``reconcile`` and ``audit`` read it; no code of order writes it."""
+MAX_BATCH_LINES = 500
+"""Lines of the orders that one request creates. Firestore's limits for a request are 500 documents
+and 10 MiB, which is about 10,000 of the longest lines."""
 
 
-class _New(NamedTuple):
-    """An order to be created."""
-
+class _NewOrder(NamedTuple):
     order_id: str
     lines: int
     write: Any
-    """As Firestore takes it."""
+    """The write in Firestore's format."""
 
 
 class Store:
     def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
-        """``turns`` are those of the process's lists."""
+        """``turns`` limit the lists that this process reads concurrently."""
         self._queries = Queries(connection, turns or ConcurrencyLimiter())
         self._documents = Documents(connection)
-        self._together = Coalesced(self._create_all, MOST_LINES, lambda new: new.lines)
+        self._batcher = Batcher(
+            self._create_batch,
+            lambda new: new.lines,
+            MAX_BATCH_LINES,
+            min_left_to_share=MIN_LEFT_TO_SHARE,
+            overtake_after=OVERTAKE_AFTER,
+        )
 
     def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
         ((_, found),) = self._documents.read([_path(order_id)], deadline)
         return None if found is None else (read_order(found), found.update_time)
 
     def create(self, order: Order, deadline: Deadline) -> None:
-        """Together with others, where others are created just now; each for itself."""
+        """Create the document, in one request with other orders that are queued.
+
+        Each write succeeds or fails alone.
+        """
         change = Change(_path(order.order_id), to_document(order), None)
-        new = _New(order.order_id, max(1, len(order.lines)), self._documents.encode_write(change))
+        new = _NewOrder(
+            order.order_id, max(1, len(order.lines)), self._documents.encode_write(change)
+        )
         try:
             with activity.part("firestore"):
-                if error := self._together(new, deadline):
+                if error := self._batcher.submit(new, deadline):
                     raise error
-        except UnansweredError as unanswered:
-            raise OutcomeUnknownError("no answer by the deadline") from unanswered
+        except UnknownResultError as unanswered:
+            raise OutcomeUnknownError("no response by the deadline") from unanswered
 
-    def _create_all(self, new: Sequence[_New], deadline: Deadline) -> Sequence[StoreError | None]:
-        """In one request a document is written once: of two that are alike, the second has lost."""
-        firsts = {each.order_id: each.write for each in reversed(new)}
-        told = dict(
-            zip(firsts, self._documents.write_each([*firsts.values()], deadline), strict=True)
+    def _create_batch(
+        self, batch: Sequence[_NewOrder], deadline: Deadline
+    ) -> Sequence[StoreError | None]:
+        """The error of each write; None if it succeeded.
+
+        One request may write a document once. If two orders have the same id, the second fails with
+        a conflict.
+        """
+        writes = {new.order_id: new.write for new in reversed(batch)}
+        results = dict(
+            zip(writes, self._documents.write_each([*writes.values()], deadline), strict=True)
         )
         return [
-            told.pop(each.order_id)
-            if each.order_id in told
-            else ConflictError(f"{each.order_id} is being created by another")
-            for each in new
+            results.pop(new.order_id)
+            if new.order_id in results
+            else ConflictError(f"{new.order_id} is being created by another request")
+            for new in batch
         ]
 
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
-        """Writes the fields that differ from the order as it was read; all fields of a new one."""
+        """Write the fields that differ from the order that was read; all fields of a new order."""
         fields = to_document(order)
         if (before := order.stored) is not None:
             fields = {
@@ -86,7 +108,7 @@ class Store:
             }
         self._documents.commit([Change(_path(order.order_id), fields, version)], deadline)
 
-    def of_customer(
+    def list_for_customer(
         self,
         customer_id: str,
         status: Status | None,
@@ -107,7 +129,7 @@ def _path(order_id: str) -> tuple[str, str]:
 
 
 class _OrderFields(msgspec.Struct):
-    """As stored. A field with a default may be missing: an older revision did not write it."""
+    """The fields of the document. An older revision did not write those with a default."""
 
     customer_id: str
     status: str
@@ -123,14 +145,14 @@ class _OrderFields(msgspec.Struct):
 
 
 class _NewTotal(msgspec.Struct):
-    """The extensions of a rejection that are computed with; both or none."""
+    """The extensions of a rejection for its price: both are there, or neither."""
 
     total_price: int
     currency: str
 
 
 def read_order(found: Document) -> Order:
-    """Raises DamagedDocumentError for a document that is no order."""
+    """The order in a document. Raises DamagedDocumentError for a malformed document."""
     return read_document(found, _to_order)
 
 
@@ -141,7 +163,7 @@ def _to_order(found: Document) -> Order:
     order = Order(
         found.id,
         fields.customer_id,
-        status_of(fields.status),
+        parse_status(fields.status),
         fields.created_at,
         fields.fingerprint,
         fields.attempt,

@@ -1,8 +1,12 @@
-"""``python -m order_function.audit.__main__``: every invariant, on a live database, at one moment.
+"""``python -m order_function.audit``: check every invariant of a live database at one moment.
 
-One JSON line for each finding, and one for the whole. Exit code 1 where something was found, 2
-where the database could not be read. ``--grace 0`` right after a reconcile: then nothing that is
-half done is excused for being young.
+It prints a JSON line for each finding, and a JSON line with totals. Exit codes:
+
+- 0: there is no finding.
+- 1: there are findings.
+- 2: a setting is invalid, or the database could not be read.
+
+Use ``--grace 0`` directly after ``reconcile``: then unfinished work of any age is a finding.
 """
 
 from __future__ import annotations
@@ -20,27 +24,28 @@ from functions_common.ids import timestamp
 from functions_common.observability import logs
 from functions_common.runtime.settings import Environment, FirestoreSettings, SettingsError
 from order_function.audit import invariants
-from order_function.audit.invariants import Books, Finding
+from order_function.audit.invariants import Finding, StockTotals
 from order_function.audit.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GRACE_SECONDS = 1500
-"""Two rounds of reconcile, and what it leaves alone."""
+"""Two intervals of ``reconcile``, plus the age below which it leaves work alone."""
 
 
 def findings(snapshot: Snapshot, grace: timedelta) -> list[Finding]:
-    books = Books()
-    found = [*invariants.of_orders(snapshot.orders(), snapshot.reservations(), books, grace)]
+    """Everything in the snapshot that breaks an invariant."""
+    totals = StockTotals()
+    found = [*invariants.check_orders(snapshot.orders(), snapshot.reservations(), totals, grace)]
     for product_id, delta in snapshot.adjustments():
-        books.adjust(product_id, delta)
-    found += books.compare(snapshot.products())
+        totals.add_adjustment(product_id, delta)
+    found += totals.check_products(snapshot.products())
     return [*snapshot.damaged, *found]
 
 
 def audit(connection: Connection, grace: timedelta) -> tuple[Snapshot, list[Finding]]:
-    """What breaks an invariant at two moments, one after the other; the last moment looked at."""
+    """The findings that are there at two moments, and the snapshot of the last moment."""
     snapshot = Snapshot(connection)
     found = findings(snapshot, grace)
     if not found:
@@ -57,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         default=GRACE_SECONDS,
         metavar="SECONDS",
-        help="what is half done and younger is no finding (default: %(default)s)",
+        help="unfinished work that is younger is no finding (default: %(default)s)",
     )
     grace = timedelta(seconds=parser.parse_args(arguments).grace)
     logging.config.dictConfig(logs.configuration())

@@ -1,11 +1,11 @@
-"""What must hold between orders, reservations and stock, at every moment of the database's life.
+"""The invariants between orders, reservations and stock. They hold at every moment.
 
-Orders and reservations come as two streams in the order of their ids. A reservation's id begins
-with its order's, so the two are merged as they pass and never held; a row of sums for each product
-is kept.
+Orders and reservations are read as two streams, sorted by id. A reservation's id begins with the id
+of its order, so the two streams are merged without holding them in memory. Only the totals of each
+product are kept.
 
-A damaged document is a finding of its own, and nothing is concluded from it. Nor is anything from
-a status that only a newer revision knows.
+A damaged document is a finding of its own, and is left out of the other checks. A document with a
+status that only a newer revision knows is left out as well.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that must not be. Equal ones at two moments are not a passing sight."""
+    """A violation of an invariant. ``audit`` reports it if it is there at two moments."""
 
     invariant: str
     subject: str
-    """Path of the document."""
+    """The path of the document."""
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
-    """A damaged document, in the place of an order or a product; it was reported already."""
+class DamagedDocument:
+    """Takes the place of an order or a product. The damage is reported already."""
 
     id: str
 
@@ -52,7 +52,7 @@ class AuditedReservation:
     reservation_id: str
     name: ReservationName | None
     status: str
-    """May be one of a newer revision; empty if the document is damaged."""
+    """Possibly a status of a newer revision; empty if the document is damaged."""
     currency: str
     items: tuple[Item, ...]
     age: timedelta
@@ -62,7 +62,7 @@ class AuditedReservation:
         return f"reservations/{self.reservation_id}"
 
     @property
-    def judged(self) -> bool:
+    def has_known_status(self) -> bool:
         return self.status in KNOWN
 
     @property
@@ -77,7 +77,7 @@ class AuditedReservation:
 class AuditedOrder:
     order: Order
     age: timedelta
-    """Since it last changed."""
+    """Since its last change."""
 
     @property
     def id(self) -> str:
@@ -103,34 +103,34 @@ OWN_RESERVATION: dict[str, frozenset[str | None]] = {
     Status.REJECTED: frozenset((None, HELD, RELEASED)),
     Status.ABANDONED: frozenset((None, HELD, RELEASED)),
 }
-"""What the reservation of an order may be; None: not there."""
+"""The allowed statuses of an order's own reservation. None: there is no reservation."""
 
-HALF_DONE = frozenset((Status.PENDING, Status.CANCELLING, Status.FULFILLING))
+UNFINISHED = frozenset((Status.PENDING, Status.CANCELLING, Status.FULFILLING))
 PRICED = frozenset((Status.CONFIRMED, Status.FULFILLING, Status.FULFILLED))
 KEEPS_STOCK = frozenset((Status.PENDING, Status.CONFIRMED, Status.CANCELLING, Status.FULFILLING))
 
 
 @dataclass(slots=True)
-class _Sums:
-    """Of one product, from the documents that move its stock."""
+class _ProductTotals:
+    """The totals of one product, from the documents that change its stock."""
 
     adjusted: int = 0
     reserved: int = 0
     shipped: int = 0
     first: str = field(default="", compare=False)
-    """Path of the first live reservation."""
+    """The path of the first live reservation."""
     all_adjustments: bool = field(default=True, compare=False)
-    """False if one of them is unusable: the sum is not known then."""
+    """False if an adjustment is damaged: the total is then unknown."""
     all_reservations: bool = field(default=True, compare=False)
 
 
-class Books:
-    """Adds up what reservations and adjustments say of each product."""
+class StockTotals:
+    """Adds up the reservations and adjustments of each product."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, _Sums] = {}
+        self._sums: dict[str, _ProductTotals] = {}
 
-    def adjust(self, product_id: str, delta: int | None) -> None:
+    def add_adjustment(self, product_id: str, delta: int | None) -> None:
         """``delta``: None if the adjustment is damaged."""
         sums = self._of(product_id)
         if delta is None:
@@ -138,10 +138,10 @@ class Books:
         else:
             sums.adjusted += delta
 
-    def reserve(self, reservation: AuditedReservation) -> None:
+    def add_reservation(self, reservation: AuditedReservation) -> None:
         for item in reservation.items:
             sums = self._of(item.product_id)
-            if not reservation.judged:
+            if not reservation.has_known_status:
                 sums.all_reservations = False
             elif reservation.live:
                 sums.reserved += item.quantity
@@ -149,32 +149,36 @@ class Books:
             elif reservation.status == CONSUMED:
                 sums.shipped += item.quantity
 
-    def compare(self, products: Iterable[AuditedProduct | Unusable]) -> Iterator[Finding]:
-        """Every product against its sums; then the sums of products that are missing."""
+    def check_products(
+        self, products: Iterable[AuditedProduct | DamagedDocument]
+    ) -> Iterator[Finding]:
+        """Compare every product with its totals. Then report totals of missing products."""
         for product in products:
-            if isinstance(product, Unusable):
+            if isinstance(product, DamagedDocument):
                 self._sums.pop(product.id, None)
             else:
-                yield from _of_product(product, self._sums.pop(product.product_id, _Sums()))
+                yield from _check_product(
+                    product, self._sums.pop(product.product_id, _ProductTotals())
+                )
         for product_id, sums in self._sums.items():
-            if sums != _Sums():
+            if sums != _ProductTotals():
                 detail = (
-                    f"is not there: adjusted = {sums.adjusted}, reserved = {sums.reserved} (first"
+                    f"does not exist: adjusted = {sums.adjusted}, reserved = {sums.reserved} (first"
                     f" by {sums.first or 'nothing'}), shipped = {sums.shipped}"
                 )
                 yield Finding("product-exists", f"products/{product_id}", detail)
 
-    def _of(self, product_id: str) -> _Sums:
-        return self._sums.setdefault(product_id, _Sums())
+    def _of(self, product_id: str) -> _ProductTotals:
+        return self._sums.setdefault(product_id, _ProductTotals())
 
 
-def _of_product(product: AuditedProduct, sums: _Sums) -> Iterator[Finding]:
+def _check_product(product: AuditedProduct, sums: _ProductTotals) -> Iterator[Finding]:
     path = f"products/{product.product_id}"
     if min(product.available, product.reserved, product.shipped) < 0:
         yield Finding("stock-not-negative", path, f"{product}")
     total = product.available + product.reserved + product.shipped
     if sums.all_adjustments and total != sums.adjusted:
-        detail = f"available + reserved + shipped = {total}, all adjustments {sums.adjusted}"
+        detail = f"available + reserved + shipped = {total}, sum of adjustments = {sums.adjusted}"
         yield Finding("stock-adds-up", path, detail)
     if sums.all_reservations and product.reserved != sums.reserved:
         detail = f"reserved = {product.reserved}, live reservations hold {sums.reserved}"
@@ -184,72 +188,76 @@ def _of_product(product: AuditedProduct, sums: _Sums) -> Iterator[Finding]:
         yield Finding("shipped-was-consumed", path, detail)
 
 
-def of_orders(
-    orders: Iterator[AuditedOrder | Unusable],
+def check_orders(
+    orders: Iterator[AuditedOrder | DamagedDocument],
     reservations: Iterable[AuditedReservation],
-    books: Books,
+    totals: StockTotals,
     grace: timedelta,
 ) -> Iterator[Finding]:
-    """Both streams by id. ``grace``: what is younger may still be under way."""
+    """Check both streams, which are sorted by id.
+
+    ``grace``: younger reservations and changes may still be in progress.
+    """
     current = next(orders, None)
     own: AuditedReservation | None = None
     for reservation in reservations:
-        books.reserve(reservation)
+        totals.add_reservation(reservation)
         name = reservation.name
         if name is not None:
             while current is not None and current.id < name.order_id:
-                yield from _of_order(current, own, grace)
+                yield from _check_order(current, own, grace)
                 current, own = next(orders, None), None
         belongs = name is not None and current and current.id == name.order_id
         owner = current if belongs else None
-        if (
-            isinstance(owner, AuditedOrder)
-            and owner.order.reservation_id == reservation.reservation_id
-        ):
+        if _is_own(reservation, owner):
             own = reservation
-        yield from _of_reservation(reservation, owner, grace)
+        yield from _check_reservation(reservation, owner, grace)
     while current is not None:
-        yield from _of_order(current, own, grace)
+        yield from _check_order(current, own, grace)
         current, own = next(orders, None), None
 
 
-def _is_own(reservation: AuditedReservation, owner: AuditedOrder | Unusable | None) -> bool:
+def _is_own(reservation: AuditedReservation, owner: AuditedOrder | DamagedDocument | None) -> bool:
     if not isinstance(owner, AuditedOrder):
         return False
     return owner.order.reservation_id == reservation.reservation_id
 
 
-def _of_reservation(
-    reservation: AuditedReservation, owner: AuditedOrder | Unusable | None, grace: timedelta
+def _check_reservation(
+    reservation: AuditedReservation, owner: AuditedOrder | DamagedDocument | None, grace: timedelta
 ) -> Iterator[Finding]:
-    """A live one belongs to an order; only a held one may be on its way there, for a while."""
-    if isinstance(owner, Unusable) or (owner and owner.order.newer):
+    """A live reservation belongs to an order. A young held one may still become an order."""
+    if isinstance(owner, DamagedDocument) or (owner and owner.order.of_newer_revision):
         return
     order = owner.order if owner else None
     own = order if order and order.reservation_id == reservation.reservation_id else None
     if own and own.status in KEEPS_STOCK:
         return
-    under_way = reservation.status == HELD and reservation.age < grace
+    in_progress = reservation.status == HELD and reservation.age < grace
     whose = f"order is {order.status}, attempt {order.attempt}" if order else "no order"
-    if reservation.live and not under_way:
+    if reservation.live and not in_progress:
         yield Finding("no-stock-leaks", reservation.path, f"{reservation.status}, {whose}")
     if reservation.status == CONSUMED and own is None:
         yield Finding("shipped-for-an-order", reservation.path, whose)
 
 
-def _of_order(
-    audited: AuditedOrder | Unusable, own: AuditedReservation | None, grace: timedelta
+def _check_order(
+    audited: AuditedOrder | DamagedDocument, own: AuditedReservation | None, grace: timedelta
 ) -> Iterator[Finding]:
-    if isinstance(audited, Unusable) or audited.order.newer:
+    if isinstance(audited, DamagedDocument) or audited.order.of_newer_revision:
         return
     order = audited.order
     status = own.status if own else None
-    if own and not own.judged:
+    if own and not own.has_known_status:
         pass
     elif status not in OWN_RESERVATION[order.status]:
-        detail = f"is {order.status}, its reservation {status or 'not there'}"
+        detail = f"is {order.status}, its reservation {status or 'missing'}"
         yield Finding("order-has-its-stock", audited.path, detail)
     elif own and order.status in PRICED and not own.is_priced_as(order):
-        yield Finding("order-is-as-reserved", audited.path, "lines or prices differ")
-    if order.status in HALF_DONE and audited.age >= grace:
+        yield Finding(
+            "order-is-as-reserved",
+            audited.path,
+            "its lines or prices differ from those of its reservation",
+        )
+    if order.status in UNFINISHED and audited.age >= grace:
         yield Finding("nothing-half-done", audited.path, f"{order.status} for {audited.age}")

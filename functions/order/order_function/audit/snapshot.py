@@ -1,4 +1,4 @@
-"""The whole database at one moment, a page at a time: what the audit reads."""
+"""Reads the whole database at one moment of time, a page at a time, for the audit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from order_function.audit.invariants import (
     AuditedOrder,
     AuditedProduct,
     AuditedReservation,
+    DamagedDocument,
     Finding,
-    Unusable,
 )
 from order_function.domain import Item, ReservationName
-from order_function.reconcile.backlog import RESERVATIONS
-from order_function.store import COLLECTION, read_order
+from order_function.store import COLLECTION, RESERVATIONS, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,29 +48,32 @@ class _AdjustmentFields(msgspec.Struct):
 
 
 class Snapshot:
-    """Reads take no locks and hold nobody up. Firestore keeps a moment for an hour."""
+    """All reads have the same read time, so they take no locks.
+
+    Firestore allows reads at a time of up to an hour ago.
+    """
 
     def __init__(self, connection: Connection) -> None:
-        """Of now, by the database's clock."""
+        """The moment is now, by the database's clock."""
         self._client = connection.client
         with read_call():
             found = self._client.document("audits", "now").get(**_options())
         self.read_time = to_datetime(found.read_time)
         self.counts: dict[str, int] = {}
         self.damaged: list[Finding] = []
-        """The documents that were read so far and could not be used."""
+        """The damaged documents among those that were read so far."""
         self.newer = 0
-        """Documents with a status that only a newer revision knows: nothing is concluded."""
+        """Documents with a status that only a newer revision knows. They are not checked."""
 
-    def orders(self) -> Iterator[AuditedOrder | Unusable]:
+    def orders(self) -> Iterator[AuditedOrder | DamagedDocument]:
         for found in self._all(COLLECTION):
             try:
                 order = read_order(Document.from_snapshot(found))
             except DamagedDocumentError as error:
                 self._report(error)
-                yield Unusable(found.id)
+                yield DamagedDocument(found.id)
                 continue
-            if order.newer:
+            if order.of_newer_revision:
                 self.newer += 1
             yield AuditedOrder(order, self.read_time - to_datetime(found.update_time))
 
@@ -83,32 +85,35 @@ class Snapshot:
             yield AuditedReservation(found.id, name, status, currency, items, age)
 
     def _reservation(self, found: Document) -> tuple[str, str, tuple[Item, ...]]:
-        """Status, currency and items; of an unusable one no more than which products it names."""
+        """Status, currency and items.
+
+        A damaged document, or one of a newer revision, has only the ids of its products.
+        """
         status = found.fields.get("status")
         if isinstance(status, str) and status not in KNOWN:
             self.newer += 1
-            return status, "", _products_named(found)
+            return status, "", _product_ids_only(found)
         try:
             if status is None or not isinstance(status, str):
                 raise found.damaged("Expected `str` - at `$.status`")
             fields = found.convert(_ReservationFields)
         except DamagedDocumentError as error:
             self._report(error)
-            return "", "", _products_named(found)
+            return "", "", _product_ids_only(found)
         return status, fields.currency, fields.lines
 
-    def products(self) -> Iterator[AuditedProduct | Unusable]:
+    def products(self) -> Iterator[AuditedProduct | DamagedDocument]:
         for found in self._all("products"):
             try:
                 fields = Document.from_snapshot(found).convert(_ProductFields)
             except DamagedDocumentError as error:
                 self._report(error)
-                yield Unusable(found.id)
+                yield DamagedDocument(found.id)
                 continue
             yield AuditedProduct(found.id, fields.available, fields.reserved, fields.shipped)
 
     def adjustments(self) -> Iterator[tuple[str, int | None]]:
-        """Product and delta; None for a damaged one."""
+        """Product id and delta; None if the adjustment is damaged."""
         for found in self._all("adjustments"):
             product_id, delta = found.reference.parent.parent.id, None
             try:
@@ -121,7 +126,7 @@ class Snapshot:
         self.damaged.append(Finding("document-is-whole", error.path, error.reason))
 
     def _all(self, collection_id: str) -> Iterator[DocumentSnapshot[Any]]:
-        """Of every collection with this id, wherever it stands."""
+        """All documents of the collections with this id, at any path."""
         page = pages = self._client.collection_group(collection_id).order_by("__name__").limit(PAGE)
         self.counts[collection_id] = 0
         while True:
@@ -138,8 +143,8 @@ def _options() -> dict[str, Any]:
     return call_options(Deadline.after(PAGE_SECONDS))
 
 
-def _products_named(found: Document) -> tuple[Item, ...]:
-    """The products of a reservation whose lines are unusable."""
+def _product_ids_only(found: Document) -> tuple[Item, ...]:
+    """Items with only product ids, of a reservation without usable lines."""
     named = found.fields.get("product_ids")
     ids = named if isinstance(named, list) else []
     return tuple(Item(each, 0, 0, "") for each in ids if isinstance(each, str))

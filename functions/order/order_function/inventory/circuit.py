@@ -1,4 +1,4 @@
-"""A circuit breaker: while inventory is down, calls fail at once instead of waiting."""
+"""A circuit breaker: while inventory is down, calls fail immediately."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import threading
 import time
 
 OPEN_AFTER = 3.0
-"""Seconds from the first failure to the one that opens the circuit."""
+"""Seconds between the first failure and the failure that opens the circuit."""
 MIN_FAILURES = 3
-"""Failures without a success in between before the circuit opens."""
+"""Consecutive failures before the circuit opens."""
 TRIAL_EVERY = 1.0
-"""Seconds between the calls that an open circuit lets through as trials."""
+"""Seconds between the trial calls that an open circuit allows."""
 
 
 class Circuit:
-    """Closed until several tries in a row have failed over some time; one success closes it again.
+    """Opens after several consecutive failures over some time; one success closes it again.
 
-    The time counts from the end of the first failed try. Calls that wait for a slow cold start and
-    time out together do not open the circuit, however long they waited.
+    The time counts from the end of the first failed attempt. Calls that wait for a slow cold start
+    and time out together do not open the circuit, no matter how long they waited.
     """
 
     def __init__(self) -> None:
@@ -26,10 +26,10 @@ class Circuit:
         self._failing_since: float | None = None
         self._failures = 0
         self._next_trial: float | None = None
-        """None while it is closed."""
+        """None while the circuit is closed."""
 
     def allows(self) -> bool:
-        """False while open, but for one trial every ``TRIAL_EVERY`` seconds."""
+        """Whether a call may be sent. If open, one trial per ``TRIAL_EVERY`` seconds may."""
         with self._lock:
             if self._next_trial is None:
                 return True
@@ -46,7 +46,7 @@ class Circuit:
             self._failures = 0
 
     def failed(self, began: float) -> None:
-        """A try that began then (on the monotonic clock) has failed now."""
+        """Record the failure of an attempt that began at ``began``, on the monotonic clock."""
         with self._lock:
             if began < self._last_success:
                 return

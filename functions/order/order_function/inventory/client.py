@@ -1,16 +1,25 @@
-"""Calls of inventory over HTTP: one deadline, retries, and batches of reservations."""
+"""A client of inventory's HTTP API: retries within one deadline, and batches of reservations.
+
+A reservation passes four functions of this module: ``reserve`` builds the request and checks the
+reply, ``_call`` retries, ``_reserve_batch`` joins queued reservations, and ``_send`` sends them.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import requests
 
-from functions_common.batching import Coalesced, UnansweredError
+from functions_common.batching import (
+    MIN_LEFT_TO_SHARE,
+    OVERTAKE_AFTER,
+    Batcher,
+    UnknownResultError,
+)
 from functions_common.http import problems
 from functions_common.http.client import (
     MAX_BYTES,
@@ -23,7 +32,7 @@ from functions_common.runtime.deadlines import DeadlineExceededError
 from order_function.domain import MAX_LINES
 from order_function.inventory import replies
 from order_function.inventory.circuit import Circuit
-from order_function.inventory.replies import Answer, Asked, UnusableError
+from order_function.inventory.replies import Reply, ReservationRequest, UnusableReplyError
 from order_function.ports import InventoryUnavailableError
 
 if TYPE_CHECKING:
@@ -33,18 +42,15 @@ if TYPE_CHECKING:
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Item, Line
 
-    class _Send(Protocol):
-        def __call__(self, trace: Trace | None, *, alone: bool) -> Answer: ...
-
 
 LONGEST_CALL = 7.0
-"""Seconds for one try, as a whole; above inventory's own deadline and a cold start together."""
+"""Seconds for one attempt, as a whole; more than inventory's own deadline plus a cold start."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds, before the next try."""
+"""Seconds, before the next attempt."""
 MAX_RESERVATION_BYTES = 128 * 1024
-"""Above the longest reservation in a reply: 100 lines of 1.1 kB."""
+"""More than the longest reservation in a reply: 100 lines of 1.1 kB."""
 
-_AWAY = frozenset(
+_UNAVAILABLE = frozenset(
     (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 )
 
@@ -61,27 +67,31 @@ class _Request(NamedTuple):
     max_bytes: int = MAX_BYTES
 
 
-class _Wanted(NamedTuple):
-    asked: Asked
-    trace: Trace | None
-    """The span of the order that waits for it."""
+class QueuedReservation(NamedTuple):
+    """A reservation that is sent alone, or in a batch with others."""
+
+    request: _Request
+    """The request that makes this reservation alone."""
+    reservation_id: str
+    trace: Trace | None = None
+    """The span of the order that waits for the reservation."""
 
     @property
     def items(self) -> list[dict[str, object]]:
-        return [
-            {"product_id": product_id, "quantity": quantity}
-            for product_id, quantity in self.asked.quantities.items()
-        ]
+        items: list[dict[str, object]] = (self.request.body or {})["items"]
+        return items
 
 
-class _Failed(NamedTuple):
+class _Failure(NamedTuple):
+    """Why an attempt failed, and what the next attempt must know."""
+
     reason: str
-    sent: bool
-    """It may have reached inventory."""
-    batch: bool = False
+    sent: bool = False
+    """The attempt may have reached inventory, so its outcome is unknown."""
+    of_batch: bool = False
     """Inventory replied to the batch, but not usably: it is not down."""
     retry_after: int = 0
-    """Seconds for which inventory asks to be left alone."""
+    """Seconds that inventory demands before the next attempt."""
 
 
 class InventoryClient:
@@ -94,25 +104,26 @@ class InventoryClient:
         }
         self._circuit = Circuit()
         self._catalogue_circuit = Circuit()
-        """Reads have one of their own, so that they never decide about orders."""
-        self._together = Coalesced(
-            self._reserve_all, MAX_LINES, lambda each: len(each.asked.quantities)
+        """Reads of the catalogue have their own circuit: their failures must not block orders."""
+        self._batcher = Batcher(
+            self._reserve_batch,
+            lambda each: len(each.items),
+            MAX_LINES,
+            min_left_to_share=MIN_LEFT_TO_SHARE,
+            overtake_after=OVERTAKE_AFTER,
         )
         self._http = HttpClient(connections)
 
     def reserve(
         self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
     ) -> tuple[tuple[Item, ...], str]:
-        quantities: dict[str, int] = {}
-        for line in lines:
-            quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
-        asked = Asked(reservation_id, quantities, self._currency)
-
-        def hold(trace: Trace | None, *, alone: bool) -> Answer:
-            wanted = _Wanted(asked, trace)
-            return self._hold_alone(wanted, deadline) if alone else self._hold(wanted, deadline)
-
-        return replies.reserved(self._until_answered(hold, deadline, self._circuit), asked)
+        quantities = {line.product_id: line.quantity for line in lines}
+        items = [{"product_id": name, "quantity": units} for name, units in quantities.items()]
+        request = _Request("PUT", f"/reservations/{reservation_id}", {"items": items})
+        reservation = QueuedReservation(request, reservation_id)
+        reply = self._call(request, deadline, reservation=reservation)
+        expected = ReservationRequest(reservation_id, quantities, self._currency)
+        return replies.parse_reservation(reply, expected)
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
         self._settle("release", reservation_ids, deadline)
@@ -125,9 +136,13 @@ class InventoryClient:
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
         product_id = path.removeprefix("/products").removeprefix("/") or None
-        request = _Request("GET", path, query=query)
-        answer = self._call(request, deadline, self._catalogue_circuit, replies.is_catalogue_busy)
-        return replies.catalogue(answer, product_id)
+        reply = self._call(
+            _Request("GET", path, query=query),
+            deadline,
+            circuit=self._catalogue_circuit,
+            is_final=replies.is_catalogue_busy,
+        )
+        return replies.check_catalogue(reply, product_id)
 
     def _settle(self, verb: str, reservation_ids: Collection[str], deadline: Deadline) -> None:
         request = _Request(
@@ -136,47 +151,71 @@ class InventoryClient:
             {"ids": list(reservation_ids)},
             max_bytes=max(MAX_BYTES, len(reservation_ids) * MAX_RESERVATION_BYTES),
         )
-        answer = self._call(request, deadline)
-        replies.settled(answer, verb, reservation_ids)
+        replies.check_settled(self._call(request, deadline), verb, reservation_ids)
 
-    def _hold(self, wanted: _Wanted, deadline: Deadline) -> Answer:
-        """One try, in a batch if other reservations wait."""
-        answer = self._together(wanted, deadline)
-        if wanted.trace and answer.trace_id != wanted.trace.trace_id:
-            activity.note(inventory_trace=answer.trace_id)
-        return answer
+    def _call(
+        self,
+        request: _Request,
+        deadline: Deadline,
+        *,
+        reservation: QueuedReservation | None = None,
+        circuit: Circuit | None = None,
+        is_final: Callable[[Reply], bool] = lambda _: False,
+    ) -> Reply:
+        """Send until there is a reply. Every call of inventory is idempotent.
 
-    def _hold_alone(self, wanted: _Wanted, deadline: Deadline) -> Answer:
-        path, body = f"/reservations/{wanted.asked.reservation_id}", {"items": wanted.items}
-        return self._send(_Request("PUT", path, body), deadline, wanted.trace)
-
-    def _reserve_all(self, wanted: Sequence[_Wanted], deadline: Deadline) -> list[Answer]:
-        """To each the reply that it would get alone.
-
-        Raises _BatchFailedError unless inventory replied to every member, or is away: one member
-        may be the cause, and must not decide about the others.
+        A 502, 503 or 504 is a reply only if it ``is_final``. A reservation is sent in a batch.
+        After an attempt of unknown outcome it is sent alone, because a member of the batch may be
+        the cause. An attempt that inventory has not begun is repeated in a batch, but not before
+        its ``Retry-After``.
         """
-        if len(wanted) == 1:
-            return [self._hold_alone(wanted[0], deadline)]
-        answer = self._send_batch(wanted, deadline)
-        if answer.status in _AWAY:
-            return [answer] * len(wanted)
-        try:
-            return replies.each_of(answer, [each.asked.reservation_id for each in wanted])
-        except UnusableError as error:
-            raise _batch_failed(str(error), answer.status) from error
+        circuit = circuit or self._circuit
+        failure, outcome_unknown = _Failure("no time left"), False
+        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE, lambda: failure.retry_after):  # noqa: B023 - the newest
+            if not circuit.allows():
+                failure = _Failure("the circuit is open")
+                break
+            started_at = time.monotonic()
+            try:
+                with activity.part("inventory") as trace:
+                    if reservation is None or outcome_unknown:
+                        reply = self._send(request, deadline, trace)
+                    else:
+                        reply = self._batcher.submit(reservation._replace(trace=trace), deadline)
+                        _note_trace_of_batch(reply, trace)
+            except DeadlineExceededError:
+                break
+            except (UnknownResultError, _BatchFailedError, requests.RequestException) as error:
+                failure = _failure_of_attempt(error)
+            else:
+                if reply.status not in _UNAVAILABLE or is_final(reply):
+                    circuit.succeeded()
+                    return reply
+                failure = _failure_of_reply(reply)
+            outcome_unknown = outcome_unknown or failure.sent
+            if not failure.of_batch:
+                circuit.failed(started_at)
+        raise _unavailable(failure, outcome_unknown=outcome_unknown)
 
-    def _send_batch(self, wanted: Sequence[_Wanted], deadline: Deadline) -> Answer:
-        body = {
-            "reservations": [
-                {"reservation_id": each.asked.reservation_id, "items": each.items}
-                for each in wanted
-            ]
-        }
-        request = _Request("POST", "/reservations:reserve", body)
+    def _reserve_batch(
+        self, members: Sequence[QueuedReservation], deadline: Deadline
+    ) -> list[Reply]:
+        """Send queued reservations in one request. Each gets the reply that it would get alone.
+
+        Raises _BatchFailedError unless inventory replied to every member, or is unavailable: one
+        member may be the cause, and must not decide about the others.
+        """
+        if len(members) == 1:
+            return [self._send(members[0].request, deadline, members[0].trace)]
+        request = _Request("POST", "/reservations:reserve", _batch_body(members))
         try:
-            with activity.batch([each.trace for each in wanted if each.trace]) as trace:
-                return self._send(request, deadline, trace)
+            with activity.batch([each.trace for each in members if each.trace]) as trace:
+                reply = self._send(request, deadline, trace)
+            if reply.status in _UNAVAILABLE:
+                return [reply] * len(members)
+            return replies.split_batch(reply, [each.reservation_id for each in members])
+        except UnusableReplyError as error:
+            raise _batch_failed(str(error), reply.status) from error
         except UnusableResponseError as error:
             raise _batch_failed(str(error)) from error
         except (requests.RequestException, DeadlineExceededError):
@@ -185,55 +224,7 @@ class InventoryClient:
             logs.exception("Unexpected error in a batch", error)
             raise _batch_failed(str(error)) from error
 
-    def _call(
-        self,
-        request: _Request,
-        deadline: Deadline,
-        circuit: Circuit | None = None,
-        is_final: Callable[[Answer], bool] = lambda _: False,
-    ) -> Answer:
-        def send(trace: Trace | None, *, alone: bool) -> Answer:  # noqa: ARG001 - it always is
-            return self._send(request, deadline, trace)
-
-        return self._until_answered(send, deadline, circuit or self._circuit, is_final)
-
-    def _until_answered(
-        self,
-        send: _Send,
-        deadline: Deadline,
-        circuit: Circuit,
-        is_final: Callable[[Answer], bool] = lambda _: False,
-    ) -> Answer:
-        """Retry until there is a reply: all calls of inventory are idempotent.
-
-        A 502, 503 or 504 is a reply only if it ``is_final``. After a try of unknown outcome the
-        next ones go alone, since a member of the batch may have caused it. After one that inventory
-        has not begun they go in batches still, and not before its ``Retry-After``.
-        """
-        reason = "no time left"
-        carried_out: bool | None = False
-        retry_after = 0
-        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE, lambda: retry_after):  # noqa: B023 - the newest
-            if not circuit.allows():
-                reason = "the circuit is open"
-                break
-            began = time.monotonic()
-            try:
-                result = _try(send, is_final, alone=carried_out is None)
-            except DeadlineExceededError:
-                break
-            if isinstance(result, Answer):
-                circuit.succeeded()
-                return result
-            reason, retry_after = result.reason, result.retry_after
-            if result.sent:
-                carried_out = None
-            if not result.batch:
-                circuit.failed(began)
-        logs.event("inventory unavailable", severity=logging.WARNING, reason=reason)
-        raise InventoryUnavailableError(reason, carried_out=carried_out)
-
-    def _send(self, request: _Request, deadline: Deadline, trace: Trace | None) -> Answer:
+    def _send(self, request: _Request, deadline: Deadline, trace: Trace | None) -> Reply:
         response = self._http.send(
             request.method,
             self._url + request.path,
@@ -243,34 +234,45 @@ class InventoryClient:
             query=request.query,
             max_bytes=request.max_bytes,
         )
-        trace_id = trace.trace_id if trace else None
-        return Answer(
+        return Reply(
             response.status_code,
             response.content,
-            trace_id=trace_id,
+            trace_id=trace.trace_id if trace else None,
             not_begun=response.headers.get(problems.NOT_BEGUN) == "true",
-            retry_after=replies.retry_after(response.headers.get("Retry-After")),
+            retry_after=replies.parse_retry_after(response.headers.get("Retry-After")),
         )
 
 
-def _try(send: _Send, is_final: Callable[[Answer], bool], *, alone: bool) -> Answer | _Failed:
-    """One try, recorded as a part of the request that waits for it."""
-    try:
-        with activity.part("inventory") as trace:
-            answer = send(trace, alone=alone)
-    except UnansweredError:
-        return _Failed("no response by the deadline", sent=True)
-    except _BatchFailedError as error:
-        return _Failed(f"the batch failed: {error}"[:300], sent=True, batch=True)
-    except requests.RequestException as error:
-        reason = f"{type(error).__name__}: {error}"[:300]
-        return _Failed(reason, sent=not isinstance(error, NotSentError))
-    if answer.status not in _AWAY or is_final(answer):
-        return answer
-    reason = f"status {answer.status}"
-    if replies.was_not_begun(answer):
-        return _Failed(reason, sent=False, retry_after=answer.retry_after)
-    return _Failed(reason, sent=True)
+def _batch_body(members: Sequence[QueuedReservation]) -> dict[str, Any]:
+    return {
+        "reservations": [
+            {"reservation_id": each.reservation_id, "items": each.items} for each in members
+        ]
+    }
+
+
+def _note_trace_of_batch(reply: Reply, trace: Trace | None) -> None:
+    """A batch has a trace of its own: note it in the log line of the order that waited."""
+    if trace and reply.trace_id != trace.trace_id:
+        activity.note(inventory_trace=reply.trace_id)
+
+
+def _failure_of_attempt(error: Exception) -> _Failure:
+    """An attempt without a reply."""
+    if isinstance(error, UnknownResultError):
+        return _Failure("no response by the deadline", sent=True)
+    if isinstance(error, _BatchFailedError):
+        return _Failure(f"the batch failed: {error}"[:300], sent=True, of_batch=True)
+    reason = f"{type(error).__name__}: {error}"[:300]
+    return _Failure(reason, sent=not isinstance(error, NotSentError))
+
+
+def _failure_of_reply(reply: Reply) -> _Failure:
+    """A reply that inventory is unavailable."""
+    reason = f"status {reply.status}"
+    if replies.was_not_begun(reply):
+        return _Failure(reason, sent=False, retry_after=reply.retry_after)
+    return _Failure(reason, sent=True)
 
 
 def _batch_failed(reason: str, status: int | None = None) -> _BatchFailedError:
@@ -281,3 +283,13 @@ def _batch_failed(reason: str, status: int | None = None) -> _BatchFailedError:
         reason=reason[:300],
     )
     return _BatchFailedError(reason)
+
+
+def _unavailable(failure: _Failure, *, outcome_unknown: bool) -> InventoryUnavailableError:
+    logs.event(
+        "inventory unavailable",
+        severity=logging.WARNING,
+        reason=failure.reason,
+        outcome_unknown=outcome_unknown,
+    )
+    return InventoryUnavailableError(failure.reason, outcome_unknown=outcome_unknown)

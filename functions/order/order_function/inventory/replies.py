@@ -1,7 +1,8 @@
 """Inventory's replies, decoded into types and checked against the request.
 
-order relies on nothing that it can check. If a reply is about another reservation, product or
-quantity, has an impossible price or an unknown shape, the outcome of the call is unknown.
+Order checks every part of a reply that it uses. A reply is unusable if it has an unknown shape, an
+impossible price, or another reservation, product or quantity than the request. The outcome of the
+call is then unknown.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from functions_common.observability import logs
 from order_function.domain import Item, Rejection
 from order_function.ports import (
     CatalogueBusyError,
-    InventoryRefusedError,
     InventoryUnavailableError,
     NotSettledError,
+    ReservationRejectedError,
     ReservationReleasedError,
 )
 
@@ -31,20 +32,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_PRICE = 10**12
-"""In minor units; inventory's own bound."""
+"""In minor units: inventory's own limit."""
 MAX_NAME = 200
 MAX_DETAIL = 2000
-"""Characters of a problem's text that an order keeps; the rest is cut off."""
+"""Characters of a problem's text. Order stores no more of it."""
 MAX_CURSOR = 2000
 
-_KIND = "urn:problem-type:"
-_TOO_MANY_WAITING = f"{_KIND}too-many-waiting"
-_UNAVAILABLE = f"{_KIND}temporarily-unavailable"
-_RELEASED = f"{_KIND}reservation-released"
-_SHORT = f"{_KIND}insufficient-stock"
-_UNKNOWN = f"{_KIND}unknown-product"
-_KEPT = ("held", "confirmed", "consumed")
-"""Statuses of a reservation that has what was asked for; the last two for a repeated request."""
+_TYPE_PREFIX = "urn:problem-type:"
+_TOO_MANY_WAITING = f"{_TYPE_PREFIX}too-many-waiting"
+_UNAVAILABLE = f"{_TYPE_PREFIX}temporarily-unavailable"
+_RELEASED = f"{_TYPE_PREFIX}reservation-released"
+_SHORT = f"{_TYPE_PREFIX}insufficient-stock"
+_UNKNOWN = f"{_TYPE_PREFIX}unknown-product"
+_HELD_STATUSES = ("held", "confirmed", "consumed")
+"""Statuses of a reservation that has its stock. A repeated request can get the last two."""
 _CATALOGUE_PROBLEMS = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.NOT_FOUND,
@@ -55,12 +56,12 @@ _SECONDS = re.compile(r"[0-9]{1,5}")
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-class Asked(NamedTuple):
-    """A reservation that order asked for."""
+class ReservationRequest(NamedTuple):
+    """The reservation that order requested."""
 
     reservation_id: str
     quantities: Mapping[str, int]
-    """By product."""
+    """Units by product id."""
     currency: str
 
 
@@ -72,42 +73,43 @@ _NONE_SETTLED = frozenset(
         HTTPStatus.INTERNAL_SERVER_ERROR,
     )
 )
-"""To a request to settle: one of the reservations is to blame, or they are too many for an older
-revision of inventory."""
+"""Statuses for which a request to release, confirm or consume settled no reservation: one of them
+is the cause, or an older revision of inventory takes fewer in one request."""
 _SETTLED: dict[str, Callable[[str | None], bool]] = {
     "release": lambda status: status in ("released", "consumed"),
     "confirm": lambda status: status != "held",
     "consume": lambda status: status == "consumed",
 }
-"""Whether a reservation of this status is settled; None if inventory does not know it."""
+"""Whether a reservation of this status is settled. None: inventory does not know the id."""
 
 
-class Answer(NamedTuple):
-    """To a call alone, or to one of many that went together in one request."""
+class Reply(NamedTuple):
+    """The reply to one call, or to one member of a batch."""
 
     status: int
     content: bytes = b""
-    one_of_many: dict[str, Any] | None = None
-    """In the place of the content: the member of a batch's reply."""
+    batch_member: dict[str, Any] | None = None
+    """The body of a member of a batch; it takes the place of ``content``."""
     trace_id: str | None = None
-    """Of the trace that the request belonged to."""
+    """The trace that the request belonged to."""
     not_begun: bool = False
-    """Inventory's server says so in a header; a gateway in front of it does not use this one."""
+    """Inventory's server sent the header ``X-Not-Begun``: it has not begun the call. A gateway in
+    front of inventory does not send this header."""
     retry_after: int = 0
     """Seconds; 0 if there is no such header."""
 
     def json(self) -> Any:  # noqa: ANN401 - JSON is anything
         """Raises ``ValueError`` for malformed JSON, and for text that cannot be stored."""
-        if self.one_of_many is not None:
-            return self.one_of_many
+        if self.batch_member is not None:
+            return self.batch_member
         value = parsing.loads(self.content)
         if _ESCAPED_SURROGATE.search(self.content):
-            msgspec.json.encode(value)  # raises UnicodeEncodeError for half a character
+            msgspec.json.encode(value)  # raises UnicodeEncodeError
         return value
 
 
-class UnusableError(Exception):
-    """The reply is not one that inventory gives to this request."""
+class UnusableReplyError(Exception):
+    """The reply does not fit the request."""
 
 
 class _Item(msgspec.Struct):
@@ -168,61 +170,64 @@ class _Reservations(msgspec.Struct):
     problems: list[_NotSettled] = []
 
 
-class _OneOfMany(msgspec.Struct):
+class _BatchMember(msgspec.Struct):
     reservation_id: str
     status: int
     reservation: dict[str, Any] = {}
     problem: dict[str, Any] = {}
 
 
-class _Answers(msgspec.Struct):
-    answers: list[_OneOfMany]
+class _BatchReply(msgspec.Struct):
+    answers: list[_BatchMember]
 
 
-def reserved(answer: Answer, asked: Asked) -> tuple[tuple[Item, ...], str]:
-    """The items as they are held, and their currency; raises an ``InventoryError``."""
+def parse_reservation(reply: Reply, request: ReservationRequest) -> tuple[tuple[Item, ...], str]:
+    """The items with their prices, and the currency. Raises an ``InventoryError``."""
     try:
-        if answer.status in (HTTPStatus.OK, HTTPStatus.CREATED):
-            return _items(_read(answer, _Reservation), asked), asked.currency
-        problem = _read(answer, _Problem)
-        if (answer.status, problem.type) == (HTTPStatus.GONE, _RELEASED):
+        if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):
+            return _items(_read(reply, _Reservation), request), request.currency
+        problem = _read(reply, _Problem)
+        if (reply.status, problem.type) == (HTTPStatus.GONE, _RELEASED):
             raise ReservationReleasedError(problem.detail[:MAX_DETAIL])
-        raise InventoryRefusedError(_rejection(answer.status, problem, asked))
-    except UnusableError as error:
-        raise unavailable(answer, error) from error
+        raise ReservationRejectedError(_rejection(reply.status, problem, request))
+    except UnusableReplyError as error:
+        raise _unavailable(reply, error) from error
 
 
-def each_of(answer: Answer, reservation_ids: Sequence[str]) -> list[Answer]:
-    """The reply to each member of a batch. Raises UnusableError."""
-    if answer.status != HTTPStatus.OK:
-        raise UnusableError("the batch as a whole was refused")
-    found = _read(answer, _Answers).answers
+def split_batch(reply: Reply, reservation_ids: Sequence[str]) -> list[Reply]:
+    """The reply to each member of a batch. Raises UnusableReplyError."""
+    if reply.status != HTTPStatus.OK:
+        raise UnusableReplyError("inventory did not accept the batch")
+    found = _read(reply, _BatchReply).answers
     if [each.reservation_id for each in found] != list(reservation_ids):
-        raise UnusableError("not the reservations that were asked for")
+        raise UnusableReplyError("the reply has other reservations than the request")
     return [
-        answer._replace(status=each.status, one_of_many=each.reservation or each.problem)
+        reply._replace(status=each.status, batch_member=each.reservation or each.problem)
         for each in found
     ]
 
 
-def settled(answer: Answer, verb: str, reservation_ids: Collection[str]) -> None:
-    """Return if every reservation is settled.
+def check_settled(reply: Reply, verb: str, reservation_ids: Collection[str]) -> None:
+    """Return if every reservation is settled: it has the status that ``verb`` leads to.
 
-    Raises NotSettledError with those that are not, InventoryUnavailableError for another reply.
+    Raises NotSettledError with the other reservations, or InventoryUnavailableError if the reply is
+    unusable.
     """
     try:
-        if answer.status in _NONE_SETTLED:
-            detail = _read(answer, _Problem).detail[:MAX_DETAIL]
+        if reply.status in _NONE_SETTLED:
+            detail = _read(reply, _Problem).detail[:MAX_DETAIL]
             raise NotSettledError(dict.fromkeys(reservation_ids, detail), blames_all=True)
-        _require(answer.status == HTTPStatus.OK, "the reservations were not settled")
-        found = _read(answer, _Reservations)
+        _require(reply.status == HTTPStatus.OK, "the reservations were not settled")
+        found = _read(reply, _Reservations)
         statuses = {each.reservation_id: each.status for each in found.reservations}
         reasons = {each.reservation_id: each.problem.detail[:MAX_DETAIL] for each in found.problems}
         _require(len(statuses) == len(found.reservations), "a reservation appears twice")
-        named = set(statuses) | set(reasons)
-        _require(named <= set(reservation_ids), "not the reservations that were asked for")
-    except UnusableError as error:
-        raise unavailable(answer, error) from error
+        replied = set(statuses) | set(reasons)
+        _require(
+            replied <= set(reservation_ids), "the reply has other reservations than the request"
+        )
+    except UnusableReplyError as error:
+        raise _unavailable(reply, error) from error
     for each in reservation_ids:
         status = statuses.get(each)
         if not _SETTLED[verb](status):
@@ -231,90 +236,99 @@ def settled(answer: Answer, verb: str, reservation_ids: Collection[str]) -> None
         raise NotSettledError(reasons)
 
 
-def catalogue(answer: Answer, product_id: str | None) -> tuple[int, bytes]:
-    """Status and body of a product, or of a page of them, to be passed on.
+def check_catalogue(reply: Reply, product_id: str | None) -> tuple[int, bytes]:
+    """Status and body of a read of the catalogue, for order's own client.
 
+    ``product_id``: the product that was read; None for a page of products.
     Raises CatalogueBusyError or InventoryUnavailableError.
     """
     try:
-        if is_catalogue_busy(answer):
-            detail = _read(answer, _Problem).detail[:MAX_DETAIL]
-            raise CatalogueBusyError(detail, max(1, answer.retry_after))
-        if answer.status == HTTPStatus.OK and product_id is None:
-            _check_page(_read(answer, _Products))
-        elif answer.status == HTTPStatus.OK:
-            product = _read(answer, _Product)
-            _require(product.product_id == product_id, "another product than was asked for")
+        if is_catalogue_busy(reply):
+            detail = _read(reply, _Problem).detail[:MAX_DETAIL]
+            raise CatalogueBusyError(detail, max(1, reply.retry_after))
+        if reply.status == HTTPStatus.OK and product_id is None:
+            _check_page(_read(reply, _Products))
+        elif reply.status == HTTPStatus.OK:
+            product = _read(reply, _Product)
+            _require(product.product_id == product_id, "another product than requested")
             _check_product(product)
         else:
-            _require(answer.status in _CATALOGUE_PROBLEMS, "not a reply of the catalogue")
-            problem = _read(answer, _Problem)
+            _require(reply.status in _CATALOGUE_PROBLEMS, "the catalogue does not use this status")
+            problem = _read(reply, _Problem)
             _require(len(problem.detail) <= MAX_DETAIL, "the detail is too long")
-    except UnusableError as error:
-        raise unavailable(answer, error) from error
-    return answer.status, answer.content
+    except UnusableReplyError as error:
+        raise _unavailable(reply, error) from error
+    return reply.status, reply.content
 
 
-def was_not_begun(answer: Answer) -> bool:
-    """Inventory says that it has not begun, in a header or by a type that no gateway uses."""
-    if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+def was_not_begun(reply: Reply) -> bool:
+    """Whether inventory itself states that it has not begun the call.
+
+    It does so in a header, or by a problem type. A gateway sends neither.
+    """
+    if reply.status != HTTPStatus.SERVICE_UNAVAILABLE:
         return False
-    return answer.not_begun or _has_type(answer, _TOO_MANY_WAITING)
+    return reply.not_begun or _has_type(reply, _TOO_MANY_WAITING)
 
 
-def is_catalogue_busy(answer: Answer) -> bool:
-    """A 503 of inventory itself, for a read of the catalogue. One of a gateway is no problem."""
-    return answer.status == HTTPStatus.SERVICE_UNAVAILABLE and _has_type(answer, _UNAVAILABLE)
+def is_catalogue_busy(reply: Reply) -> bool:
+    """Whether inventory itself sent a 503 for a read of the catalogue.
+
+    A 503 of a gateway has no problem document.
+    """
+    return reply.status == HTTPStatus.SERVICE_UNAVAILABLE and _has_type(reply, _UNAVAILABLE)
 
 
-def retry_after(value: str | None) -> int:
-    """The header's whole seconds; 0 for anything else, a date included."""
+def parse_retry_after(value: str | None) -> int:
+    """The seconds in a ``Retry-After`` header; 0 for another value, such as a date."""
     return int(value) if value and _SECONDS.fullmatch(value) else 0
 
 
-def _has_type(answer: Answer, kind: str) -> bool:
+def _has_type(reply: Reply, problem_type: str) -> bool:
     try:
-        return _read(answer, _Problem).type == kind
-    except UnusableError:
+        return _read(reply, _Problem).type == problem_type
+    except UnusableReplyError:
         return False
 
 
-def unavailable(answer: Answer, error: UnusableError) -> InventoryUnavailableError:
-    """Logs the reply, since it is a defect of inventory or of a gateway."""
+def _unavailable(reply: Reply, error: UnusableReplyError) -> InventoryUnavailableError:
+    """Log the reply, because it is a defect of inventory or of a gateway."""
     reason = str(error)[:300]
     logs.event(
         "inventory sent an unusable reply",
         severity=logging.ERROR,
-        status=answer.status,
+        status=reply.status,
         reason=reason,
     )
-    return InventoryUnavailableError(reason, carried_out=None)
+    return InventoryUnavailableError(reason, outcome_unknown=True)
 
 
-def _read(answer: Answer, shape: type[T]) -> T:
+def _read(reply: Reply, shape: type[T]) -> T:
     try:
-        return parsing.convert(answer.json(), shape)
+        return parsing.convert(reply.json(), shape)
     except (ValueError, RecursionError) as error:  # msgspec.ValidationError is a ValueError
-        raise UnusableError(str(error)) from error
+        raise UnusableReplyError(str(error)) from error
 
 
 def _require(condition: object, reason: str) -> None:
     if not condition:
-        raise UnusableError(reason)
+        raise UnusableReplyError(reason)
 
 
-def _items(reservation: _Reservation, asked: Asked) -> tuple[Item, ...]:
-    _require(reservation.reservation_id == asked.reservation_id, "another reservation")
-    _require(reservation.status in _KEPT, f"the reservation is {reservation.status[:40]!r}")
-    _require(reservation.currency == asked.currency, "another currency than the shop's")
+def _items(reservation: _Reservation, request: ReservationRequest) -> tuple[Item, ...]:
+    _require(reservation.reservation_id == request.reservation_id, "another reservation")
+    _require(
+        reservation.status in _HELD_STATUSES, f"the reservation is {reservation.status[:40]!r}"
+    )
+    _require(reservation.currency == request.currency, "another currency than the shop's")
     held = {item.product_id: item.quantity for item in reservation.items}
     _require(len(held) == len(reservation.items), "a product appears twice")
-    _require(held == asked.quantities, "not the items that were asked for")
+    _require(held == request.quantities, "other items than requested")
     return tuple(
         Item(
             item.product_id,
             item.quantity,
-            _price(item.unit_price, asked.currency),
+            _price(item.unit_price, request.currency),
             _name(item.name),
         )
         for item in reservation.items
@@ -322,12 +336,14 @@ def _items(reservation: _Reservation, asked: Asked) -> tuple[Item, ...]:
 
 
 def _price(amount: parsing.Number, currency: str) -> int:
-    """In minor units. The bounds come first: 1e999999 is a number of JSON, too."""
-    _require(0 <= amount <= money.to_wire(MAX_PRICE, currency), "a price out of range")
+    """The price in minor units. The first check comes first because JSON allows 1e999999."""
+    _require(0 <= amount <= MAX_PRICE, "a price out of range")
     try:
-        return money.to_minor(amount, currency)
+        price = money.to_minor(amount, currency)
     except ValueError as error:
-        raise UnusableError(str(error)) from error
+        raise UnusableReplyError(str(error)) from error
+    _require(price <= MAX_PRICE, "a price out of range")
+    return price
 
 
 def _name(name: str) -> str:
@@ -335,24 +351,26 @@ def _name(name: str) -> str:
     return name
 
 
-def _rejection(status: int, problem: _Problem, asked: Asked) -> Rejection:
-    """Of the products that were asked for, and of these alone."""
+def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> Rejection:
+    """The reason of a rejection. It may name only products of the request."""
     extensions: dict[str, Any]
     if (status, problem.type) == (HTTPStatus.CONFLICT, _SHORT):
         for line in problem.lines:
-            _require(line.requested == asked.quantities.get(line.product_id), "another line")
+            _require(line.requested == request.quantities.get(line.product_id), "another line")
             _require(0 <= line.available_quantity < line.requested, "a line that is not short")
-        named = [line.product_id for line in problem.lines]
+        product_ids = [line.product_id for line in problem.lines]
         extensions = {"lines": [msgspec.to_builtins(line) for line in problem.lines]}
     elif (status, problem.type) == (HTTPStatus.NOT_FOUND, _UNKNOWN):
-        named = problem.product_ids
-        extensions = {"product_ids": named}
+        product_ids = problem.product_ids
+        extensions = {"product_ids": product_ids}
     else:
-        raise UnusableError(problem.detail)
-    _require(named, "no product is named")
-    _require(len(set(named)) == len(named), "a product appears twice")
-    _require(set(named) <= set(asked.quantities), "a product that was not asked for")
-    return Rejection(problem.type.removeprefix(_KIND), problem.detail[:MAX_DETAIL], extensions)
+        raise UnusableReplyError(problem.detail)
+    _require(product_ids, "no product is named")
+    _require(len(set(product_ids)) == len(product_ids), "a product appears twice")
+    _require(set(product_ids) <= set(request.quantities), "a product that was not requested")
+    return Rejection(
+        problem.type.removeprefix(_TYPE_PREFIX), problem.detail[:MAX_DETAIL], extensions
+    )
 
 
 def _check_page(page: _Products) -> None:
@@ -365,8 +383,8 @@ def _check_page(page: _Products) -> None:
 
 
 def _check_product(product: _Product) -> None:
-    _require(parsing.is_id(product.product_id), "a product's id is not one")
-    _require(_CURRENCY.fullmatch(product.currency), "a currency is not one")
+    _require(parsing.is_id(product.product_id), "a product id is malformed")
+    _require(_CURRENCY.fullmatch(product.currency), "a currency is malformed")
     _price(product.price, product.currency)
     _name(product.name)
     for units in (product.available_quantity, product.reserved_quantity):

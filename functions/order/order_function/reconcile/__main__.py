@@ -1,10 +1,14 @@
-"""``python -m order_function.reconcile.__main__``: one sweep over what was left half done.
+"""``python -m order_function.reconcile``: one sweep over unfinished orders and reservations.
 
-A command and not an endpoint, run on a timer: if there is nothing to do it reads Firestore and
-wakes no pod. One JSON line reports what was found, done and left.
+It is a command that a timer runs. An endpoint would start a pod each time; the command reads
+Firestore, and calls inventory only if there is work. One JSON line reports the results.
 
-Exit code 0: nothing failed. 1: something is left for the next sweep. 143 or 130: stopped by SIGTERM
-or SIGINT; the calls under way were finished, and the report says what is left.
+Exit codes:
+
+- 0: every document was handled.
+- 1: a setting is invalid, or a document is left for the next sweep.
+- 143, 130: stopped by SIGTERM or SIGINT. The calls in progress were finished; the report has the
+  number of held reservations that are left.
 """
 
 from __future__ import annotations
@@ -22,41 +26,42 @@ from functions_common.observability import activity, logs
 from functions_common.observability.trace import Trace
 from functions_common.runtime.settings import SettingsError
 from order_function.inventory.client import InventoryClient
-from order_function.reconcile.backlog import FirestoreBacklog
 from order_function.reconcile.sweep import Report, Sweep
+from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.settings import ReconcileSettings
 from order_function.store import Store
 
 _KILLED = 128
-"""Added to a signal's number, the exit code of a process that it ended."""
-IN_FLIGHT = 4
-"""Parts of a page, or orders, at a time."""
+"""Plus the number of a signal: the exit code of a process that the signal ended."""
+CONCURRENCY = 4
+"""Orders, or batches of reservations, that are handled at the same time."""
 
 
-def sweep_of(settings: ReconcileSettings, connection: Connection) -> Sweep:
+def create_sweep(settings: ReconcileSettings, connection: Connection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
     store = Store(connection)
     inventory = InventoryClient(
         settings.inventory_service_url,
         settings.token,
-        connections=IN_FLIGHT,
+        connections=CONCURRENCY,
         currency=settings.currency,
     )
     return Sweep(
-        FirestoreBacklog(connection),
+        FirestoreUnfinishedWork(connection),
         store,
         inventory,
         Orders(store, inventory, settings.request_deadline_seconds),
         timedelta(seconds=settings.reconcile_after_seconds),
-        IN_FLIGHT,
+        CONCURRENCY,
     )
 
 
 class _Signals:
-    """Notes SIGTERM and SIGINT, and passes them on to the sweep once there is one.
+    """Stops the sweep on SIGTERM and SIGINT.
 
-    As process 1 of a container a process without handlers ignores both.
+    The handlers are set before the sweep exists. Process 1 of a container ignores both signals
+    unless it has handlers.
     """
 
     def __init__(self) -> None:
@@ -84,9 +89,9 @@ def main() -> int:
     except SettingsError as error:
         logs.fatal(f"Cannot start: {error}")
         return 1
-    sweep = sweep_of(settings, Connection(settings.firestore))
+    sweep = create_sweep(settings, Connection(settings.firestore))
     signals.stop(sweep)
-    with activity.recording(Trace.begin()) as sweeping:  # inventory's lines have its trace id too
+    with activity.recording(Trace.begin()) as sweeping:  # inventory logs the same trace id
         report = sweep.run()
         severity = logging.WARNING if report.failed or report.stopped else logging.INFO
         logs.event("Reconciled", severity=severity, **asdict(report), ms=sweeping.milliseconds())
@@ -98,8 +103,8 @@ def main() -> int:
 
 
 def _export(settings: ReconcileSettings, report: Report) -> None:
-    """What the alarms look at, as gauges; see observability/alerts.yaml."""
-    from functions_common.observability import telemetry  # noqa: PLC0415 - only where it is wanted
+    """Export the figures that the alarms use, as gauges; see observability/alerts.yaml."""
+    from functions_common.observability import telemetry  # noqa: PLC0415 - only if telemetry is on
 
     figures: dict[str, float] = asdict(report) | {
         "failures": report.failed,

@@ -1,11 +1,12 @@
-"""Finishing what was left half done: the protocol's fifth step, off the customers' path.
+"""The sweep of ``reconcile``: it finishes orders and reservations that a crash left unfinished.
 
-A held reservation is either on its way to becoming an order, or its process died. The order
-document decides which: if there is none, an abandoned one is created in its place, and only then
-is the stock given back. So a delivery that is merely slow finds the mark, and tries anew.
+A reservation is held while its request becomes an order, or because its process ended before that.
+The order document decides which. If there is no document, the sweep writes the mark of an abandoned
+attempt in its place, and then releases the stock. A delivery that was only slow finds the mark and
+starts its next attempt.
 
-Any number of sweeps may run at once, and while orders flow. One document that cannot be handled
-never ends a sweep: its id is reported, and the next sweep tries it again.
+Several sweeps may run at the same time, and while customers order. If one document fails, the sweep
+reports its id and continues. The next sweep tries it again.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from functions_common.observability import logs
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 from order_function.domain import NewerRevisionError, Order, OrderError, Status
 from order_function.ports import InventoryUnavailableError, NotSettledError
-from order_function.reconcile.in_flight import InFlight
-from order_function.service import UnresolvedError
+from order_function.reconcile.worker_pool import WorkerPool
+from order_function.service import UnfinishedChangeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -33,56 +34,56 @@ if TYPE_CHECKING:
 
     from order_function.domain import ReservationName
     from order_function.ports import (
-        Backlog,
         HeldReservation,
         Inventory,
         OrderStore,
         UnfinishedOrder,
+        UnfinishedWork,
     )
     from order_function.service import Orders
 
     T = TypeVar("T", HeldReservation, UnfinishedOrder)
     U = TypeVar("U")
     Found = tuple[Order, datetime] | StoreError | None
-    """The order of a reservation with its version; the error of a damaged one; None if missing."""
+    """The order and its version; the error of a damaged document; None if there is no document."""
 
 PAGE = 500
-"""Reservations that one query returns: their ids."""
+"""Reservations that one query returns, as ids."""
 ORDERS_PAGE = 50
-"""Orders that one query returns: whole documents, within the time of one call."""
-AT_ONCE = 250
-"""Reservations that are decided together; also the most that inventory confirms in one call."""
-MOVED_AT_ONCE = 50
-"""The most that inventory releases or consumes in one call: these wait in line with buyers."""
+"""Orders that one query returns, as whole documents within ``CALL_SECONDS``."""
+DECISION_BATCH = 250
+"""Reservations that are decided together. It is inventory's limit for one ``confirm``."""
+STOCK_BATCH = 50
+"""Reservations in one ``release`` or ``consume``, which queue with customers' orders."""
 CALL_SECONDS = 15.0
-"""For each step of a sweep; above a cold start of inventory."""
+"""For each remote call of a sweep: more than a cold start of inventory."""
 STOPPING_SECONDS = 3.0
-"""The same once the sweep was asked to stop: Kubernetes waits for 30 s in all."""
+"""The same after ``stop``: Kubernetes waits 30 s before it kills the process."""
 MAX_FAILED_CALLS = 3
-"""Failed calls of inventory in a row, after which the sweep stops calling it."""
+"""After so many failed calls in a row the sweep no longer calls inventory."""
 MAX_REASONS = 20
-"""In the report; the log has a line for each."""
+"""Reasons in the report. The log has a line for each failure."""
 
-_EXPECTED = (StoreError, DeadlineExceededError, InventoryUnavailableError, UnresolvedError)
+_EXPECTED = (StoreError, DeadlineExceededError, InventoryUnavailableError, UnfinishedChangeError)
 
 
-class Verdict(Enum):
-    """The next step of a reservation that is still held."""
+class Action(Enum):
+    """What the sweep does with a held reservation."""
 
     CONFIRM = auto()
     RELEASE = auto()
     CONSUME = auto()
     LATER = auto()
-    """The next sweep decides."""
+    """Leave it to the next sweep."""
     NEWER = auto()
-    """Its order is a newer revision's; this one leaves it alone."""
+    """Leave it to a newer revision: only that knows the order's status."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What a sweep found and did, in numbers of reservations and orders.
+    """Numbers of reservations and orders that a sweep found and changed.
 
-    The two ages are for alarms (docs/operating.md): how long the oldest that it found had waited.
+    The two ages are the age of the oldest one found. Alarms watch them (docs/operating.md).
     """
 
     held: int = 0
@@ -97,24 +98,24 @@ class Report:
     cancelled: int = 0
     fulfilled: int = 0
     newer: int = 0
-    """Left to a newer revision, whose status they or their orders have."""
+    """Left to a newer revision: only that knows the status of the order."""
     failed: int = 0
-    """Could not be done now, and are left for the next sweep."""
+    """Failed, and left for the next sweep."""
     failures: list[str] = field(default_factory=list)
-    """Why: the first reasons, with the ids that they concern."""
+    """The first reasons, with the ids that they concern."""
     left: int | None = 0
-    """Held reservations found minus settled; those made during the sweep are not counted.
+    """Held reservations found minus those settled. Newer reservations are not counted.
 
-    If the sweep did not read every page, a count of all at its end; None if that failed.
+    If the sweep did not read every page, it is the count at the end; None if the count failed.
     """
     per_second: float = 0.0
-    """Reservations settled."""
+    """Reservations settled a second."""
     stopped: bool = False
-    """It was asked to stop before it came to the end."""
+    """``stop`` was called before the sweep ended."""
 
     @property
     def done(self) -> int:
-        """How much there was to do; zero the second time."""
+        """The number of changes. A second sweep has none to make."""
         return sum(getattr(self, name) for name in _DONE)
 
 
@@ -124,23 +125,23 @@ _DONE = ("abandoned", "confirmed", "released", "consumed", "completed", "cancell
 class Sweep:
     def __init__(
         self,
-        backlog: Backlog,
+        work: UnfinishedWork,
         store: OrderStore,
         inventory: Inventory,
         orders: Orders,
-        patience: timedelta,
-        in_flight: int = 1,
+        min_age: timedelta,
+        concurrency: int = 1,
     ) -> None:
-        """``patience``: the sweep leaves younger ones alone, since they may still be under way.
+        """``min_age``: younger reservations and changes may still be in progress, and are left.
 
-        ``in_flight``: how many orders, or parts of a page of reservations, are handled at a time.
+        ``concurrency``: orders, or batches of reservations, that are handled at the same time.
         """
-        self._backlog = backlog
+        self._work = work
         self._store = store
         self._inventory = inventory
         self._orders = orders
-        self._patience = patience
-        self._in_flight = in_flight
+        self._min_age = min_age
+        self._concurrency = concurrency
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._failed_calls = 0
@@ -148,45 +149,48 @@ class Sweep:
         self._report = Report()
 
     def stop(self) -> None:
-        """Finish the work that is under way and begin nothing more; ``run`` returns then."""
+        """Finish the calls in progress and begin no others; then ``run`` returns."""
         self._stopping.set()
 
     def run(self) -> Report:
-        """Every unfinished order, then every held reservation. Inventory is called if needed."""
+        """Handle every unfinished order, then every held reservation.
+
+        Inventory is called only if there is work for it.
+        """
         self._report = Report()
         self._read_every_page, self._failed_calls = False, 0
-        self._noting_failures(self._finish_orders)
+        self._recording_failures(self._finish_orders)
         began = time.monotonic()
-        self._noting_failures(self._settle_reservations)
-        self._conclude(time.monotonic() - began)
+        self._recording_failures(self._settle_reservations)
+        self._complete_report(time.monotonic() - began)
         return self._report
 
-    def _conclude(self, seconds: float) -> None:
+    def _complete_report(self, seconds: float) -> None:
         report = self._report
         settled = report.confirmed + report.released + report.consumed
         report.per_second = round(settled / seconds, 1) if settled else 0.0
         report.stopped = self._stopping.is_set()
         report.left = report.held - settled if self._read_every_page else None
         if not self._read_every_page:
-            self._noting_failures(self._count_left)
+            self._recording_failures(self._count_left)
 
     def _count_left(self) -> None:
-        self._report.left = self._backlog.count_held(self._soon())
+        self._report.left = self._work.count_held(self._call_deadline())
 
     def _finish_orders(self) -> None:
-        with InFlight(self._in_flight) as work:
+        with WorkerPool(self._concurrency) as pool:
             orders = self._pages(
-                self._backlog.unfinished, ORDERS_PAGE, lambda found: found.order_id
+                self._work.unfinished_orders, ORDERS_PAGE, lambda found: found.order_id
             )
             for page in orders:
                 self._add(unfinished=len(page))
-                self._note_age("oldest_unfinished_seconds", page)
+                self._record_oldest("oldest_unfinished_seconds", page)
                 for found in page:
-                    work.submit(self._finish, found)
+                    pool.submit(self._finish, found)
 
     def _finish(self, found: UnfinishedOrder) -> None:
         if not self._stopping.is_set():
-            self._noting_failures(partial(self._finish_order, found), f"orders/{found.order_id}")
+            self._recording_failures(partial(self._finish_order, found), f"orders/{found.order_id}")
 
     def _finish_order(self, found: UnfinishedOrder) -> None:
         order = found.order
@@ -195,7 +199,7 @@ class Sweep:
         if order.status is Status.PENDING:
             done = self._orders.complete(order.order_id).status is not Status.PENDING
             self._add(completed=done)
-        elif found.age < self._patience:
+        elif found.age < self._min_age:
             return
         elif order.status is Status.CANCELLING:
             done = self._orders.cancel(order.order_id).status is Status.CANCELLED
@@ -207,130 +211,138 @@ class Sweep:
             self._fail(f"{order.order_id} is still {order.status}", f"orders/{order.order_id}")
 
     def _settle_reservations(self) -> None:
-        with InFlight(self._in_flight) as work:
-            for part in self._held_parts():
+        with WorkerPool(self._concurrency) as pool:
+            for batch in self._batches_of_held():
                 if self._stopping.is_set():
                     return
                 if self._failed_calls >= MAX_FAILED_CALLS:
-                    self._fail("inventory is away: the rest is left for the next sweep")
+                    self._fail("inventory is unavailable: the rest is left for the next sweep")
                     return
-                work.submit(self._noting_failures, partial(self._settle_part, part))
+                pool.submit(self._recording_failures, partial(self._settle_batch, batch))
         self._read_every_page = not self._stopping.is_set()
 
-    def _held_parts(self) -> Iterator[Sequence[HeldReservation]]:
-        for page in self._pages(self._backlog.held, PAGE, lambda held: held.reservation_id):
+    def _batches_of_held(self) -> Iterator[Sequence[HeldReservation]]:
+        for page in self._pages(
+            self._work.held_reservations, PAGE, lambda held: held.reservation_id
+        ):
             self._add(held=len(page))
-            yield from _cut(page, AT_ONCE)
+            yield from _batches(page, DECISION_BATCH)
 
-    def _settle_part(self, part: Sequence[HeldReservation]) -> None:
-        old = [held for held in part if held.age >= self._patience]
+    def _settle_batch(self, batch: Sequence[HeldReservation]) -> None:
+        old = [held for held in batch if held.age >= self._min_age]
         order_ids = {held.name.order_id for held in old if held.name}
         try:
-            found = self._backlog.orders(order_ids, self._soon()) if order_ids else {}
+            found = self._work.read_orders(order_ids, self._call_deadline()) if order_ids else {}
         except Exception:
-            self._note_age("oldest_held_seconds", part)
+            self._record_oldest("oldest_held_seconds", batch)
             raise
-        verdicts: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
+        actions: dict[Action, list[str]] = {action: [] for action in Action}
         for held in old:
-            verdict = self._verdict_or_failure(
+            action = self._decide_or_fail(
                 held, found.get(held.name.order_id) if held.name else None
             )
-            verdicts[verdict].append(held.reservation_id)
-        newer = set(verdicts[Verdict.NEWER])
+            actions[action].append(held.reservation_id)
+        newer = set(actions[Action.NEWER])
         self._add(newer=len(newer))
-        self._note_age(
-            "oldest_held_seconds", [held for held in part if held.reservation_id not in newer]
+        self._record_oldest(
+            "oldest_held_seconds", [held for held in batch if held.reservation_id not in newer]
         )
-        self._settle("confirmed", self._inventory.confirm, verdicts[Verdict.CONFIRM])
-        for some in _cut(verdicts[Verdict.RELEASE], MOVED_AT_ONCE):
-            self._settle("released", self._inventory.release, some)
-        for some in _cut(verdicts[Verdict.CONSUME], MOVED_AT_ONCE):
-            self._settle("consumed", self._inventory.consume, some)
+        self._settle("confirmed", self._inventory.confirm, actions[Action.CONFIRM])
+        for ids in _batches(actions[Action.RELEASE], STOCK_BATCH):
+            self._settle("released", self._inventory.release, ids)
+        for ids in _batches(actions[Action.CONSUME], STOCK_BATCH):
+            self._settle("consumed", self._inventory.consume, ids)
 
-    def _verdict_or_failure(self, held: HeldReservation, found: Found) -> Verdict:
-        verdict = Verdict.LATER
+    def _decide_or_fail(self, held: HeldReservation, found: Found) -> Action:
+        action = Action.LATER
 
         def decide() -> None:
-            nonlocal verdict
-            verdict = self._verdict(held, found)
+            nonlocal action
+            action = self._decide(held, found)
 
-        self._noting_failures(decide, f"reservations/{held.reservation_id}")
-        return verdict
+        self._recording_failures(decide, f"reservations/{held.reservation_id}")
+        return action
 
-    def _verdict(self, held: HeldReservation, found: Found) -> Verdict:
+    def _decide(self, held: HeldReservation, found: Found) -> Action:
         if held.name is None:
-            return Verdict.RELEASE
+            return Action.RELEASE
         if isinstance(found, StoreError):
             raise found
         order, version = found or (None, None)
-        if order is not None and order.newer:
-            return Verdict.NEWER
-        if order is None or _earlier_attempt(order, held.name):
-            return Verdict.RELEASE if self._abandon(held.name, version) else Verdict.LATER
+        if order is not None and order.of_newer_revision:
+            return Action.NEWER
+        if order is None or _is_mark_of_earlier_attempt(order, held.name):
+            return Action.RELEASE if self._abandon(held.name, version) else Action.LATER
         if order.owns(held.reservation_id):
-            return _OF_ITS_ORDER[order.status]
-        return Verdict.RELEASE
+            return _ACTION_BY_STATUS[order.status]
+        return Action.RELEASE
 
     def _abandon(self, name: ReservationName, version: datetime | None) -> bool:
-        """Take the order's place, so that it can no longer come into being; whether we did."""
+        """Write the mark of an abandoned attempt; False if another write came first.
+
+        After the mark, the attempt can no longer become an order.
+        """
         if self._stopping.is_set():
             return False
         mark = Order.abandoned(name, datetime.now(UTC))
         try:
             if version is None:
-                self._store.create(mark, self._soon())
+                self._store.create(mark, self._call_deadline())
             else:
-                self._store.replace(mark, version, self._soon())
+                self._store.replace(mark, version, self._call_deadline())
         except (ConflictError, OutcomeUnknownError):
-            return False  # the next sweep sees which write came first
+            return False  # the next sweep reads which write was first
         self._add(abandoned=1)
         return True
 
     def _settle(
         self,
-        done: str,
-        verb: Callable[[Collection[str], Deadline], None],
+        counter: str,
+        call: Callable[[Collection[str], Deadline], None],
         reservation_ids: Sequence[str],
     ) -> None:
-        """One call for all; each that inventory cannot settle fails alone."""
+        """Settle the reservations in one call. Each one that inventory cannot settle fails alone.
+
+        ``counter``: the field of the report that counts the others.
+        """
         if not reservation_ids or self._stopping.is_set():
             return
         if self._failed_calls >= MAX_FAILED_CALLS:
-            self._fail("inventory is away", count=len(reservation_ids))
+            self._fail("inventory is unavailable", count=len(reservation_ids))
             return
         try:
-            verb(reservation_ids, self._soon())
+            call(reservation_ids, self._call_deadline())
         except NotSettledError as error:
             self._failed_calls = 0
             if error.blames_all and len(reservation_ids) > 1:
                 half = len(reservation_ids) // 2
-                self._settle(done, verb, reservation_ids[:half])
-                self._settle(done, verb, reservation_ids[half:])
+                self._settle(counter, call, reservation_ids[:half])
+                self._settle(counter, call, reservation_ids[half:])
                 return
             for reservation_id, reason in error.reasons.items():
                 self._fail(f"{reservation_id}: {reason}", f"reservations/{reservation_id}")
-            self._add(**{done: len(reservation_ids) - len(error.reasons)})
+            self._add(**{counter: len(reservation_ids) - len(error.reasons)})
         except (InventoryUnavailableError, DeadlineExceededError) as error:
             self._failed_calls += 1
             self._fail(f"{type(error).__name__}: {error}", count=len(reservation_ids))
         else:
             self._failed_calls = 0
-            self._add(**{done: len(reservation_ids)})
+            self._add(**{counter: len(reservation_ids)})
 
     def _pages(
         self,
         read: Callable[[str | None, int, Deadline], list[T]],
-        most: int,
-        place: Callable[[T], str],
+        limit: int,
+        id_of: Callable[[T], str],
     ) -> Iterator[list[T]]:
         after = None
-        while not self._stopping.is_set() and (page := read(after, most, self._soon())):
+        while not self._stopping.is_set() and (page := read(after, limit, self._call_deadline())):
             yield page
-            if len(page) < most:
+            if len(page) < limit:
                 return
-            after = place(page[-1])
+            after = id_of(page[-1])
 
-    def _noting_failures(self, step: Callable[[], None], document: str | None = None) -> None:
+    def _recording_failures(self, step: Callable[[], None], document: str | None = None) -> None:
         try:
             step()
         except NewerRevisionError:
@@ -342,7 +354,7 @@ class Sweep:
             self._fail(f"{type(error).__name__}: {error}", document)
 
     def _fail(self, reason: str, document: str | None = None, count: int = 1) -> None:
-        """``document``: the path of the one to blame; None if it is not a single one."""
+        """Log and report a failure. ``document``: the path of its cause; None for several."""
         reason = reason[:300]
         blamed = {"document": document} if document else {}
         logs.event("Left for the next sweep", severity=logging.WARNING, reason=reason, **blamed)
@@ -356,29 +368,29 @@ class Sweep:
             for name, count in counts.items():
                 setattr(self._report, name, getattr(self._report, name) + count)
 
-    def _note_age(self, name: str, found: Sequence[HeldReservation | UnfinishedOrder]) -> None:
+    def _record_oldest(self, name: str, found: Sequence[HeldReservation | UnfinishedOrder]) -> None:
         oldest = max((each.age.total_seconds() for each in found), default=0.0)
         with self._lock:
             setattr(self._report, name, max(getattr(self._report, name), oldest))
 
-    def _soon(self) -> Deadline:
+    def _call_deadline(self) -> Deadline:
         return Deadline.after(STOPPING_SECONDS if self._stopping.is_set() else CALL_SECONDS)
 
 
-_OF_ITS_ORDER: dict[str, Verdict] = {
-    Status.CONFIRMED: Verdict.CONFIRM,
-    Status.FULFILLED: Verdict.CONSUME,
-    # These could not be finished just now.
-    Status.PENDING: Verdict.LATER,
-    Status.FULFILLING: Verdict.LATER,
+_ACTION_BY_STATUS: dict[str, Action] = {
+    Status.CONFIRMED: Action.CONFIRM,
+    Status.FULFILLED: Action.CONSUME,
+    # The sweep could not finish these orders.
+    Status.PENDING: Action.LATER,
+    Status.FULFILLING: Action.LATER,
 }
-"""Of a reservation that is its order's own."""
+"""The action for a reservation that its order owns, by the order's status."""
 
 
-def _cut(whole: Sequence[U], most: int) -> Iterator[Sequence[U]]:
-    return (whole[first : first + most] for first in range(0, len(whole), most))
+def _batches(items: Sequence[U], size: int) -> Iterator[Sequence[U]]:
+    return (items[first : first + size] for first in range(0, len(items), size))
 
 
-def _earlier_attempt(order: Order, name: ReservationName) -> bool:
-    """The mark of an attempt that died before this one, of the same body."""
-    return order.gives_way_to(name) and order.attempt < name.attempt
+def _is_mark_of_earlier_attempt(order: Order, name: ReservationName) -> bool:
+    """Whether the document is the mark of an earlier attempt of the same body."""
+    return order.can_be_replaced_by(name) and order.attempt < name.attempt

@@ -1,4 +1,4 @@
-"""Several pieces of work at a time, for a command."""
+"""A bounded pool of threads, for a command."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 
-class InFlight:
-    """Runs functions in threads, at most so many at a time; in the caller's own thread if one.
+class WorkerPool:
+    """Runs functions in up to ``size`` threads; in the caller's own thread if ``size`` is 1.
 
-    ``submit`` waits for a free thread, so that a producer is never far ahead. At the end of the
-    ``with`` block all are done. The functions must not raise.
+    ``submit`` blocks until a thread is free, so no queue grows. The end of the ``with`` block waits
+    for all functions. They must not raise.
     """
 
-    def __init__(self, most: int) -> None:
-        self._pool = ThreadPoolExecutor(most) if most > 1 else None
-        self._free = threading.Semaphore(most)
+    def __init__(self, size: int) -> None:
+        self._pool = ThreadPoolExecutor(size) if size > 1 else None
+        self._free = threading.Semaphore(size)
 
     def __enter__(self) -> Self:
         return self
@@ -36,6 +36,6 @@ class InFlight:
             function(*args, **named)
             return
         self._free.acquire()
-        here = copy_context()
-        done = self._pool.submit(lambda: here.run(function, *args, **named))
+        context = copy_context()
+        done = self._pool.submit(lambda: context.run(function, *args, **named))
         done.add_done_callback(lambda _: self._free.release())

@@ -1,6 +1,6 @@
-"""What was left half done, in Firestore: orders, and inventory's reservations, which are only read.
+"""Reads unfinished orders and held reservations from Firestore. It writes no reservation.
 
-Ages are the database's: its time of reading less its time of writing, so no clock of ours decides.
+An age is the time of the read minus the time of the write, both by Firestore's clock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functions_common.firestore.documents import Document, Documents
 from functions_common.firestore.errors import StoreError
 from order_function.domain import ReservationName, Status
 from order_function.ports import HeldReservation, UnfinishedOrder
-from order_function.store import COLLECTION, read_order
+from order_function.store import COLLECTION, RESERVATIONS, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,37 +27,38 @@ if TYPE_CHECKING:
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Order
 
-RESERVATIONS = "reservations"
 HELD = "held"
 
 _UNFINISHED = [Status.PENDING.value, Status.CANCELLING.value, Status.FULFILLING.value]
 
 
-class FirestoreBacklog:
+class FirestoreUnfinishedWork:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._documents = Documents(connection)
 
-    def held(self, after: str | None, limit: int, deadline: Deadline) -> list[HeldReservation]:
+    def held_reservations(
+        self, after: str | None, limit: int, deadline: Deadline
+    ) -> list[HeldReservation]:
         names = self._documents.find_ids(RESERVATIONS, ("status", HELD), after, limit, deadline)
         return [
             HeldReservation(each.id, ReservationName.parse(each.id), each.age) for each in names
         ]
 
-    def unfinished(
+    def unfinished_orders(
         self, after: str | None, limit: int, deadline: Deadline
     ) -> list[UnfinishedOrder]:
-        of_status = FieldFilter("status", "in", _UNFINISHED)
+        has_status = FieldFilter("status", "in", _UNFINISHED)
         return [
             UnfinishedOrder(
                 found.id,
                 _order_or_error(Document.from_snapshot(found)),
                 _age(found, found.update_time),
             )
-            for found in self._page(COLLECTION, of_status, after, limit, deadline)
+            for found in self._page(COLLECTION, has_status, after, limit, deadline)
         ]
 
-    def orders(
+    def read_orders(
         self, order_ids: Collection[str], deadline: Deadline
     ) -> dict[str, tuple[Order, datetime] | StoreError]:
         paths = [(COLLECTION, order_id) for order_id in order_ids]
@@ -74,13 +75,13 @@ class FirestoreBacklog:
     def _page(
         self,
         collection: str,
-        of_status: FieldFilter,
+        has_status: FieldFilter,
         after: str | None,
         limit: int,
         deadline: Deadline,
     ) -> list[DocumentSnapshot[Any]]:
         client = self._connection.client
-        query = client.collection(collection).where(filter=of_status)
+        query = client.collection(collection).where(filter=has_status)
         query = query.order_by("__name__").limit(limit)
         if after is not None:
             query = query.start_after({"__name__": client.document(collection, after)})

@@ -1,0 +1,111 @@
+"""The documents that a transaction has read, and the changes that its operations have decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from inventory_function.domain import (
+    Adjustment,
+    Product,
+    Reservation,
+    UnknownProductsError,
+    Unusable,
+    adjustment_key,
+    product_key,
+    reservation_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from inventory_function.domain import Entity, Key, PricedLine
+
+
+class NotReadError(Exception):
+    """A decision depends on a reservation that was assumed absent, and not read."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class UnitOfWork:
+    """Documents that were read, and the changes decided since.
+
+    With ``assume_absent``, a reservation that is to be created is not read first. If it exists, the
+    precondition of its creation fails. If anything but its creation depends on it, it must be read
+    after all: ``require_read``. A reservation that is absent when it is read was absent at every
+    earlier moment too, because reservations are never deleted.
+    """
+
+    def __init__(self, *, assume_absent: bool = False) -> None:
+        self.assume_absent = assume_absent
+        self.assumption_failed = False
+        """A reservation that could be assumed absent exists, or had to be read."""
+        self._read: dict[Key, tuple[Entity | Unusable | None, datetime | None]] = {}
+        self._changed: dict[Key, Entity] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._read
+
+    def add(self, key: Key, entity: Entity | Unusable | None, version: datetime | None) -> None:
+        """Add a document that was read; both are None if it does not exist."""
+        self._read[key] = entity, version
+        self._changed.pop(key, None)
+
+    def put(self, entity: Entity) -> None:
+        self._changed[entity.key] = entity
+
+    def changes(self) -> Iterator[tuple[Entity, datetime | None]]:
+        """Every changed entity, with the version that it replaces; None if it must not exist."""
+        for key, entity in self._changed.items():
+            yield entity, self._read[key][1] if key in self._read else None
+
+    def undo(self) -> None:
+        """Drop all changes; keep the documents that were read."""
+        self._changed.clear()
+
+    def product(self, product_id: str) -> Product | None:
+        return cast("Product | None", self._current(product_key(product_id)))
+
+    def known_product(self, product_id: str) -> Product:
+        product = self.product(product_id)
+        if product is None:
+            raise UnknownProductsError([product_id])
+        return product
+
+    def reservation(self, reservation_id: str) -> Reservation | None:
+        return cast("Reservation | None", self._current(reservation_key(reservation_id)))
+
+    def reservation_if_read(self, reservation_id: str) -> Reservation | None:
+        """None also if the reservation is assumed absent and was not read."""
+        if self.assume_absent and not self._is_known(reservation_key(reservation_id)):
+            return None
+        return self.reservation(reservation_id)
+
+    def require_read(self, reservation_id: str) -> None:
+        """Raises NotReadError if the reservation is only assumed absent."""
+        self.assumption_failed = True
+        key = reservation_key(reservation_id)
+        if not self._is_known(key):
+            raise NotReadError(key)
+
+    def adjustment(self, product_id: str, adjustment_id: str) -> Adjustment | None:
+        return cast("Adjustment | None", self._current(adjustment_key(product_id, adjustment_id)))
+
+    def held_lines(self, reservation_id: str) -> tuple[PricedLine, ...]:
+        """The lines whose units count as reserved; none while the reservation is not read."""
+        key = reservation_key(reservation_id)
+        found = self._changed.get(key) or self._read.get(key, (None,))[0]
+        return found.lines if isinstance(found, Reservation) and found.status.live else ()
+
+    def _is_known(self, key: Key) -> bool:
+        return key in self._changed or key in self._read
+
+    def _current(self, key: Key) -> Entity | None:
+        """The document with the changes decided so far. Raises the error of an unusable one."""
+        found = self._changed[key] if key in self._changed else self._read[key][0]
+        if isinstance(found, Unusable):
+            raise found.error
+        return found
