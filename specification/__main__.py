@@ -1,4 +1,7 @@
-"""`python -m specification`: explore every scenario; `--break RULE`: leave a rule out."""
+"""Explore every scenario of the protocol and check its invariants.
+
+Exit code 0: every invariant holds. Exit code 1: one does not, and the output lists the steps.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,39 @@ import argparse
 import sys
 import time
 
-from specification.broken import BROKEN
 from specification.explore import CounterexampleError, explore
+from specification.mutations import MUTATIONS
 from specification.protocol import Protocol
 from specification.scenarios import scenarios
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m specification", description=__doc__)
-    parser.add_argument("--break", dest="rule", choices=BROKEN, help="leave this rule out")
-    rule = parser.parse_args(arguments).rule
-    protocol = BROKEN[rule]() if rule else Protocol()
+    help_text = "explore a mutation instead, which lacks one rule of the protocol"
+    parser.add_argument("--break", dest="mutation", choices=MUTATIONS, help=help_text)
+    mutation = parser.parse_args(arguments).mutation
+    protocol = MUTATIONS[mutation]() if mutation else Protocol()
     states, began = 0, time.monotonic()
     for name, scenario in scenarios(protocol).items():
-        since = time.monotonic()
+        scenario_began = time.monotonic()
         try:
             explored = explore(protocol, scenario)
         except CounterexampleError as found:
-            _say(f"{name}: {found}\n")
+            _print(f"{name}: {found}\n")
             for number, line in enumerate(found.trace, 1):
-                _say(f"{number:4}  {line}")
+                _print(f"{number:4}  {line}")
             return 1
         states += explored.states
-        seconds = time.monotonic() - since
-        _say(f"{name}: {explored.states:,} states, {explored.ends:,} ends, {seconds:.1f} s")
-    _say(f"{states:,} states in {time.monotonic() - began:.0f} s: every invariant holds")
+        seconds = time.monotonic() - scenario_began
+        _print(
+            f"{name}: {explored.states:,} states, {explored.outcomes:,} outcomes, {seconds:.1f} s"
+        )
+    _print(f"{states:,} states in {time.monotonic() - began:.0f} s: every invariant holds")
     return 0
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - a command that people watch
+def _print(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the output of a command
 
 
 if __name__ == "__main__":

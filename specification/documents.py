@@ -1,6 +1,7 @@
-"""What is stored, in the least detail that the protocol needs: one product, one unit an order.
+"""The stored documents, reduced to the parts that the protocol needs.
 
-Everything is immutable and hashable, so that a whole world can be remembered and compared.
+There is one product, and each order buys one unit. Every type is immutable and hashable, so that
+the explorer can compare and remember a whole ``World``.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from enum import StrEnum
 from typing import NamedTuple
 
 ANY_TOTAL = 0
-"""The buyer did not say what total is expected."""
+"""The request has no ``expected_total``."""
 
 ABSENT = 0
-"""The version of a document that is not there; each write raises it by one."""
+"""The version of a document that does not exist. Each write raises the version by one."""
 
 
 class Body(NamedTuple):
-    """What a request asks for. Another expectation is another body."""
+    """The body of a request. A body with another ``expected_total`` is another body."""
 
     name: str
     expected_total: int = ANY_TOTAL
@@ -29,7 +30,7 @@ class Body(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One try of one body at becoming the order of a key. It is also the reservation's name."""
+    """One attempt of one body to become the order of a key. It also names the reservation."""
 
     key: str
     number: int
@@ -42,14 +43,14 @@ class Attempt(NamedTuple):
         return f"{self.key}.{self.number}.{self.body}"
 
 
-class Answer(StrEnum):
-    """What a client is told."""
+class Status(StrEnum):
+    """The HTTP status that a client receives, with the reason."""
 
     CREATED = "201 created"
     ACCEPTED = "202 pending"
     SHORT = "409 short"
     PRICE_CHANGED = "409 price-changed"
-    OTHER_BODY = "422 the key belongs to another body"
+    KEY_REUSED = "422 the key belongs to another body"
     CANCELLED = "200 cancelled"
     NOT_CANCELLABLE = "409 not cancellable"
     FULFILLED = "200 fulfilled"
@@ -64,10 +65,10 @@ class OrderStatus(StrEnum):
     FULFILLING = "fulfilling"
     FULFILLED = "fulfilled"
     ABANDONED = "abandoned"
-    """Not an order: it says that this attempt can no longer become one."""
+    """Not an order but a mark: this attempt can no longer become an order."""
 
 
-KEEPS_ITS_RESERVATION = frozenset(
+KEEPS_RESERVATION = frozenset(
     (
         OrderStatus.PENDING,
         OrderStatus.CONFIRMED,
@@ -75,6 +76,7 @@ KEEPS_ITS_RESERVATION = frozenset(
         OrderStatus.FULFILLED,
     )
 )
+"""The statuses in which an order keeps its reservation."""
 
 
 class Transition(StrEnum):
@@ -86,7 +88,7 @@ class Transition(StrEnum):
     REJECT = "reject"
 
 
-MOVES = {
+TRANSITIONS = {
     Transition.CANCEL: {
         OrderStatus.PENDING: OrderStatus.CANCELLING,
         OrderStatus.CONFIRMED: OrderStatus.CANCELLING,
@@ -97,27 +99,27 @@ MOVES = {
     Transition.COMPLETE: {OrderStatus.PENDING: OrderStatus.CONFIRMED},
     Transition.REJECT: {OrderStatus.PENDING: OrderStatus.REJECTED},
 }
-"""Every change of an order after its document was created; what is not here cannot happen."""
+"""Every possible change of an order after its document was created."""
 
 
 class Order(NamedTuple):
     attempt: Attempt
     status: OrderStatus
     price: int = 0
-    """As it was reserved; 0 while pending."""
-    refusal: Answer | None = None
+    """The price of the reservation; 0 while the order is pending."""
+    rejection: Status | None = None
     version: int = ABSENT
-    """Of the document that was read; a changed order carries it until it is written."""
+    """The version that was read. A changed order keeps it until it is written."""
 
     def owns(self, attempt: Attempt) -> bool:
-        """The reservation of that attempt is this order's, and it keeps it."""
-        return self.attempt == attempt and self.status in KEEPS_ITS_RESERVATION
+        """True if the attempt's reservation belongs to this order, and the order keeps it."""
+        return self.attempt == attempt and self.status in KEEPS_RESERVATION
 
-    def may(self, transition: Transition) -> bool:
-        return self.status in MOVES[transition]
+    def allows(self, transition: Transition) -> bool:
+        return self.status in TRANSITIONS[transition]
 
-    def move(self, transition: Transition) -> Order:
-        return self._replace(status=MOVES[transition][self.status])
+    def after(self, transition: Transition) -> Order:
+        return self._replace(status=TRANSITIONS[transition][self.status])
 
     def __str__(self) -> str:
         return f"{self.attempt} {self.status}" + (f" v{self.version}" if self.version else "")
@@ -131,14 +133,14 @@ class ReservationStatus(StrEnum):
 
     @property
     def live(self) -> bool:
-        """Its unit counts as reserved."""
+        """True if the product counts the unit as reserved."""
         return self in (ReservationStatus.HELD, ReservationStatus.CONFIRMED)
 
 
 class Reservation(NamedTuple):
     status: ReservationStatus
     price: int = 0
-    """When it was reserved, whatever the catalogue says later."""
+    """The price when it was reserved. A later change of the catalogue does not affect it."""
 
     def __str__(self) -> str:
         return f"{self.status} at {self.price}" if self.price else self.status
@@ -152,7 +154,7 @@ class Product(NamedTuple):
 
 
 class World(NamedTuple):
-    """Both databases at one moment."""
+    """All documents of both functions at one moment."""
 
     product: Product
     reservations: tuple[tuple[Attempt, Reservation], ...] = ()

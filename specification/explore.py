@@ -1,7 +1,8 @@
-"""Explores every interleaving of a scenario, and finds a shortest way to a broken state.
+"""Model checker: explores every interleaving of a scenario, and finds a shortest counterexample.
 
-A process that dies is one that is never continued. So every state may be the last one for whoever
-is under way: each is audited, then reconciled to rest and judged.
+A process crashes when the explorer never continues it. Every state may therefore be the last one of
+every running process. The explorer checks each state in two steps: as it is, and after
+``reconcile`` has finished the work that is left.
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from specification.documents import Attempt, Product, World
 from specification.invariants import (
-    BrokenError,
-    audit,
-    judge,
-    nobody_is_refused_without_need,
-    the_living_leave_nothing_behind,
+    InvariantError,
+    check_after_reconcile,
+    check_always,
+    no_leftover_without_faults,
+    no_needless_rejection,
 )
-from specification.processes import Process, come_to
+from specification.processes import Process, advance
 from specification.protocol import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from specification.processes import Call, Tell
+    from specification.processes import Call, Response
     from specification.protocol import Protocol
 
 T = TypeVar("T")
 
-ENOUGH = 20
-"""Rounds of reconcile, or steps of a process that is alone: more would have no end."""
+MAX_ROUNDS = 20
+"""Rounds of reconcile, or calls of a process that runs alone. More would mean an endless loop."""
 
 
 @dataclass(frozen=True)
@@ -41,261 +42,270 @@ class Scenario:
     units: int
     clients: Mapping[str, Process]
     faults: int = 1
-    """Calls whose answer is lost, or that are given up and arrive later."""
+    """How many calls may lose their result, or time out and take effect later."""
     reconciles: int = 2
-    """Times that reconcile begins, on one finding or on all, while others are under way."""
+    """How often reconcile may start while other processes run, for one piece of work or all."""
 
     @property
     def requests(self) -> set[Attempt]:
-        """The orders that clients want."""
+        """The orders that the clients request."""
         arguments = (argument for client in self.clients.values() for argument in client.arguments)
         return {argument for argument in arguments if isinstance(argument, Attempt)}
 
     @property
-    def suffices(self) -> bool:
-        """There is a unit for each of them."""
+    def has_unit_for_each_request(self) -> bool:
         return len(self.requests) <= self.units
 
 
 class State(NamedTuple):
     world: World
     running: tuple[Process, ...]
-    """In a fixed order: which of two equal clients is the first makes no difference."""
-    late: tuple[Call, ...] = ()
-    told: frozenset[Tell] = frozenset()
+    """Sorted, because the order of equal clients makes no difference."""
+    delayed: tuple[Call, ...] = ()
+    """Calls whose callers gave up. They may still take effect."""
+    responses: frozenset[Response] = frozenset()
     faults: int = 0
+    """Faults that may still happen."""
     reconciles: int = 0
+    """Starts of reconcile that may still happen."""
 
 
 class Step(NamedTuple):
-    """What led from one state to the next."""
+    """The transition from one state to the next."""
 
-    made: tuple[tuple[Call, object], ...] = ()
-    """Calls, and what became of each."""
-    told: tuple[Tell, ...] = ()
-    who: str = ""
+    calls: tuple[tuple[Call, object], ...] = ()
+    """Each call with its outcome."""
+    responses: tuple[Response, ...] = ()
+    actor: str = ""
     before: Process | None = None
+    """The process that made the step. None if the process starts."""
     after: Process | None = None
-    """Of the process whose step it was; none before where it begins."""
 
 
 class Outcome(NamedTuple):
-    """What may become of a call."""
+    """One possible outcome of a call."""
 
-    what: object
+    result: object
     world: World
     process: Process
-    late: tuple[Call, ...] = ()
+    delayed: tuple[Call, ...] = ()
     faults: int = 0
 
 
 @dataclass(frozen=True)
-class Explored:
+class Exploration:
     states: int
-    ends: int
-    """Different outcomes at rest: documents and what clients were told."""
+    outcomes: int
+    """The number of different pairs of documents and received responses."""
 
 
 class CounterexampleError(Exception):
-    def __init__(self, broken: BrokenError, trace: list[str]) -> None:
+    def __init__(self, broken: InvariantError, trace: list[str]) -> None:
         super().__init__(f"BROKEN: {broken}")
         self.trace = trace
 
 
-def explore(protocol: Protocol, scenario: Scenario) -> Explored:
-    """Visit every reachable state; CounterexampleError at the first that is broken."""
+def explore(protocol: Protocol, scenario: Scenario) -> Exploration:
+    """Visit every reachable state, breadth first.
+
+    Raises CounterexampleError at the first state that breaks an invariant. Its trace is one of the
+    shortest.
+    """
     start = first_state(scenario)
-    came_from: dict[State, State | None] = {start: None}
-    ends: set[tuple[World, frozenset[Tell]]] = set()
-    waiting = deque([start])
-    while waiting:
-        state = waiting.popleft()
+    predecessors: dict[State, State | None] = {start: None}
+    outcomes: set[tuple[World, frozenset[Response]]] = set()
+    queue = deque([start])
+    while queue:
+        state = queue.popleft()
         try:
             check(scenario, state)
-            if (state.world, state.told) not in ends:
-                judge_at_rest(protocol, scenario, state)
-                ends.add((state.world, state.told))
-        except BrokenError as broken:
-            trace = Trace(protocol, scenario, came_from)
+            if (state.world, state.responses) not in outcomes:
+                check_recovery(protocol, scenario, state)
+                outcomes.add((state.world, state.responses))
+        except InvariantError as broken:
+            trace = Trace(protocol, scenario, predecessors)
             raise CounterexampleError(broken, trace.to(state) + broken.afterwards) from broken
         for _, following in successors(protocol, state):
-            if following not in came_from:
-                came_from[following] = state
-                waiting.append(following)
-    return Explored(len(came_from), len(ends))
+            if following not in predecessors:
+                predecessors[following] = state
+                queue.append(following)
+    return Exploration(len(predecessors), len(outcomes))
 
 
 def first_state(scenario: Scenario) -> State:
     return State(
         World(Product(scenario.units)),
-        in_order(scenario.clients.values()),
+        sorted_by_text(scenario.clients.values()),
         faults=scenario.faults,
         reconciles=scenario.reconciles,
     )
 
 
 def check(scenario: Scenario, state: State) -> None:
-    """What holds now, without any help."""
+    """Check the invariants that hold without reconcile."""
     check_world(scenario, state.world)
-    if not state.running and not state.late and state.faults == scenario.faults:
-        the_living_leave_nothing_behind(state.world)
+    if not state.running and not state.delayed and state.faults == scenario.faults:
+        no_leftover_without_faults(state.world)
 
 
 def check_world(scenario: Scenario, world: World) -> None:
-    audit(world, scenario.units)
-    if scenario.suffices:
-        nobody_is_refused_without_need(world)
+    check_always(world, scenario.units)
+    if scenario.has_unit_for_each_request:
+        no_needless_rejection(world)
 
 
 def successors(protocol: Protocol, state: State) -> Iterator[tuple[Step, State]]:
-    """Everything that may happen next."""
+    """Every possible next state, with the step that leads to it."""
     for process in dict.fromkeys(state.running):
-        yield from continued(state, process)
-    for call in dict.fromkeys(state.late):
-        late = without(state.late, call)
-        world, answer = call.carry_out(state.world)
-        yield Step(((call, answer),), who="late"), state._replace(world=world, late=late)
+        yield from process_steps(state, process)
+    for call in dict.fromkeys(state.delayed):
+        delayed = without(state.delayed, call)
+        world, result = call.apply(state.world)
+        yield Step(((call, result),), actor="late"), state._replace(world=world, delayed=delayed)
     if state.reconciles:
-        less = state._replace(reconciles=state.reconciles - 1)
-        for process in protocol.work(state.world):
-            running = in_order((*state.running, process))
-            yield Step(after=process), less._replace(running=running)
-        rested = rest(protocol, state.world)
-        yield Step(rested.made, who="reconcile"), less._replace(world=rested.world)
+        fewer = state._replace(reconciles=state.reconciles - 1)
+        for process in protocol.find_work(state.world):
+            running = sorted_by_text((*state.running, process))
+            yield Step(after=process), fewer._replace(running=running)
+        finished = reconcile_all(protocol, state.world)
+        yield Step(finished.calls, actor="reconcile"), fewer._replace(world=finished.world)
 
 
-def continued(state: State, process: Process) -> Iterator[tuple[Step, State]]:
-    """The process makes its next call, and each way in which that may go."""
-    call = come_to(process).next_call
-    assert call is not None  # noqa: S101 - those that have ended are not kept
-    world, answer = call.carry_out(state.world)
-    outcomes = [Outcome(answer, world, process.answered(answer))]
-    unheard = process  # it asks again, or goes on without the answer
+def process_steps(state: State, process: Process) -> Iterator[tuple[Step, State]]:
+    """The process makes its next call, with each possible outcome."""
+    call = advance(process).next_call
+    assert call is not None  # noqa: S101 - a state contains no process that has ended
+    world, result = call.apply(state.world)
+    outcomes = [Outcome(result, world, process.with_result(result))]
+    without_result = process  # it repeats the call, or continues without the result
     if not call.awaited:
-        unheard = process.answered(None)
-        outcomes = [Outcome("never arrives", state.world, unheard)]
+        without_result = process.with_result(None)
+        outcomes = [Outcome("never arrives", state.world, without_result)]
     elif call.best_effort:
-        unheard = process.answered(None)
+        without_result = process.with_result(None)
         if state.faults:
-            outcomes.append(Outcome("never arrives", state.world, unheard, faults=1))
+            outcomes.append(Outcome("never arrives", state.world, without_result, faults=1))
     if state.faults and world != state.world:
-        outcomes.append(Outcome("carried out, not heard", world, unheard, faults=1))
-    if state.faults and call.rule is not read:
-        outcomes.append(Outcome("given up, under way", state.world, unheard, (call,), faults=1))
+        outcomes.append(Outcome("takes effect, result lost", world, without_result, faults=1))
+    if state.faults and call.operation is not read:
+        outcomes.append(
+            Outcome("times out, still on its way", state.world, without_result, (call,), faults=1)
+        )
     for outcome in outcomes:
-        yield came_of(state, process, call, outcome)
+        yield next_state(state, process, call, outcome)
 
 
-def came_of(state: State, process: Process, call: Call, outcome: Outcome) -> tuple[Step, State]:
-    """The state in which a call leaves everything; its process may have ended with it."""
-    place = come_to(outcome.process)
-    told = () if outcome.process is process else place.told
+def next_state(state: State, process: Process, call: Call, outcome: Outcome) -> tuple[Step, State]:
+    """The state after a call. The process may have ended with it."""
+    position = advance(outcome.process)
+    responses = () if outcome.process is process else position.responses
     running = without(state.running, process)
-    if place.next_call:
-        running = in_order((*running, place.process))
-    step = Step(((call, outcome.what),), told, before=process, after=place.process)
+    if position.next_call:
+        running = sorted_by_text((*running, position.process))
+    step = Step(((call, outcome.result),), responses, before=process, after=position.process)
     return step, State(
         outcome.world,
         running,
-        in_order(state.late + outcome.late),
-        state.told.union(told),
+        sorted_by_text(state.delayed + outcome.delayed),
+        state.responses.union(responses),
         state.faults - outcome.faults,
         state.reconciles,
     )
 
 
 class Run(NamedTuple):
-    """Where something led that ran alone, and what was called and told on the way."""
+    """The result of processes that ran without any other: the world, their calls and responses."""
 
     world: World
-    made: tuple[tuple[Call, object], ...] = ()
-    told: tuple[Tell, ...] = ()
+    calls: tuple[tuple[Call, object], ...] = ()
+    responses: tuple[Response, ...] = ()
 
 
 @cache
-def rest(protocol: Protocol, world: World) -> Run:
-    """reconcile, run after run, until it finds nothing to do."""
+def reconcile_all(protocol: Protocol, world: World) -> Run:
+    """Run reconcile again and again until it finds no work."""
     run = Run(world)
-    for _ in range(ENOUGH):
-        todo = list(protocol.work(run.world))
-        if not todo:
+    for _ in range(MAX_ROUNDS):
+        work = list(protocol.find_work(run.world))
+        if not work:
             return run
-        for process in todo:
-            further = alone(run.world, process)
-            run = Run(further.world, run.made + further.made)
-    with after("reconcile", run):
-        raise BrokenError("reconcile does not come to rest")
+        for process in work:
+            part = run_alone(run.world, process)
+            run = Run(part.world, run.calls + part.calls)
+    with prefix_errors("reconcile", run):
+        raise InvariantError("reconcile never runs out of work")
 
 
-def alone(world: World, process: Process) -> Run:
-    """One process to its end."""
-    run, place = Run(world), come_to(process)
-    for _ in range(ENOUGH):
-        if place.next_call is None:
+def run_alone(world: World, process: Process) -> Run:
+    """Run one process to its end, without faults."""
+    run, position = Run(world), advance(process)
+    for _ in range(MAX_ROUNDS):
+        if position.next_call is None:
             return run
-        world, answer = place.next_call.carry_out(run.world)
-        made = (place.next_call, answer)
-        place = come_to(place.process.answered(answer))
-        run = Run(world, (*run.made, made), run.told + place.told)
-    with after("alone", run):
-        raise BrokenError("a process that is alone does not end")
+        world, result = position.next_call.apply(run.world)
+        step = (position.next_call, result)
+        position = advance(position.process.with_result(result))
+        run = Run(world, (*run.calls, step), run.responses + position.responses)
+    with prefix_errors("alone", run):
+        raise InvariantError("a process that runs alone does not end")
 
 
-def judge_at_rest(protocol: Protocol, scenario: Scenario, state: State) -> None:
-    """All that are under way die here; reconcile runs; then each request is sent once more.
+def check_recovery(protocol: Protocol, scenario: Scenario, state: State) -> None:
+    """Crash every running process, run reconcile, then send each request once more.
 
-    So no key is stuck, and what is told then does not contradict what was told before.
+    Each request must get a response, and that response must agree with the earlier ones.
     """
-    rested = rest(protocol, state.world)
-    with after("then reconcile", rested):
-        check_world(scenario, rested.world)
-        judge(rested.world, state.told)
+    finished = reconcile_all(protocol, state.world)
+    with prefix_errors("then reconcile", finished):
+        check_world(scenario, finished.world)
+        check_after_reconcile(finished.world, state.responses)
         for request in scenario.requests:
-            retry = alone(rested.world, Process.of(protocol.place, request))
-            with after("then a retry", retry):
-                if not retry.told:
-                    raise BrokenError(f"the key {request.key} is stuck: a retry gets no answer")
+            retry = run_alone(finished.world, Process.of(protocol.place, request))
+            with prefix_errors("then a retry", retry):
+                if not retry.responses:
+                    raise InvariantError(f"the key {request.key} is stuck: no response to a retry")
                 check_world(scenario, retry.world)
-                judge(rest(protocol, retry.world).world, state.told.union(retry.told))
+                last = reconcile_all(protocol, retry.world)
+                check_after_reconcile(last.world, state.responses.union(retry.responses))
 
 
 @contextmanager
-def after(who: str, run: Run) -> Iterator[None]:
-    """What turns out broken in here came after that run: the trace shows it."""
+def prefix_errors(actor: str, run: Run) -> Iterator[None]:
+    """Put the steps of ``run`` at the front of an InvariantError's ``afterwards``."""
     try:
         yield
-    except BrokenError as broken:
-        broken.afterwards[:0] = spoken(who, run.made, run.told)
+    except InvariantError as broken:
+        broken.afterwards[:0] = describe(actor, run.calls, run.responses)
         raise
 
 
 _text = cache(repr)
-"""Calls and processes of several kinds cannot be compared themselves."""
+"""The key for sorting, because calls and processes of different kinds cannot be compared."""
 
 
-def in_order(items: Iterable[T]) -> tuple[T, ...]:
+def sorted_by_text(items: Iterable[T]) -> tuple[T, ...]:
     return tuple(sorted(items, key=_text))
 
 
 def without(items: tuple[T, ...], item: T) -> tuple[T, ...]:
-    at = items.index(item)
-    return items[:at] + items[at + 1 :]
+    index = items.index(item)
+    return items[:index] + items[index + 1 :]
 
 
 class Trace:
-    """Tells how a state was reached, with a name for everyone who took part."""
+    """Describes how the explorer reached a state, with the names of the scenario's clients."""
 
     def __init__(
-        self, protocol: Protocol, scenario: Scenario, came_from: Mapping[State, State | None]
+        self, protocol: Protocol, scenario: Scenario, predecessors: Mapping[State, State | None]
     ) -> None:
         self._protocol = protocol
-        self._came_from = came_from
-        self._at = dict(scenario.clients)
-        """Where everyone stands; two who stand at the same place are the same to the model."""
+        self._predecessors = predecessors
+        self._positions = dict(scenario.clients)
+        """The current process of each name. Equal processes are interchangeable."""
 
     def to(self, state: State) -> list[str]:
         path = [state]
-        while before := self._came_from[path[-1]]:
+        while before := self._predecessors[path[-1]]:
             path.append(before)
         path.reverse()
         return [line for pair in pairwise(path) for line in self._lines(self._step(*pair))]
@@ -305,22 +315,24 @@ class Trace:
         return next(step for step, reached in found if reached == following)
 
     def _lines(self, step: Step) -> list[str]:
-        who = step.who or self._name(step)
-        if not step.made:
-            return [f"{who} begins"]
-        return spoken(who, step.made, step.told)
+        actor = step.actor or self._name(step)
+        if not step.calls:
+            return [f"{actor} starts"]
+        return describe(actor, step.calls, step.responses)
 
     def _name(self, step: Step) -> str:
-        """Whose step it was."""
-        begun = sum(name.startswith("reconcile") for name in self._at)
-        name = f"reconcile {begun + 1}"
+        started = sum(name.startswith("reconcile") for name in self._positions)
+        name = f"reconcile {started + 1}"
         if step.before:
-            name = next(name for name, at in self._at.items() if at == step.before)
+            positions = self._positions.items()
+            name = next(name for name, process in positions if process == step.before)
         if step.after:
-            self._at[name] = step.after
+            self._positions[name] = step.after
         return name
 
 
-def spoken(who: str, made: Iterable[tuple[Call, object]], told: Iterable[Tell]) -> list[str]:
-    calls = [f"{who}: {call} -> {outcome}" for call, outcome in made]
-    return calls + [f"{who} tells {tell}" for tell in told]
+def describe(
+    actor: str, calls: Iterable[tuple[Call, object]], responses: Iterable[Response]
+) -> list[str]:
+    lines = [f"{actor}: {call} -> {result}" for call, result in calls]
+    return lines + [f"{actor}'s client receives {response}" for response in responses]

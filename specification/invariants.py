@@ -1,32 +1,32 @@
-"""What must hold: in every state, and once ``reconcile`` has come to rest.
+"""The invariants: those of every state, and those that hold after ``reconcile`` has finished.
 
-The first are those that the ``audit`` command checks on a live database.
+The ``audit`` command checks the first kind on a live database.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specification.documents import Answer, OrderStatus, ReservationStatus
+from specification.documents import OrderStatus, ReservationStatus, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from specification.documents import Order, World
-    from specification.processes import Tell
+    from specification.processes import Response
 
 
-class BrokenError(Exception):
-    """An invariant does not hold; the text says which."""
+class InvariantError(Exception):
+    """An invariant does not hold; the message says which one."""
 
     def __init__(self, invariant: str) -> None:
         super().__init__(invariant)
         self.afterwards: list[str] = []
-        """What happened after the last state explored: reconcile, and a retry."""
+        """The steps after the last explored state: those of reconcile, and of a retry."""
 
 
-def audit(world: World, units: int) -> None:
-    """In every state, whoever is under way or dead."""
+def check_always(world: World, units: int) -> None:
+    """Check the invariants of every state, whatever process is running or has crashed."""
     stock_adds_up(world, units)
     for _, order in world.orders:
         order_has_its_stock(world, order)
@@ -36,11 +36,11 @@ def stock_adds_up(world: World, units: int) -> None:
     product = world.product
     places = (product.available, product.reserved, product.shipped)
     if min(places) < 0:
-        raise BrokenError("stock is negative")
+        raise InvariantError("stock is negative")
     if sum(places) != units:
-        raise BrokenError("available, reserved and shipped are not what came in")
+        raise InvariantError("available + reserved + shipped differs from the units received")
     if product.reserved != sum(reservation.status.live for _, reservation in world.reservations):
-        raise BrokenError("what is reserved is not what reservations hold")
+        raise InvariantError("the product's reserved units differ from its live reservations")
 
 
 def order_has_its_stock(world: World, order: Order) -> None:
@@ -48,20 +48,20 @@ def order_has_its_stock(world: World, order: Order) -> None:
     live = own is not None and own.status.live
     consumed = own is not None and own.status is ReservationStatus.CONSUMED
     if order.status is OrderStatus.CONFIRMED and not live:
-        raise BrokenError("a confirmed order has no stock")
+        raise InvariantError("a confirmed order has no stock")
     if order.status is OrderStatus.FULFILLING and not (live or consumed):
-        raise BrokenError("an order is being fulfilled without stock")
+        raise InvariantError("a fulfilling order has no stock")
     if order.status is OrderStatus.FULFILLED and not consumed:
-        raise BrokenError("a fulfilled order's goods never left")
+        raise InvariantError("a fulfilled order was not shipped")
     if order.status is OrderStatus.CANCELLED and live:
-        raise BrokenError("a cancelled order keeps stock")
+        raise InvariantError("a cancelled order keeps stock")
     if order.price and own and own.price != order.price:
-        raise BrokenError("an order has another price than its reservation")
+        raise InvariantError("an order and its reservation have different prices")
     if order.price and not order.attempt.body.accepts(order.price):
-        raise BrokenError("an order costs what its buyer did not agree to")
+        raise InvariantError("an order has a price that its buyer did not accept")
 
 
-AT_REST = frozenset(
+FINAL = frozenset(
     (
         OrderStatus.CONFIRMED,
         OrderStatus.CANCELLED,
@@ -70,46 +70,47 @@ AT_REST = frozenset(
         OrderStatus.ABANDONED,
     )
 )
+"""The statuses in which no process has work left on an order."""
 
 PLACED = frozenset((OrderStatus.CONFIRMED, OrderStatus.CANCELLED, OrderStatus.FULFILLED))
 
-TRUE_WHERE = {
-    Answer.CREATED: PLACED,
-    Answer.ACCEPTED: PLACED | {OrderStatus.REJECTED},
-    Answer.SHORT: {OrderStatus.REJECTED},
-    Answer.PRICE_CHANGED: {OrderStatus.REJECTED},
-    Answer.CANCELLED: {OrderStatus.CANCELLED},
-    Answer.NOT_CANCELLABLE: {OrderStatus.REJECTED, OrderStatus.FULFILLED},
-    Answer.FULFILLED: {OrderStatus.FULFILLED},
+CONSISTENT_WITH = {
+    Status.CREATED: PLACED,
+    Status.ACCEPTED: PLACED | {OrderStatus.REJECTED},
+    Status.SHORT: {OrderStatus.REJECTED},
+    Status.PRICE_CHANGED: {OrderStatus.REJECTED},
+    Status.CANCELLED: {OrderStatus.CANCELLED},
+    Status.NOT_CANCELLABLE: {OrderStatus.REJECTED, OrderStatus.FULFILLED},
+    Status.FULFILLED: {OrderStatus.FULFILLED},
 }
-"""Where an order that a client was told of may be, once all is at rest."""
+"""For each response, the statuses that the order may have after ``reconcile`` has finished."""
 
-REFUSALS = (Answer.SHORT, Answer.PRICE_CHANGED)
+REJECTIONS = (Status.SHORT, Status.PRICE_CHANGED)
 
 
-def nobody_is_refused_without_need(world: World) -> None:
-    """Where there is a unit for each request: none is lost to an attempt that was given up."""
+def no_needless_rejection(world: World) -> None:
+    """Check, if there is a unit for each request, that no abandoned attempt takes one away."""
     for _, order in world.orders:
-        if order.refusal is Answer.SHORT:
-            raise BrokenError(f"the order {order} is refused as short, and there was enough")
+        if order.rejection is Status.SHORT:
+            raise InvariantError(f"the order {order} is rejected as short, and there was enough")
 
 
-def the_living_leave_nothing_behind(world: World) -> None:
-    """Where nobody died and every call was answered, ``reconcile`` is not needed for stock."""
+def no_leftover_without_faults(world: World) -> None:
+    """Check that ``reconcile`` has no stock to release if no process crashed and no call failed."""
     for attempt, reservation in world.reservations:
         order = world.order(attempt.key)
         if reservation.status.live and not (order and order.owns(attempt)):
-            raise BrokenError(f"the reservation {attempt} is left behind")
+            raise InvariantError(f"the reservation {attempt} is left behind")
 
 
-def judge(world: World, told: Iterable[Tell]) -> None:
-    """At rest: nothing is left over, and what clients were told is true and stays so."""
+def check_after_reconcile(world: World, responses: Iterable[Response]) -> None:
+    """Check that no work is left, and that every response is consistent with its order."""
     no_reservation_is_leaked(world)
-    no_order_is_left_half_done(world)
-    for tell in told:
-        if not is_true(tell, world.order(tell.key)):
-            order = world.order(tell.key) or "not there"
-            raise BrokenError(f"a client was told {tell}, and the order is {order}")
+    no_order_is_unfinished(world)
+    for response in responses:
+        if not is_consistent(response, world.order(response.key)):
+            order = world.order(response.key) or "absent"
+            raise InvariantError(f"a client received {response}, and the order is {order}")
 
 
 def no_reservation_is_leaked(world: World) -> None:
@@ -117,21 +118,25 @@ def no_reservation_is_leaked(world: World) -> None:
         order = world.order(attempt.key)
         sold = order and order.attempt == attempt and order.status is OrderStatus.CONFIRMED
         if reservation.status.live and not sold:
-            raise BrokenError(f"the reservation {attempt} is leaked")
+            raise InvariantError(f"the reservation {attempt} is leaked")
 
 
-def no_order_is_left_half_done(world: World) -> None:
+def no_order_is_unfinished(world: World) -> None:
     for _, order in world.orders:
-        if order.status not in AT_REST:
-            raise BrokenError(f"the order {order} is left half done")
+        if order.status not in FINAL:
+            raise InvariantError(f"the order {order} is unfinished")
 
 
-def is_true(tell: Tell, order: Order | None) -> bool:
-    """A refusal says that there is no order; it need not say why, but if so, not otherwise."""
+def is_consistent(response: Response, order: Order | None) -> bool:
+    """True if the order's document agrees with a response that a client has received.
+
+    A rejection requires that no order was placed. A document is not required, but if there is one,
+    it has the same rejection.
+    """
     if order is None:
-        return tell.answer in REFUSALS
-    if tell.answer is Answer.OTHER_BODY:
-        return order.attempt.body != tell.body
-    if tell.answer in REFUSALS and order.refusal is not tell.answer:
+        return response.status in REJECTIONS
+    if response.status is Status.KEY_REUSED:
+        return order.attempt.body != response.body
+    if response.status in REJECTIONS and order.rejection is not response.status:
         return False
-    return order.attempt.body == tell.body and order.status in TRUE_WHERE[tell.answer]
+    return order.attempt.body == response.body and order.status in CONSISTENT_WITH[response.status]

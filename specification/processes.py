@@ -1,11 +1,15 @@
-"""How the protocol is written down: programs that make one call after the other.
+"""Programs and processes: the notation in which the protocol is written.
 
-A program is a generator. It yields a ``Call``, which is carried out at once and as a whole, and is
-sent the answer; between two calls anything may happen elsewhere, and it may die. It yields a
-``Tell`` where its client hears something. It returns the process that it goes on as, if any.
+A program is a generator that describes one process:
 
-A ``Process`` is a program with the answers that it has had so far, which says all about where it
-stands. Hence it can be compared, remembered, and run from there in more than one way.
+- It yields a ``Call`` and receives the call's result. A call is atomic. Between two calls, other
+  processes may run, or the process may crash.
+- It yields a ``Response`` when its client receives one.
+- It may return another process, and continues as that one.
+
+A ``Process`` is a program and the results that it has received so far. These determine its
+position, so the explorer can compare and remember processes, and continue one from the same
+position several times.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from specification.documents import Answer, Body, World
+    from specification.documents import Body, Status, World
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,97 +29,95 @@ T = TypeVar("T")
 class Call(NamedTuple):
     """A request to inventory, or a read or a write of an order document."""
 
-    rule: Callable[..., tuple[World, Any]]
+    operation: Callable[..., tuple[World, Any]]
     arguments: tuple[Any, ...]
     awaited: bool = True
-    """False: the caller goes on without the answer, not knowing whether it was carried out."""
+    """False: the caller continues without a result, and does not know if the call took effect."""
     best_effort: bool = False
-    """True: the same, but only if no answer comes."""
+    """True: the caller continues without a result if none arrives."""
 
-    def carry_out(self, world: World) -> tuple[World, Any]:
-        return self.rule(world, *self.arguments)
+    def apply(self, world: World) -> tuple[World, Any]:
+        return self.operation(world, *self.arguments)
 
     def __str__(self) -> str:
-        return f"{self.rule.__name__}({', '.join(map(str, self.arguments))})"
+        return f"{self.operation.__name__}({', '.join(map(str, self.arguments))})"
 
 
-class Tell(NamedTuple):
-    """A client hears this of an order."""
+class Response(NamedTuple):
+    """A response that a client has received."""
 
-    answer: Answer
+    status: Status
     key: str
     body: Body
 
     def __str__(self) -> str:
-        return f"'{self.answer}' for {self.key}.{self.body}"
+        return f"'{self.status}' for {self.key}.{self.body}"
 
 
 class Process(NamedTuple):
     program: Callable[..., Program]
     arguments: tuple[Any, ...]
-    answers: tuple[Any, ...] = ()
+    results: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, program: Callable[P, Program], *arguments: P.args, **_: P.kwargs) -> Process:
         return cls(program, arguments)
 
-    def answered(self, answer: object) -> Process:
-        return self._replace(answers=(*self.answers, answer))
+    def with_result(self, result: object) -> Process:
+        return self._replace(results=(*self.results, result))
 
 
 if TYPE_CHECKING:
-    Program = Generator[Call | Tell, Any, Process | None]
+    Program = Generator[Call | Response, Any, Process | None]
 
 
 def call(
-    rule: Callable[Concatenate[World, P], tuple[World, T]], *arguments: P.args, **_: P.kwargs
+    operation: Callable[Concatenate[World, P], tuple[World, T]], *arguments: P.args, **_: P.kwargs
 ) -> Generator[Call, Any, T]:
-    """Make a call and have its answer."""
-    answer: T = yield Call(rule, arguments)
-    return answer
+    """Make a call and return its result."""
+    result: T = yield Call(operation, arguments)
+    return result
 
 
-class Place(NamedTuple):
-    """Where a process has come to."""
-
+class Position(NamedTuple):
     process: Process
     next_call: Call | None
-    """None: it has ended."""
-    told: tuple[Tell, ...]
-    """Since its last answer."""
+    """None: the process has ended."""
+    responses: tuple[Response, ...]
+    """The responses since the last result."""
 
 
 @cache
-def come_to(process: Process) -> Place:
-    """Run the program through the answers it has had, up to the call that it makes next."""
+def advance(process: Process) -> Position:
+    """Run the program through the results that it has received, up to its next call."""
     program = process.program(*process.arguments)
     try:
-        told, step = _to_call(program, None)
-        for answer in process.answers:
-            told, step = _to_call(program, answer)
+        responses, step = _run_to_call(program, None)
+        for result in process.results:
+            responses, step = _run_to_call(program, result)
     except _Ended as end:
-        if end.goes_on_as is None:
-            return Place(process, None, end.told)
-        place = come_to(end.goes_on_as)
-        return place._replace(told=end.told + place.told)
-    return Place(process, step, told)
+        if end.continues_as is None:
+            return Position(process, None, end.responses)
+        position = advance(end.continues_as)
+        return position._replace(responses=end.responses + position.responses)
+    return Position(process, step, responses)
 
 
 class _Ended(Exception):  # noqa: N818 - not an error
-    def __init__(self, goes_on_as: Process | None, told: tuple[Tell, ...]) -> None:
+    def __init__(self, continues_as: Process | None, responses: tuple[Response, ...]) -> None:
         super().__init__()
-        self.goes_on_as = goes_on_as
-        self.told = told
+        self.continues_as = continues_as
+        self.responses = responses
 
 
-def _to_call(program: Program, answer: object) -> tuple[tuple[Tell, ...], Call]:
-    """What is told before the next call, and that call."""
-    told: tuple[Tell, ...] = ()
+def _run_to_call(program: Program, result: object) -> tuple[tuple[Response, ...], Call]:
+    """The responses before the next call, and that call."""
+    responses: tuple[Response, ...] = ()
     try:
-        step = program.send(answer)
-        while isinstance(step, Tell):
-            told += (step,)
+        step = program.send(result)
+        while isinstance(step, Response):
+            responses += (step,)
             step = program.send(None)
     except StopIteration as end:
-        raise _Ended(end.value, told) from None
-    return told, step
+        raise _Ended(end.value, responses) from None
+    return responses, step

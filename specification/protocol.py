@@ -1,10 +1,19 @@
-"""The protocol: what inventory does with stock, and by which steps a request becomes an order.
+"""The protocol: how inventory changes stock, and in which steps a request becomes an order.
 
-The order document is the commit point. Stock is reserved first, under a name that belongs to one
-attempt of one body; then the document is written, and that decides. Whoever dies in between leaves
-a reservation that no order owns, and ``reconcile`` finds it.
+Placing an order takes the steps of ``order_function/service.py``:
 
-Every rule is a method, so that one can be left out: see ``broken``.
+1. Reserve the stock in inventory, under a name that belongs to this attempt of this body.
+2. Write the order document. This write is the commit point: the first delivery that writes the
+   document decides the order.
+3. Return the decision. A delivery that finds the document of another delivery releases its own
+   reservation, unless the order owns it, and replays that decision.
+4. If the document only marks an abandoned attempt, release that attempt's stock and continue with
+   the next attempt at step 1. Its order replaces the mark.
+
+A process that crashes after step 1 leaves a reservation that no order owns. ``reconcile`` finds it,
+writes the mark of an abandoned attempt, and then releases the stock.
+
+Each rule is a method, so that ``mutations.py`` can remove it.
 """
 
 from __future__ import annotations
@@ -13,14 +22,14 @@ from typing import TYPE_CHECKING
 
 from specification.documents import (
     ABSENT,
-    Answer,
     Order,
     OrderStatus,
     Reservation,
     ReservationStatus,
+    Status,
     Transition,
 )
-from specification.processes import Call, Process, Tell, call
+from specification.processes import Call, Process, Response, call
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -34,7 +43,7 @@ def read(world: World, key: str) -> tuple[World, Order | None]:
 
 
 def write(world: World, order: Order) -> tuple[World, bool]:
-    """Create or replace the document, only if it is still of the version that was read."""
+    """Create or replace the document. False, without effect, if its version has changed."""
     found = world.order(order.attempt.key)
     if (found.version if found else ABSENT) != order.version:
         return world, False
@@ -42,19 +51,20 @@ def write(world: World, order: Order) -> tuple[World, bool]:
 
 
 def reprice(world: World, price: int) -> tuple[World, None]:
-    """The catalogue may change at any time; what is reserved keeps its price."""
+    """Change the price in the catalogue. Existing reservations keep their price."""
     return world._replace(product=world.product._replace(price=price)), None
 
 
 class Inventory:
-    """Each call is one transaction over the reservation and the product."""
+    """inventory's operations. Each is one transaction over the reservation and the product."""
 
     def reserve(
         self, world: World, attempt: Attempt
     ) -> tuple[World, Reservation | ReservationStatus | None]:
-        """Hold a unit: the reservation; RELEASED where it was given back; None where short.
+        """Hold a unit. The result is the reservation, RELEASED, or None.
 
-        A reservation that is there decides before stock does, so a call made twice holds once.
+        RELEASED: the reservation was released earlier. None: the stock is short.
+        An existing reservation decides before the stock does, so a repeated call holds one unit.
         """
         found = world.reservation(attempt)
         if found:
@@ -68,10 +78,10 @@ class Inventory:
         return world.with_reservation(attempt, held, product), held
 
     def release(self, world: World, attempt: Attempt) -> tuple[World, None]:
-        """Give the unit back, once. What has left stays gone."""
+        """Return the unit to the stock, once. A consumed reservation does not change."""
         found = world.reservation(attempt)
         if not found:
-            return self.mark(world, attempt), None
+            return self.mark_released(world, attempt), None
         if not found.status.live:
             return world, None
         product = world.product
@@ -79,12 +89,12 @@ class Inventory:
         released = found._replace(status=ReservationStatus.RELEASED)
         return world.with_reservation(attempt, released, product), None
 
-    def mark(self, world: World, attempt: Attempt) -> World:
-        """Releasing what is not known keeps a late reservation of that name from holding stock."""
+    def mark_released(self, world: World, attempt: Attempt) -> World:
+        """Record the release of an unknown reservation: a late ``reserve`` must hold no stock."""
         return world.with_reservation(attempt, Reservation(ReservationStatus.RELEASED))
 
     def confirm(self, world: World, attempt: Attempt) -> tuple[World, None]:
-        """Only what is held: the caller may have read the order long ago."""
+        """Confirm a reservation if it is held. The caller may have read the order long ago."""
         found = world.reservation(attempt)
         if not found or found.status is not ReservationStatus.HELD:
             return world, None
@@ -92,7 +102,7 @@ class Inventory:
         return world.with_reservation(attempt, confirmed), None
 
     def consume(self, world: World, attempt: Attempt) -> tuple[World, None]:
-        """The goods leave, once."""
+        """Ship the unit, once."""
         found = world.reservation(attempt)
         if not found or not found.status.live:
             return world, None
@@ -103,7 +113,7 @@ class Inventory:
 
 
 class Protocol:
-    """What the order function and its ``reconcile`` do."""
+    """The programs of the order function and of its ``reconcile``."""
 
     def __init__(self, inventory: Inventory | None = None) -> None:
         self.inventory = inventory or Inventory()
@@ -111,172 +121,184 @@ class Protocol:
     # POST /orders
 
     def place(self, attempt: Attempt, version: int = ABSENT) -> Program:
-        """Stock first: no order may exist without it."""
+        """Step 1: reserve the stock. No order may exist without it."""
         reserved = yield from call(self.inventory.reserve, attempt)
         if reserved is ReservationStatus.RELEASED:
-            return Process.of(self.settle, attempt)
-        return Process.of(self.create, decided(new_order(attempt, version), reserved))
+            return Process.of(self.replay, attempt)
+        return Process.of(self.create, decide(new_order(attempt, version), reserved))
 
-    def place_later(self, attempt: Attempt, version: int = ABSENT) -> Program:
-        """Inventory does not answer: the order waits, whether or not a unit is held for it."""
+    def place_pending(self, attempt: Attempt, version: int = ABSENT) -> Program:
+        """Step 1 while inventory is unavailable: place a pending order.
+
+        It is unknown if inventory holds a unit for it.
+        """
         yield Call(self.inventory.reserve, (attempt,), awaited=False)
         return Process.of(self.create, new_order(attempt, version))
 
-    def replay(self, attempt: Attempt) -> Program:
-        """Inventory does not respond, and the client accepts no pending order.
+    def replay_without_inventory(self, attempt: Attempt) -> Program:
+        """Step 1 while inventory is unavailable, if the client accepts no pending order.
 
-        An earlier delivery may have decided the order: then replay it. Else the client hears that
-        the outcome is unknown. ``reconcile`` releases a unit that may be held for this attempt.
+        If an earlier delivery decided the order, replay it. Otherwise the client learns that the
+        outcome is unknown. ``reconcile`` releases a unit that inventory may hold for this attempt.
         """
         yield Call(self.inventory.reserve, (attempt,), awaited=False)
         found = yield from call(read, attempt.key)
         if not found:
             return None
         if found.attempt.body != attempt.body:
-            yield Tell(Answer.OTHER_BODY, attempt.key, attempt.body)
+            yield Response(Status.KEY_REUSED, attempt.key, attempt.body)
         elif found.status is not OrderStatus.ABANDONED:
-            yield tell(found)
+            yield response_to(found)
         return None
 
     def create(self, order: Order) -> Program:
-        """The write that decides. A refusal is written too, before it is told: it stays final.
+        """Steps 2 and 3: write the document, then respond.
 
-        A price that changed is refused before its stock is given back: the other way round, a
-        delivery that dies in between leaves a reservation that is gone, and no document to say why.
+        A rejection is written before the response, so it stays final. If the price has changed, the
+        rejection is also written before the stock is released. In the reverse order, a crash in
+        between leaves a released reservation without a document that explains it.
         """
         if not (yield from call(write, order)):
-            return Process.of(self.settle, order.attempt)
-        if order.refusal is Answer.PRICE_CHANGED:
+            return Process.of(self.replay, order.attempt)
+        if order.rejection is Status.PRICE_CHANGED:
             yield from call(self.inventory.release, order.attempt)
-        yield tell(order)
+        yield response_to(order)
         return None
 
-    def settle(self, attempt: Attempt) -> Program:
-        """The document exists already: keep no stock but its own, and replay it.
+    def replay(self, attempt: Attempt) -> Program:
+        """Step 3 if the document exists: release the own reservation, and replay the decision.
 
-        No process releases a reservation before the document exists, so it exists. The response
-        does not depend on the release: if inventory does not respond, ``reconcile`` releases it.
+        No process releases a reservation before the document exists, so the document exists. The
+        response does not depend on the release: ``reconcile`` repeats a release that fails.
         """
         found = yield from call(read, attempt.key)
         if not found:
             return None
         if found.attempt.body == attempt.body and found.status is OrderStatus.ABANDONED:
-            return Process.of(self.follow, attempt, found)
+            return Process.of(self.place_next, attempt, found)
         if not found.owns(attempt):
             yield Call(self.inventory.release, (attempt,), best_effort=True)
         if found.attempt.body != attempt.body:
-            yield Tell(Answer.OTHER_BODY, attempt.key, attempt.body)
+            yield Response(Status.KEY_REUSED, attempt.key, attempt.body)
         else:
-            yield tell(found)
+            yield response_to(found)
         return None
 
-    def follow(self, attempt: Attempt, abandoned: Order) -> Program:
-        """An earlier attempt was given up. It holds nothing any more; then the next one."""
+    def place_next(self, attempt: Attempt, abandoned: Order) -> Program:
+        """Step 4: release the stock of the abandoned attempt, then place the next one."""
         yield from call(self.inventory.release, abandoned.attempt)
         return Process.of(self.place, attempt.after(abandoned.attempt), abandoned.version)
 
-    # POST /orders/{id}/cancel, and fulfilment
+    # POST /orders/{id}/cancel and /fulfil
 
     def cancel(self, key: str) -> Program:
-        """The document first: from here on nobody may complete or fulfil the order."""
+        """Write ``cancelling`` first. From then on no process can complete or fulfil the order."""
         found = yield from call(read, key)
         if not found or found.status is OrderStatus.ABANDONED:
             return None
         if found.status is OrderStatus.CANCELLING:
-            return Process.of(self.give_back, found.attempt, Answer.CANCELLED)
-        if not found.may(Transition.CANCEL):
+            return Process.of(self.release_cancelled, found.attempt, Status.CANCELLED)
+        if not found.allows(Transition.CANCEL):
             cancelled = found.status is OrderStatus.CANCELLED
-            answer = Answer.CANCELLED if cancelled else Answer.NOT_CANCELLABLE
-            yield Tell(answer, key, found.attempt.body)
+            status = Status.CANCELLED if cancelled else Status.NOT_CANCELLABLE
+            yield Response(status, key, found.attempt.body)
             return None
-        if not (yield from call(write, found.move(Transition.CANCEL))):
+        if not (yield from call(write, found.after(Transition.CANCEL))):
             return Process.of(self.cancel, key)
-        return Process.of(self.give_back, found.attempt, Answer.CANCELLED)
+        return Process.of(self.release_cancelled, found.attempt, Status.CANCELLED)
 
-    def give_back(self, attempt: Attempt, answer: Answer | None) -> Program:
-        """Of a cancelled order, also where it is not known that anything is held."""
+    def release_cancelled(self, attempt: Attempt, status: Status | None) -> Program:
+        """Release the stock of a cancelled order, even if it is unknown whether any is held."""
         yield from call(self.inventory.release, attempt)
-        return Process.of(self.close, attempt, Transition.RELEASED, answer)
+        return Process.of(self.finish, attempt, Transition.RELEASED, status)
 
     def fulfil(self, key: str) -> Program:
-        """The document first: from here on nobody may cancel the order."""
+        """Write ``fulfilling`` first. From then on no process can cancel the order."""
         found = yield from call(read, key)
         if not found:
             return None
         if found.status is OrderStatus.FULFILLING:
-            return Process.of(self.ship, found.attempt, Answer.FULFILLED)
-        if not found.may(Transition.FULFIL):
+            return Process.of(self.consume_fulfilled, found.attempt, Status.FULFILLED)
+        if not found.allows(Transition.FULFIL):
             if found.status is OrderStatus.FULFILLED:
-                yield Tell(Answer.FULFILLED, key, found.attempt.body)
+                yield Response(Status.FULFILLED, key, found.attempt.body)
             return None
-        if not (yield from call(write, found.move(Transition.FULFIL))):
+        if not (yield from call(write, found.after(Transition.FULFIL))):
             return Process.of(self.fulfil, key)
-        return Process.of(self.ship, found.attempt, Answer.FULFILLED)
+        return Process.of(self.consume_fulfilled, found.attempt, Status.FULFILLED)
 
-    def ship(self, attempt: Attempt, answer: Answer | None) -> Program:
+    def consume_fulfilled(self, attempt: Attempt, status: Status | None) -> Program:
+        """Consume the reservation of a fulfilled order."""
         yield from call(self.inventory.consume, attempt)
-        return Process.of(self.close, attempt, Transition.CONSUMED, answer)
+        return Process.of(self.finish, attempt, Transition.CONSUMED, status)
 
-    def close(self, attempt: Attempt, transition: Transition, answer: Answer | None) -> Program:
-        """The second half; whoever did it in the meantime did the same."""
+    def finish(self, attempt: Attempt, transition: Transition, status: Status | None) -> Program:
+        """Write the final status. Another process may have done this already, with one result."""
         found = yield from call(read, attempt.key)
-        if found and found.may(transition) and not (yield from call(write, found.move(transition))):
-            return Process.of(self.close, attempt, transition, answer)
-        if answer:
-            yield Tell(answer, attempt.key, attempt.body)
+        if (
+            found
+            and found.allows(transition)
+            and not (yield from call(write, found.after(transition)))
+        ):
+            return Process.of(self.finish, attempt, transition, status)
+        if status:
+            yield Response(status, attempt.key, attempt.body)
         return None
 
     # reconcile
 
-    def work(self, world: World) -> Iterator[Process]:
-        """What one listing of both databases finds to do; it may be done much later."""
+    def find_work(self, world: World) -> Iterator[Process]:
+        """The processes that one sweep starts. They may run much later than the sweep's reads."""
         for attempt, reservation in world.reservations:
             if reservation.status is ReservationStatus.HELD:
-                yield Process.of(self.look_into, attempt)
+                yield Process.of(self.settle_reservation, attempt)
         for _, order in world.orders:
             if order.status is OrderStatus.PENDING:
-                yield Process.of(self.complete, order)
+                yield Process.of(self.complete_pending, order)
             if order.status is OrderStatus.CANCELLING:
-                yield Process.of(self.give_back, order.attempt, None)
+                yield Process.of(self.release_cancelled, order.attempt, None)
             if order.status is OrderStatus.FULFILLING:
-                yield Process.of(self.ship, order.attempt, None)
+                yield Process.of(self.consume_fulfilled, order.attempt, None)
 
-    def look_into(self, attempt: Attempt) -> Program:
-        """A reservation is held: the order that owns it says why; what none owns is released."""
+    def settle_reservation(self, attempt: Attempt) -> Program:
+        """Do with a held reservation as its order requires; release it if no order owns it."""
         found = yield from call(read, attempt.key)
-        if not found or is_older_abandoned(found, attempt):
-            return Process.of(self.give_up, attempt, found.version if found else ABSENT)
+        if not found or is_earlier_abandoned(found, attempt):
+            return Process.of(self.abandon_and_release, attempt, found.version if found else ABSENT)
         if not found.owns(attempt):
             yield from call(self.inventory.release, attempt)
         elif found.status is OrderStatus.PENDING:
-            return Process.of(self.complete, found)
+            return Process.of(self.complete_pending, found)
         elif found.status is OrderStatus.FULFILLING:
             yield from call(self.inventory.consume, attempt)
         else:
             yield from call(self.inventory.confirm, attempt)
         return None
 
-    def give_up(self, attempt: Attempt, version: int) -> Program:
-        """No order came of it, and from here on none can."""
+    def abandon_and_release(self, attempt: Attempt, version: int) -> Program:
+        """Prevent the attempt from becoming an order, then release its stock."""
         if not (yield from self.abandon(attempt, version)):
-            return Process.of(self.look_into, attempt)
+            return Process.of(self.settle_reservation, attempt)
         yield from call(self.inventory.release, attempt)
         return None
 
     def abandon(self, attempt: Attempt, version: int) -> Generator[Call, bool, bool]:
-        """Before its stock is taken: its delivery may live, and must not create the order then."""
+        """Write the mark before the release: the attempt's delivery may still be running.
+
+        It must not create the order after its stock was released.
+        """
         abandoned = Order(attempt, OrderStatus.ABANDONED, version=version)
         return (yield from call(write, abandoned))
 
-    def complete(self, pending: Order) -> Program:
-        """A pending order becomes what its delivery would have made of it.
+    def complete_pending(self, pending: Order) -> Program:
+        """Decide a pending order, as its delivery would have done.
 
-        One that is refused gives back what another delivery may have reserved in the meantime.
-        Where the document has moved on, whoever moved it sees to the stock.
+        A rejected order releases the unit that another delivery may have reserved in between. If
+        the document has changed, the process that changed it takes care of the stock.
         """
         reserved = yield from call(self.inventory.reserve, pending.attempt)
-        order = decided(pending, reserved)
-        if (yield from call(write, order)) and order.refusal:
+        order = decide(pending, reserved)
+        if (yield from call(write, order)) and order.rejection:
             yield from call(self.inventory.release, order.attempt)
         return None
 
@@ -285,17 +307,17 @@ def new_order(attempt: Attempt, version: int) -> Order:
     return Order(attempt, OrderStatus.PENDING, version=version)
 
 
-def decided(order: Order, reserved: Reservation | ReservationStatus | None) -> Order:
-    """What inventory's answer makes of it: refused when short, or not at the price expected."""
+def decide(order: Order, reserved: Reservation | ReservationStatus | None) -> Order:
+    """Confirm the order, or reject it because the stock is short or the price has changed."""
     if not isinstance(reserved, Reservation):
-        return order.move(Transition.REJECT)._replace(refusal=Answer.SHORT)
+        return order.after(Transition.REJECT)._replace(rejection=Status.SHORT)
     if not order.attempt.body.accepts(reserved.price):
-        return order.move(Transition.REJECT)._replace(refusal=Answer.PRICE_CHANGED)
-    return order.move(Transition.COMPLETE)._replace(price=reserved.price)
+        return order.after(Transition.REJECT)._replace(rejection=Status.PRICE_CHANGED)
+    return order.after(Transition.COMPLETE)._replace(price=reserved.price)
 
 
-def is_older_abandoned(order: Order, attempt: Attempt) -> bool:
-    """The document gave up an attempt before that one, which may yet replace it."""
+def is_earlier_abandoned(order: Order, attempt: Attempt) -> bool:
+    """True if the document marks an earlier attempt as abandoned, so the attempt may replace it."""
     return (
         order.status is OrderStatus.ABANDONED
         and order.attempt.body == attempt.body
@@ -303,6 +325,6 @@ def is_older_abandoned(order: Order, attempt: Attempt) -> bool:
     )
 
 
-def tell(order: Order) -> Tell:
-    answer = Answer.ACCEPTED if order.status is OrderStatus.PENDING else Answer.CREATED
-    return Tell(order.refusal or answer, order.attempt.key, order.attempt.body)
+def response_to(order: Order) -> Response:
+    status = Status.ACCEPTED if order.status is OrderStatus.PENDING else Status.CREATED
+    return Response(order.rejection or status, order.attempt.key, order.attempt.body)

@@ -1,4 +1,4 @@
-"""Small casts that between them meet in every way the protocol knows."""
+"""The scenarios: small sets of clients, chosen so that every rule of the protocol is needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ANY, OTHER = Body("x"), Body("y")
 AT_ONE = Body("x", expected_total=1)
-"""The catalogue's price at first is 1."""
+"""The buyer expects the first price in the catalogue."""
 
 
 def change_price(price: int) -> Program:
@@ -27,15 +27,15 @@ def scenarios(protocol: Protocol) -> dict[str, Scenario]:
     def buy(key: str, body: Body = ANY) -> Process:
         return Process.of(protocol.place, Attempt(key, 0, body))
 
-    def buy_later(key: str, body: Body = ANY) -> Process:
-        return Process.of(protocol.place_later, Attempt(key, 0, body))
+    def buy_pending(key: str, body: Body = ANY) -> Process:
+        return Process.of(protocol.place_pending, Attempt(key, 0, body))
 
-    def ask_again(key: str, body: Body = ANY) -> Process:
-        return Process.of(protocol.replay, Attempt(key, 0, body))
+    def replay(key: str, body: Body = ANY) -> Process:
+        return Process.of(protocol.replay_without_inventory, Attempt(key, 0, body))
 
     cancel = Process.of(protocol.cancel, "A")
     fulfil = Process.of(protocol.fulfil, "A")
-    dearer = Process.of(change_price, 2)
+    raise_price = Process.of(change_price, 2)
     return {
         "a request and its retry, the last unit": Scenario(
             1, {"buyer": buy("A"), "retry": buy("A")}, faults=2
@@ -44,48 +44,48 @@ def scenarios(protocol: Protocol) -> dict[str, Scenario]:
             1, {"buyer": buy("A"), "retry": buy("A"), "rival": buy("B")}
         ),
         "cancel": Scenario(1, {"buyer": buy("A"), "retry": buy("A"), "cancel": cancel}),
-        "cancel, and another buys": Scenario(
+        "cancel, and another buyer": Scenario(
             1, {"buyer": buy("A"), "rival": buy("B"), "cancel": cancel}
         ),
         "cancel and fulfil": Scenario(1, {"buyer": buy("A"), "cancel": cancel, "fulfil": fulfil}),
         "another body": Scenario(2, {"buyer": buy("A"), "other": buy("A", OTHER)}, faults=2),
-        "inventory away": Scenario(
-            1, {"buyer": buy_later("A"), "retry": buy("A"), "cancel": cancel}
+        "inventory unavailable": Scenario(
+            1, {"buyer": buy_pending("A"), "retry": buy("A"), "cancel": cancel}
         ),
-        "inventory away after a request": Scenario(
-            1, {"buyer": buy("A"), "retry": ask_again("A"), "cancel": cancel}
+        "inventory unavailable after a request": Scenario(
+            1, {"buyer": buy("A"), "retry": replay("A"), "cancel": cancel}
         ),
-        "inventory away after a request, another body": Scenario(
-            2, {"buyer": buy("A"), "other": ask_again("A", OTHER)}
+        "inventory unavailable after a request, another body": Scenario(
+            2, {"buyer": buy("A"), "other": replay("A", OTHER)}
         ),
-        "inventory away, another body": Scenario(
-            2, {"buyer": buy_later("A"), "other": buy("A", OTHER)}, faults=2
+        "inventory unavailable, another body": Scenario(
+            2, {"buyer": buy_pending("A"), "other": buy("A", OTHER)}, faults=2
         ),
-        "inventory away, the last unit": Scenario(
+        "inventory unavailable, the last unit": Scenario(
             1,
             {
-                "buyer": buy_later("A"),
+                "buyer": buy_pending("A"),
                 "rival": buy("B"),
                 "cancel": Process.of(protocol.cancel, "B"),
             },
         ),
-        "inventory away, and the last unit comes back": Scenario(
+        "inventory unavailable, and the last unit is released": Scenario(
             1,
             {
-                "buyer": buy_later("A"),
+                "buyer": buy_pending("A"),
                 "retry": buy("A"),
                 "rival": buy("B"),
                 "cancel": Process.of(protocol.cancel, "B"),
             },
             faults=0,
         ),
-        "repriced": Scenario(
-            1, {"buyer": buy("A", AT_ONE), "retry": buy("A", AT_ONE), "catalogue": dearer}
+        "price change": Scenario(
+            1, {"buyer": buy("A", AT_ONE), "retry": buy("A", AT_ONE), "catalogue": raise_price}
         ),
-        "repriced while inventory is away": Scenario(
-            1, {"buyer": buy_later("A", AT_ONE), "cancel": cancel, "catalogue": dearer}
+        "price change while inventory is unavailable": Scenario(
+            1, {"buyer": buy_pending("A", AT_ONE), "cancel": cancel, "catalogue": raise_price}
         ),
-        "repriced, and another buys": Scenario(
-            1, {"buyer": buy("A", AT_ONE), "rival": buy("B"), "catalogue": dearer}
+        "price change, and another buyer": Scenario(
+            1, {"buyer": buy("A", AT_ONE), "rival": buy("B"), "catalogue": raise_price}
         ),
     }

@@ -1,7 +1,7 @@
-"""These tests need a cluster with Knative Serving: the one of the current kubeconfig.
+"""These tests need a cluster with Knative Serving: that of the current kubeconfig.
 
-They deploy with `make deploy` (the images are there already, see docs/knative.md), and take
-everything away again.
+They run `make deploy` with images that exist already (docs/knative.md), and remove everything at
+the end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _missing() -> str | None:
             return f"{tool} is not on this machine"
     asked = ["kubectl", "get", "crd", "services.serving.knative.dev", "--request-timeout=10s"]
     if subprocess.run(asked, capture_output=True, check=False).returncode:
-        return "no cluster with Knative Serving answers"
+        return "no cluster with Knative Serving responds"
     return None
 
 
@@ -34,4 +34,4 @@ def shop() -> Iterator[Shop]:
     yield Shop()
     run("make", "undeploy")
     left = run("kubectl", "get", "namespace", NAMESPACE, check=False)
-    assert left == "", "make undeploy leaves nothing"
+    assert left == "", "make undeploy removes everything"

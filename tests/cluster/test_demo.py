@@ -1,4 +1,4 @@
-"""`make demo`, shortened and without a hand on it; what it says, counted by somebody else."""
+"""A short `make demo` without interaction. The test counts its figures independently."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.cluster import Shop
 
 @contextmanager
 def pods_looked_for() -> Iterator[set[str]]:
-    """Every pod of the functions that is there at some moment, by asking again and again."""
+    """The names of all pods of the functions, polled during the run."""
     seen: set[str] = set()
     ended = threading.Event()
 
@@ -35,11 +35,11 @@ def pods_looked_for() -> Iterator[set[str]]:
         looking.join()
 
 
-@pytest.mark.timeout(900)  # from awake to zero, and to zero once more
-def test_from_zero_through_a_sale_and_back(shop: Shop, tmp_path: Path) -> None:
+@pytest.mark.timeout(900)  # from running to zero, and to zero once more
+def test_demo_starts_and_ends_at_zero_and_its_counts_are_right(shop: Shop, tmp_path: Path) -> None:
     options = f"--seconds 24 --buyers 60 --out {tmp_path}"
     with pods_looked_for() as seen:
-        # Not made anew: what is installed is what the tests run on.
+        # Not installed again: the tests run on the installed packages.
         print(run("make", "-o", ".venv/.dev", "demo", f"DEMO={options}"))
     recording = Recording.load(tmp_path / "data.json")
     assert recording.where is Platform.KNATIVE
@@ -54,7 +54,7 @@ def test_from_zero_through_a_sale_and_back(shop: Shop, tmp_path: Path) -> None:
     assert {each.status for each in recording.answers} == {201, 409}
 
     woken = {pod.name for pod in recording.pods.values() if pod.created >= recording.woken}
-    assert woken <= seen, "what it tells of was there"
+    assert woken <= seen, "the pods of the report existed"
     assert {each.pod for each in recording.answers} <= woken
     assert all(pod.gone is not None for pod in recording.pods.values()), "back to zero"
 

@@ -16,7 +16,7 @@ from support import cluster
 from support.cluster import Load, Service, Shop
 
 USUAL_DESIGN = (
-    "the usual design, a locking transaction an order: 23 orders/s, 83 of 100 answers 500"
+    "the usual design, a locking transaction for each order: 23 orders/s, 83 of 100 get 500"
 )
 STARTS = 5
 
@@ -27,7 +27,7 @@ def new_product(stock: int) -> str:
     return product_id
 
 
-def test_two_orders_of_two_and_one_cancelled(shop: Shop) -> None:
+def test_stock_is_right_after_two_orders_and_a_cancel(shop: Shop) -> None:
     assert shop.stock("P001") == (50, 0)
     first, second = (shop.place("P001", 2) for _ in range(2))
     assert first.status_code == second.status_code == 201
@@ -49,10 +49,10 @@ def test_inventory_has_no_route_from_outside(shop: Shop) -> None:
     ):
         answer = shop.order.call("GET", "/products", host=name)
         assert answer.status_code == 404
-        assert "x-trace-id" not in answer.headers, "it never reached the function"
+        assert "x-trace-id" not in answer.headers, "it must not reach the function"
 
 
-def test_a_pod_without_the_token_is_refused(shop: Shop) -> None:  # noqa: ARG001
+def test_pod_is_rejected_without_the_token(shop: Shop) -> None:  # noqa: ARG001
     said = in_a_pod("""
 import json
 items = {"items": [{"product_id": "P001", "quantity": 1}]}
@@ -67,7 +67,7 @@ print(json.dumps({
 
 
 def test_pods_have_no_privileges(shop: Shop) -> None:
-    shop.show("/products/P001")  # both are awake
+    shop.show("/products/P001")  # both are running
     program = (
         "import os; status = open('/proc/self/status').read();"
         "print(os.getuid(), [l.split()[1] for l in status.splitlines() if l[:4] == 'Cap' + 'E'],"
@@ -88,11 +88,11 @@ def test_pods_have_no_privileges(shop: Shop) -> None:
         said = kubectl(*command, check=False)
         assert said.split("\n")[0] == "65532 ['0000000000000000'] True"
         installs = kubectl(*command[:6], "-m", "pip", "--version", check=False)
-        assert installs == "", "there is nothing left to install with"
+        assert installs == "", "no installer is in the image"
         assert not kubectl(*command[:6], "sh", "-c", "ls /app/written", check=False)
 
 
-def test_forty_buyers_of_one_product(shop: Shop) -> None:
+def test_hot_product_is_not_oversold_to_forty_buyers(shop: Shop) -> None:
     product_id = new_product(100_000)
     with Load(lambda: shop.place(product_id), buyers=40, pause=0) as load:
         time.sleep(15)
@@ -104,8 +104,8 @@ def test_forty_buyers_of_one_product(shop: Shop) -> None:
     assert shop.stock(product_id) == (100_000 - statuses[201], statuses[201])
 
 
-def test_nothing_is_lost_while_everything_is_rolled(shop: Shop) -> None:
-    """A new revision of inventory, order up and down, and a pod of each deleted: in 60 s."""
+def test_no_order_is_lost_during_a_rollout(shop: Shop) -> None:
+    """Within 60 s: a new revision of inventory, order scaled up and down, a pod of each deleted."""
     product_id = new_product(100_000)
     with Load(lambda: shop.place(product_id), buyers=5, pause=0.2) as load:
         time.sleep(5)
@@ -128,7 +128,7 @@ def test_nothing_is_lost_while_everything_is_rolled(shop: Shop) -> None:
     assert shop.stock(product_id) == (100_000 - len(told), len(told))
 
 
-def test_a_split_between_two_revisions_and_the_way_back(shop: Shop) -> None:
+def test_traffic_is_split_between_revisions_and_rolled_back(shop: Shop) -> None:
     before = get("ksvc", "order")["status"]["latestReadyRevisionName"]
     kn("service", "update", "order", "--tag", f"{before}=stable", "--traffic", f"{before}=100")
     kn("service", "update", "order", "--env", f"SPLIT={uuid.uuid4().hex[:6]}")
@@ -142,7 +142,7 @@ def test_a_split_between_two_revisions_and_the_way_back(shop: Shop) -> None:
     assert before in kn("revision", "list")
 
 
-def test_reconcile_and_audit_as_jobs_from_their_cron_jobs(shop: Shop) -> None:
+def test_reconcile_and_audit_succeed_as_jobs(shop: Shop) -> None:
     product_id = new_product(10)
     shop.place(product_id, 3)
     print(f"\nreconcile: {run_job('reconcile')}")
@@ -159,9 +159,9 @@ def from_zero(call: object) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.timeout(1800)  # each time all must have gone to sleep before
-def test_from_zero(shop: Shop) -> None:
-    """Both functions asleep, one order; beside a hello world on the same cluster."""
+@pytest.mark.timeout(1800)  # before each start all must have scaled to zero
+def test_first_order_from_zero_is_served(shop: Shop) -> None:
+    """One order with both functions at zero, compared with a hello world on the same cluster."""
     kubectl("patch", "cronjob", "reconcile", "-p", '{"spec":{"suspend":true}}')  # it may wake them
     hello_image = "dev.local/hello:latest"
     kn("service", "apply", "hello", "--image", hello_image, "--pull-policy", "IfNotPresent",
@@ -171,8 +171,8 @@ def test_from_zero(shop: Shop) -> None:
     for _ in range(STARTS):
         cluster.wait_for_zero("order", "inventory", "hello")
         hellos.append(from_zero(lambda: hello.call("GET", "/")))
-        # At a random moment: a kubelet looks at its containers once a second, and a pause of whole
-        # seconds would meet that look at the same, and the worst, phase each time.
+        # A random pause: a kubelet checks its containers once a second, and a pause of whole
+        # seconds would always meet that check in the same phase.
         time.sleep(random.uniform(2, 4))  # noqa: S311 - nothing secret
         ours.append(from_zero(lambda: shop.place("P003")))
         print(f"\nfrom zero: order {ours[-1]:.2f} s, hello world {hellos[-1]:.2f} s", flush=True)

@@ -23,7 +23,7 @@ KEYS = f"http://issuer.{NAMESPACE}.svc.cluster.local/keys.json"
 class Doors:
     shop: Shop
     shared: dict[str, str]
-    """Tokens of the operator and of the order function."""
+    """The tokens of the operator and of the order function."""
 
     def shown(self, caller: str) -> dict[str, str]:
         if caller == "anonymous":
@@ -52,7 +52,7 @@ class Doors:
         return str(answer.json()["order_id"])
 
     def from_a_pod(self, cells: list[Cell]) -> list[int]:
-        """All of inventory's, from one pod; each has a reservation of its own."""
+        """The status of each cell of inventory's table, from one pod. Each has a reservation."""
         calls = []
         for cell in cells:
             name = f"R-{uuid.uuid4().hex}"
@@ -75,7 +75,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def issuer(shop: Shop) -> Iterator[None]:
-    """A pod that has the keys of customers' tokens, as an issuer inside the cluster would."""
+    """A pod that serves the keys of customers' tokens, like an issuer inside the cluster."""
     image = get("ksvc", "order")["spec"]["template"]["spec"]["containers"][0]["image"]
     program = (
         "import http.server, os\n"
@@ -107,7 +107,7 @@ ask("POST", path, "operator", json=delivery, headers=key).raise_for_status()
 
 @pytest.fixture(scope="module")
 def doors(shop: Shop, issuer: None) -> Iterator[Doors]:  # noqa: ARG001
-    cluster.in_a_pod(DELIVERY)  # the catalogue's stock is too little for so many cells
+    cluster.in_a_pod(DELIVERY)  # the stock of the catalogue is too small for all cells
     settings: dict[str, Any] = {**tokens.environment(jwks_url=KEYS)}
     given = [f"{name}={value}" for name, value in settings.items() if value]
     kn("service", "update", "order", *(part for each in given for part in ("--env", each)))
@@ -117,7 +117,7 @@ def doors(shop: Shop, issuer: None) -> Iterator[Doors]:  # noqa: ARG001
     kn("service", "update", "order", *(part for each in taken for part in ("--env", each)))
 
 
-def test_every_cell_of_order_through_the_gateway(doors: Doors) -> None:
+def test_every_caller_of_order_gets_the_documented_status_through_the_gateway(doors: Doors) -> None:
     cells = [
         cell
         for cell in permissions.table()
@@ -128,14 +128,14 @@ def test_every_cell_of_order_through_the_gateway(doors: Doors) -> None:
     assert [f"{cell} is {status}" for cell, status in found.items() if status != cell.status] == []
 
 
-def test_every_cell_of_inventory_from_a_pod(doors: Doors) -> None:
+def test_every_caller_of_inventory_gets_the_documented_status_from_a_pod(doors: Doors) -> None:
     cells = [cell for cell in permissions.table() if cell.function == "inventory"]
     found = dict(zip(cells, doors.from_a_pod(cells), strict=True))
     print(f"\n{len(cells)} cells from a pod")
     assert [f"{cell} is {status}" for cell, status in found.items() if status != cell.status] == []
 
 
-def test_no_endpoint_of_inventory_is_reached_through_the_gateway(doors: Doors) -> None:
+def test_inventory_is_not_reachable_through_the_gateway(doors: Doors) -> None:
     host = INVENTORY.removeprefix("http://")
     for cell in permissions.table():
         if cell.function == "inventory":
@@ -143,7 +143,7 @@ def test_no_endpoint_of_inventory_is_reached_through_the_gateway(doors: Doors) -
             headers = doors.shown(cell.caller)
             answer = doors.shop.order.call(cell.method, path, host=host, headers=headers)
             assert answer.status_code == 404
-            assert "x-trace-id" not in answer.headers, "it never reached the function"
+            assert "x-trace-id" not in answer.headers, "it must not reach the function"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_no_endpoint_of_inventory_is_reached_through_the_gateway(doors: Doors) -
         ("/orders", {"K-Proxy-Request": "activator", "K-Network-Hash": "override"}),
     ],
 )
-def test_no_trick_at_the_gateway_stands_for_a_token(
+def test_request_is_rejected_at_the_gateway_without_a_token(
     doors: Doors, path: str, headers: dict[str, str]
 ) -> None:
     answer = doors.shop.order.call("GET", path, headers=headers)

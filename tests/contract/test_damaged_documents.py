@@ -1,4 +1,4 @@
-"""Documents that somebody has damaged: each is reported, and concerns no other."""
+"""Damaged documents: each is reported, and affects no other document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from google.cloud.firestore import DELETE_FIELD, GeoPoint
 from support.apps import signed
 from support.builders import soon
-from support.stored import NO_TIME, Shop, load
+from support.fixture_documents import NO_TIME, Shop, load
 
 from functions_common.firestore.client import Connection
 from functions_common.runtime.settings import FirestoreSettings
@@ -68,7 +68,7 @@ ORDERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("fields", ORDERS.values(), ids=ORDERS)
-def test_a_damaged_order_is_left_out_of_lists_and_reported(
+def test_damaged_order_is_left_out_of_lists_and_reported(
     shop: Shop, caplog: pytest.LogCaptureFixture, fields: dict[str, Any]
 ) -> None:
     whole = {each["order_id"] for each in shop.list_orders()}
@@ -91,8 +91,8 @@ def test_a_damaged_order_is_left_out_of_lists_and_reported(
     ]
 
 
-def test_a_page_of_nothing_but_damaged_orders_leads_to_the_next_page(shop: Shop) -> None:
-    """Pages of three: a page must not be short, or empty, because some of it is damaged."""
+def test_next_page_is_reached_when_every_order_of_a_page_is_damaged(shop: Shop) -> None:
+    """Pages of three: damaged documents must not make a page short or empty."""
     found = [each["order_id"] for each in shop.list_orders()]
     for order_id in found[:7]:
         damage(shop, f"orders/{order_id}", {"lines": None})
@@ -110,7 +110,7 @@ PRODUCTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("fields", PRODUCTS.values(), ids=PRODUCTS)
-def test_a_damaged_product_is_left_out_of_the_catalogue_and_others_are_sold(
+def test_damaged_product_is_left_out_of_the_catalogue_and_others_are_sold(
     shop: Shop, fields: dict[str, Any]
 ) -> None:
     damage(shop, "products/P001", fields)
@@ -143,7 +143,7 @@ RESERVATIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fields", RESERVATIONS.values(), ids=RESERVATIONS)
 @pytest.mark.parametrize("verb", ["release", "consume"])
-def test_a_damaged_reservation_is_left_as_it_is_and_the_others_are_settled(
+def test_damaged_reservation_is_left_as_it_is_and_the_others_are_settled(
     shop: Shop, verb: str, fields: dict[str, Any]
 ) -> None:
     for name in ("R1", "POISON", "R2"):
@@ -164,7 +164,7 @@ def test_a_damaged_reservation_is_left_as_it_is_and_the_others_are_settled(
 
 
 @pytest.mark.parametrize("fields", RESERVATIONS.values(), ids=RESERVATIONS)
-def test_a_ledger_leaves_out_a_damaged_reservation(shop: Shop, fields: dict[str, Any]) -> None:
+def test_ledger_leaves_out_a_damaged_reservation(shop: Shop, fields: dict[str, Any]) -> None:
     whole = shop.inventory("/products/P001/ledger").json["entries"]
     (order_id,) = shop.ids("confirmed")
     found = shop.orders.get(order_id, soon())
@@ -176,9 +176,7 @@ def test_a_ledger_leaves_out_a_damaged_reservation(shop: Shop, fields: dict[str,
 
 
 @pytest.mark.parametrize("fields", RESERVATIONS.values(), ids=RESERVATIONS)
-def test_an_audit_reports_a_damaged_reservation_and_ends(
-    shop: Shop, fields: dict[str, Any]
-) -> None:
+def test_audit_reports_a_damaged_reservation_and_ends(shop: Shop, fields: dict[str, Any]) -> None:
     shop.sweep()
     (order_id, *_) = shop.ids("confirmed")
     found = shop.orders.get(order_id, soon())
@@ -190,7 +188,7 @@ def test_an_audit_reports_a_damaged_reservation_and_ends(
 
 
 @pytest.mark.parametrize("fields", [{"delta": "5"}, {"delta": None}, {"delta": DELETE_FIELD}])
-def test_an_audit_reports_a_damaged_adjustment_and_concludes_nothing_from_it(
+def test_audit_reports_a_damaged_adjustment_and_concludes_nothing_from_it(
     shop: Shop, fields: dict[str, Any]
 ) -> None:
     shop.sweep()
@@ -201,7 +199,7 @@ def test_an_audit_reports_a_damaged_adjustment_and_concludes_nothing_from_it(
     assert [(each.invariant, each.subject) for each in found] == [("document-is-whole", path)]
 
 
-def test_an_audit_names_a_reservation_of_a_missing_product(shop: Shop) -> None:
+def test_audit_names_a_reservation_of_a_missing_product(shop: Shop) -> None:
     shop.connection.client.document("products/P002").delete()
     found = audit.findings(Snapshot(shop.connection), NO_TIME)
     (missing,) = (each for each in found if each.invariant == "product-exists")

@@ -1,4 +1,4 @@
-"""What every error of Firestore is taken for, told by a server that does nothing but fail."""
+"""The store's exception for each Firestore error, from a server that only fails."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ORDER = Order.reserved(Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", 
 
 
 class Failing(grpc.GenericRpcHandler):
-    """Fails every call with a code; first sends what it is told to; or ends with that; or hangs."""
+    """Fails every call with a status code, after optional responses; or ends; or hangs."""
 
     def __init__(self) -> None:
         self.code = Code.UNAVAILABLE
@@ -50,7 +50,7 @@ class Failing(grpc.GenericRpcHandler):
         self.hangs = False
         self.ends_well = False
         self.poison: bytes | None = None
-        """Fails only requests that hold this, and carries out the writes of all others."""
+        """Fails only requests that contain this text, and carries out the writes of all others."""
         self.written: list[str] = []
         self.seconds_given: list[float] = []
         self.calls: list[str] = []
@@ -74,7 +74,7 @@ class Failing(grpc.GenericRpcHandler):
             return
         while self.hangs and context.is_active():
             time.sleep(0.01)
-        context.abort(self.code, "told to fail")
+        context.abort(self.code, "configured to fail")
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def meaning(code: grpc.StatusCode) -> type[StoreError]:
 
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
-def test_a_failed_write_says_what_is_known(
+def test_failed_write_raises_an_error_that_says_what_is_known(
     failing: Failing, connection: Connection, code: grpc.StatusCode
 ) -> None:
     failing.code = code
@@ -143,10 +143,10 @@ def test_a_failed_write_says_what_is_known(
 
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
-def test_of_orders_created_together_each_has_its_own_failure(
+def test_each_order_of_a_batch_has_its_own_failure(
     failing: Failing, connection: Connection, code: grpc.StatusCode
 ) -> None:
-    statuses = [Status(code=code.value[0], message="told to fail"), Status()]
+    statuses = [Status(code=code.value[0], message="configured to fail"), Status()]
     failing.before = [types.BatchWriteResponse.serialize(types.BatchWriteResponse(status=statuses))]
     failing.ends_well = True
     changes = [Change(("orders", name), {"n": 1}, None) for name in ("ORD1", "ORD2")]
@@ -158,7 +158,7 @@ def test_of_orders_created_together_each_has_its_own_failure(
 
 
 @pytest.mark.parametrize("code", sorted(REJECTED, key=str), ids=lambda code: code.name)
-def test_a_batch_that_is_rejected_for_good_fails_the_write_to_blame_alone(
+def test_rejected_batch_fails_only_the_write_that_caused_it(
     failing: Failing, connection: Connection, code: grpc.StatusCode
 ) -> None:
     failing.code, failing.poison = code, b"POISON"
@@ -177,7 +177,7 @@ def test_a_batch_that_is_rejected_for_good_fails_the_write_to_blame_alone(
 @pytest.mark.parametrize(
     "value", [{1, 2}, 2**63, "\ud800"], ids=["no type", "too large", "surrogate"]
 )
-def test_a_value_that_no_field_can_hold_is_rejected_before_it_is_sent(
+def test_value_is_rejected_before_sending_when_no_field_can_hold_it(
     failing: Failing, connection: Connection, value: object
 ) -> None:
     change = Change(("orders", "ORD1"), {"n": value}, None)
@@ -190,7 +190,7 @@ def test_a_value_that_no_field_can_hold_is_rejected_before_it_is_sent(
 
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
-def test_a_failed_read_is_unavailable_or_rejected_for_good(
+def test_failed_read_is_unavailable_or_rejected(
     failing: Failing, connection: Connection, code: grpc.StatusCode
 ) -> None:
     failing.code = code
@@ -201,7 +201,7 @@ def test_a_failed_read_is_unavailable_or_rejected_for_good(
     assert len(failing.calls) == len(reads(connection)), "each was sent once"
 
 
-def test_a_query_that_fails_half_way_is_unavailable(
+def test_query_is_unavailable_when_it_fails_half_way(
     failing: Failing, connection: Connection
 ) -> None:
     for query, path in (("products", "products/P001"), ("list_for_customer", "orders/ORD1")):
@@ -222,7 +222,9 @@ def test_no_call_outlives_its_deadline(failing: Failing, connection: Connection)
     assert all(0 < given < 2 for given in failing.seconds_given), "not the library's own minute"
 
 
-def test_a_client_that_cannot_be_made_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_is_unavailable_when_the_client_cannot_be_created(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("FIRESTORE_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
     connection = Connection(FirestoreSettings("test", "(default)", None))

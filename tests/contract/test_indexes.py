@@ -1,7 +1,7 @@
-"""firestore.indexes.json holds exactly the indexes that the functions' queries need.
+"""firestore.indexes.json has exactly the indexes that the functions' queries need.
 
-That nothing is missing, every test shows that runs on the embedded emulator: it refuses a query
-without its index. Here is the rest: nothing is there that no query needs.
+Every test on the embedded emulator shows that none is missing, because the emulator rejects a query
+without its index. The tests here show that each index is needed by a query.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_file_holds_what_the_queries_need_and_no_more(tmp_path: Path) -> None:
+def test_index_file_has_exactly_the_needed_indexes(tmp_path: Path) -> None:
     collected = tmp_path / "firestore.indexes.json"
     with (
         running("embedded", f"--collect-indexes={collected}") as emulator,
@@ -34,12 +34,12 @@ def test_the_file_holds_what_the_queries_need_and_no_more(tmp_path: Path) -> Non
 
 
 def definitions(file: Path) -> dict[str, list[Any]]:
-    """Their order says nothing."""
+    """Compare without the order."""
     content = json.loads(file.read_text())
     return {key: sorted(content[key], key=json.dumps) for key in content}
 
 
-def test_a_query_without_its_index_fails_where_the_tests_run() -> None:
+def test_query_without_an_index_fails_on_the_test_emulator() -> None:
     with (
         running("embedded", REQUIRE_INDEXES) as emulator,
         in_environment(emulator),

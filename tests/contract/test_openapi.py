@@ -194,7 +194,7 @@ _POLICY = "Content-Security-Policy"
 def test_script_of_the_docs_page_is_javascript(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("there is no node to read it")
+        pytest.skip("node is not installed")
     (script,) = re.findall("<script>(.*?)</script>", docs_page.FILE.read_text(), re.DOTALL)
     file = tmp_path / "docs.js"
     file.write_text(script)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from support import tokens
-from support.described import UNAUTHORIZED, Shop, api, described_shop
+from support.described_apps import UNAUTHORIZED, Shop, api, described_shop
 
 NOT_FOUND, METHOD_NOT_ALLOWED = 404, 405
 
@@ -34,7 +34,7 @@ ORDER_API, INVENTORY_API = api("order"), api("inventory")
 def shop(emulator: str) -> Iterator[Shop]:
     with described_shop(emulator, None) as shop:
         yield shop
-    assert not shop.never_answered(), "no request had these successful responses"
+    assert not shop.missing_successes(), "no request had these successful responses"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def _guarded(context: Any) -> bool:
 @ORDER_API.parametrize()
 @BOUNDED
 def test_order_responds_as_described(case: Case[Any], shop: Shop) -> None:
-    shop.try_out(shop.order, case, shop.token_of(case))
+    shop.check_response(shop.order, case, shop.token_of(case))
 
 
 @ORDER_API.include(_guarded).parametrize()
@@ -58,13 +58,13 @@ def test_order_responds_as_described(case: Case[Any], shop: Shop) -> None:
 def test_order_responds_as_described_when_customers_need_tokens(
     case: Case[Any], shop_with_tokens: Shop
 ) -> None:
-    shop_with_tokens.try_out(shop_with_tokens.order, case, shop_with_tokens.token_of(case))
+    shop_with_tokens.check_response(shop_with_tokens.order, case, shop_with_tokens.token_of(case))
 
 
 @INVENTORY_API.parametrize()
 @BOUNDED
 def test_inventory_responds_as_described(case: Case[Any], shop: Shop) -> None:
-    shop.try_out(shop.inventory, case, shop.token_of(case))
+    shop.check_response(shop.inventory, case, shop.token_of(case))
 
 
 def _reached_nothing(response: Any) -> bool:
@@ -77,10 +77,10 @@ def _reached_nothing(response: Any) -> bool:
 @settings(BOUNDED, max_examples=5)
 def test_order_rejects_requests_without_a_token(case: Case[Any], shop_with_tokens: Shop) -> None:
     shop = shop_with_tokens
-    assert _reached_nothing(shop.try_out(shop.order, case, {}))
+    assert _reached_nothing(shop.check_response(shop.order, case, {}))
 
 
 @INVENTORY_API.include(_guarded).parametrize()
 @settings(BOUNDED, max_examples=5)
 def test_inventory_rejects_requests_without_a_token(case: Case[Any], shop: Shop) -> None:
-    assert _reached_nothing(shop.try_out(shop.inventory, case, {}))
+    assert _reached_nothing(shop.check_response(shop.inventory, case, {}))

@@ -1,6 +1,6 @@
-"""The wire between the functions: order's client speaks, inventory's app answers.
+"""The HTTP contract between the functions: order's client against inventory's app.
 
-The same suite runs against those that order's unit tests use instead, so that they cannot drift.
+The same suite runs against the fakes of order's unit tests, so that they behave alike.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def inventory(request: pytest.FixtureRequest) -> Inventory:
     )
 
 
-def test_reserving_answers_names_and_prices(inventory: Inventory) -> None:
+def test_reserve_returns_names_and_prices(inventory: Inventory) -> None:
     items, currency = inventory.reserve("R", TWO_LINES, soon())
     assert currency == "USD"
     assert [(i.product_id, i.quantity, i.unit_price, i.name) for i in items] == [
@@ -54,7 +54,7 @@ def test_reserving_answers_names_and_prices(inventory: Inventory) -> None:
     ]
 
 
-def test_reserving_again_is_the_same_answer_and_takes_nothing(inventory: Inventory) -> None:
+def test_repeated_reserve_returns_the_same_and_holds_no_more(inventory: Inventory) -> None:
     first = inventory.reserve("R", (Line("P001", 5),), soon())
     assert inventory.reserve("R", (Line("P001", 5),), soon()) == first
 
@@ -78,7 +78,7 @@ def test_what_is_asked_for_together_is_held_once(
         answer = deliver(request, **options)
         carried.append(request.path_url)
         if lost and carried[1:] == ["/reservations:reserve"]:
-            raise requests.ConnectionError("the answer was lost")
+            raise requests.ConnectionError("the response was lost")
         return answer
 
     monkeypatch.setattr(adapter, "send", send)
@@ -118,7 +118,7 @@ def test_unknown_products_are_listed(inventory: Inventory) -> None:
     assert refused.value.rejection.extensions == {"product_ids": ["P999"]}
 
 
-def test_what_was_released_is_available_and_cannot_be_held_again(inventory: Inventory) -> None:
+def test_released_stock_is_available_and_its_reservation_is_final(inventory: Inventory) -> None:
     inventory.reserve("R", (Line("P001", 5),), soon())
     inventory.release(["R"], soon())
     inventory.release(["R"], soon())
@@ -127,13 +127,13 @@ def test_what_was_released_is_available_and_cannot_be_held_again(inventory: Inve
     inventory.reserve("R2", (Line("P001", 5),), soon())
 
 
-def test_releasing_first_keeps_a_late_reservation_out(inventory: Inventory) -> None:
+def test_late_reserve_holds_nothing_when_it_was_released_first(inventory: Inventory) -> None:
     inventory.release(["late"], soon())
     with pytest.raises(ReservationReleasedError):
         inventory.reserve("late", (Line("P001", 1),), soon())
 
 
-def test_what_is_confirmed_can_still_be_released(inventory: Inventory) -> None:
+def test_confirmed_reservation_can_be_released(inventory: Inventory) -> None:
     inventory.reserve("R", (Line("P001", 5),), soon())
     for _ in range(2):
         inventory.confirm(["R", "unknown"], soon())
@@ -141,7 +141,7 @@ def test_what_is_confirmed_can_still_be_released(inventory: Inventory) -> None:
     inventory.reserve("R2", (Line("P001", 5),), soon())
 
 
-def test_a_late_confirm_does_not_bring_back_what_was_released(inventory: Inventory) -> None:
+def test_late_confirm_does_not_restore_a_released_reservation(inventory: Inventory) -> None:
     inventory.reserve("R", (Line("P001", 5),), soon())
     inventory.release(["R"], soon())
     inventory.confirm(["R"], soon())
@@ -150,7 +150,7 @@ def test_a_late_confirm_does_not_bring_back_what_was_released(inventory: Invento
     inventory.reserve("R2", (Line("P001", 5),), soon())
 
 
-def test_what_is_consumed_never_comes_back(inventory: Inventory) -> None:
+def test_consumed_stock_is_never_released(inventory: Inventory) -> None:
     inventory.reserve("R", (Line("P001", 5),), soon())
     for _ in range(2):
         inventory.consume(["R"], soon())
@@ -159,25 +159,25 @@ def test_what_is_consumed_never_comes_back(inventory: Inventory) -> None:
         inventory.reserve("R2", (Line("P001", 1),), soon())
 
 
-def test_consuming_what_is_not_held_is_not_taken_for_done(inventory: Inventory) -> None:
+def test_consume_fails_when_the_reservation_is_not_held(inventory: Inventory) -> None:
     with pytest.raises(InventoryUnavailableError):
         inventory.consume(["unknown"], soon())
 
 
-def test_the_catalogue(inventory: Inventory) -> None:
+def test_catalogue_is_passed_through(inventory: Inventory) -> None:
     status, body = inventory.catalogue("/products", {}, soon())
     assert (status, b'"products"' in body) == (200, True)
     assert inventory.catalogue("/products/P999", {}, soon())[0] == 404
 
 
-def test_a_gateways_404_is_not_an_unknown_product() -> None:
+def test_gateway_404_is_not_an_unknown_product() -> None:
     with pytest.raises(InventoryUnavailableError) as unavailable:
         client_of(Flask("gateway")).reserve("R", TWO_LINES, soon())
     assert unavailable.value.outcome_unknown
 
 
-def test_a_retired_product_is_sold_no_more_and_its_orders_are_finished() -> None:
-    """``active: false`` refuses new orders; live ones are cancelled and fulfilled as before."""
+def test_inactive_product_is_not_sold_and_its_orders_are_finished() -> None:
+    """``active: false`` rejects new orders. Existing ones are cancelled and fulfilled as before."""
     store = stocked(P001=5)
     app = inventory_app(store)
     shop = order_app(MemoryOrders(), client_of(app)).test_client()
@@ -200,7 +200,7 @@ def test_a_retired_product_is_sold_no_more_and_its_orders_are_finished() -> None
     "tracestate",
     ["vendor=1", ",".join(f"k{n}=v" for n in range(30)), "a=b," + " " * 8000 + "!", "x" * 8000],
 )
-def test_no_header_of_a_client_but_its_trace_id_is_sent_to_inventory(
+def test_only_the_trace_id_of_a_client_is_sent_to_inventory(
     monkeypatch: pytest.MonkeyPatch, tracestate: str
 ) -> None:
     client = client_of(inventory_app(stocked(P001=1)))

@@ -1,4 +1,4 @@
-"""Pages that are read in Firestore's own messages are the library's, document by document."""
+"""Pages that are read as Firestore's messages equal the client library's, document by document."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_the_second_page_continues_after_the_first(connection: Connection) -> No
 def test_a_page_may_take_all_the_time_that_its_request_has(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not the few seconds of a single document."""
+    """The limit is not the few seconds of a single document."""
     timeouts: list[float] = []
     queries = Queries(connection, ConcurrencyLimiter())
 
@@ -119,7 +119,7 @@ def test_a_page_may_take_all_the_time_that_its_request_has(
         read(queries, "all", Deadline.after(0))
 
 
-def test_an_unreachable_database_is_told_apart_and_gives_the_turn_back() -> None:
+def test_turn_is_returned_when_the_database_is_unavailable() -> None:
     settings = FirestoreSettings("test", "(default)", "127.0.0.1:1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""No query of the functions is without a limit: what is small today may be a million documents."""
+"""Every query of the functions has a limit, because a collection may have a million documents."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from support.queries import QUERIES
 
 @pytest.fixture
 def shop(emulator: str) -> Iterator[CrashingShop]:
-    """Its connections refuse what has no limit."""
+    """A shop whose connections fail a query without a limit."""
     with CrashingShop(emulator) as shop:
         shop.begin()
         yield shop
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_has_a_limit(shop: CrashingShop, query: str) -> None:
+def test_every_query_has_a_limit(shop: CrashingShop, query: str) -> None:
     QUERIES[query](shop.order_connection)
     assert shop.network.calls[-1] == "order RunQuery"
 
 
-def test_a_query_without_one_is_refused_here(shop: CrashingShop) -> None:
+def test_query_without_a_limit_fails_in_this_test(shop: CrashingShop) -> None:
     with pytest.raises(UnlimitedQueryError):
         list(shop.order_connection.client.collection("orders").stream())

@@ -1,4 +1,4 @@
-"""Documents of the previous revision and of the next one, read and changed by this one."""
+"""Documents of the previous and of the next revision, read and changed by this one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from google.cloud.firestore import DELETE_FIELD
 from support.apps import signed
 from support.builders import soon
-from support.stored import NO_TIME, Shop, load
+from support.fixture_documents import NO_TIME, Shop, load
 
 from functions_common.firestore.client import Connection
 from functions_common.firestore.errors import NewerDocumentError
@@ -92,7 +92,7 @@ def test_products_ledgers_and_reservations_of_another_revision_are_shown(
     assert (shown["status"], len(shown["items"])) == ("confirmed", 2)
 
 
-def test_a_database_of_another_revision_is_swept_and_audited(either: Shop) -> None:
+def test_database_of_another_revision_is_swept_and_audited(either: Shop) -> None:
     report = either.sweep()
     assert report.failed == 0
     assert (report.completed, report.cancelled, report.fulfilled) == (1, 1, 1)
@@ -100,7 +100,7 @@ def test_a_database_of_another_revision_is_swept_and_audited(either: Shop) -> No
 
 
 @pytest.mark.parametrize("verb", ["cancel", "fulfil"])
-def test_an_update_keeps_fields_of_the_next_revision_at_every_depth(
+def test_update_keeps_fields_of_the_next_revision_at_every_depth(
     following: Shop, verb: str
 ) -> None:
     (order_id,) = following.ids("confirmed")
@@ -117,7 +117,7 @@ def test_an_update_keeps_fields_of_the_next_revision_at_every_depth(
         assert {name: value for name, value in now.items() if name not in changed} == {
             name: value for name, value in fields_before.items() if name not in changed
         }
-    assert before[order]["items"][0]["tax"]["notes"] == ["reduced"], "there was something to lose"
+    assert before[order]["items"][0]["tax"]["notes"] == ["reduced"], "there were fields to lose"
     assert before[reservation]["lines"][0]["line_id"] == "L0"
 
 
@@ -127,7 +127,7 @@ def reservation_of(revision: Shop, order_id: str) -> str:
     return found[0].reservation_id
 
 
-def test_an_order_of_a_newer_status_is_shown_and_listed(following: Shop) -> None:
+def test_order_of_a_newer_status_is_shown_and_listed(following: Shop) -> None:
     response = following.order_http.get(f"/orders/{AWAITING}")
     assert response.status_code == 200
     assert response.json is not None
@@ -163,7 +163,7 @@ def test_settling_a_reservation_of_a_newer_status_is_409_and_changes_nothing(
     assert following.inventory(f"/reservations/{PARTIAL_RESERVATION}").status_code == 409
 
 
-def test_a_sweep_leaves_orders_of_newer_statuses_and_their_stock(following: Shop) -> None:
+def test_sweep_leaves_orders_of_newer_statuses_and_their_stock(following: Shop) -> None:
     paths = [f"orders/{AWAITING}", f"orders/{PARTIAL}"]
     paths += [f"reservations/{AWAITING_RESERVATION}", f"reservations/{PARTIAL_RESERVATION}"]
     before = {path: following.stored(path) for path in paths}
@@ -171,7 +171,7 @@ def test_a_sweep_leaves_orders_of_newer_statuses_and_their_stock(following: Shop
     assert {path: following.stored(path) for path in paths} == before
 
 
-def test_an_audit_counts_documents_of_newer_statuses_and_finds_no_damage(
+def test_audit_counts_documents_of_newer_statuses_and_finds_no_damage(
     following: Shop,
 ) -> None:
     following.sweep()
@@ -195,7 +195,7 @@ def test_stores_return_what_they_know_of_newer_documents(following: Shop) -> Non
 def test_documents_without_fields_that_older_revisions_did_not_write_are_read(
     previous: Shop,
 ) -> None:
-    """Each field that came later has a default."""
+    """Each field that was added later has a default."""
     (order_id,) = previous.ids("confirmed")
     reservation_id = reservation_of(previous, order_id)
     client = previous.connection.client

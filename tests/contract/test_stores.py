@@ -1,4 +1,4 @@
-"""The stores in memory that unit tests use, and those in Firestore: one suite for each pair."""
+"""One suite for each store, run on the fake of unit tests and on the store in Firestore."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def version(stock: CatalogueStore, entity: Entity) -> datetime:
 
 class StockStoreContract:
     @pytest.mark.parametrize("entity", [product(available=7), RESERVATION, adjustment("A1")])
-    def test_what_is_stored_comes_back_as_it_was(
+    def test_stored_document_is_read_back_unchanged(
         self, stock: CatalogueStore, entity: Entity
     ) -> None:
         stock.commit([(entity, None)], soon())
@@ -88,7 +88,7 @@ class StockStoreContract:
             found = replace(found, updated_at=None)
         assert found == entity
 
-    def test_reading_tells_what_is_not_there(self, stock: CatalogueStore) -> None:
+    def test_read_reports_missing_documents(self, stock: CatalogueStore) -> None:
         stock.commit([(product("P001"), None)], soon())
         keys = [("products", "P001"), ("products", "P002"), ("reservations", "R")]
         found = {
@@ -97,13 +97,15 @@ class StockStoreContract:
         }
         assert found == {keys[0]: (False, False), keys[1]: (True, True), keys[2]: (True, True)}
 
-    def test_a_commit_is_all_or_nothing(self, stock: CatalogueStore) -> None:
+    def test_commit_is_all_or_nothing(self, stock: CatalogueStore) -> None:
         stock.commit([(product("P001"), None)], soon())
         with pytest.raises(ConflictError):
             stock.commit([(product("P002"), None), (product("P001"), None)], soon())
         assert stock.get(("products", "P002"), soon()) is None
 
-    def test_a_change_must_name_the_version_it_replaces(self, stock: CatalogueStore) -> None:
+    def test_change_fails_when_its_version_is_not_the_stored_one(
+        self, stock: CatalogueStore
+    ) -> None:
         stock.commit([(product(available=1), None)], soon())
         read = version(stock, product())
         stock.commit([(product(available=2), read)], soon())
@@ -114,25 +116,23 @@ class StockStoreContract:
         assert isinstance(found, Product)
         assert found.available == 4
 
-    def test_changing_what_is_not_there_is_a_conflict(self, stock: CatalogueStore) -> None:
+    def test_change_of_a_missing_document_is_a_conflict(self, stock: CatalogueStore) -> None:
         with pytest.raises(ConflictError):
             stock.commit([(product(), NOW)], soon())
 
-    def test_a_commit_with_a_document_too_large_is_rejected_for_good(
-        self, stock: CatalogueStore
-    ) -> None:
+    def test_commit_is_rejected_when_a_document_is_too_large(self, stock: CatalogueStore) -> None:
         too_large = product("P002", name="x" * 1_100_000)
         with pytest.raises(StoreRejectedError):
             stock.commit([(product("P001"), None), (too_large, None)], soon())
         assert stock.get(("products", "P001"), soon()) is None
 
-    def test_products_by_id_in_pages(self, stock: CatalogueStore) -> None:
+    def test_products_are_listed_by_id_in_pages(self, stock: CatalogueStore) -> None:
         for name in ("P3", "P1", "P2"):
             stock.commit([(product(name), None)], soon())
         assert [p.product_id for p in stock.products(None, 2, soon())] == ["P1", "P2"]
         assert [p.product_id for p in stock.products("P2", 2, soon())] == ["P3"]
 
-    def test_adjustments_newest_first_in_pages(self, stock: CatalogueStore) -> None:
+    def test_adjustments_are_listed_newest_first_in_pages(self, stock: CatalogueStore) -> None:
         later = NOW + timedelta(seconds=1)
         made = [adjustment("A", later), adjustment("C"), adjustment("B")]
         stock.commit([(each, None) for each in made], soon())
@@ -153,7 +153,7 @@ class TestStockInFirestore(StockStoreContract):
     def stock(self, connection: Connection) -> CatalogueStore:
         return inventory_store.Store(connection)
 
-    def test_fields_that_another_revision_added_are_left_alone(
+    def test_fields_of_another_revision_stay_unchanged(
         self, stock: CatalogueStore, connection: Connection
     ) -> None:
         stock.commit([(product(available=7), None)], soon())
@@ -179,23 +179,23 @@ class OrderStoreContract:
         [order(), Order.rejected(Attempt.begin("C1", [Line("P001", 2)], "key"), REJECTION, NOW)],
         ids=["confirmed", "rejected"],
     )
-    def test_an_order_comes_back_as_it_was(self, orders: OrderStore, stored: Order) -> None:
+    def test_order_is_read_back_unchanged(self, orders: OrderStore, stored: Order) -> None:
         orders.create(stored, soon())
         found = orders.get(stored.order_id, soon())
         assert found is not None
         assert found[0] == stored
 
-    def test_an_order_that_is_not_there(self, orders: OrderStore) -> None:
+    def test_missing_order_is_none(self, orders: OrderStore) -> None:
         assert orders.get("ORD" + "0" * 26, soon()) is None
 
-    def test_an_order_is_created_once(self, orders: OrderStore) -> None:
+    def test_order_is_created_once(self, orders: OrderStore) -> None:
         stored = order()
         orders.create(stored, soon())
         with pytest.raises(ConflictError):
             orders.create(stored, soon())
 
-    def test_of_orders_created_at_once_each_is_created_once(self, orders: OrderStore) -> None:
-        """Some of them in the same request, and in one with what cannot be created again."""
+    def test_concurrent_orders_are_each_created_once(self, orders: OrderStore) -> None:
+        """Some are in the same request, and some in one with an order that exists already."""
         each_twice = [stored for stored in (order() for _ in range(30)) for _ in range(2)]
 
         def create(stored: Order) -> bool:
@@ -212,10 +212,10 @@ class OrderStoreContract:
             assert found is not None
             assert found[0] == stored
 
-    def test_an_order_too_large_is_rejected_for_good_and_the_others_are_created(
+    def test_too_large_order_is_rejected_and_the_others_are_created(
         self, orders: OrderStore
     ) -> None:
-        """Created at once, so that some go to Firestore in one request with the large one."""
+        """Created concurrently, so that some share a request to Firestore with the large one."""
         stored = [order() for _ in range(30)]
         too_large = order("C" * 1_100_000)
 
@@ -231,7 +231,7 @@ class OrderStoreContract:
         assert results == [*[None] * 15, StoreRejectedError, *[None] * 15]
         assert all(orders.get(each.order_id, soon()) for each in stored)
 
-    def test_an_order_is_replaced_under_the_version_read(self, orders: OrderStore) -> None:
+    def test_order_is_replaced_under_the_version_read(self, orders: OrderStore) -> None:
         stored = order()
         orders.create(stored, soon())
         found = orders.get(stored.order_id, soon())
@@ -244,7 +244,9 @@ class OrderStoreContract:
         assert now is not None
         assert now[0] == cancelling
 
-    def test_a_customers_orders_newest_first_in_pages(self, orders: OrderStore) -> None:
+    def test_orders_of_a_customer_are_listed_newest_first_in_pages(
+        self, orders: OrderStore
+    ) -> None:
         mine = [order(created_at=NOW + timedelta(seconds=n)) for n in range(3)]
         for each in [*mine, order("C2")]:
             orders.create(each, soon())
@@ -253,7 +255,7 @@ class OrderStoreContract:
         place = (first[-1].created_at, first[-1].order_id)
         assert orders.list_for_customer("C1", None, place, 2, soon()) == mine[:1]
 
-    def test_a_customers_orders_of_one_status(self, orders: OrderStore) -> None:
+    def test_orders_of_a_customer_are_listed_by_status(self, orders: OrderStore) -> None:
         kept, cancelled = order(), order().cancel()
         for each in (kept, cancelled):
             orders.create(each, soon())
@@ -272,7 +274,7 @@ class TestOrdersInFirestore(OrderStoreContract):
     def orders(self, connection: Connection) -> OrderStore:
         return order_store.Store(connection)
 
-    def test_fields_that_another_revision_added_are_left_alone(
+    def test_fields_of_another_revision_stay_unchanged(
         self, orders: OrderStore, connection: Connection
     ) -> None:
         stored = order()
@@ -305,27 +307,27 @@ def found_order(sides: BothSides, order_id: str) -> tuple[Order, datetime]:
 
 
 class BacklogContract:
-    def test_what_is_held_by_id_in_pages(self, sides: BothSides) -> None:
+    def test_held_reservations_are_listed_by_id_in_pages(self, sides: BothSides) -> None:
         sides.reserve("R3", "R1", "R2")
         assert sides.held(None, 2) == ["R1", "R2"]
         assert sides.held("R2", 2) == ["R3"]
         assert sides.held("R3", 2) == []
 
-    def test_what_was_settled_is_held_no_longer(self, sides: BothSides) -> None:
+    def test_settled_reservation_is_not_listed_as_held(self, sides: BothSides) -> None:
         sides.reserve("held", "confirmed", "consumed", "released")
         sides.inventory.confirm(["confirmed"], soon())
         sides.inventory.consume(["consumed"], soon())
         sides.inventory.release(["released", "unknown"], soon())
         assert sides.held() == ["held"]
 
-    def test_a_reservation_names_its_attempt_or_no_order(self, sides: BothSides) -> None:
+    def test_reservation_names_its_attempt_or_no_order(self, sides: BothSides) -> None:
         attempt = Attempt.begin("C1", [Line("P001", 1)], None)
         sides.reserve(attempt.reservation_id, "made-by-hand")
         mine, other = sides.work.held_reservations(None, 9, soon())
         assert mine.name == ReservationName(attempt.order_id, 0, attempt.fingerprint)
         assert other.name is None
 
-    def test_a_reservation_ages_from_when_it_was_made(self, sides: BothSides) -> None:
+    def test_age_of_a_reservation_counts_from_its_creation(self, sides: BothSides) -> None:
         sides.reserve("R1")
         (before,) = sides.work.held_reservations(None, 9, soon())
         sides.reserve("R2")
@@ -334,14 +336,14 @@ class BacklogContract:
         assert younger.age < after.age
 
     @pytest.mark.parametrize("status", Status)
-    def test_which_orders_are_unfinished(self, sides: BothSides, status: Status) -> None:
+    def test_unfinished_orders_are_listed_by_status(self, sides: BothSides, status: Status) -> None:
         stored = replace(order(), status=status)
         sides.orders.create(stored, soon())
         found = [each.order for each in sides.work.unfinished_orders(None, 9, soon())]
         half_done = status in (Status.PENDING, Status.CANCELLING, Status.FULFILLING)
         assert found == ([stored] if half_done else [])
 
-    def test_unfinished_orders_by_id_in_pages(self, sides: BothSides) -> None:
+    def test_unfinished_orders_are_listed_by_id_in_pages(self, sides: BothSides) -> None:
         stored = sorted((order().cancel() for _ in range(3)), key=lambda each: each.order_id)
         for each in reversed(stored):
             sides.orders.create(each, soon())
@@ -350,7 +352,7 @@ class BacklogContract:
         rest = sides.work.unfinished_orders(stored[1].order_id, 2, soon())
         assert [each.order for each in rest] == stored[2:]
 
-    def test_an_order_ages_from_its_last_change(self, sides: BothSides) -> None:
+    def test_age_of_an_order_counts_from_its_last_change(self, sides: BothSides) -> None:
         stored = order().cancel()
         sides.orders.create(stored, soon())
         other = order().cancel()
@@ -367,7 +369,7 @@ class BacklogContract:
         found = sides.work.unfinished_orders(None, 9, soon())
         return {each.order.order_id: each.age for each in found}
 
-    def test_orders_that_are_there_with_their_versions_abandoned_ones_too(
+    def test_existing_orders_are_read_with_versions_even_if_abandoned(
         self, sides: BothSides
     ) -> None:
         name = ReservationName(order().order_id, 2, "F" * 26)

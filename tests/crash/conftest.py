@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COVERED = pytest.StashKey[list[tuple[str, int, int]]]()
-"""Flow, its remote calls, and the points at which it was cut short."""
+"""For each flow: its remote calls, and the number of interrupted runs."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,7 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def which() -> str:
-    """One emulator is enough for the protocol; what each of them does, tests/contract compares."""
+    """One emulator is enough for the protocol. tests/contract compares the emulators."""
     return "given" if os.environ.get("FIRESTORE_EMULATOR_HOST") else "embedded"
 
 
@@ -31,7 +31,7 @@ def shop(emulator: str) -> Iterator[CrashingShop]:
 
 @pytest.fixture
 def covered(request: pytest.FixtureRequest) -> list[tuple[str, int, int]]:
-    """To be told at the end."""
+    """Figures for the summary at the end."""
     return request.config.stash[COVERED]
 
 

@@ -1,4 +1,4 @@
-"""audit on a database that was used, and then damaged by hand in every way."""
+"""audit on a used database, before and after each kind of damage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def order_id(answer: Any) -> str:
 
 @pytest.fixture
 def orders(shop: CrashingShop) -> dict[str, str]:
-    """The order ids, by status, in a database where all of them have come up and been swept."""
+    """The order ids by status, in a database with an order of every status, after a sweep."""
     shop.begin()
     shop.offer("P1", 100)
     ids = {key: order_id(shop.place(key)) for key in (FULFILLED, CANCELLED, CONFIRMED)}
@@ -62,7 +62,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.usefixtures("orders", "environment")
-def test_a_database_that_was_used_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
+def test_used_database_has_no_findings(capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main(["--grace", "0"]) == 0
     (said,) = lines(capsys)
     counts = {name: said[name] for name in ("orders", "reservations", "products", "adjustments")}
@@ -71,7 +71,7 @@ def test_a_database_that_was_used_is_sound(capsys: pytest.CaptureFixture[str]) -
 
 
 class Damage:
-    """The database, and what of it is whose."""
+    """The database, and the order ids in it."""
 
     def __init__(self, shop: CrashingShop, orders: dict[str, str]) -> None:
         self.product: Any = shop.database.document("products", "P1")
@@ -100,15 +100,15 @@ LACKS, LEAKS = "order-has-its-stock", "no-stock-leaks"
 SUM, HELD, SHIPPED = "stock-adds-up", "reserved-is-held", "shipped-was-consumed"
 
 Found = set[tuple[str, ...]]
-"""Which invariant is broken, of what, and of which of the orders."""
+"""The broken invariant, its document, and its order."""
 
 DAMAGES: dict[str, tuple[Callable[[Damage], object], Found]] = {
     "available is off": (lambda it: it.product.update({"available": 95}), {(SUM, PRODUCT)}),
-    "units reserved for nobody": (
+    "units reserved for no reservation": (
         lambda it: it.product.update({"reserved": 3, "available": 95}),
         {(HELD, PRODUCT)},
     ),
-    "units shipped to nobody": (
+    "units shipped for no order": (
         lambda it: it.product.update({"shipped": 3, "available": 95}),
         {(SHIPPED, PRODUCT)},
     ),
@@ -176,7 +176,7 @@ DAMAGES: dict[str, tuple[Callable[[Damage], object], Found]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.usefixtures("environment")
-def test_every_damage_is_named(
+def test_damage_is_named(
     shop: CrashingShop, orders: dict[str, str], capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
     database, (harm, found) = Damage(shop, orders), DAMAGES[damage]
@@ -186,10 +186,10 @@ def test_every_damage_is_named(
     assert set(told(capsys)) == expected
 
 
-def test_what_has_gone_at_the_second_look_is_not_told(
+def test_finding_is_dropped_when_it_is_gone_at_the_second_read(
     shop: CrashingShop, orders: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Repaired, by somebody or by the next reconcile, while audit was looking."""
+    """The damage was repaired between the audit's two reads, by hand or by a reconcile."""
     database, looks = Damage(shop, orders), 0
     database.product.update({"available": 95})
 
@@ -205,7 +205,7 @@ def test_what_has_gone_at_the_second_look_is_not_told(
     assert looks == 2
 
 
-def test_buyers_who_keep_buying_are_no_finding(shop: CrashingShop) -> None:
+def test_orders_in_flight_are_no_finding(shop: CrashingShop) -> None:
     shop.begin()
     shop.offer("P1", 10_000)
     closed = threading.Event()
@@ -227,11 +227,11 @@ def test_buyers_who_keep_buying_are_no_finding(shop: CrashingShop) -> None:
             seen += audit.findings(snapshot, timedelta(hours=1))
         closed.set()
         bought = sum(buyer.result() for buyer in buyers)
-    assert seen == [], "at no moment, without a second look"
-    assert bought > snapshot.counts["orders"] > 10, "they did buy meanwhile"
+    assert seen == [], "not at one moment, and without a second read"
+    assert bought > snapshot.counts["orders"] > 10, "orders were placed during the audit"
 
 
-def test_a_database_that_cannot_be_read_is_neither_sound_nor_damaged(
+def test_audit_reports_neither_result_when_the_database_is_unavailable(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{free_port()}")

@@ -1,8 +1,9 @@
-"""Every flow, cut short at every one of its remote calls, in each of four ways.
+"""Every flow, interrupted at each of its remote calls in each of four modes.
 
-A flow says what is given, does its part as a client would who tries again when nothing or a 503
-comes back, and then says what must be true. In between reconcile runs until there is nothing left
-to do, and the audit must find nothing: nothing oversold, nothing leaked, nothing half done.
+A flow is a generator. Its first part prepares the shop. Its second part acts as a client that
+retries after a 503 or no response. Its third part contains the assertions. Before the third part
+reconcile runs until it finds no work. The audit must then have no findings: no unit is oversold or
+leaked, and no order is unfinished.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import pytest
 from support.apps import OPERATOR
 from support.builders import soon
 from support.crashing import CrashingShop, Cut
+from support.documented_client import DocumentedClient, Reply
 from support.dying import ProcessDiedError
-from support.obedient import ObedientClient, Reply
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
 
@@ -30,8 +31,8 @@ BODY = {"customer_id": "C1", "product_id": "P1", "quantity": 2}
 ATTEMPT = Attempt.begin("C1", [Line("P1", 2)], "key")
 
 
-def until_answered(shop: CrashingShop, app: str, method: str, path: str, **request: Any) -> Any:
-    """As a client who may repeat a request does: until there is an answer that is no 503."""
+def until_response(shop: CrashingShop, app: str, method: str, path: str, **request: Any) -> Any:
+    """Repeat the request until there is a response other than 503."""
     for _ in range(TRIES):
         with suppress(ProcessDiedError):
             answer = getattr(shop, app).test_client().open(path, method=method, **request)
@@ -39,11 +40,11 @@ def until_answered(shop: CrashingShop, app: str, method: str, path: str, **reque
                 return answer
             continue
         shop.restart()
-    raise AssertionError(f"{method} {path} was never answered")
+    raise AssertionError(f"{method} {path} never got a response")
 
 
 def once(shop: CrashingShop, body: dict[str, Any]) -> Any:
-    """As a client without a key must: whatever comes back, or None where nothing does."""
+    """Send the request once, as a client without a key must. None if no response arrives."""
     try:
         return shop.order.test_client().post("/orders", json=body)
     except ProcessDiedError:
@@ -51,8 +52,8 @@ def once(shop: CrashingShop, body: dict[str, Any]) -> Any:
         return None
 
 
-def order_obediently(shop: CrashingShop, **body: Any) -> str | None:
-    """The order that a client without a key has, who follows docs/api.md. Nothing arrives late."""
+def order_as_documented(shop: CrashingShop, **body: Any) -> str | None:
+    """The order id that a client without a key gets if it follows docs/api.md. No call is late."""
 
     def send(method: str, path: str, body: Any = None, headers: Any = None) -> Reply | None:
         client: Any = shop.order.test_client()
@@ -63,25 +64,25 @@ def order_obediently(shop: CrashingShop, **body: Any) -> str | None:
             return None
         return Reply(answer.status_code, answer.json, answer.headers)
 
-    return ObedientClient(send, lambda _: None, BODY | body).order()
+    return DocumentedClient(send, lambda _: None, BODY | body).order()
 
 
 def place(shop: CrashingShop, key: str = "key", headers: Any = None, **changes: Any) -> Any:
     headers = {"Idempotency-Key": key, **(headers or {})}
-    return until_answered(shop, "order", "POST", "/orders", json=BODY | changes, headers=headers)
+    return until_response(shop, "order", "POST", "/orders", json=BODY | changes, headers=headers)
 
 
 def move(shop: CrashingShop, order_id: str, verb: str) -> Any:
     path = f"/orders/{order_id}/{verb}"
-    return until_answered(shop, "order", "POST", path, headers=AS_OPERATOR)
+    return until_response(shop, "order", "POST", path, headers=AS_OPERATOR)
 
 
 def offer(shop: CrashingShop, product_id: str = "P1", stock: int = STOCK) -> None:
     url, product = f"/products/{product_id}", {"name": "Lamp", "price": 10}
-    answer = until_answered(shop, "inventory", "PUT", url, json=product, headers=AS_OPERATOR)
+    answer = until_response(shop, "inventory", "PUT", url, json=product, headers=AS_OPERATOR)
     assert answer.status_code in (200, 201)
     body, headers = {"delta": stock, "reason": "opening stock"}, {"Idempotency-Key": "opening"}
-    answer = until_answered(
+    answer = until_response(
         shop,
         "inventory",
         "POST",
@@ -93,7 +94,7 @@ def offer(shop: CrashingShop, product_id: str = "P1", stock: int = STOCK) -> Non
 
 
 def sweep(shop: CrashingShop) -> None:
-    """Until there is nothing left to do; processes that die are started again."""
+    """Run reconcile until it finds no work. Restart crashed processes."""
     for _ in range(TRIES):
         with suppress(ProcessDiedError):
             report = shop.sweep()
@@ -101,21 +102,21 @@ def sweep(shop: CrashingShop) -> None:
                 return
             continue
         shop.restart()
-    raise AssertionError(f"reconcile finds no end: {report}")
+    raise AssertionError(f"reconcile does not run out of work: {report}")
 
 
 def shown(shop: CrashingShop, order_id: str) -> str | None:
-    """Status of the order that order shows; None for 404."""
+    """The status of the order in order's API. None for 404."""
     answer: Any = shop.order.test_client().get(f"/orders/{order_id}")
     return answer.json["status"] if answer.status_code == 200 else None
 
 
 def held(shop: CrashingShop, attempt: Attempt = ATTEMPT) -> None:
-    """What a process leaves that died between its reservation and its order."""
+    """The state after a crash between the reservation and the order."""
     shop.client.reserve(attempt.reservation_id, attempt.lines, soon())
 
 
-# The flows: what is given; yield; what is done; yield; what must be true.
+# The flows: preparation; yield; the client's requests; yield; assertions.
 
 
 def an_order_with_a_key(shop: CrashingShop) -> Iterator[None]:
@@ -136,7 +137,7 @@ def an_order_of_three_lines(shop: CrashingShop) -> Iterator[None]:
     items = [{"product_id": name, "quantity": 2} for name in names]
     body = {"customer_id": "C1", "items": items}
     headers = {"Idempotency-Key": "key"}
-    answer = until_answered(shop, "order", "POST", "/orders", json=body, headers=headers)
+    answer = until_response(shop, "order", "POST", "/orders", json=body, headers=headers)
     yield
     assert answer.status_code == 201
     assert [shop.units(name) for name in names] == [(8, 2, 0)] * 3
@@ -145,7 +146,7 @@ def an_order_of_three_lines(shop: CrashingShop) -> Iterator[None]:
 def an_order_without_a_key(shop: CrashingShop) -> Iterator[None]:
     offer(shop)
     yield
-    order_id = order_obediently(shop)
+    order_id = order_as_documented(shop)
     yield
     assert order_id is not None
     assert [each for each in shop.documents("orders") if shown(shop, each)] == [order_id]
@@ -162,9 +163,9 @@ def an_order_without_a_key_by_a_client_that_asks_once(shop: CrashingShop) -> Ite
         assert shown(shop, answer.json["order_id"]) == "confirmed"
         assert shop.units("P1") == (8, 2, 0)
     elif answer is not None and "order_id" not in answer.json:
-        assert shop.units("P1") == (10, 0, 0), "no order came of it"
+        assert shop.units("P1") == (10, 0, 0), "no order was placed"
     else:
-        assert shop.units("P1") in ((8, 2, 0), (10, 0, 0)), "it exists or it does not"
+        assert shop.units("P1") in ((8, 2, 0), (10, 0, 0)), "the order exists or does not exist"
 
 
 def a_refusal_with_a_key(shop: CrashingShop) -> Iterator[None]:
@@ -272,7 +273,7 @@ def a_retry_after_the_first_attempt_was_abandoned(shop: CrashingShop) -> Iterato
 
 
 def a_last_unit_that_an_abandoned_attempt_held(shop: CrashingShop) -> Iterator[None]:
-    """The mark is there and the stock not yet given back: the next attempt sees to it itself."""
+    """The mark exists and the stock is not yet released: the next attempt releases it."""
     offer(shop, stock=2)
     held(shop)
     name = ReservationName.parse(ATTEMPT.reservation_id)
@@ -328,7 +329,7 @@ def cancelling_an_order_of_a_retired_product(shop: CrashingShop) -> Iterator[Non
     offer(shop)
     order_id = place(shop).json["order_id"]
     retired = {"name": "Lamp", "price": 10, "active": False}
-    until_answered(shop, "inventory", "PUT", "/products/P1", json=retired, headers=AS_OPERATOR)
+    until_response(shop, "inventory", "PUT", "/products/P1", json=retired, headers=AS_OPERATOR)
     yield
     move(shop, order_id, "cancel")
     yield
@@ -494,7 +495,7 @@ FLOWS: tuple[Flow, ...] = (
 
 
 def run(flow: Flow, shop: CrashingShop, place: int = 0, how: Cut = Cut.LOST) -> list[str]:
-    """The remote calls of the flow's part; place 0 cuts none of them short."""
+    """The remote calls of the flow's second part. Place 0 interrupts none of them."""
     shop.begin()
     steps = flow(shop)
     next(steps)
@@ -510,7 +511,7 @@ def run(flow: Flow, shop: CrashingShop, place: int = 0, how: Cut = Cut.LOST) -> 
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
-def test_a_flow_cut_short_anywhere(
+def test_flow_recovers_when_a_remote_call_is_interrupted(
     shop: CrashingShop, flow: Flow, covered: list[tuple[str, int, int]]
 ) -> None:
     calls = run(flow, shop)
@@ -525,7 +526,7 @@ def test_a_flow_cut_short_anywhere(
     covered.append((flow.__name__, len(calls), len(points)))
 
 
-def test_statuses_that_are_half_done_are_those_that_a_sweep_finishes() -> None:
+def test_unfinished_statuses_are_those_that_a_sweep_finishes() -> None:
     public = {Status.CONFIRMED, Status.CANCELLED, Status.REJECTED, Status.FULFILLED}
     assert set(Status) - public - {Status.ABANDONED} == {
         Status.PENDING,

@@ -1,4 +1,4 @@
-"""A process killed in the middle of a commit on a hot product holds nobody up."""
+"""A process that is killed within a commit of a hot product does not delay the next sale."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BUYERS = 8
 OPENING_STOCK = 1000
 COMMIT_MILLISECONDS = 250
-"""So long that whoever buys all the time is in a commit whenever we look."""
+"""Long enough that continuous buyers are always within a commit."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 class Buyers:
-    """They reserve at one inventory process, again and again, until it answers no more."""
+    """Buyers that reserve at one inventory process until it no longer responds."""
 
     def __init__(self, url: str) -> None:
         self.answered = threading.Semaphore(0)
@@ -63,13 +63,13 @@ class Buyers:
                 self.answered.release()
 
 
-def test_the_next_sale_needs_nobody_who_died(
+def test_next_sale_is_prompt_when_a_process_is_killed_in_a_commit(
     shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.offer("P-hot", OPENING_STOCK)
     buyers = Buyers(shop.inventories[0])
     buyers.start()
-    for _ in range(2 * BUYERS):  # they are in full swing
+    for _ in range(2 * BUYERS):  # the buyers are busy
         assert buyers.answered.acquire(timeout=TIMEOUT)
     time.sleep(COMMIT_MILLISECONDS / 2000)
     shop.kill(shop.inventories[0])

@@ -1,8 +1,8 @@
-"""Real processes, killed with SIGKILL again and again while people buy, cancel, send and restock.
+"""Real processes, killed by SIGKILL at random while clients buy, cancel, fulfil and restock.
 
     CRASH_SECONDS=600 CRASH_SEED=7 .venv/bin/python -m pytest tests/crash/test_random_kills.py -s
 
-The seed decides who does what; when exactly a kill hits, the machine decides.
+The seed determines the clients' actions. The exact moment of a kill depends on the machine.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ SEED = int(os.environ.get("CRASH_SEED") or random.randrange(10**6))  # noqa: S31
 PRODUCTS = ("P-hot", "P-scarce", "P-other")
 OPENING_STOCK = 40
 KILL_EVERY = 1.0
-"""Seconds, on average, between two kills: one process is always the next."""
+"""Average seconds between two kills. The processes take turns."""
 AWAY = (502, 503, 504)
 
 COUNTS = ["abandoned", "confirmed", "released", "consumed", "completed", "cancelled", "fulfilled"]
-"""What a sweep says that it has done."""
+"""The actions that a sweep reports."""
 
 CAME_TRUE = {"confirmed", "cancelling", "cancelled", "fulfilling", "fulfilled"}
 ENDED = {"confirmed", "cancelled", "rejected", "fulfilled"}
@@ -44,24 +44,24 @@ ENDED = {"confirmed", "cancelled", "rejected", "fulfilled"}
 
 @dataclass
 class Told:
-    """What clients were told, of which nothing may turn out to be untrue."""
+    """The responses that clients received. The database must be consistent with all of them."""
 
     placed: dict[str, int] = field(default_factory=dict)
-    """Order ids of every 201, and the quantity."""
+    """The order id of each 201, with its quantity."""
     accepted: set[str] = field(default_factory=set)
-    """Order ids of every 202."""
+    """The order id of each 202."""
     refused: set[str] = field(default_factory=set)
-    """Order ids of every final refusal."""
+    """The order id of each final rejection."""
     cancelled: set[str] = field(default_factory=set)
     fulfilled: set[str] = field(default_factory=set)
     restocked: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     of_key: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """For each key, the order ids that its deliveries were told."""
+    """For each key, the order ids in the responses to its deliveries."""
     statuses: Counter[int] = field(default_factory=Counter)
 
 
 class Sale:
-    """Everybody who is there, each in a thread, until told to stop."""
+    """All clients, each in a thread of its own, until the time is over."""
 
     def __init__(self, shop: Shop, firestore: Firestore, seed: int) -> None:
         self.shop = shop
@@ -85,14 +85,14 @@ class Sale:
         while not self._over.is_set():
             try:
                 role(chance)
-            except Exception as error:  # noqa: BLE001 - told at the end, whatever it is
+            except Exception as error:  # noqa: BLE001 - the test reports every error at its end
                 self.errors.append(f"{role.__name__}: {error!r}")
                 return
 
     def _until_answered(
         self, call: Callable[[int], requests.Response], chance: random.Random
     ) -> requests.Response | None:
-        """Over whichever process answers; None where the sale ended before any did."""
+        """Send through any process that responds. None if the sale ended first."""
         while not self._over.is_set():
             try:
                 answer = call(chance.randrange(2))
@@ -113,7 +113,7 @@ class Sale:
         def deliver(n: int) -> requests.Response:
             return self.shop.place(product, quantity, n=n, key=key, prefer=prefer)
 
-        if key is None:  # must not be repeated: whatever comes back, or nothing
+        if key is None:  # must not be repeated, with or without a response
             try:
                 self._note_placed(deliver(chance.randrange(2)), None, quantity)
             except requests.RequestException:
@@ -122,13 +122,13 @@ class Sale:
         deliveries = 2 if chance.random() < 0.2 else 1
         seeds = [chance.randrange(10**6) for _ in range(deliveries)]
         with ThreadPoolExecutor(deliveries) as pool:
-            answers = pool.map(
+            responses = pool.map(
                 lambda seed: self._until_answered(deliver, random.Random(seed)),  # noqa: S311
                 seeds,
             )
-            for answer in answers:
-                if answer is not None:
-                    self._note_placed(answer, key, quantity)
+            for response in responses:
+                if response is not None:
+                    self._note_placed(response, key, quantity)
 
     def _note_placed(self, answer: requests.Response, key: str | None, quantity: int) -> None:
         if answer.status_code in AWAY:
@@ -178,7 +178,7 @@ class Sale:
             self.told.restocked[product] += delta
 
     def reconcile(self, chance: random.Random) -> None:
-        """Two at once now and then, and one of five is killed in the middle."""
+        """Run reconcile, sometimes two at a time, and kill one of five while it runs."""
         sweeps = [
             self.shop.command("reconcile", n=chance.randrange(2), RECONCILE_AFTER_SECONDS="1")
             for _ in range(chance.choice((1, 1, 2)))
@@ -206,7 +206,7 @@ class Sale:
             kill, start = partial(self.shop.kill, url), partial(self.shop.start, url)
         kill()
         self.kills[name] += 1
-        self._over.wait(chance.uniform(0, 1.5))  # longer than some requests have patience
+        self._over.wait(chance.uniform(0, 1.5))  # longer than the timeout of some requests
         start()
 
 
@@ -228,7 +228,7 @@ def shop(firestore: Firestore, tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.mark.timeout(SECONDS + 240)
-def test_nothing_is_oversold_leaked_or_lost_whoever_is_killed(
+def test_nothing_is_oversold_leaked_or_lost_when_processes_are_killed(
     shop: Shop, firestore: Firestore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for product in PRODUCTS:
@@ -240,7 +240,7 @@ def test_nothing_is_oversold_leaked_or_lost_whoever_is_killed(
     with capsys.disabled():
         print(  # noqa: T201 - the figures are what one runs it for
             f"\nseed {SEED}, {SECONDS:.0f} s: {sum(sale.kills.values())} kills {dict(sale.kills)},"
-            f" answers {dict(sale.told.statuses)}; swept up at the end: {reports[0]}"
+            f" responses {dict(sale.told.statuses)}; swept up at the end: {reports[0]}"
         )
     code, line = shop.carry_out("audit", "--grace", "0")
     assert (code, line["findings"]) == (0, 0), line
@@ -249,23 +249,23 @@ def test_nothing_is_oversold_leaked_or_lost_whoever_is_killed(
 
 
 def sweeps(shop: Shop) -> Iterator[dict[str, Any]]:
-    """What each reconcile did, until there was nothing left to do."""
+    """The reports of each reconcile, until it found no work."""
     for _ in range(5):
         code, line = shop.carry_out("reconcile", RECONCILE_AFTER_SECONDS="0")
         done = {name: line[name] for name in COUNTS}
         yield done
         if code == 0 and not any(done.values()):
             return
-    raise AssertionError(f"reconcile finds no end: {line}")
+    raise AssertionError(f"reconcile does not run out of work: {line}")
 
 
 def check(told: Told, documents: dict[str, Any]) -> None:
-    """What clients were told is what the database says."""
+    """Compare the clients' responses with the database."""
 
     def status(order_id: str) -> str:
         return str(documents.get(f"orders/{order_id}", {}).get("status"))
 
-    assert told.placed, "somebody must have bought something"
+    assert told.placed, "no order was placed"
     assert {each: status(each) for each in told.placed if status(each) not in CAME_TRUE} == {}
     assert {each: status(each) for each in told.accepted if status(each) not in ENDED} == {}
     assert {each: status(each) for each in told.refused if status(each) != "rejected"} == {}

@@ -1,7 +1,7 @@
-"""Requests made of bytes, on the apps alone: ``python tests/fuzz/from_bytes.py CORPUS -runs=1000``.
+"""Requests made of bytes, to the apps alone: ``python tests/fuzz/from_bytes.py CORPUS -runs=1000``.
 
-atheris (libFuzzer) chooses the bytes by what they reach in the code of the functions and of PyJWT.
-An answer of 500, one that the description does not tell of, or memory that grows, ends it.
+atheris (libFuzzer) chooses bytes that reach new code in the functions and in PyJWT. The run ends at
+a response with 500, at a status that the description does not have, and when memory grows.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import run_wsgi_app
 
 FRESH_EVERY = 2000
-"""Inputs after which stores are emptied, so that what grows is not what was ordered."""
+"""Inputs after which the stores are emptied, so that stored orders do not grow the memory."""
 MOST_GROWTH = 64.0
-"""MB, over what it is after the first round."""
+"""MB above the memory after the first round."""
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 TOKEN = tokens.token("C1", exp=9_999_999_999)
 KNOWN = ("P001", "R1", "C1", "ORD" + "0" * 26)
@@ -49,7 +49,7 @@ HEADERS = (
 
 
 class Functions:
-    """Three apps, each with the statuses that its description tells of."""
+    """Three apps, each with the statuses of its description."""
 
     def __init__(self, folder: Path) -> None:
         self._settings = tokens.in_file(folder)
@@ -89,7 +89,7 @@ class Functions:
         except HTTPException:
             assert status in (404, 405, 413, 400), asked
         else:
-            assert status in self._described[name][endpoint], f"{asked} answered {status}"
+            assert status in self._described[name][endpoint], f"{asked} got {status}"
         if status >= 400:
             assert headers["Content-Type"] == "application/problem+json", asked
             assert isinstance(json.loads(body), dict), asked
@@ -106,7 +106,7 @@ class Functions:
 
 
 def _statuses(name: str) -> dict[str, set[int]]:
-    """By the operation's name; those of a limit stand for every operation."""
+    """The statuses by operation. Statuses of limits apply to every operation."""
     return {
         operation["operationId"]: {int(status) for status in operation["responses"]} | {404, 413}
         for operations in openapi.served(name)["paths"].values()
@@ -115,7 +115,7 @@ def _statuses(name: str) -> dict[str, set[int]]:
 
 
 def _request(bytes_of: Any, rules: list[str]) -> dict[str, Any]:
-    """A WSGI environment as a server would make it: no header has a line break."""
+    """A WSGI environment as a server would build it: no header has a line break."""
     path = bytes_of.PickValueInList(rules)
     while "<" in path:
         before, _, rest = path.partition("<")

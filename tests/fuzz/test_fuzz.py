@@ -1,8 +1,8 @@
-"""Both functions, with customers' tokens and without, under requests that nobody has thought of.
+"""Fuzzing of both functions, with customers' tokens and without.
 
-For FUZZ_SECONDS in all: a few in `make test`, ten minutes in `make fuzz`. Half of them on real
-processes, with requests made from the descriptions (schemathesis); half on the apps alone, with
-requests made of bytes, led by what they reach in the code (atheris, where it is installed).
+FUZZ_SECONDS limits the total: a few seconds in `make test`, ten minutes in `make fuzz`. One half
+sends requests made from the descriptions to real processes (schemathesis). The other half sends
+requests made of bytes to the apps, guided by coverage (atheris, if it is installed).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
-from support import described, tokens
+from support import described_apps, tokens
 from support.apps import ORDER
 from support.hostile_tokens import HOSTILE
 from support.shop import Shop
@@ -34,22 +34,22 @@ from support.shop import Shop
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "6")) / 2
 SEED = int(os.environ.get("FUZZ_SEED") or secrets.randbelow(2**32))
 EXAMPLES = 20
-"""Of one operation, before the next one's turn."""
+"""The number of requests to one operation before the next operation."""
 pytestmark = pytest.mark.timeout(2 * SECONDS + 200)
 BAD_TOKENS = [token for make in HOSTILE.values() if (token := make()) != ORDER]
 MOST_GROWTH = 32.0
-"""MB, of a process that has answered everything once before."""
+"""MB, for a process that has served each kind of request before."""
 
 
 @dataclass
 class Door:
-    """An operation of a function, as one of the two modes has it."""
+    """An operation of a function, in one of the two modes."""
 
     name: str
-    """Of the process."""
+    """The resident memory of the process."""
     process: Shop
     url: str
-    shop: described.Shop
+    shop: described_apps.Shop
     operation: Any
 
     @property
@@ -58,7 +58,7 @@ class Door:
         return bool(security) and ({} not in security or self.shop.customers)
 
     def explore(self, turn: int) -> None:
-        """Some requests of the round: good ones in one turn, bad ones in the next."""
+        """Send some requests: valid ones in one round, invalid ones in the next."""
         mode = GenerationMode.NEGATIVE if turn % 2 else GenerationMode.POSITIVE
 
         @seed(SEED + turn)
@@ -73,22 +73,22 @@ class Door:
         def ask(case: Case[Any]) -> None:
             self.ask(case)
 
-        with suppress(Unsatisfiable):  # what takes nothing cannot be asked wrongly
+        with suppress(Unsatisfiable):  # an operation without input has no invalid requests
             ask()
 
     def ask(self, case: Case[Any]) -> None:
-        """As the caller that it is for; about every fourth as somebody else, who gets nothing."""
-        number = described.number_of(case)
+        """Send as the intended caller. About one request in four has another caller."""
+        number = described_apps.number_of(case)
         if not self.guarded or number % 4:
-            self.shop.try_out(self.url, case, self.shop.token_of(case))
+            self.shop.check_response(self.url, case, self.shop.token_of(case))
             return
         token = BAD_TOKENS[number // 4 % len(BAD_TOKENS)]
-        answer = self.shop.try_out(self.url, case, {"Authorization": f"Bearer {token}"})
+        answer = self.shop.check_response(self.url, case, {"Authorization": f"Bearer {token}"})
         assert answer.status_code >= 400 or answer.request.method == "OPTIONS", token
 
 
 def operations(name: str) -> list[Any]:
-    return [found.ok() for found in described.api(name).get_all_operations()]  # type: ignore[union-attr]
+    return [found.ok() for found in described_apps.api(name).get_all_operations()]  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def doors(which: str, emulator: str, tmp_path: Path) -> Iterator[list[Door]]:
         found = []
         for mode, process in (("required", required), ("open", unguarded)):
             order, inventory = process.orders[0], process.inventories[0]
-            shop = described.Shop(inventory, order, customers=mode == "required")
+            shop = described_apps.Shop(inventory, order, customers=mode == "required")
             shop.stock()
             for name, url in (("order", order), ("inventory", inventory)):
                 label = f"{name} ({mode})"
@@ -111,7 +111,7 @@ def doors(which: str, emulator: str, tmp_path: Path) -> Iterator[list[Door]]:
         yield found
 
 
-def test_requests_made_from_the_descriptions(
+def test_fuzzed_requests_from_the_descriptions_get_described_responses(
     doors: list[Door], capsys: pytest.CaptureFixture[str]
 ) -> None:
     began = time.monotonic()
@@ -141,9 +141,11 @@ def memory(doors: list[Door]) -> dict[str, float]:
     return {door.name: door.process.memory(door.url) for door in doors}
 
 
-def test_requests_made_of_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fuzzed_requests_from_bytes_get_described_responses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     if importlib.util.find_spec("atheris") is None:
-        pytest.skip("atheris is not installed; `make fuzz` does that where it can be had")
+        pytest.skip("atheris is not installed; `make fuzz` installs it on supported platforms")
     program = Path(__file__).with_name("from_bytes.py")
     corpus = tmp_path / "corpus"
     corpus.mkdir()
@@ -160,5 +162,5 @@ def test_requests_made_of_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[st
     stats = dict(re.findall(r"stat::(\w+):\s+(\d+)", done.stderr))
     said = re.findall(r"^RSS .*$", done.stderr, re.MULTILINE)
     with capsys.disabled():
-        print(f"\n{int(stats['number_of_executed_units']):,} requests made of bytes; {said[-1:]}")
+        print(f"\n{int(stats['number_of_executed_units']):,} requests from bytes; {said[-1:]}")
     assert int(stats["number_of_executed_units"]) > 0

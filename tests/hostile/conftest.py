@@ -4,24 +4,24 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
 from support.shop import Shop
-from support.victims import FUNCTIONS, Victim, victim
 
 
 @pytest.fixture(scope="session")
 def which() -> str:
-    """One emulator is enough: these tests are about the HTTP server."""
+    """One emulator is enough, because these tests are about the HTTP server."""
     return "given" if os.environ.get("FIRESTORE_EMULATOR_HOST") else "embedded"
 
 
 @pytest.fixture(scope="session")
 def shop(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Served with the limits that the settings have by default."""
+    """A server with the default limits of the settings."""
     with Shop(emulator, tmp_path_factory.mktemp("logs")) as shop:
         shop.offer("P001", 1_000_000)
         yield shop
 
 
 @pytest.fixture(params=FUNCTIONS)
-def server(shop: Shop, request: pytest.FixtureRequest) -> Victim:
-    return victim(shop, request.param)
+def server(shop: Shop, request: pytest.FixtureRequest) -> AttackedServer:
+    return attacked_server(shop, request.param)

@@ -1,8 +1,8 @@
 """Normal clients keep their throughput and latency beside 200 sockets of each hostile kind.
 
-``HOSTILE_BAR=full`` (make test-hostile) measures each function by itself and holds it to the whole
-bar; otherwise both are attacked at once, for a moment, and held to a lenient one. A kind misses the
-lenient bar if it does so five times in a row, so that a busy machine does not fail the test.
+``HOSTILE_BAR=full`` (make test-hostile) measures each function alone against the whole bar.
+Otherwise both are attacked together for a moment, and the bar is lenient: a kind fails if it misses
+the bar five times in a row, so that a busy machine does not fail the test.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from benchmarks.hostile.beside import FULL, LENIENT, Plan, Target, measure, tabl
 from benchmarks.hostile.customers import Caller, orders, reservations
 from rich.console import Console
 from support.apps import ORDER
+from support.attacked_server import FUNCTIONS, attacked_server
 from support.shop import Shop
-from support.victims import FUNCTIONS, victim
 
 ATTACKED = FUNCTIONS if os.environ.get("HOSTILE_BAR") == "full" else ("order and inventory",)
 BAR = FULL if len(ATTACKED) > 1 else LENIENT
@@ -26,12 +26,12 @@ PLAN = (
 )
 CUSTOMERS = 8
 ORDERING_BESIDE = 2
-"""Of the customers of order, whose orders go through the inventory that is attacked."""
+"""The figures of order's customers. Their orders need the attacked inventory."""
 PRODUCTS = [f"P-{n}" for n in range(20)]
 
 
 def callers(shop: Shop, attacked: str) -> list[Caller]:
-    order, inventory = (victim(shop, function) for function in FUNCTIONS)
+    order, inventory = (attacked_server(shop, function) for function in FUNCTIONS)
     if attacked != "inventory":
         return [Caller(order.address, orders(PRODUCTS)) for _ in range(CUSTOMERS)]
     reserving = Caller(inventory.address, reservations(PRODUCTS, ORDER))
@@ -44,8 +44,8 @@ def callers(shop: Shop, attacked: str) -> list[Caller]:
 def test_normal_clients_are_served_beside_hostile_ones(shop: Shop, attacked: str) -> None:
     for product in PRODUCTS:
         shop.offer(product, 1_000_000)
-    victims = [victim(shop, name) for name in FUNCTIONS if name in attacked]
-    targets = [Target("{}:{}".format(*each.address), each.line) for each in victims]
+    servers = [attacked_server(shop, name) for name in FUNCTIONS if name in attacked]
+    targets = [Target("{}:{}".format(*each.address), each.line) for each in servers]
     rows = measure(targets, callers(shop, attacked), PLAN, BAR)
     console = Console(width=140)
     console.print(table(f"8 normal clients, 200 hostile sockets against {attacked}", rows, BAR))

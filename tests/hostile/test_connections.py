@@ -1,4 +1,4 @@
-"""Many connections: idle ones give way to new ones, and none costs the process its life."""
+"""Many connections: new ones replace idle ones, and the process survives all of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from local.processes import Process
+from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
 from support.raw_client import RawClient, get, head
 from support.shop import Shop
-from support.victims import FUNCTIONS, Victim, victim
 
 CONNECTIONS = 20
 DESCRIPTORS = 64
@@ -18,7 +18,7 @@ SILENT = 200
 
 
 class ShopWithFewDescriptors(Shop):
-    """Each of its processes may open 64 files and sockets."""
+    """A shop whose processes may open 64 files and sockets each."""
 
     def _process(self, name: str, port: int, settings: dict[str, str]) -> Process:
         process = super()._process(name, port, settings)
@@ -37,19 +37,19 @@ def small_shop(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(params=FUNCTIONS)
-def small(small_shop: Shop, request: pytest.FixtureRequest) -> Victim:
-    return victim(small_shop, request.param)
+def small(small_shop: Shop, request: pytest.FixtureRequest) -> AttackedServer:
+    return attacked_server(small_shop, request.param)
 
 
 @pytest.fixture
 def clients() -> Iterator[ExitStack]:
-    """Closes the clients that a test has entered into it."""
+    """Closes the clients of a test at its end."""
     with ExitStack() as stack:
         yield stack
 
 
-def idle(server: Victim, clients: ExitStack) -> RawClient:
-    """A connection that has been used once."""
+def idle(server: AttackedServer, clients: ExitStack) -> RawClient:
+    """A connection that has carried one request."""
     client = clients.enter_context(server.connect())
     client.send(get("/health"))
     assert client.response().status == 200
@@ -57,7 +57,7 @@ def idle(server: Victim, clients: ExitStack) -> RawClient:
 
 
 def test_longest_idle_connection_closes_when_all_are_taken(
-    small: Victim, clients: ExitStack
+    small: AttackedServer, clients: ExitStack
 ) -> None:
     old = [idle(small, clients) for _ in range(CONNECTIONS)]
     idle(small, clients)
@@ -66,7 +66,7 @@ def test_longest_idle_connection_closes_when_all_are_taken(
     assert old[-1].response().status == 200
 
 
-def test_used_connection_is_not_the_longest_idle(small: Victim, clients: ExitStack) -> None:
+def test_used_connection_is_not_the_longest_idle(small: AttackedServer, clients: ExitStack) -> None:
     old = [idle(small, clients) for _ in range(CONNECTIONS)]
     old[0].send(get("/health"))
     assert old[0].response().status == 200
@@ -77,7 +77,7 @@ def test_used_connection_is_not_the_longest_idle(small: Victim, clients: ExitSta
 
 
 def test_request_in_progress_is_not_closed_when_all_connections_are_taken(
-    small: Victim, clients: ExitStack
+    small: AttackedServer, clients: ExitStack
 ) -> None:
     request = small.good_request()
     busy = clients.enter_context(small.connect())
@@ -100,7 +100,7 @@ def test_request_in_progress_is_not_closed_when_all_connections_are_taken(
     ids=["silent", "request line", "head", "body", "not reading"],
 )
 def test_new_client_is_served_when_hostile_ones_take_all_connections(
-    small: Victim, clients: ExitStack, sent: bytes
+    small: AttackedServer, clients: ExitStack, sent: bytes
 ) -> None:
     for _ in range(3 * CONNECTIONS):
         hostile = clients.enter_context(small.connect(receive_buffer=1024))
@@ -116,7 +116,7 @@ def test_process_survives_more_connections_than_descriptors(
     with ShopWithFewDescriptors(emulator, tmp_path) as shop:
         shop.offer("P001", 1000)
         for function in FUNCTIONS:
-            server = victim(shop, function)
+            server = attacked_server(shop, function)
             for _ in range(SILENT):
                 clients.enter_context(server.connect())
             with server.connect() as client:
@@ -124,14 +124,14 @@ def test_process_survives_more_connections_than_descriptors(
                 assert client.response().status == 201
         clients.close()
         for function in FUNCTIONS:
-            server = victim(shop, function)
+            server = attacked_server(shop, function)
             with server.connect() as client:
                 client.send(server.good_request())
                 assert client.response().status == 201
             assert shop.said(server.url).count('"Started"') == 1
 
 
-def test_pipelined_requests_get_their_responses_in_order(server: Victim) -> None:
+def test_pipelined_requests_get_their_responses_in_order(server: AttackedServer) -> None:
     with server.connect() as client:
         client.send(
             get("/health")

@@ -1,4 +1,4 @@
-"""Clients that send much, and requests that need no worker thread, leave time for the others."""
+"""Clients that send much, and requests without a worker thread, leave time for the others."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.attacked_server import AttackedServer
 from support.raw_client import RawClient, assert_problem, get
 from support.shop import Shop
-from support.victims import Victim
 
 FLOODERS, PIPELINED = 200, 300
 
 
 @pytest.fixture
-def flooded(server: Victim) -> Iterator[Victim]:
-    """Many connections with many probes each, sent ahead."""
+def flooded(server: AttackedServer) -> Iterator[AttackedServer]:
+    """Many connections with many pipelined probes each."""
     with ExitStack() as ends:
         for _ in range(FLOODERS):
             client = ends.enter_context(server.connect())
@@ -26,7 +26,9 @@ def flooded(server: Victim) -> Iterator[Victim]:
 
 
 @pytest.mark.parametrize("path", ["/health", "/products/P001"])
-def test_new_client_is_served_beside_many_probes_sent_ahead(flooded: Victim, path: str) -> None:
+def test_new_client_is_served_beside_many_probes_sent_ahead(
+    flooded: AttackedServer, path: str
+) -> None:
     with flooded.connect() as client:
         client.send(get(path))
         assert client.response().status == 200
@@ -41,13 +43,13 @@ def test_process_ends_beside_many_probes_sent_ahead(emulator: str, tmp_path: Pat
         assert shop.wait_until_ended(url) == 0
 
 
-def test_many_blank_lines_are_refused(server: Victim) -> None:
+def test_many_blank_lines_are_rejected(server: AttackedServer) -> None:
     with server.connect() as client:
         client.send(b"\r\n" * 200)
         assert_problem(client.response(), 400)
 
 
-def test_stray_line_break_after_a_body_changes_nothing(server: Victim) -> None:
+def test_stray_line_break_after_a_body_changes_nothing(server: AttackedServer) -> None:
     with server.connect() as client:
         for _ in range(2):
             client.send(server.good_request() + b"\r\n")
@@ -57,7 +59,7 @@ def test_stray_line_break_after_a_body_changes_nothing(server: Victim) -> None:
 @pytest.mark.parametrize(
     "line", ["GET http://[ HTTP/1.1", "GET http://[::zz]/health HTTP/1.1", "GET /\x00 HTTP/1.1"]
 )
-def test_malformed_address_gets_a_problem(server: Victim, line: str) -> None:
+def test_malformed_address_gets_a_problem(server: AttackedServer, line: str) -> None:
     with server.connect() as client:
         client.send(f"{line}\r\nHost: x\r\n\r\n".encode())
         response = client.response()
@@ -65,7 +67,7 @@ def test_malformed_address_gets_a_problem(server: Victim, line: str) -> None:
     assert_problem(response, response.status)
 
 
-def test_expectation_without_a_body_gets_its_response(server: Victim) -> None:
+def test_expectation_without_a_body_gets_its_response(server: AttackedServer) -> None:
     with server.connect() as client:
         client.send(b"GET /health HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n")
         assert client.response().status == 200

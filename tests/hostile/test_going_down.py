@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from benchmarks.hostile.customers import LOST, Caller, Customers, orders
+from support.attacked_server import attacked_server
 from support.raw_client import NoResponseError, get
 from support.shop import Shop
-from support.victims import victim
 
 CUSTOMERS = 16
 OPENING_STOCK = 1_000_000
@@ -21,7 +21,7 @@ def test_every_order_gets_its_response_when_order_ends_under_load(
 ) -> None:
     with Shop(emulator, tmp_path) as shop:
         shop.offer("P001", OPENING_STOCK)
-        server = victim(shop, "order")
+        server = attacked_server(shop, "order")
         callers = [Caller(server.address, orders(["P001"])) for _ in range(CUSTOMERS)]
         with Customers(callers) as customers:
             customers.connect()
@@ -37,12 +37,12 @@ def test_every_order_gets_its_response_when_order_ends_under_load(
 
 
 @pytest.mark.parametrize("function", ["order", "inventory"])
-def test_new_connections_are_refused_when_the_process_ends(
+def test_new_connection_is_refused_when_the_process_ends(
     emulator: str, tmp_path: Path, function: str
 ) -> None:
     with Shop(emulator, tmp_path) as shop:
         shop.offer("P001", 10)
-        server = victim(shop, function)
+        server = attacked_server(shop, function)
         request = server.good_request()
         with server.connect() as busy:
             busy.send(request[:-10])

@@ -1,7 +1,7 @@
-"""More customers than the shop can serve: those accepted are served soon, the others shed at once.
+"""More customers than the shop can serve: some are served soon, the others are rejected soon.
 
-``HOSTILE_BAR=full`` (make test-hostile) holds the shop to the whole bar; otherwise a lenient one,
-which a busy machine does not miss.
+``HOSTILE_BAR=full`` (make test-hostile) requires the whole bar. Otherwise the bar is lenient, so
+that a busy machine does not fail the test.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from benchmarks.hostile.customers import Caller, Customers, Window, orders, percentile
 from rich.console import Console
+from support.attacked_server import attacked_server
 from support.shop import Shop
-from support.victims import victim
 
 FULL = os.environ.get("HOSTILE_BAR") == "full"
 CROWDS = (1000, 2500) if FULL else (1000,)
@@ -28,7 +28,7 @@ PRODUCTS = [f"P-{n}" for n in range(20)]
 
 @pytest.fixture
 def descriptors() -> Iterator[None]:
-    """As many files as the system allows; processes started now inherit the limit."""
+    """Raise the limit of open files to the maximum. Processes started later inherit it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= hard < max(CROWDS) + 500:
         pytest.skip(f"this machine allows {hard} open files")
@@ -39,7 +39,7 @@ def descriptors() -> Iterator[None]:
 
 @pytest.mark.usefixtures("descriptors")
 @pytest.mark.parametrize("crowd", CROWDS)
-def test_overload_sheds_soon_and_sells_nothing_twice(
+def test_overload_is_shed_soon_and_no_unit_is_sold_twice(
     emulator: str, tmp_path: Path, crowd: int
 ) -> None:
     with Shop(emulator, tmp_path) as shop:
@@ -60,8 +60,8 @@ def test_overload_sheds_soon_and_sells_nothing_twice(
 
 
 def rush(shop: Shop, crowd: int) -> Window:
-    """All customers connect, then all of them order at once and go on ordering."""
-    address = victim(shop, "order").address
+    """All customers connect, then they all start to order at the same moment, and continue."""
+    address = attacked_server(shop, "order").address
     make = orders(PRODUCTS)
     with Customers([Caller(address, make) for _ in range(crowd)]) as customers:
         assert customers.connect() == crowd

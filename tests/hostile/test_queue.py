@@ -1,4 +1,4 @@
-"""Requests that would wait too long for a thread get 503 at once, and may be repeated."""
+"""Requests that would wait too long for a thread get 503 immediately, and may be repeated."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
 from support.raw_client import RawClient, assert_problem
 from support.shop import Shop
-from support.victims import FUNCTIONS, Victim, victim
 
 THREADS, QUEUED = 2, 1
 CLIENTS = 10
@@ -24,7 +24,7 @@ SHED_WITHIN = 3.0
 
 @pytest.fixture(scope="module")
 def stuck_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Few threads, a short queue, and a database that does not respond."""
+    """A function with few threads, a short queue, and a database that does not respond."""
     folder: Path = tmp_path_factory.mktemp("logs")
     with socket.create_server(("127.0.0.1", 0), backlog=100) as database:
         host, port = database.getsockname()
@@ -39,12 +39,12 @@ def stuck_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 @pytest.fixture(params=FUNCTIONS)
-def stuck(stuck_shop: Shop, request: pytest.FixtureRequest) -> Victim:
-    return victim(stuck_shop, request.param)
+def stuck(stuck_shop: Shop, request: pytest.FixtureRequest) -> AttackedServer:
+    return attacked_server(stuck_shop, request.param)
 
 
 def first_to_respond(clients: list[RawClient], count: int, seconds: float) -> list[RawClient]:
-    """The clients that have got a response by the time that so many have, or the time is over."""
+    """The clients with a response, as soon as there are ``count`` of them or the time is over."""
     until = time.monotonic() + seconds
     by_socket = {client.socket: client for client in clients}
     while time.monotonic() < until:
@@ -55,7 +55,7 @@ def first_to_respond(clients: list[RawClient], count: int, seconds: float) -> li
     return [by_socket[each] for each in ready]
 
 
-def test_full_queue_gets_503_with_retry_after_at_once(stuck: Victim) -> None:
+def test_full_queue_responds_immediately_with_503_and_retry_after(stuck: AttackedServer) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(stuck.connect()) for _ in range(CLIENTS)]
         for client in clients:

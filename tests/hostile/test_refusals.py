@@ -1,16 +1,16 @@
-"""What the server refuses by itself: at once, with a problem document that the client gets."""
+"""The server's own rejections: immediate, with a problem document that reaches the client."""
 
 from __future__ import annotations
 
 import time
 
 import pytest
+from support.attacked_server import AttackedServer
 from support.raw_client import assert_problem, get, head
-from support.victims import Victim
 
 JSON = "Content-Type: application/json"
 PIECE, PIECES = b"x" * 8 * 1024, 8
-"""What a client goes on to send after the server has refused its request."""
+"""Data that a client sends after the server has rejected its request."""
 PAUSE_SECONDS = 0.02
 
 REFUSED = {
@@ -50,8 +50,10 @@ CASES = pytest.mark.parametrize(("status", "sent"), REFUSED.values(), ids=REFUSE
 
 
 @CASES
-def test_refusal_is_a_problem_and_closes(server: Victim, status: int, sent: bytes) -> None:
-    """The default limits apply, so a response within the test's patience came at once."""
+def test_rejection_is_a_problem_and_closes_the_connection(
+    server: AttackedServer, status: int, sent: bytes
+) -> None:
+    """The default limits apply, so a response within the test's timeout was immediate."""
     with server.connect() as client:
         client.send(sent)
         assert_problem(client.response(), status)
@@ -59,10 +61,10 @@ def test_refusal_is_a_problem_and_closes(server: Victim, status: int, sent: byte
 
 
 @CASES
-def test_refusal_is_received_when_the_client_goes_on_sending(
-    server: Victim, status: int, sent: bytes
+def test_rejection_is_received_when_the_client_continues_sending(
+    server: AttackedServer, status: int, sent: bytes
 ) -> None:
-    """A reset would fail a later ``send``, and the client would not look for a response."""
+    """A reset would fail a later ``send``, and the client would not read the response."""
     with server.connect() as client:
         client.send(sent)
         for _ in range(PIECES):
@@ -71,7 +73,7 @@ def test_refusal_is_received_when_the_client_goes_on_sending(
         assert_problem(client.response(), status)
 
 
-def test_refused_body_is_not_read_as_the_next_request(server: Victim) -> None:
+def test_rejected_body_is_not_read_as_the_next_request(server: AttackedServer) -> None:
     smuggled = get("/openapi.json")
     with server.connect() as client:
         client.send(head("POST /x", "Content-Length: 99999999") + b"\r\n" + smuggled)
@@ -79,7 +81,7 @@ def test_refused_body_is_not_read_as_the_next_request(server: Victim) -> None:
         assert client.ends()
 
 
-def test_body_of_an_unknown_path_is_not_read_as_the_next_request(server: Victim) -> None:
+def test_body_of_an_unknown_path_is_not_read_as_the_next_request(server: AttackedServer) -> None:
     smuggled = get("/openapi.json")
     with server.connect() as client:
         client.send(head("POST /x", f"Content-Length: {len(smuggled)}") + b"\r\n" + smuggled)
@@ -95,8 +97,8 @@ def test_body_of_an_unknown_path_is_not_read_as_the_next_request(server: Victim)
     [get("/health", "Connection: close"), b"GET /health HTTP/1.0\r\n\r\n"],
     ids=["close", "HTTP/1.0"],
 )
-def test_server_closes_first_when_the_client_asked_for_it(
-    server: Victim, request_bytes: bytes
+def test_server_closes_first_when_the_client_requests_it(
+    server: AttackedServer, request_bytes: bytes
 ) -> None:
     with server.connect() as client:
         client.send(request_bytes)

@@ -1,4 +1,4 @@
-"""A client that is slow, in whatever way, is closed in time and does not hold a thread.
+"""Slow clients are disconnected at their time limit and hold no thread.
 
 Each conversation takes as long as a limit does, so all of them are held at the same time; see
 ``conversations``.
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
 from support.raw_client import RawResponse, assert_problem, get, head
 from support.shop import Shop
-from support.victims import FUNCTIONS, Victim, victim
 
 LIMITS: dict[str, Any] = {
     "HEADER_TIMEOUT_SECONDS": "1",
@@ -26,18 +26,18 @@ LIMITS: dict[str, Any] = {
     "KEEP_ALIVE_SECONDS": "4",
 }
 NOT_READ_FOR = 5.0
-"""Seconds; above SEND_TIMEOUT_SECONDS, with room for a slow machine."""
+"""Seconds: above SEND_TIMEOUT_SECONDS, with a margin for a slow machine."""
 PIPELINED = 300
 QUEUE_PROXY_SECONDS = 95
 
 JSON = "Content-Type: application/json"
 CHUNKED = "Transfer-Encoding: chunked"
 LINE = "{line}"
-"""In place of method and path of an operation that has a body."""
+"""A placeholder for the method and path of an operation with a body."""
 
 
 class Slow(NamedTuple):
-    """A request of which a part arrives at once, and the rest slowly or never."""
+    """A request whose first part arrives immediately, and the rest slowly or never."""
 
     sent: bytes
     dripped: bytes | None = None
@@ -69,11 +69,11 @@ class Outcome(NamedTuple):
     response: RawResponse | None
     closed: bool
     responses: int = 0
-    """The number of responses, of those to many requests."""
+    """The number of responses to many requests."""
 
 
-def _slow(request: Slow) -> Callable[[Victim], Outcome]:
-    def talk(server: Victim) -> Outcome:
+def _slow(request: Slow) -> Callable[[AttackedServer], Outcome]:
+    def talk(server: AttackedServer) -> Outcome:
         with server.connect() as client:
             client.send(request.sent.replace(LINE.encode(), server.line.encode()))
             drips = request.dripped is not None
@@ -83,15 +83,15 @@ def _slow(request: Slow) -> Callable[[Victim], Outcome]:
     return talk
 
 
-def _silent_after_100_continue(server: Victim) -> Outcome:
+def _silent_after_100_continue(server: AttackedServer) -> Outcome:
     with server.connect() as client:
         client.send(head(server.line, JSON, "Content-Length: 60", "Expect: 100-continue") + b"\r\n")
         assert client.response().status == 100
         return Outcome(client.response(), client.ends())
 
 
-def _not_reading(*, slowly: bool) -> Callable[[Victim], Outcome]:
-    def talk(server: Victim) -> Outcome:
+def _not_reading(*, slowly: bool) -> Callable[[AttackedServer], Outcome]:
+    def talk(server: AttackedServer) -> Outcome:
         with server.connect(receive_buffer=1024) as client:
             client.send(get("/openapi.json") * PIPELINED)
             until = time.monotonic() + NOT_READ_FOR
@@ -104,13 +104,13 @@ def _not_reading(*, slowly: bool) -> Callable[[Victim], Outcome]:
     return talk
 
 
-def _silent(server: Victim) -> Outcome:
+def _silent(server: AttackedServer) -> Outcome:
     with server.connect() as client:
         return Outcome(None, client.ends())
 
 
-def _idle(server: Victim) -> Outcome:
-    """Idle three times for a quarter of the limit, then longer."""
+def _idle(server: AttackedServer) -> Outcome:
+    """Idle for a quarter of the limit three times, then for longer than the limit."""
     with server.connect() as client:
         for _ in range(3):
             client.send(get("/health"))
@@ -119,7 +119,7 @@ def _idle(server: Victim) -> Outcome:
         return Outcome(response, client.ends())
 
 
-CONVERSATIONS: dict[str, Callable[[Victim], Outcome]] = {
+CONVERSATIONS: dict[str, Callable[[AttackedServer], Outcome]] = {
     **{name: _slow(request) for name, request in SLOW.items()},
     "silent after 100 continue": _silent_after_100_continue,
     "never reads": _not_reading(slowly=False),
@@ -133,7 +133,7 @@ Conversation = Callable[[str], Outcome]
 
 @pytest.fixture(scope="module")
 def impatient_shop(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Served with limits of a few seconds."""
+    """A server with limits of a few seconds."""
     folder: Path = tmp_path_factory.mktemp("logs")
     with Shop(emulator, folder, **LIMITS) as shop:
         yield shop
@@ -143,7 +143,7 @@ def impatient_shop(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> I
 def all_conversations(impatient_shop: Shop) -> Iterator[dict[tuple[str, str], Future[Outcome]]]:
     with ThreadPoolExecutor(len(FUNCTIONS) * len(CONVERSATIONS)) as pool:
         yield {
-            (function, name): pool.submit(talk, victim(impatient_shop, function))
+            (function, name): pool.submit(talk, attacked_server(impatient_shop, function))
             for function in FUNCTIONS
             for name, talk in CONVERSATIONS.items()
         }
@@ -153,7 +153,7 @@ def all_conversations(impatient_shop: Shop) -> Iterator[dict[tuple[str, str], Fu
 def conversation(
     all_conversations: dict[tuple[str, str], Future[Outcome]], request: pytest.FixtureRequest
 ) -> Conversation:
-    """The outcome of a conversation, by its name; raises what the conversation raised."""
+    """The outcome of a conversation by its name. Raises the conversation's exception."""
     return lambda name: all_conversations[request.param, name].result()
 
 
@@ -181,13 +181,13 @@ def test_idle_connection_stays_open_until_its_limit(conversation: Conversation) 
     assert outcome.closed
 
 
-def test_client_that_reads_gets_all_pipelined_responses(server: Victim) -> None:
+def test_client_that_reads_gets_all_pipelined_responses(server: AttackedServer) -> None:
     with server.connect() as client:
         client.send(get("/openapi.json") * 20)
         assert {client.response().status for _ in range(20)} == {200}
 
 
-def test_request_is_served_after_100_continue(server: Victim) -> None:
+def test_request_is_served_after_100_continue(server: AttackedServer) -> None:
     request_head, _, body = server.good_request().partition(b"\r\n\r\n")
     with server.connect() as client:
         client.send(request_head + b"\r\nExpect: 100-continue\r\n\r\n")
@@ -200,7 +200,7 @@ def test_request_is_served_after_100_continue(server: Victim) -> None:
 def test_connection_that_was_idle_for_95_seconds_is_usable(shop: Shop) -> None:
     """queue-proxy reuses connections that were idle for up to 90 s."""
     with ExitStack() as stack:
-        servers = [victim(shop, function) for function in FUNCTIONS]
+        servers = [attacked_server(shop, function) for function in FUNCTIONS]
         clients = [stack.enter_context(server.connect()) for server in servers]
         for wait in (QUEUE_PROXY_SECONDS, 0):
             for client in clients:

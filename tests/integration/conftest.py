@@ -21,7 +21,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def shop(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """One order and one inventory process, shared by tests that leave them alone."""
+    """One order and one inventory process, shared by tests that do not stop them."""
     with Shop(emulator, tmp_path_factory.mktemp("logs")) as shop:
         yield shop
 
@@ -34,6 +34,6 @@ def two_pairs(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def own_shop(emulator: str, tmp_path: Path) -> Iterator[Shop]:
-    """For tests that kill processes."""
+    """A shop of its own, for tests that kill processes."""
     with Shop(emulator, tmp_path) as shop:
         yield shop

@@ -13,7 +13,7 @@ def database(shop: Shop) -> str:
     return f"http://{shop.emulator}/emulator/v1/projects/{shop.project}/databases/(default)"
 
 
-def test_a_restored_backup_passes_the_audit_and_sells_on(
+def test_restored_backup_passes_the_audit_and_sells(
     which: str, emulator: str, tmp_path: Path
 ) -> None:
     if which != "embedded":

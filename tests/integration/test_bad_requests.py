@@ -1,4 +1,4 @@
-"""Bad input through the real server: refused by name, and the database as it was."""
+"""Bad input through the real server: the problem names the field, and the database is unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.shop import TIMEOUT, Shop
 
 
 @pytest.mark.parametrize("function", ["order", "inventory"])
-def test_every_bad_request_is_refused_and_changes_nothing(shop: Shop, function: str) -> None:
+def test_bad_request_is_rejected_and_changes_nothing(shop: Shop, function: str) -> None:
     shop.offer("P001", 50)
     before = shop.documents()
     assert before
@@ -31,7 +31,7 @@ def test_every_bad_request_is_refused_and_changes_nothing(shop: Shop, function: 
     assert shop.documents() == before
 
 
-def test_a_body_without_a_length_is_bounded_too(shop: Shop) -> None:
+def test_body_is_limited_when_it_has_no_length(shop: Shop) -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(100):
             yield b" " * 10_000
@@ -47,7 +47,7 @@ def test_a_body_without_a_length_is_bounded_too(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("path", ["/orders", "/orders/ORD1/cancel", "/nowhere"])
-def test_a_refused_body_does_not_stand_before_the_next_request(shop: Shop, path: str) -> None:
+def test_rejected_body_is_not_read_as_the_next_request(shop: Shop, path: str) -> None:
     with requests.Session() as session:
         for _ in range(10):
             refused = session.post(shop.orders[0] + path, data=b" " * 1_000_000, timeout=TIMEOUT)
@@ -55,7 +55,7 @@ def test_a_refused_body_does_not_stand_before_the_next_request(shop: Shop, path:
             assert session.get(f"{shop.orders[0]}/health", timeout=TIMEOUT).ok
 
 
-def test_a_body_in_malformed_chunks_is_refused(shop: Shop) -> None:
+def test_body_is_rejected_when_its_chunks_are_malformed(shop: Shop) -> None:
     address = urlsplit(shop.orders[0])
     head = (
         b"POST /orders HTTP/1.1\r\nHost: order\r\nContent-Type: application/json\r\n"
@@ -71,14 +71,14 @@ def test_a_body_in_malformed_chunks_is_refused(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "path", ["/favicon.ico", "/robots.txt", "/static/x", "/orders/a%0ab", "/orders//x"]
 )
-def test_what_the_framework_does_not_hand_on_is_a_problem_too(shop: Shop, path: str) -> None:
+def test_path_reserved_by_the_framework_gets_a_problem(shop: Shop, path: str) -> None:
     answer = requests.get(shop.orders[0] + path, timeout=TIMEOUT)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["X-Trace-Id"] == answer.json()["trace_id"]
 
 
-def test_an_upgrade_is_a_problem_too(shop: Shop) -> None:
+def test_upgrade_gets_a_problem(shop: Shop) -> None:
     headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
     answer = requests.get(f"{shop.orders[0]}/health", headers=headers, timeout=TIMEOUT)
     assert answer.status_code == 400
@@ -86,13 +86,13 @@ def test_an_upgrade_is_a_problem_too(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
-def test_a_header_does_not_rewrite_the_path(shop: Shop, name: str) -> None:
+def test_header_does_not_rewrite_the_path(shop: Shop, name: str) -> None:
     answer = requests.get(f"{shop.orders[0]}/orders/health", headers={name: "/orders"}, timeout=30)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_two_idempotency_keys_are_refused(shop: Shop) -> None:
+def test_request_is_rejected_when_it_has_two_idempotency_keys(shop: Shop) -> None:
     address = urlsplit(shop.orders[0])
     connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT)
     connection.putrequest("POST", "/orders")
@@ -115,7 +115,9 @@ def test_two_idempotency_keys_are_refused(shop: Shop) -> None:
         (b"GET /orders?\xe8 HTTP/1.1\r\nHost: order\r\n\r\n", 400),
     ],
 )
-def test_the_servers_own_answers(shop: Shop, request_bytes: bytes, status: int) -> None:
+def test_server_rejects_requests_with_a_problem(
+    shop: Shop, request_bytes: bytes, status: int
+) -> None:
     address = urlsplit(shop.orders[0])
     with socket.create_connection((address.hostname, address.port), timeout=TIMEOUT) as client:
         client.sendall(request_bytes)
@@ -123,7 +125,7 @@ def test_the_servers_own_answers(shop: Shop, request_bytes: bytes, status: int) 
     assert int(line.split()[1]) == status
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_orders_nothing(shop: Shop) -> None:
+def test_order_is_not_placed_when_the_client_disconnects_within_its_body(shop: Shop) -> None:
     before = shop.documents()
     address = urlsplit(shop.orders[0])
     head = b"POST /orders HTTP/1.1\r\nHost: order\r\nContent-Type: application/json\r\n"
@@ -133,7 +135,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_orders_nothing(shop: Sho
     assert shop.documents() == before
 
 
-def test_a_body_that_breaks_off_orders_nothing_although_its_json_is_whole(shop: Shop) -> None:
+def test_order_is_not_placed_when_the_body_is_shorter_than_its_length(shop: Shop) -> None:
     before = shop.documents()
     address = urlsplit(shop.orders[0])
     head = b"POST /orders HTTP/1.1\r\nHost: order\r\nContent-Type: application/json\r\n"

@@ -1,4 +1,4 @@
-"""The demo without a cluster, as `make demo-local` runs it; its report in a real browser."""
+"""The demo without a cluster, as `make demo-local` runs it, and its report in a real browser."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def asked(serve: Serve, times: int) -> list[Response | str]:
     """Results of repeated requests to a server with this script."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError):  # the client has gone
+        with suppress(asyncio.IncompleteReadError):  # the client has closed the connection
             await serve(reader, writer)
         writer.close()
         await writer.wait_closed()

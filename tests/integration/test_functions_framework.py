@@ -1,4 +1,4 @@
-"""Each function is a functions-framework function: its own server serves it as well."""
+"""functions-framework's own server can serve each function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM, as a scale-down sends it: what was accepted is answered, then the process ends."""
+"""SIGTERM, as a scale-down sends it: accepted requests get a response, then the process ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEAD = (
 )
 
 
-def test_requests_under_way_are_answered(own_shop: Shop) -> None:
+def test_requests_in_flight_get_a_response_when_the_process_ends(own_shop: Shop) -> None:
     own_shop.offer("P001", 10)
     address = urlsplit(own_shop.orders[0])
     clients = [
@@ -29,7 +29,7 @@ def test_requests_under_way_are_answered(own_shop: Shop) -> None:
     ]
     for client in clients:
         client.sendall(HEAD + BODY[:10])
-    time.sleep(0.5)  # a thread of the server has each of them
+    time.sleep(0.5)  # each of them has a thread of the server
     own_shop.signal(own_shop.orders[0], signal.SIGTERM)
     time.sleep(0.5)
     for client in clients:

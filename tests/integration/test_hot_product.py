@@ -1,4 +1,4 @@
-"""Several inventory processes sell one product: none starves, and no unit is sold twice."""
+"""Several inventory processes sell one product: each gets a share, and no unit is sold twice."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 PROCESSES, BUYERS_EACH = 4, 8
 STOCK = 600
 LEAST_SHARE = 1 / (4 * PROCESSES)
-"""Of all sales: a quarter of what would be exactly fair."""
+"""The minimum share of all sales: a quarter of an equal share."""
 PATIENCE = 20.0
-"""Seconds; far above what a request takes, so that one that fails has starved."""
+"""Seconds, far above the duration of a request: a request that fails has starved."""
 
 
 @pytest.fixture
 def connections(emulator: str) -> Iterator[list[Connection]]:
-    """As many processes have them: a client and a channel each."""
+    """One set for each process, with a client and a channel of its own."""
     settings = FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
     connections = [Connection(settings) for _ in range(PROCESSES)]
     yield connections
@@ -38,7 +38,7 @@ def connections(emulator: str) -> Iterator[list[Connection]]:
         each.close()
 
 
-def test_no_process_starves_and_nothing_is_oversold(connections: list[Connection]) -> None:
+def test_hot_product_is_sold_fairly_and_never_oversold(connections: list[Connection]) -> None:
     inventories = [Inventory(Store(each), "USD", PATIENCE) for each in connections]
     inventories[0].put_product("hot", "Laptop", 99_999)
     inventories[0].adjust("hot", "opening-stock", STOCK, "opening stock")
@@ -53,7 +53,7 @@ def test_no_process_starves_and_nothing_is_oversold(connections: list[Connection
                 inventories[process].reserve(f"R{next(numbers)}", [Line("hot", 1)])
             except InsufficientStockError:
                 return
-            except Exception as error:  # noqa: BLE001 - told at the end, whatever it is
+            except Exception as error:  # noqa: BLE001 - the test reports every error at its end
                 failed.append(error)
                 return
             with lock:

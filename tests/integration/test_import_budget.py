@@ -1,4 +1,4 @@
-"""A cold start is imports: what a function loads stays within functions/import_budget.toml."""
+"""A cold start consists of imports: a function loads no more than functions/import_budget.toml."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def package_of(module: str) -> str:
 
 @pytest.fixture(scope="module", params=["order", "inventory"])
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The modules of the real server, ready for its first customer."""
+    """The modules that the real server has loaded before its first request."""
     directory = tmp_path_factory.mktemp("modules")
     modules = directory / "modules"
     environment = {
@@ -52,19 +52,19 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return modules.read_text().split()
 
 
-def test_no_more_modules_than_the_budget(loaded: list[str]) -> None:
+def test_function_imports_no_more_modules_than_the_budget(loaded: list[str]) -> None:
     others = [module for module in loaded if package_of(module) not in OURS]
     most = Counter(map(package_of, others)).most_common(30)
     assert len(others) <= BUDGET["modules"], f"most are of {most}"
 
 
-def test_no_package_that_nobody_has_weighed(loaded: list[str]) -> None:
+def test_function_imports_only_packages_of_the_budget(loaded: list[str]) -> None:
     packages = {package_of(module) for module in loaded} - OURS
     assert {name for name in packages if is_installed(name)} <= set(BUDGET["packages"])
 
 
 def is_installed(package: str) -> bool:
-    """Not the interpreter's, and not what an extension module makes for itself."""
+    """Modules other than the interpreter's and those that an extension module creates."""
     spec = None if package.startswith("_") else PathFinder.find_spec(package)
     if spec is None:
         return False
@@ -73,6 +73,6 @@ def is_installed(package: str) -> bool:
 
 
 @pytest.mark.parametrize("name", BUDGET["late"])
-def test_what_few_requests_want_comes_late(loaded: list[str], name: str) -> None:
+def test_rarely_needed_module_is_imported_on_first_use(loaded: list[str], name: str) -> None:
     assert importlib.util.find_spec(name), "there is no such module"
     assert name not in loaded, BUDGET["late"][name]

@@ -1,4 +1,4 @@
-"""The way to an issuer's keys, over HTTP: what is not a whole key set of its own is none."""
+"""The HTTP fetch of an issuer's keys: only a whole key set from its own address is accepted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KEYS = tokens.key_set()
 
 
-def test_its_keys_are_found() -> None:
+def test_key_set_is_fetched() -> None:
     with tokens.serving(KEYS) as url:
         assert KeySet(of_url(url)).key("1")
 
@@ -37,14 +37,14 @@ def test_its_keys_are_found() -> None:
         (200, {}, b" " * MAX_BYTES + KEYS),
     ],
 )
-def test_what_is_not_a_key_set_is_an_issuer_that_is_away(
+def test_issuer_is_unavailable_when_its_response_is_no_key_set(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
     with tokens.serving(body, status, headers) as url, pytest.raises(IssuerUnavailableError):
         KeySet(of_url(url)).key("1")
 
 
-def test_keys_are_taken_from_no_other_address() -> None:
+def test_keys_are_fetched_from_no_other_address() -> None:
     with (
         tokens.serving(KEYS) as other,
         tokens.serving(b"", 302, {"Location": other}) as url,
@@ -53,7 +53,7 @@ def test_keys_are_taken_from_no_other_address() -> None:
         KeySet(of_url(url)).key("1")
 
 
-def test_with_a_file_that_holds_no_key_it_does_not_start_and_says_so_in_one_line(
+def test_start_fails_with_one_line_when_the_key_file_has_no_key(
     tmp_path: Path,
 ) -> None:
     keys = tmp_path / "keys.json"

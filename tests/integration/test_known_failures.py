@@ -1,4 +1,4 @@
-"""Failures of other order systems, one test each: what went wrong there must not happen here."""
+"""Known failures of other order systems, one test each. They must not happen here."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def put_product(shop: Shop, product_id: str, **body: Any) -> None:
     requests.put(url, json=body, headers=AS_OPERATOR, timeout=TIMEOUT).raise_for_status()
 
 
-def test_two_buyers_get_the_last_unit(two_pairs: Shop) -> None:
-    """medusa#16825: N buyers race for the last unit, and two orders come of it."""
+def test_last_unit_is_sold_once_to_two_buyers(two_pairs: Shop) -> None:
+    """medusa#16825: N buyers race for the last unit, and two orders are placed."""
     for _ in range(5):
         product_id = new_product(two_pairs, 1)
         answers = at_once(lambda n, p=product_id: two_pairs.place(p, n=n), 12)  # type: ignore[misc]
@@ -47,15 +47,15 @@ def test_two_buyers_get_the_last_unit(two_pairs: Shop) -> None:
         assert two_pairs.stock(product_id) == (0, 1)
 
 
-def test_stock_is_checked_in_one_transaction_and_taken_in_another(two_pairs: Shop) -> None:
-    """vendure#4930, saleor#543: both see enough, and both take."""
+def test_stock_is_checked_and_reserved_in_one_transaction(two_pairs: Shop) -> None:
+    """vendure#4930, saleor#543: both buyers read enough stock, and both reserve it."""
     product_id = new_product(two_pairs, 5)
     answers = at_once(lambda n: two_pairs.place(product_id, 3, n=n), 8)
     assert count(answers) == {201: 1, 409: 7}
     assert two_pairs.stock(product_id) == (2, 3)
 
 
-def test_of_several_lines_taken_in_parallel_some_stay_taken(two_pairs: Shop) -> None:
+def test_lines_are_reserved_together_or_not_at_all(two_pairs: Shop) -> None:
     """saleor#5334: one order in N lacks the allocation of one of its lines."""
     products = [new_product(two_pairs, 6) for _ in range(3)]
 
@@ -74,8 +74,8 @@ def test_of_several_lines_taken_in_parallel_some_stay_taken(two_pairs: Shop) -> 
     assert [held.count(each) for each in products] == [6] * 3
 
 
-def test_the_same_product_on_two_lines_loses_an_update(shop: Shop) -> None:
-    """vendure#1028: the second line overwrites what the first has taken."""
+def test_product_on_two_lines_is_reserved_for_both(shop: Shop) -> None:
+    """vendure#1028: the second line overwrites the first line's reservation."""
     product_id = new_product(shop, 5)
     lines = [{"product_id": product_id, "quantity": n} for n in (1, 2)]
     answer = order(shop, {"items": lines})
@@ -85,16 +85,16 @@ def test_the_same_product_on_two_lines_loses_an_update(shop: Shop) -> None:
     assert order(shop, {"items": lines}).status_code == 409, "neither line alone is too much"
 
 
-def test_a_double_click_is_two_orders(two_pairs: Shop) -> None:
-    """openfoodnetwork#2690: the same checkout, twice at once."""
+def test_double_click_is_one_order(two_pairs: Shop) -> None:
+    """openfoodnetwork#2690: the same checkout runs twice at the same moment."""
     product_id, key = new_product(two_pairs, 9), uuid.uuid4().hex
     first, second = at_once(lambda n: two_pairs.place(product_id, n=n, key=key), 2)
     assert (first.status_code, first.json()) == (201, second.json())
     assert two_pairs.stock(product_id) == (8, 1)
 
 
-def test_a_delivery_that_is_repeated_later_is_a_second_order(shop: Shop) -> None:
-    """ps_checkout#1548: the webhook comes again, after the order was cancelled."""
+def test_late_repeated_delivery_is_no_second_order(shop: Shop) -> None:
+    """ps_checkout#1548: the webhook is delivered again after the order was cancelled."""
     product_id, key = new_product(shop, 9), uuid.uuid4().hex
     first = shop.place(product_id, key=key)
     shop.cancel(first.json()["order_id"])
@@ -107,8 +107,8 @@ def test_a_delivery_that_is_repeated_later_is_a_second_order(shop: Shop) -> None
     assert shop.stock(product_id) == (9, 0)
 
 
-def test_a_cart_is_edited_while_it_completes(two_pairs: Shop) -> None:
-    """spree#11286: what is ordered is neither the cart before nor the one after."""
+def test_order_has_the_lines_of_one_request_when_the_cart_is_edited(two_pairs: Shop) -> None:
+    """spree#11286: the order matches neither the cart before the change nor the one after it."""
     product_id, key = new_product(two_pairs, 50), uuid.uuid4().hex
     answers = at_once(lambda n: two_pairs.place(product_id, 1 + n % 2, n=n // 2, key=key), 12)
     assert count(answers) == {201: 6, 422: 6}
@@ -116,8 +116,8 @@ def test_a_cart_is_edited_while_it_completes(two_pairs: Shop) -> None:
     assert two_pairs.stock(product_id) == (50 - quantity, quantity)
 
 
-def test_a_product_is_renamed_and_repriced_while_its_orders_are_live(shop: Shop) -> None:
-    """magento#2773: orders follow the catalogue, and their stock is lost track of."""
+def test_order_keeps_its_name_and_price_when_the_product_changes(shop: Shop) -> None:
+    """magento#2773: orders change with the catalogue, and their stock is lost."""
     product_id = new_product(shop, 9, price=10)
     before = shop.place(product_id, 2).json()
     put_product(shop, product_id, name="Laptop 2", price=99)
@@ -130,8 +130,8 @@ def test_a_product_is_renamed_and_repriced_while_its_orders_are_live(shop: Shop)
     assert shop.stock(product_id) == (9, 0)
 
 
-def test_a_total_has_a_fraction_of_a_cent(shop: Shop) -> None:
-    """medusa#14818: a total that no coin can pay. As floats, 3 of 0.07 are 0.21000000000000002."""
+def test_total_has_no_fraction_of_a_cent(shop: Shop) -> None:
+    """medusa#14818: a total below one cent. As floats, 3 times 0.07 is 0.21000000000000002."""
     cheap = new_product(shop, 9, price=0.07)
     answer = order(shop, {"product_id": cheap, "quantity": 3})
     assert json.loads(answer.text, parse_float=Decimal)["total_price"] == Decimal("0.21")
@@ -141,7 +141,7 @@ def test_a_total_has_a_fraction_of_a_cent(shop: Shop) -> None:
     assert refused.status_code == 422
 
 
-def test_stock_that_an_order_never_held_is_given_back(shop: Shop) -> None:
+def test_cancelling_releases_only_the_stock_of_the_order(shop: Shop) -> None:
     """vendure#1557: cancelling frees more than was allocated."""
     product_id, key = new_product(shop, 5), uuid.uuid4().hex
     refused = shop.place(product_id, 6, key=key)
@@ -150,7 +150,7 @@ def test_stock_that_an_order_never_held_is_given_back(shop: Shop) -> None:
     assert shop.stock(product_id) == (5, 0)
 
 
-def test_stock_is_given_back_by_each_of_two_cancels(two_pairs: Shop) -> None:
+def test_stock_is_released_once_by_two_cancels(two_pairs: Shop) -> None:
     """magento#1878: a cancel and its repetition each compensate."""
     product_id = new_product(two_pairs, 5)
     kept, given_up = (two_pairs.place(product_id, 2).json()["order_id"] for _ in range(2))
@@ -161,7 +161,7 @@ def test_stock_is_given_back_by_each_of_two_cancels(two_pairs: Shop) -> None:
     assert two_pairs.show(f"/orders/{kept}")["status"] == "confirmed"
 
 
-# Where a process dies in the middle, the crash comes where we say.
+# In these tests a process crashes at a chosen remote call.
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def crashing(emulator: str) -> Iterator[CrashingShop]:
 
 
 def dies_after(shop: CrashingShop, place: int, act: Callable[[], object]) -> bool:
-    """Whether there was such a call, counted from 1, to die after; all live again afterwards."""
+    """Crash after call ``place``, counted from 1, and restart. False if there were fewer calls."""
     shop.network.cut(place, Cut.AFTER)
     with suppress(ProcessDiedError):
         act()
@@ -183,9 +183,9 @@ def dies_after(shop: CrashingShop, place: int, act: Callable[[], object]) -> boo
     return died
 
 
-def test_a_failed_order_does_not_give_its_stock_back(crashing: CrashingShop) -> None:
+def test_stock_is_released_when_the_order_write_fails(crashing: CrashingShop) -> None:
     """medusa#13625: a later step fails, and the compensation of the first does not run."""
-    crashing.network.cut(4, Cut.BEFORE)  # the order is to be written
+    crashing.network.cut(4, Cut.BEFORE)  # the write of the order
     with pytest.raises(ProcessDiedError):
         crashing.place("key")
     assert crashing.network.calls[-1] == "order BatchWrite"
@@ -196,8 +196,8 @@ def test_a_failed_order_does_not_give_its_stock_back(crashing: CrashingShop) -> 
     assert crashing.findings() == []
 
 
-def test_stock_is_given_back_twice(crashing: CrashingShop) -> None:
-    """magento#1878: the compensation is repeated, here since its answer was lost."""
+def test_stock_is_released_once_when_a_release_is_repeated(crashing: CrashingShop) -> None:
+    """magento#1878: the compensation is repeated, here because its response was lost."""
     crashing.place("kept")
     order_id = crashing.place("key").json["order_id"]
     crashing.network.cut(3, Cut.LOST)
@@ -210,7 +210,7 @@ def test_stock_is_given_back_twice(crashing: CrashingShop) -> None:
     assert crashing.findings() == []
 
 
-def test_an_exception_in_the_middle_of_cancel_leaves_half_of_it(crashing: CrashingShop) -> None:
+def test_cancel_is_finished_when_a_process_crashes_within_it(crashing: CrashingShop) -> None:
     """magento#2290: the order says cancelled and its stock stays reserved, or the reverse."""
     died, place = True, 0
     while died:
@@ -224,8 +224,8 @@ def test_an_exception_in_the_middle_of_cancel_leaves_half_of_it(crashing: Crashi
     assert crashing.findings() == []
 
 
-def test_a_retry_of_a_create_that_failed_is_told_that_it_is_done(crashing: CrashingShop) -> None:
-    """The command log of eShop: the id is noted first, and a retry is answered with 'done'."""
+def test_retry_places_the_order_when_the_first_delivery_failed(crashing: CrashingShop) -> None:
+    """EShop's command log: the id is stored first, so a retry gets 'done' without any order."""
     died, place = True, 0
     while died:
         place += 1

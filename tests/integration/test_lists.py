@@ -1,4 +1,4 @@
-"""Lists are read a page at a time while they change: nothing is skipped, nothing comes twice."""
+"""Lists are read page by page while they change: no entry is skipped or repeated."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from support.shop import TIMEOUT, Shop
 
 AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR}"}
 BEFORE = 12
-"""Entries that are there before the first page is read."""
+"""The entries that exist before the first page is read."""
 
 
 @contextmanager
-def meanwhile(change: Callable[[int], object]) -> Iterator[Callable[[], None]]:
-    """The change, again and again until the block ends; what is given waits for another one."""
+def changing_list(change: Callable[[int], object]) -> Iterator[Callable[[], None]]:
+    """Repeat the change until the block ends. The yielded function waits for one more change."""
     ended, changes = threading.Event(), threading.Semaphore(0)
 
     def go_on() -> None:
@@ -47,7 +47,7 @@ def meanwhile(change: Callable[[int], object]) -> Iterator[Callable[[], None]]:
 
 
 def read(url: str, name: str, size: int, before_each_page: Callable[[], None]) -> list[Any]:
-    """Every entry of the list, in pages."""
+    """Every entry of the list, read in pages."""
     found: list[Any] = []
     params = {"limit": str(size)}
     while True:
@@ -77,7 +77,7 @@ def place(shop: Shop, customer: str, product_id: str) -> str:
     return str(answer.json()["order_id"])
 
 
-def test_orders_while_some_arrive_and_others_are_cancelled(shop: Shop, customer: str) -> None:
+def test_order_pages_are_complete_while_orders_change(shop: Shop, customer: str) -> None:
     product_id = f"P-{customer}"
     shop.offer(product_id, 10_000)
     before = [place(shop, customer, product_id) for _ in range(BEFORE)]
@@ -86,7 +86,7 @@ def test_orders_while_some_arrive_and_others_are_cancelled(shop: Shop, customer:
         place(shop, customer, product_id)
         shop.cancel(before[n % BEFORE])
 
-    with meanwhile(change) as another:
+    with changing_list(change) as another:
         url = f"{shop.orders[0]}/orders?customer_id={customer}"
         found = read(url, "orders", 3, another)
     check([each["order_id"] for each in found], {*before})
@@ -94,7 +94,7 @@ def test_orders_while_some_arrive_and_others_are_cancelled(shop: Shop, customer:
     assert times == sorted(times, reverse=True)
 
 
-def test_products_while_others_are_added_before_and_after(shop: Shop, customer: str) -> None:
+def test_product_pages_are_complete_while_products_are_added(shop: Shop, customer: str) -> None:
     before = [f"P-{customer}-{n:02}" for n in range(BEFORE)]
     for product_id in before:
         shop.offer(product_id, 1)
@@ -102,7 +102,7 @@ def test_products_while_others_are_added_before_and_after(shop: Shop, customer: 
     def change(n: int) -> None:
         shop.offer(f"P-{customer}-{n % BEFORE:02}-{n}", 1)
 
-    with meanwhile(change) as another:
+    with changing_list(change) as another:
         url = f"{shop.orders[0]}/products"
         found = read(url, "products", 5, another)
     check([each["product_id"] for each in found], {*before})
@@ -117,19 +117,21 @@ def adjust(shop: Shop, product_id: str, key: str) -> None:
     ).raise_for_status()
 
 
-def test_adjustments_while_stock_arrives(shop: Shop, customer: str) -> None:
+def test_adjustment_pages_are_complete_while_stock_arrives(shop: Shop, customer: str) -> None:
     product_id = f"P-{customer}"
     shop.offer(product_id, 1)
     before = [f"before-{n}" for n in range(BEFORE)]
     for key in before:
         adjust(shop, product_id, key)
-    with meanwhile(lambda n: adjust(shop, product_id, f"later-{n}")) as another:
+    with changing_list(lambda n: adjust(shop, product_id, f"later-{n}")) as another:
         url = f"{shop.inventories[0]}/products/{product_id}/adjustments"
         found = read(url, "adjustments", 3, another)
     check([each["reference"] or "opening stock" for each in found], {*before, "opening stock"})
 
 
-def test_a_ledger_while_its_product_is_bought_and_restocked(shop: Shop, customer: str) -> None:
+def test_ledger_pages_are_complete_while_the_product_is_sold_and_restocked(
+    shop: Shop, customer: str
+) -> None:
     product_id = f"P-{customer}"
     shop.offer(product_id, 10_000)
     before = [place(shop, customer, product_id) for _ in range(BEFORE)]
@@ -139,7 +141,7 @@ def test_a_ledger_while_its_product_is_bought_and_restocked(shop: Shop, customer
         shop.cancel(before[n % BEFORE])
         adjust(shop, product_id, f"later-{n}")
 
-    with meanwhile(change) as another:
+    with changing_list(change) as another:
         url = f"{shop.inventories[0]}/products/{product_id}/ledger"
         found = read(url, "entries", 3, another)
     check(

@@ -1,4 +1,4 @@
-"""`make run`, as README tells it: it starts, its curl lines work, and it leaves nothing behind."""
+"""`make run` as in the README: it starts, the curl commands work, and no process is left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PORTS = ("ORDER_PORT", "INVENTORY_PORT", "EMULATOR_PORT")
 
 
 class Run:
-    """One `make run`, on ports of its own; ended with the block at the latest."""
+    """One `make run`, on ports of its own. It ends with the block at the latest."""
 
     def __init__(self, **changes: str) -> None:
         self.ports = {name: free_port() for name in PORTS}
@@ -64,7 +64,7 @@ class Run:
         return self.ended()
 
     def ended(self) -> int:
-        """Wait until it has ended, here or by itself; its exit code."""
+        """Wait until it has ended, and return its exit code."""
         said, _ = self.process.communicate(timeout=60)
         self.said += said
         return self.process.returncode
@@ -81,7 +81,7 @@ def running() -> Iterator[Run]:
 
 
 def curls() -> list[str]:
-    """README's commands against `make run` that need no id put in by hand."""
+    """The README's commands for `make run` that need no id of an earlier response."""
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
     joined = shell.replace("\\\n", " ")
     return [
@@ -93,7 +93,7 @@ def curls() -> list[str]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
 @pytest.mark.parametrize("command", curls())
-def test_readmes_curl_lines_work(running: Run, command: str) -> None:
+def test_curl_commands_of_the_readme_work(running: Run, command: str) -> None:
     here = command.replace(":8080", f":{running.ports['ORDER_PORT']}")
     here = here.replace(":8081", f":{running.ports['INVENTORY_PORT']}")
     answer = subprocess.run(
@@ -109,7 +109,7 @@ def test_readmes_curl_lines_work(running: Run, command: str) -> None:
         assert answer.stdout.startswith("HTTP/1.1 201")
 
 
-def test_the_catalogue_is_seeded(running: Run) -> None:
+def test_catalogue_is_seeded(running: Run) -> None:
     url = f"http://127.0.0.1:{running.ports['INVENTORY_PORT']}/products"
     products = {
         each["product_id"]: each for each in requests.get(url, timeout=30).json()["products"]
@@ -122,16 +122,16 @@ def test_the_catalogue_is_seeded(running: Run) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_everything(number: signal.Signals) -> None:
+def test_signal_ends_every_process(number: signal.Signals) -> None:
     with Run() as run:
         run.wait_until_it_says("Ctrl-C ends everything")
         assert len(run.ports_in_use()) == 3
         assert run.end(number) == 0
-        assert "Ended; no process is left." in run.said
+        assert "The run has ended, and no process is left." in run.said
         assert run.ports_in_use() == []
 
 
-def test_what_a_dead_process_left_reserved_is_given_back() -> None:
+def test_reservation_of_a_killed_process_is_released() -> None:
     token = "token-of-the-order-function"
     settings = {"RECONCILE_EVERY_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "0"}
     with Run(ORDER_TOKENS=token, **settings) as run:
@@ -168,13 +168,13 @@ def test_data_is_kept_for_the_next_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "other", [{"EMULATOR": "official"}, {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"}]
 )
-def test_data_is_not_promised_where_another_emulator_keeps_none(other: dict[str, str]) -> None:
+def test_data_is_rejected_when_another_emulator_is_used(other: dict[str, str]) -> None:
     with Run(DATA="somewhere", **other) as run:
         assert run.ended() == 1
         assert "DATA needs the embedded emulator" in run.said
 
 
-def test_a_signal_while_it_starts_ends_everything() -> None:
+def test_signal_during_the_start_ends_every_process() -> None:
     with Run() as run:
         run.wait_until_it_says("Starting inventory and order")
         assert run.end() == 0
@@ -182,7 +182,7 @@ def test_a_signal_while_it_starts_ends_everything() -> None:
 
 
 @pytest.mark.skipif(shutil.which("ps") is None, reason="ps is not on this machine")
-def test_a_child_that_dies_ends_the_rest_and_is_named() -> None:
+def test_crashed_process_is_named_and_ends_the_others() -> None:
     with Run() as run:
         run.wait_until_it_says("Ctrl-C ends everything")
         os.kill(child_on(run.ports["EMULATOR_PORT"]), signal.SIGKILL)
@@ -200,7 +200,7 @@ def child_on(port: int) -> int:
 
 
 @pytest.mark.parametrize("name", PORTS)
-def test_a_taken_port_is_named(running: Run, name: str) -> None:
+def test_port_is_named_when_it_is_taken(running: Run, name: str) -> None:
     port = str(running.ports[name])
     with Run(**{name: port}) as run:
         assert run.ended() == 1
@@ -215,26 +215,26 @@ def test_ports_must_differ() -> None:
         assert "The ports must differ" in run.said
 
 
-def test_a_proxy_in_the_environment_is_not_asked() -> None:
+def test_proxy_of_the_environment_is_not_used() -> None:
     proxy = "http://127.0.0.1:9"
     with Run(http_proxy=proxy, HTTP_PROXY=proxy, https_proxy=proxy) as run:
         run.wait_until_it_says("Ctrl-C ends everything")
 
 
-def test_a_catalogue_that_cannot_be_seeded_says_why() -> None:
+def test_error_is_shown_when_the_catalogue_cannot_be_seeded() -> None:
     with Run(CURRENCY="JPY") as run:
         assert run.ended() == 1
         assert "Seeding the catalogue failed: #/price: JPY has 0 decimals" in run.said
 
 
 @pytest.mark.parametrize("value", ["http", "0", "70000"])
-def test_a_port_that_is_none_is_named(value: str) -> None:
+def test_port_is_named_when_it_is_invalid(value: str) -> None:
     with Run(ORDER_PORT=value) as run:
         assert run.ended() == 1
         assert f"ORDER_PORT is '{value}'; it must be a port" in run.said
 
 
-def test_a_function_that_cannot_start_says_why() -> None:
+def test_error_is_shown_when_a_function_cannot_start() -> None:
     with Run(CURRENCY="dollars") as run:
         assert run.ended() == 1
         assert "inventory ended by itself (exit code 1)" in run.said
@@ -243,7 +243,7 @@ def test_a_function_that_cannot_start_says_why() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
-def test_no_function_has_a_token_that_it_does_not_send() -> None:
+def test_function_has_only_tokens_that_it_sends() -> None:
     order, operator = "token-of-the-order-function", "token-of-an-operator"
     with Run(ORDER_TOKENS=order, OPERATOR_TOKENS=operator) as run:
         run.wait_until_it_says("Ctrl-C ends everything")
@@ -258,18 +258,18 @@ def test_no_function_has_a_token_that_it_does_not_send() -> None:
         assert requests.post(url, headers=headers, timeout=30).status_code == 404
 
 
-def test_a_token_that_is_too_short_is_named() -> None:
+def test_token_is_named_when_it_is_too_short() -> None:
     with Run(OPERATOR_TOKENS="token-of-an-operator,short") as run:
         assert run.ended() == 1
         assert "OPERATOR_TOKENS: each token must have at least 16 characters" in run.said
 
 
 HOLDS = {"order": True, "inventory": False}
-"""Whether it sends the order function's token."""
+"""True if the process sends the order function's token."""
 
 
 def _environments(port: int) -> list[bytes]:
-    """The environment of each process that has this port in it."""
+    """The environment of each process that has this port in its environment."""
     found = []
     for file in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):

@@ -15,7 +15,7 @@ def new_product(shop: Shop, stock: int) -> str:
     return product_id
 
 
-def test_two_orders_of_two_and_one_cancelled(shop: Shop) -> None:
+def test_stock_is_right_after_two_orders_and_a_cancel(shop: Shop) -> None:
     product_id = new_product(shop, 50)
     first, second = (shop.place(product_id, 2) for _ in range(2))
     assert first.status_code == second.status_code == 201
@@ -32,7 +32,7 @@ def test_two_orders_of_two_and_one_cancelled(shop: Shop) -> None:
     assert {order["order_id"], second.json()["order_id"]} <= {each["order_id"] for each in listed}
 
 
-def test_the_catalogue_is_passed_through(shop: Shop) -> None:
+def test_order_passes_the_catalogue_through(shop: Shop) -> None:
     product_id = new_product(shop, 3)
     product = shop.show(f"/products/{product_id}")
     assert (product["available_quantity"], product["currency"]) == (3, "USD")
@@ -40,7 +40,7 @@ def test_the_catalogue_is_passed_through(shop: Shop) -> None:
     assert product in shop.show("/products?limit=200")["products"]
 
 
-def test_killed_and_restarted_functions_lose_nothing(own_shop: Shop) -> None:
+def test_killed_functions_lose_nothing_when_they_restart(own_shop: Shop) -> None:
     product_id = new_product(own_shop, 50)
     kept = own_shop.place(product_id, 2).json()
     for url in (own_shop.inventories[0], own_shop.orders[0]):
@@ -51,7 +51,7 @@ def test_killed_and_restarted_functions_lose_nothing(own_shop: Shop) -> None:
     assert own_shop.stock(product_id) == (46, 4)
 
 
-def test_two_pairs_of_processes_answer_alike(two_pairs: Shop) -> None:
+def test_two_pairs_of_processes_give_equal_responses(two_pairs: Shop) -> None:
     product_id = new_product(two_pairs, 50)
     order = two_pairs.place(product_id, n=0).json()
     path = f"/orders/{order['order_id']}"
@@ -62,9 +62,7 @@ def test_two_pairs_of_processes_answer_alike(two_pairs: Shop) -> None:
 
 
 @pytest.mark.parametrize("_again", range(20))
-def test_fifty_buyers_for_the_last_ten_through_two_inventories(
-    two_pairs: Shop, _again: int
-) -> None:
+def test_last_ten_units_are_sold_once_to_fifty_buyers(two_pairs: Shop, _again: int) -> None:
     product_id = new_product(two_pairs, 10)
     answers = at_once(lambda n: two_pairs.place(product_id, n=n), 50)
     assert count(answers) == {201: 10, 409: 40}
@@ -76,7 +74,7 @@ def test_fifty_buyers_for_the_last_ten_through_two_inventories(
 
 
 @pytest.mark.parametrize("_again", range(20))
-def test_twenty_clients_with_one_key_are_one_order(two_pairs: Shop, _again: int) -> None:
+def test_one_order_is_placed_by_twenty_clients_with_one_key(two_pairs: Shop, _again: int) -> None:
     product_id = new_product(two_pairs, 50)
     key = uuid.uuid4().hex
     answers = at_once(lambda n: two_pairs.place(product_id, 2, n=n, key=key), 20)

@@ -1,4 +1,4 @@
-"""The reconcile command as a process: how it ends when it is asked to stop."""
+"""The reconcile command as a process: how it ends after SIGTERM."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNSHARE = shutil.which("unshare")
 
 
 class Stopping(ThreadingHTTPServer):
-    """An inventory that confirms everything, and first asks the sweep to stop."""
+    """An inventory that confirms all reservations. At its first call it stops the sweep."""
 
     daemon_threads = True
 
@@ -118,7 +118,7 @@ def project(emulator: str) -> str:  # noqa: ARG001 - in the environment
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
 @pytest.mark.parametrize("as_process_1", [False, True], ids=["a process", "process 1"])
-def test_reconcile_that_is_stopped_finishes_the_calls_under_way_and_reports_the_rest(
+def test_reconcile_finishes_calls_in_flight_and_reports_the_rest_when_it_is_stopped(
     emulator: str,
     project: str,
     inventory: Stopping,
@@ -159,7 +159,7 @@ def test_reconcile_that_is_stopped_finishes_the_calls_under_way_and_reports_the_
 
 
 def in_a_pid_namespace() -> list[str]:
-    """What makes a command process 1, as in a container; skips where that is not allowed."""
+    """The command that starts another as process 1, as in a container. Skips if not allowed."""
     command = [UNSHARE or "unshare", "--fork", "--pid", "--kill-child", "--"]
     try:
         subprocess.run([*command, "true"], check=True, capture_output=True)

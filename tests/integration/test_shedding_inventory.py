@@ -15,9 +15,9 @@ pytestmark = pytest.mark.one_emulator
 def test_orders_are_placed_when_inventory_sheds_reads(
     which: str, emulator: str, tmp_path: Path
 ) -> None:
-    """Reads fill inventory's few threads and its queue; order repeats its reservations."""
+    """Reads fill inventory's few threads and its queue. order repeats its reservations."""
     if which == "official":
-        pytest.skip("once is enough: this is about the two servers")
+        pytest.skip("one emulator is enough: this test is about the two servers")
     with Shop(emulator, tmp_path, CONCURRENCY="4", MAX_QUEUED="1") as shop, ExitStack() as ends:
         shop.offer("P001", 50)
         for _ in range(8):

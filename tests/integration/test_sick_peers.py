@@ -1,4 +1,4 @@
-"""order's outgoing calls against real peers that are sick: each ends in time, and in memory."""
+"""order's outgoing calls to faulty peers: each ends at its deadline and within its size limit."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 SECONDS = 0.4
 """The deadline of a call."""
 LATE = 20.0
-"""Far above the deadline and below what a sick peer would take: noise alone takes no call here."""
+"""Seconds: far above the deadline, and below the duration of a faulty peer's response."""
 MIB = 1024 * 1024
 OK = sick_peers.OK
 HELD = (
@@ -126,13 +126,13 @@ def _no_call_is_late() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_call_ends_at_its_deadline_when_the_peer_is_slow(name: str) -> None:
+def test_call_ends_at_its_deadline_when_the_peer_is_slow(name: str) -> None:
     with sick_peer(SLOW[name]) as peer, pytest.raises(NoResponseError):
         call(peer.url)
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_an_order_has_an_unknown_outcome_at_its_deadline_when_inventory_is_slow(name: str) -> None:
+def test_order_has_an_unknown_outcome_at_its_deadline_when_inventory_is_slow(name: str) -> None:
     with sick_peer(SLOW[name]) as peer:
         with pytest.raises(InventoryUnavailableError) as unavailable:
             reserve(inventory_client(peer.url))
@@ -140,13 +140,13 @@ def test_an_order_has_an_unknown_outcome_at_its_deadline_when_inventory_is_slow(
         assert len(peer.requests) == 1
 
 
-def test_a_call_ends_at_its_deadline_when_the_peer_reads_nothing() -> None:
+def test_call_ends_at_its_deadline_when_the_peer_reads_nothing() -> None:
     with sick_peer(sick_peers.never_reading) as peer, pytest.raises(NoResponseError):
         HttpClient(1).send("PUT", peer.url, timeout=SECONDS, body=bytes(64 * MIB))
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_a_response_is_cut_at_the_limit_when_it_is_large(name: str) -> None:
+def test_response_is_cut_at_the_limit_when_it_is_large(name: str) -> None:
     with sick_peer(LARGE[name]) as peer:
         tracemalloc.start()
         with pytest.raises(UnusableResponseError):
@@ -158,7 +158,7 @@ def test_a_response_is_cut_at_the_limit_when_it_is_large(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_an_order_has_an_unknown_outcome_when_inventorys_response_is_large(name: str) -> None:
+def test_order_has_an_unknown_outcome_when_inventorys_response_is_large(name: str) -> None:
     with sick_peer(LARGE[name]) as peer:
         with pytest.raises(InventoryUnavailableError) as unavailable:
             reserve(inventory_client(peer.url))
@@ -167,7 +167,7 @@ def test_an_order_has_an_unknown_outcome_when_inventorys_response_is_large(name:
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, MAX_BYTES - 1, MAX_BYTES])
-def test_a_response_is_read_whole_when_it_is_within_the_limit(size: int) -> None:
+def test_response_is_read_whole_when_it_is_within_the_limit(size: int) -> None:
     content = b"x" * size
     chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (size, content) if size else b"0\r\n\r\n"
     for response in (
@@ -180,7 +180,7 @@ def test_a_response_is_read_whole_when_it_is_within_the_limit(size: int) -> None
 
 
 @pytest.mark.parametrize("extra", [1, 1000])
-def test_a_response_is_unusable_when_it_is_above_the_limit(extra: int) -> None:
+def test_response_is_unusable_when_it_is_above_the_limit(extra: int) -> None:
     content = b"x" * (1000 + extra)
     for response in (
         body(content),
@@ -192,7 +192,7 @@ def test_a_response_is_unusable_when_it_is_above_the_limit(extra: int) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_call_has_an_unknown_outcome_when_the_response_is_broken(name: str) -> None:
+def test_call_has_an_unknown_outcome_when_the_response_is_broken(name: str) -> None:
     with sick_peer(responding(BROKEN[name])) as peer:
         tracemalloc.start()
         with pytest.raises(NoResponseError):
@@ -205,7 +205,7 @@ def test_a_call_has_an_unknown_outcome_when_the_response_is_broken(name: str) ->
         assert unavailable.value.outcome_unknown
 
 
-def test_a_response_is_asked_for_without_compression_and_a_proxy_is_not_used(
+def test_call_requests_no_compression_and_uses_no_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -218,7 +218,7 @@ def test_a_response_is_asked_for_without_compression_and_a_proxy_is_not_used(
     assert b"\r\nAccept-Encoding: identity\r\n" in request
 
 
-def test_a_redirect_is_not_followed() -> None:
+def test_redirect_is_not_followed() -> None:
     with sick_peer(responding(body(HELD))) as other:
         found = b"HTTP/1.1 307 Elsewhere\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n"
         redirecting = responding(found % other.url.encode())
@@ -255,7 +255,7 @@ def test_no_more_connections_are_kept_than_allowed() -> None:
 
 
 @pytest.mark.parametrize("surplus", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"])
-def test_an_idle_connection_is_not_used_again_when_the_peer_has_closed_or_written_to_it(
+def test_idle_connection_is_not_used_again_when_the_peer_has_closed_or_written_to_it(
     surplus: bytes,
 ) -> None:
     gone = threading.Event()
@@ -264,7 +264,7 @@ def test_an_idle_connection_is_not_used_again_when_the_peer_has_closed_or_writte
         exchange.read_request()
         exchange.send(body(b"1"))
         if surplus:
-            time.sleep(0.05)  # so that it does not arrive with the response
+            time.sleep(0.05)  # a separate packet, which does not arrive with the response
             exchange.send(surplus)
             gone.set()
             exchange.wait()
@@ -277,7 +277,7 @@ def test_an_idle_connection_is_not_used_again_when_the_peer_has_closed_or_writte
             gone.clear()
             assert client.send("GET", peer.url, timeout=LATE).content == b"1"
             assert gone.wait(LATE)
-            time.sleep(0.05)  # until it has crossed the loopback
+            time.sleep(0.05)  # until it has arrived
         assert peer.accepted == 3
 
 
@@ -291,10 +291,10 @@ FOLLOWED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_a_connection_is_not_reused_when_the_response_was_followed_by_a_part_of_another(
+def test_connection_is_not_reused_when_the_response_was_followed_by_a_part_of_another(
     name: str,
 ) -> None:
-    """The rest comes after the next request was sent, so that no look at the socket shows it."""
+    """The rest arrives after the next request, so a check of the socket does not find it."""
 
     def fault(exchange: Exchange) -> None:
         exchange.read_request()
@@ -317,7 +317,7 @@ def test_a_connection_is_not_reused_when_the_response_was_followed_by_a_part_of_
         OK + b"Content-Length: 1\r\nContent-Length: 9\r\n\r\n1",
     ],
 )
-def test_a_connection_is_not_reused_when_the_end_of_the_response_is_in_doubt(first: bytes) -> None:
+def test_connection_is_not_reused_when_the_end_of_the_response_is_in_doubt(first: bytes) -> None:
     def fault(exchange: Exchange) -> None:
         exchange.read_request()
         exchange.send(first)
@@ -332,11 +332,11 @@ def test_a_connection_is_not_reused_when_the_end_of_the_response_is_in_doubt(fir
         assert peer.accepted == 2
 
 
-def test_a_call_is_retried_when_a_kept_connection_breaks_under_it() -> None:
+def test_call_is_retried_when_a_kept_connection_breaks_under_it() -> None:
     def fault(exchange: Exchange) -> None:
         exchange.read_request()
         exchange.send(body(HELD))
-        exchange.read_request()  # and no response: it is closed as if it had been idle
+        exchange.read_request()  # without a response: it is closed as if it had been idle
 
     with sick_peer(fault) as peer:
         client = inventory_client(peer.url)
@@ -345,7 +345,7 @@ def test_a_call_is_retried_when_a_kept_connection_breaks_under_it() -> None:
         assert len(peer.requests) == 5
 
 
-def test_a_call_was_not_sent_when_nothing_listens() -> None:
+def test_call_was_not_sent_when_nothing_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(NotSentError):
@@ -358,7 +358,7 @@ def test_a_call_was_not_sent_when_nothing_listens() -> None:
 @pytest.mark.parametrize(
     "url", ["http://" + "x" * 70, "http://a..b", "http://127.0.0.1:0", "http://[::1%nope]:1"]
 )
-def test_a_call_was_not_sent_when_there_is_no_such_address(url: str) -> None:
+def test_call_was_not_sent_when_there_is_no_such_address(url: str) -> None:
     with pytest.raises(NotSentError):
         call(url)
 
@@ -385,7 +385,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_a_call_ends_at_its_deadline_when_the_name_look_up_hangs(dns: Dns) -> None:
+def test_call_ends_at_its_deadline_when_the_name_look_up_hangs(dns: Dns) -> None:
     dns.go_on.clear()
     with pytest.raises(NotSentError):
         call("http://inventory.example")
@@ -445,7 +445,7 @@ def test_calls_go_on_with_the_last_good_address_when_no_thread_can_start(
     assert dns.asked == 1
 
 
-def test_a_name_is_looked_up_again_when_its_addresses_do_not_work(
+def test_name_is_looked_up_again_when_its_addresses_do_not_work(
     dns: Dns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadline_socket, "FRESH_SECONDS", 1000.0)
@@ -457,7 +457,7 @@ def test_a_name_is_looked_up_again_when_its_addresses_do_not_work(
         assert dns.asked == asked
 
 
-def test_the_last_good_address_is_given_up_when_look_ups_fail_for_long(
+def test_last_good_address_is_given_up_when_look_ups_fail_for_long(
     dns: Dns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with sick_peer(responding(body(b"{}"))) as peer:
@@ -485,7 +485,7 @@ def test_prewarming_does_not_delay_the_start_when_the_name_look_up_hangs(dns: Dn
 
 
 @pytest.mark.parametrize("name", [*SLOW, "reads nothing"])
-def test_a_key_set_is_unavailable_at_the_fetch_deadline_when_the_issuer_is_slow(
+def test_key_set_is_unavailable_at_the_fetch_deadline_when_the_issuer_is_slow(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("functions_common.http.auth.jwks.FETCH_SECONDS", SECONDS)
@@ -520,7 +520,7 @@ def test_customers_with_a_known_key_are_served_when_the_key_set_drips() -> None:
         assert len(refreshing) == 1
 
 
-# TLS, with a certificate that the client trusts for the test.
+# TLS, with a certificate that the client trusts in the test.
 
 
 class Identity(NamedTuple):
@@ -575,7 +575,7 @@ def https(url: str) -> str:
     return url.replace("http://", "https://")
 
 
-def test_a_connection_over_tls_is_used_for_many_calls(
+def test_connection_over_tls_is_used_for_many_calls(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(identity.certificate))
@@ -587,19 +587,19 @@ def test_a_connection_over_tls_is_used_for_many_calls(
         assert peer.accepted < 3
 
 
-def test_a_call_was_not_sent_when_the_certificate_is_not_trusted(identity: Identity) -> None:
+def test_call_was_not_sent_when_the_certificate_is_not_trusted(identity: Identity) -> None:
     with sick_peer(encrypted(responding(body(HELD)), identity)) as peer:
         with pytest.raises(NotSentError, match="CERTIFICATE_VERIFY_FAILED"):
             call(https(peer.url), seconds=LATE)
         assert not peer.requests
 
 
-def test_a_call_was_not_sent_when_the_tls_handshake_hangs() -> None:
+def test_call_was_not_sent_when_the_tls_handshake_hangs() -> None:
     with sick_peer(sick_peers.never_reading) as peer, pytest.raises(NotSentError):
         call(https(peer.url))
 
 
-def test_a_call_over_tls_ends_at_its_deadline_when_the_peer_drips(
+def test_call_over_tls_ends_at_its_deadline_when_the_peer_drips(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(identity.certificate))
@@ -609,7 +609,7 @@ def test_a_call_over_tls_ends_at_its_deadline_when_the_peer_drips(
         assert peer.requests
 
 
-def test_a_response_over_tls_is_cut_at_the_limit_when_it_is_large(
+def test_response_over_tls_is_cut_at_the_limit_when_it_is_large(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(identity.certificate))

@@ -16,7 +16,7 @@ from support.shop import TIMEOUT, Shop
 pytestmark = pytest.mark.one_emulator
 
 SERVER, CLIENT = 2, 3
-"""Kinds of spans, as OTLP numbers them."""
+"""OTLP's numbers for the kinds of spans."""
 TRACE_ID, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = {"traceparent": f"00-{TRACE_ID}-{CALLER}-01"}
 UNWANTED_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -34,7 +34,7 @@ def only(spans: list[Span], service: str, name: str) -> Span:
 
 @pytest.fixture(scope="module")
 def told(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Collector:
-    """What a collector has after an order, a refusal, two lists and a sweep, and the end of all."""
+    """The data of a collector after an order, a rejection, two lists, a sweep, and shutdown."""
     with collecting() as collector:
         logs = tmp_path_factory.mktemp("logs")
         with Shop(emulator, logs, pairs=1, **wanted(collector)) as shop:
@@ -50,7 +50,7 @@ def told(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Collector:
     return collector
 
 
-def test_an_order_is_one_trace_through_both_functions(told: Collector) -> None:
+def test_order_is_one_trace_through_both_functions(told: Collector) -> None:
     trace = [span for span in told.spans if span.trace_id == TRACE_ID]
     placing = only(trace, "order", "POST /orders")
     call = only(trace, "order", "inventory")
@@ -72,13 +72,13 @@ def test_an_order_is_one_trace_through_both_functions(told: Collector) -> None:
     assert {span.parent_id for span in in_firestore} == {reserving.span_id}
 
 
-def test_a_trace_that_its_caller_does_not_keep_is_not_sent(told: Collector) -> None:
+def test_trace_is_not_sent_when_its_caller_does_not_sample_it(told: Collector) -> None:
     traces = {span.trace_id for span in told.spans if span.name == "GET /products"}
     assert len(traces) == 1, "of the two lists, in both functions"
     assert UNWANTED_ID not in {span.trace_id for span in told.spans}
 
 
-def test_requests_cold_starts_and_sweeps_are_measured(told: Collector) -> None:
+def test_metrics_of_requests_cold_starts_and_sweeps_are_sent(told: Collector) -> None:
     figures = {(point.service, point.metric): point.value for point in told.points}
     assert figures["order", "faas.coldstarts"] == 1
     assert figures["reconcile", "shop.reconcile.confirmed"] == 1
@@ -92,7 +92,7 @@ def test_requests_cold_starts_and_sweeps_are_measured(told: Collector) -> None:
     assert orders == {201: 1, 409: 1}
 
 
-def test_a_collector_that_is_not_there_costs_no_order_and_nobody_an_end_by_force(
+def test_missing_collector_delays_neither_orders_nor_shutdown(
     emulator: str, tmp_path: Path
 ) -> None:
     with Shop(emulator, tmp_path, pairs=1, **wanted(Collector("http://127.0.0.1:9"))) as shop:
@@ -100,7 +100,7 @@ def test_a_collector_that_is_not_there_costs_no_order_and_nobody_an_end_by_force
         assert shop.place("P001").status_code == 201
         for url in (*shop.orders, *shop.inventories):
             shop.signal(url, signal.SIGTERM)
-            assert shop.wait_until_ended(url) == 0, "it ends by itself, within a pod's grace"
+            assert shop.wait_until_ended(url) == 0, "it ends within a pod's grace period"
 
 
 @pytest.mark.parametrize("function", ["order", "inventory"])

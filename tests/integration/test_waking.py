@@ -1,4 +1,4 @@
-"""order sends inventory a request as the first thing that it does."""
+"""Prewarming: order first sends a request to inventory's health address."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SETTINGS = {
 }
 
 
-def test_it_asks_for_inventorys_health_and_waits_for_nothing(tmp_path: Path) -> None:
+def test_prewarming_requests_health_without_waiting(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as inventory:
         inventory.settimeout(30)
         url = f"http://127.0.0.1:{inventory.getsockname()[1]}"
         port = free_port()
         order = stack.function("order", port, {**SETTINGS, "INVENTORY_SERVICE_URL": url}, tmp_path)
         try:
-            stack.start([order], [port])  # it answers, though inventory never does
+            stack.start([order], [port])  # order responds although inventory never does
             call, _ = inventory.accept()
             with call:
                 assert call.recv(4096).startswith(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:")

@@ -1,4 +1,4 @@
-"""docs/security.md, tried cell by cell on real processes, in both modes."""
+"""Every cell of the tables in docs/security.md, on real processes, in both modes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Doors:
         ).status_code
 
     def _order(self, shop: Shop) -> str:
-        """A confirmed one of the customer's."""
+        """A confirmed order of the customer."""
         body = {"customer_id": CUSTOMER, "product_id": PRODUCT, "quantity": 1}
         headers = {} if shop is self.open else tokens.shown(CUSTOMER)
         url = f"{shop.orders[0]}/orders"
@@ -76,7 +76,7 @@ def _shown(caller: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def doors(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     if which == "official":
-        pytest.skip("once is enough: who is let in is decided before the database is asked")
+        pytest.skip("one emulator is enough: permissions are checked before the database is read")
     folder: Path = tmp_path_factory.mktemp("logs")
     trusting = tokens.environment(tokens.in_file(folder).keys_file)
     with (
@@ -88,7 +88,7 @@ def doors(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -
         yield Doors(required, unguarded)
 
 
-def test_every_cell_is_as_written(doors: Doors) -> None:
+def test_every_caller_gets_the_documented_status(doors: Doors) -> None:
     cells = permissions.table()
     assert len(cells) == 208
     found = {cell: doors.status(cell) for cell in cells}
@@ -101,7 +101,7 @@ def test_the_tables_have_every_endpoint(function: str) -> None:
     assert permissions.endpoints(function) == {(each.method, each.path) for each in operations}
 
 
-def test_the_open_mode_is_said_once_at_the_start(doors: Doors) -> None:
+def test_open_mode_is_logged_once_at_the_start(doors: Doors) -> None:
     for shop, times in ((doors.open, 1), (doors.required, 0)):
         lines = shop.said(shop.orders[0]).splitlines()
         assert len([line for line in lines if "AUTH_MODE is open" in line]) == times

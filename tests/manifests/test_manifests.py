@@ -1,4 +1,4 @@
-"""What is said in two places is said alike, and what Knative would refuse is not there."""
+"""Values in two places agree, and the manifests have nothing that Knative rejects."""
 
 from __future__ import annotations
 
@@ -75,18 +75,18 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def settings(name: str) -> Any:
-    """As the function reads them in the Service's own environment."""
+    """The settings that the function reads in the Service's environment."""
     shared = documents(MANIFESTS / "settings.yaml")[0]["data"]
     secrets = tokens.variables("only-for-this-test", "only-for-this-test")
     return SETTINGS[name].load({**shared, **secrets, **plain_env(name)})
 
 
-def test_each_file_that_kn_reads_is_one_service(name: str) -> None:
+def test_service_file_has_one_service(name: str) -> None:
     assert service(name)["kind"] == "Service"
     assert service(name)["apiVersion"] == "serving.knative.dev/v1"
 
 
-def test_the_kustomization_names_every_file_but_the_demo_catalogue() -> None:
+def test_kustomization_names_every_file_but_the_demo_catalogue() -> None:
     named = set(documents(MANIFESTS / "kustomization.yaml")[0]["resources"])
     there = {path.name for path in MANIFESTS.glob("*.yaml")}
     assert named == there - {"kustomization.yaml", "catalogue.yaml"}
@@ -98,30 +98,32 @@ def test_everything_is_in_one_namespace() -> None:
             assert each["metadata"]["namespace"] == "shop", each["metadata"]["name"]
 
 
-def test_threads_are_the_concurrency_that_knative_lets_in(name: str, settings: Any) -> None:
+def test_threads_equal_container_concurrency(name: str, settings: Any) -> None:
     threads = settings.server.concurrency
     assert threads == revision(name)["containerConcurrency"]
     target = service(name)["spec"]["template"]["metadata"]["annotations"]
     assert 0 < int(target["autoscaling.knative.dev/target"]) <= threads
 
 
-def test_deadlines_fit_into_each_other(name: str, settings: Any) -> None:
+def test_request_deadline_is_below_graceful_timeout_and_pod_timeout(
+    name: str, settings: Any
+) -> None:
     deadline = settings.request_deadline_seconds
     assert deadline == int(plain_env(name)["REQUEST_DEADLINE_SECONDS"])
     assert deadline < GRACEFUL_SECONDS < revision(name)["timeoutSeconds"]
 
 
-def test_order_outwaits_inventory() -> None:
+def test_deadline_of_order_is_above_that_of_inventory() -> None:
     inventory = int(plain_env("inventory")["REQUEST_DEADLINE_SECONDS"])
     order = int(plain_env("order")["REQUEST_DEADLINE_SECONDS"])
     assert inventory < client.LONGEST_CALL < service_of_order.INVENTORY_SHARE * order
 
 
-def test_idle_connections_outlive_those_of_queue_proxy(settings: Any) -> None:
+def test_idle_connections_are_kept_longer_than_by_queue_proxy(settings: Any) -> None:
     assert settings.server.keep_alive_seconds > 90
 
 
-def test_the_manifests_give_every_setting_that_is_required(name: str) -> None:
+def test_manifests_have_every_required_setting(name: str) -> None:
     shared = tokens.variables("only-for-this-test", "only-for-this-test")
     secrets = {
         each["name"]: shared[each["name"]] for each in container(name)["env"] if "valueFrom" in each
@@ -133,7 +135,7 @@ def test_the_manifests_give_every_setting_that_is_required(name: str) -> None:
             SETTINGS[name].load({key: value for key, value in given.items() if key != missing})
 
 
-def test_references_are_optional_so_that_the_process_can_say_what_is_missing(name: str) -> None:
+def test_references_to_secrets_are_optional(name: str) -> None:
     for each in container(name)["env"]:
         if "valueFrom" in each:
             assert each["valueFrom"]["secretKeyRef"]["optional"] is True
@@ -164,14 +166,14 @@ def test_order_calls_inventory_by_its_cluster_local_name() -> None:
     assert settings["INVENTORY_SERVICE_URL"] == "http://inventory.shop.svc.cluster.local"
 
 
-def test_autoscaling_is_said_of_revisions_where_the_webhook_accepts_it(name: str) -> None:
+def test_autoscaling_annotations_are_on_the_revision(name: str) -> None:
     assert "annotations" not in service(name)["metadata"]
     annotations = service(name)["spec"]["template"]["metadata"]["annotations"]
     assert annotations["autoscaling.knative.dev/min-scale"] == "0"
     assert int(annotations["autoscaling.knative.dev/max-scale"]) > 0
 
 
-def test_probes_ask_health_and_knative_chooses_how_often_at_first(name: str) -> None:
+def test_probes_use_health_and_readiness_has_no_period(name: str) -> None:
     for probe in ("readinessProbe", "livenessProbe"):
         assert container(name)[probe]["httpGet"] == {"path": "/health"}
     assert "periodSeconds" not in container(name)["readinessProbe"]
@@ -193,7 +195,7 @@ def test_no_pod_has_a_privilege(spec: dict[str, Any]) -> None:
         assert each["imagePullPolicy"] == "IfNotPresent"
 
 
-def test_images_run_as_a_numeric_user_and_bring_no_build_tool() -> None:
+def test_images_run_as_a_numeric_user_without_build_tools() -> None:
     for path in (ROOT / "functions/Dockerfile", ROOT / "emulators/firestore/Dockerfile"):
         text = path.read_text()
         stages = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
@@ -204,7 +206,7 @@ def test_images_run_as_a_numeric_user_and_bring_no_build_tool() -> None:
         assert "pip install" not in text.rpartition("\nFROM ")[2]
 
 
-def test_reconcile_is_a_command_with_all_the_settings_that_it_requires(
+def test_reconcile_job_has_every_required_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (job,) = documents(MANIFESTS / "reconcile.yaml")
@@ -221,7 +223,7 @@ def test_reconcile_is_a_command_with_all_the_settings_that_it_requires(
     assert command.ReconcileSettings.load(os.environ).reconcile_after_seconds == 60
 
 
-def test_network_policies_name_the_pods_that_there_are() -> None:
+def test_network_policies_select_existing_pods() -> None:
     pods = {"order", "inventory", "reconcile", "audit", "firestore-emulator"}
     policies = str(documents(MANIFESTS / "network-policies.yaml"))
     assert {pod for pod in pods if f"'{pod}'" in policies} == pods
@@ -229,9 +231,9 @@ def test_network_policies_name_the_pods_that_there_are() -> None:
         assert service(name)["spec"]["template"]["metadata"]["labels"]["app"] == name
 
 
-def test_func_yaml_is_what_func_accepts() -> None:
+def test_func_yaml_is_valid() -> None:
     schema = json.loads((Path(__file__).parent / "func_yaml-schema.json").read_text())
-    checked = {**FUNC, "created": FUNC["created"].isoformat()}  # YAML reads it as a time
+    checked = {**FUNC, "created": FUNC["created"].isoformat()}  # YAML would read it as a time
     jsonschema.validate(checked, schema)
     assert "autoscaling.knative.dev" not in str(FUNC["deploy"].get("annotations"))
 
@@ -255,7 +257,7 @@ def test_func_yaml_agrees_with_orders_service() -> None:
     assert FUNC["deploy"]["healthEndpoints"] == {"liveness": "/health", "readiness": "/health"}
 
 
-def test_func_yaml_gives_the_same_environment() -> None:
+def test_func_yaml_has_the_same_environment_as_orders_service() -> None:
     given = {each.get("name"): each["value"] for each in FUNC["run"]["envs"]}
     assert given.pop(None) == "{{ configMap:settings }}"
     assert given.pop("ORDER_TOKENS") == "{{ secret:tokens:order }}"
@@ -263,8 +265,8 @@ def test_func_yaml_gives_the_same_environment() -> None:
     assert given == plain_env("order")
 
 
-def test_customers_show_tokens_in_production_and_need_none_in_demos() -> None:
-    """The overlay's settings are full: with one of them away the function would not start."""
+def test_tokens_are_required_in_production_and_not_in_demos() -> None:
+    """The overlay has every setting: without any one of them the function does not start."""
     settings = documents(MANIFESTS / "settings.yaml")[0]["data"]
     assert settings["AUTH_MODE"] == "open"
     overlay = documents(ROOT / "knative-firestore/kustomization.yaml")[0]
@@ -278,7 +280,7 @@ def test_customers_show_tokens_in_production_and_need_none_in_demos() -> None:
             order_function.settings.Settings.load(settings | {name: ""})
 
 
-def test_the_overlay_for_the_real_firestore_touches_what_there_is() -> None:
+def test_overlay_patches_existing_resources() -> None:
     overlay = documents(ROOT / "knative-firestore/kustomization.yaml")[0]
     assert overlay["resources"][0] == "../knative"
     patches = "".join(each["patch"] for each in overlay["patches"])

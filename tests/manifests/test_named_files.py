@@ -1,4 +1,4 @@
-"""Texts name only files of the repository that exist."""
+"""Documents name only existing files of the repository."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXTS = [
 PATH = re.compile(
     r"(?:`|\]\()(?:\.\./)*((?:functions|knative|tests|docs|benchmarks|local)/[\w./-]*\.[a-z]+)\b"
 )
-"""In backticks or a link, and with a suffix: other text may look like a path."""
+"""A path in backticks or a link, with a suffix. Other text may resemble a path."""
 
 
 def missing_files(text: str) -> list[str]:

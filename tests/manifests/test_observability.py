@@ -1,4 +1,4 @@
-"""Dashboard, alarms and what is written of them name what there is."""
+"""The dashboard, the alarms and their documentation name existing metrics and sections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUERIES = [
 
 
 def exported() -> set[str]:
-    """Our metrics, as Prometheus names what comes over OTLP."""
+    """The functions' metrics, with Prometheus' names for OTLP."""
     made = re.findall(r'create_(histogram|counter)\(\s*"([a-z.]+)",\s*"([^"]+)"', TELEMETRY)
     assert len(made) == TELEMETRY.count(".create_") - 1, "the gauges of reconcile are one line"
     series = {
@@ -40,7 +40,7 @@ def exported() -> set[str]:
     return names | {f"shop_reconcile_{name}" for name in gauges}
 
 
-def test_our_metrics_in_queries_are_exported() -> None:
+def test_queried_metrics_are_exported() -> None:
     ours = {
         name
         for query in QUERIES
@@ -58,12 +58,12 @@ def test_each_alarm_is_explained(rule: dict[str, str | dict[str, str]]) -> None:
     assert rule["annotations"]["runbook"] == f"docs/operating.md#{name.lower()}"  # type: ignore[index]
 
 
-def test_every_explanation_is_of_an_alarm() -> None:
+def test_explanation_belongs_to_an_alarm() -> None:
     explained = re.findall(r"^### (\w+)$", DOCS, re.MULTILINE)
     assert explained == [rule["alert"] for rule in ALARMS]
 
 
-def test_old_is_what_the_audit_does_not_excuse() -> None:
+def test_alarm_age_is_above_the_grace_of_the_audit() -> None:
     ages = [rule["expr"] for rule in ALARMS if "oldest" in rule["expr"]]
     assert len(ages) == 2
     assert all(expression.endswith(f"> {GRACE_SECONDS}") for expression in ages)

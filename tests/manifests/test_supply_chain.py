@@ -1,4 +1,4 @@
-"""What ships is what the locks say: named, hashed, and under a licence that is known."""
+"""The shipped components equal the lock files: named, hashed, and under a known licence."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FREE = {
     "MPL-2.0",
     "PSF-2.0",
 }
-"""Licences that ask for no more than to be named, of a library that is not changed."""
+"""Licences that require only attribution for an unchanged library."""
 
 
 @pytest.mark.parametrize("name", locks.IMAGES)
-def test_the_bill_has_every_package_of_the_lock(name: str) -> None:
+def test_sbom_has_every_package_of_the_lock(name: str) -> None:
     text = (ROOT / locks.IMAGES[name]).read_text()
     locked = set(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
     components = sbom.of_image(name, "1")["components"]
@@ -42,7 +42,7 @@ def test_the_bill_has_every_package_of_the_lock(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", locks.IMAGES)
-def test_every_reference_in_a_bill_leads_somewhere(name: str) -> None:
+def test_sbom_references_resolve(name: str) -> None:
     for bill in (sbom.of_function(name, "1"), sbom.of_image(name, "1")):
         components = [bill["metadata"]["component"], *bill["components"]]
         references = {each["bom-ref"] for each in components}
@@ -54,7 +54,7 @@ def test_every_reference_in_a_bill_leads_somewhere(name: str) -> None:
         json.dumps(bill)
 
 
-def test_make_sbom_writes_one_for_each_function_and_image(tmp_path: Path) -> None:
+def test_make_sbom_writes_a_file_for_each_function_and_image(tmp_path: Path) -> None:
     sbom.main(str(tmp_path), "1.2.3")
     assert {each.name for each in tmp_path.iterdir()} == {
         "order.cdx.json",
@@ -65,7 +65,7 @@ def test_make_sbom_writes_one_for_each_function_and_image(tmp_path: Path) -> Non
     }
 
 
-def test_the_licences_are_those_of_what_ships_and_ask_for_little() -> None:
+def test_licences_page_is_current_and_licences_are_permissive() -> None:
     page = licences.FILE.read_text()
     assert page == licences.document(), "run `make licences` and commit what it writes"
     for name, expression in re.findall(r"^\| ([\w-]+) \| ([\w. -]+) \|", page, re.MULTILINE)[1:]:

@@ -35,7 +35,7 @@ elif "apply" in arguments:
     print("secret/tokens serverside-applied")
 """
 TEMPLATE = 'go-template={{range $key, $value := .data}}{{$key}} {{$value}}{{"\\n"}}{{end}}'
-"""Prints a Secret as the fake does."""
+"""The fake's output for a Secret."""
 
 
 class Namespace:
@@ -100,7 +100,7 @@ def test_tokens_are_generated_with_their_hashes_when_there_is_no_secret(
 def test_tokens_stay_and_get_hashes_when_the_secret_has_tokens_only(
     namespace: Namespace, order: str
 ) -> None:
-    """As after an upgrade from a Secret without hashes."""
+    """The state after an upgrade from a Secret without hashes."""
     namespace.store(order=order, operator="token-of-an-operator")
     assert namespace.make_tokens() == {
         "order": order,
@@ -110,24 +110,24 @@ def test_tokens_stay_and_get_hashes_when_the_secret_has_tokens_only(
     }
 
 
-def test_the_secret_is_unchanged_when_it_is_complete(namespace: Namespace) -> None:
+def test_secret_is_unchanged_when_it_is_complete(namespace: Namespace) -> None:
     first = namespace.make_tokens()
     assert namespace.make_tokens() == first
 
 
-def test_a_hash_is_made_again_when_its_token_was_changed(namespace: Namespace) -> None:
+def test_hash_is_made_again_when_its_token_was_changed(namespace: Namespace) -> None:
     namespace.store(order="a-token-of-today", order_sha256="0" * 64)
     assert namespace.make_tokens()["order-sha256"] == tokens.hashes("a-token-of-today")
 
 
-def test_a_token_is_generated_when_its_key_is_empty(namespace: Namespace) -> None:
+def test_token_is_generated_when_its_key_is_empty(namespace: Namespace) -> None:
     namespace.store(order="", operator="token-of-an-operator")
     made = namespace.make_tokens()
     assert re.fullmatch(r"[0-9a-f]{48}", made["order"])
     assert made["operator"] == "token-of-an-operator"
 
 
-def test_a_hash_stays_when_its_token_is_kept_elsewhere(namespace: Namespace) -> None:
+def test_hash_stays_when_its_token_is_kept_elsewhere(namespace: Namespace) -> None:
     namespace.store(order="token-of-the-order-function", operator_sha256="0" * 64)
     made = namespace.make_tokens()
     assert "operator" not in made
@@ -165,8 +165,8 @@ def test_nothing_is_applied_when_a_hash_cannot_be_computed(namespace: Namespace)
     assert "apply" not in namespace.seen.read_text()
 
 
-def test_the_secret_is_read_once(namespace: Namespace) -> None:
-    """So that all keys are of one version of it."""
+def test_secret_is_read_once(namespace: Namespace) -> None:
+    """All keys must come from one version of the Secret."""
     namespace.make_tokens()
     (read,) = [line for line in namespace.seen.read_text().splitlines() if " get " in line]
     assert read.endswith(f"get secret tokens --ignore-not-found -o {TEMPLATE}")

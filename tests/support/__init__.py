@@ -1,1 +1,1 @@
-"""What tests share: fakes held to the contract suite, and real processes."""
+"""Shared code of the tests: fakes that pass the contract suite, and real processes."""

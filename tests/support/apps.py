@@ -32,7 +32,7 @@ _FIRESTORE = FirestoreSettings("test", "(default)", None)
 
 
 def signed(path: str) -> dict[str, str]:
-    """What the caller of a path of inventory's shows."""
+    """The token for a path of inventory."""
     token = ORDER if path.startswith("/reservations") else OPERATOR
     return {"Authorization": f"Bearer {token}"}
 

@@ -1,6 +1,6 @@
-"""Requests that must be refused by name and change nothing, for both functions.
+"""Bad requests: both functions must reject each, name the place, and change nothing.
 
-Each is sent to the app alone in tests/unit, and through the real server in tests/integration.
+tests/unit sends each to the app, and tests/integration sends it through the real server.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ _SHOW = "/orders/ORD00000000000000000000000000"
 
 
 def _sent(name: str, status: int, named: str, /, **headers: str) -> BadRequest:
-    """A good order under these headers."""
+    """A valid order with these headers."""
     given = JSON | {key.replace("_", "-"): value for key, value in headers.items()}
     return BadRequest(name, "POST", "/orders", status, named, _GOOD, given)
 
 
 def _bodies(where: str, method: str, path: str, **headers: str) -> list[BadRequest]:
-    """Bodies for an operation that takes none."""
+    """Bodies for an operation without a body."""
     bodies = {
         "items": b'{"items":[{"product_id":"P001","quantity":1}]}',
         "an empty object": b"{}",
@@ -76,7 +76,7 @@ def _bodies(where: str, method: str, path: str, **headers: str) -> list[BadReque
 
 
 def _queries(*operations: tuple[str, str], **headers: str) -> list[BadRequest]:
-    """An unknown query parameter, which the operation must not ignore."""
+    """An unknown query parameter, which the operation must reject."""
     return [
         BadRequest(
             f"{method} {path} with an unknown parameter",
@@ -246,19 +246,19 @@ ORDER = [
     BadRequest("wrong path", "GET", "/order", 404),
     BadRequest("a trailing slash", "GET", "/orders/", 404),
     BadRequest("a double slash", "GET", "/orders//cancel", 404),
-    BadRequest("an id that is none", "GET", "/orders/42", 404),
+    BadRequest("an invalid id", "GET", "/orders/42", 404),
     BadRequest("an id with a slash", "GET", "/orders/ORD%2F1", 404),
     BadRequest("an id that is not UTF-8", "GET", "/orders/%ff%00", 404),
-    BadRequest("cancelling what is none", "POST", "/orders/42/cancel", 404),
+    BadRequest("cancelling an invalid id", "POST", "/orders/42/cancel", 404),
     BadRequest("a list without a customer", "GET", "/orders", 400, "customer_id"),
-    BadRequest("a customer that is none", "GET", "/orders?customer_id=a/b", 422, "customer_id"),
+    BadRequest("an invalid customer", "GET", "/orders?customer_id=a/b", 422, "customer_id"),
     BadRequest("two customers", "GET", "/orders?customer_id=a&customer_id=b", 400, "customer_id"),
     BadRequest("an unknown parameter", "GET", "/orders?customer_id=C1&page=2", 400, "page"),
-    BadRequest("a status that is none", "GET", "/orders?customer_id=C1&status=x", 422, "status"),
+    BadRequest("an invalid status", "GET", "/orders?customer_id=C1&status=x", 422, "status"),
     BadRequest("limit 0", "GET", "/orders?customer_id=C1&limit=0", 422, "limit"),
     BadRequest("limit 201", "GET", "/orders?customer_id=C1&limit=201", 422, "limit"),
     BadRequest("limit x", "GET", "/orders?customer_id=C1&limit=x", 422, "limit"),
-    BadRequest("a cursor that is none", "GET", "/orders?customer_id=C1&cursor=x", 422, "cursor"),
+    BadRequest("an invalid cursor", "GET", "/orders?customer_id=C1&cursor=x", 422, "cursor"),
     BadRequest(
         "another list's cursor", "GET", "/orders?customer_id=C1&cursor=WyJQMDAxIl0", 422, "cursor"
     ),
@@ -269,7 +269,7 @@ ORDER = [
         422,
         "cursor",
     ),
-    BadRequest("a product that cannot be", "GET", "/products/__x__", 404),
+    BadRequest("an invalid product id", "GET", "/products/__x__", 404),
 ]
 
 
@@ -390,7 +390,7 @@ INVENTORY = [
         "#/reservations/1/items/0/quantity",
     ),
     _reservations(
-        "one of two with an id that cannot be",
+        "one of two with an invalid id",
         [_named(_ONE), _named(_ONE, reservation_id="a/b")],
         422,
         "#/reservations/1/reservation_id",
@@ -412,17 +412,17 @@ INVENTORY = [
     ),
     _ids("no ids", [], 422, "#/ids"),
     _ids("ids not a list", "R", 400, "#/ids"),
-    _ids("an id that cannot be", ["R", "a/b"], 422, "#/ids/1"),
+    _ids("an invalid id", ["R", "a/b"], 422, "#/ids/1"),
     _ids("51 ids", [f"R{n}" for n in range(51)], 422, "#/ids"),
     BadRequest("a body of 5 MB", "PUT", "/products/P001", 413, None, b" " * 5_000_000),
     BadRequest("wrong method", "DELETE", "/products/P001", 405),
     BadRequest("an unknown verb", "POST", "/reservations:sell", 404),
     BadRequest("quantity 0", "GET", "/products/P001/availability?quantity=0", 422, "quantity"),
     BadRequest("an empty limit", "GET", "/products?limit=", 422, "limit"),
-    BadRequest("a cursor that is none", "GET", "/products?cursor=x", 422, "cursor"),
+    BadRequest("an invalid cursor", "GET", "/products?cursor=x", 422, "cursor"),
     BadRequest("a cursor of 2 kB", "GET", f"/products?cursor={'W' * 2000}", 422, "cursor"),
     BadRequest(
-        "a cursor beyond time",
+        "a cursor after all time",
         "GET",
         "/products/P001/adjustments?cursor=WyIxMjM0NSJd",
         422,
@@ -432,7 +432,7 @@ INVENTORY = [
 
 
 def check(bad: BadRequest, status: int, content_type: str | None, body: bytes) -> None:
-    """What every refusal has in common."""
+    """The properties of every rejection."""
     assert status == bad.status, body
     assert content_type == "application/problem+json"
     problem = json.loads(body)

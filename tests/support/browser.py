@@ -15,7 +15,7 @@ DESK = ViewportSize(width=1280, height=900)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = [
-    "--no-sandbox",  # it does not start as root otherwise; all that it opens is ours
+    "--no-sandbox",  # Chromium does not start as root otherwise; it opens only our own pages
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
@@ -25,7 +25,7 @@ QUIET = [
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The machine's own, or the one named by CHROMIUM, or Playwright's; skips where none is."""
+    """The browser that CHROMIUM names, or the system's, or Playwright's. Skips without one."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
         try:
@@ -68,4 +68,4 @@ CONTRASTS = """() => {
   }
   return faint;
 }"""
-"""Texts whose contrast is below what WCAG asks for (AA)."""
+"""The texts whose contrast is below WCAG's level AA."""

@@ -1,4 +1,4 @@
-"""Things in a known state, said shortly."""
+"""Short builders for objects in a known state."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def adjust(product_id: str, delta: int, key: str = "") -> Adjust:
 
 
 def stocked(**available: int) -> MemoryStock:
-    """A store that holds these products, each with its opening stock."""
+    """A store with these products, each with its opening stock."""
     store = MemoryStock()
     inventory = Inventory(store, "USD", SOON)
     for product_id, units in available.items():

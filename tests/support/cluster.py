@@ -1,4 +1,4 @@
-"""What the tests do to the functions in the cluster."""
+"""Access to the functions in the cluster."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TIMEOUT = 60
 
 
 def pods(service: str) -> list[Any]:
-    """Those of a Knative Service that are not on their way out."""
+    """The pods of a Knative Service that are not terminating."""
     found = get("pods", "-l", f"serving.knative.dev/service={service}")["items"]
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
 def wait_for_zero(*services: str, seconds: float = 240) -> None:
-    """Until no pod of theirs is left, not even one that is ending."""
+    """Wait until the services have no pod, not even a terminating one."""
     late = time.monotonic() + seconds
     while get("pods", "-l", of(*services))["items"]:
         assert time.monotonic() < late, f"{services} did not go to zero"
@@ -36,7 +36,7 @@ def wait_for_zero(*services: str, seconds: float = 240) -> None:
 class Service:
     """A Knative Service over its route.
 
-    GATEWAY is the address of the ingress where the route's own does not lead there.
+    GATEWAY is the address of the ingress, if the route's own address does not reach it.
     """
 
     def __init__(self, name: str) -> None:
@@ -47,7 +47,7 @@ class Service:
     def call(
         self, method: str, path: str, host: str | None = None, **options: Any
     ) -> requests.Response:
-        """One request on a connection of its own, so that nothing hides a dead one."""
+        """One request on a new connection, so that a broken connection shows."""
         headers = {"Host": host or self.host, **options.pop("headers", {})}
         return requests.request(
             method, self.url + path, headers=headers, timeout=TIMEOUT, **options
@@ -73,11 +73,11 @@ class Shop:
         return product["available_quantity"], product["reserved_quantity"]
 
     def confirmed(self, product_id: str) -> set[str]:
-        """Ids of every confirmed order of the product, of the customer who `place` orders for."""
+        """The ids of the product's confirmed orders, for the customer of `place`."""
         return self.orders_of("C123", product_id)
 
     def orders_of(self, customer_id: str, product_id: str | None = None) -> set[str]:
-        """Ids of the confirmed orders, of one product or all, from the lists that order gives."""
+        """The ids of confirmed orders from order's lists, for one product or all."""
         found: set[str] = set()
         cursor: str | None = ""
         while cursor is not None:
@@ -97,7 +97,7 @@ def offer(product_id: str, stock: int) -> None:
 
 
 class Load:
-    """Buyers who order in the background until told to stop; every answer is kept."""
+    """Buyers that order in the background until the end of the block. Every response is kept."""
 
     def __init__(self, call: Callable[[], requests.Response], buyers: int, pause: float) -> None:
         self.answers: list[requests.Response] = []

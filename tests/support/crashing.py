@@ -1,13 +1,13 @@
-"""Both functions in this process, stopped at one remote call of our choice.
+"""Both functions in this process, with one remote call interrupted.
 
-The functions are the real ones, on real stores and a real emulator; order reaches inventory through
-requests' own adapter. What is replaced is only what stands between a function and the network: the
-client's stub of Firestore, and that adapter. There, one call can be cut short:
+The functions, their stores and the emulator are real. order reaches inventory through an adapter
+of ``requests``. Only two parts are replaced: the client's stub of Firestore, and that adapter. They
+can interrupt one call:
 
-- before: the process dies, and the call was never sent
-- after: the process dies, and the call was carried out
-- lost: the process lives, the call was carried out, and its answer does not arrive
-- dropped: the process lives, the call was not carried out, and it cannot know
+- before: the process crashes, and the call was never sent
+- after: the process crashes, and the call was carried out
+- lost: the call was carried out, and its response does not arrive
+- dropped: the call was not carried out, and the process cannot know
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class Cut(StrEnum):
 
 
 class UnlimitedQueryError(BaseException):
-    """The functions read no collection but in pages, however small it is yet."""
+    """The functions read every collection in pages, even a small one."""
 
 
 class Network:
-    """Counts remote calls, and cuts one of them short."""
+    """Counts remote calls, and interrupts one of them."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -74,7 +74,7 @@ class Network:
         self._cut: Cut | None = None
 
     def cut(self, place: int, how: Cut) -> None:
-        """The call at this place, counted from 1 and from now."""
+        """Interrupt the call at this place, counted from 1, starting now."""
         self.calls, self._place, self._cut = [], place, how
 
     def heal(self) -> None:
@@ -161,7 +161,7 @@ class _CutConnection(Connection):
 
 
 class _CutAdapter(WsgiAdapter):
-    """The way from order to inventory; while inventory is away, nobody listens at its end."""
+    """The connection from order to inventory. While inventory is down, no server listens."""
 
     def __init__(self, shop: CrashingShop) -> None:
         super().__init__(shop.inventory)
@@ -206,7 +206,7 @@ class CrashingShop:
             each.close()
 
     def begin(self) -> None:
-        """An empty database, and processes that have just started."""
+        """Empty the database, and start new processes."""
         path = f"emulator/v1/projects/{PROJECT}/databases/(default)/documents"
         clear = Request(f"http://{self.emulator}/{path}", method="DELETE")
         urlopen(clear, timeout=10).close()  # noqa: S310
@@ -216,7 +216,7 @@ class CrashingShop:
         self.restart()
 
     def restart(self) -> None:
-        """What a process remembered is gone."""
+        """Start both processes again, without their memory."""
         settings = InventorySettings(
             _SERVER,
             self._firestore,
@@ -269,7 +269,7 @@ class CrashingShop:
 
     @property
     def database(self) -> Client:
-        """Firestore's client, past the functions and the network that may be cut."""
+        """Firestore's client, without the functions and the interruptions."""
         return self.unharmed.client
 
     def findings(self) -> list[Finding]:

@@ -1,8 +1,8 @@
-"""A process that dies in the middle of something, told from one that fails."""
+"""The exception for a crashed process, which is different from a failed call."""
 
 
 class ProcessDiedError(BaseException):
-    """Not an Exception: nothing in a dead process handles it."""
+    """A BaseException, because no code of a crashed process may handle it."""
 
     def __init__(self, process: str = "the only one") -> None:
         super().__init__(process)

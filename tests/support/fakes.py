@@ -1,7 +1,7 @@
-"""Stores in memory, and an inventory without HTTP, for unit tests.
+"""Fakes for unit tests: stores in memory, and an inventory without HTTP.
 
-They keep the promises of what they stand for, errors included: tests/contract runs one suite
-against each fake and the real thing.
+They behave like the real implementations, errors included: tests/contract runs one suite against
+each fake and its real counterpart.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Faults:
-    """What goes wrong next, in order: one of the words below for each call, '' for nothing.
+    """The faults of the next calls, in order. '' means no fault.
 
-    - conflict: another writer came first
-    - away: not carried out, and known not to be
-    - lost: carried out, and the answer lost
+    - conflict: another writer was first
+    - away: not carried out, as the caller can see
+    - lost: carried out, and the response lost
     - dropped: never arrived, and the caller cannot know
-    - rejected: invalid, and so for ever
+    - rejected: invalid; a retry fails as well
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ def _reject_too_large(document: object) -> None:
 
 
 class Clock:
-    """A database's: every moment that it tells is later than the one before."""
+    """A database's clock: each time is later than the one before."""
 
     def __init__(self) -> None:
         self._last = EPOCH
@@ -106,7 +106,7 @@ class MemoryStock:
         self.documents: dict[Key, tuple[Entity, datetime]] = {}
         self._created: dict[Key, datetime] = {}
         self.unusable: dict[Key, StoreError] = {}
-        """Errors of documents that cannot be used, in their place."""
+        """The error of each unusable document, instead of the document."""
         self.faults = Faults()
         self.commits = 0
         self.clock = Clock()
@@ -213,7 +213,7 @@ class MemoryOrders:
     def __init__(self) -> None:
         self.documents: dict[str, tuple[Order, datetime]] = {}
         self.damaged: dict[str, DamagedDocumentError] = {}
-        """Errors of those whose documents cannot be read, by id."""
+        """The error of each unreadable document, by id."""
         self.faults = Faults()
         self.clock = Clock()
 
@@ -259,24 +259,24 @@ class MemoryOrders:
 
 
 class FakeInventory:
-    """inventory, as order's client shows it."""
+    """inventory, with the interface of order's client."""
 
     def __init__(self, **stock: int) -> None:
         self.available = stock
         self.reservations: dict[str, tuple[Line, ...] | None] = {}
-        """What each holds; None for a released one."""
+        """The lines of each reservation; None if it was released."""
         self.confirmed: set[str] = set()
         self.consumed: set[str] = set()
         self.clock = Clock()
         self._created: dict[str, datetime] = {}
         self.calls: list[tuple[str, tuple[str, ...]]] = []
-        """Verb and reservations of each call that changes something."""
+        """The verb and the reservations of each changing call."""
         self.poison: set[str] = set()
-        """Reservations that cannot be settled, whatever is tried."""
+        """Reservations that can never be settled."""
         self.fails_as_a_whole = False
-        """A request with poison settles nothing, and its response says no more."""
+        """A request with one of them settles none, and its response does not say why."""
         self.away: deque[bool | None] = deque()
-        """The next calls fail; True: carried out all the same, None: it cannot be known."""
+        """The next calls fail. True: the call was carried out nevertheless. None: unknown."""
 
     def reserve(
         self,
@@ -389,12 +389,12 @@ class FakeInventory:
 
 
 class Reservations(Protocol):
-    """What a store in memory tells of its reservations."""
+    """The reservations of a store in memory."""
 
     clock: Clock
 
     def held(self) -> dict[str, datetime]:
-        """When each that is held was made."""
+        """The creation time of each held reservation."""
 
 
 class MemoryUnfinishedWork:

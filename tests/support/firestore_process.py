@@ -1,4 +1,4 @@
-"""An embedded emulator that keeps its documents, to be killed and started again."""
+"""An embedded emulator with persistent documents, which tests kill and restart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Firestore(Process):
-    """On the same address, with the same data, in each of its lives."""
+    """Each start has the same address and the same data."""
 
     def __init__(self, directory: Path) -> None:
         port = free_port()
@@ -28,6 +28,6 @@ class Firestore(Process):
         super().__init__("emulator", argv, {}, directory / "emulator.log")
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start it and wait until it responds."""
         super().start()
         self.wait_until(responds(f"http://{self.address}/"), lambda: None)

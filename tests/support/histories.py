@@ -1,4 +1,4 @@
-"""What concurrent clients read and wrote, and whether that could have been one after another."""
+"""Records concurrent transactions, and checks if a serial order explains their results."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,25 +16,23 @@ from support.transactions import Requests
 
 CLIENTS = 8
 PATHS = ["c/a", "c/b", "c/d", "c/e"]
-HIGH = (
-    1_000_000  # what queries ask for; every number is written once, so a read tells of which write
-)
+HIGH = 1_000_000  # the queries' bound. Every number is written once, so a read identifies the write
 
 Numbers: TypeAlias = dict[str, int | None]
 
 
 @dataclass(frozen=True)
 class Executed:
-    """A transaction or a single request that was carried out."""
+    """A transaction or a single request that was committed."""
 
-    time: Any  # of its commit, or of what it is a snapshot of
+    time: Any  # the time of its commit or of its snapshot
     read: Numbers = field(default_factory=dict)
-    found: set[str] | None = None  # by a query for what is HIGH or higher
+    found: set[str] | None = None  # by a query for values of at least HIGH
     written: Numbers = field(default_factory=dict)
 
 
 def violation(history: Iterable[Executed]) -> str:
-    """Carries everything out again in the order of its times; empty where all is as it was seen."""
+    """Replay all in the order of their times. Returns a contradiction, or an empty string."""
     state: Numbers = {}
     for each in sorted(history, key=lambda each: (each.time, not each.written)):
         expected = {path: state.get(path) for path in each.read}
@@ -48,7 +46,7 @@ def violation(history: Iterable[Executed]) -> str:
 
 
 def record(address: str, database: str, seed: int, rounds: int) -> list[Executed]:
-    """Of clients with connections of their own, and of all kinds of transactions."""
+    """Run clients with connections of their own and all kinds of transactions."""
     with ThreadPoolExecutor(CLIENTS) as pool:
         numbers = count(1)
         randoms = [Random(seed * CLIENTS + index) for index in range(CLIENTS)]  # noqa: S311
@@ -79,17 +77,17 @@ class Actor:
         self._numbers = numbers
 
     def update(self) -> Executed:
-        """Two of them at once lose an update, where they can."""
+        """Two concurrent ones lose an update if the isolation allows it."""
         (path,) = self._random.sample(PATHS, 1)
         return self._transaction([path], [path])
 
     def skew(self) -> Executed:
-        """Two of them that write different ones are a write skew."""
+        """Two of them that write different documents are a write skew."""
         paths = self._random.sample(PATHS, 2)
         return self._transaction(paths, paths[:1])
 
     def query(self) -> Executed:
-        """Changes what others find: a phantom, where it can come before their commit."""
+        """Changes the result of others' queries: a phantom, if it happens before their commit."""
         return self._transaction([], self._random.sample(PATHS, 1), query=True)
 
     def blind_write(self) -> Executed:
@@ -97,7 +95,7 @@ class Actor:
         return Executed(self._requests.commit(written), written=written)
 
     def snapshot(self) -> Executed:
-        """Two of them that see two writes in different orders are a long fork."""
+        """Two of them that read two writes in different orders are a long fork."""
         time, transaction, read = self._requests.snapshot(*PATHS)
         found = self._requests.query(HIGH, transaction=transaction)
         self._requests.commit({}, transaction)
@@ -106,7 +104,7 @@ class Actor:
     def _transaction(
         self, paths: list[str], to_write: list[str], *, query: bool = False
     ) -> Executed:
-        """Tried again until it is carried out, as client libraries do."""
+        """Retry until it succeeds, as client libraries do."""
         transaction = self._requests.begin()
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Tokens that must not be accepted, each under what is wrong with it; see support.tokens."""
+"""Tokens that must be rejected, by the name of their fault; see support.tokens."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _public(key: Any) -> bytes:
 
 
 def _mac(secret: bytes, key_id: str) -> str:
-    """HS256 with what everybody knows as the secret; jwt.encode itself refuses to."""
+    """HS256 with a public key as the secret. jwt.encode rejects that itself."""
     signed = f"{_part({'alg': 'HS256', 'kid': key_id})}.{_part(tokens.claims())}"
     return f"{signed}.{_part(hmac.digest(secret, signed.encode(), hashlib.sha256))}"
 
@@ -47,12 +47,12 @@ def _tampered() -> str:
 
 
 def _signed_text(claims: bytes) -> str:
-    """Signed by the issuer, whatever the claims are."""
+    """A token signed by the issuer, with any claims."""
     return jwt.api_jws.encode(claims, ec_key(), "ES256", {"kid": "1"})
 
 
 def signed(**changes: bytes) -> str:
-    """A good token but for these claims, given as JSON."""
+    """A valid token except for these claims, given as JSON."""
     claims = {name: json.dumps(value).encode() for name, value in tokens.claims().items()}
     members = (b'"%b":%b' % (name.encode(), text) for name, text in (claims | changes).items())
     return _signed_text(b"{%b}" % b",".join(members))

@@ -1,4 +1,4 @@
-"""order's client and inventory's app in one process, without a socket between them."""
+"""order's client and inventory's app in one process, without a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client makes of the responses of a Listen stream."""
+"""A client's view of the responses of a Listen stream."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Contents: TypeAlias = "dict[str, Document]"
 
 
 class Mirror:
-    """Of one stream. It does not take what an honest server would never send."""
+    """The view of one stream. It fails at responses that a correct server never sends."""
 
     def __init__(self) -> None:
         self.contents: dict[int, Contents] = {}
         self.snapshots = 0
         self.token = b""
-        self.kinds: list[tuple[str, int]] = []  # of what was told of single targets
+        self.kinds: list[tuple[str, int]] = []  # from responses about single targets
         self.causes: dict[int, int] = {}
         self._current: set[int] = set()
         self._known: set[int] = set()
@@ -60,7 +60,7 @@ class Mirror:
         return sorted(each.removeprefix(f"{ROOT}/") for each in self.contents[target_id])
 
     def resumed(self) -> Mirror:
-        """For another stream: what the client still has of this one."""
+        """The state that the client keeps for another stream."""
         other = Mirror()
         other.contents, other.token = self.contents, self.token
         other._time = self._time

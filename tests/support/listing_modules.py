@@ -1,7 +1,7 @@
 """Serve a function as ``functions/serve.py`` does, and list the modules that it has loaded.
 
-MODULES names the file for the list. The Firestore client is made in the background; the first
-customer waits for it all the same, so it belongs to what is loaded.
+MODULES names the file for the list. The list includes the Firestore client. It is created in the
+background, but the first request waits for it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Order's use cases and its sweep on stores in memory, and what may come in between."""
+"""order's use cases and its sweep on stores in memory, with events between the calls."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NO_TIME = timedelta()
 
 
 class Between:
-    """Something that happens just before the n-th call, counted from 1, of what it watches."""
+    """An event directly before the n-th call to the watched object, counted from 1."""
 
     def __init__(self, place: int, happening: Callable[[], object]) -> None:
         self._calls, self._place, self._happening = 0, place, happening
@@ -85,7 +85,7 @@ class _Watched:
 
 
 def every_place(act: Callable[[int], Between]) -> None:
-    """Try each place in turn, until there are no more calls to come in between of."""
+    """Run with the event before each call in turn, until there are no more calls."""
     place = 1
     while act(place).happened:
         place += 1
@@ -143,13 +143,13 @@ class OrderShop(Generic[InventoryT]):
         )
 
     def sweep_up(self) -> None:
-        """Until there is nothing left to do."""
+        """Run the sweep until it finds no work."""
         for _ in range(4):
             report = self.sweep()
             assert not report.failures
             if not report.done:
                 return
-        raise AssertionError(f"reconcile finds no end: {report}")
+        raise AssertionError(f"reconcile does not run out of work: {report}")
 
     def later(self, seconds: float) -> None:
         for clock in (self.store.clock, self._reservations.clock):
@@ -160,7 +160,7 @@ class OrderShop(Generic[InventoryT]):
         return self.store.documents[order_id][0]
 
     def write(self, order: Order) -> Order:
-        """As another process did."""
+        """Act as another process."""
         self.store.documents[order.order_id] = (order, self.store.clock.next())
         return order
 
@@ -172,18 +172,18 @@ class MemoryShop(OrderShop[FakeInventory]):
 
     @property
     def held(self) -> dict[str, int]:
-        """Units in each reservation that has not been released."""
+        """The units of each reservation that is not released."""
         reservations = self.inventory.reservations.items()
         return {name: sum(line.quantity for line in held) for name, held in reservations if held}
 
     def reserve(self, attempt: Attempt) -> Attempt:
-        """What a process leaves that dies before it writes its order."""
+        """The state after a crash before the order is written."""
         self.inventory.reserve(attempt.reservation_id, attempt.lines, soon())
         return attempt
 
 
 class InventoryInProcess:
-    """inventory's own use cases, as order's client shows them, without HTTP."""
+    """inventory's own use cases with the interface of order's client, without HTTP."""
 
     def __init__(self, store: MemoryStock) -> None:
         self.service = Inventory(store, "USD", SOON)
@@ -256,7 +256,7 @@ class InventoryInProcess:
 
 
 class WholeShop(OrderShop[InventoryInProcess]):
-    """With inventory's own rules and store behind order's; it can be audited."""
+    """A shop with inventory's own rules and store. An audit can read it."""
 
     def __init__(self, **units: int) -> None:
         self.stock = stocked(**units)
@@ -271,7 +271,7 @@ class WholeShop(OrderShop[InventoryInProcess]):
 
 
 class MemorySnapshot:
-    """All that is in a shop at one moment, as the audit reads it."""
+    """All documents of a shop at one moment, as the audit reads them."""
 
     def __init__(self, shop: WholeShop) -> None:
         self.damaged: list[Finding] = []

@@ -1,4 +1,4 @@
-"""A collector as small as it can be: takes OTLP over HTTP, and keeps what it was told."""
+"""A minimal collector: accepts OTLP over HTTP, and keeps all data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Point:
     service: str
     metric: str
     value: float
-    """Of a histogram, how many were recorded."""
+    """The number of recorded values of a histogram."""
     attributes: dict[str, Any]
 
 

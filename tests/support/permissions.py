@@ -1,4 +1,4 @@
-"""The tables of docs/security.md: every endpoint, every kind of caller, and what is answered."""
+"""The tables of docs/security.md: the status for every endpoint and kind of caller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Cell(NamedTuple):
     caller: str
     method: str
     path: str
-    """As the table has it, ``{order_id}`` and all."""
+    """The path as in the table, with placeholders such as ``{order_id}``."""
     in_customers_name: bool
     status: int
 
@@ -25,7 +25,7 @@ class Cell(NamedTuple):
 
 
 def table() -> list[Cell]:
-    """All cells, in their order."""
+    """All cells, in the order of the tables."""
     text = (ROOT / "docs/security.md").read_text()
     return [cell for name in ("order", "inventory") for cell in _of(name, text)]
 
@@ -48,13 +48,13 @@ def _of(function: str, text: str) -> list[Cell]:
 
 
 def endpoints(function: str) -> set[tuple[str, str]]:
-    """Those that the table of the function has."""
+    """The cells of the function's table."""
     cells = (cell for cell in table() if cell.function == function)
     return {(cell.method, cell.path.partition("?")[0]) for cell in cells}
 
 
 def body(cell: Cell, reservation_id: str) -> dict[str, object] | None:
-    """What the endpoint is sent, where it takes anything."""
+    """The body for the endpoint, if it has one."""
     item = {"product_id": PRODUCT, "quantity": 1}
     if cell.path == "/orders" and cell.method == "POST":
         named = cell.in_customers_name or cell.caller.endswith("open")

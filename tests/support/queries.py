@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from functions_common.firestore.client import Connection
 
 PLACE = (datetime(2026, 1, 1, tzinfo=UTC), "A1")
-"""In a list by time."""
+"""A list in the order of time."""
 
 QUERIES: dict[str, Callable[[Connection], object]] = {
     "orders": lambda it: OrderStore(it).list_for_customer("C1", None, None, 9, soon()),

@@ -1,4 +1,4 @@
-"""An HTTP client that sends bytes as they are, and sees how its connection ends."""
+"""An HTTP client that sends raw bytes, and reports how its connection ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROBLEM = "application/problem+json"
 class RawResponse:
     status: int
     headers: dict[str, str]
-    """By name in lower case."""
+    """The headers by lower-case name."""
     body: bytes
 
     def json(self) -> Any:
@@ -27,7 +27,7 @@ class RawResponse:
 
     @property
     def closes(self) -> bool:
-        """Whether the server has said that it will close the connection."""
+        """True if the server has announced that it will close the connection."""
         return self.headers.get("connection", "").lower() == "close"
 
 
@@ -75,7 +75,7 @@ class RawClient:
         return RawResponse(code, headers, self._take(length))
 
     def drip(self, data: bytes, every: float = 0.1) -> RawResponse:
-        """Send the data again and again until the server responds; its response."""
+        """Send the data repeatedly until the server responds, and return its response."""
         until = time.monotonic() + PATIENCE
         while not select.select([self.socket], [], [], every)[0]:
             if time.monotonic() > until:
@@ -84,7 +84,7 @@ class RawClient:
         return self.response()
 
     def ends(self) -> bool:
-        """Whether the server closes the connection, in time and without sending any more."""
+        """True if the server closes the connection in time without sending any more data."""
         try:
             return not self._received and not self.socket.recv(1)
         except ConnectionResetError:
@@ -93,7 +93,7 @@ class RawClient:
             return False
 
     def count_responses_until_closed(self) -> int:
-        """Read to the end of the connection; how many responses have begun."""
+        """Read to the end of the connection, and count the responses."""
         data = bytearray()
         try:
             while received := self.socket.recv(65536):
@@ -138,7 +138,7 @@ def get(path: str, *headers: str) -> bytes:
 
 
 def assert_problem(response: RawResponse, status: int) -> None:
-    """It is a problem document of this status that says what happened."""
+    """Check that the response is a problem document with this status and a detail."""
     assert response.status == status, response
     assert response.headers["content-type"] == PROBLEM
     body = response.json()

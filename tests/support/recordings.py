@@ -41,7 +41,7 @@ def order_pod() -> Pod:
 
 
 def on_knative() -> Recording:
-    """Three units, three buyers served, one refused, from zero and back."""
+    """Three units, three buyers served, one rejected, from zero and back."""
     found = Recording(
         Platform.KNATIVE,
         "http://order.shop.example.com",

@@ -1,4 +1,4 @@
-"""The embedded emulator's gRPC server in this process, for what has to be looked into."""
+"""The embedded emulator's gRPC server in this process, for tests that inspect its state."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The functions as real processes on a real emulator, and a customer who talks to them."""
+"""The functions as real processes on a real emulator, and a customer's requests to them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 TIMEOUT = 30
 COMMAND_SECONDS = 240
-"""For a command that goes through the whole database."""
+"""Seconds, for a command that reads the whole database."""
 
 
 class Shop:
-    """Pairs of an order and an inventory process, all on one database of their own."""
+    """Pairs of an order and an inventory process, all on one new database."""
 
     def __init__(self, emulator: str, logs: Path, pairs: int = 1, **settings: str) -> None:
-        """Settings are those of both functions."""
+        """The settings apply to both functions."""
         self.project = f"test-{uuid.uuid4().hex[:12]}"
         self.emulator = emulator
         self.orders: list[str] = []
@@ -52,7 +52,7 @@ class Shop:
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes.values():
-            process.signal(signal.SIGTERM)  # all at once: each lingers for requests on the way
+            process.signal(signal.SIGTERM)  # all together: each waits for requests in flight
         for process in self._processes.values():
             process.stop()
 
@@ -76,13 +76,13 @@ class Shop:
         }
 
     def command(self, name: str, *arguments: str, n: int = 0, **settings: str) -> Process:
-        """Reconcile or audit, beside the n-th pair; logs into a file of its own."""
+        """Start reconcile or audit with the settings of the n-th pair and its own log file."""
         environment = {**self._settings, "INVENTORY_SERVICE_URL": self.inventories[n], **settings}
         log = self._logs / f"{name}-{uuid.uuid4().hex[:8]}.log"
         return stack.command(name, environment, log, *arguments)
 
     def carry_out(self, name: str, *arguments: str, **settings: str) -> tuple[int, dict[str, Any]]:
-        """Exit code and last log line of reconcile or audit."""
+        """The exit code and the last log line of reconcile or audit."""
         process = self.command(name, *arguments, **settings)
         process.start()
         code = process.wait(COMMAND_SECONDS)
@@ -93,12 +93,12 @@ class Shop:
         stack.start([self._processes[url] for url in urls], ports)
 
     def memory(self, url: str) -> float:
-        """Resident memory of the serving process, in MB."""
+        """The resident memory of the serving process, in MB."""
         status = Path(f"/proc/{self._processes[url].pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     def said(self, url: str) -> str:
-        """All that the process has logged."""
+        """The process's log lines."""
         return self._processes[url].log.read_text()
 
     def kill(self, url: str) -> None:
@@ -108,7 +108,7 @@ class Shop:
         self._processes[url].signal(number)
 
     def wait_until_ended(self, url: str) -> int:
-        """The exit code of a process that was asked to end."""
+        """End the process with SIGTERM and return its exit code."""
         return self._processes[url].wait()
 
     def place(
@@ -120,7 +120,7 @@ class Shop:
         key: str | None = None,
         prefer: str | None = None,
     ) -> requests.Response:
-        """An order of customer C123, over the n-th order process."""
+        """Place an order of customer C123 through the n-th order process."""
         headers = {"Idempotency-Key": key, "Prefer": prefer}
         return requests.post(
             f"{self.orders[n % len(self.orders)]}/orders",
@@ -139,13 +139,13 @@ class Shop:
         return requests.post(url, headers=headers, timeout=TIMEOUT)
 
     def show(self, path: str, n: int = 0) -> Any:
-        """What order answers at the path."""
+        """Order's response for the path."""
         answer = requests.get(f"{self.orders[n]}{path}", timeout=TIMEOUT)
         answer.raise_for_status()
         return answer.json()
 
     def stock(self, product_id: str, n: int = 0) -> tuple[int, int]:
-        """Available and reserved, as inventory tells."""
+        """The available and reserved units in inventory's API."""
         answer = requests.get(f"{self.inventories[n]}/products/{product_id}", timeout=TIMEOUT)
         product = answer.json()
         return product["available_quantity"], product["reserved_quantity"]
@@ -171,7 +171,7 @@ class Shop:
         )
 
     def documents(self) -> dict[str, Any]:
-        """Everything in the database, by path."""
+        """All documents in the database, by path."""
         client = Connection(FirestoreSettings(self.project, "(default)", self.emulator)).client
         groups = ("orders", "products", "reservations", "adjustments")
         found = (document for group in groups for document in client.collection_group(group).get())
@@ -181,13 +181,13 @@ class Shop:
 
 
 def at_once(call: Callable[[int], T], times: int) -> list[T]:
-    """Every call in a thread of its own."""
+    """Make all calls concurrently, each in a thread of its own."""
     with ThreadPoolExecutor(times) as pool:
         return list(pool.map(call, range(times)))
 
 
 def count(answers: Iterable[requests.Response]) -> dict[int, int]:
-    """How many answers of each status."""
+    """The number of responses by status."""
     statuses: dict[int, int] = {}
     for answer in answers:
         statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1

@@ -1,4 +1,4 @@
-"""Peers that are sick: real servers on this machine, each with one fault."""
+"""Faulty peers: real servers on this machine, each with one fault."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Fault = Callable[["Exchange"], None]
 
 PAUSE_SECONDS = 0.02
-"""Between two bytes of a peer that drips."""
+"""Seconds between two bytes of a peer that drips."""
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -25,7 +25,7 @@ class Exchange:
         self.connection = connection
 
     def read_request(self) -> bytes:
-        """Head and body; empty if the client has hung up."""
+        """The head and the body; empty if the client has disconnected."""
         data = b""
         while b"\r\n\r\n" not in data:
             received = self.connection.recv(65536)
@@ -44,11 +44,11 @@ class Exchange:
         self._peer.sent += len(data)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until the test is over, or so long; whether it is over."""
+        """Wait until the test is over, at most so long. True if it is over."""
         return self._peer.over.wait(seconds)
 
     def drip(self, data: bytes) -> None:
-        """A byte at a time, and again from the start for as long as the test lasts."""
+        """Send one byte at a time, again and again until the test is over."""
         while True:
             for byte in data:
                 self.send(bytes([byte]))
@@ -66,7 +66,7 @@ class SickPeer:
         self.accepted = 0
         self.requests: list[bytes] = []
         self.sent = 0
-        """Bytes that the client's machine has taken."""
+        """The number of bytes that the client's machine has received."""
         self._connections: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
@@ -106,7 +106,7 @@ def sick_peer(fault: Fault) -> Iterator[SickPeer]:
 
 
 def responding(*responses: bytes) -> Fault:
-    """Each request of a connection gets the next of these; then the peer hangs up."""
+    """Each request of a connection gets the next response; then the peer disconnects."""
 
     def fault(exchange: Exchange) -> None:
         for response in responses:
@@ -152,7 +152,7 @@ def body(content: bytes, *headers: bytes) -> bytes:
 
 
 class Dns:
-    """In the place of ``getaddrinfo``: hangs, fails, or gives the address of this machine."""
+    """A replacement for ``getaddrinfo``: hangs, fails, or returns this machine's address."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -161,7 +161,7 @@ class Dns:
         self.go_on.set()
 
     def __call__(self, _: str, port: int, **options: Any) -> list[Any]:
-        if not options.get("flags"):  # else a literal address
+        if not options.get("flags"):  # otherwise a literal address
             self.asked += 1
             assert self.go_on.wait(60)
             if self.fails:

@@ -1,4 +1,4 @@
-"""An issuer of customers' tokens, and the one that a function under test trusts."""
+"""An issuer of customers' tokens, which the functions under test trust."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SETTINGS = IssuerSettings(ISSUER, AUDIENCE, "https://issuer.example/keys", "", "
 
 
 def in_file(folder: Path) -> IssuerSettings:
-    """The same issuer, its keys in a file of this folder."""
+    """The same issuer, with its keys in a file in this folder."""
     file = folder / "keys.json"
     file.write_bytes(key_set())
     return IssuerSettings(ISSUER, AUDIENCE, "", str(file), "sub")
 
 
 class Variables(TypedDict):
-    """Those that make a function trust it; one of the last two is empty."""
+    """The settings that make a function trust the issuer. One of the last two is empty."""
 
     AUTH_MODE: str
     AUTH_ISSUER: str
@@ -55,7 +55,7 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 @cache
 def rsa_key(name: str = "", bits: int = 2048) -> rsa.RSAPrivateKey:
-    """One for each name: they are slow to make."""
+    """One private key for each name, kept because generating one is slow."""
     del name
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
@@ -67,7 +67,7 @@ def ec_key(name: str = "") -> ec.EllipticCurvePrivateKey:
 
 
 def entry(key: PrivateKey, key_id: str, **changes: Any) -> dict[str, Any]:
-    """Of the key set, the public part alone."""
+    """The public part of the key set."""
     public = key.public_key()
     if isinstance(public, rsa.RSAPublicKey):
         found = RSAAlgorithm.to_jwk(public, as_dict=True) | {"alg": "RS256"}
@@ -77,12 +77,12 @@ def entry(key: PrivateKey, key_id: str, **changes: Any) -> dict[str, Any]:
 
 
 def key_set(*entries: dict[str, Any]) -> bytes:
-    """The issuer's, unless others are given."""
+    """The issuer's keys, unless others are given."""
     return json.dumps({"keys": entries or (entry(ec_key(), "1"), entry(rsa_key(), "2"))}).encode()
 
 
 def claims(customer_id: Any = "C1", **changes: Any) -> dict[str, Any]:
-    """Of a good token; ``...`` leaves one out."""
+    """The claims of a valid token. ``...`` omits a claim."""
     now = int(time.time())
     found = {"iss": ISSUER, "aud": AUDIENCE, "sub": customer_id, "iat": now, "exp": now + 300}
     return {name: value for name, value in (found | changes).items() if value is not ...}
@@ -103,7 +103,7 @@ def token(
 
 
 def shown(customer_id: Any = "C1", **changes: Any) -> dict[str, str]:
-    """The header of a request of this customer."""
+    """The ``Authorization`` header of this customer."""
     return {"Authorization": f"Bearer {token(customer_id, **changes)}"}
 
 
@@ -111,7 +111,7 @@ def shown(customer_id: Any = "C1", **changes: Any) -> dict[str, str]:
 def serving(
     body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """The address of the key set on this machine; or of another answer in its place."""
+    """The address of a local server with the key set, or with another response instead."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""Transactions request by request, over the generated client."""
+"""Transactions, one request after the other, with the generated client."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +16,7 @@ _SECONDS_TO_SEE_THAT_IT_WAITS = 0.2
 
 
 class Requests:
-    """Every document has one field, n, or is None where there is none."""
+    """Every document has one field, ``n``. None means that the document does not exist."""
 
     def __init__(self, client: FirestoreClient, database: str) -> None:
         self.client = client
@@ -34,7 +34,7 @@ class Requests:
         return [number for _, number in self.got(*paths, **consistency)[1]]
 
     def got(self, *paths: str, **consistency: Any) -> tuple[bytes, list[tuple[str, int | None]]]:
-        """The transaction that was begun, and what was read, in the order of the paths."""
+        """The new transaction, and the values that it read, in the order of the paths."""
         request = {"database": self.database, "documents": list(map(self.name, paths))}
         responses = list(
             self.client.batch_get_documents(request={**request, **consistency}, timeout=30)
@@ -47,7 +47,7 @@ class Requests:
         return responses[0].transaction, [(path, _number(found[self.name(path)])) for path in paths]
 
     def snapshot(self, *paths: str) -> tuple[Any, bytes, dict[str, int | None]]:
-        """Its time, the read-only transaction, and what was read in it."""
+        """The read time, the read-only transaction, and the values that it read."""
         transaction = self.begin(read_only={})
         request = {
             "database": self.database,
@@ -67,7 +67,7 @@ class Requests:
     def queried(
         self, at_least: int, collection: str = "c", **consistency: Any
     ) -> tuple[bytes, list[str]]:
-        """The transaction that was begun, and the ids of those whose n is at least this."""
+        """The new transaction, and the ids of documents whose ``n`` is at least this."""
         query = {
             "from_": [{"collection_id": collection}],
             "where": {

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local import tokens
 from support.apps import order_app
+from support.documented_client import DocumentedClient
 from support.memory_shop import WholeShop
-from support.obedient import ObedientClient
-from support.weather import LATE_SECONDS, Connection, Fault, Line, Weather
+from support.order_faults import LATE_SECONDS, Connection, Fault, FaultPlan, Line
 
 from functions_common.firestore.client import CALL_SECONDS
 from functions_common.runtime.settings import SettingsError
@@ -55,7 +55,7 @@ class Case:
 class Shop:
     """A shop with ten units, in the given weather."""
 
-    def __init__(self, weather: Weather) -> None:
+    def __init__(self, weather: FaultPlan) -> None:
         self.weather = weather
         self.whole = WholeShop(P001=10)
         self.app = order_app(
@@ -64,10 +64,10 @@ class Shop:
             deadline_seconds=DEADLINE,
         )
 
-    def buy(self, case: Case, *connections: Connection) -> ObedientClient:
+    def buy(self, case: Case, *connections: Connection) -> DocumentedClient:
         """One client orders. After all work ends, the client's conclusion must be true."""
         line = Line(self.app, *connections)
-        client = ObedientClient(
+        client = DocumentedClient(
             line, self.weather.wait, case.body, case.key, case.prefer, case.max_requests
         )
         order_id = client.order()
@@ -114,7 +114,7 @@ def plans(case: Case) -> Iterator[tuple[Fault, ...]]:
     before = (Fault.LOST,) if case.prefer else ()
     place = len(before)
     while True:
-        weather = Weather(*before, *[Fault.NONE] * (place - len(before)))
+        weather = FaultPlan(*before, *[Fault.NONE] * (place - len(before)))
         Shop(weather).buy(case)
         if len(weather.calls) <= place:
             return
@@ -131,7 +131,7 @@ def test_a_client_has_one_order_when_any_call_fails_in_any_way(
     tried = 0
     for plan in plans(case):
         try:
-            Shop(Weather(*plan, then_away=then_away)).buy(case)
+            Shop(FaultPlan(*plan, then_away=then_away)).buy(case)
         except AssertionError as error:
             error.add_note(f"{case}, {plan}")
             raise
@@ -148,7 +148,7 @@ def test_a_client_that_gives_up_knows_whether_it_has_an_order(
     patient = Case(case.key, case.prefer, case.quantity, case.expected_total, max_requests)
     for plan in plans(case):
         try:
-            Shop(Weather(*plan, then_away=then_away)).buy(patient)
+            Shop(FaultPlan(*plan, then_away=then_away)).buy(patient)
         except AssertionError as error:
             error.add_note(f"{patient}, {plan}")
             raise
@@ -161,8 +161,8 @@ def test_a_client_has_one_order_when_its_connection_fails(
 ) -> None:
     for fault in (Fault.NONE, Fault.LATE, Fault.DIED_AFTER):
         for plan in ((fault,), (Fault.NONE, fault)):
-            Shop(Weather(*plan)).buy(case, connection)
-            Shop(Weather(*plan)).buy(case, Connection.FINE, connection)
+            Shop(FaultPlan(*plan)).buy(case, connection)
+            Shop(FaultPlan(*plan)).buy(case, Connection.FINE, connection)
 
 
 mixtures = st.lists(st.sampled_from(Fault), max_size=12)
@@ -190,7 +190,7 @@ def test_a_client_has_one_order_in_any_mixture_of_failures(
 ) -> None:
     """Reconcile and another delivery of the same key run at any moment."""
     case = Case(case.key, case.prefer, case.quantity, case.expected_total, max_requests)
-    weather = Weather(*plan, then_away=then_away)
+    weather = FaultPlan(*plan, then_away=then_away)
     shop = Shop(weather)
     twin = order_app(shop.whole.store, shop.whole.inventory).test_client()
     for number in sweeps:
@@ -247,7 +247,7 @@ NOT_REACHED = (Fault.REFUSED, Fault.LOST, Fault.DROPPED, Fault.LATE, Fault.NO_TI
 
 @pytest.mark.parametrize("inventory", NOT_REACHED)
 def test_an_order_is_replayed_when_inventory_is_unavailable(inventory: Fault) -> None:
-    shop = Shop(Weather())
+    shop = Shop(FaultPlan())
     first = shop.post("key")
     shop.weather.plan = [Fault.NONE] * len(shop.weather.calls) + [inventory]
     again = shop.post("key")
@@ -257,7 +257,7 @@ def test_an_order_is_replayed_when_inventory_is_unavailable(inventory: Fault) ->
 
 @pytest.mark.parametrize("inventory", NOT_REACHED)
 def test_a_rejection_is_replayed_when_inventory_is_unavailable(inventory: Fault) -> None:
-    shop = Shop(Weather())
+    shop = Shop(FaultPlan())
     body, headers = BODY | {"quantity": 11}, {"Idempotency-Key": "key"}
     client: Any = shop.app.test_client()
     first = client.post("/orders", json=body, headers=headers)
@@ -270,7 +270,7 @@ def test_a_rejection_is_replayed_when_inventory_is_unavailable(inventory: Fault)
 
 @pytest.mark.parametrize("inventory", NOT_REACHED)
 def test_a_cancelled_order_is_replayed_when_inventory_is_unavailable(inventory: Fault) -> None:
-    shop = Shop(Weather())
+    shop = Shop(FaultPlan())
     order_id = shop.post("key").json["order_id"]
     shop.app.test_client().post(f"/orders/{order_id}/cancel")
     for calls in (1, 3):  # inventory fails for the reservation, or only for the release
@@ -282,7 +282,7 @@ def test_a_cancelled_order_is_replayed_when_inventory_is_unavailable(inventory: 
 
 @pytest.mark.parametrize("inventory", NOT_REACHED)
 def test_another_body_is_422_when_inventory_is_unavailable(inventory: Fault) -> None:
-    shop = Shop(Weather())
+    shop = Shop(FaultPlan())
     shop.post("key")
     shop.weather.plan = [Fault.NONE] * len(shop.weather.calls) + [inventory]
     headers = {"Idempotency-Key": "key"}
@@ -298,7 +298,7 @@ def test_another_body_is_422_when_inventory_is_unavailable(inventory: Fault) -> 
 def test_an_order_with_a_key_is_unknown_when_nothing_can_be_reached(
     prefer: str | None, *, placed_before: bool
 ) -> None:
-    shop = Shop(Weather())
+    shop = Shop(FaultPlan())
     if placed_before:
         shop.post("key")
     shop.weather.plan = [Fault.NONE] * len(shop.weather.calls) + ALL_AWAY
@@ -307,11 +307,11 @@ def test_an_order_with_a_key_is_unknown_when_nothing_can_be_reached(
 
 def test_an_order_with_a_key_is_unknown_when_inventory_alone_is_unavailable() -> None:
     """No document is no proof: another delivery of the key may be about to write it."""
-    check_503(Shop(Weather(Fault.REFUSED)).post("key"), UNKNOWN, ORDER_ID)
+    check_503(Shop(FaultPlan(Fault.REFUSED)).post("key"), UNKNOWN, ORDER_ID)
 
 
 def test_a_cancelled_order_is_unknown_when_the_database_is_unavailable() -> None:
-    shop = Shop(Weather())
+    shop = Shop(FaultPlan())
     shop.post("key")
     shop.app.test_client().post(f"/orders/{ORDER_ID}/cancel")
     shop.weather.plan = [Fault.NONE] * (len(shop.weather.calls) + 1) + ALL_AWAY
@@ -329,7 +329,7 @@ def test_a_cancelled_order_is_unknown_when_the_database_is_unavailable() -> None
     ],
 )
 def test_an_order_without_a_key_is_not_placed_when_nothing_was_written(plan: list[Fault]) -> None:
-    shop = Shop(Weather(*plan))
+    shop = Shop(FaultPlan(*plan))
     check_503(shop.post(), NOT_PLACED, None)
     assert not shop.whole.store.documents
 
@@ -340,7 +340,7 @@ def test_an_order_without_a_key_is_unknown_when_its_write_is(
     write: Fault, prefer: str | None
 ) -> None:
     inventory = Fault.NONE if prefer is None else Fault.REFUSED
-    shop = Shop(Weather(inventory, write, *ALL_AWAY))
+    shop = Shop(FaultPlan(inventory, write, *ALL_AWAY))
     response = shop.post(prefer=prefer)
     check_503(response, UNKNOWN_WITHOUT_KEY, response.json["order_id"])
     assert f"GET /orders/{response.json['order_id']}" in response.json["detail"]
@@ -353,7 +353,7 @@ def test_an_order_without_a_key_is_unknown_when_its_write_is(
 def test_an_unexpected_error_names_the_order(
     key: str | None, kind: str, fault: Fault, fine: int
 ) -> None:
-    response = Shop(Weather(*[Fault.NONE] * fine, fault)).post(key)
+    response = Shop(FaultPlan(*[Fault.NONE] * fine, fault)).post(key)
     assert (response.status_code, response.json["type"]) == (500, f"urn:problem-type:{kind}")
     assert response.json["order_id"].startswith("ORD")
     assert ("Retry-After" in response.headers) == (key is not None)
@@ -361,7 +361,7 @@ def test_an_unexpected_error_names_the_order(
 
 def test_an_error_in_the_response_names_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The order exists, and only its response failed."""
-    shop = Shop(Weather())
+    shop = Shop(FaultPlan())
 
     def fails(_: object) -> Any:
         raise ZeroDivisionError
@@ -376,7 +376,7 @@ def test_an_error_in_the_response_names_the_order(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("fault", [f for f in Fault if "died" not in f and "broken" not in f])
 def test_a_change_of_an_order_is_safe_to_repeat_when_it_fails(verb: str, fault: Fault) -> None:
     for fine in range(5):
-        shop = Shop(Weather())
+        shop = Shop(FaultPlan())
         order_id = shop.post().json["order_id"]
         begun = len(shop.weather.calls)
         shop.weather.plan = [Fault.NONE] * (begun + fine) + [fault]

@@ -1,6 +1,6 @@
-"""The same random requests to two emulators: what they answer has to be the same.
+"""Differential test: the same random requests to two emulators must have equal responses.
 
-``steps`` is a request that names no time and no transaction of one emulator, ``session`` sends it
-to one and takes from the answer what has to be equal, ``script`` makes requests up from a seed,
-``compare`` runs them on both, and ``differences`` lists where ours is meant to differ.
+A step is a request without the times and transactions of one emulator. ``session`` sends it to one
+emulator and keeps the comparable parts of the response. ``script`` generates steps from a seed.
+``compare`` runs them on both. ``differences`` lists the intended differences.
 """

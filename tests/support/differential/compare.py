@@ -11,7 +11,7 @@ from support.differential.session import ROOT, Outcome, Session, Step
 
 @dataclass(frozen=True)
 class Found:
-    """The last of the steps is the one that was answered differently."""
+    """The last step is the one with different responses."""
 
     steps: tuple[Step, ...]
     ours: Outcome
@@ -22,12 +22,12 @@ class Found:
         return f"after\n{listed}\nours: {self.ours}\nthe official one: {self.its}"
 
 
-# A database of its own on both: the sessions with it.
+# A new database on both emulators, with a session each.
 Fresh = Callable[[], tuple[Session, Session]]
 
 
 def first_difference(fresh: Fresh, steps: Iterable[Step]) -> Found | None:
-    """That is not listed."""
+    """The first difference that is not listed."""
     ours, its = fresh()
     done = []
     for step in steps:
@@ -43,7 +43,7 @@ def first_difference(fresh: Fresh, steps: Iterable[Step]) -> Found | None:
 
 
 def shortest(found: Found, fresh: Fresh) -> Found:
-    """Without the steps that it does not need."""
+    """The same without the steps that are not needed."""
     for step in found.steps[-2::-1]:
         rest = tuple(each for each in found.steps if each is not step)
         smaller = first_difference(fresh, rest)
@@ -53,7 +53,7 @@ def shortest(found: Found, fresh: Fresh) -> Found:
 
 
 def whole_state() -> Sequence[Step]:
-    """Requests that show all that there is."""
+    """Requests that read all documents."""
     everything = types.StructuredQuery.pb()(from_=[{"all_descendants": True}])
     return [
         Step("RunQuery", types.RunQueryRequest.pb()(parent=ROOT, structured_query=everything)),

@@ -1,6 +1,6 @@
-"""Where the two emulators are meant to differ, because the service sides with ours.
+"""The intended differences, in which ours behaves like the service.
 
-Each has an example, and tests/emulator/test_differential.py sees it differ.
+Each has an example, and tests/emulator/test_differential.py checks that the emulators differ.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ _NOT_FOUND, _FAILED_PRECONDITION, _ABORTED = 5, 9, 10
 
 class Difference(NamedTuple):
     what: str
-    why: str  # the service sides with ours
-    applies: Callable[[Step, Outcome, Outcome], bool]  # to our answer and the official one's
+    why: str  # ours behaves like the service
+    applies: Callable[[Step, Outcome, Outcome], bool]  # to our response and the official emulator's
     example: Sequence[Step]  # the last of them differs
-    diverges: bool = False  # from here on there are other documents, so no more is to compare
+    diverges: bool = False  # the documents differ from here on, so the comparison ends
 
 
 def _commit(*writes: dict[str, Any]) -> Step:
@@ -182,7 +182,7 @@ def _is_of_version_zero(step: Step, ours: Outcome, _: Outcome) -> bool:
 
 
 def _is_of_a_deletion(step: Step, ours: Outcome, its: Outcome) -> bool:
-    """There a delete goes through, and another write finds its document missing."""
+    """There a delete succeeds, and another write finds no document."""
     if ours != "FAILED_PRECONDITION":
         return False
     conditional = {
@@ -227,7 +227,7 @@ DIFFERENCES = [
         _deleted_above_another(),
     ),
     Difference(
-        "For the official emulator a missing document was updated at the time 0.",
+        "For the official emulator, a missing document has the update time 0.",
         "With an update_time the target document must exist (Precondition.update_time).",
         _is_of_version_zero,
         [_commit({"update": {"name": f"{ROOT}/a/x"}, "current_document": {"update_time": {}}})],
@@ -242,21 +242,21 @@ DIFFERENCES = [
     ),
     Difference(
         "The official emulator locks more than a transaction reads, waits 2 s and aborts.",
-        "A query locks so that no phantom appears; a write of what it does not find goes ahead.",
+        "A query locks so that no phantom appears. A write outside of its result does not wait.",
         _waits_for_a_lock,
         _written_beside_what_was_queried(),
         diverges=True,
     ),
     Difference(
-        "The official emulator passes over the mask of a ListDocuments that shows missing ones.",
+        "The official emulator ignores the mask of a ListDocuments that shows missing documents.",
         "A field that is not in the mask is not in the response (ListDocumentsRequest.mask).",
         _lists_missing_ones_with_a_mask,
         _listed_with_a_mask(),
     ),
     Difference(
-        "The official emulator refuses to scan names in descending order.",
-        "That is how the service tells of an index that is not there; it has the index where it is"
-        " defined, and ours needs none.",
+        "The official emulator rejects a scan of names in descending order.",
+        "The service reports a missing index with this error. It has the index if it is defined;"
+        " ours needs no index.",
         _scans_names_downwards,
         _downwards_from_some_names(),
     ),
@@ -268,16 +268,15 @@ DIFFERENCES = [
         diverges=True,
     ),
     Difference(
-        "Of a document that a commit writes twice the official emulator answers both times with"
-        " the result of the last write.",
+        "If a commit writes a document twice, the official emulator returns the result of the"
+        " last write for both.",
         "WriteResult is the result of its own write, without a time after a delete (its proto).",
         _writes_a_document_twice,
         _written_and_deleted(),
     ),
     Difference(
-        "Of a document that a commit writes twice the official emulator checks only what is left"
-        " of it in the end.",
-        "The service checks every write before it looks at a document, and a field name is not"
+        "If a commit writes a document twice, the official emulator checks only the final state.",
+        "The service checks every write before it reads a document, and a field name is not"
         " empty (Firestore's limits on field names).",
         _replaces_a_field_without_a_name,
         _field_without_a_name_deleted(),

@@ -1,7 +1,7 @@
-"""Requests made up from a seed: by several clients in turn, each with a transaction at a time.
+"""Random requests from a seed, by several clients in turn, each with one transaction at a time.
 
-No request has to wait for a lock, because the official emulator takes 2 s for each: while a
-transaction has read below a top collection, only it writes there.
+No request waits for a lock, because the official emulator takes 2 s for each. So while a
+transaction has read below a top collection, only that transaction writes there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -52,12 +52,12 @@ class Script:
                 yield from self._afterwards(step)
 
     def _first(self) -> Step:
-        """So that there is a version to speak of."""
+        """Make sure that a version exists."""
         write = {"update": {"name": _name("a/x"), "fields": self._fields()}}
         return Step("Commit", types.CommitRequest.pb()(database=DATABASE, writes=[write]))
 
     def _afterwards(self, step: Step) -> Iterator[Step]:
-        """A commit that is refused for its form leaves the official one's transaction open."""
+        """After a malformed commit, the official emulator's transaction stays open."""
         if step.method == "Commit" and step.request.transaction:
             yield _rollback(step.request.transaction)
 
@@ -94,7 +94,7 @@ class Script:
         return {"read_time": {"seconds": self._random.randrange(20)}} if self._chance(0.3) else {}
 
     def _consistency(self, *collections: str) -> dict[str, Any]:
-        """In a transaction, at an earlier time, or as usual."""
+        """Read in a transaction, at an earlier time, or the latest version."""
         if self._chance(0.3) and collections:
             slot = self._pick(*SLOTS)
             if slot in self._open:
@@ -175,7 +175,7 @@ class Script:
         return {**kind, "alias": self._pick("", "", "", "n", "m", "__x__")}
 
     def _structured(self) -> tuple[str, Any, list[str]]:
-        """The parent, the query, and what it reads of; nothing where it reads of a group."""
+        """The parent, the query, and its collection; no collection for a collection group."""
         collection = self._pick("a", "a", "a", "b", *COLLECTIONS)
         above, _, collection_id = collection.rpartition("/")
         in_group = self._chance(0.15)
@@ -266,7 +266,7 @@ class Script:
             )
             return Step(method, updated)
         collection, _, document_id = path.rpartition("/")
-        if not document_id:  # each makes up one of its own
+        if not document_id:  # each makes an id of its own
             return None
         above, _, collection_id = collection.rpartition("/")
         created = types.CreateDocumentRequest.pb()(
@@ -314,7 +314,7 @@ class Script:
             change = {self._pick("increment", "maximum", "minimum"): operand}
         return {"field_path": self._field_path(), **change}
 
-    # What they are about.
+    # The documents and values.
 
     def _path(self) -> str:
         if self._chance(0.02):

@@ -1,9 +1,9 @@
-"""One database of one emulator, with transactions and times of its own.
+"""One database of one emulator, with its own transactions and times.
 
-In a Step the project is "p", for which the session puts its own. A transaction is its slot, b"0"
-and so on, which the BeginTransaction of the slot fills. The time of a precondition, or to read at,
-is the number of a version: versions are counted as they are first seen, so they have the same
-numbers on both sides. An answer comes back with all this taken out again.
+A step has placeholders. The project is "p". A transaction is the name of a slot, such as b"0",
+which the BeginTransaction of that slot fills. A time of a precondition or a read is the number of
+a version: versions are numbered when they first appear, so both sides have the same numbers. The
+session replaces the placeholders in requests, and puts them back into responses.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ _PROJECT = "projects/p/"
 DATABASE = f"{_PROJECT}databases/(default)"
 ROOT = f"{DATABASE}/documents"
 
-# What both have to agree on: an error's code, or the answers as nested plain data.
+# The part that must be equal: an error's code, or the responses as nested plain data.
 Outcome: TypeAlias = "str | list[Any]"
 
 _ANSWERS: dict[str, Any] = {
@@ -44,16 +44,16 @@ _ANSWERS: dict[str, Any] = {
 }
 _STREAMED = {"BatchGetDocuments", "RunQuery", "RunAggregationQuery"}
 _SECONDS = 30
-_YEAR_2026 = 1_767_225_600  # a later time is one that an emulator took from its clock
+_YEAR_2026 = 1_767_225_600  # a later time comes from an emulator's clock
 _PASSING = {"read_time", "commit_time", "message", "next_page_token", "done", "skipped_results"}
-_AS_OWNER = (("authorization", "Bearer owner"),)  # the official emulator asks it of some methods
+_AS_OWNER = (("authorization", "Bearer owner"),)  # the official one needs it for some methods
 
 
 @dataclass(frozen=True)
 class Step:
     method: str
     request: Any
-    slot: bytes = b""  # of a BeginTransaction
+    slot: bytes = b""  # from a BeginTransaction
 
     def __str__(self) -> str:
         text = text_format.MessageToString(self.request, as_one_line=True)
@@ -86,7 +86,7 @@ class Session:
             return [document for page in plain for document in page.get("documents", ())]
         if step.method == "RunQuery":  # some have a time and no document
             plain = [answer for answer in plain if answer]
-        if step.method == "BatchGetDocuments":  # in no order that is promised
+        if step.method == "BatchGetDocuments":  # their order is not guaranteed
             plain.sort(key=repr)
         return plain
 
@@ -125,7 +125,7 @@ class Session:
             time.seconds, time.nanos = seconds, nanos
 
     def _plain(self, message: Message) -> Any:
-        """Doubles as their text: a NaN is to equal a NaN, and 0.0 is not to equal -0.0."""
+        """Doubles as text, so that NaN equals NaN, and 0.0 differs from -0.0."""
         if isinstance(message, Timestamp):
             return "now" if message.seconds >= _YEAR_2026 else (message.seconds, message.nanos)
         plain: dict[str, Any] = {}
@@ -164,7 +164,7 @@ class Session:
 
 
 def _is_missing(message: Message) -> bool:
-    """A document that is listed for those below it: no version that both emulators know of."""
+    """A missing document that is listed for its subcollections: it has no common version."""
     return isinstance(message, types.Document.pb()) and not message.HasField("create_time")
 
 

@@ -1,4 +1,4 @@
-"""A function's server as a hostile client sees it."""
+"""The server of a function that a test attacks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from support.shop import Shop
 FUNCTIONS = ("order", "inventory")
 
 
-class Victim(NamedTuple):
+class AttackedServer(NamedTuple):
     """The server of one function."""
 
     url: str
     line: str
-    """Method and path of an operation that has a body."""
+    """The method and path of an operation with a body."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -36,13 +36,13 @@ class Victim(NamedTuple):
         return post(f"PUT /reservations/R{os.urandom(9).hex()}", {"items": [line]}, token)
 
     def serves(self) -> bool:
-        """Whether a new client gets a response."""
+        """True if a new client gets a response."""
         with self.connect() as client:
             client.send(get("/health"))
             return client.response().status == 200
 
 
-def victim(shop: Shop, function: str) -> Victim:
+def attacked_server(shop: Shop, function: str) -> AttackedServer:
     if function == "order":
-        return Victim(shop.orders[0], "POST /orders")
-    return Victim(shop.inventories[0], "PUT /reservations/R-hostile")
+        return AttackedServer(shop.orders[0], "POST /orders")
+    return AttackedServer(shop.inventories[0], "PUT /reservations/R-hostile")

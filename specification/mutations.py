@@ -1,12 +1,12 @@
-"""The protocol with one rule left out, each in turn: what the exploration must catch."""
+"""Mutations: the protocol without one of its rules. The explorer must find each mistake."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specification.documents import Answer, OrderStatus, ReservationStatus
+from specification.documents import OrderStatus, ReservationStatus, Status
 from specification.processes import Process, call
-from specification.protocol import Inventory, Protocol, decided, tell, write
+from specification.protocol import Inventory, Protocol, decide, response_to, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -16,59 +16,59 @@ if TYPE_CHECKING:
 
 
 class SkipAbandon(Protocol):
-    """reconcile releases a reservation without order, and writes nothing."""
+    """reconcile releases a reservation without an order, and writes no mark."""
 
     def abandon(self, attempt: Attempt, version: int) -> Generator[Call, bool, bool]:  # noqa: ARG002
         yield from ()
         return True
 
 
-class ForgetRefusal(Protocol):
-    """A refusal is told and not written."""
+class ForgetRejection(Protocol):
+    """A client gets a rejection that is not written."""
 
     def create(self, order: Order) -> Program:
         if order.status is not OrderStatus.REJECTED:
             return (yield from super().create(order))
-        yield tell(order)
+        yield response_to(order)
         return None
 
 
-class AnswerEarly(Protocol):
-    """The client is told before it is known that the document was written."""
+class RespondEarly(Protocol):
+    """The client gets the response before the document is written."""
 
     def create(self, order: Order) -> Program:
-        yield tell(order)
+        yield response_to(order)
         return (yield from super().create(order))
 
 
-class ReleaseBeforeRefusal(Protocol):
-    """The reservation at another price is given back before its refusal is written."""
+class ReleaseBeforeRejection(Protocol):
+    """A reservation at another price is released before the rejection is written."""
 
     def create(self, order: Order) -> Program:
-        if order.refusal is Answer.PRICE_CHANGED:
+        if order.rejection is Status.PRICE_CHANGED:
             yield from call(self.inventory.release, order.attempt)
         return (yield from super().create(order))
 
 
-class FollowAtOnce(Protocol):
-    """A retry goes on to the next attempt and leaves the one that was given up as it is."""
+class KeepAbandoned(Protocol):
+    """A retry places the next attempt, and does not release the abandoned one."""
 
-    def follow(self, attempt: Attempt, abandoned: Order) -> Program:
+    def place_next(self, attempt: Attempt, abandoned: Order) -> Program:
         yield from ()
         return Process.of(self.place, attempt.after(abandoned.attempt), abandoned.version)
 
 
 class RejectAndKeep(Protocol):
-    """reconcile rejects a pending order and does not release what may be held for it."""
+    """reconcile rejects a pending order, and does not release its reservation."""
 
-    def complete(self, pending: Order) -> Program:
+    def complete_pending(self, pending: Order) -> Program:
         reserved = yield from call(self.inventory.reserve, pending.attempt)
-        yield from call(write, decided(pending, reserved))
+        yield from call(write, decide(pending, reserved))
         return None
 
 
-class ReleasingTwice(Inventory):
-    """What was released gives its unit back again."""
+class ReleaseTwice(Inventory):
+    """A released reservation returns its unit again."""
 
     def release(self, world: World, attempt: Attempt) -> tuple[World, None]:
         found = world.reservation(attempt)
@@ -78,8 +78,8 @@ class ReleasingTwice(Inventory):
         return super().release(world, attempt)
 
 
-class ConfirmingBlindly(Inventory):
-    """Whatever became of the reservation, it is confirmed."""
+class ConfirmBlindly(Inventory):
+    """A reservation is confirmed in any status."""
 
     def confirm(self, world: World, attempt: Attempt) -> tuple[World, None]:
         found = world.reservation(attempt)
@@ -89,21 +89,21 @@ class ConfirmingBlindly(Inventory):
         return world.with_reservation(attempt, confirmed), None
 
 
-class NotMarking(Inventory):
-    """Releasing a reservation that is not known leaves no mark."""
+class SkipMark(Inventory):
+    """The release of an unknown reservation leaves no record."""
 
-    def mark(self, world: World, attempt: Attempt) -> World:  # noqa: ARG002
+    def mark_released(self, world: World, attempt: Attempt) -> World:  # noqa: ARG002
         return world
 
 
-BROKEN: dict[str, Callable[[], Protocol]] = {
-    "follow-at-once": FollowAtOnce,
+MUTATIONS: dict[str, Callable[[], Protocol]] = {
+    "keep-abandoned": KeepAbandoned,
     "reject-and-keep": RejectAndKeep,
     "skip-abandon": SkipAbandon,
-    "release-twice": lambda: Protocol(ReleasingTwice()),
-    "blind-confirm": lambda: Protocol(ConfirmingBlindly()),
-    "no-mark": lambda: Protocol(NotMarking()),
-    "forget-refusal": ForgetRefusal,
-    "answer-early": AnswerEarly,
-    "release-before-refusal": ReleaseBeforeRefusal,
+    "release-twice": lambda: Protocol(ReleaseTwice()),
+    "blind-confirm": lambda: Protocol(ConfirmBlindly()),
+    "no-mark": lambda: Protocol(SkipMark()),
+    "forget-rejection": ForgetRejection,
+    "respond-early": RespondEarly,
+    "release-before-rejection": ReleaseBeforeRejection,
 }

@@ -1,8 +1,8 @@
-"""Documents as another revision wrote them, put into a database field by field.
+"""Documents of other revisions, written into a database field by field.
 
-tests/fixtures/documents has a line for each: its path, and its fields in Firestore's own JSON.
-``previous`` is an export of a database of the previous revision. ``next`` has the same with fields
-that a later revision may add, at every depth, and two orders of statuses that only it knows.
+tests/fixtures/documents has a line for each document: its path, and its fields in Firestore's JSON.
+``previous`` is an export of a database of the previous revision. ``next`` has the same documents
+with fields at every depth that a later revision may add, and two orders of unknown statuses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A client that places one order and follows docs/api.md, "Ordering once", to the letter.
+"""A client that places one order and follows docs/api.md, "Ordering once", exactly.
 
-It knows nothing of the shop but its responses. Tests use it to show that the document is safe: who
-follows it never orders twice, and never takes an order for not placed.
+It uses only the shop's responses. Tests use it to show that the document is safe: a client that
+follows it never orders twice, and never believes that a placed order was not placed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Send(Protocol):
         """The reply; None if the connection gave none."""
 
 
-class ObedientClient:
+class DocumentedClient:
     def __init__(
         self,
         send: Send,
@@ -59,7 +59,7 @@ class ObedientClient:
         prefer: str | None = None,
         max_requests: int = 50,
     ) -> None:
-        """``max_requests``: after so many it gives up, in the way that the document names."""
+        """``max_requests``: after so many requests it gives up, as the document describes."""
         self._send = send
         self._wait = wait
         self._body = body
@@ -69,10 +69,10 @@ class ObedientClient:
             self._headers["Prefer"] = prefer
         self._requests_left = max_requests
         self.kinds: list[str] = []
-        """Types of the problems that it met while ordering."""
+        """The types of the problems in the responses."""
 
     def order(self) -> str | None:
-        """The id of the order that it has now; None if it has none."""
+        """Place the order and return its id; None if it was not placed."""
         known: str | None = None
         while self._requests_left:
             self._requests_left -= 1
@@ -90,7 +90,7 @@ class ObedientClient:
         return self._look(known) if self._keyed else None
 
     def _look(self, order_id: str | None) -> str | None:
-        """The order that was placed after all; None if there is none, for good."""
+        """The id of the order if it was placed; None if it was not and never will be."""
         self._wait(LOOKUP_FINAL_SECONDS)
         path = f"/orders/{order_id}" if order_id else f"/orders?customer_id={self._customer}"
         for _ in range(MAX_LOOKS):

@@ -1,4 +1,4 @@
-"""What may befall each remote call of order, and the connection of its client, in virtual time."""
+"""Faults of order's remote calls and of its client's connection, in virtual time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from functions_common.firestore.errors import (
 )
 from functions_common.runtime.deadlines import DeadlineExceededError
 from order_function.ports import InventoryError, InventoryUnavailableError
+from support.documented_client import Reply
 from support.dying import ProcessDiedError
-from support.obedient import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,38 +30,38 @@ READS = frozenset(("get", "list_for_customer"))
 
 
 class Fault(StrEnum):
-    """Of a remote call."""
+    """The fault of one remote call."""
 
     NONE = "none"
     REFUSED = "refused"
-    """Known not to be carried out: unreachable, the queue full, the circuit open."""
+    """Not carried out, as the caller can see: unreachable, full queue, open circuit."""
     CONFLICT = "conflict"
-    """Of a write: another one came first, or Firestore says so."""
+    """Only for writes: another writer was first, or Firestore claims it."""
     LOST = "lost"
     """Carried out, and the caller cannot know."""
     DROPPED = "dropped"
     """Never carried out, and the caller cannot know."""
     LATE = "late"
-    """Carried out after the caller has given it up."""
+    """Carried out after the caller gave up."""
     NO_TIME = "no time"
     """The deadline passed before it was sent."""
     BROKEN_BEFORE = "broken before"
     BROKEN_AFTER = "broken after"
-    """An unexpected exception, without and with the call carried out."""
+    """An unexpected exception, without or with the call carried out."""
     DIED_BEFORE = "died before"
     DIED_AFTER = "died after"
-    """The process dies: its client gets no response."""
+    """The process crashes, and its client gets no response."""
 
 
 class Unexpected(Exception):  # noqa: N818 - what no code expects
     pass
 
 
-class Weather:
-    """Counts the remote calls of order's process, and lets the planned fault befall each.
+class FaultPlan:
+    """Counts order's remote calls, and applies the planned fault to each.
 
-    After the plan the weather is fine; with ``then_away`` no call is possible after it, until the
-    client waits. ``before_call`` happens before the call of that number.
+    After the plan no more faults occur. With ``then_away`` all calls after it fail, until the
+    client waits. ``before_call`` has functions to run before the call of a number.
     """
 
     def __init__(self, *plan: Fault, then_away: bool = False) -> None:
@@ -76,7 +76,7 @@ class Weather:
         return cast("T", _Watched(target, self))
 
     def wait(self, seconds: float) -> None:
-        """The client waits: late calls are carried out when their time comes."""
+        """The client waits. Late calls are carried out when their time has come."""
         self._now += seconds
         if len(self.calls) >= len(self.plan):
             self._then_away = False
@@ -106,7 +106,7 @@ def _writes(name: str) -> bool:
 
 
 def _error(fault: Fault, name: str, *, of_store: bool) -> BaseException:
-    """What the adapters of order make of the fault."""
+    """The exception that order's adapters raise for the fault."""
     if fault in (Fault.DIED_BEFORE, Fault.DIED_AFTER):
         return ProcessDiedError()
     if fault in (Fault.BROKEN_BEFORE, Fault.BROKEN_AFTER):
@@ -122,31 +122,31 @@ def _error(fault: Fault, name: str, *, of_store: bool) -> BaseException:
 
 
 class _Watched:
-    def __init__(self, target: object, weather: Weather) -> None:
-        self._target, self._weather = target, weather
+    def __init__(self, target: object, faults: FaultPlan) -> None:
+        self._target, self._faults = target, faults
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._target, name)
         of_store = hasattr(self._target, "create")
 
         def call(*args: Any, **named: Any) -> Any:
-            return self._weather.carry(name, lambda: method(*args, **named), of_store=of_store)
+            return self._faults.carry(name, lambda: method(*args, **named), of_store=of_store)
 
         return call
 
 
 class Connection(StrEnum):
-    """What may befall a request of the client."""
+    """The fault of a request of the client."""
 
     FINE = "fine"
     REPLY_LOST = "reply lost"
     NEVER_ARRIVES = "never arrives"
     SHED = "shed"
-    """The server turns it away before the function sees it."""
+    """The server rejects it before the function sees it."""
 
 
 class Line:
-    """A client's way to the app; ``plan`` says what befalls its requests, one after the other."""
+    """A client's connection to the app. ``plan`` has the faults of its requests, in order."""
 
     def __init__(self, app: Flask, *plan: Connection) -> None:
         self._app = app

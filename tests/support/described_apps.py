@@ -1,7 +1,7 @@
-"""Both functions in one process, asked what their own descriptions tell a client to ask.
+"""Both functions in one process, with requests made from their own descriptions.
 
-On a real store, order reaching inventory through its own client. For tests/contract, which asks
-little and always the same, and for tests/fuzz, which goes on for as long as it is told to.
+They run on a real store, and order reaches inventory through its own client. tests/contract sends
+few requests, always the same. tests/fuzz sends random ones for a given time.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from support.in_process import client_of
 
 CREATED, UNAUTHORIZED = 201, 401
 OF_THE_SERVER = (400, 413, 414, 417, 431, 501)
-"""Statuses of requests that the server refuses before the function sees them (docs/api.md)."""
+"""Statuses of requests that the server rejects before the function sees them (docs/api.md)."""
 CUSTOMER = "C1"
 TOKENS = {"order": ORDER, "operator": OPERATOR}
 
 
 Place = Flask | str
-"""Where a function is: an app in this process, or an address."""
+"""A function: an app in this process, or an address."""
 
 
 def described(name: str) -> dict[str, Any]:
@@ -50,19 +50,20 @@ def described(name: str) -> dict[str, Any]:
 
 
 def api(name: str) -> OpenApiSchema:
-    """What to make requests from; who calls is for the tests to say, and not for chance."""
+    """The schema for requests. The tests choose the caller; it is not random."""
     found = schemathesis.openapi.from_dict(described(name))
     found.config.generation.update(with_security_parameters=False)
-    # What is wrong can be too long before it is looked at.
+    # An invalid value can be too long, and is rejected for that first.
     found.config.checks.negative_data_rejection.expected_statuses = [
         *NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES,
         "413",
+        "414",
     ]
     return found
 
 
 def of_a_listed_type(_: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Types of problems stand outside the schemas, but none may come that is not told of."""
+    """Problem types are outside the schemas, but only described ones may occur."""
     answers = case.operation.definition.raw["responses"]
     listed = answers.get(str(response.status_code), {}).get("x-problem-types")
     if listed is not None:
@@ -85,12 +86,12 @@ CHECKS = [
 
 @dataclass
 class Shop:
-    """Both functions, and what is in them: requests that name nothing known reach little."""
+    """Both functions with some data: requests that name unknown ids reach little code."""
 
     inventory: Place
     order: Place
     customers: bool
-    """They show tokens: AUTH_MODE is required."""
+    """True if customers send tokens: AUTH_MODE is ``required``."""
     known: dict[str, Iterator[str]] = field(default_factory=dict)
     answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     _session: requests.Session = field(default_factory=requests.Session)
@@ -119,19 +120,19 @@ class Shop:
         return str(order["order_id"])
 
     def shown(self, role: str) -> dict[str, str]:
-        """What a caller of this role shows."""
+        """The headers of a caller with this role."""
         if role == "customer":
             return tokens.shown(CUSTOMER) if self.customers else {}
         return {"Authorization": f"Bearer {TOKENS[role]}"}
 
     def token_of(self, case: Case[Any]) -> dict[str, str]:
-        """Of the caller that the case is for."""
+        """The headers of the caller that the case is for."""
         security = case.operation.definition.raw.get("security", [])
         roles = [role for each in security for role in each]
         return self.shown(roles[0]) if roles else {}
 
     def make_known(self, part: Any) -> Any:
-        """The same, about things that are there, and few enough of them to be had."""
+        """The same request, with ids that exist, and quantities in stock."""
         if isinstance(part, list):
             return [self.make_known(each) for each in part][:3]
         if not isinstance(part, dict):
@@ -143,8 +144,8 @@ class Shop:
             return next(self.known[name])
         return min(value, 2) if name == "quantity" else self.make_known(value)
 
-    def never_answered(self) -> set[tuple[str, str, int]]:
-        """Successes that are told of, of operations that were let in; 202 is inventory away."""
+    def missing_successes(self) -> set[tuple[str, str, int]]:
+        """Described success statuses that never occurred. 202 needs an unavailable inventory."""
         tried = {(method, path) for method, path, status in self.answered if status != UNAUTHORIZED}
         promised = {
             (method.upper(), path, int(status))
@@ -156,8 +157,8 @@ class Shop:
         }
         return promised - set(self.answered)
 
-    def try_out(self, where: Place, case: Case[Any], headers: dict[str, str]) -> Any:
-        """The answer, which the description allows."""
+    def check_response(self, where: Place, case: Case[Any], headers: dict[str, str]) -> Any:
+        """The response. Fails if the description does not allow it."""
         meta = case.meta
         if meta is not None and meta.generation.mode.is_positive and chosen(case):
             case.path_parameters = self.make_known(dict(case.path_parameters or {}))
@@ -172,7 +173,7 @@ class Shop:
         if "x-pod" in answer.headers:
             case.validate_response(answer, checks=CHECKS, headers=headers)
         else:
-            assert answer.status_code in OF_THE_SERVER, "it never reached the function"
+            assert answer.status_code in OF_THE_SERVER, "it must not reach the function"
         return answer
 
 
@@ -188,17 +189,17 @@ def _ask(
 
 
 def number_of(case: Case[Any]) -> int:
-    """One that it owes to what it holds, so that it is the same on every run."""
+    """A choice that depends on the content only, so that it is the same on every run."""
     return sum(json.dumps([case.path_parameters, repr(case.body)]).encode())
 
 
 def chosen(case: Case[Any]) -> bool:
-    """About every second one."""
+    """True for about every second case."""
     return number_of(case) % 2 == 0
 
 
 def accepting(case: Case[Any]) -> dict[str, str]:
-    """What a client sends that wants what is described."""
+    """The headers of a client that follows the description."""
     answers = case.operation.definition.raw["responses"]
     return {"Accept": next(iter(answers.get("200", {}).get("content", {})), "*/*")}
 
