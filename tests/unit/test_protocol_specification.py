@@ -197,7 +197,7 @@ def real_stock(world: spec.World) -> UnitOfWork:
 
 
 def real_decision(stock: UnitOfWork, operation: operations.Operation[Any]) -> str:
-    """What the caller hears of its reservation."""
+    """The result that the caller gets."""
     try:
         result = operation.decide(stock)
     except inventory.ReservationReleasedError:
