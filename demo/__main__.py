@@ -17,11 +17,12 @@ from deployment.cluster import CommandError
 from local.processes import LocalError
 from rich.console import Console
 
-from demo import report, scenario
+from demo import scenario
 from demo.environment import DemoError, new_recording
 from demo.knative import Knative
 from demo.plan import Plan, PlanError
 from demo.processes import Processes
+from demo.report import report
 from demo.view import View
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from demo import figures
-from demo.figures import Outcomes
 from demo.recording import CREATED, Platform
+from demo.report import figures
+from demo.report.figures import Outcomes
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from demo import cold_start, figures, report
 from demo.recording import Platform, Recording
+from demo.report import cold_start, figures, report
 from deployment.cluster import FUNCTIONS, get, of, run
 from support.cluster import Shop
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from demo import cold_start, figures, report
 from demo.recording import Platform, Recording
+from demo.report import cold_start, figures, report
 from local.stack import ROOT
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from support.browser import CONTRASTS, DESK, PHONE

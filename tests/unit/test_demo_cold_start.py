@@ -4,9 +4,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from demo import cold_start, pods
+from demo import pods
 from demo.pods import DesiredReplicas, record_pod
 from demo.recording import DesiredPods, HandledRequest, Pod, ProcessStart, Recording
+from demo.report import cold_start
 from support.recordings import INVENTORY, ORDER, SECOND, answer, on_knative
 
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from demo import cross_check, figures
-from demo.figures import Outcomes, PodCount
 from demo.plan import Plan, PlanError
 from demo.recording import DocumentUsage, Pod, Recording
+from demo.report import cross_check, figures
+from demo.report.figures import Outcomes, PodCount
 from hypothesis import given
 from hypothesis import strategies as st
 from support.recordings import HOT, SECOND, answer, on_knative

@@ -6,10 +6,10 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from demo import report, summary
 from demo.recording import Platform, Recording
-from demo.svg import steps, ticks
-from demo.timeline import timeline
+from demo.report import report, summary
+from demo.report.svg import steps, ticks
+from demo.report.timeline import timeline
 from demo.view import Snapshot, line, picture
 from rich.console import Console
 from support.recordings import on_knative

@@ -99,7 +99,7 @@ _INSUFFICIENT_STOCK = ProblemType(
     "insufficient-stock",
     "The stock is too low. `lines` has every product that is short.",
     example={
-        "detail": "Not enough in stock: P001 (1 of 2)",
+        "detail": "Not enough in stock: P001 (1 available, 2 requested)",
         "lines": [{"product_id": "P001", "requested": 2, "available_quantity": 1}],
     },
 )
@@ -109,7 +109,7 @@ TOO_MANY_WAITING = ProblemType(
     "Too many requests wait for a commit. The function did nothing for this request. Repeat it"
     " after `Retry-After` seconds.",
     ("Retry-After",),
-    {"detail": "250 operations wait already; try again."},
+    {"detail": "250 operations are queued already; try again."},
 )
 _UNAVAILABLE = (TEMPORARILY_UNAVAILABLE, TOO_MANY_WAITING)
 

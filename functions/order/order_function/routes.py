@@ -70,7 +70,7 @@ def _priced_order(status: str) -> dict[str, Any]:
 
 
 _SHORTAGE = {
-    "detail": "Not enough in stock: P001 (1 of 2)",
+    "detail": "Not enough in stock: P001 (1 available, 2 requested)",
     "lines": [{"product_id": "P001", "requested": 2, "available_quantity": 1}],
 }
 _REJECTED_ORDER = _order(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demo import figures
 from demo.recording import Platform
+from demo.report import figures
 
 if TYPE_CHECKING:
     from demo.recording import Checks, Recording

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from demo.cold_start import (
+from demo.report.cold_start import (
     BACK,
     CONTAINER,
     FIRST_CALL,
@@ -15,10 +15,10 @@ from demo.cold_start import (
     ROUTE,
     SCHEDULING,
 )
-from demo.svg import Drawing, Scale, ticks
+from demo.report.svg import Drawing, Scale, ticks
 
 if TYPE_CHECKING:
-    from demo.cold_start import ColdStart, Lane, Part
+    from demo.report.cold_start import ColdStart, Lane, Part
 
 KINDS = {
     KNATIVE: "calm",

@@ -1,26 +1,25 @@
 """The report of a run: one self-contained HTML file, its pictures as SVG files, and the data.
 
-``python -m demo.report FOLDER`` writes the report again from the data of a run.
+``python -m demo.report.report FOLDER`` writes the report again from the data of a run.
 """
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demo import cold_start, cross_check, summary
 from demo.recording import Platform, Recording
-from demo.timeline import timeline
-from demo.waterfall import waterfall
+from demo.report import cold_start, cross_check, summary
+from demo.report.timeline import timeline
+from demo.report.waterfall import waterfall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from demo.cold_start import ColdStart
-    from demo.summary import Figure
+    from demo.report.cold_start import ColdStart
+    from demo.report.summary import Figure
 
 STYLE = "".join(
     Path(__file__).with_name(name).read_text() for name in ("picture.css", "report.css")
@@ -198,8 +197,3 @@ def _notes(recording: Recording, found: ColdStart | None) -> str:
         notes.append(f"Orders without a response: {'; '.join(sorted(errors))}")
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f"<ul>{items}</ul>"
-
-
-if __name__ == "__main__":
-    given = Path(sys.argv[1])
-    write(Recording.load(given / "data.json"), given)

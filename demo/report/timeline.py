@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demo import figures
 from demo.recording import Platform
-from demo.svg import LETTER, Drawing, LogScale, Scale, steps, ticks
+from demo.report import figures
+from demo.report.svg import LETTER, Drawing, LogScale, Scale, steps, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demo import figures
 from demo.recording import Platform
+from demo.report import figures
 
 if TYPE_CHECKING:
-    from demo.cold_start import ColdStart
-    from demo.figures import Outcomes
     from demo.recording import DocumentUsage, Recording
+    from demo.report.cold_start import ColdStart
+    from demo.report.figures import Outcomes
 
 
 @dataclass(frozen=True, slots=True)
