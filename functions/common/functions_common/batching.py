@@ -113,11 +113,6 @@ class _Entry(Generic[T, R]):
         self.outcome = outcome
         self.state = _State.DONE
 
-    def result(self) -> R:
-        if isinstance(self.outcome, _Failure):
-            raise self.outcome.error
-        return self.outcome  # type: ignore[return-value]  # an R, since the entry is done
-
 
 class Batcher(Generic[T, R]):
     def __init__(  # noqa: PLR0913 - two callers, each with its own limits
@@ -183,7 +178,9 @@ class Batcher(Generic[T, R]):
         while batch:
             self._lead(batch)
             batch = self._await_turn(entry) if entry.state is not _State.DONE else []
-        return entry.result()
+        if isinstance(entry.outcome, _Failure):
+            raise entry.outcome.error
+        return entry.outcome  # type: ignore[return-value]  # an R, since the entry is done
 
     def _start_or_queue(self, entry: _Entry[T, R]) -> list[_Entry[T, R]]:
         """Return the batch that the entry leads. It is empty if another batch is in flight."""
@@ -262,18 +259,14 @@ class Batcher(Generic[T, R]):
         died = _Failure(UnknownResultError("the leader's thread ended without a result"))
         outcomes: Sequence[R | Retry | _Failure] = [died] * len(batch)
         try:
-            outcomes = self._carry_out(batch)
+            results = self._carry([entry.item for entry in batch], batch[0].deadline)
+            outcomes = [result for _, result in zip(batch, results, strict=True)]
+        except DeadlineExceededError as error:
+            outcomes = [_Failure(error), *[RETRY] * (len(batch) - 1)]
+        except Exception as error:  # noqa: BLE001 - every caller of the batch raises it
+            outcomes = [_Failure(error)] * len(batch)
         finally:
             self._finish(batch, outcomes)
-
-    def _carry_out(self, batch: list[_Entry[T, R]]) -> Sequence[R | Retry | _Failure]:
-        try:
-            results = self._carry([entry.item for entry in batch], batch[0].deadline)
-            return [result for _, result in zip(batch, results, strict=True)]
-        except DeadlineExceededError as error:
-            return [_Failure(error), *[RETRY] * (len(batch) - 1)]
-        except Exception as error:  # noqa: BLE001 - every caller of the batch raises it
-            return [_Failure(error)] * len(batch)
 
     def _finish(self, batch: list[_Entry[T, R]], outcomes: Iterable[R | Retry | _Failure]) -> None:
         """Store the outcomes, hand over, and then wake the others: the next batch comes first."""
@@ -292,7 +285,8 @@ class Batcher(Generic[T, R]):
             if self._leader is batch[0] or self._leader is None:
                 self._hand_over()
         for entry in finished:
-            entry.wakeup.wake()
+            if entry is not batch[0]:  # the leader's thread is this one
+                entry.wakeup.wake()
 
     def _put_back(self, entry: _Entry[T, R]) -> None:
         entry.weight, entry.size = self._weight(entry.item), self._size(entry.item)
