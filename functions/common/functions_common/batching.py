@@ -103,8 +103,10 @@ class _Entry(Generic[T, R]):
 
     item: T
     deadline: Deadline
-    weight: int
-    size: int
+    weight: int = 0
+    size: int = 0
+    """Weight and size are set when the entry is queued. A leader that starts at once needs neither.
+    """
     state: _State = _State.QUEUED
     outcome: R | _Failure | None = None
     wakeup: _Wakeup = field(default_factory=_Wakeup)
@@ -136,7 +138,8 @@ class Batcher(Generic[T, R]):
         nothing: then the leader alone gets the exception, and the other items are retried.
 
         ``weight`` and ``max_weight`` limit a batch: the sum of its weights, unless a single item
-        weighs more. ``size`` and ``max_queued`` limit the queue in the same manner.
+        weighs more. ``size`` and ``max_queued`` limit the queue in the same manner. The batcher
+        calls both functions under its lock.
 
         Times are in seconds. An item with ``min_left`` or less before its deadline is not carried.
         A leader with ``min_left_to_share`` or less carries its own item only. A waiter that has
@@ -170,7 +173,7 @@ class Batcher(Generic[T, R]):
         Raises the carrier's exception; QueueFullError; DeadlineExceededError if the item was in no
         batch by its deadline; UnknownResultError if it was in one that has not ended by then.
         """
-        entry: _Entry[T, R] = _Entry(item, deadline, self._weight(item), self._size(item))
+        entry: _Entry[T, R] = _Entry(item, deadline)
         batch = self._start_or_queue(entry)
         if not batch:
             with self._while_waiting():
@@ -191,6 +194,7 @@ class Batcher(Generic[T, R]):
                 self._leader = entry
                 entry.state = _State.IN_BATCH
                 return [entry]
+            self._measure(entry)
             if self._queue and self._queued + entry.size > self._max_queued:
                 raise QueueFullError(self._queued)
             self._queue.append(entry)
@@ -288,8 +292,11 @@ class Batcher(Generic[T, R]):
             if entry is not batch[0]:  # the leader's thread is this one
                 entry.wakeup.wake()
 
-    def _put_back(self, entry: _Entry[T, R]) -> None:
+    def _measure(self, entry: _Entry[T, R]) -> None:
         entry.weight, entry.size = self._weight(entry.item), self._size(entry.item)
+
+    def _put_back(self, entry: _Entry[T, R]) -> None:
+        self._measure(entry)
         entry.state = _State.QUEUED
         self._queue.appendleft(entry)
         self._queued += entry.size

@@ -60,6 +60,7 @@ _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _UTF_8 = ("utf-8", "utf8")
 _MAX_NUMBER = 100
+_NOT_AN_ID = "must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..' or '__…__'"
 _LOCATION = re.compile(r" - at `\$(.*)`$")
 _FIELD = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
 _FIELD_ERRORS = {
@@ -85,6 +86,12 @@ IDEMPOTENCY_KEY = Parameter(
 
 def is_id(text: str) -> bool:
     return len(text) <= MAX_ID and bool(_ID.fullmatch(text))
+
+
+def check_id(text: str, **place: str) -> None:
+    """Check an id that is the only value to check. Raises InvalidValueError."""
+    if not is_id(text):
+        raise InvalidValueError(_error_at(_NOT_AN_ID, **place))
 
 
 def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
@@ -296,10 +303,7 @@ class Checks:
 
     def identifier(self, text: str, **place: str) -> str:
         if not is_id(text):
-            self.add_error(
-                "must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..' or '__…__'",
-                **place,
-            )
+            self.add_error(_NOT_AN_ID, **place)
         return text
 
     def integer(self, number: Number, minimum: int, maximum: int, **place: str) -> int:
