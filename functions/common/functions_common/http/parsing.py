@@ -295,7 +295,10 @@ class Checks:
         self._unlisted = 0
 
     def add_error(self, detail: str, **place: str) -> None:
-        """``place`` names the wrong part: ``pointer``, ``parameter`` or ``header``."""
+        """Record that a value is wrong.
+
+        ``place`` names the wrong part: ``pointer``, ``parameter`` or ``header``.
+        """
         if len(self._errors) < _MAX_LISTED_ERRORS:
             self._errors.append(_error_at(detail, **place))
         else:
@@ -343,6 +346,7 @@ class Checks:
 
 
 def _error_at(detail: str, **place: str) -> InvalidField:
+    """The error of the value at ``place``, which is one name and its value."""
     (where,) = place.values()
     return InvalidField(f"{where}: {detail[:_MAX_DETAIL]}", **place)
 
