@@ -5,7 +5,10 @@ const GIVE_UP = 900_000; // a pending order is decided within ten minutes of inv
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** The shop has refused the order; `problem` is the problem document or the rejection. */
+/** The ends of the types of problems with status 500 that a repeat cannot solve. */
+const FINAL_ERRORS = /(rejected-by-database|damaged-document)$/;
+
+/** The shop has rejected the order; `problem` is the problem document or the rejection. */
 export class Refused extends Error {
   constructor(problem) {
     super(problem.detail ?? problem.status);
@@ -13,26 +16,37 @@ export class Refused extends Error {
   }
 }
 
+/** There is no decision yet. Keep the payment, and repeat later with the same key. */
+export class Undecided extends Refused {}
+
 /** Send until there is a decision. Repeating is safe: each repeat has the same key. */
 async function send(url, options, giveUpAt) {
   for (let pause = 500; ; pause = Math.min(2 * pause, 10_000)) {
     let retryAfter = 0;
     try {
       const response = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT) });
-      const body = await response.json();
+      // A gateway may send HTML instead of a problem document: then the status alone.
+      const body = await response.json().catch((error) => {
+        if (response.ok) throw error;
+        return { status: response.status };
+      });
       if (response.ok) return body;
       if (response.status < 500 && response.status !== 408) throw new Refused(body);
+      if (FINAL_ERRORS.test(body.type)) throw new Undecided(body);
       retryAfter = 1000 * (Number(response.headers.get("Retry-After")) || 0);
     } catch (error) {
       if (error instanceof Refused) throw error; // else no usable response: the outcome is unknown
     }
     const wait = Math.max(pause * (0.5 + Math.random() / 2), retryAfter);
-    if (Date.now() + wait > giveUpAt) throw new Error(`No decision in time: ${url}`);
+    if (Date.now() + wait > giveUpAt) throw new Undecided({ detail: `no decision in time: ${url}` });
     await sleep(wait);
   }
 }
 
-/** The confirmed order. Store `key` with the basket before the first call. */
+/**
+ * The order. Store `key` with the basket before the first call. The order is `confirmed`, unless a
+ * repeat of an earlier request finds that it has been cancelled or fulfilled since.
+ */
 export async function placeOrder(shop, body, key) {
   const giveUpAt = Date.now() + GIVE_UP;
   const headers = { "Content-Type": "application/json", "Idempotency-Key": key, Prefer: "respond-async" };
@@ -42,7 +56,8 @@ export async function placeOrder(shop, body, key) {
     await sleep(5000);
     order = await send(`${shop}/orders/${order.order_id}`, {}, giveUpAt);
   }
-  if (order.status !== "confirmed") throw new Refused(order.rejection ?? order);
+  if (order.status === "pending") throw new Undecided(order);
+  if (order.status === "rejected") throw new Refused(order.rejection);
   return order;
 }
 

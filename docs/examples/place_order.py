@@ -12,8 +12,16 @@ TIMEOUT = 25  # seconds for one request, above order's longest deadline of 19
 GIVE_UP = 900  # seconds; a pending order is decided within ten minutes of inventory's return
 
 
+FINAL_ERRORS = ("rejected-by-database", "damaged-document")
+"""The ends of the types of problems with status 500 that a repeat cannot solve."""
+
+
 class RefusedError(Exception):
-    """The shop has refused the order. The argument is the problem document or the rejection."""
+    """The shop has rejected the order. The argument is the problem document or the rejection."""
+
+
+class UndecidedError(Exception):
+    """There is no decision yet. Keep the payment, and repeat later with the same key."""
 
 
 def send(method: str, url: str, give_up_at: float, **arguments: object) -> requests.Response:
@@ -27,18 +35,34 @@ def send(method: str, url: str, give_up_at: float, **arguments: object) -> reque
         else:
             if response.status_code < 400:
                 return response
+            problem = problem_of(response)
             if response.status_code < 500 and response.status_code != 408:
-                raise RefusedError(response.json())
+                raise RefusedError(problem)
+            if str(problem.get("type")).endswith(FINAL_ERRORS):
+                raise UndecidedError(problem)  # an operator must repair the shop first
             retry_after = response.headers.get("Retry-After", "0")
-        wait = max(pause * random.uniform(0.5, 1), int(retry_after))
+        wait = max(pause * random.uniform(0.5, 1), int(retry_after) if retry_after.isdigit() else 0)
         if time.monotonic() + wait > give_up_at:
-            raise TimeoutError(url)
+            raise UndecidedError({"detail": f"no decision in time: {url}"})
         time.sleep(wait)
         pause = min(2 * pause, 10)
 
 
+def problem_of(response: requests.Response) -> dict[str, object]:
+    """The problem document. A gateway may send HTML instead: then the status alone."""
+    try:
+        problem: dict[str, object] = response.json()
+    except ValueError:
+        return {"status": response.status_code}
+    return problem
+
+
 def place_order(shop: str, body: dict[str, object], key: str) -> dict[str, object]:
-    """Return the confirmed order. Store ``key`` with the basket before the first call."""
+    """Return the order. Store ``key`` with the basket before the first call.
+
+    The order is ``confirmed``, unless a repeat of an earlier request finds that it has been
+    cancelled or fulfilled since.
+    """
     give_up_at = time.monotonic() + GIVE_UP
     headers = {"Idempotency-Key": key, "Prefer": "respond-async"}
     response = send("POST", f"{shop}/orders", give_up_at, json=body, headers=headers)
@@ -46,15 +70,19 @@ def place_order(shop: str, body: dict[str, object], key: str) -> dict[str, objec
     while order["status"] == "pending" and time.monotonic() < give_up_at:  # after a 202
         time.sleep(5)
         order = send("GET", f"{shop}/orders/{order['order_id']}", give_up_at).json()
-    if order["status"] != "confirmed":
-        raise RefusedError(order.get("rejection") or order)
+    if order["status"] == "pending":
+        raise UndecidedError(order)
+    if order["status"] == "rejected":
+        raise RefusedError(order["rejection"])
     return order
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
     shop, customer_id, product_id, quantity = sys.argv[1:]
     body = {"customer_id": customer_id, "product_id": product_id, "quantity": int(quantity)}
     try:
         print(json.dumps(place_order(shop, body, str(uuid.uuid4()))))
-    except RefusedError as error:
+    except (RefusedError, UndecidedError) as error:
         sys.exit(json.dumps(error.args[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -53,6 +54,29 @@ def test_example_reports_the_problem_when_stock_is_short(
     done = run(client, shop, "C123", product_id, "4")
     problem = json.loads(done.stderr)
     assert (done.returncode, problem["lines"][0]["available_quantity"]) == (1, 3)
+
+
+def test_example_does_not_report_a_pending_order_as_rejected(
+    own_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the integrator voids the payment of an order that is confirmed later."""
+    example = importlib.import_module("docs.examples.place_order")
+    monkeypatch.setattr(example, "GIVE_UP", 8)
+    monkeypatch.setattr(example, "TIMEOUT", 7)
+    product_id = f"P-{uuid4().hex[:8]}"
+    own_shop.offer(product_id, 3)
+    own_shop.kill(own_shop.inventories[0])
+    body = {"customer_id": "C123", "product_id": product_id, "quantity": 1}
+    with pytest.raises(example.UndecidedError):
+        example.place_order(own_shop.orders[0], body, uuid4().hex)
+
+
+def test_example_returns_an_order_that_was_fulfilled_since(shop: Shop, product_id: str) -> None:
+    example = importlib.import_module("docs.examples.place_order")
+    body, key = {"customer_id": "C123", "product_id": product_id, "quantity": 1}, uuid4().hex
+    order = example.place_order(shop.orders[0], body, key)
+    shop.fulfil(order["order_id"])
+    assert example.place_order(shop.orders[0], body, key)["status"] == "fulfilled"
 
 
 @pytest.mark.parametrize("client", CLIENTS)
