@@ -231,7 +231,7 @@ def _named(identifier: str) -> str:
 
 
 def _check_id(identifier: str, parameter: str) -> None:
-    """Check the id of a resource that may be created. A malformed id is 400."""
+    """Check the id of a resource that may be created. A malformed id is 422."""
     checks = Checks()
     checks.identifier(identifier, parameter=parameter)
     checks.done()

@@ -13,7 +13,7 @@ from functions_common.http.schema import described, example
 
 CONTENT_TYPE = "application/problem+json"
 NOT_BEGUN = "X-Not-Begun"
-"""Header of a 503 for a request that the server has received and not begun."""
+"""Header of a 503 for a request that the server received but did not pass on to the function."""
 
 
 def kind_url(kind: str) -> str:
@@ -65,7 +65,7 @@ class InvalidField(msgspec.Struct, frozen=True):
         str,
         example(
             "#/quantity: must be a whole number from 1 to 1,000,000",
-            description="The place, and the reason why it is wrong.",
+            description="The wrong part of the request, and the reason.",
         ),
     ]
     pointer: Annotated[
@@ -122,7 +122,9 @@ class ProblemResponse(msgspec.Struct, frozen=True, kw_only=True):
     ] = msgspec.UNSET
     errors: Annotated[
         list[InvalidField] | msgspec.UnsetType,
-        described("The parts of the request that are wrong: at most 20, and a count."),
+        described(
+            "The first 20 errors of the request. If there are more, a last entry has their number."
+        ),
     ] = msgspec.UNSET
 
 
@@ -167,7 +169,7 @@ TEMPORARILY_UNAVAILABLE = ProblemType(
     "temporarily-unavailable",
     "The function cannot process the request now. Repeat it after `Retry-After` seconds; that is"
     " safe.",
-    ("Retry-After",),
+    ("Retry-After", NOT_BEGUN),
     {"detail": "The database cannot be reached; try again."},
 )
 
