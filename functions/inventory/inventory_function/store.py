@@ -7,7 +7,7 @@ reservations/{reservation_id}                     the units that one attempt at 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime  # noqa: TC003 - msgspec resolves the annotation at runtime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -39,18 +39,18 @@ from inventory_function.domain import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
-    from datetime import datetime
 
     from functions_common.firestore.client import Connection
-    from functions_common.firestore.documents import Document
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Entity, Key
 
 
 class Store:
-    def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
-        """``turns`` are those of the process's lists."""
-        self._queries = Queries(connection, turns or ConcurrencyLimiter())
+    def __init__(
+        self, connection: Connection, list_limiter: ConcurrencyLimiter | None = None
+    ) -> None:
+        """``list_limiter`` limits the lists that this process reads concurrently."""
+        self._queries = Queries(connection, list_limiter or ConcurrencyLimiter())
         self._documents = Documents(connection)
 
     def read(

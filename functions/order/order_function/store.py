@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from functions_common.firestore.client import Connection
-    from functions_common.firestore.documents import Document
     from functions_common.firestore.errors import StoreError
     from functions_common.firestore.queries import Condition
     from functions_common.runtime.deadlines import Deadline

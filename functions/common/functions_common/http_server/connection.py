@@ -103,7 +103,7 @@ class RejectedRequestError(Error):
 
 
 class OverloadedError(RejectedRequestError):
-    """The queue is full. The request was not begun, so the client can repeat it.
+    """The queue is full, or the request waited too long in it. Nothing was begun: repeat it.
 
     The connection stays open.
     """
@@ -189,7 +189,7 @@ _LEADING_BLANKS = re.compile(rb"(?m)^([^:\r\n]+):[ \t]+")
 """The time that waitress's own header pattern takes is quadratic in these blanks."""
 
 _DETAILS = {
-    HTTPStatus.BAD_REQUEST: "This is not an HTTP/1.1 request.",
+    HTTPStatus.BAD_REQUEST: "This is not a valid HTTP request.",
     HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time; send it again at once.",
     HTTPStatus.REQUEST_URI_TOO_LONG: f"The request line is longer than {MAX_REQUEST_LINE} bytes.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
