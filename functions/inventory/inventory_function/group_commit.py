@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_WAITING = 250
-"""Operations in the queue; one request can contain many. 250 operations with one line each fill
-the next commit (see MAX_DOCUMENTS). So a queued request waits for two commits at most: the one in
-flight and its own."""
+"""Operations in the queue; one request can contain many. An operation with one line names two
+documents, so 250 of them fill the next commit (MAX_DOCUMENTS). A queued request then waits for two
+commits: the one in flight and its own."""
 
 _NOTHING_READ = UnitOfWork()
 
@@ -135,7 +135,8 @@ class GroupCommit:
     def _carry(self, requests: Sequence[_Request], deadline: Deadline) -> list[Retry | None]:
         """Store an outcome in each request. Requests with undecided operations are retried.
 
-        If the commit fails, the leader has no time left for another one; later requests may have.
+        If the commit fails, the leader's request is not retried: the transactions have used all of
+        its time. The requests after it may have time left.
         """
         parts = [(request, index) for request in requests for index in request.undecided()]
         try:

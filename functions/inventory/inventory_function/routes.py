@@ -280,8 +280,8 @@ OPERATIONS = (
         },
         tag=PRODUCTS,
         description=(
-            "Returns whether a number of units can be ordered now. It reserves nothing, so that the"
-            " result can change at any time."
+            "Returns whether this number of units can be ordered now. It reserves nothing: the next"
+            " order can change the result."
         ),
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, _QUANTITY),

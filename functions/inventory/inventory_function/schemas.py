@@ -70,7 +70,7 @@ Change = Annotated[int, example(5)]
 
 
 class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What the catalogue says about a product. Stock is set by adjustments."""
+    """The name, the price and the sale of a product. Adjustments set its stock."""
 
     name: Annotated[str, text(MAX_NAME, "Laptop"), described("Name of the product: one line.")]
     price: Annotated[
@@ -80,7 +80,10 @@ class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ]
     active: Annotated[
         bool | None,
-        described("`false` takes the product off sale. Without it, the product stays as it is."),
+        described(
+            "`true` puts the product on sale, `false` takes it off sale. If it is left out, an"
+            " existing product stays as it is, and a new one is on sale."
+        ),
     ] = None
 
     def to_domain(self, currency: str) -> tuple[str, int]:
@@ -172,7 +175,7 @@ class ReservationBatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen
         count = f"must have 1 to {MAX_LINES} reservations"
         checks.require(1 <= len(self.reservations) <= MAX_LINES, count, pointer="#/reservations")
         items = sum(len(each.items) for each in self.reservations)
-        detail = f"must have at most {MAX_LINES} items in all"
+        detail = f"all reservations together must have at most {MAX_LINES} items"
         checks.require(items <= MAX_LINES, detail, pointer="#/reservations")
         checks.done()
         found = []
@@ -229,7 +232,10 @@ def _lines(items: list[ReservationLineRequest], checks: Checks, place: str) -> t
     merged = merge(lines)
     for line in merged:
         fits = line.quantity <= MAX_QUANTITY
-        detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
+        detail = (
+            f"the quantities of {line.product_id} add up to {line.quantity:,}; the maximum is"
+            f" {MAX_QUANTITY:,}"
+        )
         checks.require(fits, detail, pointer=place)
     return merged
 
@@ -346,16 +352,19 @@ class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
 
 
 class ReservationResultResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of one reservation of a batch: what `PUT` of it alone would have returned."""
+    """The outcome of one reservation of a batch, as if it had been requested alone with `PUT`."""
 
     reservation_id: ReservationId
     status: Annotated[
         int, example(201, minimum=200, maximum=599, description="The HTTP status of the outcome.")
     ]
     reservation: Annotated[
-        ReservationResponse | UnsetType, described("If it was made, now or earlier.")
+        ReservationResponse | UnsetType, described("The reservation. Absent if it was not made.")
     ] = UNSET
-    problem: Annotated[ProblemResponse | UnsetType, described("If it was not made.")] = UNSET
+    problem: Annotated[
+        ProblemResponse | UnsetType,
+        described("Why the reservation was not made. Absent if it was made."),
+    ] = UNSET
 
 
 class ReservationBatchResponse(msgspec.Struct, frozen=True):

@@ -48,14 +48,15 @@ FIRST_PAUSE_CEILING, MAX_PAUSE_CEILING = 0.02, 0.25
 and before any later one. The ceiling doubles with each retry."""
 
 MIN_LEFT = 0.2
-"""Seconds before the deadline that an attempt needs to begin: about the time of a read and a commit
-on a slow day. If the deadline cuts a commit short, its outcome is unknown to every request in it. A
-request that fails before its attempt is known to have changed nothing."""
+"""Seconds. An attempt begins only if this much time is left: about the time of a read and a commit
+when Firestore is slow. If the deadline ends a commit early, its outcome is unknown to every request
+in it. A request that fails before its attempt is known to have changed nothing."""
 
 VERIFY_ROUNDS = 16
-"""Transactions that read every reservation first, after one in which a reservation could not be
-assumed absent. Without these rounds, half of the groups fail once if one request in twenty is for a
-reservation that exists. If a product is sold out, each rejection needs a second read."""
+"""After a transaction in which the assumption "the reservation is absent" failed, so many further
+ones read every reservation first. Such failures come in series: repeated requests, or a product
+that is sold out. Each failure costs a second attempt or a second read. If one request in twenty is
+for a reservation that exists, half of the transactions would fail once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,9 @@ class Transactions:
                 failure = error
             unknown |= isinstance(failure, OutcomeUnknownError)
             exists = isinstance(failure, AlreadyExistsError)
-            retry_now = exists and assume_absent  # no other process is in the way: only read it
+            # A reservation exists that was assumed absent. That is no conflict with another writer,
+            # so no pause is needed: the next attempt reads the reservation.
+            retry_now = exists and assume_absent
             assume_absent = assume_absent and not (exists or unknown)
             if not (retry_now or backoff.pause(failure)):
                 break

@@ -33,10 +33,11 @@ class NotReadError(Exception):
 class UnitOfWork:
     """Documents that were read, and the changes decided since.
 
-    With ``assume_absent``, a reservation that is to be created is not read first. If it exists, the
-    precondition of its creation fails. If anything but its creation depends on it, it must be read
-    after all: ``require_read``. A reservation that is absent when it is read was absent at every
-    earlier moment too, because reservations are never deleted.
+    With ``assume_absent``, an operation that creates a reservation does not read it first. That
+    saves a read. If the reservation exists, its creation fails in the commit. If the operation ends
+    without the creation, such as for lack of stock, it must read the reservation after all:
+    ``require_read``. This late read is as good as an early one, because reservations are never
+    deleted: if it is absent now, it was absent before.
     """
 
     def __init__(self, *, assume_absent: bool = False) -> None:

@@ -125,7 +125,10 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         merged = merge_lines(lines)
         for line in merged:
             fits = line.quantity <= MAX_QUANTITY
-            detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
+            detail = (
+                f"the quantities of {line.product_id} add up to {line.quantity:,}; the maximum is"
+                f" {MAX_QUANTITY:,}"
+            )
             checks.require(fits, detail, pointer="#/items")
         checks.done()
         return customer, merged, total

@@ -1,8 +1,9 @@
 """The connection to Firestore, and the translation of its errors.
 
-Documents are read and written through ``Connection.rpcs``: gRPC calls on a channel that the client
-library's transport creates. ``Connection.client`` is the library's own client, which the commands
-use for counts and for reads at one time; it adds five layers to each call.
+The functions read and write documents through ``Connection.rpcs``, which makes plain gRPC calls.
+The client library only opens the channel for them. ``Connection.client`` is the library's complete
+client, with five layers of code around each call. The commands (reconcile, audit) use it to count
+documents, and to read many documents as they were at one time.
 
 The library's retries are off. They would repeat a commit for a minute, and a repeated commit fails
 its own precondition, which looks like a conflict with another writer.
@@ -68,11 +69,15 @@ _CONFLICTS = (
     google_errors.FailedPrecondition,
     google_errors.NotFound,
 )
+"""Of a commit: a document does not have the version that the change expects. NotFound means that it
+was deleted since it was read."""
 _DENIED = (
     google_errors.Unauthenticated,
     google_errors.PermissionDenied,
     google_errors.ResourceExhausted,
 )
+"""Of a commit: Firestore did not carry it out, because of the credentials or (ResourceExhausted) of
+a quota. So the outcome is known, unlike that of other errors."""
 _REJECTED = (
     google_errors.InvalidArgument,
     google_errors.OutOfRange,
@@ -169,7 +174,7 @@ def _credential_errors() -> Iterator[None]:
         raise _unavailable(error) from error
 
 
-# Not None: the library asks it how to continue a stream of results after an error.
+# The library accepts no None here: it calls the predicate if a stream of results breaks.
 _NO_RETRY = Retry(predicate=lambda _: False)
 
 
@@ -179,7 +184,7 @@ def call_options(deadline: Deadline) -> dict[str, Any]:
 
 
 def to_datetime(time: datetime | Timestamp) -> datetime:
-    """A snapshot's time. The library has converted some of its times, and left others."""
+    """The time of a snapshot. The library returns some as datetime, others as protobuf."""
     return time if isinstance(time, datetime) else time.ToDatetime(UTC)
 
 

@@ -1,8 +1,9 @@
 """Documents, read from Firestore and written to it as protobuf messages.
 
-The client library converts each field to an object of its own before it makes a message, which
-costs ten times as much as a whole commit here. The generated client under it adds a third to each
-call. ``queries.py`` reads pages of documents in the same manner.
+This module does not use the client library's documents. The library makes objects of its own for
+each field before it makes a message. That alone takes ten times the processor time of a whole
+commit here. The generated client below the library would add a third to each call. ``queries.py``
+reads pages of documents in the same manner.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ T = TypeVar("T")
 Path = tuple[str, ...]
 
 UNKNOWN_VALUE: Final = object()
-"""The value of a field whose type this version of the client library does not know."""
+"""Stands for the value of a field that has a type unknown to this version of the client library."""
 
 _BatchGetDocumentsRequest = BatchGetDocumentsRequest.pb()
 _BatchWriteRequest = BatchWriteRequest.pb()
@@ -153,7 +154,10 @@ class Documents:
     def read(
         self, paths: Iterable[Path], deadline: Deadline
     ) -> Iterator[tuple[Path, Document | None]]:
-        """Read all documents at one time, in any order. None: there is no such document."""
+        """Read all documents as they were at one moment. None: the document does not exist.
+
+        The order of the results can differ from that of ``paths``.
+        """
         rpcs = self._connection.rpcs
         names = [rpcs.root + "/".join(path) for path in paths]
         request = _BatchGetDocumentsRequest(database=rpcs.database, documents=names)
@@ -220,8 +224,10 @@ class Documents:
         Returns for each change None, or the error that a commit of it alone would have raised.
         There are at most 500 changes, of different documents. If Firestore rejects the request
         permanently, it is divided until only the change at fault fails. Any other error of a
-        request is raised. The deadline is that of one change, and the deadlines of others can be
-        earlier. So all requests together end within ``CALL_SECONDS``, as one request would.
+        request is raised.
+
+        ``deadline`` belongs to the caller of one change; other callers can have earlier ones. To
+        bound their wait, all requests together end within ``CALL_SECONDS``, as one would.
         """
         return self._write_each(writes, deadline.within(CALL_SECONDS))
 

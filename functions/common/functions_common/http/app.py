@@ -75,7 +75,8 @@ def create_app(
     All responses are JSON, errors included, except the page at ``/docs``.
     """
     app = Flask(api.name, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1  # parsing rejects a longer one
+    # One byte more than parsing accepts: parsing itself rejects a longer body.
+    app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1
     app.url_map.merge_slashes = False  # else Flask would redirect, in HTML
     request_log = RequestLog(api.name, server)
     app.before_request(request_log.begin)

@@ -78,8 +78,8 @@ IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
     Annotated[str, as_schema(maxLength=MAX_KEY, pattern=KEY_PATTERN)],
-    "A new value for each change that you want once, such as a UUID. All requests with the same key"
-    " have one outcome, and change the shop once.",
+    "Send a new value for each order or adjustment, such as a UUID. To repeat a request, send the"
+    " same value: all requests with it have the same outcome, and only one of them makes a change.",
 )
 
 
@@ -340,7 +340,10 @@ class Checks:
 
 
 def check_query(request: Request, allowed: Collection[str], *, ignore_unknown: bool) -> None:
-    """Reject unknown parameters, since they are typing errors, and repeated parameters."""
+    """Reject a query that is too long, and parameters that are unknown or repeated.
+
+    An unknown parameter is most often a typing error. ``ignore_unknown``: check only the length.
+    """
     query_string = request.environ.get("QUERY_STRING", "")
     if not query_string:
         return

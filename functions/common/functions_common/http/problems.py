@@ -22,7 +22,7 @@ def kind_url(kind: str) -> str:
 
 
 def type_of(kind: str | None) -> str:
-    """The ``type`` of a problem; ``about:blank`` if its status says everything."""
+    """The ``type`` of a problem; ``about:blank`` if it has no kind, only a status."""
     return "about:blank" if kind is None else kind_url(kind)
 
 
@@ -40,7 +40,7 @@ class Problem:
     status: HTTPStatus
     detail: str
     kind: str | None = None
-    """The last part of ``type``, for programs. None if the status says everything."""
+    """The last part of ``type``, for programs. None if the problem has only a status."""
     extensions: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -89,8 +89,8 @@ class ProblemResponse(msgspec.Struct, frozen=True, kw_only=True):
         example(
             "urn:problem-type:invalid-value",
             format="uri-reference",
-            description="The kind of the error, for programs. `about:blank` if the status says"
-            " everything.",
+            description="The kind of the error, for programs. `about:blank`: the error has no kind,"
+            " only a `status`.",
         ),
     ]
     title: Annotated[str, example("Invalid value", description="The kind, for people.")]

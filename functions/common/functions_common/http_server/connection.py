@@ -190,10 +190,11 @@ _LEADING_BLANKS = re.compile(rb"(?m)^([^:\r\n]+):[ \t]+")
 
 _DETAILS = {
     HTTPStatus.BAD_REQUEST: "This is not a valid HTTP request.",
-    HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time; send it again at once.",
+    HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time. Send it again without pauses.",
     HTTPStatus.REQUEST_URI_TOO_LONG: f"The request line is longer than {MAX_REQUEST_LINE} bytes.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
-        f"The headers are longer than {MAX_HEADERS} bytes, or more than {MAX_HEADER_FIELDS}."
+        f"The headers are longer than {MAX_HEADERS} bytes, or there are more than"
+        f" {MAX_HEADER_FIELDS} of them."
     ),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body is longer than {MAX_BODY} bytes.",
     HTTPStatus.EXPECTATION_FAILED: "The only supported expectation is 100-continue.",
@@ -307,7 +308,10 @@ class Connection(HTTPChannel):
 
     @property
     def waits_for_client_since(self) -> float | None:
-        """The time since which the server waits for the client; None if it does not."""
+        """When the server began to wait for the client, on the monotonic clock.
+
+        None if it does not wait for the client.
+        """
         if self._lingering_since is not None:
             return self._lingering_since
         if self.total_outbufs_len:

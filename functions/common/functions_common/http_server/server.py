@@ -104,7 +104,7 @@ class Server(TcpWSGIServer):
         self._inline: deque[Connection] = deque()
         """Connections whose next response needs no worker thread."""
         self._idle: dict[Connection, float] = {}
-        """When each became idle, on the monotonic clock. The one that is idle longest is first."""
+        """Since when each connection has been idle, on the monotonic clock. The oldest is first."""
         self._idle_lock = threading.Lock()
         self._rejections: Counter[str] = Counter()
         self._rejections_lock = threading.Lock()
@@ -377,11 +377,13 @@ class Server(TcpWSGIServer):
         with self._rejections_lock:
             counted, self._rejections = self._rejections, Counter()
         served = next(self._served) - self._served_before
-        self._served_before += served + 1
+        self._served_before += served + 1  # one more, because reading the counter advances it
         shed = counted[str(HTTPStatus.SERVICE_UNAVAILABLE.value)]
         self.retry_after = min(MAX_RETRY_AFTER, 1 + shed // max(served, 1))
         if counted:
-            logs.event("Refused by the server", severity=logging.WARNING, requests=dict(counted))
+            logs.event(
+                "Requests rejected by the server", severity=logging.WARNING, requests=dict(counted)
+            )
 
 
 def listen(host: str, port: int) -> socket.socket:

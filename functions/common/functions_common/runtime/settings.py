@@ -188,14 +188,12 @@ class IssuerSettings:
         )
         if mode == "open":
             if superfluous := [name for name, value in given.items() if value]:
-                raise SettingsError(
-                    f"AUTH_MODE is open, and does not use the setting {superfluous[0]}"
-                )
+                raise SettingsError(f"AUTH_MODE=open does not use {superfluous[0]}: remove it")
             return None
         if mode != "required":
             found = f"is {mode!r}" if mode else "is not set"
             raise SettingsError(
-                f"AUTH_MODE {found}: it must be required (customers have tokens) or open"
+                f"AUTH_MODE {found}: set it to required (customers have tokens) or to open"
                 " (any client can act as any customer)"
             )
         return cls._required(env, given)
@@ -207,11 +205,9 @@ class IssuerSettings:
         if not url and not file:
             missing.append("AUTH_JWKS_URL (or AUTH_KEYS_FILE)")
         if missing:
-            raise SettingsError(f"AUTH_MODE is required: set {', '.join(missing)}")
+            raise SettingsError(f"AUTH_MODE=required needs a value for {', '.join(missing)}")
         if url and file:
-            raise SettingsError(
-                "AUTH_KEYS_FILE is set, and AUTH_JWKS_URL too: set only one of them"
-            )
+            raise SettingsError("AUTH_KEYS_FILE is set, and AUTH_JWKS_URL too: remove one of them")
         return cls(
             env.text("AUTH_ISSUER"),
             env.text("AUTH_AUDIENCE"),

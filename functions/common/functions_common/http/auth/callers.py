@@ -1,8 +1,11 @@
 """Identifies callers by a bearer token.
 
-There are two kinds of roles. In the first, all callers share the tokens of a list, and this process
-has only the SHA-256 of each. To change a token without downtime, add the new token, switch every
-caller to it, then remove the old token. In the second, each caller has a token from an issuer.
+There are two kinds of roles:
+
+- Shared tokens: the settings list the accepted tokens of the role, as SHA-256 digests. All callers
+  of the role use the same tokens. To change one without downtime, add the new token, switch every
+  caller to it, then remove the old one.
+- Issued tokens: each caller has a token of its own, which an issuer signs.
 """
 
 from __future__ import annotations

@@ -43,13 +43,14 @@ FRESH_SECONDS = 600.0
 TRUSTED_SECONDS = 24 * 3600.0
 """Older keys are not used, even if the issuer cannot be reached."""
 PAUSE_SECONDS = 5.0
-"""The shortest time between two fetches, whatever key ids the tokens have."""
+"""The shortest time between two fetches. So tokens with invented key ids cannot flood the
+issuer."""
 FETCH_SECONDS = 2.0
 """The longest fetch, and the longest that a request waits for one."""
 MAX_BYTES = 256 * 1024
 MAX_WAITING = 8
-"""The most requests that wait for a fetch while other keys are known. Tokens with these keys need
-the other threads."""
+"""The most requests that wait for an unknown key while other keys are known. The remaining threads
+stay free for tokens with known keys."""
 
 
 class KeySetError(Exception):
