@@ -75,10 +75,10 @@ class _Views:
         return app.json_response(schemas.ProductListResponse([*map(self._shown, page)], cursor))
 
     def show_product(self, product_id: str) -> Response:
-        return app.json_response(self._shown(self._inventory.product(_named(product_id))))
+        return app.json_response(self._shown(self._inventory.product(_valid_id_or_404(product_id))))
 
     def put_product(self, product_id: str) -> Response:
-        _check_id(product_id, "product_id")
+        product_id = _valid_id_or_422(product_id, "product_id")
         body = parsing.body(request, schemas.ProductRequest)
         name, price = body.to_domain(self._inventory.currency)
         product, new = self._inventory.put_product(product_id, name, price, active=body.active)
@@ -90,7 +90,7 @@ class _Views:
     def show_availability(self, product_id: str) -> Response:
         args = request.args
         quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
-        product = self._inventory.product(_named(product_id))
+        product = self._inventory.product(_valid_id_or_404(product_id))
         available = product.on_sale(self._inventory.currency) and product.fits(quantity)
         return app.json_response(
             schemas.AvailabilityResponse(product.product_id, quantity, available, product.available)
@@ -100,7 +100,7 @@ class _Views:
         args = request.args
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.time_position)
-        found = self._inventory.adjustments(_named(product_id), after, limit + 1)
+        found = self._inventory.adjustments(_valid_id_or_404(product_id), after, limit + 1)
         page, cursor = paging.split_page(
             found, limit, lambda made: [timestamp(made.created_at), made.adjustment_id]
         )
@@ -111,9 +111,9 @@ class _Views:
     def show_ledger(self, product_id: str) -> Response:
         args = request.args
         limit = paging.limit(args)
-        after = paging.decode_cursor(args, _ledger_place)
-        found = self._inventory.ledger(_named(product_id), after, limit + 1)
-        page, cursor = paging.split_page(found, limit, _place_in_ledger)
+        after = paging.decode_cursor(args, _decode_ledger_position)
+        found = self._inventory.ledger(_valid_id_or_404(product_id), after, limit + 1)
+        page, cursor = paging.split_page(found, limit, _encode_ledger_position)
         movements = (each for one in page for each in one.movements(product_id))
         return app.json_response(
             schemas.LedgerResponse([*map(schemas.LedgerEntryResponse.of, movements)], cursor)
@@ -123,7 +123,7 @@ class _Views:
         key = _required_idempotency_key()
         body = parsing.body(request, schemas.AdjustmentRequest)
         adjustment, new = self._inventory.adjust(
-            _named(product_id),
+            _valid_id_or_404(product_id),
             key,
             body.to_domain(),
             body.reason,
@@ -136,7 +136,7 @@ class _Views:
         )
 
     def put_reservation(self, reservation_id: str) -> Response:
-        _check_id(reservation_id, "reservation_id")
+        reservation_id = _valid_id_or_422(reservation_id, "reservation_id")
         activity.note(reservation_id=reservation_id)
         lines = parsing.body(request, schemas.ReservationRequest).to_domain()
         reservation, new = self._inventory.reserve(reservation_id, lines)
@@ -150,7 +150,7 @@ class _Views:
         return app.json_response(schemas.ReservationBatchResponse([*map(_answered, ids, outcomes)]))
 
     def show_reservation(self, reservation_id: str) -> Response:
-        found = self._inventory.reservation(_named(reservation_id))
+        found = self._inventory.reservation(_valid_id_or_404(reservation_id))
         if found is None:
             raise NotFound
         return app.json_response(schemas.ReservationResponse.of(found))
@@ -168,13 +168,13 @@ class _Views:
         return _settled(ids, self._inventory.consume(ids))
 
 
-def _place_in_ledger(entry: Adjustment | RecordedReservation) -> list[str]:
+def _encode_ledger_position(entry: Adjustment | RecordedReservation) -> list[str]:
     if isinstance(entry, Adjustment):
         return [timestamp(entry.created_at), entry.adjustment_id]
     return [entry.reservation.reservation_id]
 
 
-def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
+def _decode_ledger_position(parts: Sequence[str]) -> tuple[datetime, str] | str:
     return paging.id_position(parts) if len(parts) == 1 else paging.time_position(parts)
 
 
@@ -223,18 +223,19 @@ def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResul
     )
 
 
-def _named(identifier: str) -> str:
+def _valid_id_or_404(identifier: str) -> str:
     """Return the id of an existing resource. A malformed id is 404, because nothing has it."""
     if not parsing.is_id(identifier):
         raise NotFound
     return identifier
 
 
-def _check_id(identifier: str, parameter: str) -> None:
-    """Check the id of a resource that may be created. A malformed id is 422."""
+def _valid_id_or_422(identifier: str, parameter: str) -> str:
+    """Return the id of a resource that may be created. A malformed id is 422."""
     checks = Checks()
     checks.identifier(identifier, parameter=parameter)
     checks.done()
+    return identifier
 
 
 def _created_if(new: bool) -> HTTPStatus:  # noqa: FBT001
