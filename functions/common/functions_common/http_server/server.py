@@ -63,7 +63,7 @@ _RESERVED_DESCRIPTORS = 64
 _OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
-class Dispatcher(ThreadedTaskDispatcher):
+class WorkerPool(ThreadedTaskDispatcher):
     """The worker threads and their queue."""
 
     def __init__(self, threads: int, limits: Limits) -> None:
@@ -115,7 +115,8 @@ class Server(TcpWSGIServer):
         self._pause = WorkerPause()
         self._swept_at = self._reported_at = time.monotonic()
         self._stop_at: float | None = None
-        self._accepts = True
+        self._accept_paused = False
+        """No file descriptors were left. The next sweep tries again."""
         self.accepting: bool
         adjustments = Adjustments(
             sockets=[sock],
@@ -130,13 +131,13 @@ class Server(TcpWSGIServer):
             outbuf_overflow=2 * MAX_UNSENT,  # never to a file: the file system is read-only
             backlog=BACKLOG,
         )
-        dispatcher = Dispatcher(threads, limits)
+        workers = WorkerPool(threads, limits)
         super().__init__(
             None,
             {},
             True,
             sock,
-            dispatcher=dispatcher,
+            dispatcher=workers,
             adj=adjustments,
             bind_socket=False,
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
@@ -281,7 +282,7 @@ class Server(TcpWSGIServer):
             self._rejections[str(getattr(reason, "value", reason))] += 1
 
     def readable(self) -> bool:
-        return bool(self.accepting and self._accepts)
+        return bool(self.accepting and not self._accept_paused)
 
     def handle_accept(self) -> None:
         for _ in range(_MAX_ACCEPTS):
@@ -343,7 +344,7 @@ class Server(TcpWSGIServer):
 
     def _pause_accepting(self) -> None:
         """There are no file descriptors left. The next sweep tries again."""
-        self._accepts = False
+        self._accept_paused = True
         if self._epoll:
             self._epoll.modify(self._fileno, 0)
 
@@ -356,8 +357,8 @@ class Server(TcpWSGIServer):
         for connection in self.task_dispatcher.overdue():
             connection.requests[0].error = OverloadedError()
             self._run_guarded(connection, Connection.service)
-        if not self._accepts and self.accepting:
-            self._accepts = True
+        if self._accept_paused and self.accepting:
+            self._accept_paused = False
             if self._epoll:
                 self._epoll.modify(self._fileno, select.EPOLLIN)
         if now - self._reported_at >= 1:
