@@ -9,7 +9,7 @@ from functions_common.runtime.settings import (
     Instance,
     IssuerSettings,
     ServerSettings,
-    telemetry,
+    telemetry_enabled,
 )
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ReconcileSettings:
             ),
             token=env.tokens("ORDER_TOKENS")[0],
             instance=Instance.load(env),
-            telemetry=telemetry(env),
+            telemetry=telemetry_enabled(env),
         )
 
 

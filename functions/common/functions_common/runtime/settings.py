@@ -113,7 +113,7 @@ class Environment:
         value = self.optional(name)
         return None if value is None else self._http_url(name, value)
 
-    def private_url(self, name: str) -> str:
+    def trusted_url(self, name: str) -> str:
         """A URL whose responses are trusted: https, or http within this machine or cluster."""
         value = self.text(name)
         try:
@@ -211,7 +211,7 @@ class IssuerSettings:
         return cls(
             env.text("AUTH_ISSUER"),
             env.text("AUTH_AUDIENCE"),
-            env.private_url("AUTH_JWKS_URL") if url else "",
+            env.trusted_url("AUTH_JWKS_URL") if url else "",
             file or "",
             env.matching("AUTH_CUSTOMER_CLAIM", _CLAIM, "sub"),
         )
@@ -261,12 +261,12 @@ class ServerSettings:
             max_connections=env.integer("MAX_CONNECTIONS", 4000, minimum=1, maximum=100_000),
             max_queued=env.integer("MAX_QUEUED", 256, minimum=1, maximum=10_000),
             instance=Instance.load(env),
-            telemetry=telemetry(env),
+            telemetry=telemetry_enabled(env),
         )
 
 
-def telemetry(env: Environment) -> bool:
-    """OTEL_EXPORTER_OTLP_ENDPOINT is set. If not, OpenTelemetry is not imported."""
+def telemetry_enabled(env: Environment) -> bool:
+    """Whether OTEL_EXPORTER_OTLP_ENDPOINT is set. If not, OpenTelemetry is not imported."""
     if env.optional_http_url("OTEL_EXPORTER_OTLP_ENDPOINT") is None:
         return False
     if importlib.util.find_spec("opentelemetry.sdk") is None:
