@@ -16,8 +16,8 @@ from functions_common.firestore.documents import (
     Change,
     Document,
     Documents,
+    convert_document,
     log_unusable,
-    read_document,
 )
 from functions_common.firestore.errors import NewerDocumentError, UnusableDocumentError
 from functions_common.firestore.queries import Found, Position, Queries, Query
@@ -70,13 +70,13 @@ class Store:
 
     def get(self, key: Key, deadline: Deadline) -> Entity | None:
         ((_, found),) = self._documents.read([key], deadline)
-        return None if found is None else read_document(found, to_entity)
+        return None if found is None else convert_document(found, to_entity)
 
     def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
         position = None if after is None else Position(product_key(after))
         query = Query(("products",), after=position)
         return self._queries.page(
-            query, limit, lambda found: read_document(found.document, _to_product), deadline
+            query, limit, lambda found: convert_document(found.document, _to_product), deadline
         )
 
     def adjustments(
@@ -92,7 +92,7 @@ class Store:
         collection = (*product_key(product_id), "adjustments")
         query = Query(collection, newest_first="created_at", after=position)
         return self._queries.page(
-            query, limit, lambda found: read_document(found.document, _to_adjustment), deadline
+            query, limit, lambda found: convert_document(found.document, _to_adjustment), deadline
         )
 
     def reservations_of(
@@ -178,7 +178,7 @@ def _to_adjustment(found: Document) -> Adjustment:
 
 def _to_recorded(found: Found) -> RecordedReservation:
     document = found.document
-    reservation = read_document(document, _to_reservation)
+    reservation = convert_document(document, _to_reservation)
     return RecordedReservation(reservation, found.created, document.update_time)
 
 
@@ -198,7 +198,7 @@ def to_entity(found: Document) -> Entity:
 def _entity_or_unusable(found: Document) -> Entity | Unusable:
     """An unusable document fails only the operations that need it, not the whole batch."""
     try:
-        return read_document(found, to_entity)
+        return convert_document(found, to_entity)
     except UnusableDocumentError as error:
         log_unusable(error)
         return Unusable(found.path, error)

@@ -14,7 +14,7 @@ from functions_common.batching import (
     Batcher,
     UnknownResultError,
 )
-from functions_common.firestore.documents import Change, Document, Documents, read_document
+from functions_common.firestore.documents import Change, Document, Documents, convert_document
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
 from functions_common.firestore.queries import Position, Queries, Query
 from functions_common.limiter import ConcurrencyLimiter
@@ -152,7 +152,7 @@ class _NewTotal(msgspec.Struct):
 
 def read_order(found: Document) -> Order:
     """The order in a document. Raises DamagedDocumentError for a malformed document."""
-    return read_document(found, _to_order)
+    return convert_document(found, _to_order)
 
 
 def _to_order(found: Document) -> Order:

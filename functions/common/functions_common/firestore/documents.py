@@ -83,7 +83,7 @@ class Document:
     def from_snapshot(cls, found: DocumentSnapshot[Any]) -> Document:
         """From a snapshot, which the library's queries return."""
         path = tuple(found.reference.path.split("/"))
-        fields = {name: _plain(value) for name, value in (found.to_dict() or {}).items()}
+        fields = {name: _exact_datetime(value) for name, value in (found.to_dict() or {}).items()}
         return cls(path, fields, found.update_time)
 
     def convert(self, shape: type[T]) -> T:
@@ -101,14 +101,14 @@ class Document:
         return DamagedDocumentError("/".join(self.path), reason)
 
 
-def read_document(found: Document, read: Callable[[Document], T]) -> T:
-    """The result of ``read``. Raises only UnusableDocumentError.
+def convert_document(found: Document, to_entity: Callable[[Document], T]) -> T:
+    """Convert a document that was read, with ``to_entity``. Raises only UnusableDocumentError.
 
-    One document must never end the work on others. So an exception that ``read`` does not expect
-    counts as damage too.
+    One document must never end the work on others. So an exception that ``to_entity`` does not
+    expect counts as damage too.
     """
     try:
-        return read(found)
+        return to_entity(found)
     except UnusableDocumentError:
         raise
     except Exception as error:
@@ -206,7 +206,7 @@ class Documents:
         request = _CommitRequest(database=rpcs.database)
         with _encoding_errors():
             for change in changes:
-                _fill(request.writes.add(), change, rpcs.root)
+                _encode_change(request.writes.add(), change, rpcs.root)
         with commit_call(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             rpcs.commit(request, timeout=timeout, metadata=rpcs.metadata)
@@ -215,7 +215,7 @@ class Documents:
         """The change as a message, for ``write_each``."""
         write = _Write()
         with _encoding_errors():
-            _fill(write, change, self._connection.rpcs.root)
+            _encode_change(write, change, self._connection.rpcs.root)
         return write
 
     def write_each(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
@@ -281,7 +281,7 @@ def _encoding_errors() -> Iterator[None]:
         raise StoreRejectedError(f"{type(error).__name__}: {error}") from error
 
 
-def _fill(write: Any, change: Change, root: str) -> None:  # noqa: ANN401 - the same
+def _encode_change(write: Any, change: Change, root: str) -> None:  # noqa: ANN401 - the same
     write.update.name = root + "/".join(change.path)
     _encode_fields(change.fields, write.update.fields)
     if change.expected_version is None:
@@ -346,8 +346,8 @@ def _decode_value(value: Any) -> Any:  # noqa: ANN401 - the same
     return getattr(value, kind)
 
 
-def _plain(value: object) -> object:
-    """Msgspec accepts a datetime, but no subclass of it."""
+def _exact_datetime(value: object) -> object:
+    """Convert the library's subclass of datetime, since msgspec accepts no subclass."""
     if isinstance(value, datetime):
         return datetime.combine(value.date(), value.timetz())
     return value
