@@ -91,7 +91,7 @@ class _Views:
         args = request.args
         quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
         product = self._inventory.product(_valid_id_or_404(product_id))
-        available = product.on_sale(self._inventory.currency) and product.fits(quantity)
+        available = product.on_sale(self._inventory.currency) and product.has_available(quantity)
         return app.json_response(
             schemas.AvailabilityResponse(product.product_id, quantity, available, product.available)
         )

@@ -94,7 +94,7 @@ class Reserve:
         short = [
             ShortLine(line.product_id, line.quantity, product.available)
             for line, product in zip(self.lines, products, strict=True)
-            if not product.fits(line.quantity)
+            if not product.has_available(line.quantity)
         ]
         if short:
             raise InsufficientStockError(short)
@@ -103,7 +103,7 @@ class Reserve:
     def _existing(self, found: Reservation) -> Reservation:
         if found.status is ReservationStatus.RELEASED:
             raise ReservationReleasedError(self.reservation_id)
-        if not found.holds(self.lines):
+        if not found.has_lines(self.lines):
             raise ReservationMismatchError(self.reservation_id)
         return found
 
@@ -148,7 +148,7 @@ class Release:
             tombstone = Reservation(self.reservation_id, ReservationStatus.RELEASED, self.currency)
             work.put(tombstone)
             return tombstone
-        return _settle(found, ReservationStatus.RELEASED, Product.give_back, work)
+        return _settle(found, ReservationStatus.RELEASED, Product.release, work)
 
 
 @dataclass(frozen=True, slots=True)
