@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
-MAX_IDS = 50
+MAX_SETTLED = 50
 """Reservations that one call releases or consumes. The call reads all their products."""
 MAX_CONFIRMED = 250
 """Reservations that one call confirms. The call reads nothing else. All ids fit into a request

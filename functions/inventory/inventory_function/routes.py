@@ -171,7 +171,7 @@ def _settlement(
     status: str,
     description: str,
     body: type = schemas.ReservationIdsRequest,
-    max_ids: int = domain.MAX_IDS,
+    max_ids: int = domain.MAX_SETTLED,
 ) -> Operation:
     """An operation that moves reservations to another status."""
     return Operation(

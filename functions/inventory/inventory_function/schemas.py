@@ -34,10 +34,10 @@ from functions_common.http.schema import (
 from functions_common.ids import timestamp
 from inventory_function.domain import (
     MAX_CONFIRMED,
-    MAX_IDS,
     MAX_LINES,
     MAX_PRICE,
     MAX_QUANTITY,
+    MAX_SETTLED,
     Adjustment,
     Line,
     Movement,
@@ -190,11 +190,11 @@ class ReservationBatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen
 class ReservationIdsRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The reservations to change. Each is decided by itself."""
 
-    ids: Annotated[list[ReservationId], entries(1, MAX_IDS), described("Ids of reservations.")]
+    ids: Annotated[list[ReservationId], entries(1, MAX_SETTLED), described("Ids of reservations.")]
 
     def to_domain(self) -> tuple[str, ...]:
         """Return the ids without duplicates."""
-        return _ids(self.ids, MAX_IDS)
+        return _ids(self.ids, MAX_SETTLED)
 
 
 class ConfirmRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
