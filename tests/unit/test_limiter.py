@@ -135,7 +135,10 @@ def test_limits_leave_threads_for_orders() -> None:
     for concurrency in (1, 4, 8, 32, 64, 1000):
         held = sum(
             each._max_waiting + len(each._free)  # noqa: SLF001
-            for each in (limiters.for_queries(concurrency), limiters.for_calls(concurrency))
+            for each in (
+                limiters.firestore_list_limiter(concurrency),
+                limiters.forwarded_list_limiter(concurrency),
+            )
         )
         assert held <= max(5, concurrency * 3 / 4)
 

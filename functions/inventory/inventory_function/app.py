@@ -43,7 +43,7 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
         connection = Connection(settings.firestore)
         connection.prepare()
         inventory = Inventory(
-            Store(connection, limiter.for_queries(settings.server.concurrency)),
+            Store(connection, limiter.firestore_list_limiter(settings.server.concurrency)),
             settings.currency,
             settings.request_deadline_seconds,
             settings.max_waiting,

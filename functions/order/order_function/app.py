@@ -64,7 +64,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
         connection.prepare()
         concurrency = settings.server.concurrency
         orders = Orders(
-            Store(connection, limiter.for_queries(concurrency)),
+            Store(connection, limiter.firestore_list_limiter(concurrency)),
             InventoryClient(
                 settings.inventory_service_url,
                 settings.token,
@@ -72,7 +72,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
                 settings.currency,
             ),
             settings.request_deadline_seconds,
-            limiter.for_calls(concurrency),
+            limiter.forwarded_list_limiter(concurrency),
         )
     callers = Callers(
         {OPERATOR: settings.operator_token_hashes}, IssuedRole(CUSTOMER, _issuer(settings.issuer))
