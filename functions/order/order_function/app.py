@@ -91,9 +91,10 @@ def _issuer(settings: IssuerSettings | None) -> Issuer | None:
             severity=logging.WARNING,
         )
         return None
-    from functions_common.http.auth import jwt  # noqa: PLC0415 - cryptography is slow to import
+    # cryptography is slow to import
+    from functions_common.http.auth.issuer import create_issuer  # noqa: PLC0415
 
-    return jwt.of(settings)
+    return create_issuer(settings)
 
 
 class _Views:

@@ -172,8 +172,11 @@ def _usable(entry: object) -> PyJWK | None:
     return key if key.algorithm_name in ALGORITHMS else None
 
 
-def of_url(url: str) -> Callable[[], bytes]:
-    """Fetches from a URL. Redirects are not followed: only the configured URL is trusted."""
+def fetch_from_url(url: str) -> Callable[[], bytes]:
+    """A function that fetches the keys from a URL.
+
+    It follows no redirects, because only the configured URL is trusted.
+    """
     client = HttpClient(connections=0)
 
     def fetch() -> bytes:
@@ -185,5 +188,5 @@ def of_url(url: str) -> Callable[[], bytes]:
     return fetch
 
 
-def of_file(path: str) -> Callable[[], bytes]:
+def fetch_from_file(path: str) -> Callable[[], bytes]:
     return Path(path).read_bytes

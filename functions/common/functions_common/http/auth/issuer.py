@@ -129,13 +129,13 @@ def identifier(claim: object) -> str:
     return f"X-{digest_id(claim)}"
 
 
-def of(settings: IssuerSettings) -> Issuer:
-    """Begins to fetch the keys. Raises SettingsError if AUTH_KEYS_FILE has none."""
+def create_issuer(settings: IssuerSettings) -> Issuer:
+    """The issuer of the settings; begins to fetch its keys. Raises SettingsError if AUTH_KEYS_FILE has none."""
     if settings.jwks_url:
-        keys = KeySet(jwks.of_url(settings.jwks_url))
+        keys = KeySet(jwks.fetch_from_url(settings.jwks_url))
         keys.fetch_soon()
         return Issuer(settings, keys)
-    read = jwks.of_file(settings.keys_file)
+    read = jwks.fetch_from_file(settings.keys_file)
     try:
         jwks.parse(read())
     except (OSError, jwks.KeySetError) as error:
