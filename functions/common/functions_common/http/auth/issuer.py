@@ -130,7 +130,10 @@ def identifier(claim: object) -> str:
 
 
 def create_issuer(settings: IssuerSettings) -> Issuer:
-    """The issuer of the settings; begins to fetch its keys. Raises SettingsError if AUTH_KEYS_FILE has none."""
+    """Create the issuer and begin to fetch its keys.
+
+    Raises SettingsError if AUTH_KEYS_FILE has no keys.
+    """
     if settings.jwks_url:
         keys = KeySet(jwks.fetch_from_url(settings.jwks_url))
         keys.fetch_soon()
