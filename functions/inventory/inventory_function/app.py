@@ -17,7 +17,7 @@ from functions_common.http import app, paging, parsing, problems
 from functions_common.http.auth.callers import Callers
 from functions_common.http.parsing import Checks
 from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
-from functions_common.ids import timestamp
+from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
 from inventory_function import domain, schemas
 from inventory_function.domain import OPERATOR, ORDER, Adjustment
@@ -225,7 +225,7 @@ def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResul
 
 def _valid_id_or_404(identifier: str) -> str:
     """Return the id of an existing resource. A malformed id is 404, because nothing has it."""
-    if not parsing.is_id(identifier):
+    if not is_id(identifier):
         raise NotFound
     return identifier
 

@@ -21,7 +21,7 @@ from functions_common.firestore.documents import (
 )
 from functions_common.firestore.errors import NewerDocumentError, UnusableDocumentError
 from functions_common.firestore.queries import Found, Position, Queries, Query
-from functions_common.http import parsing
+from functions_common.ids import is_id
 from functions_common.limiter import ConcurrencyLimiter
 from inventory_function.domain import (
     OPERATOR,
@@ -155,7 +155,7 @@ def _to_reservation(found: Document) -> Reservation:
     if fields.status not in _STATUSES:
         raise NewerDocumentError("/".join(found.path), fields.status)
     for number, line in enumerate(fields.lines):
-        if line.quantity < 1 or not parsing.is_id(line.product_id):
+        if line.quantity < 1 or not is_id(line.product_id):
             raise found.damaged(f"invalid product id or quantity - at `$.lines[{number}]`")
     status = _STATUSES[fields.status]
     return Reservation(found.id, status, fields.currency, fields.lines, fields.nonce)

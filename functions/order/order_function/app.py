@@ -19,7 +19,7 @@ from functions_common.http.auth import callers
 from functions_common.http.auth.callers import Callers, IssuedRole
 from functions_common.http.parsing import Checks
 from functions_common.http.problems import Problem
-from functions_common.ids import timestamp
+from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
 from order_function import domain, schemas
 from order_function.domain import Attempt, OrderNotFoundError, Status
@@ -149,7 +149,7 @@ class _Views:
         return _catalogue_response(*self._orders.products(request.args.to_dict()))
 
     def show_product(self, product_id: str) -> Response:
-        if not parsing.is_id(product_id):
+        if not is_id(product_id):
             raise NotFound
         return _catalogue_response(*self._orders.product(product_id))
 

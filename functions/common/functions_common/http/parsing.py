@@ -33,7 +33,8 @@ from functions_common.http.problems import (
     UnsupportedMediaTypeError,
 )
 from functions_common.http.routing import Parameter
-from functions_common.http.schema import ID_PATTERN, KEY_PATTERN, MAX_ID, MAX_KEY, as_schema
+from functions_common.http.schema import KEY_PATTERN, MAX_KEY, as_schema
+from functions_common.ids import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -54,7 +55,6 @@ _MAX_HEADER = 256
 """Characters of ``Content-Type`` and ``Content-Encoding``."""
 _MAX_NAME = 128
 
-_ID = re.compile(ID_PATTERN)
 _KEY = re.compile(KEY_PATTERN)
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -81,10 +81,6 @@ IDEMPOTENCY_KEY = Parameter(
     "Send a new value for each order or adjustment, such as a UUID. To repeat a request, send the"
     " same value: all requests with it have the same outcome, and only one of them makes a change.",
 )
-
-
-def is_id(text: str) -> bool:
-    return len(text) <= MAX_ID and bool(_ID.fullmatch(text))
 
 
 def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything

@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-MAX_ID = 128
-ID_PATTERN = r"^(?!\.{1,2}$|__.*__$)[A-Za-z0-9._-]+$"
-"""Firestore reserves ``.``, ``..`` and ``__…__``."""
+from functions_common.ids import ID_PATTERN, MAX_ID
+
 MAX_KEY = 255
 KEY_PATTERN = r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$"
 """Printable ASCII without a comma: two headers of one name arrive joined by a comma."""

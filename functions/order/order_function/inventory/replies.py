@@ -16,6 +16,7 @@ import msgspec
 
 from functions_common import money
 from functions_common.http import paging, parsing
+from functions_common.ids import is_id
 from functions_common.observability import logs
 from order_function.domain import Item, Rejection
 from order_function.ports import (
@@ -383,7 +384,7 @@ def _check_page(page: _Products) -> None:
 
 
 def _check_product(product: _Product) -> None:
-    _require(parsing.is_id(product.product_id), "a product id is malformed")
+    _require(is_id(product.product_id), "a product id is malformed")
     _require(_CURRENCY.fullmatch(product.currency), "a currency is malformed")
     _price(product.price, product.currency)
     _name(product.name)

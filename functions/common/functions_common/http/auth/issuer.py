@@ -18,8 +18,7 @@ from functions_common.http import parsing
 from functions_common.http.auth import jwks
 from functions_common.http.auth.callers import UnauthenticatedError
 from functions_common.http.auth.jwks import ALGORITHMS, KeySet
-from functions_common.http.parsing import is_id
-from functions_common.ids import ID_LENGTH, digest_id
+from functions_common.ids import ID_LENGTH, digest_id, is_id
 from functions_common.runtime.settings import SettingsError
 
 if TYPE_CHECKING:
