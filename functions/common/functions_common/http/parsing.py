@@ -53,13 +53,13 @@ MAX_QUERY = 4096
 _MAX_LISTED_ERRORS = 20
 _MAX_HEADER = 256
 """Characters of ``Content-Type`` and ``Content-Encoding``."""
-_MAX_NAME = 128
+_MAX_FIELD_NAME = 128
 
 _KEY = re.compile(KEY_PATTERN)
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _UTF_8 = ("utf-8", "utf8")
-_MAX_NUMBER = 100
+_MAX_DIGITS = 100
 _LOCATION = re.compile(r" - at `\$(.*)`$")
 _FIELD = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
 _FIELD_ERRORS = {
@@ -105,8 +105,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ValueError(f"the key {_first_duplicate(pairs)[:128]!r} appears twice in one object")
-    if members and max(map(len, members)) > _MAX_NAME:
-        raise ValueError(f"a key has more than {_MAX_NAME} characters")
+    if members and max(map(len, members)) > _MAX_FIELD_NAME:
+        raise ValueError(f"a key has more than {_MAX_FIELD_NAME} characters")
     if _CONTROL_OR_SURROGATE.search("".join(members)):
         raise ValueError("a key contains a control character or an unpaired surrogate")
     return members
@@ -122,14 +122,14 @@ def _first_duplicate(pairs: list[tuple[str, Any]]) -> str:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _MAX_NUMBER:
-        raise ValueError(f"a number has more than {_MAX_NUMBER} digits")
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a number has more than {_MAX_DIGITS} digits")
     return int(digits)
 
 
 def _decimal(number: str) -> Decimal:
-    if len(number) > _MAX_NUMBER:
-        raise ValueError(f"a number has more than {_MAX_NUMBER} characters")
+    if len(number) > _MAX_DIGITS:
+        raise ValueError(f"a number has more than {_MAX_DIGITS} characters")
     try:
         return Decimal(number)
     except InvalidOperation as error:
@@ -353,7 +353,7 @@ def check_query(request: Request, allowed: Collection[str], *, ignore_unknown: b
         detail = "The query is not UTF-8; percent-encode everything that is not ASCII"
         raise MalformedRequestError(InvalidField(detail)) from error
     for name, values in given.lists():
-        shown = name[:_MAX_NAME] or "(empty name)"
+        shown = name[:_MAX_FIELD_NAME] or "(empty name)"
         if name not in allowed:
             known = ", ".join(allowed) or "none"
             detail = f"{shown}: unknown parameter; remove it (known parameters: {known})"
