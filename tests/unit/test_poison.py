@@ -42,7 +42,7 @@ from order_function.reconcile.sweep import DECISION_BATCH, MAX_FAILED_CALLS, MAX
 if TYPE_CHECKING:
     from support.fakes import MemoryStock
 
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
     from inventory_function.transactions import Outcome
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -99,7 +99,7 @@ def test_settling_a_reservation_of_a_missing_product_fails_only_for_its_id(verb:
     "operation", [release("POISON"), Consume("POISON")], ids=["release", "consume"]
 )
 def test_settling_moves_every_line_when_two_lines_name_one_product(
-    operation: Operation[Any],
+    operation: StockOperation[Any],
 ) -> None:
     store = stocked(P001=9)
     line = PricedLine("P001", 2, 1, "Laptop")

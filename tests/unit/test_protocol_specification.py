@@ -168,7 +168,7 @@ def test_order_changes_as_specified(transition: Transition, status: order.Status
 ATTEMPT = Attempt("R", 0, ANY)
 LINES = (inventory.Line("P001", 1),)
 PRICE = 7
-OPERATIONS: dict[str, tuple[Callable[..., Any], operations.Operation[Any]]] = {
+OPERATIONS: dict[str, tuple[Callable[..., Any], operations.StockOperation[Any]]] = {
     "reserve": (Inventory().reserve, operations.Reserve("R", LINES, "USD", "nonce")),
     "release": (Inventory().release, operations.Release("R", "USD")),
     "confirm": (Inventory().confirm, operations.Confirm("R")),
@@ -196,7 +196,7 @@ def real_stock(world: spec.World) -> UnitOfWork:
     return stock
 
 
-def real_decision(stock: UnitOfWork, operation: operations.Operation[Any]) -> str:
+def real_decision(stock: UnitOfWork, operation: operations.StockOperation[Any]) -> str:
     """The result that the caller gets."""
     try:
         result = operation.decide(stock)

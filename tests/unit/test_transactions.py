@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Entity, Key
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
 
 
 class Watched:
@@ -65,7 +65,7 @@ def transactions(watched: Watched) -> Transactions:
     return Transactions(watched)
 
 
-def run(transactions: Transactions, operation: Operation[Any]) -> Any:
+def run(transactions: Transactions, operation: StockOperation[Any]) -> Any:
     (outcome,) = transactions.execute([operation], soon())
     return outcome.result()
 
@@ -143,7 +143,7 @@ def held(number: int, products: list[Product]) -> Reservation:
     return Reservation(name, ReservationStatus.HELD, "USD", tuple(priced), "n" * 16)
 
 
-def read_for(operation: Operation[Any], found: list[Product | Reservation]) -> UnitOfWork:
+def read_for(operation: StockOperation[Any], found: list[Product | Reservation]) -> UnitOfWork:
     stock = UnitOfWork()
     entities = {each.key: each for each in found}
     while missing := [key for key in operation.needs(stock) if key not in stock]:

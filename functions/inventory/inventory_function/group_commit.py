@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from functions_common.runtime.deadlines import Deadline
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
     from inventory_function.ports import StockStore
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class TooManyWaitingError(StoreUnavailableError):
 class _Request:
     """The operations of one caller. They can need more than one commit."""
 
-    operations: Sequence[Operation[Any]]
+    operations: Sequence[StockOperation[Any]]
     outcomes: list[Outcome | None] = field(init=False)
     """One for each operation; None until it is known."""
     outcome_unknown: bool = False
@@ -105,7 +105,7 @@ class GroupCommit:
             while_waiting=partial(activity.part, "queue"),
         )
 
-    def run(self, operation: Operation[T], deadline: Deadline) -> T:
+    def run(self, operation: StockOperation[T], deadline: Deadline) -> T:
         """Carry out one operation in a shared commit, and return its result.
 
         Raises the operation's ``StockError``, or a ``StoreError`` by the deadline.
@@ -114,7 +114,9 @@ class GroupCommit:
         (outcome,) = self.run_all([operation], deadline)
         return outcome.result()  # type: ignore[no-any-return]
 
-    def run_all(self, operations: Sequence[Operation[Any]], deadline: Deadline) -> list[Outcome]:
+    def run_all(
+        self, operations: Sequence[StockOperation[Any]], deadline: Deadline
+    ) -> list[Outcome]:
         """Carry out several operations in order, each as if it had been requested alone.
 
         Raises a ``StoreError`` if it applies to all of them.

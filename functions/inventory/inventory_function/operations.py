@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Operation(Protocol[T_co]):
+class StockOperation(Protocol[T_co]):
     def needs(self, work: UnitOfWork) -> Iterable[Key]:
         """The documents that must be read before ``decide``.
 

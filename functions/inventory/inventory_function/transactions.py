@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Key
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
     from inventory_function.ports import StockStore
 
 MAX_DOCUMENTS = 500
@@ -79,7 +79,9 @@ class Transactions:
         self._verify_rounds = 0
         """How many of the next transactions read every reservation."""
 
-    def execute(self, operations: Sequence[Operation[Any]], deadline: Deadline) -> list[Outcome]:
+    def execute(
+        self, operations: Sequence[StockOperation[Any]], deadline: Deadline
+    ) -> list[Outcome]:
         """Decide the operations in turn, commit once, and return the outcome of each.
 
         Returns only when the commit is known to be carried out. There can be fewer outcomes than
@@ -119,7 +121,7 @@ class Transactions:
         return False
 
     def _attempt(
-        self, operations: Sequence[Operation[Any]], work: UnitOfWork, deadline: Deadline
+        self, operations: Sequence[StockOperation[Any]], work: UnitOfWork, deadline: Deadline
     ) -> list[Outcome]:
         self._read_needs(operations, work, deadline)
         fitting = _fitting(operations, work)
@@ -135,7 +137,7 @@ class Transactions:
         return outcomes
 
     def _read_needs(
-        self, operations: Sequence[Operation[Any]], work: UnitOfWork, deadline: Deadline
+        self, operations: Sequence[StockOperation[Any]], work: UnitOfWork, deadline: Deadline
     ) -> None:
         """Read the documents that the operations need, until these name no further ones."""
         while missing := {
@@ -170,7 +172,7 @@ class _Backoff:
 
 
 def _decide(
-    operations: Sequence[Operation[Any]], work: UnitOfWork
+    operations: Sequence[StockOperation[Any]], work: UnitOfWork
 ) -> tuple[list[Outcome], set[Key]]:
     """Decide the operations in turn.
 
@@ -188,7 +190,9 @@ def _decide(
     return outcomes, unread
 
 
-def _fitting(operations: Sequence[Operation[Any]], work: UnitOfWork) -> Sequence[Operation[Any]]:
+def _fitting(
+    operations: Sequence[StockOperation[Any]], work: UnitOfWork
+) -> Sequence[StockOperation[Any]]:
     """Return the first operation, and those after it that fit into the same commit."""
     named = accumulate(sum(1 for _ in each.needs(work)) for each in operations)
     fitting = sum(1 for _ in takewhile(lambda documents: documents <= MAX_DOCUMENTS, named))
