@@ -39,6 +39,7 @@ documents, so 250 of them fill the next commit (MAX_DOCUMENTS). A queued request
 commits: the one in flight and its own."""
 
 _NOTHING_READ = UnitOfWork()
+"""For the documents that an operation names before any document is read."""
 
 
 class TooManyWaitingError(StoreUnavailableError):
@@ -46,7 +47,7 @@ class TooManyWaitingError(StoreUnavailableError):
 
 
 @dataclass(slots=True, eq=False)
-class _Request:
+class _Submission:
     """The operations of one caller. They can need more than one commit."""
 
     operations: Sequence[StockOperation[Any]]
@@ -88,7 +89,7 @@ class _Request:
         return [outcome or Outcome(error=error) for outcome in outcomes]
 
 
-_Part = tuple[_Request, int]
+_OperationRef = tuple[_Submission, int]
 """An operation of a request, by its index."""
 
 
@@ -97,9 +98,9 @@ class GroupCommit:
         self._transactions = Transactions(store)
         self._batcher = Batcher(
             self._carry,
-            _Request.count_documents,
+            _Submission.count_documents,
             MAX_DOCUMENTS,
-            size=_Request.count_undecided,
+            size=_Submission.count_undecided,
             max_queued=max_waiting,
             min_left=MIN_LEFT,
             while_waiting=partial(activity.part, "queue"),
@@ -121,7 +122,7 @@ class GroupCommit:
 
         Raises a ``StoreError`` if it applies to all of them.
         """
-        request = _Request(operations)
+        request = _Submission(operations)
         try:
             self._batcher.submit(request, deadline)
         except QueueFullError as error:
@@ -134,7 +135,7 @@ class GroupCommit:
             request.fail(OutcomeUnknownError(str(error)))
         return request.results()
 
-    def _carry(self, requests: Sequence[_Request], deadline: Deadline) -> list[Retry | None]:
+    def _carry(self, requests: Sequence[_Submission], deadline: Deadline) -> list[Retry | None]:
         """Store an outcome in each request. Requests with undecided operations are retried.
 
         If the commit fails, the leader's request is not retried: the transactions have used all of
@@ -150,7 +151,7 @@ class GroupCommit:
             return [None, *map(_retry_if_undecided, requests[1:])]
         return [*map(_retry_if_undecided, requests)]
 
-    def _commit(self, parts: Sequence[_Part], deadline: Deadline) -> None:
+    def _commit(self, parts: Sequence[_OperationRef], deadline: Deadline) -> None:
         """Commit once, or several times if one operation makes the commit of all impossible.
 
         Raises a StoreError that no single operation causes. Operations without an outcome can then
@@ -170,7 +171,9 @@ class GroupCommit:
         for (request, index), outcome in zip(parts, outcomes, strict=False):
             request.outcomes[index] = outcome
 
-    def _isolate(self, parts: Sequence[_Part], error: Exception, deadline: Deadline) -> None:
+    def _isolate(
+        self, parts: Sequence[_OperationRef], error: Exception, deadline: Deadline
+    ) -> None:
         """One operation causes the error: halve the batch until that operation fails alone."""
         if len(parts) > 1:
             half = len(parts) // 2
@@ -183,5 +186,5 @@ class GroupCommit:
         request.outcomes[index] = Outcome(error=error)
 
 
-def _retry_if_undecided(request: _Request) -> Retry | None:
+def _retry_if_undecided(request: _Submission) -> Retry | None:
     return RETRY if request.undecided() else None
