@@ -76,11 +76,12 @@ class Reserve:
 
     def decide(self, work: UnitOfWork) -> tuple[Reservation, bool]:
         if found := work.reservation_if_read(self.reservation_id):
-            work.require_read(self.reservation_id)
+            work.note_failed_assumption()
             return self._existing(found), found.nonce == self.nonce
         try:
             products = self._products_in_stock(work)
         except StockError:
+            work.note_failed_assumption()
             work.require_read(self.reservation_id)
             raise
         reservation = self._reservation(products)

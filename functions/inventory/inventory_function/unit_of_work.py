@@ -85,9 +85,12 @@ class UnitOfWork:
             return None
         return self.reservation(reservation_id)
 
+    def note_failed_assumption(self) -> None:
+        """A reservation cannot be assumed absent. The next transactions read theirs first."""
+        self.assumption_failed = True
+
     def require_read(self, reservation_id: str) -> None:
         """Raises NotReadError if the reservation is only assumed absent."""
-        self.assumption_failed = True
         key = reservation_key(reservation_id)
         if not self._is_known(key):
             raise NotReadError(key)
