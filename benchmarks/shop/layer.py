@@ -19,7 +19,7 @@ from inventory_function.operations import Adjust, PutProduct, Reserve
 from inventory_function.store import Store
 
 if TYPE_CHECKING:
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
 
     T = TypeVar("T")
 
@@ -28,7 +28,7 @@ DEADLINE_SECONDS = 60.0
 
 
 class Layer(Protocol):
-    def run(self, operation: Operation[T], deadline: Deadline) -> T: ...
+    def run(self, operation: StockOperation[T], deadline: Deadline) -> T: ...
 
 
 def layers(address: str, product_id: str) -> dict[str, Layer]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from functions_common.firestore.client import Connection
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Key
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
     from order_function.domain import Order
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Transactions:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def run(self, operation: Operation[T], _deadline: Deadline) -> T:
+    def run(self, operation: StockOperation[T], _deadline: Deadline) -> T:
         client = self._connection.client
 
         def carry_out(transaction: firestore.Transaction) -> T:
