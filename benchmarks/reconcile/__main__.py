@@ -23,7 +23,7 @@ from local import stack
 from local.processes import direct_session
 
 from benchmarks.emulator import process
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.documents import Change, Documents
 from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
@@ -88,7 +88,7 @@ def measure(emulator: process.Emulator, logs: Path, held: int, buyers: int) -> N
 
 def write_backlog(address: str, held: int) -> None:
     """Write the backlog: confirmed orders, each with its held reservation."""
-    connection = Connection(FirestoreSettings(PROJECT, "(default)", address))
+    connection = FirestoreConnection(FirestoreSettings(PROJECT, "(default)", address))
     documents = Documents(connection)
     changes: list[Change] = []
     for _ in range(held):

@@ -14,7 +14,7 @@ from support.builders import product, soon
 from support.fakes import FakeInventory, MemoryOrders, MemoryStock, MemoryUnfinishedWork
 from support.in_process import client_of
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import ConflictError, StoreError, StoreRejectedError
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function import store as inventory_store
@@ -48,8 +48,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
 @pytest.fixture
-def connection(emulator: str) -> Iterator[Connection]:
-    connection = Connection(
+def connection(emulator: str) -> Iterator[FirestoreConnection]:
+    connection = FirestoreConnection(
         FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
     )
     yield connection
@@ -150,11 +150,11 @@ class TestStockInMemory(StockStoreContract):
 
 class TestStockInFirestore(StockStoreContract):
     @pytest.fixture
-    def stock(self, connection: Connection) -> CatalogueStore:
+    def stock(self, connection: FirestoreConnection) -> CatalogueStore:
         return inventory_store.Store(connection)
 
     def test_fields_of_another_revision_stay_unchanged(
-        self, stock: CatalogueStore, connection: Connection
+        self, stock: CatalogueStore, connection: FirestoreConnection
     ) -> None:
         stock.commit([(product(available=7), None)], soon())
         document = connection.client.document("products", "P001")
@@ -271,11 +271,11 @@ class TestOrdersInMemory(OrderStoreContract):
 
 class TestOrdersInFirestore(OrderStoreContract):
     @pytest.fixture
-    def orders(self, connection: Connection) -> OrderStore:
+    def orders(self, connection: FirestoreConnection) -> OrderStore:
         return order_store.Store(connection)
 
     def test_fields_of_another_revision_stay_unchanged(
-        self, orders: OrderStore, connection: Connection
+        self, orders: OrderStore, connection: FirestoreConnection
     ) -> None:
         stored = order()
         orders.create(stored, soon())
@@ -394,7 +394,7 @@ class TestBacklogInMemory(BacklogContract):
 
 class TestBacklogInFirestore(BacklogContract):
     @pytest.fixture
-    def sides(self, connection: Connection) -> BothSides:
+    def sides(self, connection: FirestoreConnection) -> BothSides:
         stock = inventory_store.Store(connection)
         stock.commit([(product(available=9), None)], soon())
         inventory = client_of(inventory_app(stock))

@@ -15,12 +15,12 @@ from support.builders import soon
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
 
 PLACE = (datetime(2026, 1, 1, tzinfo=UTC), "A1")
 """A list in the order of time."""
 
-QUERIES: dict[str, Callable[[Connection], object]] = {
+QUERIES: dict[str, Callable[[FirestoreConnection], object]] = {
     "orders": lambda it: OrderStore(it).list_for_customer("C1", None, None, 9, soon()),
     "orders of a status": lambda it: OrderStore(it).list_for_customer(
         "C1", Status.CONFIRMED, PLACE, 9, soon()

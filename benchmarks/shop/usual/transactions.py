@@ -15,7 +15,7 @@ from order_function import store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Key
     from inventory_function.operations import StockOperation
@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Transactions:
     """Replaces inventory's ``GroupCommit``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FirestoreConnection) -> None:
         self._connection = connection
 
     def run(self, operation: StockOperation[T], _deadline: Deadline) -> T:
@@ -52,7 +52,7 @@ class Transactions:
 class OrderStore(store.Store):
     """Replaces order's store: reads whether the order exists, then writes it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FirestoreConnection) -> None:
         super().__init__(connection)
         self._connection = connection
 

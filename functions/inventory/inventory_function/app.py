@@ -12,7 +12,7 @@ from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
 from functions_common import limiter
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.http import app, paging, parsing, problems
 from functions_common.http.auth.callers import Callers
 from functions_common.http.parsing import Checks
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
     """Build the application: the composition root. Tests pass an inventory with a fake store."""
     if inventory is None:
-        connection = Connection(settings.firestore)
+        connection = FirestoreConnection(settings.firestore)
         connection.prepare()
         inventory = Inventory(
             Store(connection, limiter.firestore_list_limiter(settings.server.concurrency)),

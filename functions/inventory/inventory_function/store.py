@@ -40,14 +40,14 @@ from inventory_function.domain import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Entity, Key
 
 
 class Store:
     def __init__(
-        self, connection: Connection, list_limiter: ConcurrencyLimiter | None = None
+        self, connection: FirestoreConnection, list_limiter: ConcurrencyLimiter | None = None
     ) -> None:
         """``list_limiter`` limits the lists that this process reads concurrently."""
         self._queries = Queries(connection, list_limiter or ConcurrencyLimiter())

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
 from functions_common import limiter
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.http import app, paging, parsing, problems
 from functions_common.http.auth import callers
 from functions_common.http.auth.callers import Callers, IssuedRole
@@ -60,7 +60,7 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     """Create all objects and connect them. Tests pass ``orders`` with their own dependencies."""
     if orders is None:
-        connection = Connection(settings.firestore)
+        connection = FirestoreConnection(settings.firestore)
         connection.prepare()
         concurrency = settings.server.concurrency
         orders = Orders(

@@ -24,7 +24,7 @@ from order_function.domain import Item, Line, Order, Rejection, Status, parse_st
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.firestore.errors import StoreError
     from functions_common.firestore.queries import Condition
     from functions_common.runtime.deadlines import Deadline
@@ -45,7 +45,9 @@ class _NewOrder(NamedTuple):
 
 
 class Store:
-    def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
+    def __init__(
+        self, connection: FirestoreConnection, turns: ConcurrencyLimiter | None = None
+    ) -> None:
         """``turns`` limit the lists that this process reads concurrently."""
         self._queries = Queries(connection, turns or ConcurrencyLimiter())
         self._documents = Documents(connection)

@@ -1,7 +1,7 @@
 """The connection to Firestore, and the translation of its errors.
 
-The functions read and write documents through ``Connection.rpcs``, which makes plain gRPC calls.
-The client library only opens the channel for them. ``Connection.client`` is the library's complete
+The functions read and write documents through ``FirestoreConnection.rpcs``, which makes plain gRPC calls.
+The client library only opens the channel for them. ``FirestoreConnection.client`` is the library's complete
 client, with five layers of code around each call. The commands (reconcile, audit) use it to count
 documents, and to read many documents as they were at one time.
 
@@ -86,7 +86,7 @@ _REJECTED = (
 """The request is invalid: the same request always gets the same status."""
 
 
-class Connection:
+class FirestoreConnection:
     """Opens the channel and makes the client on first use. All threads share them."""
 
     def __init__(self, settings: FirestoreSettings) -> None:
@@ -179,7 +179,7 @@ _NO_RETRY = Retry(predicate=lambda _: False)
 
 
 def call_options(deadline: Deadline) -> dict[str, Any]:
-    """Keyword arguments for each call of ``Connection.client``: one attempt, by the deadline."""
+    """Keyword arguments for each call of ``FirestoreConnection.client``: one attempt, by the deadline."""
     return {"retry": _NO_RETRY, "timeout": deadline.timeout(CALL_SECONDS)}
 
 

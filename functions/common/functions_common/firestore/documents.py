@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from google.cloud.firestore import DocumentSnapshot
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.runtime.deadlines import Deadline
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class Change:
 class Documents:
     """The documents of a connection's database, by path."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FirestoreConnection) -> None:
         self._connection = connection
 
     def read(

@@ -18,7 +18,7 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import StoreError
 from functions_common.ids import timestamp
 from functions_common.observability import logs
@@ -44,7 +44,7 @@ def findings(snapshot: Snapshot, grace: timedelta) -> list[Finding]:
     return [*snapshot.damaged, *found]
 
 
-def audit(connection: Connection, grace: timedelta) -> tuple[Snapshot, list[Finding]]:
+def audit(connection: FirestoreConnection, grace: timedelta) -> tuple[Snapshot, list[Finding]]:
     """The findings that are there at two moments, and the snapshot of the last moment."""
     snapshot = Snapshot(connection)
     found = findings(snapshot, grace)
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.config.dictConfig(logs.configuration())
     try:
         settings = FirestoreSettings.load(Environment(os.environ))
-        snapshot, found = audit(Connection(settings), grace)
+        snapshot, found = audit(FirestoreConnection(settings), grace)
     except SettingsError as error:
         logs.fatal(f"Cannot start: {error}")
         return 2

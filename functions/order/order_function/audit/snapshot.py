@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from google.cloud.firestore import DocumentSnapshot
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
 
 PAGE = 300
 PAGE_SECONDS = 60.0
@@ -53,7 +53,7 @@ class Snapshot:
     Firestore allows reads at a time of up to an hour ago.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FirestoreConnection) -> None:
         """The moment is now, by the database's clock."""
         self._client = connection.client
         with read_call():

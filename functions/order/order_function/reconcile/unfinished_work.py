@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from google.cloud.firestore import DocumentSnapshot
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Order
 
@@ -33,7 +33,7 @@ _UNFINISHED = [Status.PENDING.value, Status.CANCELLING.value, Status.FULFILLING.
 
 
 class FirestoreUnfinishedWork:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FirestoreConnection) -> None:
         self._connection = connection
         self._documents = Documents(connection)
 
