@@ -13,7 +13,8 @@ from werkzeug.exceptions import NotFound
 
 from functions_common import limiter
 from functions_common.firestore.client import FirestoreConnection
-from functions_common.http import app, paging, parsing, problems
+from functions_common.http import app as http_app
+from functions_common.http import paging, parsing, problems
 from functions_common.http.auth.callers import Callers
 from functions_common.http.parsing import Checks
 from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
@@ -53,7 +54,7 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
     )
     views = _Views(inventory)
     api = replace(API, currency=settings.currency)
-    return app.create_app(api, views, callers, PROBLEMS, settings.server)
+    return http_app.create_app(api, views, callers, PROBLEMS, settings.server)
 
 
 MAX_LOGGED_IDS = 10
@@ -72,17 +73,21 @@ class _Views:
         after = paging.decode_cursor(args, paging.id_position)
         found = self._inventory.products(after, limit + 1)
         page, cursor = paging.split_page(found, limit, lambda product: [product.product_id])
-        return app.json_response(schemas.ProductListResponse([*map(self._shown, page)], cursor))
+        return http_app.json_response(
+            schemas.ProductListResponse([*map(self._shown, page)], cursor)
+        )
 
     def show_product(self, product_id: str) -> Response:
-        return app.json_response(self._shown(self._inventory.product(_valid_id_or_404(product_id))))
+        return http_app.json_response(
+            self._shown(self._inventory.product(_valid_id_or_404(product_id)))
+        )
 
     def put_product(self, product_id: str) -> Response:
         product_id = _valid_id_or_422(product_id, "product_id")
         body = parsing.body(request, schemas.ProductRequest)
         name, price = body.to_domain(self._inventory.currency)
         product, new = self._inventory.put_product(product_id, name, price, active=body.active)
-        return app.json_response(self._shown(product), _created_if(new))
+        return http_app.json_response(self._shown(product), _created_if(new))
 
     def _shown(self, product: domain.Product) -> schemas.ProductResponse:
         return schemas.ProductResponse.of(product, self._inventory.currency)
@@ -92,7 +97,7 @@ class _Views:
         quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
         product = self._inventory.product(_valid_id_or_404(product_id))
         available = product.on_sale(self._inventory.currency) and product.has_available(quantity)
-        return app.json_response(
+        return http_app.json_response(
             schemas.AvailabilityResponse(product.product_id, quantity, available, product.available)
         )
 
@@ -104,7 +109,7 @@ class _Views:
         page, cursor = paging.split_page(
             found, limit, lambda made: [timestamp(made.created_at), made.adjustment_id]
         )
-        return app.json_response(
+        return http_app.json_response(
             schemas.AdjustmentListResponse([*map(schemas.AdjustmentResponse.of, page)], cursor)
         )
 
@@ -115,7 +120,7 @@ class _Views:
         found = self._inventory.ledger(_valid_id_or_404(product_id), after, limit + 1)
         page, cursor = paging.split_page(found, limit, _encode_ledger_position)
         movements = (each for one in page for each in one.movements(product_id))
-        return app.json_response(
+        return http_app.json_response(
             schemas.LedgerResponse([*map(schemas.LedgerEntryResponse.of, movements)], cursor)
         )
 
@@ -131,7 +136,7 @@ class _Views:
             body.actor or domain.OPERATOR,
         )
         headers = {} if new else {"Idempotent-Replayed": "true"}
-        return app.json_response(
+        return http_app.json_response(
             schemas.AdjustmentResponse.of(adjustment), HTTPStatus.CREATED, headers
         )
 
@@ -140,20 +145,22 @@ class _Views:
         activity.note(reservation_id=reservation_id)
         lines = parsing.body(request, schemas.ReservationRequest).to_domain()
         reservation, new = self._inventory.reserve(reservation_id, lines)
-        return app.json_response(schemas.ReservationResponse.of(reservation), _created_if(new))
+        return http_app.json_response(schemas.ReservationResponse.of(reservation), _created_if(new))
 
     def reserve(self) -> Response:
         wanted = parsing.body(request, schemas.ReservationBatchRequest).to_domain()
         ids = [reservation_id for reservation_id, _ in wanted]
         activity.note(reservations=len(ids), reservation_ids=ids[:MAX_LOGGED_IDS])
         outcomes = self._inventory.reserve_all(wanted)
-        return app.json_response(schemas.ReservationBatchResponse([*map(_answered, ids, outcomes)]))
+        return http_app.json_response(
+            schemas.ReservationBatchResponse([*map(_answered, ids, outcomes)])
+        )
 
     def show_reservation(self, reservation_id: str) -> Response:
         found = self._inventory.reservation(_valid_id_or_404(reservation_id))
         if found is None:
             raise NotFound
-        return app.json_response(schemas.ReservationResponse.of(found))
+        return http_app.json_response(schemas.ReservationResponse.of(found))
 
     def confirm(self) -> Response:
         ids = parsing.body(request, schemas.ConfirmRequest).to_domain()
@@ -199,12 +206,12 @@ def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
     settled = [outcome.value for outcome in outcomes.values() if outcome.value is not None]
     problems = [
         schemas.UnchangedReservation(
-            reservation_id, schemas.ProblemResponse(**app.problem_body(error, PROBLEMS))
+            reservation_id, schemas.ProblemResponse(**http_app.problem_body(error, PROBLEMS))
         )
         for reservation_id, error in failed.items()
     ]
     reservations = [*map(schemas.ReservationResponse.of, settled)]
-    return app.json_response(schemas.ReservationListResponse(reservations, problems or UNSET))
+    return http_app.json_response(schemas.ReservationListResponse(reservations, problems or UNSET))
 
 
 def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResultResponse:
@@ -215,7 +222,7 @@ def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResul
             status=_created_if(new).value,
             reservation=schemas.ReservationResponse.of(reservation),
         )
-    body = app.problem_body(outcome.error, PROBLEMS)
+    body = http_app.problem_body(outcome.error, PROBLEMS)
     return schemas.ReservationResultResponse(
         reservation_id=reservation_id,
         status=body["status"],
@@ -267,16 +274,20 @@ def _too_many_waiting(error: TooManyWaitingError) -> Problem:
     return replace(problems.unavailable(str(error)), kind=TOO_MANY_WAITING.kind)
 
 
-PROBLEMS: app.ProblemTable = {
+PROBLEMS: http_app.ProblemTable = {
     TooManyWaitingError: _too_many_waiting,
     domain.UnknownProductsError: _unknown_products,
     domain.InsufficientStockError: _insufficient_stock,
-    domain.NegativeStockError: app.problem_from_text(HTTPStatus.CONFLICT, "insufficient-stock"),
-    domain.ReservationReleasedError: app.problem_from_text(HTTPStatus.GONE, "reservation-released"),
-    domain.ReservationMismatchError: app.problem_from_text(
+    domain.NegativeStockError: http_app.problem_from_text(
+        HTTPStatus.CONFLICT, "insufficient-stock"
+    ),
+    domain.ReservationReleasedError: http_app.problem_from_text(
+        HTTPStatus.GONE, "reservation-released"
+    ),
+    domain.ReservationMismatchError: http_app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "reservation-mismatch"
     ),
-    domain.IdempotencyKeyReusedError: app.problem_from_text(
+    domain.IdempotencyKeyReusedError: http_app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
 }
