@@ -14,7 +14,8 @@ from werkzeug.exceptions import NotFound
 
 from functions_common import limiter
 from functions_common.firestore.client import FirestoreConnection
-from functions_common.http import app, paging, parsing, problems
+from functions_common.http import app as http_app
+from functions_common.http import paging, parsing, problems
 from functions_common.http.auth import callers
 from functions_common.http.auth.callers import Callers, IssuedRole
 from functions_common.http.parsing import Checks
@@ -79,7 +80,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     )
     views = _Views(orders, settings.currency)
     api = replace(API, currency=settings.currency)
-    return app.create_app(api, views, callers, PROBLEMS, settings.server)
+    return http_app.create_app(api, views, callers, PROBLEMS, settings.server)
 
 
 def _issuer(settings: IssuerSettings | None) -> Issuer | None:
@@ -129,12 +130,12 @@ class _Views:
         page, cursor = paging.split_page(
             found, limit, lambda order: [timestamp(order.created_at), order.order_id]
         )
-        return app.json_response(
+        return http_app.json_response(
             schemas.OrderListResponse([*map(schemas.OrderResponse.of, page)], cursor)
         )
 
     def show_order(self, order_id: str) -> Response:
-        return app.json_response(
+        return http_app.json_response(
             schemas.OrderResponse.of(self._orders.get(_checked_id(order_id), callers.subject()))
         )
 
@@ -199,7 +200,7 @@ def _placed_response(placed: Placed) -> Response:
     if placed.order.status is Status.PENDING:
         status = HTTPStatus.ACCEPTED
         headers["Preference-Applied"] = RESPOND_ASYNC
-    return app.json_response(schemas.OrderResponse.of(placed.order), status, headers)
+    return http_app.json_response(schemas.OrderResponse.of(placed.order), status, headers)
 
 
 def _prefers_async() -> bool:
@@ -211,7 +212,7 @@ def _prefers_async() -> bool:
 def _change_response(order: Order, final: Status) -> Response:
     """200 if the order has its final status; 202 if its stock is still to be moved."""
     done = order.status is final
-    return app.json_response(
+    return http_app.json_response(
         schemas.OrderResponse.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED
     )
 
@@ -265,14 +266,14 @@ def _page_not_found_problem(error: PageNotWantedError) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, str(error), headers={"Vary": "Accept"})
 
 
-PROBLEMS: app.ProblemTable = {
+PROBLEMS: http_app.ProblemTable = {
     PageNotWantedError: _page_not_found_problem,
-    domain.OrderNotFoundError: app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
+    domain.OrderNotFoundError: http_app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejection_problem,
-    domain.NotCancellableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),
-    domain.NotFulfillableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-fulfillable"),
-    domain.NewerRevisionError: app.problem_from_text(HTTPStatus.CONFLICT, "newer-revision"),
-    domain.IdempotencyKeyReusedError: app.problem_from_text(
+    domain.NotCancellableError: http_app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),
+    domain.NotFulfillableError: http_app.problem_from_text(HTTPStatus.CONFLICT, "not-fulfillable"),
+    domain.NewerRevisionError: http_app.problem_from_text(HTTPStatus.CONFLICT, "newer-revision"),
+    domain.IdempotencyKeyReusedError: http_app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
     CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),
