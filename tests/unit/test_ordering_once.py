@@ -17,7 +17,7 @@ from local import tokens
 from support.apps import order_app
 from support.documented_client import DocumentedClient
 from support.memory_shop import WholeShop
-from support.order_faults import LATE_SECONDS, Fault, FaultPlan, FirestoreConnection, Line
+from support.order_faults import LATE_SECONDS, Connection, Fault, FaultPlan, Line
 
 from functions_common.firestore.client import CALL_SECONDS
 from functions_common.runtime.settings import SettingsError
@@ -64,7 +64,7 @@ class Shop:
             deadline_seconds=DEADLINE,
         )
 
-    def buy(self, case: Case, *connections: FirestoreConnection) -> DocumentedClient:
+    def buy(self, case: Case, *connections: Connection) -> DocumentedClient:
         """One client orders. After all work ends, the client's conclusion must be true."""
         line = Line(self.app, *connections)
         client = DocumentedClient(
@@ -155,14 +155,14 @@ def test_a_client_that_gives_up_knows_whether_it_has_an_order(
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("connection", FirestoreConnection)
+@pytest.mark.parametrize("connection", Connection)
 def test_a_client_has_one_order_when_its_connection_fails(
-    case: Case, connection: FirestoreConnection
+    case: Case, connection: Connection
 ) -> None:
     for fault in (Fault.NONE, Fault.LATE, Fault.DIED_AFTER):
         for plan in ((fault,), (Fault.NONE, fault)):
             Shop(FaultPlan(*plan)).buy(case, connection)
-            Shop(FaultPlan(*plan)).buy(case, FirestoreConnection.FINE, connection)
+            Shop(FaultPlan(*plan)).buy(case, Connection.FINE, connection)
 
 
 mixtures = st.lists(st.sampled_from(Fault), max_size=12)
@@ -172,7 +172,7 @@ mixtures = st.lists(st.sampled_from(Fault), max_size=12)
 @given(
     case=st.sampled_from([*CASES.values()]),
     plan=mixtures,
-    connections=st.lists(st.sampled_from(FirestoreConnection), max_size=4),
+    connections=st.lists(st.sampled_from(Connection), max_size=4),
     sweeps=st.sets(st.integers(0, 8), max_size=3),
     twins=st.sets(st.integers(0, 8), max_size=2),
     max_requests=st.sampled_from([1, 2, 3, 50]),
@@ -181,7 +181,7 @@ mixtures = st.lists(st.sampled_from(Fault), max_size=12)
 def test_a_client_has_one_order_in_any_mixture_of_failures(
     case: Case,
     plan: list[Fault],
-    connections: list[FirestoreConnection],
+    connections: list[Connection],
     sweeps: set[int],
     twins: set[int],
     max_requests: int,

@@ -1,9 +1,9 @@
 """The connection to Firestore, and the translation of its errors.
 
-The functions read and write documents through ``FirestoreConnection.rpcs``, which makes plain gRPC calls.
-The client library only opens the channel for them. ``FirestoreConnection.client`` is the library's complete
-client, with five layers of code around each call. The commands (reconcile, audit) use it to count
-documents, and to read many documents as they were at one time.
+The functions read and write documents through ``FirestoreConnection.rpcs``, which makes plain gRPC
+calls. The client library only opens the channel for them. ``FirestoreConnection.client`` is the
+library's complete client, with five layers of code around each call. The commands (reconcile,
+audit) use it to count documents, and to read many documents as they were at one time.
 
 The library's retries are off. They would repeat a commit for a minute, and a repeated commit fails
 its own precondition, which looks like a conflict with another writer.
@@ -179,7 +179,7 @@ _NO_RETRY = Retry(predicate=lambda _: False)
 
 
 def call_options(deadline: Deadline) -> dict[str, Any]:
-    """Keyword arguments for each call of ``FirestoreConnection.client``: one attempt, by the deadline."""
+    """Arguments for each call of ``FirestoreConnection.client``: one attempt, by the deadline."""
     return {"retry": _NO_RETRY, "timeout": deadline.timeout(CALL_SECONDS)}
 
 
