@@ -16,7 +16,6 @@ from functions_common.firestore.client import FirestoreConnection
 from functions_common.http import app as http_app
 from functions_common.http import paging, parsing, problems
 from functions_common.http.auth.callers import Callers
-from functions_common.http.parsing import Checks
 from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
 from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
@@ -83,7 +82,7 @@ class _Views:
         )
 
     def put_product(self, product_id: str) -> Response:
-        product_id = _valid_id_or_422(product_id, "product_id")
+        parsing.check_id(product_id, parameter="product_id")
         body = parsing.body(request, schemas.ProductRequest)
         name, price = body.to_domain(self._inventory.currency)
         product, new = self._inventory.put_product(product_id, name, price, active=body.active)
@@ -141,7 +140,7 @@ class _Views:
         )
 
     def put_reservation(self, reservation_id: str) -> Response:
-        reservation_id = _valid_id_or_422(reservation_id, "reservation_id")
+        parsing.check_id(reservation_id, parameter="reservation_id")
         activity.note(reservation_id=reservation_id)
         lines = parsing.body(request, schemas.ReservationRequest).to_domain()
         reservation, new = self._inventory.reserve(reservation_id, lines)
@@ -234,14 +233,6 @@ def _valid_id_or_404(identifier: str) -> str:
     """Return the id of an existing resource. A malformed id is 404, because nothing has it."""
     if not is_id(identifier):
         raise NotFound
-    return identifier
-
-
-def _valid_id_or_422(identifier: str, parameter: str) -> str:
-    """Return the id of a resource that may be created. A malformed id is 422."""
-    checks = Checks()
-    checks.identifier(identifier, parameter=parameter)
-    checks.done()
     return identifier
 
 
