@@ -5,6 +5,18 @@ single caller never waits. The batcher has no thread of its own: the leader carr
 own thread. When the batch ends, the leader hands over to the first waiter in the queue, which leads
 the next batch. A leader carries one batch only, unless its own item is still unfinished.
 
+Example: the threads A, B and C submit the items a, b and c.
+
+    A submits a      No batch is in flight: A leads, and carries [a].
+    B submits b      A batch is in flight: b is queued, and B sleeps.
+    C submits c      c is queued behind b, and C sleeps.
+    [a] ends         A wakes B, the first in the queue, and returns the result of a.
+    B wakes          B leads: it takes b and c out of the queue, and carries [b, c].
+    [b, c] ends      The queue is empty, so there is no next leader. B wakes C.
+                     B returns the result of b, and C that of c.
+
+If c does not fit into the batch of b, B carries [b] and then wakes C, which carries [c].
+
 The queue is first in, first out. One exception: an item that the carrier returns as ``RETRY`` goes
 back to the front.
 """
