@@ -34,7 +34,8 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from functions_common.http.parsing import MAX_BODY
-from functions_common.http_server.connection import MAX_HEADERS, ClientConnection, OverloadedError
+from functions_common.http_server.connection import ClientConnection
+from functions_common.http_server.received_request import MAX_HEADERS, OverloadedError
 from functions_common.http_server.worker_pause import WorkerPause
 from functions_common.observability import logs
 
