@@ -35,7 +35,7 @@ from order_function.routes import (
     RESPOND_ASYNC,
 )
 from order_function.service import (
-    RETRYABLE_ERRORS,
+    DEPENDENCY_ERRORS,
     OrderOutcomeUnknownError,
     Orders,
     UnfinishedChangeError,
@@ -184,7 +184,7 @@ def _order_id_in_errors(attempt: Attempt) -> Iterator[None]:
     """Add the order's id to an unexpected error: the order may have been placed before it."""
     try:
         yield
-    except (domain.OrderError, OrderOutcomeUnknownError, *RETRYABLE_ERRORS):
+    except (domain.OrderError, OrderOutcomeUnknownError, *DEPENDENCY_ERRORS):
         raise
     except Exception as error:
         raise UnexpectedOutcomeError(attempt, error) from error

@@ -334,7 +334,7 @@ class Order:
         if self.expected_total in (None, total):
             return confirmed
         detail = "The price has changed: see total_price, and order again with it as expected_total"
-        stored = total if total <= MAX_TOTAL else str(total)
+        stored = total if total <= MAX_TOTAL else str(total)  # Firestore's integers have 64 bits
         return self.reject(
             Rejection(PRICE_CHANGED, detail, {"total_price": stored, "currency": currency})
         )

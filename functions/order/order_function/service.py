@@ -29,6 +29,8 @@ from functions_common.firestore.errors import (
     ConflictError,
     OutcomeUnknownError,
     StoreError,
+    StoreRejectedError,
+    UnusableDocumentError,
 )
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
@@ -66,8 +68,10 @@ an earlier delivery of the request may have written it."""
 ASYNC_INVENTORY_SHARE = 0.7
 """The same fraction if the client accepts a pending order."""
 
-RETRYABLE_ERRORS = (InventoryUnavailableError, StoreError, DeadlineExceededError)
-"""A dependency failed, or the time ran out. The same request may succeed later."""
+DEPENDENCY_ERRORS = (InventoryUnavailableError, StoreError, DeadlineExceededError)
+"""Inventory or Firestore failed, or the time ran out."""
+_REPEAT_DOES_NOT_HELP = (StoreRejectedError, UnusableDocumentError)
+"""The DEPENDENCY_ERRORS that a repeat of the request would meet again. An operator must act."""
 
 
 class UnfinishedChangeError(Exception):
@@ -143,12 +147,17 @@ class Orders:
         Raises, in addition to the errors of the domain:
 
         - OrderOutcomeUnknownError: the order may exist, now or later
-        - one of RETRYABLE_ERRORS: this request placed no order, and never will. Never raised under
-          a key, because another delivery of the request may place the order.
+        - StoreRejectedError: Firestore rejected the order. Each repeat is rejected too.
+        - UnusableDocumentError: the key has an order, and its document is damaged.
+        - another one of DEPENDENCY_ERRORS, only without a key: this request placed no order and
+          will place none. With a key the error is OrderOutcomeUnknownError instead, because
+          another delivery of the request may place the order.
         """
         try:
             return self._place(_Delivery(attempt, self._deadline(), respond_async))
-        except RETRYABLE_ERRORS as error:
+        except _REPEAT_DOES_NOT_HELP:
+            raise
+        except DEPENDENCY_ERRORS as error:
             if attempt.keyed:
                 raise OrderOutcomeUnknownError(attempt) from error
             raise
@@ -205,15 +214,15 @@ class Orders:
         """
         if order.rejection is not None and not delivery.attempt.keyed:
             return None
-        may_be_written = False
+        order_may_exist = False
         for _ in delivery.deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
             try:
                 self._write_once(delivery, order)
             except (ConflictError, OutcomeUnknownError):
-                may_be_written = True
+                order_may_exist = True
                 found = self._read_or_none(delivery)
             except (StoreError, DeadlineExceededError):
-                if not may_be_written:
+                if not order_may_exist:
                     raise
                 break
             else:
@@ -273,9 +282,14 @@ class Orders:
         return _replay(delivery.attempt, found[0])
 
     def _read_or_none(self, delivery: _Delivery) -> VersionedOrder | None:
-        """The order in the store; None if it does not exist, or cannot be read now."""
+        """The order in the store; None if it does not exist, or Firestore is unavailable.
+
+        Raises UnusableDocumentError if the order exists and its document is damaged.
+        """
         try:
             return self._store.get(delivery.attempt.order_id, delivery.deadline)
+        except UnusableDocumentError:
+            raise
         except (StoreError, DeadlineExceededError):
             return None
 
@@ -311,11 +325,11 @@ class Orders:
         try:
             move_stock([begun.reservation_id], deadline)
             return self._update(order_id, finish, deadline)
-        except (*RETRYABLE_ERRORS, UnfinishedChangeError):
+        except (*DEPENDENCY_ERRORS, UnfinishedChangeError):
             return begun
 
     def complete(self, order_id: str) -> Order:
-        """Decide a pending order. Raises one of RETRYABLE_ERRORS if inventory is unavailable."""
+        """Decide a pending order. Raises one of DEPENDENCY_ERRORS if inventory is unavailable."""
         deadline = self._deadline()
         order, _ = self._get(order_id, deadline)
         if order.status is not Status.PENDING:

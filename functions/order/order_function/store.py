@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -147,7 +147,8 @@ class _OrderFields(msgspec.Struct):
 class _NewTotal(msgspec.Struct):
     """The extensions of a rejection for its price: both are there, or neither."""
 
-    total_price: int
+    total_price: int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,30}$")]
+    """In minor units. A total above ``MAX_TOTAL`` is stored as text."""
     currency: str
 
 
