@@ -159,6 +159,19 @@ def test_architecture_lists_every_folder() -> None:
     assert {each for each in folders if not each.startswith(".")} - shown == set()
 
 
+def test_architecture_explains_every_finding_of_audit() -> None:
+    code = (ROOT / "functions/order/order_function/audit").glob("*.py")
+    names = {
+        name
+        for path in code
+        for name in re.findall(r'Finding\(\s*"([a-z-]+)"', path.read_text(), re.DOTALL)
+    }
+    listed = re.findall(
+        r"^\| `([a-z-]+-[a-z-]+)` \|", (ROOT / READERS_PATH).read_text(), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(names)
+
+
 def test_every_page_is_linked_from_the_readme() -> None:
     linked = set(LINK.findall(prose(ROOT / "README.md")))
     pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
