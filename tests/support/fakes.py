@@ -318,7 +318,9 @@ class FakeInventory:
         def settle_all() -> None:
             reasons: dict[str, str] = {}
             if self.fails_as_a_whole and self.poison.intersection(reservation_ids):
-                raise NotSettledError(dict.fromkeys(reservation_ids, "failed"), blames_all=True)
+                raise NotSettledError(
+                    dict.fromkeys(reservation_ids, "failed"), whole_request_failed=True
+                )
             for reservation_id in reservation_ids:
                 if reservation_id in self.poison:
                     reasons[reservation_id] = "poison"

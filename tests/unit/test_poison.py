@@ -377,7 +377,7 @@ def test_older_inventory_gets_fewer_ids_when_it_rejects_many() -> None:
         client.reserve(name, ONE, soon())
     with pytest.raises(NotSettledError) as too_many:
         client.release(names, soon())
-    assert too_many.value.blames_all
+    assert too_many.value.whole_request_failed
     client.release(names[:30], soon())
 
 

@@ -276,7 +276,7 @@ PROBLEMS: app.ProblemTable = {
     ),
     CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),
     InventoryUnavailableError: lambda _: problems.unavailable(
-        "inventory cannot be reached now. Repeat the request later."
+        "order cannot reach inventory now. Repeat the request after Retry-After seconds."
     ),
     UnfinishedChangeError: lambda error: problems.unavailable(f"{error}."),
     OrderOutcomeUnknownError: _unknown_outcome_problem,

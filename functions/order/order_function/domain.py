@@ -88,7 +88,7 @@ class Status(StrEnum):
     FULFILLING = "fulfilling"
     FULFILLED = "fulfilled"
     ABANDONED = "abandoned"
-    """The mark of an attempt whose process ended before it wrote the order.
+    """The abandoned mark: the process of this attempt ended before it wrote the order.
 
     No client sees it. The order of the next attempt replaces it.
     """
@@ -167,7 +167,7 @@ class ReservationName:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to make an order of a request. All fields are chosen before the first remote call."""
+    """One run through the steps of placing an order. All fields are chosen before the first remote call."""
 
     order_id: str
     customer_id: str
@@ -223,7 +223,7 @@ class Attempt:
 class Order:
     order_id: str
     customer_id: str
-    """Empty in an abandoned order: a reservation does not record its customer."""
+    """Empty in an abandoned mark: a reservation does not record its customer."""
     status: Status | NewerStatus
     created_at: datetime
     fingerprint: str
@@ -267,7 +267,7 @@ class Order:
 
     @classmethod
     def abandoned(cls, name: ReservationName, now: datetime) -> Self:
-        """The mark that takes the place of the order for which the reservation was made."""
+        """The abandoned mark: it takes the place of the order that the reservation was made for."""
         return cls(
             name.order_id,
             "",
@@ -306,11 +306,11 @@ class Order:
         return self.nonce == attempt.nonce
 
     def owns(self, reservation_id: str) -> bool:
-        """Whether this reservation is the order's own, and must not be released."""
+        """Whether the order needs this reservation, so that it must not be released."""
         return self.keeps_reservation and self.reservation_id == reservation_id
 
     def can_be_replaced_by(self, attempt: Attempt | ReservationName) -> bool:
-        """Whether this is the mark of an abandoned attempt of the same body."""
+        """Whether this is the abandoned mark of an attempt of the same body."""
         return self.status is Status.ABANDONED and self.fingerprint == attempt.fingerprint
 
     def for_customer(self, customer_id: str | None) -> Self:
@@ -354,7 +354,7 @@ class Order:
         raise NewerRevisionError(self) if self.of_newer_revision else NotCancellableError(self)
 
     def released(self) -> Self:
-        """Finish to cancel, after the stock was released."""
+        """Complete the cancellation, after the stock was released."""
         done = self.status is Status.CANCELLING
         return replace(self, status=Status.CANCELLED) if done else self
 
@@ -367,7 +367,7 @@ class Order:
         raise NewerRevisionError(self) if self.of_newer_revision else NotFulfillableError(self)
 
     def consumed(self) -> Self:
-        """Finish to fulfil, after the stock was counted as shipped."""
+        """Complete the fulfilment, after the stock was counted as shipped."""
         done = self.status is Status.FULFILLING
         return replace(self, status=Status.FULFILLED) if done else self
 

@@ -101,9 +101,10 @@ _UNKNOWN_PRODUCT = ProblemType(
 )
 
 LOOKUP_FINAL_SECONDS = 30
-"""How long a write of an unkeyed order may still arrive after a response that leaves it unknown.
+"""Seconds after which an order without a key that does not exist will never exist.
 
-The value is above the longest deadline of a request plus that of one call to Firestore.
+A write can still take effect after the response ``order-outcome-unknown-without-key``. It does so
+within the longest deadline of a request (19 s) and one call to Firestore (3 s).
 """
 
 ORDER_OUTCOME_UNKNOWN = ProblemType(

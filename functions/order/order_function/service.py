@@ -3,16 +3,16 @@
 A client may send a request several times under one ``Idempotency-Key``. Each time is a delivery of
 that request, and all deliveries share one order id. A delivery makes an order in these steps:
 
-1. Reserve the stock in inventory, under an id that belongs to this attempt of this body.
-2. Write the order document. This write is the commit point: the first delivery that writes the
-   document decides the order.
-3. Return the decision. A delivery that finds an existing document releases its own reservation,
-   unless the order owns it, and replays the decision in the document.
-4. If the existing document only marks an abandoned attempt, release the stock of both attempts and
-   continue with the next attempt at step 1. Its order replaces the mark.
+1. **Reserve** the stock in inventory, under an id that belongs to this attempt of this body.
+2. **Decide**: write the order document. This write is the commit point: the first delivery that
+   writes the document decides the order.
+3. **Replay**: a delivery that finds an existing document releases its own reservation, unless the
+   order owns it. Then it returns the decision in the document.
+4. **Next attempt**: if the existing document is only an abandoned mark, release the stock of both
+   attempts and continue at Reserve with the next attempt. Its order replaces the mark.
 
-A process that crashes after step 1 leaves a reservation that no order owns. ``reconcile`` finds it,
-writes the mark of an abandoned attempt, and then releases the stock.
+A process that crashes after Reserve leaves a reservation that no order owns. ``reconcile`` finds
+it, writes an abandoned mark in the order's place, and then releases the stock.
 
 An unknown outcome of a write is not a failure: the delivery reads the document and decides again.
 """
@@ -63,8 +63,11 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds, before a write of unknown outcome is checked and tried again."""
 INVENTORY_SHARE = 0.9
-"""The fraction of a keyed request's time that step 1 may take. The rest is for the order document:
-an earlier delivery of the request may have written it."""
+"""The fraction of a keyed request's time that Reserve may take.
+
+The rest is for reading the order document if inventory is unavailable. An earlier delivery of the
+request may have written it, and then its decision is replayed.
+"""
 ASYNC_INVENTORY_SHARE = 0.7
 """The same fraction if the client accepts a pending order."""
 
@@ -116,7 +119,7 @@ class _Delivery:
 
     @property
     def inventory_deadline(self) -> Deadline:
-        """For step 1: it leaves time for step 2."""
+        """For Reserve: it leaves time for Decide."""
         if self.respond_async:
             return self.deadline.fraction(ASYNC_INVENTORY_SHARE)
         return self.deadline.fraction(INVENTORY_SHARE) if self.attempt.keyed else self.deadline
@@ -163,30 +166,30 @@ class Orders:
             raise
 
     def _place(self, delivery: _Delivery) -> Placed:
-        """The steps of the protocol, as the docstring of this module numbers them."""
+        """The steps of the protocol, as the docstring of this module names them."""
         while True:
             attempt = delivery.attempt
             try:
-                order = self._reserve(delivery)  # 1.
-                existing = self._write(delivery, order)  # 2.
+                order = self._reserve(delivery)
+                existing = self._write(delivery, order)  # Decide
             except ReservationReleasedError as error:
                 existing = self._read_after_release(delivery, error)
             except InventoryUnavailableError as error:
                 return self._replay_without_inventory(delivery, error)
-            if existing is None:  # 3. This delivery decided.
+            if existing is None:  # this delivery decided
                 return self._conclude(delivery, order)
             found, version = existing
-            if not found.can_be_replaced_by(attempt):  # 3. The document has the decision.
+            if not found.can_be_replaced_by(attempt):  # Replay
                 if not found.owns(attempt.reservation_id):
                     self._try_to_release(delivery)
                 return _replay(attempt, found)
-            # 4. Both must be free, or the next attempt may find too little stock.
+            # Next attempt. It needs the stock of both reservations: either may hold the last unit.
             unwanted = {attempt.reservation_id, found.reservation_id}
             self._inventory.release(sorted(unwanted), delivery.deadline)
             delivery = delivery.next_attempt(found, version)
 
     def _reserve(self, delivery: _Delivery) -> Order:
-        """Reserve the stock; return the order that step 2 writes: it may be rejected or pending.
+        """Reserve the stock; return the order that Decide writes. It may be rejected or pending.
 
         Raises ReservationReleasedError if another process has released the reservation.
         """
@@ -204,13 +207,14 @@ class Orders:
         return Order.reserved(attempt, items, currency, _now())
 
     def _write(self, delivery: _Delivery, order: Order) -> VersionedOrder | None:
-        """Write the document. Returns None, or the existing document that prevented the write.
+        """Write the order document. Returns None if this delivery wrote it.
 
-        After a write of unknown outcome, the existing document may be this delivery's own. A
-        rejection without a key is not written: no later delivery can replay it.
+        If a document exists already, nothing is written and that document is returned. It can be
+        this delivery's own: an earlier try wrote it, and the response was lost. A rejection
+        without a key is not written, because no later delivery can replay it.
 
-        Raises OrderOutcomeUnknownError if a write may have taken effect, or may do so later;
-        otherwise the error that prevented the write.
+        Raises OrderOutcomeUnknownError if a try may have written the document, or may still write
+        it; otherwise the error of Firestore.
         """
         if order.rejection is not None and not delivery.attempt.keyed:
             return None
@@ -258,9 +262,10 @@ class Orders:
     def _read_after_release(
         self, delivery: _Delivery, error: ReservationReleasedError
     ) -> VersionedOrder:
-        """The document because of which another process released the reservation.
+        """Read the document that explains why the reservation is released.
 
-        That process wrote the document before it released the reservation.
+        A process writes such a document before it releases a reservation: an abandoned mark, or an
+        order that does not own the reservation.
         """
         order_id = delivery.attempt.order_id
         found = self._store.get(order_id, delivery.deadline)
@@ -364,7 +369,7 @@ class Orders:
         return self._store.list_for_customer(customer_id, status, after, limit, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
-        """Status and body of inventory's list of products. Few are read at the same time."""
+        """Status and body of inventory's list of products. A limiter admits few calls at a time."""
         deadline = self._deadline()
         with self._turns.slot(deadline):
             return self._inventory.catalogue("/products", query, deadline)
@@ -386,7 +391,7 @@ class Orders:
         raise UnfinishedChangeError(order_id)
 
     def _get(self, order_id: str, deadline: Deadline) -> VersionedOrder:
-        """An order that customers may see: the mark of an abandoned attempt is none."""
+        """An order that customers may see. Raises OrderNotFoundError for an abandoned mark."""
         found = self._store.get(order_id, deadline)
         if found is None or found[0].status is Status.ABANDONED:
             raise OrderNotFoundError(order_id)

@@ -34,8 +34,9 @@ COLLECTION = "orders"
 RESERVATIONS = "reservations"
 """Inventory's collection. ``reconcile`` and ``audit`` read it; no code of order writes it."""
 MAX_BATCH_LINES = 500
-"""Lines of the orders that one request creates. Firestore's limits for a request are 500 documents
-and 10 MiB, which is about 10,000 of the longest lines."""
+"""Lines of all orders that one request creates. An order has at least one line, so the request has
+at most 500 documents, which is Firestore's limit. Firestore also limits a request to 10 MiB. 500 of
+the longest lines take a twentieth of that."""
 
 
 class _NewOrder(NamedTuple):

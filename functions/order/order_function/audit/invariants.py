@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A violation of an invariant. ``audit`` reports it if it is there at two moments."""
+    """A violation of an invariant. ``audit`` reports it if two snapshots show it."""
 
     invariant: str
     subject: str

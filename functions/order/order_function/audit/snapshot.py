@@ -54,7 +54,11 @@ class Snapshot:
     """
 
     def __init__(self, connection: Connection) -> None:
-        """The moment is now, by the database's clock."""
+        """The moment is now, by the database's clock.
+
+        The response to a read contains that time, even if the document does not exist. So this
+        reads a path where no document is.
+        """
         self._client = connection.client
         with read_call():
             found = self._client.document("audits", "now").get(**_options())

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 
 LONGEST_CALL = 7.0
-"""Seconds for one attempt, as a whole; more than inventory's own deadline plus a cold start."""
+"""Seconds for one attempt, as a whole: above inventory's own deadline (5 s). If a cold start takes
+longer, the next attempt finds a warm pod."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds, before the next attempt."""
 MAX_RESERVATION_BYTES = 128 * 1024
@@ -89,7 +90,7 @@ class _Failure(NamedTuple):
     sent: bool = False
     """The attempt may have reached inventory, so its outcome is unknown."""
     of_batch: bool = False
-    """Inventory replied to the batch, but not usably: it is not down."""
+    """Inventory replied to the batch, and the reply is unusable. So inventory is not down."""
     retry_after: int = 0
     """Seconds that inventory demands before the next attempt."""
 
@@ -164,10 +165,23 @@ class InventoryClient:
     ) -> Reply:
         """Send until there is a reply. Every call of inventory is idempotent.
 
-        A 502, 503 or 504 is a reply only if it ``is_final``. A reservation is sent in a batch.
-        After an attempt of unknown outcome it is sent alone, because a member of the batch may be
-        the cause. An attempt that inventory has not begun is repeated in a batch, but not before
-        its ``Retry-After``.
+        A reservation is first sent in a batch, and any other request alone:
+
+        ==============================  =============================  =======  =======
+        Outcome of an attempt           Next attempt of a reservation  Circuit  Outcome
+        ==============================  =============================  =======  =======
+        a reply                         none: return the reply         success  known
+        502, 503, 504 and ``is_final``  none: return the reply         success  known
+        502, 503 or 504                 alone                          failure  unknown
+        503, inventory did not begin    in a batch, after Retry-After  failure  known
+        connection never made           in a batch                     failure  known
+        connection broke, or timeout    alone                          failure  unknown
+        the batch has no usable reply   alone                          -        unknown
+        no time left, or circuit open   none: raise                    -        as before
+        ==============================  =============================  =======  =======
+
+        After an attempt of unknown outcome a reservation is sent alone, because another member of
+        the batch may be the cause. Raises InventoryUnavailableError.
         """
         circuit = circuit or self._circuit
         failure, outcome_unknown = _Failure("no time left"), False

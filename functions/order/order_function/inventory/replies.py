@@ -73,8 +73,10 @@ _NONE_SETTLED = frozenset(
         HTTPStatus.INTERNAL_SERVER_ERROR,
     )
 )
-"""Statuses for which a request to release, confirm or consume settled no reservation: one of them
-is the cause, or an older revision of inventory takes fewer in one request."""
+"""Statuses of inventory's response if it settled no reservation of the request.
+
+One reservation is the cause, or the request has more ids than an older revision of inventory takes.
+"""
 _SETTLED: dict[str, Callable[[str | None], bool]] = {
     "release": lambda status: status in ("released", "consumed"),
     "confirm": lambda status: status != "held",
@@ -216,7 +218,7 @@ def check_settled(reply: Reply, verb: str, reservation_ids: Collection[str]) -> 
     try:
         if reply.status in _NONE_SETTLED:
             detail = _read(reply, _Problem).detail[:MAX_DETAIL]
-            raise NotSettledError(dict.fromkeys(reservation_ids, detail), blames_all=True)
+            raise NotSettledError(dict.fromkeys(reservation_ids, detail), whole_request_failed=True)
         _require(reply.status == HTTPStatus.OK, "the reservations were not settled")
         found = _read(reply, _Reservations)
         statuses = {each.reservation_id: each.status for each in found.reservations}
@@ -237,7 +239,7 @@ def check_settled(reply: Reply, verb: str, reservation_ids: Collection[str]) -> 
 
 
 def check_catalogue(reply: Reply, product_id: str | None) -> tuple[int, bytes]:
-    """Status and body of a read of the catalogue, for order's own client.
+    """Status and body of a read of the catalogue, which order passes on to its client.
 
     ``product_id``: the product that was read; None for a page of products.
     Raises CatalogueBusyError or InventoryUnavailableError.
@@ -316,14 +318,21 @@ def _require(condition: object, reason: str) -> None:
 
 
 def _items(reservation: _Reservation, request: ReservationRequest) -> tuple[Item, ...]:
-    _require(reservation.reservation_id == request.reservation_id, "another reservation")
+    _require(
+        reservation.reservation_id == request.reservation_id,
+        f"the reply is for the reservation {reservation.reservation_id[:80]!r}",
+    )
     _require(
         reservation.status in _HELD_STATUSES, f"the reservation is {reservation.status[:40]!r}"
     )
-    _require(reservation.currency == request.currency, "another currency than the shop's")
+    _require(
+        reservation.currency == request.currency,
+        f"the currency is {reservation.currency[:10]!r}, the shop's is {request.currency}",
+    )
     held = {item.product_id: item.quantity for item in reservation.items}
     _require(len(held) == len(reservation.items), "a product appears twice")
-    _require(held == request.quantities, "other items than requested")
+    if held != request.quantities:
+        raise UnusableReplyError(_first_difference(held, request.quantities))
     return tuple(
         Item(
             item.product_id,
@@ -333,6 +342,12 @@ def _items(reservation: _Reservation, request: ReservationRequest) -> tuple[Item
         )
         for item in reservation.items
     )
+
+
+def _first_difference(held: Mapping[str, int], requested: Mapping[str, int]) -> str:
+    different = (name for name in {**requested, **held} if held.get(name) != requested.get(name))
+    name = next(different)
+    return f"held of {name[:80]!r} is {held.get(name, 0)}, order requested {requested.get(name, 0)}"
 
 
 def _price(amount: parsing.Number, currency: str) -> int:
@@ -356,8 +371,11 @@ def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> R
     extensions: dict[str, Any]
     if (status, problem.type) == (HTTPStatus.CONFLICT, _SHORT):
         for line in problem.lines:
-            _require(line.requested == request.quantities.get(line.product_id), "another line")
-            _require(0 <= line.available_quantity < line.requested, "a line that is not short")
+            requested = request.quantities.get(line.product_id, 0)
+            text = f"{line.product_id[:80]!r}: requested is {line.requested}"
+            _require(line.requested == requested, f"{text}, order requested {requested}")
+            available = line.available_quantity
+            _require(0 <= available < requested, f"{text}, and {available} available is not short")
         product_ids = [line.product_id for line in problem.lines]
         extensions = {"lines": [msgspec.to_builtins(line) for line in problem.lines]}
     elif (status, problem.type) == (HTTPStatus.NOT_FOUND, _UNKNOWN):

@@ -1,9 +1,12 @@
 """The sweep of ``reconcile``: it finishes orders and reservations that a crash left unfinished.
 
-A reservation is held while its request becomes an order, or because its process ended before that.
-The order document decides which. If there is no document, the sweep writes the mark of an abandoned
-attempt in its place, and then releases the stock. A delivery that was only slow finds the mark and
-starts its next attempt.
+A held reservation belongs to a request in progress, or to one whose process has ended. The order
+document decides:
+
+- The order owns the reservation: the sweep confirms or consumes the reservation.
+- Another order exists: the sweep releases the reservation.
+- There is no order: the sweep writes an abandoned mark in its place, and then releases the
+  reservation. If the request was only slow, it finds the mark and starts its next attempt.
 
 Several sweeps may run at the same time, and while customers order. If one document fails, the sweep
 reports its id and continues. The next sweep tries it again.
@@ -104,9 +107,10 @@ class Report:
     failures: list[str] = field(default_factory=list)
     """The first reasons, with the ids that they concern."""
     left: int | None = 0
-    """Held reservations found minus those settled. Newer reservations are not counted.
+    """Held reservations that the sweep found and did not settle.
 
-    If the sweep did not read every page, it is the count at the end; None if the count failed.
+    If the sweep did not read every page, it counts all held reservations at its end instead. None
+    if that count failed.
     """
     per_second: float = 0.0
     """Reservations settled a second."""
@@ -278,7 +282,7 @@ class Sweep:
         return Action.RELEASE
 
     def _abandon(self, name: ReservationName, version: datetime | None) -> bool:
-        """Write the mark of an abandoned attempt; False if another write came first.
+        """Write an abandoned mark; False if another write came first.
 
         After the mark, the attempt can no longer become an order.
         """
@@ -314,7 +318,7 @@ class Sweep:
             call(reservation_ids, self._call_deadline())
         except NotSettledError as error:
             self._failed_calls = 0
-            if error.blames_all and len(reservation_ids) > 1:
+            if error.whole_request_failed and len(reservation_ids) > 1:
                 half = len(reservation_ids) // 2
                 self._settle(counter, call, reservation_ids[:half])
                 self._settle(counter, call, reservation_ids[half:])

@@ -1,4 +1,4 @@
-"""Reads unfinished orders and held reservations from Firestore. It writes no reservation.
+"""Reads unfinished orders and held reservations from Firestore. It writes nothing.
 
 An age is the time of the read minus the time of the write, both by Firestore's clock.
 """
