@@ -97,18 +97,19 @@ def components() -> str:
             arrow("M120 170V220"),
             box(70, 374, 150, "box", "inventory", "cluster-local,", "0 to 3 pods"),
             arrow("M130 278V370"),
-            text(138, 320, "reserve, release,", "small"),
-            text(138, 337, "consume", "small"),
+            text(138, 298, "reserve, release,", "small"),
+            text(138, 315, "consume", "small"),
             box(270, 224, 190, "job", "reconcile", "every 10 minutes"),
-            arrow("M285 278V353H200V370"),
-            text(206, 367, "confirm, release", "small"),
+            arrow("M315 278V362H200V370"),
+            text(307, 334, "reserve, confirm,", "small end"),
+            text(307, 351, "release, consume", "small end"),
             box(350, 374, 110, "job", "audit", "on demand"),
             box(
                 20, 492, 440, "store", "Firestore", "orders · products · adjustments · reservations"
             ),
             arrow("M40 278V488"),
             arrow("M145 446V488"),
-            arrow("M330 278V488"),
+            arrow("M335 278V488"),
             arrow("M405 428V488"),
             text(412, 478, "reads", "small"),
         ],
@@ -121,7 +122,7 @@ def sequence() -> str:
     styles = {client: "person", firestore: "store"}
     return picture(
         590,
-        "One order, step by step",
+        "One order, message by message",
         "The client posts an order. order asks inventory for a reservation. inventory reads the"
         " products and commits the reservation. Then order creates the order document, which"
         " decides, and responds with 201.",

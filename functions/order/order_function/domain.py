@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
+from functions_common import money
 from functions_common.ids import ID_LENGTH, digest_id, random_id
 
 if TYPE_CHECKING:
@@ -167,7 +168,10 @@ class ReservationName:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run through the steps of placing an order. All fields are chosen before the first remote call."""
+    """One run through the steps of placing an order.
+
+    All fields are chosen before the first remote call.
+    """
 
     order_id: str
     customer_id: str
@@ -331,9 +335,13 @@ class Order:
             return self
         confirmed = replace(self, status=Status.CONFIRMED, items=items, currency=currency)
         total = confirmed.total_price
-        if self.expected_total in (None, total):
+        if self.expected_total is None or self.expected_total == total:
             return confirmed
-        detail = "The price has changed: see total_price, and order again with it as expected_total"
+        now, expected = (money.to_wire(each, currency) for each in (total, self.expected_total))
+        detail = (
+            f"The order costs {now:f} {currency} now, not {expected:f}. To accept the new total,"
+            " order again with it as expected_total and a new Idempotency-Key."
+        )
         stored = total if total <= MAX_TOTAL else str(total)  # Firestore's integers have 64 bits
         return self.reject(
             Rejection(PRICE_CHANGED, detail, {"total_price": stored, "currency": currency})

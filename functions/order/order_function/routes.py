@@ -114,8 +114,8 @@ ORDER_OUTCOME_UNKNOWN = ProblemType(
     " `Idempotency-Key`: it never creates a second order.",
     ("Retry-After",),
     {
-        "detail": f"Order {_ID} may have been placed. Repeat the request with the"
-        " same Idempotency-Key.",
+        "detail": f"Order {_ID} may have been placed. Repeat the request with the same"
+        " Idempotency-Key.",
         "order_id": _ID,
     },
 )
@@ -126,9 +126,9 @@ ORDER_OUTCOME_UNKNOWN_WITHOUT_KEY = ProblemType(
     f" repeat it. Wait {LOOKUP_FINAL_SECONDS} seconds, then send `GET /orders/{{order_id}}`: 200"
     " means that the order was placed, 404 that it was not. There is no `Retry-After`.",
     example={
-        "detail": f"Order {_ID} may have been placed. Before you order again, look"
-        f" at GET /orders/{_ID}: 200 means that it was placed; 404 means that it was not, from"
-        f" {LOOKUP_FINAL_SECONDS} seconds after this response on.",
+        "detail": f"Order {_ID} may have been placed. Before you order again, read"
+        f" GET /orders/{_ID}: 200 means that it was placed. 404 means that it was not, if you read"
+        f" it at least {LOOKUP_FINAL_SECONDS} seconds after this response.",
         "order_id": _ID,
     },
 )
@@ -167,7 +167,8 @@ _REJECTIONS = (
     _rejection(
         "price-changed",
         "The order would cost `total_price`, which is not the `expected_total`.",
-        detail="The order costs 2199.98 USD now, not 1999.98.",
+        detail="The order costs 2199.98 USD now, not 1999.98. To accept the new total, order again"
+        " with it as expected_total and a new Idempotency-Key.",
         total_price=2199.98,
         currency="USD",
         order_id=_ID,
@@ -175,7 +176,8 @@ _REJECTIONS = (
     _rejection(
         "reservation-released",
         "The order was pending, and its reservation was released before it was confirmed.",
-        detail="The reservation was released.",
+        detail=f"The reservation {_ID}.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA was released and cannot be held"
+        " again",
         order_id=_ID,
     ),
 )
@@ -226,7 +228,10 @@ OPERATIONS = (
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
                 "The key was used before with a different body.",
-                example={"detail": "The Idempotency-Key was used for another order"},
+                example={
+                    "detail": "The Idempotency-Key was used for another order. Use a new key for"
+                    " this one"
+                },
             ),
             _NOT_PLACED,
             *_OUTCOMES_UNKNOWN,

@@ -56,7 +56,8 @@ PublicStatus = Annotated[
         enum=[status.value for status in domain.PUBLIC],
         description="`pending`: inventory has not decided yet. `confirmed`: the stock is reserved."
         " `cancelling` and `fulfilling`: the change is decided, and inventory has not applied it"
-        " yet. `cancelled`, `rejected` and `fulfilled` are final.",
+        " yet. `cancelled`, `rejected` and `fulfilled` are final. While a newer revision of order"
+        " shares the traffic, a response can have a status of that revision that is not listed.",
     ),
 ]
 ProblemKind = Annotated[
