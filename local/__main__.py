@@ -222,7 +222,7 @@ def main() -> int:
     try:
         run(os.environ, signals)
     except EndedBySignal:
-        _say("\nEnded; no process is left.")
+        _say("\nThe run has ended, and no process is left.")
     except (LocalError, catalogue.SeedError, launcher.LauncherError) as error:
         _say(f"\n{error}")
         return 1

@@ -35,7 +35,7 @@ def test_functions_framework_serves_the_function(name: str, tmp_path: Path) -> N
         url = f"http://{stack.HOST}:{port}"
         process.wait_until(responds(f"{url}/health"), lambda: None)
         description = requests.get(f"{url}/openapi.json", timeout=10)
-        assert description.json()["info"]["title"] == name
+        assert description.json()["info"]["title"] == f"{name.title()} API"
         missing = requests.get(f"{url}/nowhere", timeout=10)
         assert missing.status_code == 404
         assert missing.headers["Content-Type"] == "application/problem+json"
