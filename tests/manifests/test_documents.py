@@ -12,7 +12,7 @@ import pytest
 from local.stack import ROOT
 from tools import diagrams
 
-from order_function.domain import PUBLIC
+from order_function.domain import PUBLIC_STATUSES
 
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
@@ -143,7 +143,7 @@ def test_no_picture_is_left_over() -> None:
 
 def test_state_picture_shows_every_public_status() -> None:
     drawn = set(re.findall(r">(\w+)</text>", diagrams.states()))
-    assert {str(status) for status in PUBLIC} <= drawn
+    assert {str(status) for status in PUBLIC_STATUSES} <= drawn
 
 
 def test_architecture_lists_every_folder() -> None:

@@ -26,7 +26,7 @@ def attempt(key: str | None = "key", expected_total: int | None = None) -> Attem
 
 
 def order(status: Status | NewerStatus) -> Order:
-    return replace(Order.pending(attempt(), datetime.now(UTC)), status=status)
+    return replace(Order.new_pending(attempt(), datetime.now(UTC)), status=status)
 
 
 def rejected(rejection: Rejection | None) -> domain.OrderRejectedError:
@@ -36,8 +36,8 @@ def rejected(rejection: Rejection | None) -> domain.OrderRejectedError:
 
 def price_changed() -> domain.OrderRejectedError:
     items = (Item("P001", 2, 109_999, "Laptop"),)
-    pending = Order.pending(attempt(expected_total=199_998), datetime.now(UTC))
-    return rejected(pending.complete(items, "USD").rejection)
+    pending = Order.new_pending(attempt(expected_total=199_998), datetime.now(UTC))
+    return rejected(pending.decide_pending(items, "USD").rejection)
 
 
 UNKNOWN = stock.UnknownProductsError(["P999"])

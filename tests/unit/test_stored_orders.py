@@ -77,12 +77,12 @@ def orders(draw: st.DrawFn) -> Order:
     key = draw(st.none() | st.just("key"))
     expected = draw(st.none() | st.integers(0, MAX_TOTAL))
     attempt = Attempt.begin(draw(product_ids), draw(lines), key, expected)
-    pending = Order.pending(attempt, NOW)
+    pending = Order.new_pending(attempt, NOW)
     prices = st.integers(0, MAX_PRICE) | st.just(MAX_PRICE)
     items = tuple(
         Item(line.product_id, line.quantity, draw(prices), draw(texts)) for line in attempt.lines
     )
-    decided = pending.complete(items, "USD")
+    decided = pending.decide_pending(items, "USD")
     found = [
         pending,
         decided,
@@ -90,8 +90,8 @@ def orders(draw: st.DrawFn) -> Order:
         pending.reject(Rejection("reservation-released", draw(texts))),
     ]
     if decided.rejection is None:
-        found += [decided.cancel(), decided.cancel().released()]
-        found += [decided.fulfil(), decided.fulfil().consumed()]
+        found += [decided.begin_cancel(), decided.begin_cancel().finish_cancel()]
+        found += [decided.begin_fulfil(), decided.begin_fulfil().finish_fulfil()]
     return draw(st.sampled_from(found))
 
 
@@ -102,7 +102,7 @@ def test_every_order_of_the_domain_is_read_back_equal(order: Order) -> None:
 
 @pytest.mark.parametrize("total", TOTALS)
 def test_a_price_rejection_is_read_back_equal_at_any_total(total: int) -> None:
-    order = Order.reserved(
+    order = Order.new_confirmed(
         Attempt.begin("C1", LINE, "key", 1), (Item("P001", 1, total, "Yacht"),), "USD", NOW
     )
     assert read_back(order) == order

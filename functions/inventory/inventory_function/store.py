@@ -48,9 +48,11 @@ if TYPE_CHECKING:
 
 
 class Store:
-    def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
-        """``turns`` are those of the process's lists."""
-        self._queries = Queries(connection, turns or ConcurrencyLimiter())
+    def __init__(
+        self, connection: Connection, list_limiter: ConcurrencyLimiter | None = None
+    ) -> None:
+        """``list_limiter`` limits the lists that this process reads concurrently."""
+        self._queries = Queries(connection, list_limiter or ConcurrencyLimiter())
         self._documents = Documents(connection)
 
     def read(

@@ -40,8 +40,8 @@ from order_function.service import (
     Orders,
     UnfinishedChangeError,
 )
-from order_function.store import Store
-from order_function.web_ui.page import Page, PageNotWantedError
+from order_function.store import FirestoreOrders
+from order_function.web_ui.page import HtmlNotAcceptedError, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +64,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
         connection.prepare()
         concurrency = settings.server.concurrency
         orders = Orders(
-            Store(connection, limiter.for_queries(concurrency)),
+            FirestoreOrders(connection, limiter.for_queries(concurrency)),
             InventoryClient(
                 settings.inventory_service_url,
                 settings.token,
@@ -107,7 +107,7 @@ class _Views:
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
         body = parsing.body(request, schemas.OrderRequest)
-        customer_id, lines, expected_total = body.to_domain(self._currency, callers.subject())
+        customer_id, lines, expected_total = body.to_domain(self._currency, callers.token_subject())
         attempt = Attempt.begin(customer_id, lines, key, expected_total)
         activity.note(order_id=attempt.order_id)
         with _order_id_in_errors(attempt):
@@ -115,11 +115,13 @@ class _Views:
 
     def list_orders(self) -> Response:
         args = request.args
-        shown = callers.subject()
-        named = args.get("customer_id", UNSET)
-        customer_id = schemas.customer_of(named, shown, parameter="customer_id")
+        token_customer = callers.token_subject()
+        requested_customer = args.get("customer_id", UNSET)
+        customer_id = schemas.customer_of(
+            requested_customer, token_customer, parameter="customer_id"
+        )
         checks = Checks()
-        schemas.check_customer(checks, customer_id, shown, parameter="customer_id")
+        schemas.check_customer(checks, customer_id, token_customer, parameter="customer_id")
         status = _status(args, checks)
         checks.done()
         limit = paging.limit(args)
@@ -134,11 +136,13 @@ class _Views:
 
     def show_order(self, order_id: str) -> Response:
         return app.json_response(
-            schemas.OrderResponse.of(self._orders.get(_checked_id(order_id), callers.subject()))
+            schemas.OrderResponse.of(
+                self._orders.get(_checked_id(order_id), callers.token_subject())
+            )
         )
 
     def cancel_order(self, order_id: str) -> Response:
-        order = self._orders.cancel(_checked_id(order_id), callers.subject())
+        order = self._orders.cancel(_checked_id(order_id), callers.token_subject())
         return _change_response(order, Status.CANCELLED)
 
     def fulfil_order(self, order_id: str) -> Response:
@@ -153,7 +157,7 @@ class _Views:
         return _catalogue_response(*self._orders.product(product_id))
 
     def show_page(self) -> Response:
-        return self._page.show_to_people(request)
+        return self._page.show_if_html_accepted(request)
 
     def show_page_style(self) -> Response:
         return self._page.show(request)
@@ -224,7 +228,7 @@ def _checked_id(order_id: str) -> str:
 
 def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
     text = args.get("status")
-    known = [status.value for status in domain.PUBLIC]
+    known = [status.value for status in domain.PUBLIC_STATUSES]
     valid = text is None or text in known
     checks.require(valid, f"must be one of {', '.join(known)}", parameter="status")
     return Status(text) if text and valid else None
@@ -260,12 +264,12 @@ def _unexpected_outcome_problem(error: UnexpectedOutcomeError) -> Problem:
     return replace(_unknown_outcome_problem(error), status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _page_not_found_problem(error: PageNotWantedError) -> Problem:
+def _page_not_found_problem(error: HtmlNotAcceptedError) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, str(error), headers={"Vary": "Accept"})
 
 
 PROBLEMS: app.ProblemTable = {
-    PageNotWantedError: _page_not_found_problem,
+    HtmlNotAcceptedError: _page_not_found_problem,
     domain.OrderNotFoundError: app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejection_problem,
     domain.NotCancellableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),

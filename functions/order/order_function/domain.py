@@ -111,7 +111,7 @@ def parse_status(text: str) -> Status | NewerStatus:
     return _STATUSES.get(text) or NewerStatus(text)
 
 
-PUBLIC = tuple(status for status in Status if status is not Status.ABANDONED)
+PUBLIC_STATUSES = tuple(status for status in Status if status is not Status.ABANDONED)
 
 KEEPS_RESERVATION = frozenset(
     (Status.PENDING, Status.CONFIRMED, Status.FULFILLING, Status.FULFILLED)
@@ -244,18 +244,18 @@ class Order:
     fields that differ, so fields that another revision added to items and lines stay."""
 
     @classmethod
-    def reserved(
+    def new_confirmed(
         cls, attempt: Attempt, items: tuple[Item, ...], currency: str, now: datetime
     ) -> Self:
         """Confirmed at these prices; rejected if the customer expected another total."""
-        return cls.pending(attempt, now).complete(items, currency)
+        return cls.new_pending(attempt, now).decide_pending(items, currency)
 
     @classmethod
-    def rejected(cls, attempt: Attempt, rejection: Rejection, now: datetime) -> Self:
-        return cls.pending(attempt, now).reject(rejection)
+    def new_rejected(cls, attempt: Attempt, rejection: Rejection, now: datetime) -> Self:
+        return cls.new_pending(attempt, now).reject(rejection)
 
     @classmethod
-    def pending(cls, attempt: Attempt, now: datetime) -> Self:
+    def new_pending(cls, attempt: Attempt, now: datetime) -> Self:
         """An order for which inventory has not decided yet."""
         return cls(
             attempt.order_id,
@@ -270,7 +270,7 @@ class Order:
         )
 
     @classmethod
-    def abandoned(cls, name: ReservationName, now: datetime) -> Self:
+    def new_abandoned_mark(cls, name: ReservationName, now: datetime) -> Self:
         """The abandoned mark: it takes the place of the order that the reservation was made for."""
         return cls(
             name.order_id,
@@ -326,7 +326,7 @@ class Order:
             raise OrderNotFoundError(self.order_id)
         return self
 
-    def complete(self, items: tuple[Item, ...], currency: str) -> Self:
+    def decide_pending(self, items: tuple[Item, ...], currency: str) -> Self:
         """Confirm a pending order at these prices, or reject it for its price.
 
         An order of another status does not change.
@@ -353,7 +353,7 @@ class Order:
             return self
         return replace(self, status=Status.REJECTED, rejection=rejection)
 
-    def cancel(self) -> Self:
+    def begin_cancel(self) -> Self:
         """Begin to cancel: the stock is released afterwards. Idempotent."""
         if self.status in (Status.PENDING, Status.CONFIRMED, Status.CANCELLING):
             return replace(self, status=Status.CANCELLING)
@@ -361,12 +361,12 @@ class Order:
             return self
         raise NewerRevisionError(self) if self.of_newer_revision else NotCancellableError(self)
 
-    def released(self) -> Self:
+    def finish_cancel(self) -> Self:
         """Complete the cancellation, after the stock was released."""
         done = self.status is Status.CANCELLING
         return replace(self, status=Status.CANCELLED) if done else self
 
-    def fulfil(self) -> Self:
+    def begin_fulfil(self) -> Self:
         """Begin to fulfil: the stock is consumed afterwards. Idempotent."""
         if self.status in (Status.CONFIRMED, Status.FULFILLING):
             return replace(self, status=Status.FULFILLING)
@@ -374,7 +374,7 @@ class Order:
             return self
         raise NewerRevisionError(self) if self.of_newer_revision else NotFulfillableError(self)
 
-    def consumed(self) -> Self:
+    def finish_fulfil(self) -> Self:
         """Complete the fulfilment, after the stock was counted as shipped."""
         done = self.status is Status.FULFILLING
         return replace(self, status=Status.FULFILLED) if done else self

@@ -14,7 +14,7 @@ The errors of the stores are in functions_common.firestore.errors. The errors of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -105,9 +105,16 @@ class Inventory(Protocol):
         """
 
 
+class VersionedOrder(NamedTuple):
+    """An order, and the version of its document that a change must name."""
+
+    order: Order
+    version: datetime
+
+
 class OrderStore(Protocol):
-    def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
-        """The order, and the version that a change of it must name."""
+    def get(self, order_id: str, deadline: Deadline) -> VersionedOrder | None:
+        """The order with its version; None if there is no such document."""
 
     def create(self, order: Order, deadline: Deadline) -> None:
         """Create the document. Raises ConflictError if the order exists already."""
@@ -165,7 +172,7 @@ class UnfinishedWork(Protocol):
 
     def read_orders(
         self, order_ids: Collection[str], deadline: Deadline
-    ) -> dict[str, tuple[Order, datetime] | StoreError]:
+    ) -> dict[str, VersionedOrder | StoreError]:
         """The orders that exist, with their versions; the errors of damaged documents.
 
         Abandoned marks are included.

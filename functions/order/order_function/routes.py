@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from functions_common.http import paging, parsing
-from functions_common.http.problems import TEMPORARILY_UNAVAILABLE, kind_url
+from functions_common.http.problems import TEMPORARILY_UNAVAILABLE, type_uri
 from functions_common.http.routing import Api, Operation, Parameter, ProblemType, ResponseSpec
 from functions_common.http.schema import described, example, identifier
 from order_function import schemas
@@ -74,7 +74,7 @@ _SHORTAGE = {
     "lines": [{"product_id": "P001", "requested": 2, "available_quantity": 1}],
 }
 _REJECTED_ORDER = _order(
-    "rejected", rejection={"type": kind_url("insufficient-stock"), **_SHORTAGE}
+    "rejected", rejection={"type": type_uri("insufficient-stock"), **_SHORTAGE}
 )
 _PRODUCT = {
     "product_id": "P001",

@@ -53,7 +53,7 @@ PublicStatus = Annotated[
     str,
     example(
         "confirmed",
-        enum=[status.value for status in domain.PUBLIC],
+        enum=[status.value for status in domain.PUBLIC_STATUSES],
         description="`pending`: inventory has not decided yet. `confirmed`: the stock is reserved."
         " `cancelling` and `fulfilling`: the change is decided, and inventory has not applied it"
         " yet. `cancelled`, `rejected` and `fulfilled` are final. While a newer revision of order"
@@ -244,7 +244,7 @@ class RejectionResponse(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, rejection: domain.Rejection) -> Self:
         return cls(
-            type=problems.kind_url(rejection.kind),
+            type=problems.type_uri(rejection.kind),
             detail=rejection.detail,
             **extensions_of(rejection),
         )

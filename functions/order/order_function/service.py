@@ -1,4 +1,4 @@
-"""The use cases of order: place, show, list, cancel, fulfil and complete orders.
+"""The use cases of order: place, show, list, cancel and fulfil orders, and decide pending ones.
 
 A client may send a request several times under one ``Idempotency-Key``. Each time is a delivery of
 that request, and all deliveries share one order id. A delivery makes an order in these steps:
@@ -54,14 +54,11 @@ if TYPE_CHECKING:
 
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Attempt
-    from order_function.ports import Inventory, OrderStore
+    from order_function.ports import Inventory, OrderStore, VersionedOrder
 
     Transition = Callable[[Order], Order]
-    VersionedOrder = tuple[Order, datetime]
-    """An order, and the version of its document that a change must name."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
-"""Seconds, before a write of unknown outcome is checked and tried again."""
+MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.02, 0.5
+"""Before a write of unknown outcome is checked and tried again."""
 INVENTORY_SHARE = 0.9
 """The fraction of a keyed request's time that Reserve may take.
 
@@ -80,7 +77,8 @@ _REPEAT_DOES_NOT_HELP = (StoreRejectedError, UnusableDocumentError)
 class UnfinishedChangeError(Exception):
     """A change of an order could not be finished in time. Repeating it is safe: it is idempotent.
 
-    Raised by ``cancel``, ``fulfil`` and ``complete``; ``place`` raises OrderOutcomeUnknownError.
+    Raised by ``cancel``, ``fulfil`` and ``decide_pending``. ``place`` raises
+    OrderOutcomeUnknownError instead.
     """
 
     def __init__(self, order_id: str) -> None:
@@ -134,10 +132,10 @@ class Orders:
         store: OrderStore,
         inventory: Inventory,
         deadline_seconds: float,
-        turns: ConcurrencyLimiter | None = None,
+        list_limiter: ConcurrencyLimiter | None = None,
     ) -> None:
-        """``turns`` limit the lists of products that inventory reads concurrently."""
-        self._turns = turns or ConcurrencyLimiter()
+        """``list_limiter`` limits the lists of products that inventory reads concurrently."""
+        self._list_limiter = list_limiter or ConcurrencyLimiter()
         self._store = store
         self._inventory = inventory
         self._deadline_seconds = deadline_seconds
@@ -177,15 +175,15 @@ class Orders:
             except InventoryUnavailableError as error:
                 return self._replay_without_inventory(delivery, error)
             if existing is None:  # this delivery decided
-                return self._conclude(delivery, order)
+                return self._return_decision(delivery, order)
             found, version = existing
             if not found.can_be_replaced_by(attempt):  # Replay
                 if not found.owns(attempt.reservation_id):
                     self._try_to_release(delivery)
                 return _replay(attempt, found)
             # Next attempt. It needs the stock of both reservations: either may hold the last unit.
-            unwanted = {attempt.reservation_id, found.reservation_id}
-            self._inventory.release(sorted(unwanted), delivery.deadline)
+            both_reservations = {attempt.reservation_id, found.reservation_id}
+            self._inventory.release(sorted(both_reservations), delivery.deadline)
             delivery = delivery.next_attempt(found, version)
 
     def _reserve(self, delivery: _Delivery) -> Order:
@@ -199,12 +197,12 @@ class Orders:
                 attempt.reservation_id, attempt.lines, delivery.inventory_deadline
             )
         except ReservationRejectedError as error:
-            return Order.rejected(attempt, error.rejection, _now())
+            return Order.new_rejected(attempt, error.rejection, _now())
         except InventoryUnavailableError:
             if not delivery.respond_async:
                 raise
-            return Order.pending(attempt, _now())
-        return Order.reserved(attempt, items, currency, _now())
+            return Order.new_pending(attempt, _now())
+        return Order.new_confirmed(attempt, items, currency, _now())
 
     def _write(self, delivery: _Delivery, order: Order) -> VersionedOrder | None:
         """Write the order document. Returns None if this delivery wrote it.
@@ -219,19 +217,19 @@ class Orders:
         if order.rejection is not None and not delivery.attempt.keyed:
             return None
         order_may_exist = False
-        for _ in delivery.deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
+        for _ in delivery.deadline.attempts(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
             try:
                 self._write_once(delivery, order)
             except (ConflictError, OutcomeUnknownError):
                 order_may_exist = True
-                found = self._read_or_none(delivery)
+                found = self._try_to_read(delivery)
             except (StoreError, DeadlineExceededError):
                 if not order_may_exist:
                     raise
                 break
             else:
                 return None
-            if found and found[1] != delivery.replaced_version:
+            if found and found.version != delivery.replaced_version:
                 return found
         raise OrderOutcomeUnknownError(delivery.attempt)
 
@@ -241,7 +239,7 @@ class Orders:
         else:
             self._store.replace(order, delivery.replaced_version, delivery.deadline)
 
-    def _conclude(self, delivery: _Delivery, order: Order) -> Placed:
+    def _return_decision(self, delivery: _Delivery, order: Order) -> Placed:
         """Return the order that this delivery decided. Raises OrderRejectedError for a rejection.
 
         An order that is rejected for its price has stock. It is released after the document is
@@ -281,12 +279,12 @@ class Orders:
 
         This delivery may have made a reservation. ``reconcile`` releases it.
         """
-        found = self._read_or_none(delivery) if delivery.attempt.keyed else None
-        if found is None or found[0].can_be_replaced_by(delivery.attempt):
+        found = self._try_to_read(delivery) if delivery.attempt.keyed else None
+        if found is None or found.order.can_be_replaced_by(delivery.attempt):
             raise error
-        return _replay(delivery.attempt, found[0])
+        return _replay(delivery.attempt, found.order)
 
-    def _read_or_none(self, delivery: _Delivery) -> VersionedOrder | None:
+    def _try_to_read(self, delivery: _Delivery) -> VersionedOrder | None:
         """The order in the store; None if it does not exist, or Firestore is unavailable.
 
         Raises UnusableDocumentError if the order exists and its document is damaged.
@@ -304,15 +302,17 @@ class Orders:
         ``customer_id`` allows only orders of this customer; see ``Order.for_customer``.
         """
 
-        def cancel(order: Order) -> Order:
-            return order.for_customer(customer_id).cancel()
+        def begin(order: Order) -> Order:
+            return order.for_customer(customer_id).begin_cancel()
 
-        return self._change_with_stock(order_id, cancel, self._inventory.release, Order.released)
+        return self._change_with_stock(
+            order_id, begin, self._inventory.release, Order.finish_cancel
+        )
 
     def fulfil(self, order_id: str) -> Order:
         """Fulfil an order. It stays ``fulfilling`` if inventory cannot consume its stock now."""
         return self._change_with_stock(
-            order_id, Order.fulfil, self._inventory.consume, Order.consumed
+            order_id, Order.begin_fulfil, self._inventory.consume, Order.finish_fulfil
         )
 
     def _change_with_stock(
@@ -333,7 +333,7 @@ class Orders:
         except (*DEPENDENCY_ERRORS, UnfinishedChangeError):
             return begun
 
-    def complete(self, order_id: str) -> Order:
+    def decide_pending(self, order_id: str) -> Order:
         """Decide a pending order. Raises one of DEPENDENCY_ERRORS if inventory is unavailable."""
         deadline = self._deadline()
         order, _ = self._get(order_id, deadline)
@@ -348,7 +348,7 @@ class Orders:
             rejection = Rejection("reservation-released", str(error))
             decide = partial(Order.reject, rejection=rejection)
         else:
-            decide = partial(Order.complete, items=items, currency=currency)
+            decide = partial(Order.decide_pending, items=items, currency=currency)
         order = self._update(order_id, decide, deadline)
         if not order.keeps_reservation:
             self._inventory.release([order.reservation_id], deadline)
@@ -356,7 +356,7 @@ class Orders:
 
     def get(self, order_id: str, customer_id: str | None = None) -> Order:
         """An order. ``customer_id`` allows only orders of this customer."""
-        return self._get(order_id, self._deadline())[0].for_customer(customer_id)
+        return self._get(order_id, self._deadline()).order.for_customer(customer_id)
 
     def list_for_customer(
         self,
@@ -371,7 +371,7 @@ class Orders:
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
         """Status and body of inventory's list of products. A limiter admits few calls at a time."""
         deadline = self._deadline()
-        with self._turns.slot(deadline):
+        with self._list_limiter.slot(deadline):
             return self._inventory.catalogue("/products", query, deadline)
 
     def product(self, product_id: str) -> tuple[int, bytes]:
@@ -380,7 +380,7 @@ class Orders:
 
     def _update(self, order_id: str, transition: Transition, deadline: Deadline) -> Order:
         """Read the order and write it changed. Retries if another writer changed it in between."""
-        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
+        for _ in deadline.attempts(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
             order, version = self._get(order_id, deadline)
             changed = transition(order)
             if changed == order:
@@ -393,12 +393,12 @@ class Orders:
     def _get(self, order_id: str, deadline: Deadline) -> VersionedOrder:
         """An order that customers may see. Raises OrderNotFoundError for an abandoned mark."""
         found = self._store.get(order_id, deadline)
-        if found is None or found[0].status is Status.ABANDONED:
+        if found is None or found.order.status is Status.ABANDONED:
             raise OrderNotFoundError(order_id)
         return found
 
     def _deadline(self) -> Deadline:
-        return activity.deadline(self._deadline_seconds)
+        return activity.request_deadline(self._deadline_seconds)
 
 
 def _replay(attempt: Attempt, found: Order) -> Placed:

@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from order_function.domain import Item, Line
 
 
-LONGEST_CALL = 7.0
+ATTEMPT_TIMEOUT_SECONDS = 7.0
 """Seconds for one attempt, as a whole: above inventory's own deadline (5 s). If a cold start takes
 longer, the next attempt finds a warm pod."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds, before the next attempt."""
+MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.05, 1.0
+"""Before the next attempt."""
 MAX_RESERVATION_BYTES = 128 * 1024
 """More than the longest reservation in a reply: 100 lines of 1.1 kB."""
 
@@ -185,7 +185,11 @@ class InventoryClient:
         """
         circuit = circuit or self._circuit
         failure, outcome_unknown = _Failure("no time left"), False
-        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE, lambda: failure.retry_after):  # noqa: B023 - the newest
+        for _ in deadline.attempts(
+            MIN_BACKOFF_SECONDS,
+            MAX_BACKOFF_SECONDS,
+            lambda: failure.retry_after,  # noqa: B023 - the newest
+        ):
             if not circuit.allows():
                 failure = _Failure("the circuit is open")
                 break
@@ -203,12 +207,12 @@ class InventoryClient:
                 failure = _failure_of_attempt(error)
             else:
                 if reply.status not in _UNAVAILABLE or is_final(reply):
-                    circuit.succeeded()
+                    circuit.record_success()
                     return reply
                 failure = _failure_of_reply(reply)
             outcome_unknown = outcome_unknown or failure.sent
             if not failure.of_batch:
-                circuit.failed(started_at)
+                circuit.record_failure(started_at)
         raise _unavailable(failure, outcome_unknown=outcome_unknown)
 
     def _reserve_batch(
@@ -242,7 +246,7 @@ class InventoryClient:
         response = self._http.send(
             request.method,
             self._url + request.path,
-            timeout=deadline.timeout(LONGEST_CALL),
+            timeout=deadline.timeout(ATTEMPT_TIMEOUT_SECONDS),
             headers=self._headers | (trace.headers() if trace else {}),
             body=None if request.body is None else msgspec.json.encode(request.body),
             query=request.query,

@@ -42,12 +42,13 @@ if TYPE_CHECKING:
         OrderStore,
         UnfinishedOrder,
         UnfinishedWork,
+        VersionedOrder,
     )
     from order_function.service import Orders
 
     T = TypeVar("T", HeldReservation, UnfinishedOrder)
     U = TypeVar("U")
-    Found = tuple[Order, datetime] | StoreError | None
+    Found = VersionedOrder | StoreError | None
     """The order and its version; the error of a damaged document; None if there is no document."""
 
 PAGE = 500
@@ -165,7 +166,7 @@ class Sweep:
         self._read_every_page, self._failed_calls = False, 0
         self._recording_failures(self._finish_orders)
         began = time.monotonic()
-        self._recording_failures(self._settle_reservations)
+        self._recording_failures(self._settle_all_held)
         self._complete_report(time.monotonic() - began)
         return self._report
 
@@ -201,7 +202,7 @@ class Sweep:
         if isinstance(order, StoreError):
             raise order
         if order.status is Status.PENDING:
-            done = self._orders.complete(order.order_id).status is not Status.PENDING
+            done = self._orders.decide_pending(order.order_id).status is not Status.PENDING
             self._add(completed=done)
         elif found.age < self._min_age:
             return
@@ -214,7 +215,7 @@ class Sweep:
         if not done:
             self._fail(f"{order.order_id} is still {order.status}", f"orders/{order.order_id}")
 
-    def _settle_reservations(self) -> None:
+    def _settle_all_held(self) -> None:
         with WorkerPool(self._concurrency) as pool:
             for batch in self._batches_of_held():
                 if self._stopping.is_set():
@@ -222,7 +223,7 @@ class Sweep:
                 if self._failed_calls >= MAX_FAILED_CALLS:
                     self._fail("inventory is unavailable: the rest is left for the next sweep")
                     return
-                pool.submit(self._recording_failures, partial(self._settle_batch, batch))
+                pool.submit(self._recording_failures, partial(self._decide_and_settle_batch, batch))
         self._read_every_page = not self._stopping.is_set()
 
     def _batches_of_held(self) -> Iterator[Sequence[HeldReservation]]:
@@ -232,7 +233,7 @@ class Sweep:
             self._add(held=len(page))
             yield from _batches(page, DECISION_BATCH)
 
-    def _settle_batch(self, batch: Sequence[HeldReservation]) -> None:
+    def _decide_and_settle_batch(self, batch: Sequence[HeldReservation]) -> None:
         old = [held for held in batch if held.age >= self._min_age]
         order_ids = {held.name.order_id for held in old if held.name}
         try:
@@ -251,11 +252,11 @@ class Sweep:
         self._record_oldest(
             "oldest_held_seconds", [held for held in batch if held.reservation_id not in newer]
         )
-        self._settle("confirmed", self._inventory.confirm, actions[Action.CONFIRM])
+        self._settle_in_one_call("confirmed", self._inventory.confirm, actions[Action.CONFIRM])
         for ids in _batches(actions[Action.RELEASE], STOCK_BATCH):
-            self._settle("released", self._inventory.release, ids)
+            self._settle_in_one_call("released", self._inventory.release, ids)
         for ids in _batches(actions[Action.CONSUME], STOCK_BATCH):
-            self._settle("consumed", self._inventory.consume, ids)
+            self._settle_in_one_call("consumed", self._inventory.consume, ids)
 
     def _decide_or_fail(self, held: HeldReservation, found: Found) -> Action:
         action = Action.LATER
@@ -288,7 +289,7 @@ class Sweep:
         """
         if self._stopping.is_set():
             return False
-        mark = Order.abandoned(name, datetime.now(UTC))
+        mark = Order.new_abandoned_mark(name, datetime.now(UTC))
         try:
             if version is None:
                 self._store.create(mark, self._call_deadline())
@@ -299,7 +300,7 @@ class Sweep:
         self._add(abandoned=1)
         return True
 
-    def _settle(
+    def _settle_in_one_call(
         self,
         counter: str,
         call: Callable[[Collection[str], Deadline], None],
@@ -320,8 +321,8 @@ class Sweep:
             self._failed_calls = 0
             if error.whole_request_failed and len(reservation_ids) > 1:
                 half = len(reservation_ids) // 2
-                self._settle(counter, call, reservation_ids[:half])
-                self._settle(counter, call, reservation_ids[half:])
+                self._settle_in_one_call(counter, call, reservation_ids[:half])
+                self._settle_in_one_call(counter, call, reservation_ids[half:])
                 return
             for reservation_id, reason in error.reasons.items():
                 self._fail(f"{reservation_id}: {reason}", f"reservations/{reservation_id}")
