@@ -50,7 +50,7 @@ def test_hot_product_is_sold_fairly_and_never_oversold(connections: list[Connect
     def buy(process: int) -> None:
         while True:
             try:
-                inventories[process].reserve(f"R{next(numbers)}", [Line("hot", 1)])
+                inventories[process].reserve(f"R{next(numbers)}", (Line("hot", 1),))
             except InsufficientStockError:
                 return
             except Exception as error:  # noqa: BLE001 - the test reports every error at its end

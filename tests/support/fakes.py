@@ -138,17 +138,16 @@ class MemoryStock:
     def _commit(self, changes: list[tuple[Entity, datetime | None]]) -> None:
         for entity, _ in changes:
             _reject_too_large(entity)
-        for entity, version in changes:
-            if self.documents.get(entity.key, (None, None))[1] != version:
-                raise (
-                    AlreadyExistsError(entity.key) if version is None else ConflictError(entity.key)
-                )
+        keyed = [(entity.key, entity, version) for entity, version in changes]
+        for key, _, version in keyed:
+            if self.documents.get(key, (None, None))[1] != version:
+                raise AlreadyExistsError(key) if version is None else ConflictError(key)
         self.commits += 1
         now = self.clock.next()
-        for entity, _ in changes:
+        for key, entity, _ in keyed:
             stored = replace(entity, updated_at=now) if isinstance(entity, Product) else entity
-            self.documents[entity.key] = (stored, now)
-            self._created.setdefault(entity.key, now)
+            self.documents[key] = (stored, now)
+            self._created.setdefault(key, now)
 
     def get(self, key: Key, deadline: Deadline) -> Entity | None:  # noqa: ARG002
         if key in self.unusable:

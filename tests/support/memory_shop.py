@@ -197,7 +197,7 @@ class InventoryInProcess:
         lines: Iterable[Line],
         deadline: Deadline,  # noqa: ARG002
     ) -> tuple[tuple[Item, ...], str]:
-        wanted = [stock.Line(line.product_id, line.quantity) for line in lines]
+        wanted = stock.merge(stock.Line(line.product_id, line.quantity) for line in lines)
         with self._errors():
             found, _ = self.service.reserve(reservation_id, wanted)
         return tuple(map(_item, found.lines)), found.currency

@@ -448,11 +448,11 @@ def test_request_is_not_begun_when_too_little_time_is_left() -> None:
 def test_confirmation_does_not_wait_for_other_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=5)
     inventory = Inventory(store, "USD", 5)
-    inventory.reserve("R1", [Line("P001", 1)])
+    inventory.reserve("R1", (Line("P001", 1),))
     under_way = Pause()
     Script(store, monkeypatch, under_way)
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(inventory.reserve, "R2", [Line("P001", 1)])
+        slow = pool.submit(inventory.reserve, "R2", (Line("P001", 1),))
         assert under_way.reached.wait(10)
         (confirmed,) = statuses(inventory.confirm(("R1",)))
         assert not slow.done()
@@ -465,7 +465,7 @@ def test_confirmation_does_not_wait_for_other_commits(monkeypatch: pytest.Monkey
 def test_confirmation_is_retried_when_its_commit_fails_once(fault: str) -> None:
     store = stocked(P001=5)
     inventory = Inventory(store, "USD", 5)
-    inventory.reserve("R1", [Line("P001", 1)])
+    inventory.reserve("R1", (Line("P001", 1),))
     store.faults.coming.append(fault)
     assert statuses(inventory.confirm(("R1", "unknown"))) == ["confirmed", None]
 
@@ -473,7 +473,7 @@ def test_confirmation_is_retried_when_its_commit_fails_once(fault: str) -> None:
 def test_confirmation_does_not_undo_an_earlier_release(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stocked(P001=5)
     inventory = Inventory(store, "USD", 5)
-    inventory.reserve("R1", [Line("P001", 1)])
+    inventory.reserve("R1", (Line("P001", 1),))
 
     def give_back() -> None:
         inventory.release(("R1",))

@@ -16,7 +16,7 @@ from support.dying import ProcessDiedError
 from support.memory_shop import Between, WholeShop, death
 
 from functions_common.firestore.errors import StoreError
-from inventory_function.domain import Adjustment, Line, RecordedReservation, StockError
+from inventory_function.domain import Adjustment, Line, RecordedReservation, StockError, merge
 from inventory_function.service import Inventory
 from order_function import domain as order
 from order_function import service
@@ -85,8 +85,8 @@ class InventoryMachine(RuleBasedStateMachine):
                 for each, n in quantities.items()
             )
         )
-        call = lambda: self.inventory.reserve(name, [Line(*each) for each in lines])  # noqa: E731
-        assert is_rejected(call) != fine
+        merged = merge(Line(*each) for each in lines)
+        assert is_rejected(lambda: self.inventory.reserve(name, merged)) != fine
         if fine:
             self.reservations.setdefault(name, Held(quantities))
 

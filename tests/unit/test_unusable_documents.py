@@ -75,7 +75,7 @@ def test_settling_an_unusable_reservation_fails_only_for_its_id(
     store = stocked(P001=9)
     inventory = Inventory(store, "USD", 5)
     for name in ("R1", "POISON", "R2"):
-        inventory.reserve(name, [StockLine("P001", 1)])
+        inventory.reserve(name, (StockLine("P001", 1),))
     poison(store, error)
     outcomes = getattr(inventory, verb)(("R1", "POISON", "R2"))
     assert kinds(outcomes) == [expected, type(error).__name__, expected]
@@ -85,9 +85,9 @@ def test_settling_an_unusable_reservation_fails_only_for_its_id(
 def test_settling_a_reservation_of_a_missing_product_fails_only_for_its_id(verb: str) -> None:
     store = stocked(P001=9, P002=9)
     inventory = Inventory(store, "USD", 5)
-    inventory.reserve("R1", [StockLine("P001", 1)])
-    inventory.reserve("POISON", [StockLine("P001", 1), StockLine("P002", 1)])
-    inventory.reserve("R2", [StockLine("P001", 1)])
+    inventory.reserve("R1", (StockLine("P001", 1),))
+    inventory.reserve("POISON", (StockLine("P001", 1), StockLine("P002", 1)))
+    inventory.reserve("R2", (StockLine("P001", 1),))
     del store.documents["products", "P002"]
     outcomes = getattr(inventory, verb)(("R1", "POISON", "R2"))
     assert kinds(outcomes)[1] == "UnknownProductsError"
@@ -167,7 +167,7 @@ def test_permanently_rejected_confirmation_fails_alone(monkeypatch: pytest.Monke
     store = stocked(P001=5)
     inventory = Inventory(store, "USD", 5)
     for name in ("R1", "POISON", "R2"):
-        inventory.reserve(name, [StockLine("P001", 1)])
+        inventory.reserve(name, (StockLine("P001", 1),))
     commit = store.commit
 
     def reject_poison(changes: Any, deadline: Any) -> None:
@@ -222,7 +222,7 @@ def store() -> MemoryStock:
     store = stocked(P001=9)
     inventory = Inventory(store, "USD", 5)
     for name in ("R1", "POISON", "R2"):
-        inventory.reserve(name, [StockLine("P001", 1)])
+        inventory.reserve(name, (StockLine("P001", 1),))
     poison(store)
     return store
 

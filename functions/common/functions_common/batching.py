@@ -103,8 +103,10 @@ class _Entry(Generic[T, R]):
 
     item: T
     deadline: Deadline
-    weight: int
-    size: int
+    weight: int = 0
+    size: int = 0
+    """Weight and size are set when the entry is queued. A leader that starts at once needs neither.
+    """
     state: _State = _State.QUEUED
     outcome: R | _Failure | None = None
     wakeup: _Wakeup = field(default_factory=_Wakeup)
@@ -112,11 +114,6 @@ class _Entry(Generic[T, R]):
     def finish(self, outcome: R | _Failure) -> None:
         self.outcome = outcome
         self.state = _State.DONE
-
-    def result(self) -> R:
-        if isinstance(self.outcome, _Failure):
-            raise self.outcome.error
-        return self.outcome  # type: ignore[return-value]  # an R, since the entry is done
 
 
 class Batcher(Generic[T, R]):
@@ -141,7 +138,8 @@ class Batcher(Generic[T, R]):
         nothing: then the leader alone gets the exception, and the other items are retried.
 
         ``weight`` and ``max_weight`` limit a batch: the sum of its weights, unless a single item
-        weighs more. ``size`` and ``max_queued`` limit the queue in the same manner.
+        weighs more. ``size`` and ``max_queued`` limit the queue in the same manner. The batcher
+        calls both functions under its lock.
 
         Times are in seconds. An item with ``min_left`` or less before its deadline is not carried.
         A leader with ``min_left_to_share`` or less carries its own item only. A waiter that has
@@ -175,7 +173,7 @@ class Batcher(Generic[T, R]):
         Raises the carrier's exception; QueueFullError; DeadlineExceededError if the item was in no
         batch by its deadline; UnknownResultError if it was in one that has not ended by then.
         """
-        entry: _Entry[T, R] = _Entry(item, deadline, self._weight(item), self._size(item))
+        entry: _Entry[T, R] = _Entry(item, deadline)
         batch = self._start_or_queue(entry)
         if not batch:
             with self._while_waiting():
@@ -183,7 +181,9 @@ class Batcher(Generic[T, R]):
         while batch:
             self._lead(batch)
             batch = self._await_turn(entry) if entry.state is not _State.DONE else []
-        return entry.result()
+        if isinstance(entry.outcome, _Failure):
+            raise entry.outcome.error
+        return entry.outcome  # type: ignore[return-value]  # an R, since the entry is done
 
     def _start_or_queue(self, entry: _Entry[T, R]) -> list[_Entry[T, R]]:
         """Return the batch that the entry leads. It is empty if another batch is in flight."""
@@ -194,6 +194,7 @@ class Batcher(Generic[T, R]):
                 self._leader = entry
                 entry.state = _State.IN_BATCH
                 return [entry]
+            self._measure(entry)
             if self._queue and self._queued + entry.size > self._max_queued:
                 raise QueueFullError(self._queued)
             self._queue.append(entry)
@@ -262,18 +263,14 @@ class Batcher(Generic[T, R]):
         died = _Failure(UnknownResultError("the leader's thread ended without a result"))
         outcomes: Sequence[R | Retry | _Failure] = [died] * len(batch)
         try:
-            outcomes = self._carry_out(batch)
+            results = self._carry([entry.item for entry in batch], batch[0].deadline)
+            outcomes = [result for _, result in zip(batch, results, strict=True)]
+        except DeadlineExceededError as error:
+            outcomes = [_Failure(error), *[RETRY] * (len(batch) - 1)]
+        except Exception as error:  # noqa: BLE001 - every caller of the batch raises it
+            outcomes = [_Failure(error)] * len(batch)
         finally:
             self._finish(batch, outcomes)
-
-    def _carry_out(self, batch: list[_Entry[T, R]]) -> Sequence[R | Retry | _Failure]:
-        try:
-            results = self._carry([entry.item for entry in batch], batch[0].deadline)
-            return [result for _, result in zip(batch, results, strict=True)]
-        except DeadlineExceededError as error:
-            return [_Failure(error), *[RETRY] * (len(batch) - 1)]
-        except Exception as error:  # noqa: BLE001 - every caller of the batch raises it
-            return [_Failure(error)] * len(batch)
 
     def _finish(self, batch: list[_Entry[T, R]], outcomes: Iterable[R | Retry | _Failure]) -> None:
         """Store the outcomes, hand over, and then wake the others: the next batch comes first."""
@@ -292,10 +289,14 @@ class Batcher(Generic[T, R]):
             if self._leader is batch[0] or self._leader is None:
                 self._hand_over()
         for entry in finished:
-            entry.wakeup.wake()
+            if entry is not batch[0]:  # the leader's thread is this one
+                entry.wakeup.wake()
+
+    def _measure(self, entry: _Entry[T, R]) -> None:
+        entry.weight, entry.size = self._weight(entry.item), self._size(entry.item)
 
     def _put_back(self, entry: _Entry[T, R]) -> None:
-        entry.weight, entry.size = self._weight(entry.item), self._size(entry.item)
+        self._measure(entry)
         entry.state = _State.QUEUED
         self._queue.appendleft(entry)
         self._queued += entry.size

@@ -15,7 +15,6 @@ from functions_common import limiter
 from functions_common.firestore.client import Connection
 from functions_common.http import app, paging, parsing, problems
 from functions_common.http.auth.callers import Callers
-from functions_common.http.parsing import Checks
 from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
 from functions_common.ids import timestamp
 from functions_common.observability import activity, logs
@@ -78,7 +77,7 @@ class _Views:
         return app.json_response(self._shown(self._inventory.product(_named(product_id))))
 
     def put_product(self, product_id: str) -> Response:
-        _check_id(product_id, "product_id")
+        parsing.check_id(product_id, parameter="product_id")
         body = parsing.body(request, schemas.ProductRequest)
         name, price = body.to_domain(self._inventory.currency)
         product, new = self._inventory.put_product(product_id, name, price, active=body.active)
@@ -136,7 +135,7 @@ class _Views:
         )
 
     def put_reservation(self, reservation_id: str) -> Response:
-        _check_id(reservation_id, "reservation_id")
+        parsing.check_id(reservation_id, parameter="reservation_id")
         activity.note(reservation_id=reservation_id)
         lines = parsing.body(request, schemas.ReservationRequest).to_domain()
         reservation, new = self._inventory.reserve(reservation_id, lines)
@@ -228,13 +227,6 @@ def _named(identifier: str) -> str:
     if not parsing.is_id(identifier):
         raise NotFound
     return identifier
-
-
-def _check_id(identifier: str, parameter: str) -> None:
-    """Check the id of a resource that may be created. A malformed id is 400."""
-    checks = Checks()
-    checks.identifier(identifier, parameter=parameter)
-    checks.done()
 
 
 def _created_if(new: bool) -> HTTPStatus:  # noqa: FBT001

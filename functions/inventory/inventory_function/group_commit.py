@@ -8,7 +8,7 @@ gets its own outcome when the commit is known to be carried out. ``Batcher`` hol
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -50,15 +50,12 @@ class _Request:
     """The operations of one caller. They can need more than one commit."""
 
     operations: Sequence[Operation[Any]]
-    outcomes: list[Outcome | None] = field(init=False)
+    outcomes: list[Outcome | None]
     """One for each operation; None until it is known."""
     outcome_unknown: bool = False
     """A commit that held some of the operations may have been carried out, or may still be."""
     failure: StoreError | None = None
     """Why the last commit failed."""
-
-    def __post_init__(self) -> None:
-        self.outcomes = [None] * len(self.operations)
 
     def undecided(self) -> list[int]:
         """The indexes of the operations that have no outcome."""
@@ -70,7 +67,9 @@ class _Request:
     def count_documents(self) -> int:
         """Documents that the undecided operations name, as far as is known before a read."""
         return sum(
-            1 for index in self.undecided() for _ in self.operations[index].needs(_NOTHING_READ)
+            len(operation.needs(_NOTHING_READ))
+            for operation, outcome in zip(self.operations, self.outcomes, strict=True)
+            if outcome is None
         )
 
     def fail(self, error: StoreError) -> None:
@@ -79,13 +78,15 @@ class _Request:
 
     def results(self) -> list[Outcome]:
         """Return an outcome for each operation. Raises the failure if none has an outcome."""
-        outcomes = list(self.outcomes)
+        decided = [outcome for outcome in self.outcomes if outcome is not None]
+        if len(decided) == len(self.operations):
+            return decided
         reason = str(self.failure or "no outcome by the deadline")
         kind = OutcomeUnknownError if self.outcome_unknown else StoreUnavailableError
         error = kind(reason)
-        if not any(outcomes):
+        if not decided:
             raise error
-        return [outcome or Outcome(error=error) for outcome in outcomes]
+        return [outcome or Outcome(error=error) for outcome in self.outcomes]
 
 
 _Part = tuple[_Request, int]
@@ -119,7 +120,7 @@ class GroupCommit:
 
         Raises a ``StoreError`` if it applies to all of them.
         """
-        request = _Request(operations)
+        request = _Request(operations, [None] * len(operations))
         try:
             self._batcher.submit(request, deadline)
         except QueueFullError as error:
@@ -181,4 +182,4 @@ class GroupCommit:
 
 
 def _retry_if_undecided(request: _Request) -> Retry | None:
-    return RETRY if request.undecided() else None
+    return RETRY if None in request.outcomes else None

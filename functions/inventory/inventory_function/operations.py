@@ -31,7 +31,7 @@ from inventory_function.domain import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from inventory_function.domain import Key, Line
@@ -41,7 +41,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Operation(Protocol[T_co]):
-    def needs(self, work: UnitOfWork) -> Iterable[Key]:
+    def needs(self, work: UnitOfWork) -> Sequence[Key]:
         """The documents that must be read before ``decide``.
 
         They can depend on documents that have been read, so this is called again after each read.
@@ -68,11 +68,11 @@ class Reserve:
     currency: str
     nonce: str
 
-    def needs(self, work: UnitOfWork) -> Iterable[Key]:
-        if not work.assume_absent:
-            yield reservation_key(self.reservation_id)
-        for line in self.lines:
-            yield product_key(line.product_id)
+    def needs(self, work: UnitOfWork) -> Sequence[Key]:
+        products = [product_key(line.product_id) for line in self.lines]
+        if work.assume_absent:
+            return products
+        return [reservation_key(self.reservation_id), *products]
 
     def decide(self, work: UnitOfWork) -> tuple[Reservation, bool]:
         if found := work.reservation_if_read(self.reservation_id):
@@ -139,7 +139,7 @@ class Release:
     reservation_id: str
     currency: str
 
-    def needs(self, work: UnitOfWork) -> Iterable[Key]:
+    def needs(self, work: UnitOfWork) -> Sequence[Key]:
         return _needs_of_held(self.reservation_id, work)
 
     def decide(self, work: UnitOfWork) -> Reservation:
@@ -160,8 +160,8 @@ class Confirm:
 
     reservation_id: str
 
-    def needs(self, work: UnitOfWork) -> Iterable[Key]:  # noqa: ARG002
-        yield reservation_key(self.reservation_id)
+    def needs(self, work: UnitOfWork) -> Sequence[Key]:  # noqa: ARG002
+        return [reservation_key(self.reservation_id)]
 
     def decide(self, work: UnitOfWork) -> Reservation | None:
         found = work.reservation(self.reservation_id)
@@ -181,7 +181,7 @@ class Consume:
 
     reservation_id: str
 
-    def needs(self, work: UnitOfWork) -> Iterable[Key]:
+    def needs(self, work: UnitOfWork) -> Sequence[Key]:
         return _needs_of_held(self.reservation_id, work)
 
     def decide(self, work: UnitOfWork) -> Reservation | None:
@@ -191,11 +191,10 @@ class Consume:
         return _settle(found, ReservationStatus.CONSUMED, Product.ship, work)
 
 
-def _needs_of_held(reservation_id: str, work: UnitOfWork) -> Iterator[Key]:
+def _needs_of_held(reservation_id: str, work: UnitOfWork) -> Sequence[Key]:
     """The reservation; when it has been read, also the products whose units it holds."""
-    yield reservation_key(reservation_id)
-    for line in work.held_lines(reservation_id):
-        yield product_key(line.product_id)
+    products = [product_key(line.product_id) for line in work.held_lines(reservation_id)]
+    return [reservation_key(reservation_id), *products]
 
 
 def _settle(
@@ -232,8 +231,8 @@ class PutProduct:
     active: bool | None = None
     """None keeps the value; a new product is active."""
 
-    def needs(self, work: UnitOfWork) -> Iterable[Key]:  # noqa: ARG002
-        yield product_key(self.product_id)
+    def needs(self, work: UnitOfWork) -> Sequence[Key]:  # noqa: ARG002
+        return [product_key(self.product_id)]
 
     def decide(self, work: UnitOfWork) -> bool:
         found = work.product(self.product_id)
@@ -266,9 +265,9 @@ class Adjust:
     now: datetime
     nonce: str
 
-    def needs(self, work: UnitOfWork) -> Iterable[Key]:  # noqa: ARG002
-        yield product_key(self.product_id)
-        yield adjustment_key(self.product_id, self.adjustment_id)
+    def needs(self, work: UnitOfWork) -> Sequence[Key]:  # noqa: ARG002
+        adjustment = adjustment_key(self.product_id, self.adjustment_id)
+        return [product_key(self.product_id), adjustment]
 
     def decide(self, work: UnitOfWork) -> tuple[Adjustment, bool]:
         if found := work.adjustment(self.product_id, self.adjustment_id):

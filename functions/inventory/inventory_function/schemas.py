@@ -113,7 +113,8 @@ class AdjustmentRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         """Return the delta."""
         checks = Checks()
         delta = checks.integer(self.delta, -MAX_QUANTITY, MAX_QUANTITY, pointer="#/delta")
-        checks.require(delta, "must not be 0", pointer="#/delta")
+        if delta == 0:
+            checks.add_error("must not be 0", pointer="#/delta")
         checks.text(self.reason, MAX_NAME, pointer="#/reason")
         if self.reference is not None:
             checks.text(self.reference, MAX_NAME, pointer="#/reference")
@@ -169,11 +170,12 @@ class ReservationBatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen
     def to_domain(self) -> list[tuple[str, tuple[Line, ...]]]:
         """Return the id and the lines of each reservation, in the order of the request."""
         checks = Checks()
-        count = f"must have 1 to {MAX_LINES} reservations"
-        checks.require(1 <= len(self.reservations) <= MAX_LINES, count, pointer="#/reservations")
-        items = sum(len(each.items) for each in self.reservations)
-        detail = f"must have at most {MAX_LINES} items in all"
-        checks.require(items <= MAX_LINES, detail, pointer="#/reservations")
+        if not 1 <= len(self.reservations) <= MAX_LINES:
+            count = f"must have 1 to {MAX_LINES} reservations"
+            checks.add_error(count, pointer="#/reservations")
+        if sum(len(each.items) for each in self.reservations) > MAX_LINES:
+            detail = f"must have at most {MAX_LINES} items in all"
+            checks.add_error(detail, pointer="#/reservations")
         checks.done()
         found = []
         for n, each in enumerate(self.reservations):
@@ -208,7 +210,8 @@ class ConfirmRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def _ids(ids: list[str], max_ids: int) -> tuple[str, ...]:
     checks = Checks()
-    checks.require(1 <= len(ids) <= max_ids, f"must have 1 to {max_ids} ids", pointer="#/ids")
+    if not 1 <= len(ids) <= max_ids:
+        checks.add_error(f"must have 1 to {max_ids} ids", pointer="#/ids")
     checks.done()
     for n, reservation_id in enumerate(ids):
         checks.identifier(reservation_id, pointer=f"#/ids/{n}")
@@ -218,8 +221,8 @@ def _ids(ids: list[str], max_ids: int) -> tuple[str, ...]:
 
 def _lines(items: list[ReservationLineRequest], checks: Checks, place: str) -> tuple[Line, ...]:
     """Check the items, and merge them into one line for each product."""
-    count = f"must have 1 to {MAX_LINES} items"
-    if not checks.require(1 <= len(items) <= MAX_LINES, count, pointer=place):
+    if not 1 <= len(items) <= MAX_LINES:
+        checks.add_error(f"must have 1 to {MAX_LINES} items", pointer=place)
         return ()
     lines = []
     for n, item in enumerate(items):
@@ -228,9 +231,9 @@ def _lines(items: list[ReservationLineRequest], checks: Checks, place: str) -> t
         lines.append(Line(item.product_id, quantity))
     merged = merge(lines)
     for line in merged:
-        fits = line.quantity <= MAX_QUANTITY
-        detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
-        checks.require(fits, detail, pointer=place)
+        if line.quantity > MAX_QUANTITY:
+            detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
+            checks.add_error(detail, pointer=place)
     return merged
 
 

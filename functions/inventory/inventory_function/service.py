@@ -14,7 +14,6 @@ from inventory_function.domain import (
     Product,
     Reservation,
     UnknownProductsError,
-    merge,
     product_key,
     reservation_key,
 )
@@ -119,8 +118,11 @@ class Inventory:
             found += self._store.reservations_of(product_id, after_reservation, rest, deadline)
         return found
 
-    def reserve(self, reservation_id: str, lines: Iterable[Line]) -> tuple[Reservation, bool]:
-        """Return the stored reservation, and whether this request created it."""
+    def reserve(self, reservation_id: str, lines: tuple[Line, ...]) -> tuple[Reservation, bool]:
+        """Return the stored reservation, and whether this request created it.
+
+        ``lines`` must be merged: see ``merge``.
+        """
         return self._group.run(self._reserve(reservation_id, lines), self._deadline())
 
     def reserve_all(self, wanted: Iterable[tuple[str, tuple[Line, ...]]]) -> list[Outcome]:
@@ -128,8 +130,8 @@ class Inventory:
         operations = [self._reserve(*each) for each in wanted]
         return self._group.run_all(operations, self._deadline())
 
-    def _reserve(self, reservation_id: str, lines: Iterable[Line]) -> Reserve:
-        return Reserve(reservation_id, merge(lines), self.currency, _nonce())
+    def _reserve(self, reservation_id: str, lines: tuple[Line, ...]) -> Reserve:
+        return Reserve(reservation_id, lines, self.currency, _nonce())
 
     def reservation(self, reservation_id: str) -> Reservation | None:
         found = self._store.get(reservation_key(reservation_id), self._deadline())

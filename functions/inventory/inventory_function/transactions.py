@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import time
+from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from functions_common.firestore.errors import (
@@ -117,14 +118,14 @@ class Transactions:
     def _attempt(
         self, operations: Sequence[Operation[Any]], work: UnitOfWork, deadline: Deadline
     ) -> list[Outcome]:
-        self._read_needs(operations, work, deadline)
-        fitting = _fitting(operations, work)
+        needs = self._read_needs(operations, work, deadline)
+        fitting = operations[: _count_fitting(needs)]
         outcomes, unread = _decide(fitting, work)
         while unread:
             work.undo()
             self._read(unread, work, deadline)
             outcomes, unread = _decide(fitting, work)
-        if changes := list(work.changes()):
+        if changes := work.changes():
             self._store.commit(changes, deadline)
         if work.assumption_failed:
             self._verify_rounds = VERIFY_ROUNDS
@@ -132,11 +133,16 @@ class Transactions:
 
     def _read_needs(
         self, operations: Sequence[Operation[Any]], work: UnitOfWork, deadline: Deadline
-    ) -> None:
-        """Read the documents that the operations need, until these name no further ones."""
-        while missing := {
-            key for each in operations for key in each.needs(work) if key not in work
-        }:
+    ) -> list[Sequence[Key]]:
+        """Read the documents that the operations need, until these name no further ones.
+
+        Returns the documents that each operation names.
+        """
+        while True:
+            needs = [each.needs(work) for each in operations]
+            missing = {key for keys in needs for key in keys if key not in work}
+            if not missing:
+                return needs
             self._read(missing, work, deadline)
 
     def _read(self, keys: Collection[Key], work: UnitOfWork, deadline: Deadline) -> None:
@@ -183,8 +189,7 @@ def _decide(
     return outcomes, unread
 
 
-def _fitting(operations: Sequence[Operation[Any]], work: UnitOfWork) -> Sequence[Operation[Any]]:
-    """Return the first operation, and those after it that fit into the same commit."""
-    named = accumulate(sum(1 for _ in each.needs(work)) for each in operations)
-    fitting = sum(1 for _ in takewhile(lambda documents: documents <= MAX_DOCUMENTS, named))
-    return operations[: max(1, fitting)]
+def _count_fitting(needs: Sequence[Sequence[Key]]) -> int:
+    """The number of operations in one commit: the first, and those after it that fit as well."""
+    named = list(accumulate(map(len, needs)))
+    return max(1, bisect_right(named, MAX_DOCUMENTS))

@@ -16,7 +16,6 @@ from inventory_function.domain import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
     from inventory_function.domain import Entity, Key, PricedLine
@@ -57,10 +56,12 @@ class UnitOfWork:
     def put(self, entity: Entity) -> None:
         self._changed[entity.key] = entity
 
-    def changes(self) -> Iterator[tuple[Entity, datetime | None]]:
+    def changes(self) -> list[tuple[Entity, datetime | None]]:
         """Every changed entity, with the version that it replaces; None if it must not exist."""
-        for key, entity in self._changed.items():
-            yield entity, self._read[key][1] if key in self._read else None
+        return [
+            (entity, self._read[key][1] if key in self._read else None)
+            for key, entity in self._changed.items()
+        ]
 
     def undo(self) -> None:
         """Drop all changes; keep the documents that were read."""

@@ -229,9 +229,10 @@ def _checked_id(order_id: str) -> str:
 def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
     text = args.get("status")
     known = [status.value for status in domain.PUBLIC_STATUSES]
-    valid = text is None or text in known
-    checks.require(valid, f"must be one of {', '.join(known)}", parameter="status")
-    return Status(text) if text and valid else None
+    if text is None or text in known:
+        return Status(text) if text else None
+    checks.add_error(f"must be one of {', '.join(known)}", parameter="status")
+    return None
 
 
 def _rejection_problem(error: domain.OrderRejectedError) -> Problem:

@@ -22,7 +22,7 @@ from functions_common import money
 from functions_common.ids import ID_LENGTH, digest_id, random_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
 MAX_LINES = 100
@@ -177,23 +177,14 @@ class Attempt:
     customer_id: str
     lines: tuple[Line, ...]
     """One line a product, sorted: see ``merge_lines``."""
+    fingerprint: str
+    """A digest of the body: of customer, lines and expected total."""
     keyed: bool
     nonce: str
     """Identifies this delivery, so that it can recognize its own writes."""
     expected_total: int | None = None
     """In minor units: the total that the customer saw. None accepts any total."""
     number: int = 0
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the body.
-
-        It leaves out fields that the body does not use. So a new optional field does not change the
-        fingerprint of an old body.
-        """
-        lines = (part for line in self.lines for part in (line.product_id, str(line.quantity)))
-        total = [] if self.expected_total is None else [f"total={self.expected_total}"]
-        return digest_id(self.customer_id, *lines, *total)
 
     @property
     def reservation_id(self) -> str:
@@ -203,7 +194,7 @@ class Attempt:
     def begin(
         cls,
         customer_id: str,
-        lines: Iterable[Line],
+        lines: Collection[Line],
         key: str | None,
         expected_total: int | None = None,
     ) -> Self:
@@ -213,6 +204,7 @@ class Attempt:
             f"ORD{order_id}",
             customer_id,
             tuple(lines),
+            _fingerprint(customer_id, lines, expected_total),
             keyed=key is not None,
             nonce=random_id(),
             expected_total=expected_total,
@@ -378,6 +370,17 @@ class Order:
         """Complete the fulfilment, after the stock was counted as shipped."""
         done = self.status is Status.FULFILLING
         return replace(self, status=Status.FULFILLED) if done else self
+
+
+def _fingerprint(customer_id: str, lines: Iterable[Line], expected_total: int | None) -> str:
+    """A digest of a body.
+
+    It leaves out fields that the body does not use. So a new optional field does not change the
+    fingerprint of an old body.
+    """
+    parts = (part for line in lines for part in (line.product_id, str(line.quantity)))
+    total = [] if expected_total is None else [f"total={expected_total}"]
+    return digest_id(customer_id, *parts, *total)
 
 
 def is_order_id(text: str) -> bool:

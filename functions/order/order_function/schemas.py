@@ -118,16 +118,18 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         items = self._items_with_pointers()
         checks = Checks()
         check_customer(checks, customer, customer_id, pointer="#/customer_id")
-        count = f"must have 1 to {MAX_LINES} items"
-        if checks.require(1 <= len(items) <= MAX_LINES, count, pointer="#/items"):
+        lines: list[Line] = []
+        if 1 <= len(items) <= MAX_LINES:
             lines = [_line(checks, pointer, item) for pointer, item in items]
+        else:
+            checks.add_error(f"must have 1 to {MAX_LINES} items", pointer="#/items")
         total = self._expected_total(checks, currency)
         checks.done()
         merged = merge_lines(lines)
         for line in merged:
-            fits = line.quantity <= MAX_QUANTITY
-            detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
-            checks.require(fits, detail, pointer="#/items")
+            if line.quantity > MAX_QUANTITY:
+                detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
+                checks.add_error(detail, pointer="#/items")
         checks.done()
         return customer, merged, total
 
@@ -187,8 +189,8 @@ def check_customer(
 ) -> None:
     """Check that the customer is a valid id, and the customer of the token if there is one."""
     checks.identifier(customer_id, **place)
-    detail = "must be the customer of the token; you can leave it out"
-    checks.require(token_customer in (None, customer_id), detail, **place)
+    if token_customer not in (None, customer_id):
+        checks.add_error("must be the customer of the token; you can leave it out", **place)
 
 
 def _line(checks: Checks, pointer: str, item: OrderItemRequest) -> Line:

@@ -60,6 +60,7 @@ _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _UTF_8 = ("utf-8", "utf8")
 _MAX_NUMBER = 100
+_NOT_AN_ID = "must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..' or '__…__'"
 _LOCATION = re.compile(r" - at `\$(.*)`$")
 _FIELD = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
 _FIELD_ERRORS = {
@@ -85,6 +86,12 @@ IDEMPOTENCY_KEY = Parameter(
 
 def is_id(text: str) -> bool:
     return len(text) <= MAX_ID and bool(_ID.fullmatch(text))
+
+
+def check_id(text: str, **place: str) -> None:
+    """Check an id that is the only value to check. Raises InvalidValueError."""
+    if not is_id(text):
+        raise InvalidValueError(_error_at(_NOT_AN_ID, **place))
 
 
 def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
@@ -287,49 +294,48 @@ class Checks:
         self._errors: list[InvalidField] = []
         self._unlisted = 0
 
-    def require(self, condition: object, detail: str, **place: str) -> bool:
-        """If the condition is false, record an error.
+    def add_error(self, detail: str, **place: str) -> None:
+        """Record that a value is wrong.
 
         ``place`` names the wrong part: ``pointer``, ``parameter`` or ``header``.
         """
-        if not condition:
-            where = next(iter(place.values()))
-            if len(self._errors) < _MAX_LISTED_ERRORS:
-                self._errors.append(InvalidField(f"{where}: {detail[:_MAX_DETAIL]}", **place))
-            else:
-                self._unlisted += 1
-        return bool(condition)
+        if len(self._errors) < _MAX_LISTED_ERRORS:
+            self._errors.append(_error_at(detail, **place))
+        else:
+            self._unlisted += 1
 
     def identifier(self, text: str, **place: str) -> str:
-        detail = "must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..' or '__…__'"
-        self.require(is_id(text), detail, **place)
+        if not is_id(text):
+            self.add_error(_NOT_AN_ID, **place)
         return text
 
     def integer(self, number: Number, minimum: int, maximum: int, **place: str) -> int:
         """A whole number within bounds. Returns ``minimum`` after an error."""
-        whole = isinstance(number, int) and minimum <= number <= maximum
-        self.require(whole, f"must be a whole number from {minimum:,} to {maximum:,}", **place)
-        return int(number) if whole else minimum
+        if isinstance(number, int) and minimum <= number <= maximum:
+            return number
+        self.add_error(f"must be a whole number from {minimum:,} to {maximum:,}", **place)
+        return minimum
 
     def money(self, amount: Number, maximum: int, currency: str, **place: str) -> int:
         """An amount in minor units, from 0 to ``maximum``. Returns 0 after an error."""
         largest = money.to_wire(maximum, currency)
-        bounds = f"must be a number from 0 to {largest:,}"
-        if not self.require(0 <= amount <= largest, bounds, **place):
+        if not 0 <= amount <= largest:
+            self.add_error(f"must be a number from 0 to {largest:,}", **place)
             return 0
         try:
             return money.to_minor(amount, currency)
         except ValueError as error:
-            self.require(False, str(error), **place)
+            self.add_error(str(error), **place)
             return 0
 
     def text(self, value: str, max_length: int, **place: str) -> str:
         """A line of text for people, with a visible character."""
-        detail = (
-            f"must be 1 to {max_length} characters on one line, at least one of them visible,"
-            " without control, formatting, private or unassigned characters"
-        )
-        self.require(len(value) <= max_length and text.is_one_line(value), detail, **place)
+        if len(value) > max_length or not text.is_one_line(value):
+            self.add_error(
+                f"must be 1 to {max_length} characters on one line, at least one of them visible,"
+                " without control, formatting, private or unassigned characters",
+                **place,
+            )
         return value
 
     def done(self) -> None:
@@ -337,6 +343,12 @@ class Checks:
             self._errors.append(InvalidField(f"{self._unlisted:,} more errors are not listed"))
         if self._errors:
             raise InvalidValueError(*self._errors)
+
+
+def _error_at(detail: str, **place: str) -> InvalidField:
+    """The error of the value at ``place``, which is one name and its value."""
+    (where,) = place.values()
+    return InvalidField(f"{where}: {detail[:_MAX_DETAIL]}", **place)
 
 
 def check_query(request: Request, allowed: Collection[str], *, ignore_unknown: bool) -> None:
@@ -379,10 +391,7 @@ def query_integer(args: Mapping[str, str], name: str, default: int, maximum: int
 def idempotency_key(request: Request) -> str | None:
     """The value of the header, unchanged. None if the request has none."""
     key = request.headers.get("Idempotency-Key")
-    if key is not None:
-        checks = Checks()
+    if key is not None and (len(key) > MAX_KEY or not _KEY.fullmatch(key)):
         detail = "must be given once: 1 to 255 printable ASCII characters, no comma"
-        fine = len(key) <= MAX_KEY and _KEY.fullmatch(key)
-        checks.require(fine, detail, header="Idempotency-Key")
-        checks.done()
+        raise InvalidValueError(_error_at(detail, header="Idempotency-Key"))
     return key

@@ -35,7 +35,8 @@ class Deadline:
 
     def fraction(self, part: float) -> Deadline:
         """An earlier deadline, after this part (0 to 1) of the remaining time."""
-        return Deadline.after(part * self.remaining)
+        now = time.monotonic()
+        return Deadline(now + part * max(0.0, self.expires_at - now))
 
     def within(self, seconds: float) -> Deadline:
         """The same deadline, or the given number of seconds from now if that is earlier."""

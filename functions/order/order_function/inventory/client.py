@@ -74,13 +74,9 @@ class QueuedReservation(NamedTuple):
     request: _Request
     """The request that makes this reservation alone."""
     reservation_id: str
+    items: list[dict[str, object]]
     trace: Trace | None = None
     """The span of the order that waits for the reservation."""
-
-    @property
-    def items(self) -> list[dict[str, object]]:
-        items: list[dict[str, object]] = (self.request.body or {})["items"]
-        return items
 
 
 class _Failure(NamedTuple):
@@ -119,9 +115,11 @@ class InventoryClient:
         self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
     ) -> tuple[tuple[Item, ...], str]:
         quantities = {line.product_id: line.quantity for line in lines}
-        items = [{"product_id": name, "quantity": units} for name, units in quantities.items()]
+        items: list[dict[str, object]] = [
+            {"product_id": name, "quantity": units} for name, units in quantities.items()
+        ]
         request = _Request("PUT", f"/reservations/{reservation_id}", {"items": items})
-        reservation = QueuedReservation(request, reservation_id)
+        reservation = QueuedReservation(request, reservation_id, items)
         reply = self._call(request, deadline, reservation=reservation)
         expected = ReservationRequest(reservation_id, quantities, self._currency)
         return replies.parse_reservation(reply, expected)

@@ -219,15 +219,7 @@ def check_settled(reply: Reply, verb: str, reservation_ids: Collection[str]) -> 
         if reply.status in _NONE_SETTLED:
             detail = _read(reply, _Problem).detail[:MAX_DETAIL]
             raise NotSettledError(dict.fromkeys(reservation_ids, detail), whole_request_failed=True)
-        _require(reply.status == HTTPStatus.OK, "the reservations were not settled")
-        found = _read(reply, _Reservations)
-        statuses = {each.reservation_id: each.status for each in found.reservations}
-        reasons = {each.reservation_id: each.problem.detail[:MAX_DETAIL] for each in found.problems}
-        _require(len(statuses) == len(found.reservations), "a reservation appears twice")
-        replied = set(statuses) | set(reasons)
-        _require(
-            replied <= set(reservation_ids), "the reply has other reservations than the request"
-        )
+        statuses, reasons = _statuses_and_reasons(reply, reservation_ids)
     except UnusableReplyError as error:
         raise _unavailable(reply, error) from error
     for each in reservation_ids:
@@ -251,13 +243,9 @@ def check_catalogue(reply: Reply, product_id: str | None) -> tuple[int, bytes]:
         if reply.status == HTTPStatus.OK and product_id is None:
             _check_page(_read(reply, _Products))
         elif reply.status == HTTPStatus.OK:
-            product = _read(reply, _Product)
-            _require(product.product_id == product_id, "another product than requested")
-            _check_product(product)
+            _check_requested_product(_read(reply, _Product), product_id)
         else:
-            _require(reply.status in _CATALOGUE_PROBLEMS, "the catalogue does not use this status")
-            problem = _read(reply, _Problem)
-            _require(len(problem.detail) <= MAX_DETAIL, "the detail is too long")
+            _check_catalogue_problem(reply)
     except UnusableReplyError as error:
         raise _unavailable(reply, error) from error
     return reply.status, reply.content
@@ -312,25 +300,18 @@ def _read(reply: Reply, shape: type[T]) -> T:
         raise UnusableReplyError(str(error)) from error
 
 
-def _require(condition: object, reason: str) -> None:
-    if not condition:
-        raise UnusableReplyError(reason)
-
-
 def _items(reservation: _Reservation, request: ReservationRequest) -> tuple[Item, ...]:
-    _require(
-        reservation.reservation_id == request.reservation_id,
-        f"the reply is for the reservation {reservation.reservation_id[:80]!r}",
-    )
-    _require(
-        reservation.status in _HELD_STATUSES, f"the reservation is {reservation.status[:40]!r}"
-    )
-    _require(
-        reservation.currency == request.currency,
-        f"the currency is {reservation.currency[:10]!r}, the shop's is {request.currency}",
-    )
+    if reservation.reservation_id != request.reservation_id:
+        name = reservation.reservation_id[:80]
+        raise UnusableReplyError(f"the reply is for the reservation {name!r}")
+    if reservation.status not in _HELD_STATUSES:
+        raise UnusableReplyError(f"the reservation is {reservation.status[:40]!r}")
+    if reservation.currency != request.currency:
+        currency = reservation.currency[:10]
+        raise UnusableReplyError(f"the currency is {currency!r}, the shop's is {request.currency}")
     held = {item.product_id: item.quantity for item in reservation.items}
-    _require(len(held) == len(reservation.items), "a product appears twice")
+    if len(held) < len(reservation.items):
+        raise UnusableReplyError("a product appears twice")
     if held != request.quantities:
         raise UnusableReplyError(_first_difference(held, request.quantities))
     return tuple(
@@ -352,18 +333,37 @@ def _first_difference(held: Mapping[str, int], requested: Mapping[str, int]) -> 
 
 def _price(amount: parsing.Number, currency: str) -> int:
     """The price in minor units. The first check comes first because JSON allows 1e999999."""
-    _require(0 <= amount <= MAX_PRICE, "a price out of range")
+    if not 0 <= amount <= MAX_PRICE:
+        raise UnusableReplyError("a price out of range")
     try:
         price = money.to_minor(amount, currency)
     except ValueError as error:
         raise UnusableReplyError(str(error)) from error
-    _require(price <= MAX_PRICE, "a price out of range")
+    if price > MAX_PRICE:
+        raise UnusableReplyError("a price out of range")
     return price
 
 
 def _name(name: str) -> str:
-    _require(len(name) <= MAX_NAME, "a name is too long")
+    if len(name) > MAX_NAME:
+        raise UnusableReplyError("a name is too long")
     return name
+
+
+def _statuses_and_reasons(
+    reply: Reply, reservation_ids: Collection[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The status of each settled reservation, and for each other one the reason, by id."""
+    if reply.status != HTTPStatus.OK:
+        raise UnusableReplyError("the reservations were not settled")
+    found = _read(reply, _Reservations)
+    statuses = {each.reservation_id: each.status for each in found.reservations}
+    reasons = {each.reservation_id: each.problem.detail[:MAX_DETAIL] for each in found.problems}
+    if len(statuses) < len(found.reservations):
+        raise UnusableReplyError("a reservation appears twice")
+    if not set(statuses) | set(reasons) <= set(reservation_ids):
+        raise UnusableReplyError("the reply has other reservations than the request")
+    return statuses, reasons
 
 
 def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> Rejection:
@@ -371,11 +371,16 @@ def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> R
     extensions: dict[str, Any]
     if (status, problem.type) == (HTTPStatus.CONFLICT, _SHORT):
         for line in problem.lines:
-            requested = request.quantities.get(line.product_id, 0)
-            text = f"{line.product_id[:80]!r}: requested is {line.requested}"
-            _require(line.requested == requested, f"{text}, order requested {requested}")
-            available = line.available_quantity
-            _require(0 <= available < requested, f"{text}, and {available} available is not short")
+            requested, available = request.quantities.get(line.product_id), line.available_quantity
+            name = line.product_id[:80]
+            if line.requested != requested:
+                raise UnusableReplyError(
+                    f"requested of {name!r} is {line.requested}, order requested {requested or 0}"
+                )
+            if not 0 <= available < line.requested:
+                raise UnusableReplyError(
+                    f"{name!r} is not short: {available} available, {line.requested} requested"
+                )
         product_ids = [line.product_id for line in problem.lines]
         extensions = {"lines": [msgspec.to_builtins(line) for line in problem.lines]}
     elif (status, problem.type) == (HTTPStatus.NOT_FOUND, _UNKNOWN):
@@ -383,27 +388,48 @@ def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> R
         extensions = {"product_ids": product_ids}
     else:
         raise UnusableReplyError(problem.detail)
-    _require(product_ids, "no product is named")
-    _require(len(set(product_ids)) == len(product_ids), "a product appears twice")
-    _require(set(product_ids) <= set(request.quantities), "a product that was not requested")
+    if not product_ids:
+        raise UnusableReplyError("no product is named")
+    if len(set(product_ids)) < len(product_ids):
+        raise UnusableReplyError("a product appears twice")
+    if not set(product_ids) <= set(request.quantities):
+        raise UnusableReplyError("a product that was not requested")
     return Rejection(
         problem.type.removeprefix(_TYPE_PREFIX), problem.detail[:MAX_DETAIL], extensions
     )
 
 
 def _check_page(page: _Products) -> None:
-    _require(len(page.products) <= paging.MAX_LIMIT, "too many products")
-    _require(len(page.next_cursor or "") <= MAX_CURSOR, "the cursor is too long")
+    if len(page.products) > paging.MAX_LIMIT:
+        raise UnusableReplyError("too many products")
+    if len(page.next_cursor or "") > MAX_CURSOR:
+        raise UnusableReplyError("the cursor is too long")
     ids = {product.product_id for product in page.products}
-    _require(len(ids) == len(page.products), "a product appears twice")
+    if len(ids) < len(page.products):
+        raise UnusableReplyError("a product appears twice")
     for product in page.products:
         _check_product(product)
 
 
+def _check_requested_product(product: _Product, product_id: str | None) -> None:
+    if product.product_id != product_id:
+        raise UnusableReplyError("another product than requested")
+    _check_product(product)
+
+
+def _check_catalogue_problem(reply: Reply) -> None:
+    if reply.status not in _CATALOGUE_PROBLEMS:
+        raise UnusableReplyError("the catalogue does not use this status")
+    if len(_read(reply, _Problem).detail) > MAX_DETAIL:
+        raise UnusableReplyError("the detail is too long")
+
+
 def _check_product(product: _Product) -> None:
-    _require(parsing.is_id(product.product_id), "a product id is malformed")
-    _require(_CURRENCY.fullmatch(product.currency), "a currency is malformed")
+    if not parsing.is_id(product.product_id):
+        raise UnusableReplyError("a product id is malformed")
+    if not _CURRENCY.fullmatch(product.currency):
+        raise UnusableReplyError("a currency is malformed")
     _price(product.price, product.currency)
     _name(product.name)
-    for units in (product.available_quantity, product.reserved_quantity):
-        _require(units >= 0, "a quantity is negative")
+    if product.available_quantity < 0 or product.reserved_quantity < 0:
+        raise UnusableReplyError("a quantity is negative")
