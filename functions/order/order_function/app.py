@@ -123,7 +123,7 @@ class _Views:
         checks = Checks()
         schemas.check_customer(checks, customer_id, token_customer, parameter="customer_id")
         status = _status(args, checks)
-        checks.done()
+        checks.raise_if_failed()
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.time_position)
         found = self._orders.list_for_customer(customer_id, status, after, limit + 1)

@@ -124,13 +124,13 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         else:
             checks.add_error(f"must have 1 to {MAX_LINES} items", pointer="#/items")
         total = self._expected_total(checks, currency)
-        checks.done()
+        checks.raise_if_failed()
         merged = merge_lines(lines)
         for line in merged:
             if line.quantity > MAX_QUANTITY:
                 detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
                 checks.add_error(detail, pointer="#/items")
-        checks.done()
+        checks.raise_if_failed()
         return customer, merged, total
 
     def _expected_total(self, checks: Checks, currency: str) -> int | None:

@@ -285,7 +285,7 @@ def _escaped(member: str) -> str:
 
 
 class Checks:
-    """Collects the errors in a request's values. ``done`` raises them together.
+    """Collects the errors in a request's values. ``raise_if_failed`` raises them together.
 
     A problem document lists the first _MAX_LISTED_ERRORS errors.
     """
@@ -338,7 +338,8 @@ class Checks:
             )
         return value
 
-    def done(self) -> None:
+    def raise_if_failed(self) -> None:
+        """Raise InvalidValueError with the errors that were added, if there are any."""
         if self._unlisted:
             self._errors.append(InvalidField(f"{self._unlisted:,} more errors are not listed"))
         if self._errors:
@@ -384,7 +385,7 @@ def query_integer(args: Mapping[str, str], name: str, default: int, maximum: int
     checks = Checks()
     number: Number = int(given) if re.fullmatch(r"[0-9]{1,9}", given) else Decimal("NaN")
     value = checks.integer(number, 1, maximum, parameter=name)
-    checks.done()
+    checks.raise_if_failed()
     return value
 
 
