@@ -29,7 +29,7 @@ from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.store import Store as StockStore
 from order_function.domain import Attempt, Line, Order
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
-from order_function.store import Store as OrderStore
+from order_function.store import FirestoreOrders
 
 Code = grpc.StatusCode
 
@@ -38,7 +38,9 @@ DENIED = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED}
 REJECTED = {Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.UNIMPLEMENTED}
 CODES = [code for code in Code if code is not Code.OK]
 
-ORDER = Order.reserved(Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", datetime.now(UTC))
+ORDER = Order.new_confirmed(
+    Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", datetime.now(UTC)
+)
 
 
 class Failing(grpc.GenericRpcHandler):
@@ -98,7 +100,7 @@ def connection(failing: Failing) -> Iterator[FirestoreConnection]:  # noqa: ARG0
 
 
 def writes(connection: FirestoreConnection) -> dict[str, Callable[[Deadline], object]]:
-    stock, orders = StockStore(connection), OrderStore(connection)
+    stock, orders = StockStore(connection), FirestoreOrders(connection)
     return {
         "commit": lambda deadline: stock.commit([(product(), None)], deadline),
         "create": lambda deadline: orders.create(ORDER, deadline),
@@ -107,7 +109,7 @@ def writes(connection: FirestoreConnection) -> dict[str, Callable[[Deadline], ob
 
 
 def reads(connection: FirestoreConnection) -> dict[str, Callable[[Deadline], object]]:
-    stock, orders = StockStore(connection), OrderStore(connection)
+    stock, orders = StockStore(connection), FirestoreOrders(connection)
     return {
         "read": lambda deadline: list(stock.read([("products", "P001")], deadline)),
         "get": lambda deadline: orders.get(ORDER.order_id, deadline),

@@ -36,7 +36,7 @@ from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
-from order_function.store import Store as OrderStore
+from order_function.store import FirestoreOrders
 from support.apps import OPERATOR, ORDER
 from support.dying import ProcessDiedError
 from support.in_process import WsgiAdapter
@@ -230,7 +230,7 @@ class CrashingShop:
         self.inventory = create_inventory_app(settings, inventory)
         self.client = InventoryClient("http://inventory", ORDER, connections=1, currency="USD")
         self.client._http.session.mount("http://", _CutAdapter(self))  # noqa: SLF001
-        self.store = OrderStore(self.order_connection)
+        self.store = FirestoreOrders(self.order_connection)
         self._orders = Orders(self.store, self.client, self.order_deadline)
         order_settings = OrderSettings(
             _SERVER,

@@ -29,7 +29,7 @@ from functions_common.firestore.errors import (
 )
 from functions_common.http import problems
 from functions_common.http.parsing import MAX_BODY, MAX_QUERY
-from functions_common.http.problems import kind_url
+from functions_common.http.problems import type_uri
 from inventory_function import domain, store
 from inventory_function.group_commit import TooManyWaitingError
 
@@ -175,7 +175,7 @@ def test_details_of_examples_are_those_of_the_responses(tmp_path: Path) -> None:
         for name in openapi.APIS
         for method, path, operation in described(name)
         for example in examples(operation)
-        if not (name == "order" and example["type"].removeprefix(kind_url("")) in ORDERS_OWN)
+        if not (name == "order" and example["type"].removeprefix(type_uri("")) in ORDERS_OWN)
         if example["detail"] not in sent[method, path]
     ]
     assert wrong == []

@@ -127,18 +127,18 @@ def real_order(found: spec.Order) -> order.Order:
     if found.status is OrderStatus.ABANDONED:
         name = order.ReservationName.parse(attempt.reservation_id)
         assert name is not None
-        return order.Order.abandoned(name, NOW)
-    made = order.Order.reserved(attempt, (), "USD", NOW)
+        return order.Order.new_abandoned_mark(name, NOW)
+    made = order.Order.new_confirmed(attempt, (), "USD", NOW)
     rejection = order.Rejection("insufficient-stock", "Short") if found.rejection else None
     return replace(made, status=order.Status(found.status), rejection=rejection)
 
 
 TRANSITIONS: dict[Transition, Callable[[order.Order], order.Order]] = {
-    Transition.CANCEL: order.Order.cancel,
-    Transition.RELEASED: order.Order.released,
-    Transition.FULFIL: order.Order.fulfil,
-    Transition.CONSUMED: order.Order.consumed,
-    Transition.COMPLETE: lambda found: found.complete((), "USD"),
+    Transition.CANCEL: order.Order.begin_cancel,
+    Transition.RELEASED: order.Order.finish_cancel,
+    Transition.FULFIL: order.Order.begin_fulfil,
+    Transition.CONSUMED: order.Order.finish_fulfil,
+    Transition.COMPLETE: lambda found: found.decide_pending((), "USD"),
     Transition.REJECT: lambda found: found.reject(order.Rejection("short", "Short")),
 }
 

@@ -36,7 +36,7 @@ class PatientClient(InventoryClient):
         return super()._call(*args, **named)
 
 
-client.LONGEST_CALL = CALL_SECONDS
+client.ATTEMPT_TIMEOUT_SECONDS = CALL_SECONDS
 settings = Settings.load(os.environ)
 connection = FirestoreConnection(settings.firestore)
 connection.prepare()

@@ -49,7 +49,7 @@ class Transactions:
         return _in_a_transaction(client, carry_out)
 
 
-class OrderStore(store.Store):
+class OrderStore(store.FirestoreOrders):
     """Replaces order's store: reads whether the order exists, then writes it."""
 
     def __init__(self, connection: FirestoreConnection) -> None:
@@ -58,7 +58,7 @@ class OrderStore(store.Store):
 
     def create(self, order: Order, _deadline: Deadline) -> None:
         client = self._connection.client
-        reference = client.document(store.COLLECTION, order.order_id)
+        reference = client.document(store.ORDERS, order.order_id)
 
         def carry_out(transaction: firestore.Transaction) -> None:
             if reference.get(transaction=transaction).exists:

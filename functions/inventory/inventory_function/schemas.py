@@ -91,7 +91,7 @@ class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         checks = Checks()
         checks.text(self.name, MAX_NAME, pointer="#/name")
         price = checks.money(self.price, MAX_PRICE, currency, pointer="#/price")
-        checks.done()
+        checks.raise_if_failed()
         return self.name, price
 
 
@@ -123,7 +123,7 @@ class AdjustmentRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             checks.text(self.reference, MAX_NAME, pointer="#/reference")
         if self.actor is not None:
             checks.text(self.actor, MAX_NAME, pointer="#/actor")
-        checks.done()
+        checks.raise_if_failed()
         return delta
 
 
@@ -150,7 +150,7 @@ class ReservationRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True
         """Return one line for each product."""
         checks = Checks()
         lines = _lines(self.items, checks, "#/items")
-        checks.done()
+        checks.raise_if_failed()
         return lines
 
 
@@ -179,13 +179,13 @@ class ReservationBatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen
         if sum(len(each.items) for each in self.reservations) > MAX_LINES:
             detail = f"all reservations together must have at most {MAX_LINES} items"
             checks.add_error(detail, pointer="#/reservations")
-        checks.done()
+        checks.raise_if_failed()
         found = []
         for n, each in enumerate(self.reservations):
             place = f"#/reservations/{n}"
             checks.identifier(each.reservation_id, pointer=f"{place}/reservation_id")
             found.append((each.reservation_id, _lines(each.items, checks, f"{place}/items")))
-        checks.done()
+        checks.raise_if_failed()
         return found
 
 
@@ -215,10 +215,10 @@ def _ids(ids: list[str], max_ids: int) -> tuple[str, ...]:
     checks = Checks()
     if not 1 <= len(ids) <= max_ids:
         checks.add_error(f"must have 1 to {max_ids} ids", pointer="#/ids")
-    checks.done()
+    checks.raise_if_failed()
     for n, reservation_id in enumerate(ids):
         checks.identifier(reservation_id, pointer=f"#/ids/{n}")
-    checks.done()
+    checks.raise_if_failed()
     return tuple(dict.fromkeys(ids))
 
 

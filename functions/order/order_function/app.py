@@ -36,13 +36,13 @@ from order_function.routes import (
     RESPOND_ASYNC,
 )
 from order_function.service import (
-    RETRYABLE_ERRORS,
+    DEPENDENCY_ERRORS,
     OrderOutcomeUnknownError,
     Orders,
     UnfinishedChangeError,
 )
-from order_function.store import Store
-from order_function.web_ui.page import Page, PageNotWantedError
+from order_function.store import FirestoreOrders
+from order_function.web_ui.page import HtmlNotAcceptedError, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +65,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
         connection.prepare()
         concurrency = settings.server.concurrency
         orders = Orders(
-            Store(connection, limiter.firestore_list_limiter(concurrency)),
+            FirestoreOrders(connection, limiter.firestore_list_limiter(concurrency)),
             InventoryClient(
                 settings.inventory_service_url,
                 settings.token,
@@ -109,7 +109,7 @@ class _Views:
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
         body = parsing.body(request, schemas.OrderRequest)
-        customer_id, lines, expected_total = body.to_domain(self._currency, callers.subject())
+        customer_id, lines, expected_total = body.to_domain(self._currency, callers.token_subject())
         attempt = Attempt.begin(customer_id, lines, key, expected_total)
         activity.note(order_id=attempt.order_id)
         with _order_id_in_errors(attempt):
@@ -117,13 +117,15 @@ class _Views:
 
     def list_orders(self) -> Response:
         args = request.args
-        shown = callers.subject()
-        named = args.get("customer_id", UNSET)
-        customer_id = schemas.customer_of(named, shown, parameter="customer_id")
+        token_customer = callers.token_subject()
+        requested_customer = args.get("customer_id", UNSET)
+        customer_id = schemas.customer_of(
+            requested_customer, token_customer, parameter="customer_id"
+        )
         checks = Checks()
-        schemas.check_customer(checks, customer_id, shown, parameter="customer_id")
+        schemas.check_customer(checks, customer_id, token_customer, parameter="customer_id")
         status = _status(args, checks)
-        checks.done()
+        checks.raise_if_failed()
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.time_position)
         found = self._orders.list_for_customer(customer_id, status, after, limit + 1)
@@ -136,11 +138,13 @@ class _Views:
 
     def show_order(self, order_id: str) -> Response:
         return http_app.json_response(
-            schemas.OrderResponse.of(self._orders.get(_checked_id(order_id), callers.subject()))
+            schemas.OrderResponse.of(
+                self._orders.get(_checked_id(order_id), callers.token_subject())
+            )
         )
 
     def cancel_order(self, order_id: str) -> Response:
-        order = self._orders.cancel(_checked_id(order_id), callers.subject())
+        order = self._orders.cancel(_checked_id(order_id), callers.token_subject())
         return _change_response(order, Status.CANCELLED)
 
     def fulfil_order(self, order_id: str) -> Response:
@@ -155,7 +159,7 @@ class _Views:
         return _catalogue_response(*self._orders.product(product_id))
 
     def show_page(self) -> Response:
-        return self._page.show_to_people(request)
+        return self._page.show_if_html_accepted(request)
 
     def show_page_style(self) -> Response:
         return self._page.show(request)
@@ -186,7 +190,7 @@ def _order_id_in_errors(attempt: Attempt) -> Iterator[None]:
     """Add the order's id to an unexpected error: the order may have been placed before it."""
     try:
         yield
-    except (domain.OrderError, OrderOutcomeUnknownError, *RETRYABLE_ERRORS):
+    except (domain.OrderError, OrderOutcomeUnknownError, *DEPENDENCY_ERRORS):
         raise
     except Exception as error:
         raise UnexpectedOutcomeError(attempt, error) from error
@@ -226,7 +230,7 @@ def _checked_id(order_id: str) -> str:
 
 def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
     text = args.get("status")
-    known = [status.value for status in domain.PUBLIC]
+    known = [status.value for status in domain.PUBLIC_STATUSES]
     if text is None or text in known:
         return Status(text) if text else None
     checks.add_error(f"must be one of {', '.join(known)}", parameter="status")
@@ -263,12 +267,12 @@ def _unexpected_outcome_problem(error: UnexpectedOutcomeError) -> Problem:
     return replace(_unknown_outcome_problem(error), status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _page_not_found_problem(error: PageNotWantedError) -> Problem:
+def _page_not_found_problem(error: HtmlNotAcceptedError) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, str(error), headers={"Vary": "Accept"})
 
 
 PROBLEMS: http_app.ProblemTable = {
-    PageNotWantedError: _page_not_found_problem,
+    HtmlNotAcceptedError: _page_not_found_problem,
     domain.OrderNotFoundError: http_app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejection_problem,
     domain.NotCancellableError: http_app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),
@@ -279,7 +283,7 @@ PROBLEMS: http_app.ProblemTable = {
     ),
     CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),
     InventoryUnavailableError: lambda _: problems.unavailable(
-        "inventory cannot be reached now. Repeat the request later."
+        "order cannot reach inventory now. Repeat the request after Retry-After seconds."
     ),
     UnfinishedChangeError: lambda error: problems.unavailable(f"{error}."),
     OrderOutcomeUnknownError: _unknown_outcome_problem,

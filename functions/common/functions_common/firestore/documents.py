@@ -206,7 +206,7 @@ class Documents:
         request = _CommitRequest(database=rpcs.database)
         with _encoding_errors():
             for change in changes:
-                _encode_change(request.writes.add(), change, rpcs.root)
+                encode_change(change, request.writes.add(), rpcs.root)
         with commit_call(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             rpcs.commit(request, timeout=timeout, metadata=rpcs.metadata)
@@ -215,7 +215,7 @@ class Documents:
         """The change as a message, for ``write_each``."""
         write = _Write()
         with _encoding_errors():
-            _encode_change(write, change, self._connection.rpcs.root)
+            encode_change(change, write, self._connection.rpcs.root)
         return write
 
     def write_each(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
@@ -281,7 +281,7 @@ def _encoding_errors() -> Iterator[None]:
         raise StoreRejectedError(f"{type(error).__name__}: {error}") from error
 
 
-def _encode_change(write: Any, change: Change, root: str) -> None:  # noqa: ANN401 - the same
+def encode_change(change: Change, write: Any, root: str) -> None:  # noqa: ANN401 - the same
     write.update.name = root + "/".join(change.path)
     _encode_fields(change.fields, write.update.fields)
     if change.expected_version is None:

@@ -4,7 +4,7 @@ There are two stages. ``body`` checks the names and JSON types of fields, with m
 ``Checks`` checks bounds, patterns and decimals (422), and lists all wrong fields.
 
 The size of every input is checked before it is parsed, and parsing takes time in proportion to that
-size: tests/unit/test_linear_work.py doubles each input.
+size: tests/unit/test_input_complexity.py doubles each input.
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ def _escaped(member: str) -> str:
 
 
 class Checks:
-    """Collects the errors in a request's values. ``done`` raises them together.
+    """Collects the errors in a request's values. ``raise_if_failed`` raises them together.
 
     A problem document lists the first _MAX_LISTED_ERRORS errors.
     """
@@ -334,7 +334,8 @@ class Checks:
             )
         return value
 
-    def done(self) -> None:
+    def raise_if_failed(self) -> None:
+        """Raise InvalidValueError with the errors that were added, if there are any."""
         if self._unlisted:
             self._errors.append(InvalidField(f"{self._unlisted:,} more errors are not listed"))
         if self._errors:
@@ -383,7 +384,7 @@ def query_integer(args: Mapping[str, str], name: str, default: int, maximum: int
     checks = Checks()
     number: Number = int(given) if re.fullmatch(r"[0-9]{1,9}", given) else Decimal("NaN")
     value = checks.integer(number, 1, maximum, parameter=name)
-    checks.done()
+    checks.raise_if_failed()
     return value
 
 

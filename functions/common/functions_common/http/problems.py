@@ -16,14 +16,14 @@ NOT_BEGUN = "X-Not-Begun"
 """Header of a 503 for a request that the server received but did not pass on to the function."""
 
 
-def kind_url(kind: str) -> str:
+def type_uri(kind: str) -> str:
     """The ``type`` of a problem of this kind: a name that is the same in every deployment."""
     return f"urn:problem-type:{kind}"
 
 
 def type_of(kind: str | None) -> str:
     """The ``type`` of a problem; ``about:blank`` if it has no kind, only a status."""
-    return "about:blank" if kind is None else kind_url(kind)
+    return "about:blank" if kind is None else type_uri(kind)
 
 
 def documentation_url(kind: str) -> str:

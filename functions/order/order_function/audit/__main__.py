@@ -1,4 +1,9 @@
-"""``python -m order_function.audit``: check every invariant of a live database at one moment.
+"""``python -m order_function.audit``: check every invariant that a live database can show.
+
+It reads the database as it was at one moment. If there is a finding, it reads a second time, and
+reports only findings of both reads: ``reconcile`` may have been repairing the others. It does not
+report unfinished work that is younger than the grace (``--grace``), because a request or the next
+sweeps may still finish it.
 
 It prints a JSON line for each finding, and a JSON line with totals. Exit codes:
 
@@ -31,7 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GRACE_SECONDS = 1500
-"""Two intervals of ``reconcile``, plus the age below which it leaves work alone."""
+"""Two intervals of ``reconcile`` (600 s each), so that one sweep may fail, plus the age below which
+it leaves work alone (60 s). The other 240 s are for the start and the run of the sweep."""
 
 
 def findings(snapshot: Snapshot, grace: timedelta) -> list[Finding]:
@@ -45,7 +51,7 @@ def findings(snapshot: Snapshot, grace: timedelta) -> list[Finding]:
 
 
 def audit(connection: FirestoreConnection, grace: timedelta) -> tuple[Snapshot, list[Finding]]:
-    """The findings that are there at two moments, and the snapshot of the last moment."""
+    """The findings of two snapshots, one after the other, and the second snapshot."""
     snapshot = Snapshot(connection)
     found = findings(snapshot, grace)
     if not found:

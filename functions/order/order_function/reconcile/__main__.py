@@ -30,7 +30,7 @@ from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.settings import ReconcileSettings
-from order_function.store import Store
+from order_function.store import FirestoreOrders
 
 _KILLED = 128
 """Plus the number of a signal: the exit code of a process that the signal ended."""
@@ -40,7 +40,7 @@ CONCURRENCY = 4
 
 def create_sweep(settings: ReconcileSettings, connection: FirestoreConnection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
-    store = Store(connection)
+    store = FirestoreOrders(connection)
     inventory = InventoryClient(
         settings.inventory_service_url,
         settings.token,

@@ -109,7 +109,7 @@ class Callers:
         return roles[0] if roles and len(token) >= MIN_TOKEN else None
 
 
-def subject() -> str | None:
+def token_subject() -> str | None:
     """The subject of the request's token. None for a shared token, or without a token."""
     found: str | None = g.get("subject")
     return found
