@@ -3,7 +3,7 @@
 The functions read and write documents through ``FirestoreConnection.rpcs``, which makes plain gRPC
 calls. The client library only opens the channel for them. ``FirestoreConnection.client`` is the
 library's complete client, with five layers of code around each call. The commands (reconcile,
-audit) use it to count documents, and to read many documents as they were at one time.
+audit) use it to count documents, and to read many documents at one moment.
 
 The library's retries are off. They would repeat a commit for a minute, and a repeated commit fails
 its own precondition, which looks like a conflict with another writer.
@@ -69,14 +69,14 @@ _CONFLICTS = (
     google_errors.FailedPrecondition,
     google_errors.NotFound,
 )
-"""Of a commit: a document does not have the version that the change expects. NotFound means that it
-was deleted since it was read."""
+"""A commit failed because a document does not have the version that the change expects. NotFound:
+another writer has deleted the document."""
 _DENIED = (
     google_errors.Unauthenticated,
     google_errors.PermissionDenied,
     google_errors.ResourceExhausted,
 )
-"""Of a commit: Firestore did not carry it out, because of the credentials or (ResourceExhausted) of
+"""Firestore did not carry the commit out, because of the credentials or (ResourceExhausted) of
 a quota. So the outcome is known, unlike that of other errors."""
 _REJECTED = (
     google_errors.InvalidArgument,

@@ -154,7 +154,7 @@ class Documents:
     def read(
         self, paths: Iterable[Path], deadline: Deadline
     ) -> Iterator[tuple[Path, Document | None]]:
-        """Read all documents as they were at one moment. None: the document does not exist.
+        """Read all documents at one moment. None: the document does not exist.
 
         The order of the results can differ from that of ``paths``.
         """
