@@ -88,7 +88,7 @@ bench-servers: $(VENV)/.dev ## Compare our HTTP server with others: half an hour
 # It audits the database of `make run`, unless the environment names another one.
 audit: export FIRESTORE_EMULATOR_HOST ?= localhost:$(or $(EMULATOR_PORT),8085)
 audit: export GOOGLE_CLOUD_PROJECT ?= demo
-audit: $(VENV)/.run ## Check every invariant of the database (GRACE=0: documents younger than 25 minutes too; EMULATOR_PORT as in make run)
+audit: $(VENV)/.run ## Check every invariant that the database can show (GRACE=0: documents younger than 25 minutes too; EMULATOR_PORT as in make run)
 	@$(BIN)/python -m order_function.audit $(if $(GRACE),--grace $(GRACE))
 
 lint: $(VENV)/.dev ## Check style, types and import rules

@@ -2,16 +2,16 @@
 
 Placing an order takes the steps of ``order_function/service.py``:
 
-1. Reserve the stock in inventory, under a name that belongs to this attempt of this body.
-2. Write the order document. This write is the commit point: the first delivery that writes the
-   document decides the order.
-3. Return the decision. A delivery that finds the document of another delivery releases its own
-   reservation, unless the order owns it, and replays that decision.
-4. If the document only marks an abandoned attempt, release that attempt's stock and continue with
-   the next attempt at step 1. Its order replaces the mark.
+1. **Reserve** the stock in inventory, under a name that belongs to this attempt of this body.
+2. **Decide**: write the order document. This write is the commit point: the first delivery that
+   writes the document decides the order.
+3. **Replay**: a delivery that finds an existing document releases its own reservation, unless the
+   order owns it. Then it returns the decision in the document.
+4. **Next attempt**: if the existing document is only an abandoned mark, release that
+   attempt's stock and continue at Reserve with the next attempt. Its order replaces the mark.
 
-A process that crashes after step 1 leaves a reservation that no order owns. ``reconcile`` finds it,
-writes the mark of an abandoned attempt, and then releases the stock.
+A process that crashes after Reserve leaves a reservation that no order owns. ``reconcile`` finds
+it, writes an abandoned mark in the order's place, and then releases the stock.
 
 Each rule is a method, so that ``mutations.py`` can remove it.
 """
@@ -121,14 +121,14 @@ class Protocol:
     # POST /orders
 
     def place(self, attempt: Attempt, version: int = ABSENT) -> Program:
-        """Step 1: reserve the stock. No order may exist without it."""
+        """Reserve: take the stock. No order may exist without it."""
         reserved = yield from call(self.inventory.reserve, attempt)
         if reserved is ReservationStatus.RELEASED:
             return Process.of(self.replay, attempt)
         return Process.of(self.create, decide(new_order(attempt, version), reserved))
 
     def place_pending(self, attempt: Attempt, version: int = ABSENT) -> Program:
-        """Step 1 while inventory is unavailable: place a pending order.
+        """Reserve while inventory is unavailable: place a pending order.
 
         It is unknown if inventory holds a unit for it.
         """
@@ -136,7 +136,7 @@ class Protocol:
         return Process.of(self.create, new_order(attempt, version))
 
     def replay_without_inventory(self, attempt: Attempt) -> Program:
-        """Step 1 while inventory is unavailable, if the client accepts no pending order.
+        """Reserve while inventory is unavailable, if the client accepts no pending order.
 
         If an earlier delivery decided the order, replay it. Otherwise the client learns that the
         outcome is unknown. ``reconcile`` releases a unit that inventory may hold for this attempt.
@@ -166,7 +166,7 @@ class Protocol:
         return None
 
     def replay(self, attempt: Attempt) -> Program:
-        """Step 3 if the document exists: release the own reservation, and replay the decision.
+        """Replay: release the own reservation, and return the decision in the document.
 
         No process releases a reservation before the document exists, so the document exists. The
         response does not depend on the release: ``reconcile`` repeats a release that fails.
@@ -185,7 +185,7 @@ class Protocol:
         return None
 
     def place_next(self, attempt: Attempt, abandoned: Order) -> Program:
-        """Step 4: release the stock of the abandoned attempt, then place the next one."""
+        """Next attempt: release the stock of the abandoned attempt, then place the next one."""
         yield from call(self.inventory.release, abandoned.attempt)
         return Process.of(self.place, attempt.after(abandoned.attempt), abandoned.version)
 

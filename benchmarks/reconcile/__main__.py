@@ -23,7 +23,7 @@ from local import stack
 from local.processes import direct_session
 
 from benchmarks.emulator import process
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.documents import Change, Documents
 from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
@@ -88,7 +88,7 @@ def measure(emulator: process.Emulator, logs: Path, held: int, buyers: int) -> N
 
 def write_backlog(address: str, held: int) -> None:
     """Write the backlog: confirmed orders, each with its held reservation."""
-    connection = Connection(FirestoreSettings(PROJECT, "(default)", address))
+    connection = FirestoreConnection(FirestoreSettings(PROJECT, "(default)", address))
     documents = Documents(connection)
     changes: list[Change] = []
     for _ in range(held):
@@ -110,7 +110,7 @@ def write(documents: Documents, changes: list[Change]) -> None:
 def order_and_reservation() -> Iterator[tuple[DocumentPath, dict[str, Any]]]:
     attempt = Attempt.begin("C123", [Line(PRODUCT, 1)], None)
     items = (Item(PRODUCT, 1, 99_999, "Laptop"),)
-    order = Order.reserved(attempt, items, "USD", datetime.now(UTC))
+    order = Order.new_confirmed(attempt, items, "USD", datetime.now(UTC))
     document = to_document(order)
     yield ("orders", order.order_id), document
     reservation = {

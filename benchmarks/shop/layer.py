@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from benchmarks.shop.usual.transactions import Transactions
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import StoreError
 from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
@@ -19,7 +19,7 @@ from inventory_function.operations import Adjust, PutProduct, Reserve
 from inventory_function.store import Store
 
 if TYPE_CHECKING:
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
 
     T = TypeVar("T")
 
@@ -28,7 +28,7 @@ DEADLINE_SECONDS = 60.0
 
 
 class Layer(Protocol):
-    def run(self, operation: Operation[T], deadline: Deadline) -> T: ...
+    def run(self, operation: StockOperation[T], deadline: Deadline) -> T: ...
 
 
 def layers(address: str, product_id: str) -> dict[str, Layer]:
@@ -36,7 +36,9 @@ def layers(address: str, product_id: str) -> dict[str, Layer]:
     os.environ["FIRESTORE_EMULATOR_HOST"] = address
     found: dict[str, Layer] = {}
     for name in ("ours", "usual"):
-        connection = Connection(FirestoreSettings(f"bench-layer-{name}", "(default)", address))
+        connection = FirestoreConnection(
+            FirestoreSettings(f"bench-layer-{name}", "(default)", address)
+        )
         group = GroupCommit(Store(connection))
         _offer(group, product_id)
         found[name] = group if name == "ours" else Transactions(connection)

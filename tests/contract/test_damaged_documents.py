@@ -12,7 +12,7 @@ from support.apps import signed
 from support.builders import soon
 from support.fixture_documents import NO_TIME, Shop, load
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.settings import FirestoreSettings
 from order_function.audit import __main__ as audit
 from order_function.audit.snapshot import Snapshot
@@ -26,7 +26,7 @@ LINE = {"product_id": "P001", "quantity": 1, "unit_price": 1, "name": "Laptop"}
 @pytest.fixture
 def shop(emulator: str) -> Iterator[Shop]:
     settings = FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
-    connection = Connection(settings)
+    connection = FirestoreConnection(settings)
     load(connection, "previous")
     yield Shop(connection)
     connection.close()

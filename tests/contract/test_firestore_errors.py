@@ -14,7 +14,7 @@ from google.cloud.firestore_v1 import types
 from google.rpc.status_pb2 import Status
 from support.builders import product, soon
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.documents import Change, Documents
 from functions_common.firestore.errors import (
     AlreadyExistsError,
@@ -29,7 +29,7 @@ from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.store import Store as StockStore
 from order_function.domain import Attempt, Line, Order
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
-from order_function.store import Store as OrderStore
+from order_function.store import FirestoreOrders
 
 Code = grpc.StatusCode
 
@@ -38,7 +38,9 @@ DENIED = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED}
 REJECTED = {Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.UNIMPLEMENTED}
 CODES = [code for code in Code if code is not Code.OK]
 
-ORDER = Order.reserved(Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", datetime.now(UTC))
+ORDER = Order.new_confirmed(
+    Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", datetime.now(UTC)
+)
 
 
 class Failing(grpc.GenericRpcHandler):
@@ -90,15 +92,15 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
 
 
 @pytest.fixture
-def connection(failing: Failing) -> Iterator[Connection]:  # noqa: ARG001
+def connection(failing: Failing) -> Iterator[FirestoreConnection]:  # noqa: ARG001
     address = os.environ["FIRESTORE_EMULATOR_HOST"]
-    connection = Connection(FirestoreSettings("test", "(default)", address))
+    connection = FirestoreConnection(FirestoreSettings("test", "(default)", address))
     yield connection
     connection.close()
 
 
-def writes(connection: Connection) -> dict[str, Callable[[Deadline], object]]:
-    stock, orders = StockStore(connection), OrderStore(connection)
+def writes(connection: FirestoreConnection) -> dict[str, Callable[[Deadline], object]]:
+    stock, orders = StockStore(connection), FirestoreOrders(connection)
     return {
         "commit": lambda deadline: stock.commit([(product(), None)], deadline),
         "create": lambda deadline: orders.create(ORDER, deadline),
@@ -106,8 +108,8 @@ def writes(connection: Connection) -> dict[str, Callable[[Deadline], object]]:
     }
 
 
-def reads(connection: Connection) -> dict[str, Callable[[Deadline], object]]:
-    stock, orders = StockStore(connection), OrderStore(connection)
+def reads(connection: FirestoreConnection) -> dict[str, Callable[[Deadline], object]]:
+    stock, orders = StockStore(connection), FirestoreOrders(connection)
     return {
         "read": lambda deadline: list(stock.read([("products", "P001")], deadline)),
         "get": lambda deadline: orders.get(ORDER.order_id, deadline),
@@ -133,7 +135,7 @@ def meaning(code: grpc.StatusCode) -> type[StoreError]:
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
 def test_failed_write_raises_an_error_that_says_what_is_known(
-    failing: Failing, connection: Connection, code: grpc.StatusCode
+    failing: Failing, connection: FirestoreConnection, code: grpc.StatusCode
 ) -> None:
     failing.code = code
     for call in writes(connection).values():
@@ -144,7 +146,7 @@ def test_failed_write_raises_an_error_that_says_what_is_known(
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
 def test_each_order_of_a_batch_has_its_own_failure(
-    failing: Failing, connection: Connection, code: grpc.StatusCode
+    failing: Failing, connection: FirestoreConnection, code: grpc.StatusCode
 ) -> None:
     statuses = [Status(code=code.value[0], message="configured to fail"), Status()]
     failing.before = [types.BatchWriteResponse.serialize(types.BatchWriteResponse(status=statuses))]
@@ -159,7 +161,7 @@ def test_each_order_of_a_batch_has_its_own_failure(
 
 @pytest.mark.parametrize("code", sorted(REJECTED, key=str), ids=lambda code: code.name)
 def test_rejected_batch_fails_only_the_write_that_caused_it(
-    failing: Failing, connection: Connection, code: grpc.StatusCode
+    failing: Failing, connection: FirestoreConnection, code: grpc.StatusCode
 ) -> None:
     failing.code, failing.poison = code, b"POISON"
     names = [f"ORD{n}" for n in range(10)]
@@ -178,7 +180,7 @@ def test_rejected_batch_fails_only_the_write_that_caused_it(
     "value", [{1, 2}, 2**63, "\ud800"], ids=["no type", "too large", "surrogate"]
 )
 def test_value_is_rejected_before_sending_when_no_field_can_hold_it(
-    failing: Failing, connection: Connection, value: object
+    failing: Failing, connection: FirestoreConnection, value: object
 ) -> None:
     change = Change(("orders", "ORD1"), {"n": value}, None)
     documents = Documents(connection)
@@ -191,7 +193,7 @@ def test_value_is_rejected_before_sending_when_no_field_can_hold_it(
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
 def test_failed_read_is_unavailable_or_rejected(
-    failing: Failing, connection: Connection, code: grpc.StatusCode
+    failing: Failing, connection: FirestoreConnection, code: grpc.StatusCode
 ) -> None:
     failing.code = code
     expected = StoreRejectedError if code in REJECTED else StoreUnavailableError
@@ -202,7 +204,7 @@ def test_failed_read_is_unavailable_or_rejected(
 
 
 def test_query_is_unavailable_when_it_fails_half_way(
-    failing: Failing, connection: Connection
+    failing: Failing, connection: FirestoreConnection
 ) -> None:
     for query, path in (("products", "products/P001"), ("list_for_customer", "orders/ORD1")):
         name = f"projects/test/databases/(default)/documents/{path}"
@@ -212,7 +214,7 @@ def test_query_is_unavailable_when_it_fails_half_way(
             reads(connection)[query](soon())
 
 
-def test_no_call_outlives_its_deadline(failing: Failing, connection: Connection) -> None:
+def test_no_call_outlives_its_deadline(failing: Failing, connection: FirestoreConnection) -> None:
     failing.hangs = True
     calls = (writes(connection) | reads(connection)).values()
     for call in calls:
@@ -227,6 +229,6 @@ def test_store_is_unavailable_when_the_client_cannot_be_created(
 ) -> None:
     monkeypatch.delenv("FIRESTORE_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
-    connection = Connection(FirestoreSettings("test", "(default)", None))
+    connection = FirestoreConnection(FirestoreSettings("test", "(default)", None))
     with pytest.raises(StoreUnavailableError):
         StockStore(connection).products(None, 1, soon())

@@ -215,7 +215,7 @@ def described_problems() -> dict[str, list[dict[str, Any]]]:
                 for example in media.get("examples", {}).values():
                     value = example["value"]
                     if value["type"] != "about:blank":
-                        kind = value["type"].removeprefix(problems.kind_url(""))
+                        kind = value["type"].removeprefix(problems.type_uri(""))
                         found.setdefault(kind, []).append(value)
     return found
 

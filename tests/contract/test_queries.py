@@ -12,7 +12,7 @@ from google.cloud import firestore
 from google.cloud.firestore import FieldFilter
 from support.builders import soon
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import StoreUnavailableError
 from functions_common.firestore.queries import Found, Position, Queries, Query
 from functions_common.limiter import ConcurrencyLimiter, TooManyListRequestsError
@@ -21,9 +21,9 @@ from functions_common.runtime.settings import FirestoreSettings
 
 
 @pytest.fixture
-def connection(emulator: str) -> Iterator[Connection]:
+def connection(emulator: str) -> Iterator[FirestoreConnection]:
     project = f"test-{uuid.uuid4().hex[:12]}"
-    connection = Connection(FirestoreSettings(project, "(default)", emulator))
+    connection = FirestoreConnection(FirestoreSettings(project, "(default)", emulator))
     for n in range(5):
         product = connection.client.document("products", f"P{n}")
         product.set({"name": f"é{n}", "lines": [{"n": n}], "none": None, "tags": ["t"]})
@@ -76,7 +76,7 @@ def read(queries: Queries, name: str, deadline: Deadline) -> list[Found]:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_what_the_library_reads(connection: Connection, name: str) -> None:
+def test_a_page_is_what_the_library_reads(connection: FirestoreConnection, name: str) -> None:
     _, limit = PAGES[name]
     expected = [
         (tuple(each.reference.path.split("/")), each.to_dict(), each.update_time, each.create_time)
@@ -90,7 +90,7 @@ def test_a_page_is_what_the_library_reads(connection: Connection, name: str) -> 
     assert bool(found) == (name != "none")
 
 
-def test_the_second_page_continues_after_the_first(connection: Connection) -> None:
+def test_the_second_page_continues_after_the_first(connection: FirestoreConnection) -> None:
     queries = Queries(connection, ConcurrencyLimiter())
     query, limit = PAGES["newest first"]
     whole = queries.page(query, limit, lambda found: found.document, soon())
@@ -101,7 +101,7 @@ def test_the_second_page_continues_after_the_first(connection: Connection) -> No
 
 
 def test_a_page_may_take_all_the_time_that_its_request_has(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
+    connection: FirestoreConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit is not the few seconds of a single document."""
     timeouts: list[float] = []
@@ -123,7 +123,7 @@ def test_turn_is_returned_when_the_database_is_unavailable() -> None:
     settings = FirestoreSettings("test", "(default)", "127.0.0.1:1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
-        connection = Connection(settings)
+        connection = FirestoreConnection(settings)
         queries = Queries(connection, ConcurrencyLimiter(max_waiting=0, max_concurrent=1))
         for _ in range(2):
             with pytest.raises(StoreUnavailableError):

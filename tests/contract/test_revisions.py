@@ -11,7 +11,7 @@ from support.apps import signed
 from support.builders import soon
 from support.fixture_documents import NO_TIME, Shop, load
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import NewerDocumentError
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import Unusable
@@ -40,7 +40,7 @@ STATUSES = {
 @pytest.fixture
 def revision(emulator: str) -> Iterator[Shop]:
     settings = FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
-    connection = Connection(settings)
+    connection = FirestoreConnection(settings)
     yield Shop(connection)
     connection.close()
 

@@ -14,7 +14,7 @@ from support.builders import product, soon
 from support.fakes import FakeInventory, MemoryOrders, MemoryStock, MemoryUnfinishedWork
 from support.in_process import client_of
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import ConflictError, StoreError, StoreRejectedError
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function import store as inventory_store
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inventory_function.ports import CatalogueStore
-    from order_function.ports import Inventory, OrderStore, UnfinishedWork
+    from order_function.ports import Inventory, OrderStore, UnfinishedWork, VersionedOrder
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
 @pytest.fixture
-def connection(emulator: str) -> Iterator[Connection]:
-    connection = Connection(
+def connection(emulator: str) -> Iterator[FirestoreConnection]:
+    connection = FirestoreConnection(
         FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
     )
     yield connection
@@ -150,11 +150,11 @@ class TestStockInMemory(StockStoreContract):
 
 class TestStockInFirestore(StockStoreContract):
     @pytest.fixture
-    def stock(self, connection: Connection) -> CatalogueStore:
+    def stock(self, connection: FirestoreConnection) -> CatalogueStore:
         return inventory_store.Store(connection)
 
     def test_fields_of_another_revision_stay_unchanged(
-        self, stock: CatalogueStore, connection: Connection
+        self, stock: CatalogueStore, connection: FirestoreConnection
     ) -> None:
         stock.commit([(product(available=7), None)], soon())
         document = connection.client.document("products", "P001")
@@ -167,7 +167,7 @@ class TestStockInFirestore(StockStoreContract):
 
 def order(customer_id: str = "C1", created_at: datetime = NOW) -> Order:
     attempt = Attempt.begin(customer_id, [Line("P001", 2)], None)
-    return Order.reserved(attempt, (Item("P001", 2, 99_999, "Laptop"),), "USD", created_at)
+    return Order.new_confirmed(attempt, (Item("P001", 2, 99_999, "Laptop"),), "USD", created_at)
 
 
 REJECTION = Rejection("insufficient-stock", "Short", {"lines": [{"product_id": "P001"}]})
@@ -176,7 +176,10 @@ REJECTION = Rejection("insufficient-stock", "Short", {"lines": [{"product_id": "
 class OrderStoreContract:
     @pytest.mark.parametrize(
         "stored",
-        [order(), Order.rejected(Attempt.begin("C1", [Line("P001", 2)], "key"), REJECTION, NOW)],
+        [
+            order(),
+            Order.new_rejected(Attempt.begin("C1", [Line("P001", 2)], "key"), REJECTION, NOW),
+        ],
         ids=["confirmed", "rejected"],
     )
     def test_order_is_read_back_unchanged(self, orders: OrderStore, stored: Order) -> None:
@@ -236,7 +239,7 @@ class OrderStoreContract:
         orders.create(stored, soon())
         found = orders.get(stored.order_id, soon())
         assert found is not None
-        cancelling = stored.cancel()
+        cancelling = stored.begin_cancel()
         orders.replace(cancelling, found[1], soon())
         with pytest.raises(ConflictError):
             orders.replace(stored, found[1], soon())
@@ -256,7 +259,7 @@ class OrderStoreContract:
         assert orders.list_for_customer("C1", None, place, 2, soon()) == mine[:1]
 
     def test_orders_of_a_customer_are_listed_by_status(self, orders: OrderStore) -> None:
-        kept, cancelled = order(), order().cancel()
+        kept, cancelled = order(), order().begin_cancel()
         for each in (kept, cancelled):
             orders.create(each, soon())
         assert orders.list_for_customer("C1", Status.CONFIRMED, None, 9, soon()) == [kept]
@@ -271,11 +274,11 @@ class TestOrdersInMemory(OrderStoreContract):
 
 class TestOrdersInFirestore(OrderStoreContract):
     @pytest.fixture
-    def orders(self, connection: Connection) -> OrderStore:
-        return order_store.Store(connection)
+    def orders(self, connection: FirestoreConnection) -> OrderStore:
+        return order_store.FirestoreOrders(connection)
 
     def test_fields_of_another_revision_stay_unchanged(
-        self, orders: OrderStore, connection: Connection
+        self, orders: OrderStore, connection: FirestoreConnection
     ) -> None:
         stored = order()
         orders.create(stored, soon())
@@ -300,7 +303,7 @@ class BothSides:
         return [each.reservation_id for each in self.work.held_reservations(after, limit, soon())]
 
 
-def found_order(sides: BothSides, order_id: str) -> tuple[Order, datetime]:
+def found_order(sides: BothSides, order_id: str) -> VersionedOrder:
     found = sides.work.read_orders([order_id], soon())[order_id]
     assert isinstance(found, tuple)
     return found
@@ -344,7 +347,7 @@ class BacklogContract:
         assert found == ([stored] if half_done else [])
 
     def test_unfinished_orders_are_listed_by_id_in_pages(self, sides: BothSides) -> None:
-        stored = sorted((order().cancel() for _ in range(3)), key=lambda each: each.order_id)
+        stored = sorted((order().begin_cancel() for _ in range(3)), key=lambda each: each.order_id)
         for each in reversed(stored):
             sides.orders.create(each, soon())
         first = sides.work.unfinished_orders(None, 2, soon())
@@ -353,9 +356,9 @@ class BacklogContract:
         assert [each.order for each in rest] == stored[2:]
 
     def test_age_of_an_order_counts_from_its_last_change(self, sides: BothSides) -> None:
-        stored = order().cancel()
+        stored = order().begin_cancel()
         sides.orders.create(stored, soon())
-        other = order().cancel()
+        other = order().begin_cancel()
         sides.orders.create(other, soon())
         ages = self.ages(sides)
         assert timedelta() < ages[other.order_id] < ages[stored.order_id]
@@ -373,7 +376,7 @@ class BacklogContract:
         self, sides: BothSides
     ) -> None:
         name = ReservationName(order().order_id, 2, "F" * 26)
-        stored = {each.order_id: each for each in (order(), Order.abandoned(name, NOW))}
+        stored = {each.order_id: each for each in (order(), Order.new_abandoned_mark(name, NOW))}
         for each in stored.values():
             sides.orders.create(each, soon())
         found = sides.work.read_orders([*stored, "ORD" + "0" * 26], soon())
@@ -394,10 +397,10 @@ class TestBacklogInMemory(BacklogContract):
 
 class TestBacklogInFirestore(BacklogContract):
     @pytest.fixture
-    def sides(self, connection: Connection) -> BothSides:
+    def sides(self, connection: FirestoreConnection) -> BothSides:
         stock = inventory_store.Store(connection)
         stock.commit([(product(available=9), None)], soon())
         inventory = client_of(inventory_app(stock))
         return BothSides(
-            order_store.Store(connection), inventory, FirestoreUnfinishedWork(connection)
+            order_store.FirestoreOrders(connection), inventory, FirestoreUnfinishedWork(connection)
         )

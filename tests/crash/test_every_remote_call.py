@@ -278,7 +278,7 @@ def a_last_unit_that_an_abandoned_attempt_held(shop: CrashingShop) -> Iterator[N
     held(shop)
     name = ReservationName.parse(ATTEMPT.reservation_id)
     assert name is not None
-    shop.store.create(Order.abandoned(name, datetime.now(UTC)), soon())
+    shop.store.create(Order.new_abandoned_mark(name, datetime.now(UTC)), soon())
     yield
     answer = place(shop)
     yield
@@ -316,7 +316,7 @@ def cancelling(shop: CrashingShop) -> Iterator[None]:
 
 def cancelling_a_pending_order(shop: CrashingShop) -> Iterator[None]:
     offer(shop)
-    shop.store.create(Order.pending(ATTEMPT, datetime.now(UTC)), soon())
+    shop.store.create(Order.new_pending(ATTEMPT, datetime.now(UTC)), soon())
     yield
     answer = move(shop, ATTEMPT.order_id, "cancel")
     yield
@@ -365,7 +365,7 @@ def sweeping_up_a_second_dead_attempt(shop: CrashingShop) -> Iterator[None]:
     sweep(shop)
     name = ReservationName.parse(ATTEMPT.reservation_id)
     assert name is not None
-    held(shop, ATTEMPT.after(Order.abandoned(name, datetime.now(UTC))))
+    held(shop, ATTEMPT.after(Order.new_abandoned_mark(name, datetime.now(UTC))))
     yield
     sweep(shop)
     yield
@@ -397,7 +397,7 @@ def confirming(shop: CrashingShop) -> Iterator[None]:
 
 def completing_a_pending_order(shop: CrashingShop) -> Iterator[None]:
     offer(shop)
-    shop.store.create(Order.pending(ATTEMPT, datetime.now(UTC)), soon())
+    shop.store.create(Order.new_pending(ATTEMPT, datetime.now(UTC)), soon())
     yield
     sweep(shop)
     yield
@@ -407,7 +407,7 @@ def completing_a_pending_order(shop: CrashingShop) -> Iterator[None]:
 
 def rejecting_a_pending_order(shop: CrashingShop) -> Iterator[None]:
     offer(shop, stock=1)
-    shop.store.create(Order.pending(ATTEMPT, datetime.now(UTC)), soon())
+    shop.store.create(Order.new_pending(ATTEMPT, datetime.now(UTC)), soon())
     yield
     sweep(shop)
     yield
@@ -419,7 +419,7 @@ def rejecting_a_pending_order(shop: CrashingShop) -> Iterator[None]:
 def a_pending_order_whose_price_has_changed(shop: CrashingShop) -> Iterator[None]:
     offer(shop)
     attempt = Attempt.begin("C1", [Line("P1", 2)], "key", expected_total=1900)
-    shop.store.create(Order.pending(attempt, datetime.now(UTC)), soon())
+    shop.store.create(Order.new_pending(attempt, datetime.now(UTC)), soon())
     yield
     sweep(shop)
     yield
@@ -428,11 +428,11 @@ def a_pending_order_whose_price_has_changed(shop: CrashingShop) -> Iterator[None
 
 
 def finishing_a_cancel(shop: CrashingShop) -> Iterator[None]:
-    yield from _finishing(shop, Order.cancel, "cancelled", (10, 0, 0))
+    yield from _finishing(shop, Order.begin_cancel, "cancelled", (10, 0, 0))
 
 
 def finishing_a_fulfilment(shop: CrashingShop) -> Iterator[None]:
-    yield from _finishing(shop, Order.fulfil, "fulfilled", (8, 0, 2))
+    yield from _finishing(shop, Order.begin_fulfil, "fulfilled", (8, 0, 2))
 
 
 def _finishing(

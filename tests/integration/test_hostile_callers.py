@@ -15,7 +15,7 @@ from support.apps import OPERATOR
 from support.hostile_tokens import HOSTILE
 from support.shop import TIMEOUT, Shop
 
-from functions_common.http_server.connection import MAX_HEADERS
+from functions_common.http_server.received_request import MAX_HEADERS
 
 pytestmark = pytest.mark.one_emulator
 

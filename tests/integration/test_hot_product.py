@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import InsufficientStockError, Line, Product, product_key
@@ -29,16 +29,18 @@ PATIENCE = 20.0
 
 
 @pytest.fixture
-def connections(emulator: str) -> Iterator[list[Connection]]:
+def connections(emulator: str) -> Iterator[list[FirestoreConnection]]:
     """One set for each process, with a client and a channel of its own."""
     settings = FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
-    connections = [Connection(settings) for _ in range(PROCESSES)]
+    connections = [FirestoreConnection(settings) for _ in range(PROCESSES)]
     yield connections
     for each in connections:
         each.close()
 
 
-def test_hot_product_is_sold_fairly_and_never_oversold(connections: list[Connection]) -> None:
+def test_hot_product_is_sold_fairly_and_never_oversold(
+    connections: list[FirestoreConnection],
+) -> None:
     inventories = [Inventory(Store(each), "USD", PATIENCE) for each in connections]
     inventories[0].put_product("hot", "Laptop", 99_999)
     inventories[0].adjust("hot", "opening-stock", STOCK, "opening stock")

@@ -12,7 +12,7 @@ from support import tokens
 
 from firestore_emulator.launcher import free_port
 from functions_common.http.auth.callers import IssuerUnavailableError
-from functions_common.http.auth.jwks import MAX_BYTES, KeySet, of_url
+from functions_common.http.auth.jwks import MAX_BYTES, KeySet, fetch_from_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ KEYS = tokens.key_set()
 
 def test_key_set_is_fetched() -> None:
     with tokens.serving(KEYS) as url:
-        assert KeySet(of_url(url)).key("1")
+        assert KeySet(fetch_from_url(url)).key("1")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_issuer_is_unavailable_when_its_response_is_no_key_set(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
     with tokens.serving(body, status, headers) as url, pytest.raises(IssuerUnavailableError):
-        KeySet(of_url(url)).key("1")
+        KeySet(fetch_from_url(url)).key("1")
 
 
 def test_keys_are_fetched_from_no_other_address() -> None:
@@ -50,7 +50,7 @@ def test_keys_are_fetched_from_no_other_address() -> None:
         tokens.serving(b"", 302, {"Location": other}) as url,
         pytest.raises(IssuerUnavailableError),
     ):
-        KeySet(of_url(url)).key("1")
+        KeySet(fetch_from_url(url)).key("1")
 
 
 def test_start_fails_with_one_line_when_the_key_file_has_no_key(

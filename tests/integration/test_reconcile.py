@@ -19,7 +19,7 @@ from benchmarks.reconcile.__main__ import order_and_reservation
 from local import stack
 from support.apps import OPERATOR, ORDER
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.documents import Change, Documents
 from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
@@ -96,7 +96,7 @@ def inventory() -> Iterator[Stopping]:
 
 def held(project: str, count: int) -> None:
     address = os.environ["FIRESTORE_EMULATOR_HOST"]
-    connection = Connection(FirestoreSettings(project, "(default)", address))
+    connection = FirestoreConnection(FirestoreSettings(project, "(default)", address))
     documents = Documents(connection)
     changes = [
         Change(path, fields, None) for _ in range(count) for path, fields in order_and_reservation()

@@ -22,7 +22,7 @@ from support.sick_peers import Dns, Exchange, body, dripping, flooding, respondi
 
 from functions_common.http import client as http_client
 from functions_common.http.auth.callers import IssuerUnavailableError
-from functions_common.http.auth.jwks import KeySet, of_url
+from functions_common.http.auth.jwks import KeySet, fetch_from_url
 from functions_common.http.client import (
     MAX_BYTES,
     HttpClient,
@@ -490,7 +490,7 @@ def test_key_set_is_unavailable_at_the_fetch_deadline_when_the_issuer_is_slow(
 ) -> None:
     monkeypatch.setattr("functions_common.http.auth.jwks.FETCH_SECONDS", SECONDS)
     with sick_peer(SLOW.get(name, sick_peers.never_reading)) as peer:
-        keys = KeySet(of_url(f"{peer.url}/keys"))
+        keys = KeySet(fetch_from_url(f"{peer.url}/keys"))
         with pytest.raises(IssuerUnavailableError):
             keys.key("1")
         until(lambda: keys.fetch_soon() is None)
@@ -511,7 +511,7 @@ def test_customers_with_a_known_key_are_served_when_the_key_set_drips() -> None:
         exchange.send(body(tokens.key_set()))
 
     with sick_peer(fault) as peer:
-        keys = KeySet(of_url(f"{peer.url}/keys"), lambda: clock[0])
+        keys = KeySet(fetch_from_url(f"{peer.url}/keys"), lambda: clock[0])
         assert keys.key("1")
         clock[0] = 700.0
         assert all(keys.key("1") for _ in range(1000))

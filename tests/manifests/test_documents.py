@@ -12,7 +12,7 @@ import pytest
 from local.stack import ROOT
 from tools import diagrams
 
-from order_function.domain import PUBLIC
+from order_function.domain import PUBLIC_STATUSES
 
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
@@ -143,7 +143,7 @@ def test_no_picture_is_left_over() -> None:
 
 def test_state_picture_shows_every_public_status() -> None:
     drawn = set(re.findall(r">(\w+)</text>", diagrams.states()))
-    assert {str(status) for status in PUBLIC} <= drawn
+    assert {str(status) for status in PUBLIC_STATUSES} <= drawn
 
 
 def test_architecture_lists_every_folder() -> None:
@@ -157,6 +157,19 @@ def test_architecture_lists_every_folder() -> None:
         if link.startswith("../")
     } | {"docs"}
     assert {each for each in folders if not each.startswith(".")} - shown == set()
+
+
+def test_architecture_explains_every_finding_of_audit() -> None:
+    code = (ROOT / "functions/order/order_function/audit").glob("*.py")
+    names = {
+        name
+        for path in code
+        for name in re.findall(r'Finding\(\s*"([a-z-]+)"', path.read_text(), re.DOTALL)
+    }
+    listed = re.findall(
+        r"^\| `([a-z-]+-[a-z-]+)` \|", (ROOT / READERS_PATH).read_text(), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(names)
 
 
 def test_every_page_is_linked_from_the_readme() -> None:

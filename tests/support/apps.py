@@ -62,7 +62,7 @@ def order_app(
     deadline_seconds: float = 5,
     *,
     currency: str = "USD",
-    turns: ConcurrencyLimiter | None = None,
+    list_limiter: ConcurrencyLimiter | None = None,
 ) -> Flask:
     server = replace(_SERVER, instance=instance or Instance())
     settings = OrderSettings(
@@ -75,4 +75,4 @@ def order_app(
         operator_token_hashes=(tokens.hashes(OPERATOR),),
         issuer=issuer,
     )
-    return create_order_app(settings, Orders(store, inventory, deadline_seconds, turns))
+    return create_order_app(settings, Orders(store, inventory, deadline_seconds, list_limiter))

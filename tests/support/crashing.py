@@ -21,7 +21,7 @@ import requests
 from google.api_core.exceptions import ServiceUnavailable
 from local import tokens
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.http.client import NoResponseError, NotSentError
 from functions_common.runtime.settings import FirestoreSettings, ServerSettings
 from inventory_function.app import create_app as create_inventory_app
@@ -36,7 +36,7 @@ from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
-from order_function.store import Store as OrderStore
+from order_function.store import FirestoreOrders
 from support.apps import OPERATOR, ORDER
 from support.dying import ProcessDiedError
 from support.in_process import WsgiAdapter
@@ -142,7 +142,7 @@ class _Stub(_Calls):
         return iter(self._carry("RunQuery", lambda: list(call(*args, **kwargs))))
 
 
-class _CutConnection(Connection):
+class _CutConnection(FirestoreConnection):
     def __init__(self, settings: FirestoreSettings, process: str, network: Network) -> None:
         super().__init__(settings)
         self._process, self._network = process, network
@@ -195,7 +195,7 @@ class CrashingShop:
         firestore = FirestoreSettings(PROJECT, "(default)", emulator)
         self.order_connection = _CutConnection(firestore, "order", self.network)
         self._inventory_connection = _CutConnection(firestore, "inventory", self.network)
-        self.unharmed = Connection(firestore)
+        self.unharmed = FirestoreConnection(firestore)
         self._firestore = firestore
 
     def __enter__(self) -> Self:
@@ -230,7 +230,7 @@ class CrashingShop:
         self.inventory = create_inventory_app(settings, inventory)
         self.client = InventoryClient("http://inventory", ORDER, connections=1, currency="USD")
         self.client._http.session.mount("http://", _CutAdapter(self))  # noqa: SLF001
-        self.store = OrderStore(self.order_connection)
+        self.store = FirestoreOrders(self.order_connection)
         self._orders = Orders(self.store, self.client, self.order_deadline)
         order_settings = OrderSettings(
             _SERVER,

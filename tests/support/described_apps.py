@@ -24,7 +24,7 @@ from schemathesis.specs.openapi import checks
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 from tools import openapi
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.settings import FirestoreSettings, IssuerSettings
 from inventory_function import store as inventory_store
 from order_function import store as order_store
@@ -206,12 +206,12 @@ def accepting(case: Case[Any]) -> dict[str, str]:
 
 @contextmanager
 def described_shop(emulator: str, issuer: IssuerSettings | None) -> Iterator[Shop]:
-    connection = Connection(
+    connection = FirestoreConnection(
         FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
     )
     inventory = inventory_app(inventory_store.Store(connection))
     client = client_of(inventory)
-    order = order_app(order_store.Store(connection), client, issuer=issuer)
+    order = order_app(order_store.FirestoreOrders(connection), client, issuer=issuer)
     shop = Shop(inventory, order, customers=issuer is not None)
     shop.stock()
     yield shop

@@ -39,6 +39,7 @@ from order_function.ports import (
     ReservationRejectedError,
     ReservationReleasedError,
     UnfinishedOrder,
+    VersionedOrder,
 )
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ class MemoryOrders:
     """order's store."""
 
     def __init__(self) -> None:
-        self.documents: dict[str, tuple[Order, datetime]] = {}
+        self.documents: dict[str, VersionedOrder] = {}
         self.damaged: dict[str, DamagedDocumentError] = {}
         """The error of each unreadable document, by id."""
         self.faults = Faults()
@@ -219,7 +220,7 @@ class MemoryOrders:
     def damage(self, order_id: str) -> None:
         self.damaged[order_id] = DamagedDocumentError(f"orders/{order_id}", "at `$.lines`")
 
-    def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:  # noqa: ARG002
+    def get(self, order_id: str, deadline: Deadline) -> VersionedOrder | None:  # noqa: ARG002
         if order_id in self.damaged:
             raise self.damaged[order_id]
         return self.documents.get(order_id)
@@ -234,7 +235,7 @@ class MemoryOrders:
         _reject_too_large(order)
         if self.documents.get(order.order_id, (None, None))[1] != version:
             raise ConflictError(order.order_id)
-        self.documents[order.order_id] = (order, self.clock.next())
+        self.documents[order.order_id] = VersionedOrder(order, self.clock.next())
 
     def list_for_customer(
         self,
@@ -317,7 +318,9 @@ class FakeInventory:
         def settle_all() -> None:
             reasons: dict[str, str] = {}
             if self.fails_as_a_whole and self.poison.intersection(reservation_ids):
-                raise NotSettledError(dict.fromkeys(reservation_ids, "failed"), blames_all=True)
+                raise NotSettledError(
+                    dict.fromkeys(reservation_ids, "failed"), whole_request_failed=True
+                )
             for reservation_id in reservation_ids:
                 if reservation_id in self.poison:
                     reasons[reservation_id] = "poison"
@@ -432,7 +435,7 @@ class MemoryUnfinishedWork:
         self,
         order_ids: Collection[str],
         deadline: Deadline,  # noqa: ARG002
-    ) -> dict[str, tuple[Order, datetime] | StoreError]:
+    ) -> dict[str, VersionedOrder | StoreError]:
         found = self._orders.documents
         return {
             order_id: self._orders.damaged.get(order_id) or found[order_id]

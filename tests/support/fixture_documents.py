@@ -19,18 +19,18 @@ from inventory_function.store import Store as StockStore
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
-from order_function.store import Store as OrderStore
+from order_function.store import FirestoreOrders
 from support.apps import OPERATOR, inventory_app, order_app, signed
 from support.in_process import client_of
 
 if TYPE_CHECKING:
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
 
 NO_TIME = timedelta()
 FIXTURES = ROOT / "tests/fixtures/documents"
 
 
-def load(connection: Connection, name: str) -> None:
+def load(connection: FirestoreConnection, name: str) -> None:
     """Write the documents of a fixture."""
     client = connection.client
     database = client._database_string  # noqa: SLF001 - as Documents does
@@ -52,10 +52,10 @@ def load(connection: Connection, name: str) -> None:
 class Shop:
     """Stores and apps of this revision in one process, on a database."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FirestoreConnection) -> None:
         self.connection = connection
         self.stock = StockStore(connection)
-        self.orders = OrderStore(connection)
+        self.orders = FirestoreOrders(connection)
         inventory = inventory_app(self.stock)
         self.client = client_of(inventory)
         self.inventory_http = inventory.test_client()

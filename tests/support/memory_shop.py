@@ -30,6 +30,7 @@ from order_function.ports import (
     NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
+    VersionedOrder,
 )
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.service import Orders, Placed
@@ -157,11 +158,12 @@ class OrderShop(Generic[InventoryT]):
 
     def stored(self, order_id: str) -> Order:
         """Abandoned ones too."""
-        return self.store.documents[order_id][0]
+        return self.store.documents[order_id].order
 
     def write(self, order: Order) -> Order:
         """Act as another process."""
-        self.store.documents[order.order_id] = (order, self.store.clock.next())
+        version = self.store.clock.next()
+        self.store.documents[order.order_id] = VersionedOrder(order, version)
         return order
 
 

@@ -9,20 +9,20 @@ from inventory_function.store import Store as StockStore
 from order_function.audit.snapshot import Snapshot
 from order_function.domain import Status
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
-from order_function.store import Store as OrderStore
+from order_function.store import FirestoreOrders
 from support.builders import soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
 
 PLACE = (datetime(2026, 1, 1, tzinfo=UTC), "A1")
 """A list in the order of time."""
 
-QUERIES: dict[str, Callable[[Connection], object]] = {
-    "orders": lambda it: OrderStore(it).list_for_customer("C1", None, None, 9, soon()),
-    "orders of a status": lambda it: OrderStore(it).list_for_customer(
+QUERIES: dict[str, Callable[[FirestoreConnection], object]] = {
+    "orders": lambda it: FirestoreOrders(it).list_for_customer("C1", None, None, 9, soon()),
+    "orders of a status": lambda it: FirestoreOrders(it).list_for_customer(
         "C1", Status.CONFIRMED, PLACE, 9, soon()
     ),
     "products": lambda it: StockStore(it).products(None, 9, soon()),

@@ -13,7 +13,7 @@ import requests
 from local import stack, tokens
 
 from firestore_emulator.launcher import free_port
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.settings import FirestoreSettings
 from support.apps import OPERATOR, ORDER
 
@@ -172,7 +172,9 @@ class Shop:
 
     def documents(self) -> dict[str, Any]:
         """All documents in the database, by path."""
-        client = Connection(FirestoreSettings(self.project, "(default)", self.emulator)).client
+        client = FirestoreConnection(
+            FirestoreSettings(self.project, "(default)", self.emulator)
+        ).client
         groups = ("orders", "products", "reservations", "adjustments")
         found = (document for group in groups for document in client.collection_group(group).get())
         documents = {document.reference.path: document.to_dict() for document in found}

@@ -27,7 +27,7 @@ FIRST = Attempt.begin("C1", TWO, "key")
 def mark(attempt: Attempt) -> Order:
     """The mark that a sweep writes in the place of the order."""
     name = ReservationName(attempt.order_id, attempt.number, attempt.fingerprint)
-    return Order.abandoned(name, datetime.now(UTC))
+    return Order.new_abandoned_mark(name, datetime.now(UTC))
 
 
 SECOND = FIRST.after(mark(FIRST))
@@ -91,7 +91,7 @@ def test_another_body_is_rejected_and_the_mark_stays(shop: MemoryShop) -> None:
 
 def test_a_mark_is_invisible_to_clients(shop: MemoryShop) -> None:
     orders = shop.orders
-    for use_case in (orders.get, orders.cancel, orders.fulfil, orders.complete):
+    for use_case in (orders.get, orders.cancel, orders.fulfil, orders.decide_pending):
         with pytest.raises(OrderNotFoundError):
             use_case(FIRST.order_id)
     assert shop.stored(FIRST.order_id).status is Status.ABANDONED
@@ -122,7 +122,7 @@ def test_a_retry_may_be_pending(shop: MemoryShop) -> None:
     next_reservation = Between(4, lambda: shop.inventory.away.append(None))
     placed = shop.place("C1", TWO, "key", respond_async=True, between=next_reservation)
     assert (placed.order.status, placed.order.attempt) == (Status.PENDING, 1)
-    assert shop.orders.complete(FIRST.order_id).status is Status.CONFIRMED
+    assert shop.orders.decide_pending(FIRST.order_id).status is Status.CONFIRMED
     assert shop.held == {placed.order.reservation_id: 2}
 
 

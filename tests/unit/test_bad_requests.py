@@ -161,7 +161,7 @@ def test_cancel_accepts_only_an_empty_body(body: bytes, status: int, chunked: bo
         }
     answer = server.post(body, f"/orders/{order_id}/cancel", **environ)
     assert answer.status_code == status
-    cancelled = server.store.documents[order_id][0].status is Status.CANCELLED
+    cancelled = server.store.documents[order_id].order.status is Status.CANCELLED
     assert cancelled == (status == 200)
 
 

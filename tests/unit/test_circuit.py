@@ -3,7 +3,7 @@ import time
 import pytest
 
 from order_function.inventory.circuit import MIN_FAILURES, OPEN_AFTER, TRIAL_EVERY, Circuit
-from order_function.inventory.client import LONGEST_CALL
+from order_function.inventory.client import ATTEMPT_TIMEOUT_SECONDS
 
 
 class Clock:
@@ -24,16 +24,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def fail_for(circuit: Circuit, clock: Clock, seconds: float) -> None:
     """``MIN_FAILURES`` failures in this time, the last at its end."""
     for _ in range(MIN_FAILURES - 1):
-        circuit.failed(clock.now)
+        circuit.record_failure(clock.now)
     clock.now += seconds
-    circuit.failed(clock.now)
+    circuit.record_failure(clock.now)
 
 
 def test_the_circuit_stays_closed_when_failures_are_short(clock: Clock) -> None:
     circuit = Circuit()
     for _ in range(9):
         fail_for(circuit, clock, OPEN_AFTER - 0.1)
-        circuit.succeeded()
+        circuit.record_success()
     assert circuit.allows()
 
 
@@ -44,19 +44,19 @@ def test_the_circuit_opens_when_calls_fail_for_long_enough(clock: Clock) -> None
 
 
 def test_the_circuit_stays_closed_when_one_call_times_out(clock: Clock) -> None:
-    """A call that takes twice ``LONGEST_CALL``, as during a cold start of inventory."""
+    """A call that takes twice ``ATTEMPT_TIMEOUT_SECONDS``, as during a cold start of inventory."""
     circuit = Circuit()
-    began, clock.now = clock.now, clock.now + 2 * LONGEST_CALL
-    circuit.failed(began)
+    began, clock.now = clock.now, clock.now + 2 * ATTEMPT_TIMEOUT_SECONDS
+    circuit.record_failure(began)
     assert circuit.allows()
 
 
 def test_the_circuit_stays_closed_when_many_calls_time_out_together(clock: Clock) -> None:
     """All calls wait for the same cold start."""
     circuit = Circuit()
-    began, clock.now = clock.now, clock.now + LONGEST_CALL
+    began, clock.now = clock.now, clock.now + ATTEMPT_TIMEOUT_SECONDS
     for _ in range(64):
-        circuit.failed(began)
+        circuit.record_failure(began)
         clock.now += OPEN_AFTER / 100
     assert circuit.allows()
 
@@ -64,7 +64,7 @@ def test_the_circuit_stays_closed_when_many_calls_time_out_together(clock: Clock
 def test_the_circuit_stays_closed_when_few_calls_fail_over_a_long_time(clock: Clock) -> None:
     circuit = Circuit()
     for _ in range(MIN_FAILURES - 1):
-        circuit.failed(clock.now)
+        circuit.record_failure(clock.now)
         clock.now += 10 * OPEN_AFTER
     assert circuit.allows()
 
@@ -72,10 +72,10 @@ def test_the_circuit_stays_closed_when_few_calls_fail_over_a_long_time(clock: Cl
 def test_a_success_starts_the_count_again(clock: Clock) -> None:
     circuit = Circuit()
     for _ in range(MIN_FAILURES - 1):
-        circuit.failed(clock.now)
+        circuit.record_failure(clock.now)
     clock.now += OPEN_AFTER
-    circuit.succeeded()
-    circuit.failed(clock.now)
+    circuit.record_success()
+    circuit.record_failure(clock.now)
     assert circuit.allows()
 
 
@@ -83,8 +83,8 @@ def test_a_failure_is_ignored_when_its_call_began_before_the_last_success(clock:
     circuit = Circuit()
     began = clock.now
     clock.now += OPEN_AFTER
-    circuit.succeeded()
-    circuit.failed(began)
+    circuit.record_success()
+    circuit.record_failure(began)
     assert circuit.allows()
 
 
@@ -94,7 +94,7 @@ def test_one_caller_at_a_time_is_allowed_when_the_circuit_is_open(clock: Clock) 
     for _ in range(3):
         clock.now += TRIAL_EVERY
         assert [circuit.allows() for _ in range(5)] == [True, False, False, False, False]
-        circuit.failed(clock.now)
+        circuit.record_failure(clock.now)
 
 
 def test_one_success_closes_the_circuit(clock: Clock) -> None:
@@ -102,5 +102,5 @@ def test_one_success_closes_the_circuit(clock: Clock) -> None:
     fail_for(circuit, clock, OPEN_AFTER)
     clock.now += TRIAL_EVERY
     assert circuit.allows()
-    circuit.succeeded()
+    circuit.record_success()
     assert all(circuit.allows() for _ in range(5))

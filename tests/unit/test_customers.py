@@ -13,7 +13,8 @@ from support.fakes import FakeInventory, MemoryOrders
 from support.hostile_tokens import FUTURE, HOSTILE, PAST
 from support.tokens import ec_key, entry, rsa_key, shown, token
 
-from functions_common.http.auth import jwks, jwt
+from functions_common.http.auth import jwks
+from functions_common.http.auth.issuer import create_issuer
 from functions_common.runtime.settings import IssuerSettings, SettingsError
 
 OTHERS_ORDER = "ORD" + "0" * 26
@@ -34,7 +35,7 @@ class Shop:
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
     """The real app, with the issuer's keys in memory."""
-    monkeypatch.setattr(jwks, "of_url", lambda _: tokens.key_set)
+    monkeypatch.setattr(jwks, "fetch_from_url", lambda _: tokens.key_set)
     return Shop()
 
 
@@ -135,7 +136,7 @@ def test_a_claim_becomes_a_unique_customer_id_when_it_is_no_valid_id(shop: Shop)
 def test_a_token_is_401_when_it_does_not_name_the_customer(
     monkeypatch: pytest.MonkeyPatch, claim: Any
 ) -> None:
-    monkeypatch.setattr(jwks, "of_url", lambda _: tokens.key_set)
+    monkeypatch.setattr(jwks, "fetch_from_url", lambda _: tokens.key_set)
     settings = IssuerSettings(tokens.ISSUER, tokens.AUDIENCE, "https://x", "", "customer_number")
     shop = Shop(settings)
     assert shop.place(shown("S", customer_number="C9")).json["customer_id"] == "C9"
@@ -150,17 +151,17 @@ def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     for content in (b"-----BEGIN PUBLIC KEY-----", b'{"keys": []}'):
         file.write_bytes(content)
         with pytest.raises(SettingsError, match=r"^AUTH_KEYS_FILE "):
-            jwt.of(settings)
+            create_issuer(settings)
     file.unlink()
     with pytest.raises(SettingsError, match=r"^AUTH_KEYS_FILE "):
-        jwt.of(settings)
+        create_issuer(settings)
 
 
 def test_an_order_is_503_when_the_keys_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> bytes:
         raise ConnectionError
 
-    monkeypatch.setattr(jwks, "of_url", lambda _: away)
+    monkeypatch.setattr(jwks, "fetch_from_url", lambda _: away)
     response = Shop().place(shown("C1"))
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
 
@@ -189,7 +190,9 @@ def test_a_token_is_401_when_the_key_of_the_issuer_is_short(
 ) -> None:
     short = rsa_key("short", 1024)
     monkeypatch.setattr(
-        jwks, "of_url", lambda _: lambda: tokens.key_set(entry(short, "1"), entry(ec_key(), "2"))
+        jwks,
+        "fetch_from_url",
+        lambda _: lambda: tokens.key_set(entry(short, "1"), entry(ec_key(), "2")),
     )
     with pytest.warns(Warning, match="minimum"):
         weak = shown(key=short, algorithm="RS256", headers={"kid": "1"})

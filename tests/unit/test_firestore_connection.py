@@ -10,7 +10,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.settings import FirestoreSettings
 
 DATABASE = "projects/shop/databases/(default)"
@@ -35,7 +35,7 @@ def test_channel_has_the_default_credentials_when_there_is_no_emulator(
         return create(**options)
 
     monkeypatch.setattr(FirestoreGrpcTransport, "create_channel", create_channel)
-    connection = Connection(FirestoreSettings("shop", "(default)", None))
+    connection = FirestoreConnection(FirestoreSettings("shop", "(default)", None))
     rpcs = connection.rpcs
     connection.close()
     assert [each["credentials"] for each in opened] == [credentials]
@@ -45,7 +45,7 @@ def test_channel_has_the_default_credentials_when_there_is_no_emulator(
 
 
 def test_emulator_gets_the_owners_token() -> None:
-    connection = Connection(FirestoreSettings("shop", "(default)", "127.0.0.1:1"))
+    connection = FirestoreConnection(FirestoreSettings("shop", "(default)", "127.0.0.1:1"))
     metadata = dict(connection.rpcs.metadata)
     connection.close()
     assert metadata["authorization"] == "Bearer owner"
@@ -53,6 +53,6 @@ def test_emulator_gets_the_owners_token() -> None:
 
 
 def test_channel_is_opened_once() -> None:
-    connection = Connection(FirestoreSettings("shop", "(default)", "127.0.0.1:1"))
+    connection = FirestoreConnection(FirestoreSettings("shop", "(default)", "127.0.0.1:1"))
     assert connection.rpcs is connection.rpcs
     connection.close()

@@ -14,7 +14,7 @@ from functions_common.firestore.errors import OutcomeUnknownError, StoreError, S
 from functions_common.runtime.deadlines import Deadline
 from inventory_function.domain import InsufficientStockError, Line, StockError
 from inventory_function.group_commit import GroupCommit, TooManyWaitingError
-from inventory_function.operations import Operation
+from inventory_function.operations import StockOperation
 from inventory_function.service import Inventory
 from inventory_function.transactions import MAX_DOCUMENTS, MIN_LEFT, Outcome
 from inventory_function.unit_of_work import UnitOfWork
@@ -51,7 +51,7 @@ class Gate:
 
 
 def queue_up(
-    pool: ThreadPoolExecutor, group: GroupCommit, operations: list[Operation[object]]
+    pool: ThreadPoolExecutor, group: GroupCommit, operations: list[StockOperation[object]]
 ) -> list[Future[str]]:
     futures = []
     for n, operation in enumerate(operations, start=1):
@@ -175,7 +175,7 @@ def test_unexpected_error_reaches_its_own_request_only(monkeypatch: pytest.Monke
 
 def test_each_operation_of_a_request_has_its_own_outcome() -> None:
     store = stocked(P001=5)
-    several: list[Operation[object]] = [
+    several: list[StockOperation[object]] = [
         reserve("R1", P001=2),
         reserve("R2", P001=9),
         Broken(),

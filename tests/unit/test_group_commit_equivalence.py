@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inventory_function.domain import Entity, Key
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
     from inventory_function.transactions import Outcome
 
 PRODUCTS = ("A", "B")
@@ -87,7 +87,7 @@ def documents(store: MemoryStock) -> dict[Key, Entity]:
 
 
 def run_one_by_one(
-    store: MemoryStock, operations: list[Operation[Any]], times: int
+    store: MemoryStock, operations: list[StockOperation[Any]], times: int
 ) -> list[object]:
     """Carry out each operation in its own transaction; return the results of the last time."""
     for _ in range(times):
@@ -121,7 +121,7 @@ def commit_in_flight(group: GroupCommit, pool: ThreadPoolExecutor) -> Iterator[N
 
 
 def run_as_group(
-    group: GroupCommit, requests: list[list[Operation[Any]]], pool: ThreadPoolExecutor
+    group: GroupCommit, requests: list[list[StockOperation[Any]]], pool: ThreadPoolExecutor
 ) -> list[object]:
     """Queue the requests one after the other, and carry them out together."""
     futures: list[Future[list[Outcome]]] = []
@@ -135,7 +135,7 @@ def run_as_group(
 @given(rounds, faults)
 @settings(deadline=None, print_blob=True, max_examples=60)
 def test_group_commit_gives_the_results_of_single_transactions(
-    rounds: list[list[list[Operation[Any]]]], faults: list[str]
+    rounds: list[list[list[StockOperation[Any]]]], faults: list[str]
 ) -> None:
     grouped, single = stocked(**dict.fromkeys(PRODUCTS, OPENING)), MemoryStock()
     single.documents.update(grouped.documents)

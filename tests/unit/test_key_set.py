@@ -15,6 +15,7 @@ from support.tokens import ec_key, entry, rsa_key
 
 from functions_common.http.auth import jwks
 from functions_common.http.auth.callers import IssuerUnavailableError, UnauthenticatedError
+from functions_common.http.auth.issuer import Issuer as TokenIssuer
 from functions_common.http.auth.jwks import (
     FRESH_SECONDS,
     MAX_WAITING,
@@ -24,7 +25,6 @@ from functions_common.http.auth.jwks import (
     KeySetError,
     parse,
 )
-from functions_common.http.auth.jwt import Issuer as TokenIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

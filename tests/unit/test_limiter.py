@@ -135,7 +135,10 @@ def test_limits_leave_threads_for_orders() -> None:
     for concurrency in (1, 4, 8, 32, 64, 1000):
         held = sum(
             each._max_waiting + len(each._free)  # noqa: SLF001
-            for each in (limiters.for_queries(concurrency), limiters.for_calls(concurrency))
+            for each in (
+                limiters.firestore_list_limiter(concurrency),
+                limiters.forwarded_list_limiter(concurrency),
+            )
         )
         assert held <= max(5, concurrency * 3 / 4)
 
@@ -156,7 +159,7 @@ class Slow(FakeInventory):
 def test_order_is_placed_and_a_list_gets_503_when_all_slots_are_in_use() -> None:
     inventory = Slow()
     app = order_app(
-        MemoryOrders(), inventory, turns=ConcurrencyLimiter(max_waiting=0, max_concurrent=1)
+        MemoryOrders(), inventory, list_limiter=ConcurrencyLimiter(max_waiting=0, max_concurrent=1)
     )
     first = threading.Thread(target=lambda: app.test_client().get("/products"))
     first.start()

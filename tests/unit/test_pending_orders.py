@@ -63,7 +63,7 @@ def test_a_retry_replays_a_pending_order(shop: MemoryShop, away: list[None]) -> 
     shop.inventory.away.extend(away)
     again = shop.place("C1", TWO, "key", respond_async=True)
     assert (again.order, again.replayed) == (order, True)
-    shop.orders.complete(order.order_id)
+    shop.orders.decide_pending(order.order_id)
     assert shop.held == {order.reservation_id: 2}
 
 
@@ -80,7 +80,7 @@ def test_a_pending_order_is_completed_at_the_price_of_its_reservation(
 ) -> None:
     order = place_pending(shop, reserved=reserved)
     for _ in range(2):
-        completed = shop.orders.complete(order.order_id)
+        completed = shop.orders.decide_pending(order.order_id)
         assert (completed.status, completed.total_price) == (Status.CONFIRMED, 2 * 99_999)
     assert shop.held == {order.reservation_id: 2}
     assert shop.inventory.available["P001"] == 3
@@ -90,19 +90,19 @@ def test_a_pending_order_stays_pending_when_inventory_is_unavailable(shop: Memor
     order = place_pending(shop)
     shop.inventory.away.append(None)
     with pytest.raises(InventoryUnavailableError):
-        shop.orders.complete(order.order_id)
+        shop.orders.decide_pending(order.order_id)
     assert shop.orders.get(order.order_id) == order
 
 
 def test_a_pending_order_is_rejected_with_a_reason_when_stock_is_short(shop: MemoryShop) -> None:
     order = place_pending(shop)
     shop.inventory.available["P001"] = 1
-    rejected = shop.orders.complete(order.order_id)
+    rejected = shop.orders.decide_pending(order.order_id)
     assert rejected.status is Status.REJECTED
     assert rejected.rejection is not None
     assert rejected.rejection.kind == "insufficient-stock"
     shop.inventory.available["P001"] = 100
-    assert shop.orders.complete(order.order_id) == rejected, "the rejection is final"
+    assert shop.orders.decide_pending(order.order_id) == rejected, "the rejection is final"
     with pytest.raises(OrderRejectedError) as replayed:
         shop.place("C1", TWO, "key")
     assert (replayed.value.rejection, replayed.value.replayed) == (rejected.rejection, True)
@@ -112,7 +112,7 @@ def test_a_pending_order_is_rejected_with_a_reason_when_stock_is_short(shop: Mem
 def test_a_pending_order_is_rejected_when_its_reservation_was_released(shop: MemoryShop) -> None:
     order = place_pending(shop, reserved=True)
     shop.inventory.release([order.reservation_id], soon())
-    rejected = shop.orders.complete(order.order_id)
+    rejected = shop.orders.decide_pending(order.order_id)
     assert rejected.rejection is not None
     assert (rejected.status, rejected.rejection.kind) == (Status.REJECTED, "reservation-released")
     assert shop.inventory.available["P001"] == 5
@@ -120,7 +120,7 @@ def test_a_pending_order_is_rejected_when_its_reservation_was_released(shop: Mem
 
 def test_a_pending_order_is_rejected_when_the_price_changed(shop: MemoryShop) -> None:
     order = place_pending(shop, total=1)
-    rejected = shop.orders.complete(order.order_id)
+    rejected = shop.orders.decide_pending(order.order_id)
     assert rejected.rejection is not None
     assert (rejected.status, rejected.rejection.kind) == (Status.REJECTED, "price-changed")
     assert shop.inventory.available["P001"] == 5
@@ -132,7 +132,7 @@ def test_a_rejected_order_stays_rejected_when_its_stock_cannot_be_released(
     order = place_pending(shop, total=1)
     release = Between(5, lambda: shop.inventory.away.append(None))  # read, reserve, read, write
     with pytest.raises(InventoryUnavailableError):
-        shop.orders_with(release).complete(order.order_id)
+        shop.orders_with(release).decide_pending(order.order_id)
     assert shop.orders.get(order.order_id).status is Status.REJECTED
     assert shop.sweep().released == 1
     assert shop.inventory.available["P001"] == 5
@@ -142,7 +142,7 @@ def test_a_rejected_order_stays_rejected_when_its_stock_cannot_be_released(
 def test_cancelling_a_pending_order_releases_its_stock(shop: MemoryShop, *, reserved: bool) -> None:
     order = place_pending(shop, reserved=reserved)
     assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
-    assert shop.orders.complete(order.order_id).status is Status.CANCELLED
+    assert shop.orders.decide_pending(order.order_id).status is Status.CANCELLED
     assert shop.place("C1", TWO, "key").order.status is Status.CANCELLED, "a late delivery"
     assert not shop.held
     assert shop.inventory.available["P001"] == 5
@@ -159,12 +159,12 @@ def test_a_pending_order_cannot_be_fulfilled(shop: MemoryShop) -> None:
 def test_completing_succeeds_when_writes_fail(shop: MemoryShop, faults: list[str]) -> None:
     order = place_pending(shop)
     shop.store.faults.coming.extend(faults)
-    assert shop.orders.complete(order.order_id).status is Status.CONFIRMED
+    assert shop.orders.decide_pending(order.order_id).status is Status.CONFIRMED
     assert shop.held == {order.reservation_id: 2}
 
 
 def completed(shop: MemoryShop, order_id: str) -> None:
-    shop.orders.complete(order_id)
+    shop.orders.decide_pending(order_id)
 
 
 def cancelled(shop: MemoryShop, order_id: str) -> None:
@@ -179,7 +179,7 @@ def test_completing_keeps_or_releases_the_stock_when_another_process_acts_in_bet
         shop = MemoryShop(P001=5)
         order_id = place_pending(shop).order_id
         between = Between(place, lambda: other(shop, order_id))
-        shop.orders_with(between).complete(order_id)
+        shop.orders_with(between).decide_pending(order_id)
         order = shop.orders.get(order_id)
         if other is completed or not between.happened:
             assert order.status is Status.CONFIRMED

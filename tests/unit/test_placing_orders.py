@@ -202,9 +202,9 @@ def test_a_rejected_order_cannot_be_cancelled(shop: MemoryShop) -> None:
 
 @pytest.mark.parametrize("status", [Status.FULFILLING, Status.FULFILLED])
 def test_a_shipped_order_cannot_be_cancelled(status: Status) -> None:
-    order = Order.reserved(Attempt.begin("C1", TWO, None), (), "USD", datetime.now(UTC))
+    order = Order.new_confirmed(Attempt.begin("C1", TWO, None), (), "USD", datetime.now(UTC))
     with pytest.raises(NotCancellableError):
-        replace(order, status=status).cancel()
+        replace(order, status=status).begin_cancel()
 
 
 PRICE = 99_999
@@ -287,6 +287,11 @@ def test_a_later_delivery_replays_the_first(shop: MemoryShop) -> None:
 
 
 def test_every_use_case_fails_when_there_is_no_such_order(shop: MemoryShop) -> None:
-    for use_case in (shop.orders.get, shop.orders.cancel, shop.orders.fulfil, shop.orders.complete):
+    for use_case in (
+        shop.orders.get,
+        shop.orders.cancel,
+        shop.orders.fulfil,
+        shop.orders.decide_pending,
+    ):
         with pytest.raises(OrderNotFoundError):
             use_case("ORD" + "0" * 26)

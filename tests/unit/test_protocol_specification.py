@@ -127,18 +127,18 @@ def real_order(found: spec.Order) -> order.Order:
     if found.status is OrderStatus.ABANDONED:
         name = order.ReservationName.parse(attempt.reservation_id)
         assert name is not None
-        return order.Order.abandoned(name, NOW)
-    made = order.Order.reserved(attempt, (), "USD", NOW)
+        return order.Order.new_abandoned_mark(name, NOW)
+    made = order.Order.new_confirmed(attempt, (), "USD", NOW)
     rejection = order.Rejection("insufficient-stock", "Short") if found.rejection else None
     return replace(made, status=order.Status(found.status), rejection=rejection)
 
 
 TRANSITIONS: dict[Transition, Callable[[order.Order], order.Order]] = {
-    Transition.CANCEL: order.Order.cancel,
-    Transition.RELEASED: order.Order.released,
-    Transition.FULFIL: order.Order.fulfil,
-    Transition.CONSUMED: order.Order.consumed,
-    Transition.COMPLETE: lambda found: found.complete((), "USD"),
+    Transition.CANCEL: order.Order.begin_cancel,
+    Transition.RELEASED: order.Order.finish_cancel,
+    Transition.FULFIL: order.Order.begin_fulfil,
+    Transition.CONSUMED: order.Order.finish_fulfil,
+    Transition.COMPLETE: lambda found: found.decide_pending((), "USD"),
     Transition.REJECT: lambda found: found.reject(order.Rejection("short", "Short")),
 }
 
@@ -168,7 +168,7 @@ def test_order_changes_as_specified(transition: Transition, status: order.Status
 ATTEMPT = Attempt("R", 0, ANY)
 LINES = (inventory.Line("P001", 1),)
 PRICE = 7
-OPERATIONS: dict[str, tuple[Callable[..., Any], operations.Operation[Any]]] = {
+OPERATIONS: dict[str, tuple[Callable[..., Any], operations.StockOperation[Any]]] = {
     "reserve": (Inventory().reserve, operations.Reserve("R", LINES, "USD", "nonce")),
     "release": (Inventory().release, operations.Release("R", "USD")),
     "confirm": (Inventory().confirm, operations.Confirm("R")),
@@ -196,7 +196,7 @@ def real_stock(world: spec.World) -> UnitOfWork:
     return stock
 
 
-def real_decision(stock: UnitOfWork, operation: operations.Operation[Any]) -> str:
+def real_decision(stock: UnitOfWork, operation: operations.StockOperation[Any]) -> str:
     """The result that the caller gets."""
     try:
         result = operation.decide(stock)

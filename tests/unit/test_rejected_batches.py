@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions_common.firestore import client, documents
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.documents import Documents
 from functions_common.firestore.errors import StoreError, StoreRejectedError, StoreUnavailableError
 from functions_common.runtime.deadlines import Deadline
@@ -24,7 +24,7 @@ class Rejecting(Documents):
     """Rejects each request that contains the poison, some time after it was sent."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(Connection(FirestoreSettings("test", "(default)", None)))
+        super().__init__(FirestoreConnection(FirestoreSettings("test", "(default)", None)))
         self.seconds = seconds
         self.sent: list[list[str]] = []
         self.ends: list[float] = []

@@ -21,7 +21,7 @@ from inventory_function.domain import (
     UnknownProductsError,
     merge,
 )
-from inventory_function.operations import Confirm, Consume, Operation, PutProduct
+from inventory_function.operations import Confirm, Consume, PutProduct, StockOperation
 from inventory_function.unit_of_work import UnitOfWork
 
 
@@ -32,7 +32,7 @@ def work_with(*products: Product) -> UnitOfWork:
     return work
 
 
-def decide(work: UnitOfWork, operation: Operation[Any]) -> Any:
+def decide(work: UnitOfWork, operation: StockOperation[Any]) -> Any:
     """Decide; documents that the operation needs and that were not added do not exist."""
     while missing := [key for key in operation.needs(work) if key not in work]:
         for key in missing:
@@ -117,7 +117,7 @@ def test_release_returns_units_of_a_confirmed_reservation() -> None:
 
 @pytest.mark.parametrize("operation", [release("R"), Consume("R")])
 def test_operation_changes_nothing_when_a_product_is_missing(
-    operation: Operation[Any],
+    operation: StockOperation[Any],
 ) -> None:
     work = work_with(product("A", available=5), product("B", available=5))
     decide(work, reserve("R", A=1, B=1))
@@ -237,7 +237,7 @@ some_operation = st.one_of(
 
 
 @given(st.lists(some_operation, max_size=30))
-def test_stock_adds_up_after_any_operations(operations: list[Operation[Any]]) -> None:
+def test_stock_adds_up_after_any_operations(operations: list[StockOperation[Any]]) -> None:
     work = work_with(product("A", available=10), product("B", available=3))
     adjusted = {"A": 10, "B": 3}
     reservations: dict[str, Reservation] = {}

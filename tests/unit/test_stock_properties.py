@@ -191,7 +191,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.rejections: dict[tuple[str, str], order.Rejection] = {}
         """The rejection of a body under a key."""
         self.impatience = pytest.MonkeyPatch()
-        self.impatience.setattr(service, "FIRST_PAUSE", 0.0)
+        self.impatience.setattr(service, "MIN_BACKOFF_SECONDS", 0.0)
 
     @rule(key=keys, lines=bodies, total=st.sampled_from([None, None, 1]), dies=places)
     def place(self, key: str, lines: list[tuple[str, int]], total: int | None, dies: int) -> None:

@@ -29,7 +29,7 @@ def named(attempt: Attempt) -> ReservationName:
 
 
 def abandoned(attempt: Attempt) -> Order:
-    return Order.abandoned(named(attempt), NOW)
+    return Order.new_abandoned_mark(named(attempt), NOW)
 
 
 SECOND = FIRST.after(abandoned(FIRST))
@@ -38,7 +38,7 @@ OTHER_BODY = Attempt.begin("C1", [Line("P001", 1)], "key")
 
 
 def ordered(attempt: Attempt, status: Status) -> Order:
-    return replace(Order.reserved(attempt, (), "USD", NOW), status=status)
+    return replace(Order.new_confirmed(attempt, (), "USD", NOW), status=status)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_unfinished_work_is_left_until_it_has_the_minimum_age(
 
 
 def test_a_pending_order_is_completed_at_any_age(shop: MemoryShop) -> None:
-    order = shop.write(Order.pending(FIRST, NOW))
+    order = shop.write(Order.new_pending(FIRST, NOW))
     assert done(shop.sweep(MIN_AGE)) == {"completed": 1}
     assert shop.orders.get(order.order_id).status is Status.CONFIRMED
 
@@ -165,7 +165,7 @@ def test_an_unfinished_order_is_finished(
     shop: MemoryShop, status: Status, counts: dict[str, int], becomes: Status
 ) -> None:
     shop.reserve(FIRST)
-    shop.write(replace(Order.pending(FIRST, NOW), status=status))
+    shop.write(replace(Order.new_pending(FIRST, NOW), status=status))
     assert done(shop.sweep()) == counts
     assert shop.orders.get(FIRST.order_id).status is becomes
     assert done(shop.sweep()) == {}
@@ -174,7 +174,7 @@ def test_an_unfinished_order_is_finished(
 def test_a_pending_order_is_rejected_and_holds_nothing_when_stock_is_short(
     shop: MemoryShop,
 ) -> None:
-    shop.write(Order.pending(Attempt.begin("C1", [Line("P001", 6)], None), NOW))
+    shop.write(Order.new_pending(Attempt.begin("C1", [Line("P001", 6)], None), NOW))
     assert done(shop.sweep()) == {"completed": 1}
     assert not shop.held
     assert done(shop.sweep()) == {}
@@ -203,7 +203,7 @@ def test_a_call_of_inventory_has_at_most_a_page_of_reservations(count: int) -> N
     for _ in range(count):
         shop.place("C1", [Line("P001", 1)], None)
         shop.reserve(Attempt.begin("C1", [Line("P001", 1)], None))
-        shop.write(Order.pending(Attempt.begin("C1", [Line("P001", 1)], None), NOW))
+        shop.write(Order.new_pending(Attempt.begin("C1", [Line("P001", 1)], None), NOW))
     assert done(shop.sweep()) == {
         "abandoned": count,
         "completed": count,
@@ -216,7 +216,7 @@ def test_a_call_of_inventory_has_at_most_a_page_of_reservations(count: int) -> N
 
 def test_all_work_is_left_to_the_next_sweep_when_inventory_is_unavailable(shop: MemoryShop) -> None:
     shop.reserve(FIRST)
-    cancelling = shop.write(shop.place("C1", TWO, None).order.cancel())
+    cancelling = shop.write(shop.place("C1", TWO, None).order.begin_cancel())
     shop.inventory.away.extend([None] * 9)
     report = shop.sweep()
     assert done(report) == {"abandoned": 1}, "the mark needs no call of inventory"
@@ -229,7 +229,7 @@ def test_all_work_is_left_to_the_next_sweep_when_inventory_is_unavailable(shop: 
 
 def test_an_order_that_fails_does_not_stop_the_others(shop: MemoryShop) -> None:
     for _ in range(2):
-        shop.write(shop.place("C1", TWO, None).order.cancel())
+        shop.write(shop.place("C1", TWO, None).order.begin_cancel())
     shop.inventory.away.append(None)
     report = shop.sweep()
     assert report.cancelled == 1
@@ -240,7 +240,7 @@ def test_a_pending_order_keeps_its_stock_when_it_cannot_be_completed(
     shop: MemoryShop,
 ) -> None:
     shop.reserve(FIRST)
-    shop.write(Order.pending(FIRST, NOW))
+    shop.write(Order.new_pending(FIRST, NOW))
     shop.inventory.away.append(None)
     report = shop.sweep()
     assert (done(report), len(report.failures)) == ({}, 1)
@@ -286,7 +286,7 @@ def a_second_crashed_attempt(shop: MemoryShop) -> None:
 
 
 def a_pending_order(shop: MemoryShop) -> None:
-    shop.write(Order.pending(FIRST, NOW))
+    shop.write(Order.new_pending(FIRST, NOW))
 
 
 @pytest.mark.parametrize("given", [a_crashed_attempt, a_second_crashed_attempt, a_pending_order])

@@ -12,8 +12,8 @@ from support.builders import lines, release, reserve, soon, stocked, units
 from functions_common.firestore.rpcs import Rpcs
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import (
-    MAX_IDS,
     MAX_LINES,
+    MAX_SETTLED,
     InsufficientStockError,
     PricedLine,
     Product,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Entity, Key
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
 
 
 class Watched:
@@ -65,7 +65,7 @@ def transactions(watched: Watched) -> Transactions:
     return Transactions(watched)
 
 
-def run(transactions: Transactions, operation: Operation[Any]) -> Any:
+def run(transactions: Transactions, operation: StockOperation[Any]) -> Any:
     (outcome,) = transactions.execute([operation], soon())
     return outcome.result()
 
@@ -143,7 +143,7 @@ def held(number: int, products: list[Product]) -> Reservation:
     return Reservation(name, ReservationStatus.HELD, "USD", tuple(priced), "n" * 16)
 
 
-def read_for(operation: Operation[Any], found: list[Product | Reservation]) -> UnitOfWork:
+def read_for(operation: StockOperation[Any], found: list[Product | Reservation]) -> UnitOfWork:
     stock = UnitOfWork()
     entities = {each.key: each for each in found}
     while missing := [key for key in operation.needs(stock) if key not in stock]:
@@ -181,8 +181,8 @@ def test_largest_request_is_split_into_commits_that_firestore_accepts(
     def products_of(number: int) -> Iterator[Product]:
         return (stuffed(n) for n in range(number * MAX_LINES, (number + 1) * MAX_LINES))
 
-    reservations = [held(n, list(products_of(n))) for n in range(MAX_IDS)]
-    products = [each for n in range(MAX_IDS) for each in products_of(n)]
+    reservations = [held(n, list(products_of(n))) for n in range(MAX_SETTLED)]
+    products = [each for n in range(MAX_SETTLED) for each in products_of(n)]
     memory.documents = {each.key: (each, _NOW) for each in products}
     memory.documents |= {each.key: (each, _NOW) for each in reservations}
     sizes: list[int] = []

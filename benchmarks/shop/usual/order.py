@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.shop.usual.transactions import OrderStore
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from order_function.app import create_app
 from order_function.inventory import client
 from order_function.inventory.circuit import Circuit
@@ -36,9 +36,9 @@ class PatientClient(InventoryClient):
         return super()._call(*args, **named)
 
 
-client.LONGEST_CALL = CALL_SECONDS
+client.ATTEMPT_TIMEOUT_SECONDS = CALL_SECONDS
 settings = Settings.load(os.environ)
-connection = Connection(settings.firestore)
+connection = FirestoreConnection(settings.firestore)
 connection.prepare()
 inventory = PatientClient(
     settings.inventory_service_url,

@@ -15,10 +15,10 @@ from order_function import store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Key
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
     from order_function.domain import Order
 
 T = TypeVar("T")
@@ -27,10 +27,10 @@ T = TypeVar("T")
 class Transactions:
     """Replaces inventory's ``GroupCommit``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FirestoreConnection) -> None:
         self._connection = connection
 
-    def run(self, operation: Operation[T], _deadline: Deadline) -> T:
+    def run(self, operation: StockOperation[T], _deadline: Deadline) -> T:
         client = self._connection.client
 
         def carry_out(transaction: firestore.Transaction) -> T:
@@ -49,16 +49,16 @@ class Transactions:
         return _in_a_transaction(client, carry_out)
 
 
-class OrderStore(store.Store):
+class OrderStore(store.FirestoreOrders):
     """Replaces order's store: reads whether the order exists, then writes it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FirestoreConnection) -> None:
         super().__init__(connection)
         self._connection = connection
 
     def create(self, order: Order, _deadline: Deadline) -> None:
         client = self._connection.client
-        reference = client.document(store.COLLECTION, order.order_id)
+        reference = client.document(store.ORDERS, order.order_id)
 
         def carry_out(transaction: firestore.Transaction) -> None:
             if reference.get(transaction=transaction).exists:

@@ -1,5 +1,8 @@
 """Code that both functions share. It imports no code of a function.
 
+It has no rules about orders or products. ``http/schema.py`` has the types of JSON members that the
+descriptions of both functions share.
+
 Each package may import only packages below it (the import linter enforces this):
 
 - ``http_server``: waitress with limits; receives a request and calls the app

@@ -5,6 +5,18 @@ single caller never waits. The batcher has no thread of its own: the leader carr
 own thread. When the batch ends, the leader hands over to the first waiter in the queue, which leads
 the next batch. A leader carries one batch only, unless its own item is still unfinished.
 
+Example: the threads A, B and C submit the items a, b and c.
+
+    A submits a      No batch is in flight: A leads, and carries [a].
+    B submits b      A batch is in flight: b is queued, and B sleeps.
+    C submits c      c is queued behind b, and C sleeps.
+    [a] ends         A wakes B, the first in the queue, and returns the result of a.
+    B wakes          B leads: it takes b and c out of the queue, and carries [b, c].
+    [b, c] ends      The queue is empty, so there is no next leader. B wakes C.
+                     B returns the result of b, and C that of c.
+
+If c does not fit into the batch of b, B carries [b] and then wakes C, which carries [c].
+
 The queue is first in, first out. One exception: an item that the carrier returns as ``RETRY`` goes
 back to the front.
 """
@@ -31,11 +43,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 OVERTAKE_AFTER = 0.1
-"""Seconds, for batches that are calls to a server. A call normally takes less, and a customer
-hardly notices the delay."""
+"""Seconds. order's batches (calls to inventory, writes of orders) use it. A call normally takes
+less time, and a customer hardly notices this delay."""
 MIN_LEFT_TO_SHARE = 1.0
-"""Seconds, for batches that are calls to a server. If the leader's deadline cuts the call short,
-the outcome of every item in the batch is unknown."""
+"""Seconds. order's batches use it. If the leader's deadline ends the call early, the outcome of
+every item in the batch is unknown. So a leader with little time left carries no item but its
+own."""
 
 
 class QueueFullError(Exception):
@@ -89,9 +102,10 @@ class _Wakeup:
         return self._lock.acquire(timeout=seconds)
 
     def wake(self) -> None:
-        """End the sleep, or the next one. Two threads must not call this at the same time.
+        """End the sleep of the thread; if it does not sleep, its next sleep ends at once.
 
-        ``Batcher`` holds its lock, or has finished the entry: then no other thread wakes it.
+        Two threads must not call this at the same time. ``Batcher`` ensures that: it calls this
+        under its lock, or after it has finished the entry, when no other thread calls this.
         """
         if self._lock.locked():
             self._lock.release()
@@ -162,9 +176,10 @@ class Batcher(Generic[T, R]):
         self._queued = 0
         """The size of all items in the queue."""
         self._leader: _Entry[T, R] | None = None
-        """The entry whose thread leads, or wakes to lead; it hands over when its batch ends.
+        """The entry that leads: its thread carries a batch, or is about to wake up for that.
 
-        If this is None, the queue is empty. A leader that was overtaken is no longer here.
+        None if no thread leads; then the queue is empty. If a waiter overtakes a leader, the
+        waiter is the leader from then on, although both batches are in flight.
         """
 
     def submit(self, item: T, deadline: Deadline) -> R:
@@ -273,7 +288,10 @@ class Batcher(Generic[T, R]):
             self._finish(batch, outcomes)
 
     def _finish(self, batch: list[_Entry[T, R]], outcomes: Iterable[R | Retry | _Failure]) -> None:
-        """Store the outcomes, hand over, and then wake the others: the next batch comes first."""
+        """Store the outcomes, wake the next leader, then wake the callers of the finished items.
+
+        The next leader comes first, so that its batch starts without delay.
+        """
         unfinished, finished = [], []
         with self._lock:
             for entry, outcome in zip(batch, outcomes, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,16 @@ if TYPE_CHECKING:
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 ID_LENGTH = 26
 _BITS = 5 * ID_LENGTH
+
+MAX_ID = 128
+ID_PATTERN = r"^(?!\.{1,2}$|__.*__$)[A-Za-z0-9._-]+$"
+"""Firestore reserves ``.``, ``..`` and ``__…__``."""
+_ID = re.compile(ID_PATTERN)
+
+
+def is_id(text: str) -> bool:
+    """Whether the text can be the id of a document."""
+    return len(text) <= MAX_ID and bool(_ID.fullmatch(text))
 
 
 def random_id() -> str:

@@ -123,15 +123,18 @@ class ConcurrencyLimiter:
             heapq.heappush(self._free, usable_at)
 
 
-def for_queries(concurrency: int) -> ConcurrencyLimiter:
-    """For lists that this process reads from Firestore.
+def firestore_list_limiter(concurrency: int) -> ConcurrencyLimiter:
+    """The limiter of lists that this process reads from Firestore.
 
     The limit leaves most of the server's ``concurrency`` threads free for orders.
     """
     return ConcurrencyLimiter(max(1, concurrency // 4))
 
 
-def for_calls(concurrency: int) -> ConcurrencyLimiter:
-    """For lists that this process requests from another function, which has its own cooldown."""
+def forwarded_list_limiter(concurrency: int) -> ConcurrencyLimiter:
+    """The limiter of lists that this process requests from another function.
+
+    It has no cooldown, because the other function's limiter has one.
+    """
     few = max(1, concurrency // 8)
     return ConcurrencyLimiter(few, few, cooldown=False)

@@ -12,11 +12,12 @@ from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
 from functions_common import limiter
-from functions_common.firestore.client import Connection
-from functions_common.http import app, paging, parsing, problems
+from functions_common.firestore.client import FirestoreConnection
+from functions_common.http import app as http_app
+from functions_common.http import paging, parsing, problems
 from functions_common.http.auth.callers import Callers
 from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
-from functions_common.ids import timestamp
+from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
 from inventory_function import domain, schemas
 from inventory_function.domain import OPERATOR, ORDER, Adjustment
@@ -39,10 +40,10 @@ if TYPE_CHECKING:
 def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
     """Build the application: the composition root. Tests pass an inventory with a fake store."""
     if inventory is None:
-        connection = Connection(settings.firestore)
+        connection = FirestoreConnection(settings.firestore)
         connection.prepare()
         inventory = Inventory(
-            Store(connection, limiter.for_queries(settings.server.concurrency)),
+            Store(connection, limiter.firestore_list_limiter(settings.server.concurrency)),
             settings.currency,
             settings.request_deadline_seconds,
             settings.max_waiting,
@@ -52,7 +53,7 @@ def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
     )
     views = _Views(inventory)
     api = replace(API, currency=settings.currency)
-    return app.create_app(api, views, callers, PROBLEMS, settings.server)
+    return http_app.create_app(api, views, callers, PROBLEMS, settings.server)
 
 
 MAX_LOGGED_IDS = 10
@@ -71,17 +72,21 @@ class _Views:
         after = paging.decode_cursor(args, paging.id_position)
         found = self._inventory.products(after, limit + 1)
         page, cursor = paging.split_page(found, limit, lambda product: [product.product_id])
-        return app.json_response(schemas.ProductListResponse([*map(self._shown, page)], cursor))
+        return http_app.json_response(
+            schemas.ProductListResponse([*map(self._shown, page)], cursor)
+        )
 
     def show_product(self, product_id: str) -> Response:
-        return app.json_response(self._shown(self._inventory.product(_named(product_id))))
+        return http_app.json_response(
+            self._shown(self._inventory.product(_valid_id_or_404(product_id)))
+        )
 
     def put_product(self, product_id: str) -> Response:
         parsing.check_id(product_id, parameter="product_id")
         body = parsing.body(request, schemas.ProductRequest)
         name, price = body.to_domain(self._inventory.currency)
         product, new = self._inventory.put_product(product_id, name, price, active=body.active)
-        return app.json_response(self._shown(product), _created_if(new))
+        return http_app.json_response(self._shown(product), _created_if(new))
 
     def _shown(self, product: domain.Product) -> schemas.ProductResponse:
         return schemas.ProductResponse.of(product, self._inventory.currency)
@@ -89,9 +94,9 @@ class _Views:
     def show_availability(self, product_id: str) -> Response:
         args = request.args
         quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
-        product = self._inventory.product(_named(product_id))
-        available = product.on_sale(self._inventory.currency) and product.fits(quantity)
-        return app.json_response(
+        product = self._inventory.product(_valid_id_or_404(product_id))
+        available = product.on_sale(self._inventory.currency) and product.has_available(quantity)
+        return http_app.json_response(
             schemas.AvailabilityResponse(product.product_id, quantity, available, product.available)
         )
 
@@ -99,22 +104,22 @@ class _Views:
         args = request.args
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.time_position)
-        found = self._inventory.adjustments(_named(product_id), after, limit + 1)
+        found = self._inventory.adjustments(_valid_id_or_404(product_id), after, limit + 1)
         page, cursor = paging.split_page(
             found, limit, lambda made: [timestamp(made.created_at), made.adjustment_id]
         )
-        return app.json_response(
+        return http_app.json_response(
             schemas.AdjustmentListResponse([*map(schemas.AdjustmentResponse.of, page)], cursor)
         )
 
     def show_ledger(self, product_id: str) -> Response:
         args = request.args
         limit = paging.limit(args)
-        after = paging.decode_cursor(args, _ledger_place)
-        found = self._inventory.ledger(_named(product_id), after, limit + 1)
-        page, cursor = paging.split_page(found, limit, _place_in_ledger)
+        after = paging.decode_cursor(args, _decode_ledger_position)
+        found = self._inventory.ledger(_valid_id_or_404(product_id), after, limit + 1)
+        page, cursor = paging.split_page(found, limit, _encode_ledger_position)
         movements = (each for one in page for each in one.movements(product_id))
-        return app.json_response(
+        return http_app.json_response(
             schemas.LedgerResponse([*map(schemas.LedgerEntryResponse.of, movements)], cursor)
         )
 
@@ -122,7 +127,7 @@ class _Views:
         key = _required_idempotency_key()
         body = parsing.body(request, schemas.AdjustmentRequest)
         adjustment, new = self._inventory.adjust(
-            _named(product_id),
+            _valid_id_or_404(product_id),
             key,
             body.to_domain(),
             body.reason,
@@ -130,7 +135,7 @@ class _Views:
             body.actor or domain.OPERATOR,
         )
         headers = {} if new else {"Idempotent-Replayed": "true"}
-        return app.json_response(
+        return http_app.json_response(
             schemas.AdjustmentResponse.of(adjustment), HTTPStatus.CREATED, headers
         )
 
@@ -139,20 +144,22 @@ class _Views:
         activity.note(reservation_id=reservation_id)
         lines = parsing.body(request, schemas.ReservationRequest).to_domain()
         reservation, new = self._inventory.reserve(reservation_id, lines)
-        return app.json_response(schemas.ReservationResponse.of(reservation), _created_if(new))
+        return http_app.json_response(schemas.ReservationResponse.of(reservation), _created_if(new))
 
     def reserve(self) -> Response:
         wanted = parsing.body(request, schemas.ReservationBatchRequest).to_domain()
         ids = [reservation_id for reservation_id, _ in wanted]
         activity.note(reservations=len(ids), reservation_ids=ids[:MAX_LOGGED_IDS])
         outcomes = self._inventory.reserve_all(wanted)
-        return app.json_response(schemas.ReservationBatchResponse([*map(_answered, ids, outcomes)]))
+        return http_app.json_response(
+            schemas.ReservationBatchResponse([*map(_answered, ids, outcomes)])
+        )
 
     def show_reservation(self, reservation_id: str) -> Response:
-        found = self._inventory.reservation(_named(reservation_id))
+        found = self._inventory.reservation(_valid_id_or_404(reservation_id))
         if found is None:
             raise NotFound
-        return app.json_response(schemas.ReservationResponse.of(found))
+        return http_app.json_response(schemas.ReservationResponse.of(found))
 
     def confirm(self) -> Response:
         ids = parsing.body(request, schemas.ConfirmRequest).to_domain()
@@ -167,13 +174,13 @@ class _Views:
         return _settled(ids, self._inventory.consume(ids))
 
 
-def _place_in_ledger(entry: Adjustment | RecordedReservation) -> list[str]:
+def _encode_ledger_position(entry: Adjustment | RecordedReservation) -> list[str]:
     if isinstance(entry, Adjustment):
         return [timestamp(entry.created_at), entry.adjustment_id]
     return [entry.reservation.reservation_id]
 
 
-def _ledger_place(parts: Sequence[str]) -> tuple[datetime, str] | str:
+def _decode_ledger_position(parts: Sequence[str]) -> tuple[datetime, str] | str:
     return paging.id_position(parts) if len(parts) == 1 else paging.time_position(parts)
 
 
@@ -198,12 +205,12 @@ def _settled(ids: tuple[str, ...], results: list[Outcome]) -> Response:
     settled = [outcome.value for outcome in outcomes.values() if outcome.value is not None]
     problems = [
         schemas.UnchangedReservation(
-            reservation_id, schemas.ProblemResponse(**app.problem_body(error, PROBLEMS))
+            reservation_id, schemas.ProblemResponse(**http_app.problem_body(error, PROBLEMS))
         )
         for reservation_id, error in failed.items()
     ]
     reservations = [*map(schemas.ReservationResponse.of, settled)]
-    return app.json_response(schemas.ReservationListResponse(reservations, problems or UNSET))
+    return http_app.json_response(schemas.ReservationListResponse(reservations, problems or UNSET))
 
 
 def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResultResponse:
@@ -214,7 +221,7 @@ def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResul
             status=_created_if(new).value,
             reservation=schemas.ReservationResponse.of(reservation),
         )
-    body = app.problem_body(outcome.error, PROBLEMS)
+    body = http_app.problem_body(outcome.error, PROBLEMS)
     return schemas.ReservationResultResponse(
         reservation_id=reservation_id,
         status=body["status"],
@@ -222,9 +229,9 @@ def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResul
     )
 
 
-def _named(identifier: str) -> str:
+def _valid_id_or_404(identifier: str) -> str:
     """Return the id of an existing resource. A malformed id is 404, because nothing has it."""
-    if not parsing.is_id(identifier):
+    if not is_id(identifier):
         raise NotFound
     return identifier
 
@@ -258,16 +265,20 @@ def _too_many_waiting(error: TooManyWaitingError) -> Problem:
     return replace(problems.unavailable(str(error)), kind=TOO_MANY_WAITING.kind)
 
 
-PROBLEMS: app.ProblemTable = {
+PROBLEMS: http_app.ProblemTable = {
     TooManyWaitingError: _too_many_waiting,
     domain.UnknownProductsError: _unknown_products,
     domain.InsufficientStockError: _insufficient_stock,
-    domain.NegativeStockError: app.problem_from_text(HTTPStatus.CONFLICT, "insufficient-stock"),
-    domain.ReservationReleasedError: app.problem_from_text(HTTPStatus.GONE, "reservation-released"),
-    domain.ReservationMismatchError: app.problem_from_text(
+    domain.NegativeStockError: http_app.problem_from_text(
+        HTTPStatus.CONFLICT, "insufficient-stock"
+    ),
+    domain.ReservationReleasedError: http_app.problem_from_text(
+        HTTPStatus.GONE, "reservation-released"
+    ),
+    domain.ReservationMismatchError: http_app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "reservation-mismatch"
     ),
-    domain.IdempotencyKeyReusedError: app.problem_from_text(
+    domain.IdempotencyKeyReusedError: http_app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
 }

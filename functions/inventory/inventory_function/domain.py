@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
-MAX_IDS = 50
+MAX_SETTLED = 50
 """Reservations that one call releases or consumes. The call reads all their products."""
 MAX_CONFIRMED = 250
 """Reservations that one call confirms. The call reads nothing else. All ids fit into a request
@@ -115,13 +115,13 @@ class Product:
         """Whether a shop of this currency can sell it."""
         return self.active and self.currency == currency
 
-    def fits(self, quantity: int) -> bool:
+    def has_available(self, quantity: int) -> bool:
         return quantity <= self.available
 
     def reserve(self, quantity: int) -> Product:
         return replace(self, available=self.available - quantity, reserved=self.reserved + quantity)
 
-    def give_back(self, quantity: int) -> Product:
+    def release(self, quantity: int) -> Product:
         return self.reserve(-quantity)
 
     def ship(self, quantity: int) -> Product:
@@ -182,7 +182,7 @@ class Reservation:
         """The order that the reservation belongs to; the reservation's id begins with it."""
         return self.reservation_id.partition(".")[0]
 
-    def holds(self, lines: tuple[Line, ...]) -> bool:
+    def has_lines(self, lines: tuple[Line, ...]) -> bool:
         return lines == tuple(Line(line.product_id, line.quantity) for line in self.lines)
 
     def quantity_of(self, product_id: str) -> int:

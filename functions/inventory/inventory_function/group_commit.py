@@ -28,17 +28,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from functions_common.runtime.deadlines import Deadline
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
     from inventory_function.ports import StockStore
 
 T = TypeVar("T")
 
 MAX_WAITING = 250
-"""Operations in the queue; one request can contain many. 250 operations with one line each fill
-the next commit (see MAX_DOCUMENTS). So a queued request waits for two commits at most: the one in
-flight and its own."""
+"""Operations in the queue; one request can contain many. An operation with one line names two
+documents, so 250 of them fill the next commit (MAX_DOCUMENTS). A queued request then waits for two
+commits: the one in flight and its own."""
 
 _NOTHING_READ = UnitOfWork()
+"""For the documents that an operation names before any document is read."""
 
 
 class TooManyWaitingError(StoreUnavailableError):
@@ -46,10 +47,10 @@ class TooManyWaitingError(StoreUnavailableError):
 
 
 @dataclass(slots=True, eq=False)
-class _Request:
+class _Submission:
     """The operations of one caller. They can need more than one commit."""
 
-    operations: Sequence[Operation[Any]]
+    operations: Sequence[StockOperation[Any]]
     outcomes: list[Outcome | None]
     """One for each operation; None until it is known."""
     outcome_unknown: bool = False
@@ -89,7 +90,7 @@ class _Request:
         return [outcome or Outcome(error=error) for outcome in self.outcomes]
 
 
-_Part = tuple[_Request, int]
+_OperationRef = tuple[_Submission, int]
 """An operation of a request, by its index."""
 
 
@@ -98,15 +99,15 @@ class GroupCommit:
         self._transactions = Transactions(store)
         self._batcher = Batcher(
             self._carry,
-            _Request.count_documents,
+            _Submission.count_documents,
             MAX_DOCUMENTS,
-            size=_Request.count_undecided,
+            size=_Submission.count_undecided,
             max_queued=max_waiting,
             min_left=MIN_LEFT,
             while_waiting=partial(activity.part, "queue"),
         )
 
-    def run(self, operation: Operation[T], deadline: Deadline) -> T:
+    def run(self, operation: StockOperation[T], deadline: Deadline) -> T:
         """Carry out one operation in a shared commit, and return its result.
 
         Raises the operation's ``StockError``, or a ``StoreError`` by the deadline.
@@ -115,12 +116,14 @@ class GroupCommit:
         (outcome,) = self.run_all([operation], deadline)
         return outcome.result()  # type: ignore[no-any-return]
 
-    def run_all(self, operations: Sequence[Operation[Any]], deadline: Deadline) -> list[Outcome]:
+    def run_all(
+        self, operations: Sequence[StockOperation[Any]], deadline: Deadline
+    ) -> list[Outcome]:
         """Carry out several operations in order, each as if it had been requested alone.
 
         Raises a ``StoreError`` if it applies to all of them.
         """
-        request = _Request(operations, [None] * len(operations))
+        request = _Submission(operations, [None] * len(operations))
         try:
             self._batcher.submit(request, deadline)
         except QueueFullError as error:
@@ -133,10 +136,11 @@ class GroupCommit:
             request.fail(OutcomeUnknownError(str(error)))
         return request.results()
 
-    def _carry(self, requests: Sequence[_Request], deadline: Deadline) -> list[Retry | None]:
+    def _carry(self, requests: Sequence[_Submission], deadline: Deadline) -> list[Retry | None]:
         """Store an outcome in each request. Requests with undecided operations are retried.
 
-        If the commit fails, the leader has no time left for another one; later requests may have.
+        If the commit fails, the leader's request is not retried: the transactions have used all of
+        its time. The requests after it may have time left.
         """
         parts = [(request, index) for request in requests for index in request.undecided()]
         try:
@@ -148,7 +152,7 @@ class GroupCommit:
             return [None, *map(_retry_if_undecided, requests[1:])]
         return [*map(_retry_if_undecided, requests)]
 
-    def _commit(self, parts: Sequence[_Part], deadline: Deadline) -> None:
+    def _commit(self, parts: Sequence[_OperationRef], deadline: Deadline) -> None:
         """Commit once, or several times if one operation makes the commit of all impossible.
 
         Raises a StoreError that no single operation causes. Operations without an outcome can then
@@ -168,7 +172,9 @@ class GroupCommit:
         for (request, index), outcome in zip(parts, outcomes, strict=False):
             request.outcomes[index] = outcome
 
-    def _isolate(self, parts: Sequence[_Part], error: Exception, deadline: Deadline) -> None:
+    def _isolate(
+        self, parts: Sequence[_OperationRef], error: Exception, deadline: Deadline
+    ) -> None:
         """One operation causes the error: halve the batch until that operation fails alone."""
         if len(parts) > 1:
             half = len(parts) // 2
@@ -181,5 +187,5 @@ class GroupCommit:
         request.outcomes[index] = Outcome(error=error)
 
 
-def _retry_if_undecided(request: _Request) -> Retry | None:
+def _retry_if_undecided(request: _Submission) -> Retry | None:
     return RETRY if None in request.outcomes else None

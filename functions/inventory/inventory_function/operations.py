@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Operation(Protocol[T_co]):
+class StockOperation(Protocol[T_co]):
     def needs(self, work: UnitOfWork) -> Sequence[Key]:
         """The documents that must be read before ``decide``.
 
@@ -76,11 +76,12 @@ class Reserve:
 
     def decide(self, work: UnitOfWork) -> tuple[Reservation, bool]:
         if found := work.reservation_if_read(self.reservation_id):
-            work.require_read(self.reservation_id)
+            work.note_failed_assumption()
             return self._existing(found), found.nonce == self.nonce
         try:
             products = self._products_in_stock(work)
         except StockError:
+            work.note_failed_assumption()
             work.require_read(self.reservation_id)
             raise
         reservation = self._reservation(products)
@@ -94,7 +95,7 @@ class Reserve:
         short = [
             ShortLine(line.product_id, line.quantity, product.available)
             for line, product in zip(self.lines, products, strict=True)
-            if not product.fits(line.quantity)
+            if not product.has_available(line.quantity)
         ]
         if short:
             raise InsufficientStockError(short)
@@ -103,7 +104,7 @@ class Reserve:
     def _existing(self, found: Reservation) -> Reservation:
         if found.status is ReservationStatus.RELEASED:
             raise ReservationReleasedError(self.reservation_id)
-        if not found.holds(self.lines):
+        if not found.has_lines(self.lines):
             raise ReservationMismatchError(self.reservation_id)
         return found
 
@@ -148,7 +149,7 @@ class Release:
             tombstone = Reservation(self.reservation_id, ReservationStatus.RELEASED, self.currency)
             work.put(tombstone)
             return tombstone
-        return _settle(found, ReservationStatus.RELEASED, Product.give_back, work)
+        return _settle(found, ReservationStatus.RELEASED, Product.release, work)
 
 
 @dataclass(frozen=True, slots=True)

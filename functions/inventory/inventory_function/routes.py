@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from functions_common.firestore.errors import NewerDocumentError
 from functions_common.http import paging, parsing
 from functions_common.http.problems import TEMPORARILY_UNAVAILABLE
 from functions_common.http.routing import Api, Operation, Parameter, ProblemType, ResponseSpec
 from functions_common.http.schema import whole
-from inventory_function import schemas
+from inventory_function import domain, schemas
 from inventory_function.domain import MAX_QUANTITY, OPERATOR, ORDER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PRODUCTS, STOCK, RESERVATIONS = "Products", "Stock", "Reservations"
 
@@ -45,8 +49,13 @@ _PRODUCT = {
     "reserved_quantity": 2,
     "last_updated": _AT,
 }
-_ITEM = {"product_id": "P001", "quantity": 2}
-_ITEMS = {"items": [_ITEM, {"product_id": "P002", "quantity": 1}]}
+_LAPTOPS = {"product_id": "P001", "quantity": 2}
+_MOUSE = {"product_id": "P002", "quantity": 1}
+_ITEMS = {"items": [_LAPTOPS, _MOUSE]}
+_PRICES = {
+    "P001": {"unit_price": 999.99, "name": "Laptop"},
+    "P002": {"unit_price": 24.5, "name": "Mouse"},
+}
 _ADJUSTMENT = {
     "adjustment_id": "0C5V7D2K8Q1W3E4R5T6Y7A8B9X",
     "product_id": "P001",
@@ -69,12 +78,24 @@ _LEDGER_ENTRY = {
 }
 
 
-def _reservation(status: str) -> dict[str, Any]:
+def _reservation(
+    status: str, reservation_id: str = _ID, items: Sequence[dict[str, Any]] = (_LAPTOPS, _MOUSE)
+) -> dict[str, Any]:
+    """An example reservation, with the prices of its products."""
     return {
-        "reservation_id": _ID,
+        "reservation_id": reservation_id,
         "status": status,
         "currency": "USD",
-        "items": [{**_ITEM, "unit_price": 999.99, "name": "Laptop"}],
+        "items": [{**item, **_PRICES[item["product_id"]]} for item in items],
+    }
+
+
+def _reserved(reservation_id: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """An example entry of the response to a batch."""
+    return {
+        "reservation_id": reservation_id,
+        "status": 201,
+        "reservation": _reservation("held", reservation_id, items),
     }
 
 
@@ -92,7 +113,13 @@ _NEGATIVE_STOCK = ProblemType(
     HTTPStatus.CONFLICT,
     "insufficient-stock",
     "The adjustment would remove more units than are available.",
-    example={"detail": "P001 has 3 available: -5 would leave less than nothing"},
+    example={
+        "detail": str(
+            domain.NegativeStockError(
+                domain.Product("P001", "Laptop", 99_999, "USD", available=3), -5
+            )
+        )
+    },
 )
 _INSUFFICIENT_STOCK = ProblemType(
     HTTPStatus.CONFLICT,
@@ -118,7 +145,7 @@ _NEWER_REVISION = ProblemType(
     "newer-revision",
     "A newer revision of inventory set a status that this revision does not know. Nothing changed."
     " Repeat the request later.",
-    example={"detail": f"reservations/{_ID} has a status that only a newer revision knows."},
+    example={"detail": str(NewerDocumentError(f"reservations/{_ID}", "returning"))},
 )
 
 _PROBLEMS_OF_A_SINGLE_ID = (
@@ -144,6 +171,7 @@ def _settlement(
     status: str,
     description: str,
     body: type = schemas.ReservationIdsRequest,
+    max_ids: int = domain.MAX_SETTLED,
 ) -> Operation:
     """An operation that moves reservations to another status."""
     return Operation(
@@ -163,6 +191,7 @@ def _settlement(
         problems=(*_PROBLEMS_OF_A_SINGLE_ID, *_UNAVAILABLE),
         body=body,
         examples={"one reservation": {"ids": [_ID]}},
+        invalid=f"#/ids: must have 1 to {max_ids} ids",
         role=ORDER,
     )
 
@@ -227,6 +256,7 @@ OPERATIONS = (
             "on sale": {"name": "Laptop", "price": 999.99},
             "off sale": {"name": "Laptop", "price": 999.99, "active": False},
         },
+        invalid="#/price: must be a number from 0 to 10,000,000,000.00",
         role=OPERATOR,
     ),
     Operation(
@@ -250,11 +280,12 @@ OPERATIONS = (
         },
         tag=PRODUCTS,
         description=(
-            "Returns whether a number of units can be ordered now. It reserves nothing, so that the"
-            " result can change at any time."
+            "Returns whether this number of units can be ordered now. It reserves nothing: the next"
+            " order can change the result."
         ),
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, _QUANTITY),
+        invalid=f"quantity: must be a whole number from 1 to {MAX_QUANTITY:,}",
     ),
     Operation(
         "list_adjustments",
@@ -299,9 +330,7 @@ OPERATIONS = (
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
                 "The key was used before with a different adjustment of this product.",
-                example={
-                    "detail": "The Idempotency-Key was used for another adjustment of this product"
-                },
+                example={"detail": str(domain.IdempotencyKeyReusedError())},
             ),
             *_UNAVAILABLE,
         ),
@@ -311,6 +340,7 @@ OPERATIONS = (
             "delivery": {"delta": 5, "reason": "delivery", "reference": "D-17"},
             "breakage": {"delta": -1, "reason": "broken", "actor": "warehouse 2"},
         },
+        invalid="#/delta: must not be 0",
         role=OPERATOR,
     ),
     Operation(
@@ -362,13 +392,13 @@ OPERATIONS = (
                 HTTPStatus.GONE,
                 "reservation-released",
                 "The reservation was released, and its id cannot be used again.",
-                example={"detail": f"The reservation {_ID} was released"},
+                example={"detail": str(domain.ReservationReleasedError(_ID))},
             ),
             ProblemType(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "reservation-mismatch",
                 "The reservation exists with different lines.",
-                example={"detail": f"The reservation {_ID} exists with other lines"},
+                example={"detail": str(domain.ReservationMismatchError(_ID))},
             ),
             _NEWER_REVISION,
             *_UNAVAILABLE,
@@ -376,6 +406,7 @@ OPERATIONS = (
         parameters=(_RESERVATION_ID,),
         body=schemas.ReservationRequest,
         examples={"two lines": _ITEMS},
+        invalid=f"#/items/0/quantity: must be a whole number from 1 to {MAX_QUANTITY:,}",
         role=ORDER,
     ),
     Operation(
@@ -406,13 +437,10 @@ OPERATIONS = (
                 "The outcome of each reservation, in the order of the request.",
                 schemas.ReservationBatchResponse,
                 examples={
-                    "one reservation": {
+                    "two orders": {
                         "answers": [
-                            {
-                                "reservation_id": _ID,
-                                "status": 201,
-                                "reservation": _reservation("held"),
-                            }
+                            _reserved(_ID, _ITEMS["items"]),
+                            _reserved(_OTHER_ID, [_MOUSE]),
                         ]
                     }
                 },
@@ -430,13 +458,12 @@ OPERATIONS = (
             "two orders": {
                 "reservations": [
                     {"reservation_id": _ID, **_ITEMS},
-                    {
-                        "reservation_id": _OTHER_ID,
-                        "items": [{"product_id": "P001", "quantity": 1}],
-                    },
+                    {"reservation_id": _OTHER_ID, "items": [_MOUSE]},
                 ]
             }
         },
+        invalid="#/reservations/0/items/0/quantity: must be a whole number from 1 to"
+        f" {MAX_QUANTITY:,}",
         role=ORDER,
     ),
     _settlement(
@@ -446,6 +473,7 @@ OPERATIONS = (
         "Marks held reservations as confirmed, because their orders exist. Unknown ids are"
         " ignored.",
         schemas.ConfirmRequest,
+        domain.MAX_CONFIRMED,
     ),
     _settlement(
         "release",

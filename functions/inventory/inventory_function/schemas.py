@@ -34,10 +34,10 @@ from functions_common.http.schema import (
 from functions_common.ids import timestamp
 from inventory_function.domain import (
     MAX_CONFIRMED,
-    MAX_IDS,
     MAX_LINES,
     MAX_PRICE,
     MAX_QUANTITY,
+    MAX_SETTLED,
     Adjustment,
     Line,
     Movement,
@@ -70,7 +70,7 @@ Change = Annotated[int, example(5)]
 
 
 class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What the catalogue says about a product. Stock is set by adjustments."""
+    """The name, the price and the sale of a product. Adjustments set its stock."""
 
     name: Annotated[str, text(MAX_NAME, "Laptop"), described("Name of the product: one line.")]
     price: Annotated[
@@ -80,7 +80,10 @@ class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ]
     active: Annotated[
         bool | None,
-        described("`false` takes the product off sale. Without it, the product stays as it is."),
+        described(
+            "`true` puts the product on sale, `false` takes it off sale. If it is left out, an"
+            " existing product stays as it is, and a new one is on sale."
+        ),
     ] = None
 
     def to_domain(self, currency: str) -> tuple[str, int]:
@@ -88,7 +91,7 @@ class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         checks = Checks()
         checks.text(self.name, MAX_NAME, pointer="#/name")
         price = checks.money(self.price, MAX_PRICE, currency, pointer="#/price")
-        checks.done()
+        checks.raise_if_failed()
         return self.name, price
 
 
@@ -120,7 +123,7 @@ class AdjustmentRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             checks.text(self.reference, MAX_NAME, pointer="#/reference")
         if self.actor is not None:
             checks.text(self.actor, MAX_NAME, pointer="#/actor")
-        checks.done()
+        checks.raise_if_failed()
         return delta
 
 
@@ -147,7 +150,7 @@ class ReservationRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True
         """Return one line for each product."""
         checks = Checks()
         lines = _lines(self.items, checks, "#/items")
-        checks.done()
+        checks.raise_if_failed()
         return lines
 
 
@@ -174,26 +177,26 @@ class ReservationBatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen
             count = f"must have 1 to {MAX_LINES} reservations"
             checks.add_error(count, pointer="#/reservations")
         if sum(len(each.items) for each in self.reservations) > MAX_LINES:
-            detail = f"must have at most {MAX_LINES} items in all"
+            detail = f"all reservations together must have at most {MAX_LINES} items"
             checks.add_error(detail, pointer="#/reservations")
-        checks.done()
+        checks.raise_if_failed()
         found = []
         for n, each in enumerate(self.reservations):
             place = f"#/reservations/{n}"
             checks.identifier(each.reservation_id, pointer=f"{place}/reservation_id")
             found.append((each.reservation_id, _lines(each.items, checks, f"{place}/items")))
-        checks.done()
+        checks.raise_if_failed()
         return found
 
 
 class ReservationIdsRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The reservations to change. Each is decided by itself."""
 
-    ids: Annotated[list[ReservationId], entries(1, MAX_IDS), described("Ids of reservations.")]
+    ids: Annotated[list[ReservationId], entries(1, MAX_SETTLED), described("Ids of reservations.")]
 
     def to_domain(self) -> tuple[str, ...]:
         """Return the ids without duplicates."""
-        return _ids(self.ids, MAX_IDS)
+        return _ids(self.ids, MAX_SETTLED)
 
 
 class ConfirmRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -212,10 +215,10 @@ def _ids(ids: list[str], max_ids: int) -> tuple[str, ...]:
     checks = Checks()
     if not 1 <= len(ids) <= max_ids:
         checks.add_error(f"must have 1 to {max_ids} ids", pointer="#/ids")
-    checks.done()
+    checks.raise_if_failed()
     for n, reservation_id in enumerate(ids):
         checks.identifier(reservation_id, pointer=f"#/ids/{n}")
-    checks.done()
+    checks.raise_if_failed()
     return tuple(dict.fromkeys(ids))
 
 
@@ -232,7 +235,10 @@ def _lines(items: list[ReservationLineRequest], checks: Checks, place: str) -> t
     merged = merge(lines)
     for line in merged:
         if line.quantity > MAX_QUANTITY:
-            detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
+            detail = (
+                f"the quantities of {line.product_id} add up to {line.quantity:,}; the maximum is"
+                f" {MAX_QUANTITY:,}"
+            )
             checks.add_error(detail, pointer=place)
     return merged
 
@@ -349,16 +355,19 @@ class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
 
 
 class ReservationResultResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of one reservation of a batch: what `PUT` of it alone would have returned."""
+    """The outcome of one reservation of a batch, as if it had been requested alone with `PUT`."""
 
     reservation_id: ReservationId
     status: Annotated[
         int, example(201, minimum=200, maximum=599, description="The HTTP status of the outcome.")
     ]
     reservation: Annotated[
-        ReservationResponse | UnsetType, described("If it was made, now or earlier.")
+        ReservationResponse | UnsetType, described("The reservation. Absent if it was not made.")
     ] = UNSET
-    problem: Annotated[ProblemResponse | UnsetType, described("If it was not made.")] = UNSET
+    problem: Annotated[
+        ProblemResponse | UnsetType,
+        described("Why the reservation was not made. Absent if it was made."),
+    ] = UNSET
 
 
 class ReservationBatchResponse(msgspec.Struct, frozen=True):

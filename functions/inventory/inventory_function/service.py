@@ -156,7 +156,7 @@ class Inventory:
         return self._group.run_all([*map(Consume, reservation_ids)], self._deadline())
 
     def _deadline(self) -> Deadline:
-        return activity.deadline(self._deadline_seconds)
+        return activity.request_deadline(self._deadline_seconds)
 
 
 def _nonce() -> str:

@@ -20,7 +20,7 @@ class Settings:
     order_token_hashes: tuple[str, ...] = field(repr=False)
     operator_token_hashes: tuple[str, ...] = field(repr=False)
     max_waiting: int = MAX_WAITING
-    """The most requests that wait to change stock. Further requests get 503 immediately."""
+    """The most operations that wait to change stock. Further requests get 503 immediately."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:

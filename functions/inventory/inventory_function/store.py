@@ -7,7 +7,7 @@ reservations/{reservation_id}                     the units that one attempt at 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime  # noqa: TC003 - msgspec resolves the annotation at runtime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,12 +16,12 @@ from functions_common.firestore.documents import (
     Change,
     Document,
     Documents,
+    convert_document,
     log_unusable,
-    read_document,
 )
 from functions_common.firestore.errors import NewerDocumentError, UnusableDocumentError
 from functions_common.firestore.queries import Found, Position, Queries, Query
-from functions_common.http import parsing
+from functions_common.ids import is_id
 from functions_common.limiter import ConcurrencyLimiter
 from inventory_function.domain import (
     OPERATOR,
@@ -39,18 +39,18 @@ from inventory_function.domain import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
-    from datetime import datetime
 
-    from functions_common.firestore.client import Connection
-    from functions_common.firestore.documents import Document
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Entity, Key
 
 
 class Store:
-    def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
-        """``turns`` are those of the process's lists."""
-        self._queries = Queries(connection, turns or ConcurrencyLimiter())
+    def __init__(
+        self, connection: FirestoreConnection, list_limiter: ConcurrencyLimiter | None = None
+    ) -> None:
+        """``list_limiter`` limits the lists that this process reads concurrently."""
+        self._queries = Queries(connection, list_limiter or ConcurrencyLimiter())
         self._documents = Documents(connection)
 
     def read(
@@ -70,13 +70,13 @@ class Store:
 
     def get(self, key: Key, deadline: Deadline) -> Entity | None:
         ((_, found),) = self._documents.read([key], deadline)
-        return None if found is None else read_document(found, to_entity)
+        return None if found is None else convert_document(found, to_entity)
 
     def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
         position = None if after is None else Position(product_key(after))
         query = Query(("products",), after=position)
         return self._queries.page(
-            query, limit, lambda found: read_document(found.document, _to_product), deadline
+            query, limit, lambda found: convert_document(found.document, _to_product), deadline
         )
 
     def adjustments(
@@ -92,7 +92,7 @@ class Store:
         collection = (*product_key(product_id), "adjustments")
         query = Query(collection, newest_first="created_at", after=position)
         return self._queries.page(
-            query, limit, lambda found: read_document(found.document, _to_adjustment), deadline
+            query, limit, lambda found: convert_document(found.document, _to_adjustment), deadline
         )
 
     def reservations_of(
@@ -155,7 +155,7 @@ def _to_reservation(found: Document) -> Reservation:
     if fields.status not in _STATUSES:
         raise NewerDocumentError("/".join(found.path), fields.status)
     for number, line in enumerate(fields.lines):
-        if line.quantity < 1 or not parsing.is_id(line.product_id):
+        if line.quantity < 1 or not is_id(line.product_id):
             raise found.damaged(f"invalid product id or quantity - at `$.lines[{number}]`")
     status = _STATUSES[fields.status]
     return Reservation(found.id, status, fields.currency, fields.lines, fields.nonce)
@@ -178,7 +178,7 @@ def _to_adjustment(found: Document) -> Adjustment:
 
 def _to_recorded(found: Found) -> RecordedReservation:
     document = found.document
-    reservation = read_document(document, _to_reservation)
+    reservation = convert_document(document, _to_reservation)
     return RecordedReservation(reservation, found.created, document.update_time)
 
 
@@ -198,7 +198,7 @@ def to_entity(found: Document) -> Entity:
 def _entity_or_unusable(found: Document) -> Entity | Unusable:
     """An unusable document fails only the operations that need it, not the whole batch."""
     try:
-        return read_document(found, to_entity)
+        return convert_document(found, to_entity)
     except UnusableDocumentError as error:
         log_unusable(error)
         return Unusable(found.path, error)

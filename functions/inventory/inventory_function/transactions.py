@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import Key
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
     from inventory_function.ports import StockStore
 
 MAX_DOCUMENTS = 500
@@ -39,23 +39,25 @@ DOCUMENT_BYTES = 3_000
 and names takes 1,200 bytes a line, and its products take as much. So 500 documents stay within
 1.5 MB, below Firestore's 10 MiB. Operations beyond them go into the next commit."""
 
-CONFLICT_PAUSE = 0.02
-"""Longest pause in seconds before the retry after a conflict. It does not grow, because the process
-that lost would wait longer and longer while the winner goes on. Four processes on one product sold
-439, 775, 162 and 371 in two seconds with pauses up to 0.25 s; with these 435, 459, 338 and 418."""
-MIN_PAUSE, MAX_PAUSE = 0.02, 0.25
-"""Longest pauses in seconds before the first and the later retries while the database is out of
-reach."""
+CONFLICT_PAUSE_CEILING = 0.02
+"""Seconds. The longest possible pause before the retry after a conflict. It does not grow. If it
+did, a process that lost would wait longer each time, and the winner would go on winning. Measured
+with four processes that sell one product for two seconds: with pauses up to 0.25 s they sold 439,
+775, 162 and 371 units; with these 435, 459, 338 and 418."""
+FIRST_PAUSE_CEILING, MAX_PAUSE_CEILING = 0.02, 0.25
+"""Seconds. While the database cannot be reached, the longest possible pause before the first retry,
+and before any later one. The ceiling doubles with each retry."""
 
 MIN_LEFT = 0.2
-"""Seconds before the deadline that an attempt needs to begin: about the time of a read and a commit
-on a slow day. If the deadline cuts a commit short, its outcome is unknown to every request in it. A
-request that fails before its attempt is known to have changed nothing."""
+"""Seconds. An attempt begins only if this much time is left: about the time of a read and a commit
+when Firestore is slow. If the deadline ends a commit early, its outcome is unknown to every request
+in it. A request that fails before its attempt is known to have changed nothing."""
 
 VERIFY_ROUNDS = 16
-"""Transactions that read every reservation first, after one in which a reservation could not be
-assumed absent. Without these rounds, half of the groups fail once if one request in twenty is for a
-reservation that exists. If a product is sold out, each rejection needs a second read."""
+"""After a transaction in which the assumption "the reservation is absent" failed, so many further
+ones read every reservation first. Such failures come in series: repeated requests, or a product
+that is sold out. Each failure costs a second attempt or a second read. If one request in twenty is
+for a reservation that exists, half of the transactions would fail once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ class Transactions:
         self._verify_rounds = 0
         """How many of the next transactions read every reservation."""
 
-    def execute(self, operations: Sequence[Operation[Any]], deadline: Deadline) -> list[Outcome]:
+    def execute(
+        self, operations: Sequence[StockOperation[Any]], deadline: Deadline
+    ) -> list[Outcome]:
         """Decide the operations in turn, commit once, and return the outcome of each.
 
         Returns only when the commit is known to be carried out. There can be fewer outcomes than
@@ -103,7 +107,9 @@ class Transactions:
                 failure = error
             unknown |= isinstance(failure, OutcomeUnknownError)
             exists = isinstance(failure, AlreadyExistsError)
-            retry_now = exists and assume_absent  # no other process is in the way: only read it
+            # A reservation exists that was assumed absent. That is no conflict with another writer,
+            # so no pause is needed: the next attempt reads the reservation.
+            retry_now = exists and assume_absent
             assume_absent = assume_absent and not (exists or unknown)
             if not (retry_now or backoff.pause(failure)):
                 break
@@ -116,7 +122,7 @@ class Transactions:
         return False
 
     def _attempt(
-        self, operations: Sequence[Operation[Any]], work: UnitOfWork, deadline: Deadline
+        self, operations: Sequence[StockOperation[Any]], work: UnitOfWork, deadline: Deadline
     ) -> list[Outcome]:
         needs = self._read_needs(operations, work, deadline)
         fitting = operations[: _count_fitting(needs)]
@@ -132,7 +138,7 @@ class Transactions:
         return outcomes
 
     def _read_needs(
-        self, operations: Sequence[Operation[Any]], work: UnitOfWork, deadline: Deadline
+        self, operations: Sequence[StockOperation[Any]], work: UnitOfWork, deadline: Deadline
     ) -> list[Sequence[Key]]:
         """Read the documents that the operations need, until these name no further ones.
 
@@ -155,15 +161,16 @@ class _Backoff:
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
-        self._longest = MIN_PAUSE
+        self._ceiling = FIRST_PAUSE_CEILING
 
     def pause(self, failure: StoreError) -> bool:
         """Sleep. Return False if the deadline leaves no time for another attempt."""
         if isinstance(failure, ConflictError):
-            longest = CONFLICT_PAUSE
+            ceiling = CONFLICT_PAUSE_CEILING
         else:
-            longest, self._longest = self._longest, min(2 * self._longest, MAX_PAUSE)
-        seconds = random.uniform(0, longest)  # noqa: S311 - nothing secret
+            ceiling = self._ceiling
+            self._ceiling = min(2 * ceiling, MAX_PAUSE_CEILING)
+        seconds = random.uniform(0, ceiling)  # noqa: S311 - nothing secret
         if seconds >= self._deadline.remaining - MIN_LEFT:
             return False
         time.sleep(seconds)
@@ -171,7 +178,7 @@ class _Backoff:
 
 
 def _decide(
-    operations: Sequence[Operation[Any]], work: UnitOfWork
+    operations: Sequence[StockOperation[Any]], work: UnitOfWork
 ) -> tuple[list[Outcome], set[Key]]:
     """Decide the operations in turn.
 

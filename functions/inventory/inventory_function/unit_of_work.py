@@ -32,10 +32,11 @@ class NotReadError(Exception):
 class UnitOfWork:
     """Documents that were read, and the changes decided since.
 
-    With ``assume_absent``, a reservation that is to be created is not read first. If it exists, the
-    precondition of its creation fails. If anything but its creation depends on it, it must be read
-    after all: ``require_read``. A reservation that is absent when it is read was absent at every
-    earlier moment too, because reservations are never deleted.
+    With ``assume_absent``, an operation that creates a reservation does not read it first. That
+    saves a read. If the reservation exists, its creation fails in the commit. If the operation ends
+    without the creation, such as for lack of stock, it must read the reservation after all:
+    ``require_read``. This late read is as good as an early one, because reservations are never
+    deleted: if it is absent now, it was absent before.
     """
 
     def __init__(self, *, assume_absent: bool = False) -> None:
@@ -85,9 +86,12 @@ class UnitOfWork:
             return None
         return self.reservation(reservation_id)
 
+    def note_failed_assumption(self) -> None:
+        """A reservation cannot be assumed absent. The next transactions read theirs first."""
+        self.assumption_failed = True
+
     def require_read(self, reservation_id: str) -> None:
         """Raises NotReadError if the reservation is only assumed absent."""
-        self.assumption_failed = True
         key = reservation_key(reservation_id)
         if not self._is_known(key):
             raise NotReadError(key)

@@ -1,1 +1,1 @@
-"""order: the customer's API. It creates, shows, lists and cancels orders."""
+"""order: the customer's API. It places, shows, lists, cancels and fulfils orders."""

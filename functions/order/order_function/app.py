@@ -13,13 +13,14 @@ from msgspec import UNSET
 from werkzeug.exceptions import NotFound
 
 from functions_common import limiter
-from functions_common.firestore.client import Connection
-from functions_common.http import app, paging, parsing, problems
+from functions_common.firestore.client import FirestoreConnection
+from functions_common.http import app as http_app
+from functions_common.http import paging, parsing, problems
 from functions_common.http.auth import callers
 from functions_common.http.auth.callers import Callers, IssuedRole
 from functions_common.http.parsing import Checks
 from functions_common.http.problems import Problem
-from functions_common.ids import timestamp
+from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
 from order_function import domain, schemas
 from order_function.domain import Attempt, OrderNotFoundError, Status
@@ -35,13 +36,13 @@ from order_function.routes import (
     RESPOND_ASYNC,
 )
 from order_function.service import (
-    RETRYABLE_ERRORS,
+    DEPENDENCY_ERRORS,
     OrderOutcomeUnknownError,
     Orders,
     UnfinishedChangeError,
 )
-from order_function.store import Store
-from order_function.web_ui.page import Page, PageNotWantedError
+from order_function.store import FirestoreOrders
+from order_function.web_ui.page import HtmlNotAcceptedError, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,11 +61,11 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     """Create all objects and connect them. Tests pass ``orders`` with their own dependencies."""
     if orders is None:
-        connection = Connection(settings.firestore)
+        connection = FirestoreConnection(settings.firestore)
         connection.prepare()
         concurrency = settings.server.concurrency
         orders = Orders(
-            Store(connection, limiter.for_queries(concurrency)),
+            FirestoreOrders(connection, limiter.firestore_list_limiter(concurrency)),
             InventoryClient(
                 settings.inventory_service_url,
                 settings.token,
@@ -72,14 +73,14 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
                 settings.currency,
             ),
             settings.request_deadline_seconds,
-            limiter.for_calls(concurrency),
+            limiter.forwarded_list_limiter(concurrency),
         )
     callers = Callers(
         {OPERATOR: settings.operator_token_hashes}, IssuedRole(CUSTOMER, _issuer(settings.issuer))
     )
     views = _Views(orders, settings.currency)
     api = replace(API, currency=settings.currency)
-    return app.create_app(api, views, callers, PROBLEMS, settings.server)
+    return http_app.create_app(api, views, callers, PROBLEMS, settings.server)
 
 
 def _issuer(settings: IssuerSettings | None) -> Issuer | None:
@@ -91,9 +92,10 @@ def _issuer(settings: IssuerSettings | None) -> Issuer | None:
             severity=logging.WARNING,
         )
         return None
-    from functions_common.http.auth import jwt  # noqa: PLC0415 - cryptography is slow to import
+    # cryptography is slow to import
+    from functions_common.http.auth.issuer import create_issuer  # noqa: PLC0415
 
-    return jwt.of(settings)
+    return create_issuer(settings)
 
 
 class _Views:
@@ -107,7 +109,7 @@ class _Views:
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
         body = parsing.body(request, schemas.OrderRequest)
-        customer_id, lines, expected_total = body.to_domain(self._currency, callers.subject())
+        customer_id, lines, expected_total = body.to_domain(self._currency, callers.token_subject())
         attempt = Attempt.begin(customer_id, lines, key, expected_total)
         activity.note(order_id=attempt.order_id)
         with _order_id_in_errors(attempt):
@@ -115,30 +117,34 @@ class _Views:
 
     def list_orders(self) -> Response:
         args = request.args
-        shown = callers.subject()
-        named = args.get("customer_id", UNSET)
-        customer_id = schemas.customer_of(named, shown, parameter="customer_id")
+        token_customer = callers.token_subject()
+        requested_customer = args.get("customer_id", UNSET)
+        customer_id = schemas.customer_of(
+            requested_customer, token_customer, parameter="customer_id"
+        )
         checks = Checks()
-        schemas.check_customer(checks, customer_id, shown, parameter="customer_id")
+        schemas.check_customer(checks, customer_id, token_customer, parameter="customer_id")
         status = _status(args, checks)
-        checks.done()
+        checks.raise_if_failed()
         limit = paging.limit(args)
         after = paging.decode_cursor(args, paging.time_position)
         found = self._orders.list_for_customer(customer_id, status, after, limit + 1)
         page, cursor = paging.split_page(
             found, limit, lambda order: [timestamp(order.created_at), order.order_id]
         )
-        return app.json_response(
+        return http_app.json_response(
             schemas.OrderListResponse([*map(schemas.OrderResponse.of, page)], cursor)
         )
 
     def show_order(self, order_id: str) -> Response:
-        return app.json_response(
-            schemas.OrderResponse.of(self._orders.get(_checked_id(order_id), callers.subject()))
+        return http_app.json_response(
+            schemas.OrderResponse.of(
+                self._orders.get(_checked_id(order_id), callers.token_subject())
+            )
         )
 
     def cancel_order(self, order_id: str) -> Response:
-        order = self._orders.cancel(_checked_id(order_id), callers.subject())
+        order = self._orders.cancel(_checked_id(order_id), callers.token_subject())
         return _change_response(order, Status.CANCELLED)
 
     def fulfil_order(self, order_id: str) -> Response:
@@ -148,12 +154,12 @@ class _Views:
         return _catalogue_response(*self._orders.products(request.args.to_dict()))
 
     def show_product(self, product_id: str) -> Response:
-        if not parsing.is_id(product_id):
+        if not is_id(product_id):
             raise NotFound
         return _catalogue_response(*self._orders.product(product_id))
 
     def show_page(self) -> Response:
-        return self._page.show_to_people(request)
+        return self._page.show_if_html_accepted(request)
 
     def show_page_style(self) -> Response:
         return self._page.show(request)
@@ -184,7 +190,7 @@ def _order_id_in_errors(attempt: Attempt) -> Iterator[None]:
     """Add the order's id to an unexpected error: the order may have been placed before it."""
     try:
         yield
-    except (domain.OrderError, OrderOutcomeUnknownError, *RETRYABLE_ERRORS):
+    except (domain.OrderError, OrderOutcomeUnknownError, *DEPENDENCY_ERRORS):
         raise
     except Exception as error:
         raise UnexpectedOutcomeError(attempt, error) from error
@@ -198,7 +204,7 @@ def _placed_response(placed: Placed) -> Response:
     if placed.order.status is Status.PENDING:
         status = HTTPStatus.ACCEPTED
         headers["Preference-Applied"] = RESPOND_ASYNC
-    return app.json_response(schemas.OrderResponse.of(placed.order), status, headers)
+    return http_app.json_response(schemas.OrderResponse.of(placed.order), status, headers)
 
 
 def _prefers_async() -> bool:
@@ -210,7 +216,7 @@ def _prefers_async() -> bool:
 def _change_response(order: Order, final: Status) -> Response:
     """200 if the order has its final status; 202 if its stock is still to be moved."""
     done = order.status is final
-    return app.json_response(
+    return http_app.json_response(
         schemas.OrderResponse.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED
     )
 
@@ -224,7 +230,7 @@ def _checked_id(order_id: str) -> str:
 
 def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
     text = args.get("status")
-    known = [status.value for status in domain.PUBLIC]
+    known = [status.value for status in domain.PUBLIC_STATUSES]
     if text is None or text in known:
         return Status(text) if text else None
     checks.add_error(f"must be one of {', '.join(known)}", parameter="status")
@@ -261,23 +267,23 @@ def _unexpected_outcome_problem(error: UnexpectedOutcomeError) -> Problem:
     return replace(_unknown_outcome_problem(error), status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _page_not_found_problem(error: PageNotWantedError) -> Problem:
+def _page_not_found_problem(error: HtmlNotAcceptedError) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, str(error), headers={"Vary": "Accept"})
 
 
-PROBLEMS: app.ProblemTable = {
-    PageNotWantedError: _page_not_found_problem,
-    domain.OrderNotFoundError: app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
+PROBLEMS: http_app.ProblemTable = {
+    HtmlNotAcceptedError: _page_not_found_problem,
+    domain.OrderNotFoundError: http_app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejection_problem,
-    domain.NotCancellableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),
-    domain.NotFulfillableError: app.problem_from_text(HTTPStatus.CONFLICT, "not-fulfillable"),
-    domain.NewerRevisionError: app.problem_from_text(HTTPStatus.CONFLICT, "newer-revision"),
-    domain.IdempotencyKeyReusedError: app.problem_from_text(
+    domain.NotCancellableError: http_app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),
+    domain.NotFulfillableError: http_app.problem_from_text(HTTPStatus.CONFLICT, "not-fulfillable"),
+    domain.NewerRevisionError: http_app.problem_from_text(HTTPStatus.CONFLICT, "newer-revision"),
+    domain.IdempotencyKeyReusedError: http_app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
     CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),
     InventoryUnavailableError: lambda _: problems.unavailable(
-        "inventory cannot be reached now. Repeat the request later."
+        "order cannot reach inventory now. Repeat the request after Retry-After seconds."
     ),
     UnfinishedChangeError: lambda error: problems.unavailable(f"{error}."),
     OrderOutcomeUnknownError: _unknown_outcome_problem,

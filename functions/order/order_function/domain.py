@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
+from functions_common import money
 from functions_common.ids import ID_LENGTH, digest_id, random_id
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Status(StrEnum):
     FULFILLING = "fulfilling"
     FULFILLED = "fulfilled"
     ABANDONED = "abandoned"
-    """The mark of an attempt whose process ended before it wrote the order.
+    """The abandoned mark: the process of this attempt ended before it wrote the order.
 
     No client sees it. The order of the next attempt replaces it.
     """
@@ -110,7 +111,7 @@ def parse_status(text: str) -> Status | NewerStatus:
     return _STATUSES.get(text) or NewerStatus(text)
 
 
-PUBLIC = tuple(status for status in Status if status is not Status.ABANDONED)
+PUBLIC_STATUSES = tuple(status for status in Status if status is not Status.ABANDONED)
 
 KEEPS_RESERVATION = frozenset(
     (Status.PENDING, Status.CONFIRMED, Status.FULFILLING, Status.FULFILLED)
@@ -167,7 +168,10 @@ class ReservationName:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to make an order of a request. All fields are chosen before the first remote call."""
+    """One run through the steps of placing an order.
+
+    All fields are chosen before the first remote call.
+    """
 
     order_id: str
     customer_id: str
@@ -215,7 +219,7 @@ class Attempt:
 class Order:
     order_id: str
     customer_id: str
-    """Empty in an abandoned order: a reservation does not record its customer."""
+    """Empty in an abandoned mark: a reservation does not record its customer."""
     status: Status | NewerStatus
     created_at: datetime
     fingerprint: str
@@ -232,18 +236,18 @@ class Order:
     fields that differ, so fields that another revision added to items and lines stay."""
 
     @classmethod
-    def reserved(
+    def new_confirmed(
         cls, attempt: Attempt, items: tuple[Item, ...], currency: str, now: datetime
     ) -> Self:
         """Confirmed at these prices; rejected if the customer expected another total."""
-        return cls.pending(attempt, now).complete(items, currency)
+        return cls.new_pending(attempt, now).decide_pending(items, currency)
 
     @classmethod
-    def rejected(cls, attempt: Attempt, rejection: Rejection, now: datetime) -> Self:
-        return cls.pending(attempt, now).reject(rejection)
+    def new_rejected(cls, attempt: Attempt, rejection: Rejection, now: datetime) -> Self:
+        return cls.new_pending(attempt, now).reject(rejection)
 
     @classmethod
-    def pending(cls, attempt: Attempt, now: datetime) -> Self:
+    def new_pending(cls, attempt: Attempt, now: datetime) -> Self:
         """An order for which inventory has not decided yet."""
         return cls(
             attempt.order_id,
@@ -258,8 +262,8 @@ class Order:
         )
 
     @classmethod
-    def abandoned(cls, name: ReservationName, now: datetime) -> Self:
-        """The mark that takes the place of the order for which the reservation was made."""
+    def new_abandoned_mark(cls, name: ReservationName, now: datetime) -> Self:
+        """The abandoned mark: it takes the place of the order that the reservation was made for."""
         return cls(
             name.order_id,
             "",
@@ -298,11 +302,11 @@ class Order:
         return self.nonce == attempt.nonce
 
     def owns(self, reservation_id: str) -> bool:
-        """Whether this reservation is the order's own, and must not be released."""
+        """Whether the order needs this reservation, so that it must not be released."""
         return self.keeps_reservation and self.reservation_id == reservation_id
 
     def can_be_replaced_by(self, attempt: Attempt | ReservationName) -> bool:
-        """Whether this is the mark of an abandoned attempt of the same body."""
+        """Whether this is the abandoned mark of an attempt of the same body."""
         return self.status is Status.ABANDONED and self.fingerprint == attempt.fingerprint
 
     def for_customer(self, customer_id: str | None) -> Self:
@@ -314,7 +318,7 @@ class Order:
             raise OrderNotFoundError(self.order_id)
         return self
 
-    def complete(self, items: tuple[Item, ...], currency: str) -> Self:
+    def decide_pending(self, items: tuple[Item, ...], currency: str) -> Self:
         """Confirm a pending order at these prices, or reject it for its price.
 
         An order of another status does not change.
@@ -323,10 +327,14 @@ class Order:
             return self
         confirmed = replace(self, status=Status.CONFIRMED, items=items, currency=currency)
         total = confirmed.total_price
-        if self.expected_total in (None, total):
+        if self.expected_total is None or self.expected_total == total:
             return confirmed
-        detail = "The price has changed: see total_price, and order again with it as expected_total"
-        stored = total if total <= MAX_TOTAL else str(total)
+        now, expected = (money.to_wire(each, currency) for each in (total, self.expected_total))
+        detail = (
+            f"The order costs {now:f} {currency} now, not {expected:f}. To accept the new total,"
+            " order again with it as expected_total and a new Idempotency-Key."
+        )
+        stored = total if total <= MAX_TOTAL else str(total)  # Firestore's integers have 64 bits
         return self.reject(
             Rejection(PRICE_CHANGED, detail, {"total_price": stored, "currency": currency})
         )
@@ -337,7 +345,7 @@ class Order:
             return self
         return replace(self, status=Status.REJECTED, rejection=rejection)
 
-    def cancel(self) -> Self:
+    def begin_cancel(self) -> Self:
         """Begin to cancel: the stock is released afterwards. Idempotent."""
         if self.status in (Status.PENDING, Status.CONFIRMED, Status.CANCELLING):
             return replace(self, status=Status.CANCELLING)
@@ -345,12 +353,12 @@ class Order:
             return self
         raise NewerRevisionError(self) if self.of_newer_revision else NotCancellableError(self)
 
-    def released(self) -> Self:
-        """Finish to cancel, after the stock was released."""
+    def finish_cancel(self) -> Self:
+        """Complete the cancellation, after the stock was released."""
         done = self.status is Status.CANCELLING
         return replace(self, status=Status.CANCELLED) if done else self
 
-    def fulfil(self) -> Self:
+    def begin_fulfil(self) -> Self:
         """Begin to fulfil: the stock is consumed afterwards. Idempotent."""
         if self.status in (Status.CONFIRMED, Status.FULFILLING):
             return replace(self, status=Status.FULFILLING)
@@ -358,8 +366,8 @@ class Order:
             return self
         raise NewerRevisionError(self) if self.of_newer_revision else NotFulfillableError(self)
 
-    def consumed(self) -> Self:
-        """Finish to fulfil, after the stock was counted as shipped."""
+    def finish_fulfil(self) -> Self:
+        """Complete the fulfilment, after the stock was counted as shipped."""
         done = self.status is Status.FULFILLING
         return replace(self, status=Status.FULFILLED) if done else self
 

@@ -5,15 +5,16 @@ The errors of the stores are in functions_common.firestore.errors. The errors of
     InventoryError
     ├── ReservationRejectedError   stock is short, or a product is not on sale: nothing is reserved
     ├── ReservationReleasedError   this reservation was released, and can never be held again
-    └── InventoryUnavailableError  no usable reply by the deadline
-        ├── CatalogueBusyError     inventory cannot read the catalogue now; retry later
-        └── NotSettledError        some reservations did not change; the others are settled
+    └── InventoryUnavailableError  the call did not do its work: inventory did not reply by the
+        │                          deadline, the reply is unusable, or the circuit is open
+        ├── CatalogueBusyError     inventory replied that it cannot read the catalogue now
+        └── NotSettledError        inventory replied that some reservations did not change
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -58,15 +59,16 @@ class CatalogueBusyError(InventoryUnavailableError):
 
 
 class NotSettledError(InventoryUnavailableError):
-    def __init__(self, reasons: Mapping[str, str], *, blames_all: bool = False) -> None:
+    def __init__(self, reasons: Mapping[str, str], *, whole_request_failed: bool = False) -> None:
         """``reasons``: why each reservation did not change, by its id.
 
-        ``blames_all``: inventory failed the request as a whole, and one of them may be the cause.
+        ``whole_request_failed``: inventory settled none of them and did not say which one is the
+        cause. Otherwise the reservations that are not in ``reasons`` are settled.
         """
         text = "; ".join(f"{reservation_id}: {why}" for reservation_id, why in reasons.items())
         super().__init__(f"not settled: {text}"[:300], outcome_unknown=True)
         self.reasons = reasons
-        self.blames_all = blames_all
+        self.whole_request_failed = whole_request_failed
 
 
 class Inventory(Protocol):
@@ -88,7 +90,10 @@ class Inventory(Protocol):
         """
 
     def confirm(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
-        """Note that their orders exist. Only held reservations change."""
+        """Mark each held reservation as confirmed: its order exists. No quantity changes.
+
+        Reservations of another status do not change, and that is no error.
+        """
 
     def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
         """Count the stock of each reservation as shipped."""
@@ -100,9 +105,16 @@ class Inventory(Protocol):
         """
 
 
+class VersionedOrder(NamedTuple):
+    """An order, and the version of its document that a change must name."""
+
+    order: Order
+    version: datetime
+
+
 class OrderStore(Protocol):
-    def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
-        """The order, and the version that a change of it must name."""
+    def get(self, order_id: str, deadline: Deadline) -> VersionedOrder | None:
+        """The order with its version; None if there is no such document."""
 
     def create(self, order: Order, deadline: Deadline) -> None:
         """Create the document. Raises ConflictError if the order exists already."""
@@ -160,10 +172,10 @@ class UnfinishedWork(Protocol):
 
     def read_orders(
         self, order_ids: Collection[str], deadline: Deadline
-    ) -> dict[str, tuple[Order, datetime] | StoreError]:
+    ) -> dict[str, VersionedOrder | StoreError]:
         """The orders that exist, with their versions; the errors of damaged documents.
 
-        The marks of abandoned attempts are included.
+        Abandoned marks are included.
         """
 
     def count_held(self, deadline: Deadline) -> int:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from functions_common.http import paging, parsing
-from functions_common.http.problems import TEMPORARILY_UNAVAILABLE, kind_url
+from functions_common.http.problems import TEMPORARILY_UNAVAILABLE, type_uri
 from functions_common.http.routing import Api, Operation, Parameter, ProblemType, ResponseSpec
 from functions_common.http.schema import described, example, identifier
 from order_function import schemas
@@ -74,7 +74,7 @@ _SHORTAGE = {
     "lines": [{"product_id": "P001", "requested": 2, "available_quantity": 1}],
 }
 _REJECTED_ORDER = _order(
-    "rejected", rejection={"type": kind_url("insufficient-stock"), **_SHORTAGE}
+    "rejected", rejection={"type": type_uri("insufficient-stock"), **_SHORTAGE}
 )
 _PRODUCT = {
     "product_id": "P001",
@@ -101,9 +101,10 @@ _UNKNOWN_PRODUCT = ProblemType(
 )
 
 LOOKUP_FINAL_SECONDS = 30
-"""How long a write of an unkeyed order may still arrive after a response that leaves it unknown.
+"""Seconds after which an order without a key that does not exist will never exist.
 
-The value is above the longest deadline of a request plus that of one call to Firestore.
+A write can still take effect after the response ``order-outcome-unknown-without-key``. It does so
+within the longest deadline of a request (19 s) and one call to Firestore (3 s).
 """
 
 ORDER_OUTCOME_UNKNOWN = ProblemType(
@@ -113,8 +114,8 @@ ORDER_OUTCOME_UNKNOWN = ProblemType(
     " `Idempotency-Key`: it never creates a second order.",
     ("Retry-After",),
     {
-        "detail": f"Order {_ID} may have been placed. Repeat the request with the"
-        " same Idempotency-Key.",
+        "detail": f"Order {_ID} may have been placed. Repeat the request with the same"
+        " Idempotency-Key.",
         "order_id": _ID,
     },
 )
@@ -125,9 +126,9 @@ ORDER_OUTCOME_UNKNOWN_WITHOUT_KEY = ProblemType(
     f" repeat it. Wait {LOOKUP_FINAL_SECONDS} seconds, then send `GET /orders/{{order_id}}`: 200"
     " means that the order was placed, 404 that it was not. There is no `Retry-After`.",
     example={
-        "detail": f"Order {_ID} may have been placed. Before you order again, look"
-        f" at GET /orders/{_ID}: 200 means that it was placed; 404 means that it was not, from"
-        f" {LOOKUP_FINAL_SECONDS} seconds after this response on.",
+        "detail": f"Order {_ID} may have been placed. Before you order again, read"
+        f" GET /orders/{_ID}: 200 means that it was placed. 404 means that it was not, if you read"
+        f" it at least {LOOKUP_FINAL_SECONDS} seconds after this response.",
         "order_id": _ID,
     },
 )
@@ -166,7 +167,8 @@ _REJECTIONS = (
     _rejection(
         "price-changed",
         "The order would cost `total_price`, which is not the `expected_total`.",
-        detail="The order costs 2199.98 USD now, not 1999.98.",
+        detail="The order costs 2199.98 USD now, not 1999.98. To accept the new total, order again"
+        " with it as expected_total and a new Idempotency-Key.",
         total_price=2199.98,
         currency="USD",
         order_id=_ID,
@@ -174,7 +176,8 @@ _REJECTIONS = (
     _rejection(
         "reservation-released",
         "The order was pending, and its reservation was released before it was confirmed.",
-        detail="The reservation was released.",
+        detail=f"The reservation {_ID}.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA was released and cannot be held"
+        " again",
         order_id=_ID,
     ),
 )
@@ -225,7 +228,10 @@ OPERATIONS = (
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
                 "The key was used before with a different body.",
-                example={"detail": "The Idempotency-Key was used for another order"},
+                example={
+                    "detail": "The Idempotency-Key was used for another order. Use a new key for"
+                    " this one"
+                },
             ),
             _NOT_PLACED,
             *_OUTCOMES_UNKNOWN,

@@ -53,10 +53,11 @@ PublicStatus = Annotated[
     str,
     example(
         "confirmed",
-        enum=[status.value for status in domain.PUBLIC],
+        enum=[status.value for status in domain.PUBLIC_STATUSES],
         description="`pending`: inventory has not decided yet. `confirmed`: the stock is reserved."
         " `cancelling` and `fulfilling`: the change is decided, and inventory has not applied it"
-        " yet. `cancelled`, `rejected` and `fulfilled` are final.",
+        " yet. `cancelled`, `rejected` and `fulfilled` are final. While a newer revision of order"
+        " shares the traffic, a response can have a status of that revision that is not listed.",
     ),
 ]
 ProblemKind = Annotated[
@@ -123,13 +124,16 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         else:
             checks.add_error(f"must have 1 to {MAX_LINES} items", pointer="#/items")
         total = self._expected_total(checks, currency)
-        checks.done()
+        checks.raise_if_failed()
         merged = merge_lines(lines)
         for line in merged:
             if line.quantity > MAX_QUANTITY:
-                detail = f"{line.product_id} must not be more than {MAX_QUANTITY:,} in all"
+                detail = (
+                    f"the quantities of {line.product_id} add up to {line.quantity:,}; the"
+                    f" maximum is {MAX_QUANTITY:,}"
+                )
                 checks.add_error(detail, pointer="#/items")
-        checks.done()
+        checks.raise_if_failed()
         return customer, merged, total
 
     def _expected_total(self, checks: Checks, currency: str) -> int | None:
@@ -245,7 +249,7 @@ class RejectionResponse(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, rejection: domain.Rejection) -> Self:
         return cls(
-            type=problems.kind_url(rejection.kind),
+            type=problems.type_uri(rejection.kind),
             detail=rejection.detail,
             **extensions_of(rejection),
         )

@@ -1,18 +1,18 @@
-"""The use cases of order: place, show, list, cancel, fulfil and complete orders.
+"""The use cases of order: place, show, list, cancel and fulfil orders, and decide pending ones.
 
 A client may send a request several times under one ``Idempotency-Key``. Each time is a delivery of
 that request, and all deliveries share one order id. A delivery makes an order in these steps:
 
-1. Reserve the stock in inventory, under an id that belongs to this attempt of this body.
-2. Write the order document. This write is the commit point: the first delivery that writes the
-   document decides the order.
-3. Return the decision. A delivery that finds an existing document releases its own reservation,
-   unless the order owns it, and replays the decision in the document.
-4. If the existing document only marks an abandoned attempt, release the stock of both attempts and
-   continue with the next attempt at step 1. Its order replaces the mark.
+1. **Reserve** the stock in inventory, under an id that belongs to this attempt of this body.
+2. **Decide**: write the order document. This write is the commit point: the first delivery that
+   writes the document decides the order.
+3. **Replay**: a delivery that finds an existing document releases its own reservation, unless the
+   order owns it. Then it returns the decision in the document.
+4. **Next attempt**: if the existing document is only an abandoned mark, release the stock of both
+   attempts and continue at Reserve with the next attempt. Its order replaces the mark.
 
-A process that crashes after step 1 leaves a reservation that no order owns. ``reconcile`` finds it,
-writes the mark of an abandoned attempt, and then releases the stock.
+A process that crashes after Reserve leaves a reservation that no order owns. ``reconcile`` finds
+it, writes an abandoned mark in the order's place, and then releases the stock.
 
 An unknown outcome of a write is not a failure: the delivery reads the document and decides again.
 """
@@ -29,6 +29,8 @@ from functions_common.firestore.errors import (
     ConflictError,
     OutcomeUnknownError,
     StoreError,
+    StoreRejectedError,
+    UnusableDocumentError,
 )
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
@@ -52,28 +54,31 @@ if TYPE_CHECKING:
 
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Attempt
-    from order_function.ports import Inventory, OrderStore
+    from order_function.ports import Inventory, OrderStore, VersionedOrder
 
     Transition = Callable[[Order], Order]
-    VersionedOrder = tuple[Order, datetime]
-    """An order, and the version of its document that a change must name."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
-"""Seconds, before a write of unknown outcome is checked and tried again."""
+MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.02, 0.5
+"""Before a write of unknown outcome is checked and tried again."""
 INVENTORY_SHARE = 0.9
-"""The fraction of a keyed request's time that step 1 may take. The rest is for the order document:
-an earlier delivery of the request may have written it."""
+"""The fraction of a keyed request's time that Reserve may take.
+
+The rest is for reading the order document if inventory is unavailable. An earlier delivery of the
+request may have written it, and then its decision is replayed.
+"""
 ASYNC_INVENTORY_SHARE = 0.7
 """The same fraction if the client accepts a pending order."""
 
-RETRYABLE_ERRORS = (InventoryUnavailableError, StoreError, DeadlineExceededError)
-"""A dependency failed, or the time ran out. The same request may succeed later."""
+DEPENDENCY_ERRORS = (InventoryUnavailableError, StoreError, DeadlineExceededError)
+"""Inventory or Firestore failed, or the time ran out."""
+_REPEAT_DOES_NOT_HELP = (StoreRejectedError, UnusableDocumentError)
+"""The DEPENDENCY_ERRORS that a repeat of the request would meet again. An operator must act."""
 
 
 class UnfinishedChangeError(Exception):
     """A change of an order could not be finished in time. Repeating it is safe: it is idempotent.
 
-    Raised by ``cancel``, ``fulfil`` and ``complete``; ``place`` raises OrderOutcomeUnknownError.
+    Raised by ``cancel``, ``fulfil`` and ``decide_pending``. ``place`` raises
+    OrderOutcomeUnknownError instead.
     """
 
     def __init__(self, order_id: str) -> None:
@@ -112,7 +117,7 @@ class _Delivery:
 
     @property
     def inventory_deadline(self) -> Deadline:
-        """For step 1: it leaves time for step 2."""
+        """For Reserve: it leaves time for Decide."""
         if self.respond_async:
             return self.deadline.fraction(ASYNC_INVENTORY_SHARE)
         return self.deadline.fraction(INVENTORY_SHARE) if self.attempt.keyed else self.deadline
@@ -127,10 +132,10 @@ class Orders:
         store: OrderStore,
         inventory: Inventory,
         deadline_seconds: float,
-        turns: ConcurrencyLimiter | None = None,
+        list_limiter: ConcurrencyLimiter | None = None,
     ) -> None:
-        """``turns`` limit the lists of products that inventory reads concurrently."""
-        self._turns = turns or ConcurrencyLimiter()
+        """``list_limiter`` limits the lists of products that inventory reads concurrently."""
+        self._list_limiter = list_limiter or ConcurrencyLimiter()
         self._store = store
         self._inventory = inventory
         self._deadline_seconds = deadline_seconds
@@ -143,41 +148,46 @@ class Orders:
         Raises, in addition to the errors of the domain:
 
         - OrderOutcomeUnknownError: the order may exist, now or later
-        - one of RETRYABLE_ERRORS: this request placed no order, and never will. Never raised under
-          a key, because another delivery of the request may place the order.
+        - StoreRejectedError: Firestore rejected the order. Each repeat is rejected too.
+        - UnusableDocumentError: the key has an order, and its document is damaged.
+        - another one of DEPENDENCY_ERRORS, only without a key: this request placed no order and
+          will place none. With a key the error is OrderOutcomeUnknownError instead, because
+          another delivery of the request may place the order.
         """
         try:
             return self._place(_Delivery(attempt, self._deadline(), respond_async))
-        except RETRYABLE_ERRORS as error:
+        except _REPEAT_DOES_NOT_HELP:
+            raise
+        except DEPENDENCY_ERRORS as error:
             if attempt.keyed:
                 raise OrderOutcomeUnknownError(attempt) from error
             raise
 
     def _place(self, delivery: _Delivery) -> Placed:
-        """The steps of the protocol, as the docstring of this module numbers them."""
+        """The steps of the protocol, as the docstring of this module names them."""
         while True:
             attempt = delivery.attempt
             try:
-                order = self._reserve(delivery)  # 1.
-                existing = self._write(delivery, order)  # 2.
+                order = self._reserve(delivery)
+                existing = self._write(delivery, order)  # Decide
             except ReservationReleasedError as error:
                 existing = self._read_after_release(delivery, error)
             except InventoryUnavailableError as error:
                 return self._replay_without_inventory(delivery, error)
-            if existing is None:  # 3. This delivery decided.
-                return self._conclude(delivery, order)
+            if existing is None:  # this delivery decided
+                return self._return_decision(delivery, order)
             found, version = existing
-            if not found.can_be_replaced_by(attempt):  # 3. The document has the decision.
+            if not found.can_be_replaced_by(attempt):  # Replay
                 if not found.owns(attempt.reservation_id):
                     self._try_to_release(delivery)
                 return _replay(attempt, found)
-            # 4. Both must be free, or the next attempt may find too little stock.
-            unwanted = {attempt.reservation_id, found.reservation_id}
-            self._inventory.release(sorted(unwanted), delivery.deadline)
+            # Next attempt. It needs the stock of both reservations: either may hold the last unit.
+            both_reservations = {attempt.reservation_id, found.reservation_id}
+            self._inventory.release(sorted(both_reservations), delivery.deadline)
             delivery = delivery.next_attempt(found, version)
 
     def _reserve(self, delivery: _Delivery) -> Order:
-        """Reserve the stock; return the order that step 2 writes: it may be rejected or pending.
+        """Reserve the stock; return the order that Decide writes. It may be rejected or pending.
 
         Raises ReservationReleasedError if another process has released the reservation.
         """
@@ -187,38 +197,39 @@ class Orders:
                 attempt.reservation_id, attempt.lines, delivery.inventory_deadline
             )
         except ReservationRejectedError as error:
-            return Order.rejected(attempt, error.rejection, _now())
+            return Order.new_rejected(attempt, error.rejection, _now())
         except InventoryUnavailableError:
             if not delivery.respond_async:
                 raise
-            return Order.pending(attempt, _now())
-        return Order.reserved(attempt, items, currency, _now())
+            return Order.new_pending(attempt, _now())
+        return Order.new_confirmed(attempt, items, currency, _now())
 
     def _write(self, delivery: _Delivery, order: Order) -> VersionedOrder | None:
-        """Write the document. Returns None, or the existing document that prevented the write.
+        """Write the order document. Returns None if this delivery wrote it.
 
-        After a write of unknown outcome, the existing document may be this delivery's own. A
-        rejection without a key is not written: no later delivery can replay it.
+        If a document exists already, nothing is written and that document is returned. It can be
+        this delivery's own: an earlier try wrote it, and the response was lost. A rejection
+        without a key is not written, because no later delivery can replay it.
 
-        Raises OrderOutcomeUnknownError if a write may have taken effect, or may do so later;
-        otherwise the error that prevented the write.
+        Raises OrderOutcomeUnknownError if a try may have written the document, or may still write
+        it; otherwise the error of Firestore.
         """
         if order.rejection is not None and not delivery.attempt.keyed:
             return None
-        may_be_written = False
-        for _ in delivery.deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
+        order_may_exist = False
+        for _ in delivery.deadline.attempts(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
             try:
                 self._write_once(delivery, order)
             except (ConflictError, OutcomeUnknownError):
-                may_be_written = True
-                found = self._read_or_none(delivery)
+                order_may_exist = True
+                found = self._try_to_read(delivery)
             except (StoreError, DeadlineExceededError):
-                if not may_be_written:
+                if not order_may_exist:
                     raise
                 break
             else:
                 return None
-            if found and found[1] != delivery.replaced_version:
+            if found and found.version != delivery.replaced_version:
                 return found
         raise OrderOutcomeUnknownError(delivery.attempt)
 
@@ -228,7 +239,7 @@ class Orders:
         else:
             self._store.replace(order, delivery.replaced_version, delivery.deadline)
 
-    def _conclude(self, delivery: _Delivery, order: Order) -> Placed:
+    def _return_decision(self, delivery: _Delivery, order: Order) -> Placed:
         """Return the order that this delivery decided. Raises OrderRejectedError for a rejection.
 
         An order that is rejected for its price has stock. It is released after the document is
@@ -249,9 +260,10 @@ class Orders:
     def _read_after_release(
         self, delivery: _Delivery, error: ReservationReleasedError
     ) -> VersionedOrder:
-        """The document because of which another process released the reservation.
+        """Read the document that explains why the reservation is released.
 
-        That process wrote the document before it released the reservation.
+        A process writes such a document before it releases a reservation: an abandoned mark, or an
+        order that does not own the reservation.
         """
         order_id = delivery.attempt.order_id
         found = self._store.get(order_id, delivery.deadline)
@@ -267,15 +279,20 @@ class Orders:
 
         This delivery may have made a reservation. ``reconcile`` releases it.
         """
-        found = self._read_or_none(delivery) if delivery.attempt.keyed else None
-        if found is None or found[0].can_be_replaced_by(delivery.attempt):
+        found = self._try_to_read(delivery) if delivery.attempt.keyed else None
+        if found is None or found.order.can_be_replaced_by(delivery.attempt):
             raise error
-        return _replay(delivery.attempt, found[0])
+        return _replay(delivery.attempt, found.order)
 
-    def _read_or_none(self, delivery: _Delivery) -> VersionedOrder | None:
-        """The order in the store; None if it does not exist, or cannot be read now."""
+    def _try_to_read(self, delivery: _Delivery) -> VersionedOrder | None:
+        """The order in the store; None if it does not exist, or Firestore is unavailable.
+
+        Raises UnusableDocumentError if the order exists and its document is damaged.
+        """
         try:
             return self._store.get(delivery.attempt.order_id, delivery.deadline)
+        except UnusableDocumentError:
+            raise
         except (StoreError, DeadlineExceededError):
             return None
 
@@ -285,15 +302,17 @@ class Orders:
         ``customer_id`` allows only orders of this customer; see ``Order.for_customer``.
         """
 
-        def cancel(order: Order) -> Order:
-            return order.for_customer(customer_id).cancel()
+        def begin(order: Order) -> Order:
+            return order.for_customer(customer_id).begin_cancel()
 
-        return self._change_with_stock(order_id, cancel, self._inventory.release, Order.released)
+        return self._change_with_stock(
+            order_id, begin, self._inventory.release, Order.finish_cancel
+        )
 
     def fulfil(self, order_id: str) -> Order:
         """Fulfil an order. It stays ``fulfilling`` if inventory cannot consume its stock now."""
         return self._change_with_stock(
-            order_id, Order.fulfil, self._inventory.consume, Order.consumed
+            order_id, Order.begin_fulfil, self._inventory.consume, Order.finish_fulfil
         )
 
     def _change_with_stock(
@@ -311,11 +330,11 @@ class Orders:
         try:
             move_stock([begun.reservation_id], deadline)
             return self._update(order_id, finish, deadline)
-        except (*RETRYABLE_ERRORS, UnfinishedChangeError):
+        except (*DEPENDENCY_ERRORS, UnfinishedChangeError):
             return begun
 
-    def complete(self, order_id: str) -> Order:
-        """Decide a pending order. Raises one of RETRYABLE_ERRORS if inventory is unavailable."""
+    def decide_pending(self, order_id: str) -> Order:
+        """Decide a pending order. Raises one of DEPENDENCY_ERRORS if inventory is unavailable."""
         deadline = self._deadline()
         order, _ = self._get(order_id, deadline)
         if order.status is not Status.PENDING:
@@ -329,7 +348,7 @@ class Orders:
             rejection = Rejection("reservation-released", str(error))
             decide = partial(Order.reject, rejection=rejection)
         else:
-            decide = partial(Order.complete, items=items, currency=currency)
+            decide = partial(Order.decide_pending, items=items, currency=currency)
         order = self._update(order_id, decide, deadline)
         if not order.keeps_reservation:
             self._inventory.release([order.reservation_id], deadline)
@@ -337,7 +356,7 @@ class Orders:
 
     def get(self, order_id: str, customer_id: str | None = None) -> Order:
         """An order. ``customer_id`` allows only orders of this customer."""
-        return self._get(order_id, self._deadline())[0].for_customer(customer_id)
+        return self._get(order_id, self._deadline()).order.for_customer(customer_id)
 
     def list_for_customer(
         self,
@@ -350,9 +369,9 @@ class Orders:
         return self._store.list_for_customer(customer_id, status, after, limit, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
-        """Status and body of inventory's list of products. Few are read at the same time."""
+        """Status and body of inventory's list of products. A limiter admits few calls at a time."""
         deadline = self._deadline()
-        with self._turns.slot(deadline):
+        with self._list_limiter.slot(deadline):
             return self._inventory.catalogue("/products", query, deadline)
 
     def product(self, product_id: str) -> tuple[int, bytes]:
@@ -361,7 +380,7 @@ class Orders:
 
     def _update(self, order_id: str, transition: Transition, deadline: Deadline) -> Order:
         """Read the order and write it changed. Retries if another writer changed it in between."""
-        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE):
+        for _ in deadline.attempts(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
             order, version = self._get(order_id, deadline)
             changed = transition(order)
             if changed == order:
@@ -372,14 +391,14 @@ class Orders:
         raise UnfinishedChangeError(order_id)
 
     def _get(self, order_id: str, deadline: Deadline) -> VersionedOrder:
-        """An order that customers may see: the mark of an abandoned attempt is none."""
+        """An order that customers may see. Raises OrderNotFoundError for an abandoned mark."""
         found = self._store.get(order_id, deadline)
-        if found is None or found[0].status is Status.ABANDONED:
+        if found is None or found.order.status is Status.ABANDONED:
             raise OrderNotFoundError(order_id)
         return found
 
     def _deadline(self) -> Deadline:
-        return activity.deadline(self._deadline_seconds)
+        return activity.request_deadline(self._deadline_seconds)
 
 
 def _replay(attempt: Attempt, found: Order) -> Placed:

@@ -9,7 +9,7 @@ from functions_common.runtime.settings import (
     Instance,
     IssuerSettings,
     ServerSettings,
-    telemetry,
+    telemetry_enabled,
 )
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ class Settings:
     firestore: FirestoreSettings
     inventory_service_url: str
     request_deadline_seconds: int
-    """For all the work of one request. Longer than inventory's cold start, and shorter than
-    ``server.GRACEFUL_SECONDS``."""
+    """For all the work of one request: longer than a cold start of inventory. It is shorter than
+    ``server.GRACEFUL_SECONDS``, so that a process that stops still finishes its requests."""
     currency: str
     """ISO 4217. All prices of a deployment have it."""
     token: str = field(repr=False)
@@ -83,7 +83,7 @@ class ReconcileSettings:
             ),
             token=env.tokens("ORDER_TOKENS")[0],
             instance=Instance.load(env),
-            telemetry=telemetry(env),
+            telemetry=telemetry_enabled(env),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -14,28 +14,29 @@ from functions_common.batching import (
     Batcher,
     UnknownResultError,
 )
-from functions_common.firestore.documents import Change, Document, Documents, read_document
+from functions_common.firestore.documents import Change, Document, Documents, convert_document
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
 from functions_common.firestore.queries import Position, Queries, Query
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
 from order_function.domain import Item, Line, Order, Rejection, Status, parse_status
+from order_function.ports import VersionedOrder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from functions_common.firestore.client import Connection
-    from functions_common.firestore.documents import Document
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.firestore.errors import StoreError
     from functions_common.firestore.queries import Condition
     from functions_common.runtime.deadlines import Deadline
 
-COLLECTION = "orders"
+ORDERS = "orders"
 RESERVATIONS = "reservations"
 """Inventory's collection. ``reconcile`` and ``audit`` read it; no code of order writes it."""
 MAX_BATCH_LINES = 500
-"""Lines of the orders that one request creates. Firestore's limits for a request are 500 documents
-and 10 MiB, which is about 10,000 of the longest lines."""
+"""Lines of all orders that one request creates. An order has at least one line, so the request has
+at most 500 documents, which is Firestore's limit. Firestore also limits a request to 10 MiB. 500 of
+the longest lines take a twentieth of that."""
 
 
 class _NewOrder(NamedTuple):
@@ -45,10 +46,12 @@ class _NewOrder(NamedTuple):
     """The write in Firestore's format."""
 
 
-class Store:
-    def __init__(self, connection: Connection, turns: ConcurrencyLimiter | None = None) -> None:
-        """``turns`` limit the lists that this process reads concurrently."""
-        self._queries = Queries(connection, turns or ConcurrencyLimiter())
+class FirestoreOrders:
+    def __init__(
+        self, connection: FirestoreConnection, list_limiter: ConcurrencyLimiter | None = None
+    ) -> None:
+        """``list_limiter`` limits the lists that this process reads concurrently."""
+        self._queries = Queries(connection, list_limiter or ConcurrencyLimiter())
         self._documents = Documents(connection)
         self._batcher = Batcher(
             self._create_batch,
@@ -58,9 +61,9 @@ class Store:
             overtake_after=OVERTAKE_AFTER,
         )
 
-    def get(self, order_id: str, deadline: Deadline) -> tuple[Order, datetime] | None:
+    def get(self, order_id: str, deadline: Deadline) -> VersionedOrder | None:
         ((_, found),) = self._documents.read([_path(order_id)], deadline)
-        return None if found is None else (read_order(found), found.update_time)
+        return None if found is None else VersionedOrder(read_order(found), found.update_time)
 
     def create(self, order: Order, deadline: Deadline) -> None:
         """Create the document, in one request with other orders that are queued.
@@ -120,12 +123,12 @@ class Store:
         if status is not None:
             where.append(("status", "==", status.value))
         position = None if after is None else Position(_path(after[1]), after[0])
-        query = Query((COLLECTION,), tuple(where), newest_first="created_at", after=position)
+        query = Query((ORDERS,), tuple(where), newest_first="created_at", after=position)
         return self._queries.page(query, limit, lambda found: read_order(found.document), deadline)
 
 
 def _path(order_id: str) -> tuple[str, str]:
-    return COLLECTION, order_id
+    return ORDERS, order_id
 
 
 class _OrderFields(msgspec.Struct):
@@ -144,22 +147,23 @@ class _OrderFields(msgspec.Struct):
     expected_total: int | None = None
 
 
-class _NewTotal(msgspec.Struct):
+class _PriceChangedExtensions(msgspec.Struct):
     """The extensions of a rejection for its price: both are there, or neither."""
 
-    total_price: int
+    total_price: int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,30}$")]
+    """In minor units. A total above ``MAX_TOTAL`` is stored as text."""
     currency: str
 
 
 def read_order(found: Document) -> Order:
     """The order in a document. Raises DamagedDocumentError for a malformed document."""
-    return read_document(found, _to_order)
+    return convert_document(found, _to_order)
 
 
 def _to_order(found: Document) -> Order:
     fields = found.convert(_OrderFields)
     if fields.rejection and "total_price" in fields.rejection.extensions:
-        msgspec.convert(fields.rejection.extensions, _NewTotal)
+        msgspec.convert(fields.rejection.extensions, _PriceChangedExtensions)
     order = Order(
         found.id,
         fields.customer_id,

@@ -1,8 +1,9 @@
 """The connection to Firestore, and the translation of its errors.
 
-Documents are read and written through ``Connection.rpcs``: gRPC calls on a channel that the client
-library's transport creates. ``Connection.client`` is the library's own client, which the commands
-use for counts and for reads at one time; it adds five layers to each call.
+The functions read and write documents through ``FirestoreConnection.rpcs``, which makes plain gRPC
+calls. The client library only opens the channel for them. ``FirestoreConnection.client`` is the
+library's complete client, with five layers of code around each call. The commands (reconcile,
+audit) use it to count documents, and to read many documents at one moment.
 
 The library's retries are off. They would repeat a commit for a minute, and a repeated commit fails
 its own precondition, which looks like a conflict with another writer.
@@ -68,11 +69,15 @@ _CONFLICTS = (
     google_errors.FailedPrecondition,
     google_errors.NotFound,
 )
+"""A commit failed because a document does not have the version that the change expects. NotFound:
+another writer has deleted the document."""
 _DENIED = (
     google_errors.Unauthenticated,
     google_errors.PermissionDenied,
     google_errors.ResourceExhausted,
 )
+"""Firestore did not carry the commit out, because of the credentials or (ResourceExhausted) of
+a quota. So the outcome is known, unlike that of other errors."""
 _REJECTED = (
     google_errors.InvalidArgument,
     google_errors.OutOfRange,
@@ -81,7 +86,7 @@ _REJECTED = (
 """The request is invalid: the same request always gets the same status."""
 
 
-class Connection:
+class FirestoreConnection:
     """Opens the channel and makes the client on first use. All threads share them."""
 
     def __init__(self, settings: FirestoreSettings) -> None:
@@ -169,17 +174,17 @@ def _credential_errors() -> Iterator[None]:
         raise _unavailable(error) from error
 
 
-# Not None: the library asks it how to continue a stream of results after an error.
+# The library accepts no None here: it calls the predicate if a stream of results breaks.
 _NO_RETRY = Retry(predicate=lambda _: False)
 
 
 def call_options(deadline: Deadline) -> dict[str, Any]:
-    """Keyword arguments for each call of ``Connection.client``: one attempt, by the deadline."""
+    """Arguments for each call of ``FirestoreConnection.client``: one attempt, by the deadline."""
     return {"retry": _NO_RETRY, "timeout": deadline.timeout(CALL_SECONDS)}
 
 
 def to_datetime(time: datetime | Timestamp) -> datetime:
-    """A snapshot's time. The library has converted some of its times, and left others."""
+    """The time of a snapshot. The library returns some as datetime, others as protobuf."""
     return time if isinstance(time, datetime) else time.ToDatetime(UTC)
 
 

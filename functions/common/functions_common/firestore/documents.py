@@ -1,8 +1,9 @@
 """Documents, read from Firestore and written to it as protobuf messages.
 
-The client library converts each field to an object of its own before it makes a message, which
-costs ten times as much as a whole commit here. The generated client under it adds a third to each
-call. ``queries.py`` reads pages of documents in the same manner.
+This module does not use the client library's documents. The library makes objects of its own for
+each field before it makes a message. That alone takes ten times the processor time of a whole
+commit here. The generated client below the library would add a third to each call. ``queries.py``
+reads pages of documents in the same manner.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
     from google.cloud.firestore import DocumentSnapshot
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.runtime.deadlines import Deadline
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ T = TypeVar("T")
 Path = tuple[str, ...]
 
 UNKNOWN_VALUE: Final = object()
-"""The value of a field whose type this version of the client library does not know."""
+"""Stands for the value of a field that has a type unknown to this version of the client library."""
 
 _BatchGetDocumentsRequest = BatchGetDocumentsRequest.pb()
 _BatchWriteRequest = BatchWriteRequest.pb()
@@ -82,7 +83,7 @@ class Document:
     def from_snapshot(cls, found: DocumentSnapshot[Any]) -> Document:
         """From a snapshot, which the library's queries return."""
         path = tuple(found.reference.path.split("/"))
-        fields = {name: _plain(value) for name, value in (found.to_dict() or {}).items()}
+        fields = {name: _exact_datetime(value) for name, value in (found.to_dict() or {}).items()}
         return cls(path, fields, found.update_time)
 
     def convert(self, shape: type[T]) -> T:
@@ -100,14 +101,14 @@ class Document:
         return DamagedDocumentError("/".join(self.path), reason)
 
 
-def read_document(found: Document, read: Callable[[Document], T]) -> T:
-    """The result of ``read``. Raises only UnusableDocumentError.
+def convert_document(found: Document, to_entity: Callable[[Document], T]) -> T:
+    """Convert a document that was read, with ``to_entity``. Raises only UnusableDocumentError.
 
-    One document must never end the work on others. So an exception that ``read`` does not expect
-    counts as damage too.
+    One document must never end the work on others. So an exception that ``to_entity`` does not
+    expect counts as damage too.
     """
     try:
-        return read(found)
+        return to_entity(found)
     except UnusableDocumentError:
         raise
     except Exception as error:
@@ -147,13 +148,16 @@ class Change:
 class Documents:
     """The documents of a connection's database, by path."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FirestoreConnection) -> None:
         self._connection = connection
 
     def read(
         self, paths: Iterable[Path], deadline: Deadline
     ) -> Iterator[tuple[Path, Document | None]]:
-        """Read all documents at one time, in any order. None: there is no such document."""
+        """Read all documents at one moment. None: the document does not exist.
+
+        The order of the results can differ from that of ``paths``.
+        """
         rpcs = self._connection.rpcs
         names = [rpcs.root + "/".join(path) for path in paths]
         request = _BatchGetDocumentsRequest(database=rpcs.database, documents=names)
@@ -202,7 +206,7 @@ class Documents:
         request = _CommitRequest(database=rpcs.database)
         with _encoding_errors():
             for change in changes:
-                _fill(request.writes.add(), change, rpcs.root)
+                encode_change(change, request.writes.add(), rpcs.root)
         with commit_call(), grpc_errors_as_api_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             rpcs.commit(request, timeout=timeout, metadata=rpcs.metadata)
@@ -211,7 +215,7 @@ class Documents:
         """The change as a message, for ``write_each``."""
         write = _Write()
         with _encoding_errors():
-            _fill(write, change, self._connection.rpcs.root)
+            encode_change(change, write, self._connection.rpcs.root)
         return write
 
     def write_each(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
@@ -220,8 +224,10 @@ class Documents:
         Returns for each change None, or the error that a commit of it alone would have raised.
         There are at most 500 changes, of different documents. If Firestore rejects the request
         permanently, it is divided until only the change at fault fails. Any other error of a
-        request is raised. The deadline is that of one change, and the deadlines of others can be
-        earlier. So all requests together end within ``CALL_SECONDS``, as one request would.
+        request is raised.
+
+        ``deadline`` belongs to the caller of one change; other callers can have earlier ones. To
+        bound their wait, all requests together end within ``CALL_SECONDS``, as one would.
         """
         return self._write_each(writes, deadline.within(CALL_SECONDS))
 
@@ -275,7 +281,7 @@ def _encoding_errors() -> Iterator[None]:
         raise StoreRejectedError(f"{type(error).__name__}: {error}") from error
 
 
-def _fill(write: Any, change: Change, root: str) -> None:  # noqa: ANN401 - the same
+def encode_change(change: Change, write: Any, root: str) -> None:  # noqa: ANN401 - the same
     write.update.name = root + "/".join(change.path)
     _encode_fields(change.fields, write.update.fields)
     if change.expected_version is None:
@@ -340,8 +346,8 @@ def _decode_value(value: Any) -> Any:  # noqa: ANN401 - the same
     return getattr(value, kind)
 
 
-def _plain(value: object) -> object:
-    """Msgspec accepts a datetime, but no subclass of it."""
+def _exact_datetime(value: object) -> object:
+    """Convert the library's subclass of datetime, since msgspec accepts no subclass."""
     if isinstance(value, datetime):
         return datetime.combine(value.date(), value.timetz())
     return value

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.firestore.rpcs import Rpcs
     from functions_common.limiter import ConcurrencyLimiter
     from functions_common.runtime.deadlines import Deadline
@@ -101,7 +101,7 @@ class Found(NamedTuple):
 class Queries:
     """Runs queries against a database, as many at a time as the limiter admits."""
 
-    def __init__(self, connection: Connection, limiter: ConcurrencyLimiter) -> None:
+    def __init__(self, connection: FirestoreConnection, limiter: ConcurrencyLimiter) -> None:
         self._connection = connection
         self._limiter = limiter
 

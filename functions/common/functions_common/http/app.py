@@ -5,10 +5,13 @@ These are the steps, in order:
 
 1. ``http_server`` receives the whole request, within its limits, and a worker thread calls the app.
 2. ``RequestLog.begin`` starts the record of the request: its trace and its times.
-3. ``_reject_long_body`` checks the declared length of the body (413).
+3. ``_reject_long_body`` checks the declared length of the body (413). ``http_server`` has rejected
+   most bodies that are too long; other WSGI servers pass them on.
 4. Flask finds the operation (404, 405). ``dispatch`` has added a route for each.
-5. ``Callers.require`` verifies the caller's token and role (401, 403).
-6. ``dispatch`` rejects query parameters and bodies that the operation does not declare (400).
+5. ``Callers.require`` verifies the caller's token and role (401, 403; 503 if it cannot fetch the
+   issuer's keys).
+6. ``dispatch`` rejects query parameters and bodies that the operation does not declare (400), and a
+   query that is too long (414).
 7. The view parses the request (``parsing``), calls one use case, and returns ``json_response``.
 8. An exception in steps 3 to 7 becomes a problem document: the problem table has one entry for each
    type of exception.
@@ -72,7 +75,8 @@ def create_app(
     All responses are JSON, errors included, except the page at ``/docs``.
     """
     app = Flask(api.name, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1  # parsing rejects a longer one
+    # One byte more than parsing accepts: parsing itself rejects a longer body.
+    app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1
     app.url_map.merge_slashes = False  # else Flask would redirect, in HTML
     request_log = RequestLog(api.name, server)
     app.before_request(request_log.begin)

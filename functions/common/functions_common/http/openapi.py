@@ -7,18 +7,20 @@ The module is imported when the description is first requested, so that it costs
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from functions_common import money
-from functions_common.http import parsing, problems
+from functions_common.firestore.errors import DamagedDocumentError
+from functions_common.http import paging, parsing, problems
 from functions_common.http.routing import ProblemType
 from functions_common.http.schema import MAX_MINOR_UNITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from functions_common.http.routing import Api, Operation, ResponseSpec
 
@@ -64,6 +66,11 @@ _HEADERS: dict[str, Schema] = {
         "required": True,
         "schema": {"type": "string", "const": "Bearer"},
     },
+    "X-Not-Begun": {
+        "description": "`true` if the server rejected the request before the function got it,"
+        " because too many requests waited. Absent from all other responses.",
+        "schema": {"type": "string", "const": "true"},
+    },
     "X-Pod": {
         "description": "The pod that responded; outside Kubernetes, the host and the process.",
         "required": True,
@@ -81,25 +88,17 @@ _HEADERS: dict[str, Schema] = {
     },
 }
 
-_EXAMPLE_ERROR = {
-    "detail": "#/quantity: must be a whole number from 1 to 1,000,000",
-    "pointer": "#/quantity",
-}
 _MALFORMED = ProblemType(
     HTTPStatus.BAD_REQUEST,
     "malformed-request",
     "The request does not have the described shape: the body is not JSON, a field is missing or"
     " unknown, or a query parameter is unknown. `errors` names the place.",
-    example={
-        "detail": "#/custmer_id: unknown field",
-        "errors": [{"detail": "#/custmer_id: unknown field", "pointer": "#/custmer_id"}],
-    },
 )
 _INVALID = ProblemType(
     HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-value",
-    "The shape is right, and a value is not acceptable. `errors` has the first 20 errors.",
-    example={"detail": _EXAMPLE_ERROR["detail"], "errors": [_EXAMPLE_ERROR]},
+    "The shape is right, and a value is not acceptable. `errors` has the first 20 errors. If there"
+    " are more, a last entry has their number.",
 )
 _TOO_LARGE = ProblemType(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -112,7 +111,15 @@ _NOT_JSON = ProblemType(
     None,
     "The body is not `application/json` in UTF-8, or it is compressed.",
     ("Accept-Encoding",),
-    {"detail": "Content-Type: the body must be JSON, sent as application/json, given once"},
+    {
+        "detail": "Content-Type: must be application/json, and be given once",
+        "errors": [
+            {
+                "detail": "Content-Type: must be application/json, and be given once",
+                "header": "Content-Type",
+            }
+        ],
+    },
 )
 _TOO_LONG = ProblemType(
     HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -125,45 +132,48 @@ _NO_TOKEN = ProblemType(
     None,
     "The request has no token, or one that is not accepted. `detail` has the reason.",
     ("WWW-Authenticate",),
-    {"detail": "The token has expired."},
+    {"detail": "The token is invalid"},
 )
 _OTHER_TOKEN = ProblemType(
     HTTPStatus.FORBIDDEN,
     None,
-    "The token is valid, and its role may not use this operation.",
-    example={"detail": "This token may not do this."},
+    "The token is valid, but its role may not use this operation.",
+    example={"detail": "The role of this token is not allowed to do this"},
 )
 _UNKNOWN_PATH = ProblemType(
     HTTPStatus.NOT_FOUND,
     None,
-    "The id in the path is not a valid id, so that nothing can exist there.",
-    example={"detail": "There is nothing at this address."},
+    "The path contains an invalid id. No resource can have this id.",
+    example={"detail": "There is nothing at this path."},
 )
 _INTERNAL_ERRORS = (
     ProblemType(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         None,
         "The function failed unexpectedly, and logged the error with the `trace_id`.",
-        example={"detail": "Something went wrong here; it has been logged."},
+        example={
+            "detail": "Unexpected error on the server. It has been logged under the trace_id."
+        },
     ),
     ProblemType(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "damaged-document",
-        "A document in the database is damaged. `detail` names it. An operator must repair it:"
-        " repeating the request cannot succeed before.",
+        "A document in the database is damaged. `detail` names it. Requests that need the document"
+        " fail until an operator repairs it.",
         example={
-            "detail": "products/P001 is damaged and was left as it is (price is missing). An"
-            " operator must repair it."
+            "detail": str(
+                DamagedDocumentError("products/P001", "Object missing required field `price`")
+            )
         },
     ),
     ProblemType(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "rejected-by-database",
-        "The database rejected the request for good, and nothing changed. Repeating the request"
-        " cannot succeed.",
+        "The database rejected the request permanently, and nothing changed. Do not repeat the"
+        " request: it would fail again.",
         example={
-            "detail": "The database rejected this request for good and changed nothing; repeating"
-            " it cannot succeed. It has been logged."
+            "detail": "The database rejected this request permanently and changed nothing. Do not"
+            " repeat it: it would fail again. It has been logged."
         },
     ),
 )
@@ -278,7 +288,7 @@ def _operation(operation: Operation, types: _Types, api: Api) -> Schema:
         },
         **_problems(
             operation,
-            [*_implied(operation, several_roles=len(api.roles) > 1), *operation.problems],
+            [*_implied(operation, api), *operation.problems],
             types,
         ),
     }
@@ -323,33 +333,84 @@ def _headers(names: Iterable[str]) -> Schema:
     }
 
 
-def _problem_headers(of_one_status: list[ProblemType]) -> Schema:
+_STATUSES_OF_THE_SERVER = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+"""The server sends these too, for requests that it does not pass on to the function. Its responses
+have no ``Server-Timing`` and no ``X-Pod``."""
+
+
+def _problem_headers(status: HTTPStatus, of_one_status: list[ProblemType]) -> Schema:
     """A header is required if every problem of the status has it."""
     headers = _headers(dict.fromkeys(name for each in of_one_status for name in each.headers))
-    for name in headers.keys() - set(_HEADERS_OF_ALL_RESPONSES):
-        if not all(name in each.headers for each in of_one_status):
-            headers[name] = {**_HEADERS[name], "required": False}
+    optional = {
+        name
+        for name in headers.keys() - set(_HEADERS_OF_ALL_RESPONSES)
+        if not all(name in each.headers for each in of_one_status)
+    }
+    if status in _STATUSES_OF_THE_SERVER:
+        optional |= {"Server-Timing", "X-Pod", problems.NOT_BEGUN} & headers.keys()
+    for name in sorted(optional):
+        headers[name] = {**_HEADERS[name], "required": False}
     return headers
 
 
-def _implied(operation: Operation, *, several_roles: bool) -> Iterator[ProblemType]:
+def _implied(operation: Operation, api: Api) -> Iterator[ProblemType]:
     """The problems that can occur before the view runs."""
     locations = {parameter.location for parameter in operation.parameters}
-    yield _MALFORMED
+    yield replace(_MALFORMED, example=_wrong_field(_malformed_example(operation)))
     yield _TOO_LONG
     if operation.body is not None or "query" in locations:
-        yield _INVALID
+        yield replace(
+            _INVALID, example=_wrong_field(operation.invalid or _invalid_example(locations))
+        )
     if operation.role is not None:
-        yield _NO_TOKEN
-        if several_roles:
+        # Only tokens of an issuer expire.
+        issued = operation.role == api.optional_role
+        yield (
+            replace(_NO_TOKEN, example={"detail": "The token has expired"}) if issued else _NO_TOKEN
+        )
+        if len(api.roles) > 1:
             yield _OTHER_TOKEN
-    if "path" in locations:
+    if "path" in locations and operation.method != "PUT":  # a PUT creates; an invalid id is 422
         yield _UNKNOWN_PATH
     if operation.body is not None:
         yield _TOO_LARGE
         yield _NOT_JSON
     if any(each.status == HTTPStatus.SERVICE_UNAVAILABLE for each in operation.problems):
         yield from _INTERNAL_ERRORS
+
+
+def _malformed_example(operation: Operation) -> str:
+    if operation.body is not None:
+        return "#/note: unknown field; correct its name or remove it"
+    if operation.ignores_unknown_query:
+        return "This operation takes no body: send the request without one"
+    queries = [each.name for each in operation.parameters if each.location == "query"]
+    known = ", ".join(queries) or "none"
+    return f"note: unknown parameter; remove it (known parameters: {known})"
+
+
+def _invalid_example(locations: Collection[str]) -> str:
+    """For an operation that has no example of its own: a page's limit, or a quantity."""
+    if "query" in locations:
+        return f"limit: must be a whole number from 1 to {paging.MAX_LIMIT}"
+    return "#/quantity: must be a whole number from 1 to 1,000,000"
+
+
+def _wrong_field(detail: str) -> Schema:
+    """The members of a problem document with one error in its ``errors``."""
+    place = detail.partition(":")[0]
+    if place.startswith("#"):
+        error = {"detail": detail, "pointer": place}
+    elif " " in place:
+        error = {"detail": detail, "pointer": "#"}
+    else:
+        error = {"detail": detail, "parameter": place}
+    return {"detail": detail, "errors": [error]}
 
 
 def _problems(operation: Operation, found: Iterable[ProblemType], types: _Types) -> Schema:
@@ -364,14 +425,14 @@ def _problems(operation: Operation, found: Iterable[ProblemType], types: _Types)
         str(status.value): {
             "description": f"{status.phrase}. " + " Or: ".join(each.description for each in alike),
             "x-problem-types": {problems.type_of(each.kind): each.description for each in alike},
-            "headers": _problem_headers(alike),
+            "headers": _problem_headers(status, alike),
             "content": {
                 problems.CONTENT_TYPE: {
                     "schema": types.problem,
                     "examples": {
                         each.kind or status.phrase.lower().replace(" ", "-"): {
                             "summary": problems.title_of(each.kind, status),
-                            "value": _example_problem(each, operation.path),
+                            "value": _example_problem(each, _example_path(each, operation, types)),
                         }
                         for each in alike
                     },
@@ -387,6 +448,21 @@ def _example_problem(problem: ProblemType, path: str) -> Schema:
     detail = problem.example.get("detail", problem.description)
     example = problems.Problem(problem.status, detail, problem.kind, extensions)
     return example.body(path, "4bf92f3577b34da6a3ce929d0e0e4736")
+
+
+def _example_path(problem: ProblemType, operation: Operation, types: _Types) -> str:
+    """The path of the operation, with an example for each parameter: for a 404, an invalid one."""
+    ids = {
+        each.name: types[each.type]["examples"][0]
+        for each in operation.parameters
+        if each.location == "path"
+    }
+    for name in ids:
+        if found := problem.example.get(f"{name}s"):  # as in ``product_ids`` of unknown-product
+            ids[name] = found[0]
+    if problem is _UNKNOWN_PATH:
+        ids = {name: f"{value}!" for name, value in ids.items()}
+    return operation.path.format(**ids)
 
 
 def _as_sent(schema: Any, currency: str) -> Any:  # noqa: ANN401 - any part of a schema

@@ -7,10 +7,11 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from functions_common.http.parsing import is_id, query_integer
+from functions_common.http.parsing import query_integer
 from functions_common.http.problems import InvalidField, InvalidValueError
 from functions_common.http.routing import Parameter
 from functions_common.http.schema import whole
+from functions_common.ids import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -4,7 +4,7 @@ There are two stages. ``body`` checks the names and JSON types of fields, with m
 ``Checks`` checks bounds, patterns and decimals (422), and lists all wrong fields.
 
 The size of every input is checked before it is parsed, and parsing takes time in proportion to that
-size: tests/unit/test_linear_work.py doubles each input.
+size: tests/unit/test_input_complexity.py doubles each input.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from functions_common.http.problems import (
     UnsupportedMediaTypeError,
 )
 from functions_common.http.routing import Parameter
-from functions_common.http.schema import ID_PATTERN, KEY_PATTERN, MAX_ID, MAX_KEY, as_schema
+from functions_common.http.schema import KEY_PATTERN, MAX_KEY, as_schema
+from functions_common.ids import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -52,14 +53,13 @@ MAX_QUERY = 4096
 _MAX_LISTED_ERRORS = 20
 _MAX_HEADER = 256
 """Characters of ``Content-Type`` and ``Content-Encoding``."""
-_MAX_NAME = 128
+_MAX_FIELD_NAME = 128
 
-_ID = re.compile(ID_PATTERN)
 _KEY = re.compile(KEY_PATTERN)
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _UTF_8 = ("utf-8", "utf8")
-_MAX_NUMBER = 100
+_MAX_DIGITS = 100
 _NOT_AN_ID = "must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..' or '__…__'"
 _LOCATION = re.compile(r" - at `\$(.*)`$")
 _FIELD = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
@@ -79,13 +79,9 @@ IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
     Annotated[str, as_schema(maxLength=MAX_KEY, pattern=KEY_PATTERN)],
-    "A new value for each change that you want once, such as a UUID. All requests with the same key"
-    " have one outcome, and change the shop once.",
+    "Send a new value for each order or adjustment, such as a UUID. To repeat a request, send the"
+    " same value: all requests with it have the same outcome, and only one of them makes a change.",
 )
-
-
-def is_id(text: str) -> bool:
-    return len(text) <= MAX_ID and bool(_ID.fullmatch(text))
 
 
 def check_id(text: str, **place: str) -> None:
@@ -116,8 +112,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ValueError(f"the key {_first_duplicate(pairs)[:128]!r} appears twice in one object")
-    if members and max(map(len, members)) > _MAX_NAME:
-        raise ValueError(f"a key has more than {_MAX_NAME} characters")
+    if members and max(map(len, members)) > _MAX_FIELD_NAME:
+        raise ValueError(f"a key has more than {_MAX_FIELD_NAME} characters")
     if _CONTROL_OR_SURROGATE.search("".join(members)):
         raise ValueError("a key contains a control character or an unpaired surrogate")
     return members
@@ -133,14 +129,14 @@ def _first_duplicate(pairs: list[tuple[str, Any]]) -> str:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _MAX_NUMBER:
-        raise ValueError(f"a number has more than {_MAX_NUMBER} digits")
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a number has more than {_MAX_DIGITS} digits")
     return int(digits)
 
 
 def _decimal(number: str) -> Decimal:
-    if len(number) > _MAX_NUMBER:
-        raise ValueError(f"a number has more than {_MAX_NUMBER} characters")
+    if len(number) > _MAX_DIGITS:
+        raise ValueError(f"a number has more than {_MAX_DIGITS} characters")
     try:
         return Decimal(number)
     except InvalidOperation as error:
@@ -285,7 +281,7 @@ def _escaped(member: str) -> str:
 
 
 class Checks:
-    """Collects the errors in a request's values. ``done`` raises them together.
+    """Collects the errors in a request's values. ``raise_if_failed`` raises them together.
 
     A problem document lists the first _MAX_LISTED_ERRORS errors.
     """
@@ -338,7 +334,8 @@ class Checks:
             )
         return value
 
-    def done(self) -> None:
+    def raise_if_failed(self) -> None:
+        """Raise InvalidValueError with the errors that were added, if there are any."""
         if self._unlisted:
             self._errors.append(InvalidField(f"{self._unlisted:,} more errors are not listed"))
         if self._errors:
@@ -352,7 +349,10 @@ def _error_at(detail: str, **place: str) -> InvalidField:
 
 
 def check_query(request: Request, allowed: Collection[str], *, ignore_unknown: bool) -> None:
-    """Reject unknown parameters, since they are typing errors, and repeated parameters."""
+    """Reject a query that is too long, and parameters that are unknown or repeated.
+
+    An unknown parameter is most often a typing error. ``ignore_unknown``: check only the length.
+    """
     query_string = request.environ.get("QUERY_STRING", "")
     if not query_string:
         return
@@ -366,7 +366,7 @@ def check_query(request: Request, allowed: Collection[str], *, ignore_unknown: b
         detail = "The query is not UTF-8; percent-encode everything that is not ASCII"
         raise MalformedRequestError(InvalidField(detail)) from error
     for name, values in given.lists():
-        shown = name[:_MAX_NAME] or "(empty name)"
+        shown = name[:_MAX_FIELD_NAME] or "(empty name)"
         if name not in allowed:
             known = ", ".join(allowed) or "none"
             detail = f"{shown}: unknown parameter; remove it (known parameters: {known})"
@@ -384,7 +384,7 @@ def query_integer(args: Mapping[str, str], name: str, default: int, maximum: int
     checks = Checks()
     number: Number = int(given) if re.fullmatch(r"[0-9]{1,9}", given) else Decimal("NaN")
     value = checks.integer(number, 1, maximum, parameter=name)
-    checks.done()
+    checks.raise_if_failed()
     return value
 
 

@@ -13,17 +13,17 @@ from functions_common.http.schema import described, example
 
 CONTENT_TYPE = "application/problem+json"
 NOT_BEGUN = "X-Not-Begun"
-"""Header of a 503 for a request that the server has received and not begun."""
+"""Header of a 503 for a request that the server received but did not pass on to the function."""
 
 
-def kind_url(kind: str) -> str:
+def type_uri(kind: str) -> str:
     """The ``type`` of a problem of this kind: a name that is the same in every deployment."""
     return f"urn:problem-type:{kind}"
 
 
 def type_of(kind: str | None) -> str:
-    """The ``type`` of a problem; ``about:blank`` if its status says everything."""
-    return "about:blank" if kind is None else kind_url(kind)
+    """The ``type`` of a problem; ``about:blank`` if it has no kind, only a status."""
+    return "about:blank" if kind is None else type_uri(kind)
 
 
 def documentation_url(kind: str) -> str:
@@ -40,7 +40,7 @@ class Problem:
     status: HTTPStatus
     detail: str
     kind: str | None = None
-    """The last part of ``type``, for programs. None if the status says everything."""
+    """The last part of ``type``, for programs. None if the problem has only a status."""
     extensions: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ class InvalidField(msgspec.Struct, frozen=True):
         str,
         example(
             "#/quantity: must be a whole number from 1 to 1,000,000",
-            description="The place, and the reason why it is wrong.",
+            description="The wrong part of the request, and the reason.",
         ),
     ]
     pointer: Annotated[
@@ -89,8 +89,8 @@ class ProblemResponse(msgspec.Struct, frozen=True, kw_only=True):
         example(
             "urn:problem-type:invalid-value",
             format="uri-reference",
-            description="The kind of the error, for programs. `about:blank` if the status says"
-            " everything.",
+            description="The kind of the error, for programs. `about:blank`: the error has no kind,"
+            " only a `status`.",
         ),
     ]
     title: Annotated[str, example("Invalid value", description="The kind, for people.")]
@@ -122,7 +122,9 @@ class ProblemResponse(msgspec.Struct, frozen=True, kw_only=True):
     ] = msgspec.UNSET
     errors: Annotated[
         list[InvalidField] | msgspec.UnsetType,
-        described("The parts of the request that are wrong: at most 20, and a count."),
+        described(
+            "The first 20 errors of the request. If there are more, a last entry has their number."
+        ),
     ] = msgspec.UNSET
 
 
@@ -167,7 +169,7 @@ TEMPORARILY_UNAVAILABLE = ProblemType(
     "temporarily-unavailable",
     "The function cannot process the request now. Repeat it after `Retry-After` seconds; that is"
     " safe.",
-    ("Retry-After",),
+    ("Retry-After", NOT_BEGUN),
     {"detail": "The database cannot be reached; try again."},
 )
 

@@ -71,6 +71,8 @@ class Operation:
     """The type of the request body; None for an operation without one."""
     examples: Mapping[str, Any] = field(default_factory=dict)
     """Request bodies, by a short name of the case."""
+    invalid: str = ""
+    """An example of the ``detail`` for a wrong value (422): ``#/price: must be a number …``."""
     role: str | None = None
     """The role that the caller needs; None for a public operation."""
     is_documented: bool = True

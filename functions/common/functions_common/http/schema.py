@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-MAX_ID = 128
-ID_PATTERN = r"^(?!\.{1,2}$|__.*__$)[A-Za-z0-9._-]+$"
-"""Firestore reserves ``.``, ``..`` and ``__…__``."""
+from functions_common.ids import ID_PATTERN, MAX_ID
+
 MAX_KEY = 255
 KEY_PATTERN = r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$"
 """Printable ASCII without a comma: two headers of one name arrive joined by a comma."""
@@ -23,11 +22,13 @@ _HIDDEN = (
     r"\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufeff\uffa0"
     r"\ufff0-\ufffc\ufffe\uffff"
 )
-"""For a character class. Escapes of four digits mean the same in Python and in ECMAScript.
-Surrogates are not listed: some validators see every other emoji as a pair of them."""
+"""The characters that text must not contain, for use inside ``[…]`` of a regular expression. Only
+escapes of four digits are used, because Python and ECMAScript both know them. Surrogates are left
+out: some ECMAScript validators read an emoji as two surrogates, and would reject it."""
 _LINE = rf"^[^{_HIDDEN}]*[^\s{_HIDDEN}][^{_HIDDEN}]*$"
-"""The part of ``text.is_one_line`` that JSON Schema can express, in the Basic Multilingual Plane:
-all accepted text matches, and some matching text is rejected (422)."""
+"""An approximation of ``text.is_one_line``, for clients. All text that the function accepts
+matches. Some text that matches is rejected (422): it has wrong characters above U+FFFF, or breaks a
+rule about neighbouring characters."""
 
 
 def as_schema(**keywords: Any) -> Meta:  # noqa: ANN401 - JSON Schema

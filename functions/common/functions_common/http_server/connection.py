@@ -4,15 +4,14 @@ A connection is a waitress channel. waitress parses requests on the server's mai
 each to a worker thread when all of it has arrived. So a slow client costs a socket, but no thread.
 The only time limit of waitress is the one for idle connections. This module adds more:
 
-- A request that does not arrive in time, or breaks a rule, gets a problem document. Then the
-  connection ends.
+- A request that does not arrive in time, or breaks a rule (``received_request``), gets a problem
+  document (``responses``). Then the connection ends.
 - A response that the client does not read in time ends the connection.
 - Requests that a client sends ahead (pipelining) wait until the response before them is sent.
 """
 
 from __future__ import annotations
 
-import re
 import socket
 import time
 from contextlib import suppress
@@ -20,27 +19,18 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.task import ErrorTask, Task, WSGITask
-from waitress.utilities import Error
 
-from functions_common.http import problems
-from functions_common.http.parsing import MAX_BODY
-from functions_common.http.problems import Problem
-from functions_common.observability.request_log import FIRST_BYTE, HEALTH
-from functions_common.observability.trace import Trace
+from functions_common.http_server.received_request import (
+    DETAILS,
+    ReceivedRequest,
+    RejectedRequestError,
+)
+from functions_common.http_server.responses import AppResponse, ErrorResponse
 
 if TYPE_CHECKING:
     from functions_common.runtime.settings import ServerSettings
 
-MAX_REQUEST_LINE = 8190
-MAX_HEADERS = 16 * 1024
-"""Bytes, including the request line. The longest token has 8 kB."""
-MAX_HEADER_FIELDS = 100
-MAX_CHUNK_LINE = 256
-"""Bytes of a chunk's size and extensions."""
 MAX_BLANK = 64
 """Bytes of line breaks before a request. Some clients send a line break after a body."""
 
@@ -84,194 +74,26 @@ class ConnectionServer(Protocol):
 
     @property
     def stopping(self) -> bool: ...
-    def add_task(self, connection: Connection) -> None: ...
+    def add_task(self, connection: ClientConnection) -> None: ...
     def count_rejection(self, reason: HTTPStatus | str) -> None: ...
-    def forget_idle(self, connection: Connection) -> None: ...
-    def idle_since(self, connection: Connection, now: float) -> float: ...
-    def watch(self, connection: Connection) -> None: ...
+    def forget_idle(self, connection: ClientConnection) -> None: ...
+    def idle_since(self, connection: ClientConnection, now: float) -> float: ...
+    def watch(self, connection: ClientConnection) -> None: ...
     def yield_to_main_thread(self) -> None: ...
 
 
-class RejectedRequestError(Error):
-    """The server itself rejects the request, before the app sees it."""
-
-    def __init__(self, status: HTTPStatus, detail: str, kind: str | None = None) -> None:
-        super().__init__(detail)
-        self.code = status.value
-        self.reason = status.phrase
-        self.kind = kind
-
-
-class OverloadedError(RejectedRequestError):
-    """The queue is full. The request was not begun, so the client can repeat it.
-
-    The connection stays open.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "The server is busy and has not begun this request; repeat it.",
-            problems.TEMPORARILY_UNAVAILABLE.kind,
-        )
-
-
-class ReceivedRequest(HTTPRequestParser):
-    """waitress's parser with bounds on the request line and the number of headers."""
-
-    version = "1.1"
-
-    def __init__(self, adj: Any) -> None:  # noqa: ANN401 - waitress's settings
-        super().__init__(adj)
-        self.first_byte_ns = time.monotonic_ns()
-
-    @property
-    def age(self) -> float:
-        """Seconds since its first byte arrived."""
-        return (time.monotonic_ns() - self.first_byte_ns) / 1e9
-
-    @property
-    def is_probe(self) -> bool:
-        """A health check. It needs no worker thread, so that a full queue does not restart pods."""
-        return not self.error and self.command == "GET" and self.path == HEALTH
-
-    def received(self, data: bytes) -> int:
-        consumed: int = super().received(data)
-        if not self.completed:
-            self._check_partial_request()
-        if self.completed:
-            self.expect_continue = False  # else waitress would wait for a body that is not needed
-        return consumed
-
-    def parse_header(self, header_plus: bytes) -> None:
-        line_end = header_plus.find(b"\r\n")
-        if line_end > MAX_REQUEST_LINE:
-            return self.fail(HTTPStatus.REQUEST_URI_TOO_LONG)
-        if header_plus.count(b"\r\n") > MAX_HEADER_FIELDS + 2:
-            return self.fail(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
-            return self.fail(
-                HTTPStatus.BAD_REQUEST
-            )  # a folded line: HTTP/1.1 allows a server to reject it
-        line, fields = header_plus[: line_end + 2], header_plus[line_end + 2 :]
-        try:
-            super().parse_header(line + _LEADING_BLANKS.sub(rb"\1:", fields))
-        except ValueError:  # an invalid address, or a length with thousands of digits
-            long = self.headers.get("CONTENT_LENGTH", "").isdigit()
-            return self.fail(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE if long else HTTPStatus.BAD_REQUEST
-            )
-        if self.headers.get("EXPECT", "").lower() not in ("", "100-continue"):
-            return self.fail(HTTPStatus.EXPECTATION_FAILED)
-        if self.version not in ("1.0", "1.1"):
-            raise ParsingError("HTTP version is not supported")
-        return None
-
-    def fail(self, status: HTTPStatus) -> None:
-        """End the request here with the given status."""
-        self.error = RejectedRequestError(status, _DETAILS.get(status, status.description))
-        self.completed = True
-
-    def _check_partial_request(self) -> None:
-        """Reject a request that is invalid already, although the rest has not arrived."""
-        if self.chunked:
-            if len(self.body_rcv.control_line) > MAX_CHUNK_LINE:
-                self.fail(HTTPStatus.BAD_REQUEST)
-        elif not self.headers_finished:
-            first = self.header_plus[:1]
-            if not first.isalpha() and first not in b"\r\n":
-                self.fail(HTTPStatus.BAD_REQUEST)
-            elif len(self.header_plus) > MAX_REQUEST_LINE and b"\r\n" not in self.header_plus:
-                self.fail(HTTPStatus.REQUEST_URI_TOO_LONG)
-
-
-_LEADING_BLANKS = re.compile(rb"(?m)^([^:\r\n]+):[ \t]+")
-"""The time that waitress's own header pattern takes is quadratic in these blanks."""
-
-_DETAILS = {
-    HTTPStatus.BAD_REQUEST: "This is not an HTTP/1.1 request.",
-    HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time; send it again at once.",
-    HTTPStatus.REQUEST_URI_TOO_LONG: f"The request line is longer than {MAX_REQUEST_LINE} bytes.",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
-        f"The headers are longer than {MAX_HEADERS} bytes, or more than {MAX_HEADER_FIELDS}."
-    ),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body is longer than {MAX_BODY} bytes.",
-    HTTPStatus.EXPECTATION_FAILED: "The only supported expectation is 100-continue.",
-    HTTPStatus.NOT_IMPLEMENTED: "The only supported transfer coding is chunked.",
-}
-
-
-class _SinglePacketTask(Task):
-    """Sends the head of a response and the first part of its body in one packet."""
-
-    def build_response_header(self) -> bytes:
-        if self.channel.server.stopping:
-            self.set_close_on_finish()
-        header: bytes = super().build_response_header()
-        return header
-
-    def write(self, data: bytes) -> None:
-        if self.wrote_header:
-            super().write(data)
-            return
-        self.channel.gather()
-        try:
-            super().write(data)
-        finally:
-            self.channel.send_gathered()
-
-
-class ErrorResponse(_SinglePacketTask, ErrorTask):
-    """Sends a problem document. waitress itself would send plain text."""
-
-    def execute(self) -> None:
-        error = self.request.error
-        status = HTTPStatus(error.code)
-        detail = (
-            error.body
-            if isinstance(error, RejectedRequestError)
-            else _DETAILS.get(status, error.body)
-        )
-        headers = {}
-        if isinstance(error, OverloadedError):
-            headers = {
-                "Retry-After": str(self.channel.server.retry_after),
-                problems.NOT_BEGUN: "true",
-            }
-        else:
-            self.set_close_on_finish()
-        problem = Problem(status, detail, getattr(error, "kind", None), headers=headers)
-        self.respond(problem)
-        self.channel.server.count_rejection(status)
-
-    def respond(self, problem: Problem) -> None:
-        trace_id = Trace.begin().trace_id
-        path = getattr(self.request, "path", "")[:200]
-        body = msgspec.json.encode(problem.body(instance=path, trace_id=trace_id))
-        self.status = f"{problem.status.value} {problem.status.phrase}"
-        self.response_headers += [
-            ("Content-Type", problems.CONTENT_TYPE),
-            ("Cache-Control", "no-store"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("X-Trace-Id", trace_id),
-            *problem.headers.items(),
-        ]
-        self.content_length = len(body)
-        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
-
-
-class AppResponse(_SinglePacketTask, WSGITask):
-    """Calls the app and sends its response."""
-
-    def get_environment(self) -> dict[str, Any]:
-        environment: dict[str, Any] = super().get_environment()
-        environment[FIRST_BYTE] = self.request.first_byte_ns
-        environment["SERVER_SOFTWARE"] = ""
-        return environment
-
-
-class Connection(HTTPChannel):
+class ClientConnection(HTTPChannel):
     """A client's connection.
+
+    A connection passes these states with each request:
+
+    - idle (``idle``): the client has sent nothing since the last response
+    - receiving: ``request`` is set; its first bytes have arrived
+    - queued, then served: all of the request is in ``requests``, until its response is made
+    - sending: part of the response is not sent yet (``total_outbufs_len``). The next request of the
+      client can be complete already; it waits (``waits_to_send``)
+    - ending (``ends``): it takes no further request. After an error response it lingers first: it
+      reads and discards data of the client, for LINGER_SECONDS
 
     ``service`` and the methods that it calls run on a worker thread. For errors and health checks
     they run on the main thread, as all other methods do.
@@ -307,7 +129,10 @@ class Connection(HTTPChannel):
 
     @property
     def waits_for_client_since(self) -> float | None:
-        """The time since which the server waits for the client; None if it does not."""
+        """When the server began to wait for the client, on the monotonic clock.
+
+        None if it does not wait for the client.
+        """
         if self._lingering_since is not None:
             return self._lingering_since
         if self.total_outbufs_len:
@@ -331,6 +156,7 @@ class Connection(HTTPChannel):
             self.write_soon(b"".join(parts))
 
     def write_soon(self, data: bytes) -> int:
+        """Waitress calls this when a response writes data; on the thread of ``service``."""
         if self._gathered is not None and isinstance(data, bytes):
             self._gathered.append(data)
             return len(data)
@@ -338,18 +164,22 @@ class Connection(HTTPChannel):
         return written
 
     def readable(self) -> bool:
+        """Waitress and ``Server.watch`` call this before a wait for events; on any thread."""
         return self._lingering_since is not None or super().readable()
 
     def writable(self) -> bool:
+        """Like ``readable``."""
         return bool(self._lingering_since is None and (super().writable() or self.waits_to_send))
 
     def handle_read(self) -> None:
+        """Waitress calls this when the client has sent data; on the main thread."""
         if self._lingering_since is not None:
             self._discard()
             return
         super().handle_read()
 
     def received(self, data: bytes) -> bool:
+        """Waitress calls this with the data that ``handle_read`` has read; on the main thread."""
         if not self.requests and self.request is None:
             rest = data.lstrip(b"\r\n")
             self._blank_bytes += len(data) - len(rest)
@@ -363,6 +193,7 @@ class Connection(HTTPChannel):
         return bool(super().received(data))
 
     def handle_write(self) -> None:
+        """Waitress calls this when the client can receive data; on the main thread."""
         rejected = self.close_when_flushed and self._responds_with_error
         if rejected and self.total_outbufs_len:
             self._flush_exception(self._flush_some)
@@ -375,7 +206,7 @@ class Connection(HTTPChannel):
             self.server.add_task(self)
 
     def service(self) -> None:
-        """Serve one request. See ``HTTPChannel.service``."""
+        """Serve one request. A worker thread of the server calls this, or the main thread."""
         self._responds_with_error, self._blank_bytes = bool(self.requests[0].error), 0
         self._sending_since = None
         if not self._responds_with_error and not self.requests[0].is_probe:
@@ -439,18 +270,24 @@ class Connection(HTTPChannel):
             self.handle_close()
 
     def _flush_outbufs_below_high_watermark(self) -> None:
+        """Waitress calls this before each write, and waits here for a slow client.
+
+        It runs on the thread of ``service``. The main thread must send, so ``watch`` wakes it.
+        """
         if self.total_outbufs_len > self.adj.outbuf_high_watermark:
             self.server.watch(self)
         super()._flush_outbufs_below_high_watermark()
 
     def del_channel(self, *arguments: Any) -> None:  # noqa: ANN401 - waitress's own
+        """Waitress calls this when the socket is closed; on the main thread."""
         self.server.forget_idle(self)
         super().del_channel(*arguments)
 
     def handle_close(self) -> None:
+        """Waitress and the server call this to close the connection; on the main thread."""
         with suppress(OSError):
             super().handle_close()
 
 
 def _request_timeout() -> RejectedRequestError:
-    return RejectedRequestError(HTTPStatus.REQUEST_TIMEOUT, _DETAILS[HTTPStatus.REQUEST_TIMEOUT])
+    return RejectedRequestError(HTTPStatus.REQUEST_TIMEOUT, DETAILS[HTTPStatus.REQUEST_TIMEOUT])

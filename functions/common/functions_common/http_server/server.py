@@ -34,7 +34,8 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from functions_common.http.parsing import MAX_BODY
-from functions_common.http_server.connection import MAX_HEADERS, Connection, OverloadedError
+from functions_common.http_server.connection import ClientConnection
+from functions_common.http_server.received_request import MAX_HEADERS, OverloadedError
 from functions_common.http_server.worker_pause import WorkerPause
 from functions_common.observability import logs
 
@@ -63,7 +64,7 @@ _RESERVED_DESCRIPTORS = 64
 _OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
-class Dispatcher(ThreadedTaskDispatcher):
+class WorkerPool(ThreadedTaskDispatcher):
     """The worker threads and their queue."""
 
     def __init__(self, threads: int, limits: Limits) -> None:
@@ -72,7 +73,7 @@ class Dispatcher(ThreadedTaskDispatcher):
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # the server counts them itself
         self.set_thread_count(threads)
 
-    def add_task(self, task: Connection) -> bool:
+    def add_task(self, task: ClientConnection) -> bool:
         """Add to the queue. False if the queue is full."""
         with self.lock:
             if len(self.queue) >= self._limits.queued:
@@ -82,7 +83,7 @@ class Dispatcher(ThreadedTaskDispatcher):
             self.queue_cv.notify()
         return True
 
-    def overdue(self) -> Iterator[Connection]:
+    def overdue(self) -> Iterator[ClientConnection]:
         """Take requests out of the queue that have waited too long for a thread."""
         late = time.monotonic() - self._limits.queue_seconds
         while True:
@@ -94,17 +95,17 @@ class Dispatcher(ThreadedTaskDispatcher):
 
 
 class Server(TcpWSGIServer):
-    channel_class = Connection
+    channel_class = ClientConnection
 
     def __init__(self, sock: socket.socket, threads: int, limits: Limits) -> None:
         """Serve on a listening socket. ``application`` must be set before ``run``."""
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._limits = limits
         self._max_connections = _max_connections(limits.connections)
-        self._inline: deque[Connection] = deque()
+        self._inline: deque[ClientConnection] = deque()
         """Connections whose next response needs no worker thread."""
-        self._idle: dict[Connection, float] = {}
-        """When each became idle, on the monotonic clock. The one that is idle longest is first."""
+        self._idle: dict[ClientConnection, float] = {}
+        """Since when each connection has been idle, on the monotonic clock. The oldest is first."""
         self._idle_lock = threading.Lock()
         self._rejections: Counter[str] = Counter()
         self._rejections_lock = threading.Lock()
@@ -115,7 +116,8 @@ class Server(TcpWSGIServer):
         self._pause = WorkerPause()
         self._swept_at = self._reported_at = time.monotonic()
         self._stop_at: float | None = None
-        self._accepts = True
+        self._accept_paused = False
+        """No file descriptors were left. The next sweep tries again."""
         self.accepting: bool
         adjustments = Adjustments(
             sockets=[sock],
@@ -130,13 +132,13 @@ class Server(TcpWSGIServer):
             outbuf_overflow=2 * MAX_UNSENT,  # never to a file: the file system is read-only
             backlog=BACKLOG,
         )
-        dispatcher = Dispatcher(threads, limits)
+        workers = WorkerPool(threads, limits)
         super().__init__(
             None,
             {},
             True,
             sock,
-            dispatcher=dispatcher,
+            dispatcher=workers,
             adj=adjustments,
             bind_socket=False,
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
@@ -199,7 +201,7 @@ class Server(TcpWSGIServer):
             found = self._map.get(descriptor)
             if found is not None:
                 wasyncore.readwrite(found, flags)
-                if isinstance(found, Connection):
+                if isinstance(found, ClientConnection):
                     self.watch(found)
             self._pause.check()
         self._serve_inline()
@@ -211,11 +213,13 @@ class Server(TcpWSGIServer):
         """
         until = time.monotonic() + _INLINE_SECONDS
         for _ in range(len(self._inline)):
-            self._run_guarded(self._inline.popleft(), Connection.service)
+            self._run_guarded(self._inline.popleft(), ClientConnection.service)
             if time.monotonic() > until:
                 return
 
-    def _run_guarded(self, connection: Connection, act: Callable[[Connection], None]) -> None:
+    def _run_guarded(
+        self, connection: ClientConnection, act: Callable[[ClientConnection], None]
+    ) -> None:
         """An unexpected error ends one connection, not the server."""
         try:
             act(connection)
@@ -228,7 +232,7 @@ class Server(TcpWSGIServer):
         next(self._served)
         self._pause.wait()
 
-    def watch(self, connection: Connection) -> None:
+    def watch(self, connection: ClientConnection) -> None:
         """Register the events for which the connection waits. Any thread may call this."""
         with self._idle_lock:
             if connection.idle and connection.connected:
@@ -243,12 +247,12 @@ class Server(TcpWSGIServer):
             with suppress(OSError, ValueError):  # another thread has just closed it
                 self._epoll.modify(descriptor, events | select.EPOLLONESHOT)
 
-    def forget_idle(self, connection: Connection) -> None:
+    def forget_idle(self, connection: ClientConnection) -> None:
         """The connection is no longer idle: it has sent data, or has closed."""
         with self._idle_lock:
             self._idle.pop(connection, None)
 
-    def idle_since(self, connection: Connection, now: float) -> float:
+    def idle_since(self, connection: ClientConnection, now: float) -> float:
         return self._idle.get(connection, now)
 
     def pull_trigger(self) -> None:
@@ -261,7 +265,7 @@ class Server(TcpWSGIServer):
         with suppress(BlockingIOError):
             self.trigger.pull_trigger()
 
-    def add_task(self, connection: Connection) -> None:
+    def add_task(self, connection: ClientConnection) -> None:
         """Queue the connection's next request. The main thread and workers call this."""
         if connection.total_outbufs_len:
             connection.waits_to_send = True
@@ -281,7 +285,7 @@ class Server(TcpWSGIServer):
             self._rejections[str(getattr(reason, "value", reason))] += 1
 
     def readable(self) -> bool:
-        return bool(self.accepting and self._accepts)
+        return bool(self.accepting and not self._accept_paused)
 
     def handle_accept(self) -> None:
         for _ in range(_MAX_ACCEPTS):
@@ -325,14 +329,14 @@ class Server(TcpWSGIServer):
                 return True
         return self._close_slowest(list(self.active_channels.values()))
 
-    def _longest_idle(self) -> Connection | None:
+    def _longest_idle(self) -> ClientConnection | None:
         with self._idle_lock:
             longest = next(iter(self._idle), None)
             if longest is not None:
                 del self._idle[longest]
         return longest
 
-    def _close_slowest(self, connections: list[Connection]) -> bool:
+    def _close_slowest(self, connections: list[ClientConnection]) -> bool:
         """Close the connection that has waited longest for its client. False if none waits."""
         since = {each: each.waits_for_client_since for each in connections}
         waiting = {each: began for each, began in since.items() if began is not None}
@@ -343,7 +347,7 @@ class Server(TcpWSGIServer):
 
     def _pause_accepting(self) -> None:
         """There are no file descriptors left. The next sweep tries again."""
-        self._accepts = False
+        self._accept_paused = True
         if self._epoll:
             self._epoll.modify(self._fileno, 0)
 
@@ -355,9 +359,9 @@ class Server(TcpWSGIServer):
         self._bound_unsent()
         for connection in self.task_dispatcher.overdue():
             connection.requests[0].error = OverloadedError()
-            self._run_guarded(connection, Connection.service)
-        if not self._accepts and self.accepting:
-            self._accepts = True
+            self._run_guarded(connection, ClientConnection.service)
+        if self._accept_paused and self.accepting:
+            self._accept_paused = False
             if self._epoll:
                 self._epoll.modify(self._fileno, select.EPOLLIN)
         if now - self._reported_at >= 1:
@@ -377,11 +381,13 @@ class Server(TcpWSGIServer):
         with self._rejections_lock:
             counted, self._rejections = self._rejections, Counter()
         served = next(self._served) - self._served_before
-        self._served_before += served + 1
+        self._served_before += served + 1  # one more, because reading the counter advances it
         shed = counted[str(HTTPStatus.SERVICE_UNAVAILABLE.value)]
         self.retry_after = min(MAX_RETRY_AFTER, 1 + shed // max(served, 1))
         if counted:
-            logs.event("Refused by the server", severity=logging.WARNING, requests=dict(counted))
+            logs.event(
+                "Requests rejected by the server", severity=logging.WARNING, requests=dict(counted)
+            )
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -112,7 +112,7 @@ def recording(trace: Trace) -> Iterator[Activity]:
         resume(before)
 
 
-def deadline(seconds: float) -> Deadline:
+def request_deadline(seconds: float) -> Deadline:
     """The deadline of the current request, counted from its first byte.
 
     Outside a request it is counted from now.

@@ -1,7 +1,8 @@
 """Logs how long a start took, in one line when the process can serve.
 
 The time before the process began (scheduling, sandbox, image) is known only to the cluster. The
-start time that the kernel has for the process joins the two accounts.
+line has the start time of the process, as the kernel recorded it. With this time, the line and the
+cluster's events form one timeline.
 """
 
 from __future__ import annotations

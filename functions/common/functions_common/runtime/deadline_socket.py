@@ -86,9 +86,10 @@ class Resolver:
         self._names: dict[tuple[str, int], _Name] = {}
 
     def addresses(self, host: str, port: int, expires_at: float) -> list[Address]:
-        """The addresses of the name, or the last good ones. Raises OSError if there are none.
+        """The addresses of the name.
 
-        The result is the same if the look-up fails, hangs or cannot begin.
+        If the look-up fails, hangs or cannot begin, these are the last good ones. Raises OSError if
+        there are none, or if they are too old.
         """
         if literal := _literal(host, port):
             return literal

@@ -59,8 +59,8 @@ class Deadline:
 
         Pauses are exponential backoff with full jitter: a random time up to ``first_pause``
         seconds, then up to twice as much each time, up to ``max_pause``. No pause is shorter than
-        the result of ``min_pause``. The first attempt is always given. The iterator ends if the
-        next pause would last until the deadline.
+        the result of ``min_pause``. The first attempt always takes place. The iterator ends
+        if the next pause would last until the deadline.
         """
         ceiling, count = first_pause, 1
         while True:

@@ -113,7 +113,7 @@ class Environment:
         value = self.optional(name)
         return None if value is None else self._http_url(name, value)
 
-    def private_url(self, name: str) -> str:
+    def trusted_url(self, name: str) -> str:
         """A URL whose responses are trusted: https, or http within this machine or cluster."""
         value = self.text(name)
         try:
@@ -188,14 +188,12 @@ class IssuerSettings:
         )
         if mode == "open":
             if superfluous := [name for name, value in given.items() if value]:
-                raise SettingsError(
-                    f"AUTH_MODE is open, and does not use the setting {superfluous[0]}"
-                )
+                raise SettingsError(f"AUTH_MODE=open does not use {superfluous[0]}: remove it")
             return None
         if mode != "required":
             found = f"is {mode!r}" if mode else "is not set"
             raise SettingsError(
-                f"AUTH_MODE {found}: it must be required (customers have tokens) or open"
+                f"AUTH_MODE {found}: set it to required (customers have tokens) or to open"
                 " (any client can act as any customer)"
             )
         return cls._required(env, given)
@@ -207,15 +205,13 @@ class IssuerSettings:
         if not url and not file:
             missing.append("AUTH_JWKS_URL (or AUTH_KEYS_FILE)")
         if missing:
-            raise SettingsError(f"AUTH_MODE is required: set {', '.join(missing)}")
+            raise SettingsError(f"AUTH_MODE=required needs a value for {', '.join(missing)}")
         if url and file:
-            raise SettingsError(
-                "AUTH_KEYS_FILE is set, and AUTH_JWKS_URL too: set only one of them"
-            )
+            raise SettingsError("AUTH_KEYS_FILE is set, and AUTH_JWKS_URL too: remove one of them")
         return cls(
             env.text("AUTH_ISSUER"),
             env.text("AUTH_AUDIENCE"),
-            env.private_url("AUTH_JWKS_URL") if url else "",
+            env.trusted_url("AUTH_JWKS_URL") if url else "",
             file or "",
             env.matching("AUTH_CUSTOMER_CLAIM", _CLAIM, "sub"),
         )
@@ -265,12 +261,12 @@ class ServerSettings:
             max_connections=env.integer("MAX_CONNECTIONS", 4000, minimum=1, maximum=100_000),
             max_queued=env.integer("MAX_QUEUED", 256, minimum=1, maximum=10_000),
             instance=Instance.load(env),
-            telemetry=telemetry(env),
+            telemetry=telemetry_enabled(env),
         )
 
 
-def telemetry(env: Environment) -> bool:
-    """OTEL_EXPORTER_OTLP_ENDPOINT is set. If not, OpenTelemetry is not imported."""
+def telemetry_enabled(env: Environment) -> bool:
+    """Whether OTEL_EXPORTER_OTLP_ENDPOINT is set. If not, OpenTelemetry is not imported."""
     if env.optional_http_url("OTEL_EXPORTER_OTLP_ENDPOINT") is None:
         return False
     if importlib.util.find_spec("opentelemetry.sdk") is None:

@@ -1,4 +1,9 @@
-"""``python -m order_function.audit``: check every invariant of a live database at one moment.
+"""``python -m order_function.audit``: check every invariant that a live database can show.
+
+It reads the database as it was at one moment. If there is a finding, it reads a second time, and
+reports only findings of both reads: ``reconcile`` may have been repairing the others. It does not
+report unfinished work that is younger than the grace (``--grace``), because a request or the next
+sweeps may still finish it.
 
 It prints a JSON line for each finding, and a JSON line with totals. Exit codes:
 
@@ -18,7 +23,7 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import StoreError
 from functions_common.ids import timestamp
 from functions_common.observability import logs
@@ -31,7 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GRACE_SECONDS = 1500
-"""Two intervals of ``reconcile``, plus the age below which it leaves work alone."""
+"""Two intervals of ``reconcile`` (600 s each), so that one sweep may fail, plus the age below which
+it leaves work alone (60 s). The other 240 s are for the start and the run of the sweep."""
 
 
 def findings(snapshot: Snapshot, grace: timedelta) -> list[Finding]:
@@ -44,8 +50,8 @@ def findings(snapshot: Snapshot, grace: timedelta) -> list[Finding]:
     return [*snapshot.damaged, *found]
 
 
-def audit(connection: Connection, grace: timedelta) -> tuple[Snapshot, list[Finding]]:
-    """The findings that are there at two moments, and the snapshot of the last moment."""
+def audit(connection: FirestoreConnection, grace: timedelta) -> tuple[Snapshot, list[Finding]]:
+    """The findings of two snapshots, one after the other, and the second snapshot."""
     snapshot = Snapshot(connection)
     found = findings(snapshot, grace)
     if not found:
@@ -68,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.config.dictConfig(logs.configuration())
     try:
         settings = FirestoreSettings.load(Environment(os.environ))
-        snapshot, found = audit(Connection(settings), grace)
+        snapshot, found = audit(FirestoreConnection(settings), grace)
     except SettingsError as error:
         logs.fatal(f"Cannot start: {error}")
         return 2

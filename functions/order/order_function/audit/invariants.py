@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A violation of an invariant. ``audit`` reports it if it is there at two moments."""
+    """A violation of an invariant. ``audit`` reports it if two snapshots show it."""
 
     invariant: str
     subject: str
@@ -117,7 +117,7 @@ class _ProductTotals:
     adjusted: int = 0
     reserved: int = 0
     shipped: int = 0
-    first: str = field(default="", compare=False)
+    first_reservation_path: str = field(default="", compare=False)
     """The path of the first live reservation."""
     all_adjustments: bool = field(default=True, compare=False)
     """False if an adjustment is damaged: the total is then unknown."""
@@ -145,7 +145,7 @@ class StockTotals:
                 sums.all_reservations = False
             elif reservation.live:
                 sums.reserved += item.quantity
-                sums.first = sums.first or reservation.path
+                sums.first_reservation_path = sums.first_reservation_path or reservation.path
             elif reservation.status == CONSUMED:
                 sums.shipped += item.quantity
 
@@ -164,7 +164,7 @@ class StockTotals:
             if sums != _ProductTotals():
                 detail = (
                     f"does not exist: adjusted = {sums.adjusted}, reserved = {sums.reserved} (first"
-                    f" by {sums.first or 'nothing'}), shipped = {sums.shipped}"
+                    f" by {sums.first_reservation_path or 'nothing'}), shipped = {sums.shipped}"
                 )
                 yield Finding("product-exists", f"products/{product_id}", detail)
 

@@ -19,14 +19,14 @@ from order_function.audit.invariants import (
     Finding,
 )
 from order_function.domain import Item, ReservationName
-from order_function.store import COLLECTION, RESERVATIONS, read_order
+from order_function.store import ORDERS, RESERVATIONS, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from google.cloud.firestore import DocumentSnapshot
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
 
 PAGE = 300
 PAGE_SECONDS = 60.0
@@ -53,8 +53,12 @@ class Snapshot:
     Firestore allows reads at a time of up to an hour ago.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        """The moment is now, by the database's clock."""
+    def __init__(self, connection: FirestoreConnection) -> None:
+        """The moment is now, by the database's clock.
+
+        The response to a read contains that time, even if the document does not exist. So this
+        reads a path where no document is.
+        """
         self._client = connection.client
         with read_call():
             found = self._client.document("audits", "now").get(**_options())
@@ -66,7 +70,7 @@ class Snapshot:
         """Documents with a status that only a newer revision knows. They are not checked."""
 
     def orders(self) -> Iterator[AuditedOrder | DamagedDocument]:
-        for found in self._all(COLLECTION):
+        for found in self._all(ORDERS):
             try:
                 order = read_order(Document.from_snapshot(found))
             except DamagedDocumentError as error:

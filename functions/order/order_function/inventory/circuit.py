@@ -39,16 +39,16 @@ class Circuit:
             self._next_trial = now + TRIAL_EVERY
             return True
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         with self._lock:
             self._last_success = time.monotonic()
             self._failing_since = self._next_trial = None
             self._failures = 0
 
-    def failed(self, began: float) -> None:
-        """Record the failure of an attempt that began at ``began``, on the monotonic clock."""
+    def record_failure(self, started_at: float) -> None:
+        """``started_at``: the start of the failed attempt, on the monotonic clock."""
         with self._lock:
-            if began < self._last_success:
+            if started_at < self._last_success:
                 return
             now = time.monotonic()
             self._failures += 1

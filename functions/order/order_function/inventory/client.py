@@ -43,10 +43,11 @@ if TYPE_CHECKING:
     from order_function.domain import Item, Line
 
 
-LONGEST_CALL = 7.0
-"""Seconds for one attempt, as a whole; more than inventory's own deadline plus a cold start."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds, before the next attempt."""
+ATTEMPT_TIMEOUT_SECONDS = 7.0
+"""Seconds for one attempt, as a whole: above inventory's own deadline (5 s). If a cold start takes
+longer, the next attempt finds a warm pod."""
+MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.05, 1.0
+"""Before the next attempt."""
 MAX_RESERVATION_BYTES = 128 * 1024
 """More than the longest reservation in a reply: 100 lines of 1.1 kB."""
 
@@ -85,7 +86,7 @@ class _Failure(NamedTuple):
     sent: bool = False
     """The attempt may have reached inventory, so its outcome is unknown."""
     of_batch: bool = False
-    """Inventory replied to the batch, but not usably: it is not down."""
+    """Inventory replied to the batch, and the reply is unusable. So inventory is not down."""
     retry_after: int = 0
     """Seconds that inventory demands before the next attempt."""
 
@@ -162,14 +163,31 @@ class InventoryClient:
     ) -> Reply:
         """Send until there is a reply. Every call of inventory is idempotent.
 
-        A 502, 503 or 504 is a reply only if it ``is_final``. A reservation is sent in a batch.
-        After an attempt of unknown outcome it is sent alone, because a member of the batch may be
-        the cause. An attempt that inventory has not begun is repeated in a batch, but not before
-        its ``Retry-After``.
+        A reservation is first sent in a batch, and any other request alone:
+
+        ==============================  =============================  =======  =======
+        Outcome of an attempt           Next attempt of a reservation  Circuit  Outcome
+        ==============================  =============================  =======  =======
+        a reply                         none: return the reply         success  known
+        502, 503, 504 and ``is_final``  none: return the reply         success  known
+        502, 503 or 504                 alone                          failure  unknown
+        503, inventory did not begin    in a batch, after Retry-After  failure  known
+        connection never made           in a batch                     failure  known
+        connection broke, or timeout    alone                          failure  unknown
+        the batch has no usable reply   alone                          -        unknown
+        no time left, or circuit open   none: raise                    -        as before
+        ==============================  =============================  =======  =======
+
+        After an attempt of unknown outcome a reservation is sent alone, because another member of
+        the batch may be the cause. Raises InventoryUnavailableError.
         """
         circuit = circuit or self._circuit
         failure, outcome_unknown = _Failure("no time left"), False
-        for _ in deadline.attempts(FIRST_PAUSE, LONGEST_PAUSE, lambda: failure.retry_after):  # noqa: B023 - the newest
+        for _ in deadline.attempts(
+            MIN_BACKOFF_SECONDS,
+            MAX_BACKOFF_SECONDS,
+            lambda: failure.retry_after,  # noqa: B023 - the newest
+        ):
             if not circuit.allows():
                 failure = _Failure("the circuit is open")
                 break
@@ -187,12 +205,12 @@ class InventoryClient:
                 failure = _failure_of_attempt(error)
             else:
                 if reply.status not in _UNAVAILABLE or is_final(reply):
-                    circuit.succeeded()
+                    circuit.record_success()
                     return reply
                 failure = _failure_of_reply(reply)
             outcome_unknown = outcome_unknown or failure.sent
             if not failure.of_batch:
-                circuit.failed(started_at)
+                circuit.record_failure(started_at)
         raise _unavailable(failure, outcome_unknown=outcome_unknown)
 
     def _reserve_batch(
@@ -226,7 +244,7 @@ class InventoryClient:
         response = self._http.send(
             request.method,
             self._url + request.path,
-            timeout=deadline.timeout(LONGEST_CALL),
+            timeout=deadline.timeout(ATTEMPT_TIMEOUT_SECONDS),
             headers=self._headers | (trace.headers() if trace else {}),
             body=None if request.body is None else msgspec.json.encode(request.body),
             query=request.query,

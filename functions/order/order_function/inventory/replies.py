@@ -16,6 +16,7 @@ import msgspec
 
 from functions_common import money
 from functions_common.http import paging, parsing
+from functions_common.ids import is_id
 from functions_common.observability import logs
 from order_function.domain import Item, Rejection
 from order_function.ports import (
@@ -73,8 +74,10 @@ _NONE_SETTLED = frozenset(
         HTTPStatus.INTERNAL_SERVER_ERROR,
     )
 )
-"""Statuses for which a request to release, confirm or consume settled no reservation: one of them
-is the cause, or an older revision of inventory takes fewer in one request."""
+"""Statuses of inventory's response if it settled no reservation of the request.
+
+One reservation is the cause, or the request has more ids than an older revision of inventory takes.
+"""
 _SETTLED: dict[str, Callable[[str | None], bool]] = {
     "release": lambda status: status in ("released", "consumed"),
     "confirm": lambda status: status != "held",
@@ -216,7 +219,7 @@ def check_settled(reply: Reply, verb: str, reservation_ids: Collection[str]) -> 
     try:
         if reply.status in _NONE_SETTLED:
             detail = _read(reply, _Problem).detail[:MAX_DETAIL]
-            raise NotSettledError(dict.fromkeys(reservation_ids, detail), blames_all=True)
+            raise NotSettledError(dict.fromkeys(reservation_ids, detail), whole_request_failed=True)
         statuses, reasons = _statuses_and_reasons(reply, reservation_ids)
     except UnusableReplyError as error:
         raise _unavailable(reply, error) from error
@@ -229,7 +232,7 @@ def check_settled(reply: Reply, verb: str, reservation_ids: Collection[str]) -> 
 
 
 def check_catalogue(reply: Reply, product_id: str | None) -> tuple[int, bytes]:
-    """Status and body of a read of the catalogue, for order's own client.
+    """Status and body of a read of the catalogue, which order passes on to its client.
 
     ``product_id``: the product that was read; None for a page of products.
     Raises CatalogueBusyError or InventoryUnavailableError.
@@ -300,16 +303,18 @@ def _read(reply: Reply, shape: type[T]) -> T:
 
 def _items(reservation: _Reservation, request: ReservationRequest) -> tuple[Item, ...]:
     if reservation.reservation_id != request.reservation_id:
-        raise UnusableReplyError("another reservation")
+        name = reservation.reservation_id[:80]
+        raise UnusableReplyError(f"the reply is for the reservation {name!r}")
     if reservation.status not in _HELD_STATUSES:
         raise UnusableReplyError(f"the reservation is {reservation.status[:40]!r}")
     if reservation.currency != request.currency:
-        raise UnusableReplyError("another currency than the shop's")
+        currency = reservation.currency[:10]
+        raise UnusableReplyError(f"the currency is {currency!r}, the shop's is {request.currency}")
     held = {item.product_id: item.quantity for item in reservation.items}
     if len(held) < len(reservation.items):
         raise UnusableReplyError("a product appears twice")
     if held != request.quantities:
-        raise UnusableReplyError("other items than requested")
+        raise UnusableReplyError(_first_difference(held, request.quantities))
     return tuple(
         Item(
             item.product_id,
@@ -319,6 +324,12 @@ def _items(reservation: _Reservation, request: ReservationRequest) -> tuple[Item
         )
         for item in reservation.items
     )
+
+
+def _first_difference(held: Mapping[str, int], requested: Mapping[str, int]) -> str:
+    different = (name for name in {**requested, **held} if held.get(name) != requested.get(name))
+    name = next(different)
+    return f"held of {name[:80]!r} is {held.get(name, 0)}, order requested {requested.get(name, 0)}"
 
 
 def _price(amount: parsing.Number, currency: str) -> int:
@@ -361,10 +372,16 @@ def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> R
     extensions: dict[str, Any]
     if (status, problem.type) == (HTTPStatus.CONFLICT, _SHORT):
         for line in problem.lines:
-            if line.requested != request.quantities.get(line.product_id):
-                raise UnusableReplyError("another line")
-            if not 0 <= line.available_quantity < line.requested:
-                raise UnusableReplyError("a line that is not short")
+            requested, available = request.quantities.get(line.product_id), line.available_quantity
+            name = line.product_id[:80]
+            if line.requested != requested:
+                raise UnusableReplyError(
+                    f"requested of {name!r} is {line.requested}, order requested {requested or 0}"
+                )
+            if not 0 <= available < line.requested:
+                raise UnusableReplyError(
+                    f"{name!r} is not short: {available} available, {line.requested} requested"
+                )
         product_ids = [line.product_id for line in problem.lines]
         extensions = {"lines": [msgspec.to_builtins(line) for line in problem.lines]}
     elif (status, problem.type) == (HTTPStatus.NOT_FOUND, _UNKNOWN):
@@ -409,7 +426,7 @@ def _check_catalogue_problem(reply: Reply) -> None:
 
 
 def _check_product(product: _Product) -> None:
-    if not parsing.is_id(product.product_id):
+    if not is_id(product.product_id):
         raise UnusableReplyError("a product id is malformed")
     if not _CURRENCY.fullmatch(product.currency):
         raise UnusableReplyError("a currency is malformed")

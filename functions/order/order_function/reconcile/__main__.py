@@ -21,7 +21,7 @@ import time
 from dataclasses import asdict
 from datetime import timedelta
 
-from functions_common.firestore.client import Connection
+from functions_common.firestore.client import FirestoreConnection
 from functions_common.observability import activity, logs
 from functions_common.observability.trace import Trace
 from functions_common.runtime.settings import SettingsError
@@ -30,7 +30,7 @@ from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.settings import ReconcileSettings
-from order_function.store import Store
+from order_function.store import FirestoreOrders
 
 _KILLED = 128
 """Plus the number of a signal: the exit code of a process that the signal ended."""
@@ -38,9 +38,9 @@ CONCURRENCY = 4
 """Orders, or batches of reservations, that are handled at the same time."""
 
 
-def create_sweep(settings: ReconcileSettings, connection: Connection) -> Sweep:
+def create_sweep(settings: ReconcileSettings, connection: FirestoreConnection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
-    store = Store(connection)
+    store = FirestoreOrders(connection)
     inventory = InventoryClient(
         settings.inventory_service_url,
         settings.token,
@@ -89,7 +89,7 @@ def main() -> int:
     except SettingsError as error:
         logs.fatal(f"Cannot start: {error}")
         return 1
-    sweep = create_sweep(settings, Connection(settings.firestore))
+    sweep = create_sweep(settings, FirestoreConnection(settings.firestore))
     signals.stop(sweep)
     with activity.recording(Trace.begin()) as sweeping:  # inventory logs the same trace id
         report = sweep.run()

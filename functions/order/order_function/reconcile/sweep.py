@@ -1,9 +1,12 @@
 """The sweep of ``reconcile``: it finishes orders and reservations that a crash left unfinished.
 
-A reservation is held while its request becomes an order, or because its process ended before that.
-The order document decides which. If there is no document, the sweep writes the mark of an abandoned
-attempt in its place, and then releases the stock. A delivery that was only slow finds the mark and
-starts its next attempt.
+A held reservation belongs to a request in progress, or to one whose process has ended. The order
+document decides:
+
+- The order owns the reservation: the sweep confirms or consumes the reservation.
+- Another order exists: the sweep releases the reservation.
+- There is no order: the sweep writes an abandoned mark in its place, and then releases the
+  reservation. If the request was only slow, it finds the mark and starts its next attempt.
 
 Several sweeps may run at the same time, and while customers order. If one document fails, the sweep
 reports its id and continues. The next sweep tries it again.
@@ -39,12 +42,13 @@ if TYPE_CHECKING:
         OrderStore,
         UnfinishedOrder,
         UnfinishedWork,
+        VersionedOrder,
     )
     from order_function.service import Orders
 
     T = TypeVar("T", HeldReservation, UnfinishedOrder)
     U = TypeVar("U")
-    Found = tuple[Order, datetime] | StoreError | None
+    Found = VersionedOrder | StoreError | None
     """The order and its version; the error of a damaged document; None if there is no document."""
 
 PAGE = 500
@@ -104,9 +108,10 @@ class Report:
     failures: list[str] = field(default_factory=list)
     """The first reasons, with the ids that they concern."""
     left: int | None = 0
-    """Held reservations found minus those settled. Newer reservations are not counted.
+    """Held reservations that the sweep found and did not settle.
 
-    If the sweep did not read every page, it is the count at the end; None if the count failed.
+    If the sweep did not read every page, it counts all held reservations at its end instead. None
+    if that count failed.
     """
     per_second: float = 0.0
     """Reservations settled a second."""
@@ -161,7 +166,7 @@ class Sweep:
         self._read_every_page, self._failed_calls = False, 0
         self._recording_failures(self._finish_orders)
         began = time.monotonic()
-        self._recording_failures(self._settle_reservations)
+        self._recording_failures(self._settle_all_held)
         self._complete_report(time.monotonic() - began)
         return self._report
 
@@ -197,7 +202,7 @@ class Sweep:
         if isinstance(order, StoreError):
             raise order
         if order.status is Status.PENDING:
-            done = self._orders.complete(order.order_id).status is not Status.PENDING
+            done = self._orders.decide_pending(order.order_id).status is not Status.PENDING
             self._add(completed=done)
         elif found.age < self._min_age:
             return
@@ -210,7 +215,7 @@ class Sweep:
         if not done:
             self._fail(f"{order.order_id} is still {order.status}", f"orders/{order.order_id}")
 
-    def _settle_reservations(self) -> None:
+    def _settle_all_held(self) -> None:
         with WorkerPool(self._concurrency) as pool:
             for batch in self._batches_of_held():
                 if self._stopping.is_set():
@@ -218,7 +223,7 @@ class Sweep:
                 if self._failed_calls >= MAX_FAILED_CALLS:
                     self._fail("inventory is unavailable: the rest is left for the next sweep")
                     return
-                pool.submit(self._recording_failures, partial(self._settle_batch, batch))
+                pool.submit(self._recording_failures, partial(self._decide_and_settle_batch, batch))
         self._read_every_page = not self._stopping.is_set()
 
     def _batches_of_held(self) -> Iterator[Sequence[HeldReservation]]:
@@ -228,7 +233,7 @@ class Sweep:
             self._add(held=len(page))
             yield from _batches(page, DECISION_BATCH)
 
-    def _settle_batch(self, batch: Sequence[HeldReservation]) -> None:
+    def _decide_and_settle_batch(self, batch: Sequence[HeldReservation]) -> None:
         old = [held for held in batch if held.age >= self._min_age]
         order_ids = {held.name.order_id for held in old if held.name}
         try:
@@ -247,11 +252,11 @@ class Sweep:
         self._record_oldest(
             "oldest_held_seconds", [held for held in batch if held.reservation_id not in newer]
         )
-        self._settle("confirmed", self._inventory.confirm, actions[Action.CONFIRM])
+        self._settle_in_one_call("confirmed", self._inventory.confirm, actions[Action.CONFIRM])
         for ids in _batches(actions[Action.RELEASE], STOCK_BATCH):
-            self._settle("released", self._inventory.release, ids)
+            self._settle_in_one_call("released", self._inventory.release, ids)
         for ids in _batches(actions[Action.CONSUME], STOCK_BATCH):
-            self._settle("consumed", self._inventory.consume, ids)
+            self._settle_in_one_call("consumed", self._inventory.consume, ids)
 
     def _decide_or_fail(self, held: HeldReservation, found: Found) -> Action:
         action = Action.LATER
@@ -278,13 +283,13 @@ class Sweep:
         return Action.RELEASE
 
     def _abandon(self, name: ReservationName, version: datetime | None) -> bool:
-        """Write the mark of an abandoned attempt; False if another write came first.
+        """Write an abandoned mark; False if another write came first.
 
         After the mark, the attempt can no longer become an order.
         """
         if self._stopping.is_set():
             return False
-        mark = Order.abandoned(name, datetime.now(UTC))
+        mark = Order.new_abandoned_mark(name, datetime.now(UTC))
         try:
             if version is None:
                 self._store.create(mark, self._call_deadline())
@@ -295,7 +300,7 @@ class Sweep:
         self._add(abandoned=1)
         return True
 
-    def _settle(
+    def _settle_in_one_call(
         self,
         counter: str,
         call: Callable[[Collection[str], Deadline], None],
@@ -314,10 +319,10 @@ class Sweep:
             call(reservation_ids, self._call_deadline())
         except NotSettledError as error:
             self._failed_calls = 0
-            if error.blames_all and len(reservation_ids) > 1:
+            if error.whole_request_failed and len(reservation_ids) > 1:
                 half = len(reservation_ids) // 2
-                self._settle(counter, call, reservation_ids[:half])
-                self._settle(counter, call, reservation_ids[half:])
+                self._settle_in_one_call(counter, call, reservation_ids[:half])
+                self._settle_in_one_call(counter, call, reservation_ids[half:])
                 return
             for reservation_id, reason in error.reasons.items():
                 self._fail(f"{reservation_id}: {reason}", f"reservations/{reservation_id}")

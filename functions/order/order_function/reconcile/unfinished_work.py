@@ -1,4 +1,4 @@
-"""Reads unfinished orders and held reservations from Firestore. It writes no reservation.
+"""Reads unfinished orders and held reservations from Firestore. It writes nothing.
 
 An age is the time of the read minus the time of the write, both by Firestore's clock.
 """
@@ -13,8 +13,8 @@ from functions_common.firestore.client import call_options, read_call, to_dateti
 from functions_common.firestore.documents import Document, Documents
 from functions_common.firestore.errors import StoreError
 from order_function.domain import ReservationName, Status
-from order_function.ports import HeldReservation, UnfinishedOrder
-from order_function.store import COLLECTION, RESERVATIONS, read_order
+from order_function.ports import HeldReservation, UnfinishedOrder, VersionedOrder
+from order_function.store import ORDERS, RESERVATIONS, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from google.cloud.firestore import DocumentSnapshot
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from functions_common.firestore.client import Connection
+    from functions_common.firestore.client import FirestoreConnection
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Order
 
@@ -33,7 +33,7 @@ _UNFINISHED = [Status.PENDING.value, Status.CANCELLING.value, Status.FULFILLING.
 
 
 class FirestoreUnfinishedWork:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FirestoreConnection) -> None:
         self._connection = connection
         self._documents = Documents(connection)
 
@@ -55,13 +55,13 @@ class FirestoreUnfinishedWork:
                 _order_or_error(Document.from_snapshot(found)),
                 _age(found, found.update_time),
             )
-            for found in self._page(COLLECTION, has_status, after, limit, deadline)
+            for found in self._page(ORDERS, has_status, after, limit, deadline)
         ]
 
     def read_orders(
         self, order_ids: Collection[str], deadline: Deadline
-    ) -> dict[str, tuple[Order, datetime] | StoreError]:
-        paths = [(COLLECTION, order_id) for order_id in order_ids]
+    ) -> dict[str, VersionedOrder | StoreError]:
+        paths = [(ORDERS, order_id) for order_id in order_ids]
         found = self._documents.read(paths, deadline)
         return {each.id: _versioned_or_error(each) for _, each in found if each}
 
@@ -96,9 +96,9 @@ def _order_or_error(found: Document) -> Order | StoreError:
         return error
 
 
-def _versioned_or_error(found: Document) -> tuple[Order, datetime] | StoreError:
+def _versioned_or_error(found: Document) -> VersionedOrder | StoreError:
     order = _order_or_error(found)
-    return order if isinstance(order, StoreError) else (order, found.update_time)
+    return order if isinstance(order, StoreError) else VersionedOrder(order, found.update_time)
 
 
 def _age(found: DocumentSnapshot[Any], since: datetime | Timestamp) -> timedelta:

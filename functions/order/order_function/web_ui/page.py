@@ -65,15 +65,17 @@ OPERATIONS = (
 )
 
 
-class PageNotWantedError(Exception):
+class HtmlNotAcceptedError(Exception):
     """The client prefers JSON to HTML."""
 
 
 class Page:
-    def show_to_people(self, request: Request) -> Response:
+    def show_if_html_accepted(self, request: Request) -> Response:
         accepted = request.accept_mimetypes
         if accepted[HTML] <= accepted[JSON]:
-            raise PageNotWantedError("This address has a page in HTML only. See /openapi.json.")
+            raise HtmlNotAcceptedError(
+                "This path has an HTML page, and the request prefers JSON. See /openapi.json."
+            )
         response = self.show(request)
         response.vary.add("Accept")
         return response

@@ -43,13 +43,14 @@ FRESH_SECONDS = 600.0
 TRUSTED_SECONDS = 24 * 3600.0
 """Older keys are not used, even if the issuer cannot be reached."""
 PAUSE_SECONDS = 5.0
-"""The shortest time between two fetches, whatever key ids the tokens have."""
+"""The shortest time between two fetches. So tokens with invented key ids cannot flood the
+issuer."""
 FETCH_SECONDS = 2.0
 """The longest fetch, and the longest that a request waits for one."""
 MAX_BYTES = 256 * 1024
 MAX_WAITING = 8
-"""The most requests that wait for a fetch while other keys are known. Tokens with these keys need
-the other threads."""
+"""The most requests that wait for an unknown key while other keys are known. The remaining threads
+stay free for tokens with known keys."""
 
 
 class KeySetError(Exception):
@@ -171,8 +172,11 @@ def _usable(entry: object) -> PyJWK | None:
     return key if key.algorithm_name in ALGORITHMS else None
 
 
-def of_url(url: str) -> Callable[[], bytes]:
-    """Fetches from a URL. Redirects are not followed: only the configured URL is trusted."""
+def fetch_from_url(url: str) -> Callable[[], bytes]:
+    """A function that fetches the keys from a URL.
+
+    It follows no redirects, because only the configured URL is trusted.
+    """
     client = HttpClient(connections=0)
 
     def fetch() -> bytes:
@@ -184,5 +188,5 @@ def of_url(url: str) -> Callable[[], bytes]:
     return fetch
 
 
-def of_file(path: str) -> Callable[[], bytes]:
+def fetch_from_file(path: str) -> Callable[[], bytes]:
     return Path(path).read_bytes

@@ -18,8 +18,7 @@ from functions_common.http import parsing
 from functions_common.http.auth import jwks
 from functions_common.http.auth.callers import UnauthenticatedError
 from functions_common.http.auth.jwks import ALGORITHMS, KeySet
-from functions_common.http.parsing import is_id
-from functions_common.ids import ID_LENGTH, digest_id
+from functions_common.ids import ID_LENGTH, digest_id, is_id
 from functions_common.runtime.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -129,13 +128,16 @@ def identifier(claim: object) -> str:
     return f"X-{digest_id(claim)}"
 
 
-def of(settings: IssuerSettings) -> Issuer:
-    """Begins to fetch the keys. Raises SettingsError if AUTH_KEYS_FILE has none."""
+def create_issuer(settings: IssuerSettings) -> Issuer:
+    """Create the issuer and begin to fetch its keys.
+
+    Raises SettingsError if AUTH_KEYS_FILE has no keys.
+    """
     if settings.jwks_url:
-        keys = KeySet(jwks.of_url(settings.jwks_url))
+        keys = KeySet(jwks.fetch_from_url(settings.jwks_url))
         keys.fetch_soon()
         return Issuer(settings, keys)
-    read = jwks.of_file(settings.keys_file)
+    read = jwks.fetch_from_file(settings.keys_file)
     try:
         jwks.parse(read())
     except (OSError, jwks.KeySetError) as error:

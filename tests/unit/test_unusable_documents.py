@@ -42,7 +42,7 @@ from order_function.reconcile.sweep import DECISION_BATCH, MAX_FAILED_CALLS, MAX
 if TYPE_CHECKING:
     from support.fakes import MemoryStock
 
-    from inventory_function.operations import Operation
+    from inventory_function.operations import StockOperation
     from inventory_function.transactions import Outcome
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -99,7 +99,7 @@ def test_settling_a_reservation_of_a_missing_product_fails_only_for_its_id(verb:
     "operation", [release("POISON"), Consume("POISON")], ids=["release", "consume"]
 )
 def test_settling_moves_every_line_when_two_lines_name_one_product(
-    operation: Operation[Any],
+    operation: StockOperation[Any],
 ) -> None:
     store = stocked(P001=9)
     line = PricedLine("P001", 2, 1, "Laptop")
@@ -327,7 +327,9 @@ def test_damaged_order_keeps_its_reservation_and_delays_no_other() -> None:
 
 def test_damaged_unfinished_order_delays_no_other() -> None:
     shop = MemoryShop(P001=9)
-    damaged, whole = (shop.write(shop.place("C1", ONE, None).order.cancel()) for _ in range(2))
+    damaged, whole = (
+        shop.write(shop.place("C1", ONE, None).order.begin_cancel()) for _ in range(2)
+    )
     shop.store.damage(damaged.order_id)
     report = shop.sweep()
     assert (report.unfinished, report.cancelled) == (2, 1)
@@ -341,7 +343,7 @@ def test_sweep_continues_after_an_unexpected_error_of_one_step(
 ) -> None:
     shop = MemoryShop(P001=3 * DECISION_BATCH)
     abandoned_ones(shop, 2 * DECISION_BATCH)
-    shop.write(shop.place("C1", ONE, None).order.cancel())
+    shop.write(shop.place("C1", ONE, None).order.begin_cancel())
     sweep = shop.a_sweep()
     real = getattr(sweep._work, method)  # noqa: SLF001 - no other seam is left
     failed: list[Any] = []
@@ -377,7 +379,7 @@ def test_older_inventory_gets_fewer_ids_when_it_rejects_many() -> None:
         client.reserve(name, ONE, soon())
     with pytest.raises(NotSettledError) as too_many:
         client.release(names, soon())
-    assert too_many.value.blames_all
+    assert too_many.value.whole_request_failed
     client.release(names[:30], soon())
 
 
@@ -462,7 +464,7 @@ def test_repeated_request_replays_an_order_of_a_newer_status(
 
 def test_completing_an_order_of_a_newer_status_changes_nothing(shop: MemoryShop) -> None:
     order = newer_order(shop)
-    assert shop.orders.complete(order.order_id) == order
+    assert shop.orders.decide_pending(order.order_id) == order
     assert shop.held == {order.reservation_id: 1}
 
 

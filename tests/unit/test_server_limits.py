@@ -10,7 +10,7 @@ import pytest
 from waitress.adjustments import Adjustments
 
 from functions_common.http.parsing import MAX_BODY
-from functions_common.http_server.connection import MAX_HEADERS, ReceivedRequest
+from functions_common.http_server.received_request import MAX_HEADERS, ReceivedRequest
 
 ADJUSTMENTS = Adjustments(
     max_request_header_size=MAX_HEADERS, max_request_body_size=MAX_BODY + 1, listen="127.0.0.1:0"

@@ -1,0 +1,92 @@
+"""The responses that a connection sends: the app's, and problem documents of the server itself.
+
+waitress calls them tasks. ``execute`` runs on a worker thread; for errors and health checks, on the
+main thread.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from waitress.task import ErrorTask, Task, WSGITask
+
+from functions_common.http import problems
+from functions_common.http.problems import Problem
+from functions_common.http_server.received_request import (
+    DETAILS,
+    OverloadedError,
+    RejectedRequestError,
+)
+from functions_common.observability.request_log import FIRST_BYTE
+from functions_common.observability.trace import Trace
+
+
+class _SinglePacketTask(Task):
+    """Sends the head of a response and the first part of its body in one packet."""
+
+    def build_response_header(self) -> bytes:
+        if self.channel.server.stopping:
+            self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
+
+    def write(self, data: bytes) -> None:
+        if self.wrote_header:
+            super().write(data)
+            return
+        self.channel.gather()
+        try:
+            super().write(data)
+        finally:
+            self.channel.send_gathered()
+
+
+class ErrorResponse(_SinglePacketTask, ErrorTask):
+    """Sends a problem document. waitress itself would send plain text."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        status = HTTPStatus(error.code)
+        detail = (
+            error.body
+            if isinstance(error, RejectedRequestError)
+            else DETAILS.get(status, error.body)
+        )
+        headers = {}
+        if isinstance(error, OverloadedError):
+            headers = {
+                "Retry-After": str(self.channel.server.retry_after),
+                problems.NOT_BEGUN: "true",
+            }
+        else:
+            self.set_close_on_finish()
+        problem = Problem(status, detail, getattr(error, "kind", None), headers=headers)
+        self.respond(problem)
+        self.channel.server.count_rejection(status)
+
+    def respond(self, problem: Problem) -> None:
+        trace_id = Trace.begin().trace_id
+        path = getattr(self.request, "path", "")[:200]
+        body = msgspec.json.encode(problem.body(instance=path, trace_id=trace_id))
+        self.status = f"{problem.status.value} {problem.status.phrase}"
+        self.response_headers += [
+            ("Content-Type", problems.CONTENT_TYPE),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Trace-Id", trace_id),
+            *problem.headers.items(),
+        ]
+        self.content_length = len(body)
+        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
+
+
+class AppResponse(_SinglePacketTask, WSGITask):
+    """Calls the app and sends its response."""
+
+    def get_environment(self) -> dict[str, Any]:
+        environment: dict[str, Any] = super().get_environment()
+        environment[FIRST_BYTE] = self.request.first_byte_ns
+        environment["SERVER_SOFTWARE"] = ""
+        return environment
