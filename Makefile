@@ -20,13 +20,14 @@ run: $(VENV)/.run ## Start emulator, inventory and order on this machine, with a
 
 # Two halves run at the same time, one for each of two cores. The hostile clients come last, alone,
 # because they measure throughput. TESTS names options or paths instead: one process runs them.
-SERVICES := tests/integration tests/crash
+# The tests of every remote call stand apart from the other crash tests, so that both halves take equally long.
+SERVICES := tests/integration tests/crash/test_every_remote_call.py
 LIBRARIES := $(filter-out $(SERVICES) tests/hostile tests/cluster tests/fixtures tests/support,\
-	$(patsubst %/,%,$(sort $(wildcard tests/*/))))
+	$(patsubst %/,%,$(sort $(wildcard tests/*/)))) $(SERVICES:%=--ignore=%)
 PYTEST := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(BIN)/python -m pytest
 BY_TARGET := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-test: $(VENV)/.dev ## All tests that need no cluster: about seven minutes on two cores
+test: $(VENV)/.dev ## All tests that need no cluster: about ten minutes on two cores
 ifdef TESTS
 	$(PYTEST) --ignore=tests/cluster $(TESTS)
 else
@@ -36,7 +37,7 @@ else
 	exit $$failed
 endif
 
-test-services: $(VENV)/.dev # Real processes: integration and crash tests
+test-services: $(VENV)/.dev # Real processes: integration tests, and a crash at every remote call
 	$(PYTEST) $(SERVICES)
 
 test-libraries: $(VENV)/.dev # The rest, unit tests included
