@@ -86,7 +86,9 @@ class _Failure(NamedTuple):
 
 
 class _Wakeup:
-    """Wakes one sleeping thread. A bare lock: an Event makes two locks more for each item.
+    """Wakes one sleeping thread.
+
+    It uses a bare lock, because a threading.Event would create two more locks for each item.
 
     A wake-up is a hint. The thread that wakes must check the state of its entry.
     """

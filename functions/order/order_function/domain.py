@@ -5,7 +5,7 @@ Errors of the domain:
 OrderError
 ├── OrderNotFoundError            the order does not exist, or belongs to another customer
 ├── OrderRejectedError            stock or price did not allow it; with a key this is final
-├── NotCancellableError           the order was rejected, or its goods have been shipped
+├── NotCancellableError           the order was rejected, or its goods are shipped or about to be
 ├── NotFulfillableError           the order is not confirmed
 ├── NewerRevisionError            only a newer revision of order knows the order's status
 └── IdempotencyKeyReusedError     the key was used with another body
@@ -89,7 +89,9 @@ class Status(StrEnum):
     FULFILLING = "fulfilling"
     FULFILLED = "fulfilled"
     ABANDONED = "abandoned"
-    """The abandoned mark: the process of this attempt ended before it wrote the order.
+    """The abandoned mark: ``reconcile`` found the reservation of this attempt without an order.
+
+    The process had ended, or was slow.
 
     No client sees it. The order of the next attempt replaces it.
     """

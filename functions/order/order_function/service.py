@@ -117,7 +117,10 @@ class _Delivery:
 
     @property
     def inventory_deadline(self) -> Deadline:
-        """For Reserve: it leaves time for Decide."""
+        """The deadline of Reserve.
+
+        With a key, or if a pending order is accepted, it leaves time for the order document.
+        """
         if self.respond_async:
             return self.deadline.fraction(ASYNC_INVENTORY_SHARE)
         return self.deadline.fraction(INVENTORY_SHARE) if self.attempt.keyed else self.deadline
@@ -299,7 +302,8 @@ class Orders:
     def cancel(self, order_id: str, customer_id: str | None = None) -> Order:
         """Cancel an order. It stays ``cancelling`` if inventory cannot release its stock now.
 
-        ``customer_id`` allows only orders of this customer; see ``Order.for_customer``.
+        Raises OrderNotFoundError if the order belongs to another customer than ``customer_id``.
+        None allows every order.
         """
 
         def begin(order: Order) -> Order:
@@ -355,7 +359,7 @@ class Orders:
         return order
 
     def get(self, order_id: str, customer_id: str | None = None) -> Order:
-        """An order. ``customer_id`` allows only orders of this customer."""
+        """An order. Raises OrderNotFoundError as ``cancel`` does."""
         return self._get(order_id, self._deadline()).order.for_customer(customer_id)
 
     def list_for_customer(

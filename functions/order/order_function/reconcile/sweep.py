@@ -4,7 +4,8 @@ A held reservation belongs to a request in progress, or to one whose process has
 document decides:
 
 - The order owns the reservation: the sweep confirms or consumes the reservation.
-- Another order exists: the sweep releases the reservation.
+- The order does not own the reservation, because it is cancelled or rejected, or because another
+  attempt made it: the sweep releases the reservation.
 - There is no order: the sweep writes an abandoned mark in its place, and then releases the
   reservation. If the request was only slow, it finds the mark and starts its next attempt.
 
@@ -120,7 +121,7 @@ class Report:
 
     @property
     def done(self) -> int:
-        """The number of changes. A second sweep has none to make."""
+        """The number of changes that this sweep made."""
         return sum(getattr(self, name) for name in _DONE)
 
 

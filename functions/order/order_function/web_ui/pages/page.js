@@ -17,9 +17,9 @@ const RETRYABLE = new Set([0, 502, 503, 504]);
 const OUTCOME_UNKNOWN = "urn:problem-type:order-outcome-unknown";
 const CANCELLABLE = new Set(["confirmed", "pending", "cancelling"]);
 const MEANING = {
-  pending: "Inventory is down. The order is confirmed or rejected when it is back.",
-  cancelling: "The order will be cancelled when inventory is back.",
-  fulfilling: "The shipping will be recorded when inventory is back.",
+  pending: "Inventory was unavailable. The shop confirms or rejects the order at its next check after inventory is back.",
+  cancelling: "The shop completes the cancellation at its next check after inventory is back.",
+  fulfilling: "The shop records the shipping at its next check after inventory is back.",
 };
 
 const at = (id) => document.getElementById(id);
@@ -320,7 +320,7 @@ const outcomeUnknown = ({ body }) => body?.type === OUTCOME_UNKNOWN;
 /** Show a countdown to the next attempt; false if the customer stops. */
 function waitToRetry(what, result) {
   const cause = result.status === 0 ? "No response" : `Not possible now (${result.status})`;
-  announce(`${cause}: ${what}. The page tries again. It is done once, however often it is tried.`, "warn");
+  announce(`${cause}: ${what}. The page repeats the request. Repeats are safe: it takes effect once.`, "warn");
   return new Promise((resolve) => {
     let left = Math.max(1, result.retryAfter || 0);
     const text = make("span", {});
