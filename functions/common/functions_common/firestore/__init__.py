@@ -11,10 +11,9 @@ The modules, from the one that a store uses to the one that makes the calls:
 The path of an error, for a commit that comes second to another writer:
 
 1. ``rpcs`` raises ``grpc.RpcError`` with the status ABORTED.
-2. ``client.grpc_errors_as_api_errors`` converts it to ``google.api_core``'s ``Aborted``, so that
-   the calls of ``rpcs`` and those of the library's client have the same errors.
-3. ``client.commit_call`` converts it to ``errors.ConflictError``: nothing was written. For a read,
+2. ``client.commit_call`` converts it to ``google.api_core``'s ``Aborted``, which the library's
+   client raises, and then to ``errors.ConflictError``: nothing was written. For a read,
    ``client.read_call`` does this.
-4. The use case reads and decides again. An error that no use case handles becomes a problem
+3. The use case reads and decides again. An error that no use case handles becomes a problem
    document in ``http/app.py``.
 """

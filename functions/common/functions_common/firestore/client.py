@@ -133,7 +133,7 @@ class FirestoreConnection:
     def _prepare(self) -> None:
         began = time.monotonic()
         with suppress(StoreUnavailableError):
-            with read_call(), grpc_errors_as_api_errors():
+            with read_call():
                 self.rpcs.read_nothing(CALL_SECONDS)
             logs.event(
                 "Firestore reached", ms={"firestore": round((time.monotonic() - began) * 1000, 1)}
@@ -190,9 +190,9 @@ def to_datetime(time: datetime | Timestamp) -> datetime:
 
 @contextmanager
 def read_call() -> Iterator[None]:
-    """Time a read of Firestore, and translate the library's errors."""
+    """Time a read of Firestore, and translate its errors, of gRPC or of the library."""
     try:
-        with activity.part("firestore"):
+        with _grpc_errors_as_api_errors(), activity.part("firestore"):
             yield
     except _REJECTED as error:
         raise _rejected(error) from error
@@ -202,16 +202,17 @@ def read_call() -> Iterator[None]:
 
 @contextmanager
 def commit_call() -> Iterator[None]:
-    """Time a commit, and translate the library's errors."""
+    """Time a commit, and translate its errors, of gRPC or of the library."""
     with commit_errors(), activity.part("firestore"):
         yield
 
 
 @contextmanager
 def commit_errors() -> Iterator[None]:
-    """Translate the library's errors of a commit."""
+    """Translate the errors of a commit, of gRPC or of the library."""
     try:
-        yield
+        with _grpc_errors_as_api_errors():
+            yield
     except google_errors.AlreadyExists as error:
         raise AlreadyExistsError(str(error)) from error
     except _CONFLICTS as error:
@@ -230,7 +231,7 @@ def commit_errors() -> Iterator[None]:
 
 
 @contextmanager
-def grpc_errors_as_api_errors() -> Iterator[None]:
+def _grpc_errors_as_api_errors() -> Iterator[None]:
     """Translate gRPC's errors into those of google.api_core, which the library raises."""
     try:
         yield

@@ -17,14 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import grpc
 import msgspec
 from google.api_core import exceptions as google_errors
-from google.cloud.firestore_v1.types import (
-    BatchGetDocumentsRequest,
-    BatchWriteRequest,
-    CommitRequest,
-    RunQueryRequest,
-    StructuredQuery,
-    Write,
-)
+from google.cloud.firestore_v1.types import StructuredQuery
 from google.protobuf.timestamp_pb2 import Timestamp
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
@@ -32,7 +25,6 @@ from functions_common.firestore.client import (
     CALL_SECONDS,
     commit_call,
     commit_errors,
-    grpc_errors_as_api_errors,
     read_call,
 )
 from functions_common.firestore.errors import (
@@ -41,6 +33,13 @@ from functions_common.firestore.errors import (
     StoreRejectedError,
     StoreUnavailableError,
     UnusableDocumentError,
+)
+from functions_common.firestore.rpcs import (
+    BatchGetDocumentsRequest,
+    BatchWriteRequest,
+    CommitRequest,
+    RunQueryRequest,
+    Write,
 )
 from functions_common.observability import logs
 from functions_common.runtime.deadlines import DeadlineExceededError
@@ -60,11 +59,6 @@ Path = tuple[str, ...]
 UNKNOWN_VALUE: Final = object()
 """Stands for the value of a field that has a type unknown to this version of the client library."""
 
-_BatchGetDocumentsRequest = BatchGetDocumentsRequest.pb()
-_BatchWriteRequest = BatchWriteRequest.pb()
-_CommitRequest = CommitRequest.pb()
-_RunQueryRequest = RunQueryRequest.pb()
-_Write = Write.pb()
 _EQUAL = StructuredQuery.FieldFilter.Operator.EQUAL
 
 
@@ -160,8 +154,8 @@ class Documents:
         """
         rpcs = self._connection.rpcs
         names = [rpcs.root + "/".join(path) for path in paths]
-        request = _BatchGetDocumentsRequest(database=rpcs.database, documents=names)
-        with read_call(), grpc_errors_as_api_errors():
+        request = BatchGetDocumentsRequest(database=rpcs.database, documents=names)
+        with read_call():
             timeout = deadline.timeout(CALL_SECONDS)
             for response in rpcs.batch_get(request, timeout=timeout, metadata=rpcs.metadata):
                 found = response.WhichOneof("result") == "found"
@@ -181,7 +175,7 @@ class Documents:
         Takes a tenth of the processor time of a query that returns whole documents.
         """
         rpcs = self._connection.rpcs
-        request = _RunQueryRequest(parent=rpcs.root[:-1])
+        request = RunQueryRequest(parent=rpcs.root[:-1])
         query = request.structured_query
         query.from_.add().collection_id = collection
         query.select.fields.add().field_path = "__name__"
@@ -193,7 +187,7 @@ class Documents:
         if after is not None:
             cursor = query.start_at.values.add()
             cursor.reference_value = f"{rpcs.root}{collection}/{after}"
-        with read_call(), grpc_errors_as_api_errors():
+        with read_call():
             timeout = deadline.timeout(CALL_SECONDS)
             return [_found_id(each) for each in rpcs.query(request, timeout)]
 
@@ -203,17 +197,17 @@ class Documents:
         Raises ConflictError if a document does not have the expected version.
         """
         rpcs = self._connection.rpcs
-        request = _CommitRequest(database=rpcs.database)
+        request = CommitRequest(database=rpcs.database)
         with _encoding_errors():
             for change in changes:
                 encode_change(change, request.writes.add(), rpcs.root)
-        with commit_call(), grpc_errors_as_api_errors():
+        with commit_call():
             timeout = deadline.timeout(CALL_SECONDS)
             rpcs.commit(request, timeout=timeout, metadata=rpcs.metadata)
 
     def encode_write(self, change: Change) -> Any:  # noqa: ANN401 - made by protobuf, untyped
         """The change as a message, for ``write_each``."""
-        write = _Write()
+        write = Write()
         with _encoding_errors():
             encode_change(change, write, self._connection.rpcs.root)
         return write
@@ -254,8 +248,8 @@ class Documents:
 
     def _write_together(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
         rpcs = self._connection.rpcs
-        request = _BatchWriteRequest(database=rpcs.database, writes=writes)
-        with commit_errors(), grpc_errors_as_api_errors():
+        request = BatchWriteRequest(database=rpcs.database, writes=writes)
+        with commit_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             response = rpcs.batch_write(request, timeout=timeout, metadata=rpcs.metadata)
         return [_error_of(status) for status in response.status]

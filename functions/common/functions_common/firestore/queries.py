@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from google.cloud.firestore_v1.types import RunQueryRequest, StructuredQuery
+from google.cloud.firestore_v1.types import StructuredQuery
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
-from functions_common.firestore.client import grpc_errors_as_api_errors, read_call
+from functions_common.firestore.client import read_call
 from functions_common.firestore.documents import (
     Document,
     Path,
@@ -22,6 +22,7 @@ from functions_common.firestore.documents import (
     log_unusable,
 )
 from functions_common.firestore.errors import UnusableDocumentError
+from functions_common.firestore.rpcs import RunQueryRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_RunQueryRequest = RunQueryRequest.pb()
 _OPERATORS = {
     "==": StructuredQuery.FieldFilter.Operator.EQUAL,
     "array_contains": StructuredQuery.FieldFilter.Operator.ARRAY_CONTAINS,
@@ -67,7 +67,7 @@ class Query:
     after: Position | None = None
 
     def encode(self, root: str, limit: int) -> Any:  # noqa: ANN401 - made by protobuf, untyped
-        request = _RunQueryRequest(parent=(root + "/".join(self.collection[:-1])).rstrip("/"))
+        request = RunQueryRequest(parent=(root + "/".join(self.collection[:-1])).rstrip("/"))
         query = request.structured_query
         query.from_.add().collection_id = self.collection[-1]
         self._encode_conditions(query.where)
@@ -127,7 +127,7 @@ class Queries:
         rpcs = self._connection.rpcs
         request = query.encode(rpcs.root, limit)
         with self._limiter.slot(deadline):
-            with read_call(), grpc_errors_as_api_errors():
+            with read_call():
                 responses = rpcs.query(request, deadline.timeout(math.inf))
             return [_found(rpcs, each.document) for each in responses]
 

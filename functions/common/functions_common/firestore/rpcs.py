@@ -8,16 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
-from google.cloud.firestore_v1.types import (
-    BatchGetDocumentsRequest,
-    BatchGetDocumentsResponse,
-    BatchWriteRequest,
-    BatchWriteResponse,
-    CommitRequest,
-    CommitResponse,
-    RunQueryRequest,
-    RunQueryResponse,
-)
+from google.cloud.firestore_v1 import types
 
 if TYPE_CHECKING:
     import grpc
@@ -25,13 +16,16 @@ if TYPE_CHECKING:
     from functions_common.runtime.settings import FirestoreSettings
 
 _SERVICE = "/google.firestore.v1.Firestore"
-_BATCH_GET_REQUEST, _BATCH_GET_RESPONSE = (
-    BatchGetDocumentsRequest.pb(),
-    BatchGetDocumentsResponse.pb(),
-)
-_COMMIT_REQUEST, _COMMIT_RESPONSE = CommitRequest.pb(), CommitResponse.pb()
-_BATCH_WRITE_REQUEST, _BATCH_WRITE_RESPONSE = BatchWriteRequest.pb(), BatchWriteResponse.pb()
-_RUN_QUERY_REQUEST, _RUN_QUERY_RESPONSE = RunQueryRequest.pb(), RunQueryResponse.pb()
+
+BatchGetDocumentsRequest = types.BatchGetDocumentsRequest.pb()
+BatchWriteRequest = types.BatchWriteRequest.pb()
+CommitRequest = types.CommitRequest.pb()
+RunQueryRequest = types.RunQueryRequest.pb()
+Write = types.Write.pb()
+_BatchGetDocumentsResponse = types.BatchGetDocumentsResponse.pb()
+_BatchWriteResponse = types.BatchWriteResponse.pb()
+_CommitResponse = types.CommitResponse.pb()
+_RunQueryResponse = types.RunQueryResponse.pb()
 
 
 class Rpcs(NamedTuple):
@@ -59,22 +53,20 @@ class Rpcs(NamedTuple):
         return cls(
             channel.unary_stream(
                 f"{_SERVICE}/BatchGetDocuments",
-                _BATCH_GET_REQUEST.SerializeToString,
-                _BATCH_GET_RESPONSE.FromString,
+                BatchGetDocumentsRequest.SerializeToString,
+                _BatchGetDocumentsResponse.FromString,
             ),
             channel.unary_unary(
                 f"{_SERVICE}/Commit",
-                _COMMIT_REQUEST.SerializeToString,
-                _COMMIT_RESPONSE.FromString,
+                CommitRequest.SerializeToString,
+                _CommitResponse.FromString,
             ),
             channel.unary_unary(
                 f"{_SERVICE}/BatchWrite",
-                _BATCH_WRITE_REQUEST.SerializeToString,
-                _BATCH_WRITE_RESPONSE.FromString,
+                BatchWriteRequest.SerializeToString,
+                _BatchWriteResponse.FromString,
             ),
-            channel.unary_stream(
-                f"{_SERVICE}/RunQuery", _RUN_QUERY_REQUEST.SerializeToString, bytes
-            ),
+            channel.unary_stream(f"{_SERVICE}/RunQuery", RunQueryRequest.SerializeToString, bytes),
             tuple(metadata),
             database,
             f"{database}/documents/",
@@ -83,7 +75,7 @@ class Rpcs(NamedTuple):
     def read_nothing(self, timeout: float) -> None:
         """Read a document that does not exist, to open the channel."""
         name = f"{self.root}starts/none"
-        request = _BATCH_GET_REQUEST(database=self.database, documents=[name])
+        request = BatchGetDocumentsRequest(database=self.database, documents=[name])
         list(self.batch_get(request, timeout=timeout, metadata=self.metadata))
 
     def path(self, name: str) -> tuple[str, ...]:
@@ -96,5 +88,5 @@ class Rpcs(NamedTuple):
         The whole stream is received first: decoding between its messages costs twice as much.
         """
         received = [*self.run_query(request, timeout=timeout, metadata=self.metadata)]
-        responses = map(_RUN_QUERY_RESPONSE.FromString, received)
+        responses = map(_RunQueryResponse.FromString, received)
         return [each for each in responses if each.HasField("document")]
