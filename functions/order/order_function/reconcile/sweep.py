@@ -260,14 +260,9 @@ class Sweep:
             self._settle_in_one_call("consumed", self._inventory.consume, ids)
 
     def _decide_or_fail(self, held: HeldReservation, found: Found) -> Action:
-        action = Action.LATER
-
-        def decide() -> None:
-            nonlocal action
-            action = self._decide(held, found)
-
-        self._recording_failures(decide, f"reservations/{held.reservation_id}")
-        return action
+        decide = partial(self._decide, held, found)
+        action = self._recording_failures(decide, f"reservations/{held.reservation_id}")
+        return action or Action.LATER
 
     def _decide(self, held: HeldReservation, found: Found) -> Action:
         if held.name is None:
@@ -348,9 +343,10 @@ class Sweep:
                 return
             after = id_of(page[-1])
 
-    def _recording_failures(self, step: Callable[[], None], document: str | None = None) -> None:
+    def _recording_failures(self, step: Callable[[], U], document: str | None = None) -> U | None:
+        """The result of the step. If it fails, the failure is reported, and the result is None."""
         try:
-            step()
+            return step()
         except NewerRevisionError:
             self._add(newer=1)
         except (*_EXPECTED, OrderError) as error:
@@ -358,6 +354,7 @@ class Sweep:
         except Exception as error:  # noqa: BLE001 - one document must not end the sweep
             logs.exception("Unexpected error", error, document=document)
             self._fail(f"{type(error).__name__}: {error}", document)
+        return None
 
     def _fail(self, reason: str, document: str | None = None, count: int = 1) -> None:
         """Log and report a failure. ``document``: the path of its cause; None for several."""

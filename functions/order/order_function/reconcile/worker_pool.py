@@ -31,7 +31,7 @@ class WorkerPool:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def submit(self, function: Callable[P, None], *args: P.args, **named: P.kwargs) -> None:
+    def submit(self, function: Callable[P, object], *args: P.args, **named: P.kwargs) -> None:
         if self._pool is None:
             function(*args, **named)
             return
