@@ -38,7 +38,7 @@ ORDERS_OWN = {
     "newer-revision", "idempotency-key-reused", "order-outcome-unknown",
     "order-outcome-unknown-without-key",
 }  # fmt: skip
-"""Kinds whose ``detail`` order writes itself. They are not checked here."""
+"""Kinds whose ``detail`` order writes itself: test_order_problem_examples.py checks them."""
 
 BAD_VALUES: dict[str, dict[str, Any]] = {
     "place_order": {"json": {"customer_id": "C1", "product_id": "P001", "quantity": 0}},
