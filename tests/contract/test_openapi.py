@@ -152,6 +152,22 @@ def test_every_member_of_a_schema_has_a_description(served: dict[str, Any]) -> N
     assert bare == []
 
 
+def test_every_component_is_used_and_every_used_one_exists(served: dict[str, Any]) -> None:
+    used = set(re.findall(r'"\$ref": "#/components/([^"]+)"', json.dumps(served)))
+    used |= {
+        f"securitySchemes/{scheme}"
+        for operation in operations(served)
+        for requirement in operation.get("security", [])
+        for scheme in requirement
+    }
+    defined = {
+        f"{kind}/{component}"
+        for kind, components in served["components"].items()
+        for component in components
+    }
+    assert used == defined
+
+
 def test_schemas_have_no_names_of_python_types(served: dict[str, Any]) -> None:
     names = served["components"]["schemas"]
     assert [name for name in names if re.search("(Response|Answer|Body)$", name)] == []

@@ -354,7 +354,8 @@ def _problem_headers(status: HTTPStatus, of_one_status: list[ProblemType]) -> Sc
     if status in _STATUSES_OF_THE_SERVER:
         optional |= {"Server-Timing", "X-Pod", problems.NOT_BEGUN} & headers.keys()
     for name in sorted(optional):
-        headers[name] = {**_HEADERS[name], "required": False}
+        if _HEADERS[name].get("required"):
+            headers[name] = {**_HEADERS[name], "required": False}
     return headers
 
 
