@@ -192,7 +192,7 @@ def _settlement(
         body=body,
         examples={"one reservation": {"ids": [_ID]}},
         invalid=f"#/ids: must have 1 to {max_ids} ids",
-        role=ORDER,
+        roles=(ORDER,),
     )
 
 
@@ -257,7 +257,7 @@ OPERATIONS = (
             "off sale": {"name": "Laptop", "price": 999.99, "active": False},
         },
         invalid="#/price: must be a number from 0 to 10,000,000,000.00",
-        role=OPERATOR,
+        roles=(OPERATOR,),
     ),
     Operation(
         "show_availability",
@@ -303,7 +303,7 @@ OPERATIONS = (
         description="Returns the units that were added and removed, newest first.",
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, *paging.PARAMETERS),
-        role=OPERATOR,
+        roles=(OPERATOR,),
     ),
     Operation(
         "adjust_product",
@@ -341,7 +341,7 @@ OPERATIONS = (
             "breakage": {"delta": -1, "reason": "broken", "actor": "warehouse 2"},
         },
         invalid="#/delta: must not be 0",
-        role=OPERATOR,
+        roles=(OPERATOR,),
     ),
     Operation(
         "show_ledger",
@@ -364,7 +364,7 @@ OPERATIONS = (
         ),
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, *paging.PARAMETERS),
-        role=OPERATOR,
+        roles=(OPERATOR,),
     ),
     Operation(
         "put_reservation",
@@ -407,7 +407,7 @@ OPERATIONS = (
         body=schemas.ReservationRequest,
         examples={"two lines": _ITEMS},
         invalid=f"#/items/0/quantity: must be a whole number from 1 to {MAX_QUANTITY:,}",
-        role=ORDER,
+        roles=(ORDER,),
     ),
     Operation(
         "show_reservation",
@@ -425,7 +425,7 @@ OPERATIONS = (
         description="Returns the reservation with its current status.",
         problems=(_NEWER_REVISION, TEMPORARILY_UNAVAILABLE),
         parameters=(_RESERVATION_ID,),
-        role=ORDER,
+        roles=(ORDER,),
     ),
     Operation(
         "reserve",
@@ -464,7 +464,7 @@ OPERATIONS = (
         },
         invalid="#/reservations/0/items/0/quantity: must be a whole number from 1 to"
         f" {MAX_QUANTITY:,}",
-        role=ORDER,
+        roles=(ORDER,),
     ),
     _settlement(
         "confirm",

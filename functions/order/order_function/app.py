@@ -109,7 +109,7 @@ class _Views:
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
         body = parsing.body(request, schemas.OrderRequest)
-        customer_id, lines, expected_total = body.to_domain(self._currency, callers.token_subject())
+        customer_id, lines, expected_total = body.to_domain(self._currency, callers.caller().subject)
         attempt = Attempt.begin(customer_id, lines, key, expected_total)
         activity.note(order_id=attempt.order_id)
         with _order_id_in_errors(attempt):
@@ -117,7 +117,7 @@ class _Views:
 
     def list_orders(self) -> Response:
         args = request.args
-        token_customer = callers.token_subject()
+        token_customer = callers.caller().subject
         requested_customer = args.get("customer_id", UNSET)
         customer_id = schemas.customer_of(
             requested_customer, token_customer, parameter="customer_id"
@@ -139,12 +139,12 @@ class _Views:
     def show_order(self, order_id: str) -> Response:
         return http_app.json_response(
             schemas.OrderResponse.of(
-                self._orders.get(_checked_id(order_id), callers.token_subject())
+                self._orders.get(_checked_id(order_id), callers.caller().subject)
             )
         )
 
     def cancel_order(self, order_id: str) -> Response:
-        order = self._orders.cancel(_checked_id(order_id), callers.token_subject())
+        order = self._orders.cancel(_checked_id(order_id), callers.caller().subject)
         return _change_response(order, Status.CANCELLED)
 
     def fulfil_order(self, order_id: str) -> Response:

@@ -238,7 +238,7 @@ OPERATIONS = (
             *(replace(each, status=HTTPStatus.INTERNAL_SERVER_ERROR) for each in _OUTCOMES_UNKNOWN),
         ),
         parameters=(parsing.IDEMPOTENCY_KEY, _PREFER),
-        role=CUSTOMER,
+        roles=(CUSTOMER,),
         body=schemas.OneProductOrItems,
         examples={
             "one product": {"customer_id": "C123", "product_id": "P001", "quantity": 2},
@@ -276,7 +276,7 @@ OPERATIONS = (
         description="Returns the orders of one customer, newest first.",
         problems=(TEMPORARILY_UNAVAILABLE,),
         parameters=(_CUSTOMER_ID, _STATUS, *paging.PARAMETERS),
-        role=CUSTOMER,
+        roles=(CUSTOMER,),
     ),
     Operation(
         "show_order",
@@ -294,7 +294,7 @@ OPERATIONS = (
         description="Returns the order with its current status.",
         problems=(_UNKNOWN_ORDER, TEMPORARILY_UNAVAILABLE),
         parameters=(_ORDER_ID,),
-        role=CUSTOMER,
+        roles=(CUSTOMER,),
     ),
     Operation(
         "cancel_order",
@@ -331,7 +331,7 @@ OPERATIONS = (
             _CHANGE_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),
-        role=CUSTOMER,
+        roles=(CUSTOMER,),
     ),
     Operation(
         "fulfil_order",
@@ -368,7 +368,7 @@ OPERATIONS = (
             _CHANGE_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),
-        role=OPERATOR,
+        roles=(OPERATOR,),
     ),
     Operation(
         "list_products",

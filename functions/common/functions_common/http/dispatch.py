@@ -34,8 +34,8 @@ def add_routes(
     """
     for operation in operations:
         view = _checked(operation, getattr(views, operation.name))
-        if operation.role is not None:
-            view = callers.require(operation.role)(view)
+        if operation.roles:
+            view = callers.require(*operation.roles)(view)
         rule = operation.path.replace("{", "<").replace("}", ">")
         app.add_url_rule(rule, operation.name, view, methods=[operation.method])
 

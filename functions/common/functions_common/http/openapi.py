@@ -297,10 +297,8 @@ def _operation(operation: Operation, types: _Types, api: Api) -> Schema:
 
 def _security(operation: Operation, api: Api) -> list[Schema]:
     """Empty for a public operation. ``{}`` among others means that no token is needed either."""
-    if operation.role is None:
-        return []
-    without: list[Schema] = [{}] if operation.role == api.optional_role else []
-    return [{operation.role: []}, *without]
+    without: list[Schema] = [{}] if api.optional_role in operation.roles else []
+    return [*({role: []} for role in operation.roles), *without]
 
 
 def _examples(values: Any) -> Schema:  # noqa: ANN401 - JSON by name
@@ -368,13 +366,13 @@ def _implied(operation: Operation, api: Api) -> Iterator[ProblemType]:
         yield replace(
             _INVALID, example=_wrong_field(operation.invalid or _invalid_example(locations))
         )
-    if operation.role is not None:
+    if operation.roles:
         # Only tokens of an issuer expire.
-        issued = operation.role == api.optional_role
+        issued = api.optional_role in operation.roles
         yield (
             replace(_NO_TOKEN, example={"detail": "The token has expired"}) if issued else _NO_TOKEN
         )
-        if len(api.roles) > 1:
+        if set(api.roles) - set(operation.roles):
             yield _OTHER_TOKEN
     if "path" in locations and operation.method != "PUT":  # a PUT creates; an invalid id is 422
         yield _UNKNOWN_PATH

@@ -73,8 +73,8 @@ class Operation:
     """Request bodies, by a short name of the case."""
     invalid: str = ""
     """An example of the ``detail`` for a wrong value (422): ``#/price: must be a number …``."""
-    role: str | None = None
-    """The role that the caller needs; None for a public operation."""
+    roles: tuple[str, ...] = ()
+    """The roles that may call it; empty for a public operation."""
     is_documented: bool = True
     """False for pages and their files: they are routed, and are no part of the description."""
     ignores_unknown_query: bool = False

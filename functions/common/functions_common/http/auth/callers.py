@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, ParamSpec, Protocol, TypeVar
 from flask import g, request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,9 +53,10 @@ class IssuedRole(NamedTuple):
     """None: this role needs no token, and tokens for it are not verified."""
 
 
-class _Caller(NamedTuple):
+class Caller(NamedTuple):
     role: str
     subject: str | None
+    """The subject of an issued token. None for a shared token, or without a token."""
 
 
 class Callers:
@@ -71,36 +72,40 @@ class Callers:
         self._roles = [(each, role) for role, accepted in hashes.items() for each in accepted]
         self._issued = issued
 
-    def require(self, role: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-        """Restrict a view to this role."""
-        needs_no_token = self._issued == (role, None)
+    def require(self, *roles: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+        """Restrict a view to these roles."""
 
         def guarded(view: Callable[P, T]) -> Callable[P, T]:
-            if needs_no_token:
-                return view
-
             @wraps(view)
             def guard(*args: P.args, **kwargs: P.kwargs) -> T:
-                caller = self._identify(request.headers.get("Authorization", ""))
-                if caller.role != role:
-                    raise ForbiddenError("The role of this token is not allowed to do this")
-                g.subject = caller.subject
+                g.caller = self._caller(request.headers.get("Authorization", ""), roles)
                 return view(*args, **kwargs)
 
             return guard
 
         return guarded
 
-    def _identify(self, header: str) -> _Caller:
-        if header[: len(_SCHEME)].lower() != _SCHEME:
+    def _caller(self, header: str, roles: Collection[str]) -> Caller:
+        if self._issued is not None and self._issued.issuer is None and self._issued.role in roles:
+            # This role needs no token. So a header without a shared token is ignored.
+            token = _token(header)
+            shared = None if token is None else self._role_of(token)
+            return Caller(shared if shared and shared in roles else self._issued.role, None)
+        caller = self._identify(header)
+        if caller.role not in roles:
+            raise ForbiddenError("The role of this token is not allowed to do this")
+        return caller
+
+    def _identify(self, header: str) -> Caller:
+        token = _token(header)
+        if token is None:
             raise UnauthenticatedError("A token is required: send Authorization: Bearer …")
-        token = header[len(_SCHEME) :].strip()
         role = self._role_of(token)
         if role is not None:
-            return _Caller(role, None)
+            return Caller(role, None)
         if self._issued is None or self._issued.issuer is None:
             raise UnauthenticatedError("The token is invalid")
-        return _Caller(self._issued.role, self._issued.issuer.subject(token))
+        return Caller(self._issued.role, self._issued.issuer.subject(token))
 
     def _role_of(self, token: str) -> str | None:
         """Compares with all hashes, in constant time, so that the duration reveals nothing."""
@@ -109,7 +114,14 @@ class Callers:
         return roles[0] if roles and len(token) >= MIN_TOKEN else None
 
 
-def token_subject() -> str | None:
-    """The subject of the request's token. None for a shared token, or without a token."""
-    found: str | None = g.get("subject")
+def _token(header: str) -> str | None:
+    """The bearer token of an ``Authorization`` header. None if it has no such token."""
+    if header[: len(_SCHEME)].lower() != _SCHEME:
+        return None
+    return header[len(_SCHEME) :].strip()
+
+
+def caller() -> Caller:
+    """The caller of the current request, whose operation requires a role."""
+    found: Caller = g.caller
     return found
