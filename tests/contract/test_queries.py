@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ def connection(emulator: str) -> Iterator[FirestoreConnection]:
     connection.close()
 
 
+LONG_AGO, FAR_AHEAD = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
 PRODUCTS, P2 = ("products",), ("products", "P2")
 OF_P1 = ("products", "P1", "adjustments")
 PAGES: dict[str, tuple[Query, int]] = {
@@ -44,6 +46,20 @@ PAGES: dict[str, tuple[Query, int]] = {
     "of two values": (Query(PRODUCTS, (("name", "==", "é3"), ("tags", "array_contains", "t"))), 9),
     "of a product": (Query(OF_P1), 9),
     "newest first": (Query(OF_P1, newest_first="created_at"), 9),
+    "oldest first": (Query(OF_P1, oldest_first="created_at"), 9),
+    "one of several values": (Query(PRODUCTS, (("name", "in", ["é1", "é3", "é9"]),)), 9),
+    "of a time": (
+        Query(
+            OF_P1,
+            (("created_at", ">=", LONG_AGO), ("created_at", "<", FAR_AHEAD)),
+            oldest_first="created_at",
+        ),
+        9,
+    ),
+    "of no time": (Query(OF_P1, (("created_at", "<", LONG_AGO),), newest_first="created_at"), 9),
+    "ids that begin with P": (Query(PRODUCTS, id_prefix="P"), 9),
+    "ids that begin with P3": (Query(PRODUCTS, id_prefix="P3"), 9),
+    "ids after one, with a prefix": (Query(PRODUCTS, id_prefix="P", after=Position(P2)), 9),
     "none": (Query(("nothing",)), 9),
 }
 """Queries and the sizes of their pages."""
@@ -65,6 +81,21 @@ def by_library(client: firestore.Client, name: str) -> firestore.Query:
         "newest first": mine.order_by("created_at", direction=down).order_by(
             "__name__", direction=down
         ),
+        "oldest first": mine.order_by("created_at").order_by("__name__"),
+        "one of several values": products.where(
+            filter=FieldFilter("name", "in", ["é1", "é3", "é9"])
+        ),
+        "of a time": mine.where(filter=FieldFilter("created_at", ">=", LONG_AGO))
+        .where(filter=FieldFilter("created_at", "<", FAR_AHEAD))
+        .order_by("created_at"),
+        "of no time": mine.where(filter=FieldFilter("created_at", "<", LONG_AGO)).order_by(
+            "created_at", direction=down
+        ),
+        "ids that begin with P": products,
+        "ids that begin with P3": products.start_at(
+            {"__name__": client.document("products", "P3")}
+        ).end_before({"__name__": client.document("products", "P4")}),
+        "ids after one, with a prefix": products.start_after({"__name__": client.document(*P2)}),
         "none": client.collection("nothing").order_by("__name__"),
     }
     return queries[name]
@@ -87,7 +118,7 @@ def test_a_page_is_what_the_library_reads(connection: FirestoreConnection, name:
         for each, created in read(Queries(connection, ConcurrencyLimiter()), name, soon())
     ]
     assert found == expected
-    assert bool(found) == (name != "none")
+    assert bool(found) == (name not in ("none", "of no time"))
 
 
 def test_the_second_page_continues_after_the_first(connection: FirestoreConnection) -> None:

@@ -109,7 +109,9 @@ class _Views:
     def place_order(self) -> Response:
         key = parsing.idempotency_key(request)
         body = parsing.body(request, schemas.OrderRequest)
-        customer_id, lines, expected_total = body.to_domain(self._currency, callers.caller().subject)
+        customer_id, lines, expected_total = body.to_domain(
+            self._currency, callers.caller().subject
+        )
         attempt = Attempt.begin(customer_id, lines, key, expected_total)
         activity.note(order_id=attempt.order_id)
         with _order_id_in_errors(attempt):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from google.cloud.firestore_v1.types import StructuredQuery
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
-from functions_common.firestore.client import read_call
+from functions_common.firestore.client import read_call, to_datetime
 from functions_common.firestore.documents import (
     Document,
     Path,
@@ -35,16 +35,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_OPERATORS = {
+Operator = Literal["==", "in", "array_contains", ">=", "<"]
+_OPERATORS: dict[Operator, Any] = {
     "==": StructuredQuery.FieldFilter.Operator.EQUAL,
+    "in": StructuredQuery.FieldFilter.Operator.IN,
     "array_contains": StructuredQuery.FieldFilter.Operator.ARRAY_CONTAINS,
+    ">=": StructuredQuery.FieldFilter.Operator.GREATER_THAN_OR_EQUAL,
+    "<": StructuredQuery.FieldFilter.Operator.LESS_THAN,
 }
+MAX_ALTERNATIVES = 30
+"""The product of the sizes of all ``in`` lists of a query is at most this: a limit of Firestore."""
+_LAST = "~"
+"""Sorts after every character of an id."""
 _AND = StructuredQuery.CompositeFilter.Operator.AND
 _ASCENDING = StructuredQuery.Direction.ASCENDING
 _DESCENDING = StructuredQuery.Direction.DESCENDING
 
-Condition = tuple[str, Literal["==", "array_contains"], str]
-"""Field, operator, value."""
+Condition = tuple[str, Operator, Any]
+"""Field, operator, value. With ``in`` the value is a list."""
 
 
 class Position(NamedTuple):
@@ -52,7 +60,7 @@ class Position(NamedTuple):
 
     path: Path
     time: datetime | None = None
-    """The value of ``newest_first``, if the query has that."""
+    """The value of the query's ``newest_first`` or ``oldest_first``, if it has one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +72,40 @@ class Query:
     where: tuple[Condition, ...] = ()
     newest_first: str | None = None
     """A field with a time: order by it, then by name, both descending."""
+    oldest_first: str | None = None
+    """The same, ascending. A query has at most one of the two."""
     after: Position | None = None
+    id_prefix: str = ""
+    """Only for a query ordered by name: the ids begin with this."""
 
     def encode(self, root: str, limit: int) -> Any:  # noqa: ANN401 - made by protobuf, untyped
         request = RunQueryRequest(parent=(root + "/".join(self.collection[:-1])).rstrip("/"))
         query = request.structured_query
         query.from_.add().collection_id = self.collection[-1]
         self._encode_conditions(query.where)
-        if self.newest_first is not None:
-            query.order_by.add(field={"field_path": self.newest_first}, direction=_DESCENDING)
         direction = _ASCENDING if self.newest_first is None else _DESCENDING
+        if (field := self.time_field) is not None:
+            query.order_by.add(field={"field_path": field}, direction=direction)
         query.order_by.add(field={"field_path": "__name__"}, direction=direction)
         if self.after is not None:
-            if self.newest_first is not None:
+            if self.time_field is not None:
                 encode_value(self.after.time, query.start_at.values.add())
             query.start_at.values.add().reference_value = root + "/".join(self.after.path)
+        elif self.id_prefix:
+            query.start_at.values.add().reference_value = self._name(root, self.id_prefix)
+            query.start_at.before = True
+        if self.id_prefix:
+            query.end_at.values.add().reference_value = self._name(root, self.id_prefix + _LAST)
+            query.end_at.before = True
         query.limit.value = limit
         return request
+
+    @property
+    def time_field(self) -> str | None:
+        return self.newest_first or self.oldest_first
+
+    def _name(self, root: str, document_id: str) -> str:
+        return root + "/".join((*self.collection, document_id))
 
     def _encode_conditions(self, where: Any) -> None:  # noqa: ANN401 - the same
         single = len(self.where) == 1
@@ -90,7 +115,7 @@ class Query:
             each = where if single else where.composite_filter.filters.add()
             each.field_filter.field.field_path = name
             each.field_filter.op = _OPERATORS[operator]
-            each.field_filter.value.string_value = value
+            encode_value(value, each.field_filter.value)
 
 
 class Found(NamedTuple):
@@ -115,25 +140,40 @@ class Queries:
         The caller's deadline is the only time limit, since a page is a long stream of messages.
         Raises TooManyListRequestsError if the limiter grants no slot in time.
         """
+        return self.page_and_time(query, limit, read, deadline)[0]
+
+    def page_and_time(
+        self, query: Query, limit: int, read: Callable[[Found], T], deadline: Deadline
+    ) -> tuple[list[T], datetime | None]:
+        """The page as ``page`` returns it, and when it was read, by the database's clock.
+
+        The page has every change that was committed before that time. None: Firestore did not send
+        the time.
+        """
         page: list[T] = []
+        first_read: datetime | None = None
         while True:
-            found = self._run(query, limit, deadline)
+            found, read_time = self._run(query, limit, deadline)
+            first_read = first_read or read_time
             page += _usable(found, read)
             if len(page) >= limit or len(found) < limit:
-                return page[:limit]
+                return page[:limit], first_read
             query = replace(query, after=_position(found[-1].document, query))
 
-    def _run(self, query: Query, limit: int, deadline: Deadline) -> list[Found]:
+    def _run(
+        self, query: Query, limit: int, deadline: Deadline
+    ) -> tuple[list[Found], datetime | None]:
         rpcs = self._connection.rpcs
         request = query.encode(rpcs.root, limit)
         with self._limiter.slot(deadline):
             with read_call():
-                responses = rpcs.query(request, deadline.timeout(math.inf))
-            return [_found(rpcs, each.document) for each in responses]
+                responses = rpcs.responses(request, deadline.timeout(math.inf))
+            found = [_found(rpcs, each.document) for each in responses if each.HasField("document")]
+            return found, to_datetime(responses[-1].read_time) if responses else None
 
 
 def _position(document: Document, query: Query) -> Position:
-    field = query.newest_first
+    field = query.time_field
     return Position(document.path, None if field is None else document.fields[field])
 
 

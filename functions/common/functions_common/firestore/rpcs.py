@@ -83,10 +83,13 @@ class Rpcs(NamedTuple):
         return tuple(name[len(self.root) :].split("/"))
 
     def query(self, request: Any, timeout: float) -> list[Any]:  # noqa: ANN401 - made by protobuf, untyped
-        """The responses with a document; the others have only a time.
+        """The responses with a document, in the order of the query: see ``responses``."""
+        return [each for each in self.responses(request, timeout) if each.HasField("document")]
+
+    def responses(self, request: Any, timeout: float) -> list[Any]:  # noqa: ANN401 - the same
+        """All responses to a query. Each has the time of the read; some have no document.
 
         The whole stream is received first: decoding between its messages costs twice as much.
         """
         received = [*self.run_query(request, timeout=timeout, metadata=self.metadata)]
-        responses = map(_RunQueryResponse.FromString, received)
-        return [each for each in responses if each.HasField("document")]
+        return [*map(_RunQueryResponse.FromString, received)]
