@@ -234,7 +234,7 @@ class Orders:
                 break
             else:
                 return None
-            if found and found.version != delivery.replaced_version:
+            if found and found.version != delivery.replaced_version:  # not the mark to replace
                 return found
         raise OrderOutcomeUnknownError(delivery.attempt)
 

@@ -199,6 +199,10 @@ class Sweep:
             self._recording_failures(partial(self._finish_order, found), f"orders/{found.order_id}")
 
     def _finish_order(self, found: UnfinishedOrder) -> None:
+        """Decide a pending order, or finish its cancellation or fulfilment.
+
+        A cancellation or fulfilment younger than ``min_age`` may still be in progress, and is left.
+        """
         order = found.order
         if isinstance(order, StoreError):
             raise order
@@ -244,7 +248,10 @@ class Sweep:
             self._settle_or_split("consumed", self._inventory.consume, ids)
 
     def _choose_actions(self, batch: Sequence[HeldReservation]) -> dict[Action, list[str]]:
-        """Return the ids for each action. Reservations younger than ``min_age`` have none."""
+        """Return the ids for each action. Reservations younger than ``min_age`` have none.
+
+        Writes the abandoned marks that must exist before a release.
+        """
         old = [held for held in batch if held.age >= self._min_age]
         order_ids = {held.name.order_id for held in old if held.name}
         try:
@@ -269,7 +276,7 @@ class Sweep:
         return action or Action.LATER
 
     def _choose_action(self, held: HeldReservation, found: Found) -> Action:
-        """Choose the action. Before a reservation without an order is released, write a mark."""
+        """Return the action. For a reservation without an order, write an abandoned mark first."""
         if held.name is None:
             return Action.RELEASE
         if isinstance(found, StoreError):
