@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,14 @@ from functions_common.http import paging, parsing, problems
 from functions_common.http.auth import callers
 from functions_common.http.auth.callers import Callers, IssuedRole
 from functions_common.http.parsing import Checks
-from functions_common.http.problems import Problem
+from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
 from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
-from order_function import domain, schemas
-from order_function.domain import Attempt, OrderNotFoundError, Status
+from order_function import domain, order_filters, schemas
+from order_function.change_requests import ChangeRequest, ConfirmRequest
+from order_function.domain import MovementKind, OrderNotFoundError, Status
 from order_function.inventory.client import InventoryClient
+from order_function.order_filters import ChangePosition
 from order_function.ports import CatalogueBusyError, InventoryUnavailableError
 from order_function.routes import (
     API,
@@ -33,6 +36,7 @@ from order_function.routes import (
     OPERATOR,
     ORDER_OUTCOME_UNKNOWN,
     ORDER_OUTCOME_UNKNOWN_WITHOUT_KEY,
+    PAYMENT,
     RESPOND_ASYNC,
 )
 from order_function.service import (
@@ -45,16 +49,21 @@ from order_function.store import FirestoreOrders
 from order_function.web_ui.page import HtmlNotAcceptedError, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
     from flask import Flask
+    from msgspec import UnsetType
 
     from functions_common.http.auth.callers import Issuer
     from functions_common.runtime.settings import IssuerSettings
-    from order_function.domain import Order
+    from order_function.domain import Attempt, Order
     from order_function.service import Placed
     from order_function.settings import Settings
 
+LATEST_CHANGE = timedelta(seconds=10)
+"""A change is visible at most so long after its ``stored_at``. Firestore sets that time when it
+begins to process a write, which takes a part of a second."""
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 
@@ -76,7 +85,11 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
             limiter.forwarded_list_limiter(concurrency),
         )
     callers = Callers(
-        {OPERATOR: settings.operator_token_hashes}, IssuedRole(CUSTOMER, _issuer(settings.issuer))
+        {
+            OPERATOR: settings.operator_token_hashes,
+            PAYMENT: settings.payment_token_hashes,
+        },
+        IssuedRole(CUSTOMER, _issuer(settings.issuer)),
     )
     views = _Views(orders, settings.currency)
     api = replace(API, currency=settings.currency)
@@ -107,36 +120,51 @@ class _Views:
         self._page = Page()
 
     def place_order(self) -> Response:
+        caller = callers.caller()
         key = parsing.idempotency_key(request)
         body = parsing.body(request, schemas.OrderRequest)
-        customer_id, lines, expected_total = body.to_domain(
-            self._currency, callers.caller().subject
-        )
-        attempt = Attempt.begin(customer_id, lines, key, expected_total)
+        attempt = body.to_attempt(self._currency, caller.subject, key)
+        attempt = replace(attempt, actor=caller.role)
         activity.note(order_id=attempt.order_id)
         with _order_id_in_errors(attempt):
             return _placed_response(self._orders.place(attempt, respond_async=_prefers_async()))
 
     def list_orders(self) -> Response:
         args = request.args
-        token_customer = callers.caller().subject
-        requested_customer = args.get("customer_id", UNSET)
-        customer_id = schemas.customer_of(
-            requested_customer, token_customer, parameter="customer_id"
-        )
-        checks = Checks()
-        schemas.check_customer(checks, customer_id, token_customer, parameter="customer_id")
-        status = _status(args, checks)
-        checks.raise_if_failed()
+        caller = callers.caller()
+        wanted = order_filters.parse(args, caller, staff=caller.role == OPERATOR)
         limit = paging.limit(args)
+        if wanted.updated_since is not None:
+            return self._list_changed(wanted.updated_since, limit)
+        if wanted.order_id is not None:
+            return self._list_by_id(wanted.order_id, limit)
         after = paging.decode_cursor(args, paging.time_position)
-        found = self._orders.list_for_customer(customer_id, status, after, limit + 1)
+        found = self._orders.list_newest(wanted.wanted, after, limit + 1)
+        return _page_response(
+            *paging.split_page(
+                found, limit, lambda order: [timestamp(order.created_at), order.order_id]
+            )
+        )
+
+    def _list_by_id(self, prefix: str, limit: int) -> Response:
+        after = paging.decode_cursor(request.args, paging.id_position)
+        found = self._orders.list_by_id(prefix, after, limit + 1)
+        return _page_response(*paging.split_page(found, limit, lambda order: [order.order_id]))
+
+    def _list_changed(self, since: datetime, limit: int) -> Response:
+        position = paging.decode_cursor(request.args, ChangePosition.decode)
+        after = position.after if position else None
+        found, read_time = self._orders.list_changed(since, after, limit + 1)
+        first_read = position.first_read if position else read_time
         page, cursor = paging.split_page(
-            found, limit, lambda order: [timestamp(order.created_at), order.order_id]
+            found,
+            limit,
+            lambda changed: ChangePosition(
+                (changed.stored_at, changed.order.order_id), first_read
+            ).encode(),
         )
-        return http_app.json_response(
-            schemas.OrderListResponse([*map(schemas.OrderResponse.of, page)], cursor)
-        )
+        next_since = UNSET if cursor else timestamp(max(since, first_read - LATEST_CHANGE))
+        return _page_response([changed.order for changed in page], cursor, next_since)
 
     def show_order(self, order_id: str) -> Response:
         return http_app.json_response(
@@ -146,11 +174,41 @@ class _Views:
         )
 
     def cancel_order(self, order_id: str) -> Response:
-        order = self._orders.cancel(_checked_id(order_id), callers.caller().subject)
-        return _change_response(order, Status.CANCELLED)
+        return self._change(order_id, MovementKind.RELEASE, self._orders.cancel)
 
     def fulfil_order(self, order_id: str) -> Response:
-        return _change_response(self._orders.fulfil(_checked_id(order_id)), Status.FULFILLED)
+        return self._change(order_id, MovementKind.CONSUME, self._orders.fulfil)
+
+    def return_order(self, order_id: str) -> Response:
+        return self._change(order_id, MovementKind.RESTOCK, None)
+
+    def _change(
+        self, order_id: str, kind: MovementKind, change_all: Callable[..., Order] | None
+    ) -> Response:
+        """Change the units of the body; all that are open with ``change_all``, if it has none."""
+        caller = callers.caller()
+        order_id = _checked_id(order_id)
+        key = parsing.idempotency_key(request)
+        body = parsing.optional_body(request, ChangeRequest) or ChangeRequest()
+        checks = Checks()
+        by = body.check_by(checks, caller.role)
+        units = body.check_items(checks)
+        checks.raise_if_failed()
+        if change_all is not None and not units:
+            return _change_response(change_all(order_id, by, caller.subject))
+        if key is None:
+            detail = "Idempotency-Key: is required, so that a retry does not change the order twice"
+            raise MalformedRequestError(InvalidField(detail, header="Idempotency-Key"))
+        return _change_response(self._orders.move(order_id, kind, units, by, key, caller.subject))
+
+    def confirm_order(self, order_id: str) -> Response:
+        order_id = _checked_id(order_id)
+        body = parsing.optional_body(request, ConfirmRequest) or ConfirmRequest()
+        checks = Checks()
+        by = body.check_by(checks, callers.caller().role)
+        checks.raise_if_failed()
+        order = self._orders.confirm(order_id, by)
+        return http_app.json_response(schemas.OrderResponse.of(order))
 
     def list_products(self) -> Response:
         return _catalogue_response(*self._orders.products(request.args.to_dict()))
@@ -215,12 +273,17 @@ def _prefers_async() -> bool:
     return RESPOND_ASYNC in (each.partition(";")[0].strip() for each in preferences)
 
 
-def _change_response(order: Order, final: Status) -> Response:
-    """200 if the order has its final status; 202 if its stock is still to be moved."""
-    done = order.status is final
-    return http_app.json_response(
-        schemas.OrderResponse.of(order), HTTPStatus.OK if done else HTTPStatus.ACCEPTED
-    )
+def _change_response(order: Order) -> Response:
+    """200 if the change is complete; 202 if its stock is still to be moved."""
+    status = HTTPStatus.ACCEPTED if order.status in domain.MOVING else HTTPStatus.OK
+    return http_app.json_response(schemas.OrderResponse.of(order), status)
+
+
+def _page_response(
+    page: Iterable[Order], cursor: str | None, next_since: str | UnsetType = UNSET
+) -> Response:
+    orders = [*map(schemas.OrderResponse.of, page)]
+    return http_app.json_response(schemas.OrderListResponse(orders, cursor, next_since))
 
 
 def _checked_id(order_id: str) -> str:
@@ -230,15 +293,6 @@ def _checked_id(order_id: str) -> str:
     return order_id
 
 
-def _status(args: Mapping[str, str], checks: Checks) -> Status | None:
-    text = args.get("status")
-    known = [status.value for status in domain.PUBLIC_STATUSES]
-    if text is None or text in known:
-        return Status(text) if text else None
-    checks.add_error(f"must be one of {', '.join(known)}", parameter="status")
-    return None
-
-
 def _rejection_problem(error: domain.OrderRejectedError) -> Problem:
     extensions = schemas.extensions_of(error.rejection)
     if error.order_id is not None:
@@ -246,6 +300,14 @@ def _rejection_problem(error: domain.OrderRejectedError) -> Problem:
     headers = REPLAYED if error.replayed else {}
     kind, detail = error.rejection.kind, error.rejection.detail
     return Problem(HTTPStatus.CONFLICT, detail, kind, extensions, headers)
+
+
+def _unchangeable(kind: str) -> Callable[[domain.UnchangeableOrderError], Problem]:
+    def to_problem(error: domain.UnchangeableOrderError) -> Problem:
+        extensions = schemas.order_extensions(error.order)
+        return Problem(HTTPStatus.CONFLICT, str(error), kind, extensions)
+
+    return to_problem
 
 
 def _unknown_outcome_problem(error: OrderOutcomeUnknownError) -> Problem:
@@ -277,9 +339,14 @@ PROBLEMS: http_app.ProblemTable = {
     HtmlNotAcceptedError: _page_not_found_problem,
     domain.OrderNotFoundError: http_app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejection_problem,
-    domain.NotCancellableError: http_app.problem_from_text(HTTPStatus.CONFLICT, "not-cancellable"),
-    domain.NotFulfillableError: http_app.problem_from_text(HTTPStatus.CONFLICT, "not-fulfillable"),
-    domain.NewerRevisionError: http_app.problem_from_text(HTTPStatus.CONFLICT, "newer-revision"),
+    domain.NotCancellableError: _unchangeable("not-cancellable"),
+    domain.NotFulfillableError: _unchangeable("not-fulfillable"),
+    domain.NotReturnableError: _unchangeable("not-returnable"),
+    domain.NotConfirmableError: _unchangeable("not-confirmable"),
+    domain.OrderExpiredError: _unchangeable("order-expired"),
+    domain.ExceedsRemainingError: _unchangeable("exceeds-remaining"),
+    domain.TooManyMovementsError: _unchangeable("too-many-movements"),
+    domain.NewerRevisionError: _unchangeable("newer-revision"),
     domain.IdempotencyKeyReusedError: http_app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),

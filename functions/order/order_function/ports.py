@@ -16,13 +16,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from order_function.domain import Status
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime, timedelta
 
     from functions_common.firestore.errors import StoreError
     from functions_common.runtime.deadlines import Deadline
-    from order_function.domain import Item, Line, Order, Rejection, ReservationName, Status
+    from order_function.domain import (
+        Item,
+        Line,
+        MovementKind,
+        Order,
+        Rejection,
+        ReservationName,
+    )
 
 
 class InventoryError(Exception):
@@ -98,6 +107,19 @@ class Inventory(Protocol):
     def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
         """Count the stock of each reservation as shipped."""
 
+    def move(
+        self,
+        reservation_id: str,
+        number: int,
+        kind: MovementKind,
+        lines: Iterable[Line],
+        deadline: Deadline,
+    ) -> None:
+        """Apply the order's movement of this number to the reservation and the stock, once.
+
+        ``lines``: the units to move. Raises NotSettledError if inventory refuses the movement.
+        """
+
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
         """Read the catalogue; return status and body of inventory's response, unchanged.
 
@@ -112,6 +134,45 @@ class VersionedOrder(NamedTuple):
     version: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """The orders that a list has. A field that is None or empty admits all values."""
+
+    customer_id: str | None = None
+    statuses: frozenset[Status] = frozenset()
+    """Empty: all but rejected orders."""
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+    product_id: str | None = None
+    """The orders with a line of this product."""
+
+    def matches(self, order: Order) -> bool:
+        """Whether the filter admits the order. Abandoned marks are never admitted."""
+        if self.statuses:
+            of_status = order.status in self.statuses
+        else:
+            of_status = order.status not in (Status.REJECTED, Status.ABANDONED)
+        return (
+            of_status
+            and self.customer_id in (None, order.customer_id)
+            and (self.created_from is None or self.created_from <= order.created_at)
+            and (self.created_before is None or order.created_at < self.created_before)
+            and self.product_id in (None, *(line.product_id for line in order.lines))
+        )
+
+
+class ChangedOrder(NamedTuple):
+    order: Order
+    stored_at: datetime
+    """When the database stored the last change."""
+
+
+class ChangedOrders(NamedTuple):
+    page: list[ChangedOrder]
+    read_time: datetime
+    """The page has all changes of its range that were stored before this time."""
+
+
 class OrderStore(Protocol):
     def get(self, order_id: str, deadline: Deadline) -> VersionedOrder | None:
         """The order with its version; None if there is no such document."""
@@ -122,18 +183,33 @@ class OrderStore(Protocol):
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
         """Change the document. Raises ConflictError if it no longer has this version."""
 
-    def list_for_customer(
+    def list_newest(
         self,
-        customer_id: str,
-        status: Status | None,
+        wanted: OrderFilter,
         after: tuple[datetime, str] | None,
         limit: int,
         deadline: Deadline,
     ) -> list[Order]:
-        """A customer's orders, newest first.
+        """The orders that the filter admits, newest first.
 
         ``after``: time and id of the last order of the page before; None for the first page.
         """
+
+    def list_changed(
+        self, since: datetime, after: tuple[datetime, str] | None, limit: int, deadline: Deadline
+    ) -> ChangedOrders:
+        """All orders that were stored or changed since then, oldest change first.
+
+        Rejected orders are among them.
+
+        ``since`` and the times of the result are by the database's clock. ``after``: the
+        ``stored_at`` and id of the last order of the page before; None for the first page.
+        """
+
+    def list_by_id(
+        self, prefix: str, after: str | None, limit: int, deadline: Deadline
+    ) -> list[Order]:
+        """The orders whose id begins with this, by id, without rejected ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +244,15 @@ class UnfinishedWork(Protocol):
     def unfinished_orders(
         self, after: str | None, limit: int, deadline: Deadline
     ) -> list[UnfinishedOrder]:
-        """Orders that are pending, cancelling or fulfilling."""
+        """Orders that are pending, cancelling, fulfilling or changing."""
+
+    def expired_holds(
+        self, now: datetime, after: tuple[datetime, str] | None, limit: int, deadline: Deadline
+    ) -> list[Order]:
+        """Orders that await a payment that was due by ``now``, the longest overdue first.
+
+        ``after``: when the last order of the page before was due, and its id.
+        """
 
     def read_orders(
         self, order_ids: Collection[str], deadline: Deadline

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 from functions_common.http import paging, parsing
 from functions_common.http.problems import TEMPORARILY_UNAVAILABLE, type_uri
 from functions_common.http.routing import Api, Operation, Parameter, ProblemType, ResponseSpec
-from functions_common.http.schema import described, example, identifier
-from order_function import schemas
+from functions_common.http.schema import example, identifier
+from order_function import change_requests, domain, schemas
 from order_function.web_ui import page
 
-CUSTOMER = "customer"
-OPERATOR = "operator"
+CUSTOMER, OPERATOR, PAYMENT = domain.CUSTOMER, domain.OPERATOR, domain.PAYMENT
 RESPOND_ASYNC = "respond-async"
 
 ORDERS, PRODUCTS = "Orders", "Products"
@@ -30,13 +29,42 @@ _CUSTOMER_ID = Parameter(
     "query",
     Annotated[str, identifier("C123")],
     "The customer whose orders to list. Optional with a customer's token; if it is sent, it must be"
-    " the customer of the token.",
+    " the customer of the token. Optional with the operator's token: without it, the list has the"
+    " orders of all customers.",
 )
 _STATUS = Parameter(
     "status",
     "query",
-    Annotated[schemas.PublicStatus, described("A status of an order.")],
-    "List only orders of this status.",
+    Annotated[str, example("confirmed,partially_fulfilled")],
+    "List only orders of these statuses, separated by commas. Without it, the list has all orders"
+    " but rejected ones.",
+)
+_TIME = Annotated[str, example("2025-11-23T00:00:00Z", format="date-time")]
+_FILTERS = (
+    Parameter("created_from", "query", _TIME, "List only orders that were placed then or later."),
+    Parameter("created_to", "query", _TIME, "List only orders that were placed before this time."),
+    Parameter(
+        "product_id",
+        "query",
+        Annotated[str, identifier("P001")],
+        "List only orders with a line of this product.",
+    ),
+    Parameter(
+        "order_id",
+        "query",
+        Annotated[str, example("ORDDES", pattern="^ORD[0-9A-HJKMNP-TV-Z]{0,26}$")],
+        "Only the operator: list the orders whose `order_id` begins with this, ordered by id. It"
+        " cannot be combined with another filter.",
+    ),
+    Parameter(
+        "updated_since",
+        "query",
+        _TIME,
+        "Only the operator: list all orders that were placed or changed then or later, rejected"
+        " ones too, the oldest change first. It cannot be combined with another filter. To follow"
+        " all changes, send `next_updated_since` of the last page as the next `updated_since`. An"
+        " order may then be listed again although it did not change.",
+    ),
 )
 _PREFER = Parameter(
     "Prefer",
@@ -50,23 +78,72 @@ _ID = "ORDDESCKHDGSADGKKJWAA664EK133"
 _CREATED_AT = "2025-11-23T19:11:48.658182+00:00"
 
 
-def _order(status: str, **members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+_CHANGED_AT = "2025-11-24T08:02:10.000351+00:00"
+
+
+def _event(seq: int, kind: str, at: str = _CREATED_AT, **members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"seq": seq, "type": kind, "at": at, "actor": "customer", **members}
+
+
+def _order(status: str, *events: dict[str, Any], **members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     """An example order, without prices."""
+    history = [_event(1, "placed"), *events]
     return {
         "order_id": _ID,
         "customer_id": "C123",
         "product_id": "P001",
         "quantity": 2,
-        "items": [{"product_id": "P001", "quantity": 2}],
+        "items": [_item()],
         "status": status,
         "created_at": _CREATED_AT,
+        "updated_at": history[-1]["at"],
         **members,
+        "history": history,
     }
 
 
-def _priced_order(status: str) -> dict[str, Any]:
-    item = {"product_id": "P001", "quantity": 2, "unit_price": 999.99, "name": "Laptop"}
-    return _order(status, items=[item], total_price=1999.98, currency="USD")
+def _item(**members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    counts = {"cancelled": 0, "fulfilled": 0, "returned": 0}
+    return {"line_id": "1", "product_id": "P001", "quantity": 2, **counts, **members}
+
+
+def _priced_order(
+    status: str, *events: dict[str, Any], counts: dict[str, int] | None = None, **members: str
+) -> dict[str, Any]:
+    item = _item(**(counts or {}), unit_price=999.99, name="Laptop")
+    return _order(status, *events, items=[item], total_price=1999.98, currency="USD", **members)
+
+
+_CONFIRMED = _event(2, "confirmed")
+_CONFIRMED_ORDER = _priced_order("confirmed", _CONFIRMED, confirmed_at=_CREATED_AT)
+
+
+def _changed_order(
+    status: str, *events: dict[str, Any], counts: dict[str, int], **members: str
+) -> dict[str, Any]:
+    return _priced_order(
+        status,
+        _CONFIRMED,
+        *events,
+        counts=counts,
+        confirmed_at=_CREATED_AT,
+        **members,
+        updated_at=_CHANGED_AT,
+    )
+
+
+_HELD_ORDER = _priced_order(
+    "awaiting_payment",
+    _event(2, "awaiting_payment"),
+    expires_at="2025-11-23T19:26:48.658182+00:00",
+)
+_ONE_UNIT = [{"line_id": "1", "product_id": "P001", "quantity": 1}]
+
+
+def _part_changed(event: str, status: str, **members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """An order of which one of two units was changed."""
+    by = {"actor": "operator", "reason": "damaged in transit"}
+    return _changed_order(status, _event(3, event, _CHANGED_AT, **by, items=_ONE_UNIT), **members)
 
 
 _SHORTAGE = {
@@ -74,7 +151,9 @@ _SHORTAGE = {
     "lines": [{"product_id": "P001", "requested": 2, "available_quantity": 1}],
 }
 _REJECTED_ORDER = _order(
-    "rejected", rejection={"type": type_uri("insufficient-stock"), **_SHORTAGE}
+    "rejected",
+    _event(2, "rejected", reason="insufficient-stock"),
+    rejection={"type": type_uri("insufficient-stock"), **_SHORTAGE},
 )
 _PRODUCT = {
     "product_id": "P001",
@@ -189,8 +268,101 @@ _NEWER_REVISION = ProblemType(
     " Repeat the request later.",
     example={
         "detail": f"The order {_ID} is returning: only a newer revision of order knows that"
-        " status and may change the order. Repeat the request later."
+        " status and may change the order. Repeat the request later.",
+        "order_status": "returning",
+        "items": [_item()],
     },
+)
+
+
+def _unchangeable(
+    kind: str, description: str, detail: str, status: str, **counts: int
+) -> ProblemType:
+    """The order is in a status, or has counts, that forbid the change."""
+    example = {"detail": detail, "order_status": status, "items": [_item(**counts)]}
+    return ProblemType(HTTPStatus.CONFLICT, kind, description, example=example)
+
+
+def _change(  # noqa: PLR0913 - the parts of a description
+    verb: str,
+    summary: str,
+    description: str,
+    *,
+    roles: tuple[str, ...],
+    done: dict[str, Any],
+    begun: dict[str, Any],
+    refused: ProblemType,
+) -> Operation:
+    """An operation that moves units of an order."""
+    return Operation(
+        f"{verb}_order",
+        "POST",
+        f"/orders/{{order_id}}/{verb}",
+        summary,
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The change is complete, by this request or an earlier one.",
+                schemas.OrderResponse,
+                examples=done,
+            ),
+            HTTPStatus.ACCEPTED: ResponseSpec(
+                "The change is decided, and inventory is unavailable. Repeat the request, or wait:"
+                " `reconcile` completes it.",
+                schemas.OrderResponse,
+                examples=begun,
+            ),
+        },
+        tag=ORDERS,
+        description=description,
+        problems=(
+            _UNKNOWN_ORDER,
+            refused,
+            _EXCEEDS_REMAINING,
+            _TOO_MANY_MOVEMENTS,
+            _CHANGE_KEY_REUSED,
+            _NEWER_REVISION,
+            _CHANGE_UNAVAILABLE,
+        ),
+        parameters=(_ORDER_ID, _CHANGE_KEY),
+        body=change_requests.ChangeRequest,
+        optional_body=True,
+        examples={
+            "everything that is left": {"reason": "ordered by mistake"},
+            "one unit": {"items": [{"line_id": "1", "quantity": 1}]},
+        },
+        invalid=f"#/items/0/quantity: must be a whole number from 1 to {domain.MAX_QUANTITY:,}",
+        roles=roles,
+    )
+
+
+_EXCEEDS_REMAINING = _unchangeable(
+    "exceeds-remaining",
+    "More units than are left, or an unknown line. `items` has the counts of every line.",
+    f"The order {_ID} does not allow this: line 1 (P001): 3 requested, and 2 of 2 are left",
+    "confirmed",
+)
+_TOO_MANY_MOVEMENTS = _unchangeable(
+    "too-many-movements",
+    f"Parts of the order were changed {domain.MAX_MOVEMENTS} times, which is the maximum. Change"
+    " everything that is left in one request, without `items`.",
+    f"The order {_ID} has {domain.MAX_MOVEMENTS} changes of parts, which is the maximum. Cancel or"
+    " fulfil everything that is left in one request.",
+    "confirmed",
+    cancelled=1,
+)
+_CHANGE_KEY_REUSED = ProblemType(
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "idempotency-key-reused",
+    "The key was used before for a different change of this order.",
+    example={
+        "detail": "The Idempotency-Key was used for another change of this order. Use a new key for"
+        " this one"
+    },
+)
+_CHANGE_KEY = replace(
+    parsing.IDEMPOTENCY_KEY,
+    description="Required to change a part of an order. Send a new value for each change, such as a"
+    " UUID. To repeat a request, send the same value: only one of the requests makes the change.",
 )
 
 OPERATIONS = (
@@ -205,7 +377,7 @@ OPERATIONS = (
                 " every repeated request.",
                 schemas.OrderResponse,
                 ("Location", "Idempotent-Replayed"),
-                examples={"confirmed": _priced_order("confirmed")},
+                examples={"confirmed": _CONFIRMED_ORDER, "with a hold": _HELD_ORDER},
             ),
             HTTPStatus.ACCEPTED: ResponseSpec(
                 "The order is stored as `pending`, because inventory is unavailable and the request"
@@ -238,7 +410,7 @@ OPERATIONS = (
             *(replace(each, status=HTTPStatus.INTERNAL_SERVER_ERROR) for each in _OUTCOMES_UNKNOWN),
         ),
         parameters=(parsing.IDEMPOTENCY_KEY, _PREFER),
-        roles=(CUSTOMER,),
+        roles=(CUSTOMER, OPERATOR),
         body=schemas.OneProductOrItems,
         examples={
             "one product": {"customer_id": "C123", "product_id": "P001", "quantity": 2},
@@ -249,6 +421,27 @@ OPERATIONS = (
                     {"product_id": "P001", "quantity": 2},
                     {"product_id": "P002", "quantity": 1},
                 ],
+            },
+            "held for a payment": {
+                "customer_id": "C123",
+                "product_id": "P001",
+                "quantity": 2,
+                "hold_seconds": 900,
+            },
+            "with details": {
+                "customer_id": "C123",
+                "product_id": "P001",
+                "quantity": 2,
+                "reference": "WEB-10042",
+                "note": "Please ring twice",
+                "metadata": {"channel": "web"},
+                "shipping_address": {
+                    "name": "Ada Lovelace",
+                    "line1": "12 St James's Square",
+                    "city": "London",
+                    "postal_code": "SW1Y 4JH",
+                    "country": "GB",
+                },
             },
             "at the displayed price": {
                 "customer_id": "C123",
@@ -267,16 +460,16 @@ OPERATIONS = (
             HTTPStatus.OK: ResponseSpec(
                 "A page of orders.",
                 schemas.OrderListResponse,
-                examples={
-                    "one page": {"orders": [_priced_order("confirmed")], "next_cursor": None}
-                },
+                examples={"one page": {"orders": [_CONFIRMED_ORDER], "next_cursor": None}},
             )
         },
         tag=ORDERS,
-        description="Returns the orders of one customer, newest first.",
+        description="Returns orders, newest first. A customer sees only their own orders, the"
+        " operator those of all customers.",
         problems=(TEMPORARILY_UNAVAILABLE,),
-        parameters=(_CUSTOMER_ID, _STATUS, *paging.PARAMETERS),
-        roles=(CUSTOMER,),
+        parameters=(_CUSTOMER_ID, _STATUS, *_FILTERS, *paging.PARAMETERS),
+        invalid="created_to: must be later than created_from",
+        roles=(CUSTOMER, OPERATOR),
     ),
     Operation(
         "show_order",
@@ -287,88 +480,145 @@ OPERATIONS = (
             HTTPStatus.OK: ResponseSpec(
                 "The order.",
                 schemas.OrderResponse,
-                examples={"confirmed": _priced_order("confirmed"), "rejected": _REJECTED_ORDER},
+                examples={"confirmed": _CONFIRMED_ORDER, "rejected": _REJECTED_ORDER},
             )
         },
         tag=ORDERS,
         description="Returns the order with its current status.",
         problems=(_UNKNOWN_ORDER, TEMPORARILY_UNAVAILABLE),
         parameters=(_ORDER_ID,),
-        roles=(CUSTOMER,),
+        roles=(CUSTOMER, OPERATOR),
     ),
-    Operation(
-        "cancel_order",
-        "POST",
-        "/orders/{order_id}/cancel",
-        "Cancel an order",
-        {
-            HTTPStatus.OK: ResponseSpec(
-                "The order is cancelled, by this request or an earlier one.",
-                schemas.OrderResponse,
-                examples={"cancelled": _priced_order("cancelled")},
+    _change(
+        "cancel",
+        "Cancel an order, or a part of it",
+        "Cancels units that are neither cancelled nor fulfilled, and makes their stock available"
+        " again. Without `items` it cancels all of them. A rejected order cannot be cancelled."
+        " Repeating the request is safe; with `items` that takes an `Idempotency-Key`.",
+        roles=(CUSTOMER, OPERATOR),
+        done={
+            "cancelled": _changed_order(
+                "cancelled",
+                _event(3, "cancelled", _CHANGED_AT),
+                counts={"cancelled": 2},
+                cancelled_at=_CHANGED_AT,
             ),
-            HTTPStatus.ACCEPTED: ResponseSpec(
-                "The order will be cancelled, and inventory is unavailable. Repeat the request, or"
-                " wait: `reconcile` completes it.",
-                schemas.OrderResponse,
-                examples={"cancelling": _priced_order("cancelling")},
+            "one unit of two": _part_changed(
+                "line_cancelled", "confirmed", counts={"cancelled": 1}
             ),
         },
-        tag=ORDERS,
-        description=(
-            "Cancels a pending or confirmed order and makes its stock available again. Repeating"
-            " the request is safe. A rejected or fulfilled order cannot be cancelled."
+        begun={"cancelling": _changed_order("cancelling", counts={})},
+        refused=_unchangeable(
+            "not-cancellable",
+            "No unit of the order can be cancelled: it is rejected or fulfilled, or a change of the"
+            " whole order is in progress. `order_status` and `items` say more.",
+            f"The order {_ID} is fulfilled and cannot be cancelled",
+            "fulfilled",
+            fulfilled=2,
         ),
-        problems=(
-            _UNKNOWN_ORDER,
-            ProblemType(
-                HTTPStatus.CONFLICT,
-                "not-cancellable",
-                "The order is rejected, fulfilling or fulfilled.",
-                example={"detail": f"The order {_ID} is fulfilled and cannot be cancelled"},
-            ),
-            _NEWER_REVISION,
-            _CHANGE_UNAVAILABLE,
-        ),
-        parameters=(_ORDER_ID,),
-        roles=(CUSTOMER,),
     ),
-    Operation(
-        "fulfil_order",
-        "POST",
-        "/orders/{order_id}/fulfil",
-        "Fulfil an order",
-        {
-            HTTPStatus.OK: ResponseSpec(
-                "The order is fulfilled, by this request or an earlier one.",
-                schemas.OrderResponse,
-                examples={"fulfilled": _priced_order("fulfilled")},
-            ),
-            HTTPStatus.ACCEPTED: ResponseSpec(
-                "The order will be fulfilled, and inventory is unavailable. Repeat the request, or"
-                " wait: `reconcile` completes it.",
-                schemas.OrderResponse,
-                examples={"fulfilling": _priced_order("fulfilling")},
-            ),
-        },
-        tag=ORDERS,
-        description=(
-            "Records that the goods of a confirmed order were shipped. Repeating the request is"
-            " safe. Only a confirmed order can be fulfilled."
-        ),
-        problems=(
-            _UNKNOWN_ORDER,
-            ProblemType(
-                HTTPStatus.CONFLICT,
-                "not-fulfillable",
-                "The order is not confirmed.",
-                example={"detail": f"The order {_ID} is pending and cannot be fulfilled"},
-            ),
-            _NEWER_REVISION,
-            _CHANGE_UNAVAILABLE,
-        ),
-        parameters=(_ORDER_ID,),
+    _change(
+        "fulfil",
+        "Fulfil an order, or a part of it",
+        "Records that the goods were shipped. Without `items` it fulfils all units that are neither"
+        " cancelled nor fulfilled. Only a confirmed order can be fulfilled. Repeating the request"
+        " is safe; with `items` that takes an `Idempotency-Key`.",
         roles=(OPERATOR,),
+        done={
+            "fulfilled": _changed_order(
+                "fulfilled",
+                _event(3, "fulfilled", _CHANGED_AT, actor="operator"),
+                counts={"fulfilled": 2},
+                fulfilled_at=_CHANGED_AT,
+            ),
+            "one unit of two": _part_changed(
+                "line_fulfilled", "partially_fulfilled", counts={"fulfilled": 1}
+            ),
+        },
+        begun={"fulfilling": _changed_order("fulfilling", counts={})},
+        refused=_unchangeable(
+            "not-fulfillable",
+            "The order is not confirmed. `order_status` and `items` say more.",
+            f"The order {_ID} is pending and cannot be fulfilled",
+            "pending",
+        ),
+    ),
+    _change(
+        "return",
+        "Take back fulfilled units",
+        "Records that fulfilled units came back, and makes their stock available again. Without"
+        " `items` it takes back all that can come back. The `Idempotency-Key` is required.",
+        roles=(OPERATOR,),
+        done={
+            "one unit of two": _changed_order(
+                "fulfilled",
+                _event(3, "fulfilled", _CHANGED_AT, actor="operator"),
+                _event(4, "line_returned", _CHANGED_AT, actor="operator", items=_ONE_UNIT),
+                counts={"fulfilled": 2, "returned": 1},
+                fulfilled_at=_CHANGED_AT,
+            )
+        },
+        begun={"changing": _changed_order("changing", counts={"fulfilled": 2})},
+        refused=_unchangeable(
+            "not-returnable",
+            "Nothing of the order was fulfilled. `order_status` and `items` say more.",
+            f"The order {_ID} is confirmed, and nothing of it can be returned",
+            "confirmed",
+        ),
+    ),
+    Operation(
+        "confirm_order",
+        "POST",
+        "/orders/{order_id}/confirm",
+        "Confirm the payment of an order",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The order is confirmed, by this request or an earlier one.",
+                schemas.OrderResponse,
+                examples={
+                    "confirmed": _priced_order(
+                        "confirmed",
+                        _event(2, "awaiting_payment"),
+                        _event(3, "confirmed", _CHANGED_AT, actor="payment"),
+                        expires_at="2025-11-23T19:26:48.658182+00:00",
+                        confirmed_at=_CHANGED_AT,
+                    )
+                },
+            )
+        },
+        tag=ORDERS,
+        description=(
+            "Confirms an order that was placed with `hold_seconds`: it is paid. Repeating the"
+            " request is safe."
+        ),
+        problems=(
+            _UNKNOWN_ORDER,
+            _unchangeable(
+                "order-expired",
+                "The payment was not confirmed in time, so the order was cancelled and its stock is"
+                " available again. Refund the payment.",
+                f"The order {_ID} was cancelled, because its payment was not confirmed in time. Its"
+                " stock is available again. Refund the payment.",
+                "cancelled",
+                cancelled=2,
+            ),
+            _unchangeable(
+                "not-confirmable",
+                "The order is rejected or cancelled, or inventory has not decided yet. Repeat the"
+                " request if `order_status` is `pending`; refund the payment if not.",
+                f"The order {_ID} is cancelled and cannot be confirmed",
+                "cancelled",
+                cancelled=2,
+            ),
+            _NEWER_REVISION,
+            _CHANGE_UNAVAILABLE,
+        ),
+        parameters=(_ORDER_ID,),
+        body=change_requests.ConfirmRequest,
+        optional_body=True,
+        examples={"by the operator": {"actor": "Anna", "reason": "bank transfer 4711"}},
+        invalid="#/actor: only the operator may send it",
+        roles=(OPERATOR, PAYMENT),
     ),
     Operation(
         "list_products",
@@ -410,7 +660,7 @@ API = Api(
     title="Order API",
     version="2.0.0",
     description=(
-        "Place, list, cancel and fulfil orders, and read the catalogue.\n\n"
+        "Place, list, confirm, cancel, fulfil and return orders, and read the catalogue.\n\n"
         "**Authentication.** An operation that names a role needs a token of this role:"
         " `Authorization: Bearer …`. If the shop runs with `AUTH_MODE=open`, customers need no"
         " token, and `customer_id` names the customer.\n\n"
@@ -433,7 +683,11 @@ API = Api(
             "A customer, who can reach only their own orders: a JWT of the shop's issuer. With"
             " `AUTH_MODE=open` no token is needed, and `customer_id` names the customer."
         ),
-        OPERATOR: "The operator, who ships the goods: a token that the shop's owner creates.",
+        OPERATOR: (
+            "The operator, who may do everything with the orders of all customers: a token that the"
+            " shop's owner creates."
+        ),
+        PAYMENT: "The service that confirms payments: a token that the shop's owner creates.",
     },
     tags={
         ORDERS: "Place orders, and change them afterwards.",

@@ -6,7 +6,7 @@ In openapi.json, ``*Response`` types have no suffix: ``OrderResponse`` is the sc
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -33,7 +33,29 @@ from functions_common.http.schema import (
 )
 from functions_common.ids import timestamp
 from order_function import domain
-from order_function.domain import MAX_LINES, MAX_QUANTITY, MAX_TOTAL, Line, merge_lines
+from order_function.change_requests import LineId  # noqa: TC001 - msgspec reads it
+from order_function.details_request import (
+    AddressRequest,
+    Metadata,
+    Note,
+    Reference,
+    address_response,
+    check_details,
+)
+from order_function.domain import (
+    MAX_HOLD_SECONDS,
+    MAX_LINES,
+    MAX_QUANTITY,
+    MAX_TOTAL,
+    Attempt,
+    EventType,
+    Line,
+    merge_lines,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
 
 OrderId = Annotated[
     str,
@@ -54,10 +76,12 @@ PublicStatus = Annotated[
     example(
         "confirmed",
         enum=[status.value for status in domain.PUBLIC_STATUSES],
-        description="`pending`: inventory has not decided yet. `confirmed`: the stock is reserved."
-        " `cancelling` and `fulfilling`: the change is decided, and inventory has not applied it"
-        " yet. `cancelled`, `rejected` and `fulfilled` are final. While a newer revision of order"
-        " shares the traffic, a response can have a status of that revision that is not listed.",
+        description="`pending`: inventory has not decided yet. `awaiting_payment`: the stock is"
+        " held until `expires_at`. `confirmed`: the stock is reserved. `partially_fulfilled`: some"
+        " units are shipped, and others are open. `cancelling`, `fulfilling` and `changing`: the"
+        " change is decided, and inventory has not applied it yet. `cancelled`, `rejected` and"
+        " `fulfilled`: no unit is open. While a newer revision of order shares the traffic, a"
+        " response can have a status of that revision that is not listed.",
     ),
 ]
 ProblemKind = Annotated[
@@ -68,6 +92,7 @@ ProblemKind = Annotated[
         description="The `type` of the problem that rejected the order.",
     ),
 ]
+Count = Annotated[int, example(0, minimum=0)]
 ProductName = Annotated[str, example("Laptop", description="Name of the product.")]
 
 
@@ -107,12 +132,24 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         ),
     ] = UNSET
 
-    def to_domain(
-        self, currency: str, customer_id: str | None
-    ) -> tuple[str, tuple[Line, ...], int | None]:
-        """Return the customer, one line for each product, and the expected total in minor units.
+    hold_seconds: Annotated[
+        Number | UnsetType,
+        whole(1, MAX_HOLD_SECONDS, examples=[900]),
+        described(
+            "Hold the stock for so many seconds, until the payment is confirmed. The order is"
+            " `awaiting_payment`. If it is not confirmed in time, it is cancelled."
+        ),
+    ] = UNSET
+    reference: Reference | UnsetType = UNSET
+    note: Note | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+    shipping_address: AddressRequest | UnsetType = UNSET
 
-        ``customer_id`` is the customer of the caller's token, or None if the shop needs no token.
+    def to_attempt(self, currency: str, customer_id: str | None, key: str | None) -> Attempt:
+        """The attempt to place the order.
+
+        ``customer_id`` is the customer of the caller's token, or None if the caller may order for
+        every customer. ``key`` is the idempotency key.
         """
         customer = customer_of(self.customer_id, customer_id, pointer="#/customer_id")
         items = self._items_with_pointers()
@@ -124,6 +161,13 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         else:
             checks.add_error(f"must have 1 to {MAX_LINES} items", pointer="#/items")
         total = self._expected_total(checks, currency)
+        hold_seconds = None
+        if not isinstance(self.hold_seconds, UnsetType):
+            pointer = "#/hold_seconds"
+            hold_seconds = checks.integer(self.hold_seconds, 1, MAX_HOLD_SECONDS, pointer=pointer)
+        details = check_details(
+            checks, self.reference, self.note, self.metadata, self.shipping_address
+        )
         checks.raise_if_failed()
         merged = merge_lines(lines)
         for line in merged:
@@ -134,7 +178,7 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
                 )
                 checks.add_error(detail, pointer="#/items")
         checks.raise_if_failed()
-        return customer, merged, total
+        return Attempt.begin(customer, merged, key, total, hold_seconds, details)
 
     def _expected_total(self, checks: Checks, currency: str) -> int | None:
         if isinstance(self.expected_total, UnsetType):
@@ -207,11 +251,15 @@ def _missing(name: str) -> MalformedRequestError:
     return MalformedRequestError(InvalidField(detail, pointer=f"#/{name}"))
 
 
-class OrderItemResponse(msgspec.Struct, frozen=True):
+class OrderItemResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A line of an order. It has a price and a name once inventory has reserved it."""
 
+    line_id: LineId
     product_id: ProductId
     quantity: Quantity
+    cancelled: Annotated[Count, described("The number of cancelled units.")]
+    fulfilled: Annotated[Count, described("The number of fulfilled units.")]
+    returned: Annotated[Count, described("The number of fulfilled units that came back.")]
     unit_price: Annotated[
         Money | UnsetType, described("The price of one unit at the time of the reservation.")
     ] = UNSET
@@ -255,6 +303,45 @@ class RejectionResponse(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class EventItemResponse(msgspec.Struct, frozen=True):
+    """Some units of a line."""
+
+    line_id: LineId
+    product_id: ProductId
+    quantity: Quantity
+
+
+class EventResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of an order."""
+
+    seq: Annotated[int, example(1, minimum=1, description="The place in the history.")]
+    type: Annotated[
+        str,
+        example(
+            "placed",
+            description="What happened: `placed`, `awaiting_payment`, `confirmed`, `rejected`,"
+            " `cancelled`, `fulfilled`, `line_cancelled`, `line_fulfilled` or `line_returned`."
+            " Ignore the types that you do not know.",
+        ),
+    ]
+    at: Annotated[Timestamp, described("When it happened (UTC).")]
+    actor: Annotated[
+        str,
+        example(
+            "customer",
+            description="`customer`, `operator`, `payment`, `reconcile`, or the name that the"
+            " operator sent.",
+        ),
+    ]
+    reason: Annotated[
+        str | UnsetType, example("damaged in transit", description="Why, if it was recorded.")
+    ] = UNSET
+    items: Annotated[
+        list[EventItemResponse] | UnsetType,
+        described("The units that the change is about. Absent if it is about the whole order."),
+    ] = UNSET
+
+
 class OrderResponse(msgspec.Struct, frozen=True, kw_only=True):
     """An order of a customer.
 
@@ -279,6 +366,27 @@ class OrderResponse(msgspec.Struct, frozen=True, kw_only=True):
     total_price: Annotated[Money | UnsetType, described("The sum of all lines.")] = UNSET
     currency: Currency | UnsetType = UNSET
     created_at: Annotated[Timestamp, described("When the order was placed (UTC).")]
+    updated_at: Annotated[Timestamp, described("When the order last changed (UTC).")]
+    expires_at: Annotated[
+        Timestamp | UnsetType,
+        described("When the payment of an order with `hold_seconds` is due (UTC)."),
+    ] = UNSET
+    confirmed_at: Annotated[
+        Timestamp | UnsetType, described("When the order was confirmed (UTC).")
+    ] = UNSET
+    fulfilled_at: Annotated[
+        Timestamp | UnsetType, described("When the last open unit was fulfilled (UTC).")
+    ] = UNSET
+    cancelled_at: Annotated[
+        Timestamp | UnsetType, described("When the order was cancelled (UTC).")
+    ] = UNSET
+    reference: Reference | UnsetType = UNSET
+    note: Note | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+    shipping_address: AddressRequest | UnsetType = UNSET
+    history: Annotated[
+        list[EventResponse], described("All changes of the order, in their sequence.")
+    ]
 
     @classmethod
     def of(cls, order: domain.Order) -> Self:
@@ -295,19 +403,46 @@ class OrderResponse(msgspec.Struct, frozen=True, kw_only=True):
             total_price=money.to_wire(order.total_price, currency) if currency else UNSET,
             currency=currency or UNSET,
             created_at=timestamp(order.created_at),
+            updated_at=timestamp(order.updated_at or order.created_at),
+            expires_at=_time(order.expires_at),
+            confirmed_at=_time(order.time_of(EventType.CONFIRMED)),
+            fulfilled_at=_time(order.time_of(EventType.FULFILLED)),
+            cancelled_at=_time(order.time_of(EventType.CANCELLED)),
+            reference=order.details.reference or UNSET,
+            note=order.details.note or UNSET,
+            metadata=dict(order.details.metadata) or UNSET,
+            shipping_address=address_response(order.details.shipping_address),
+            history=[*_history(order)],
         )
 
 
 class OrderListResponse(msgspec.Struct, frozen=True):
     """A page of orders."""
 
-    orders: Annotated[list[OrderResponse], described("The orders, newest first.")]
+    orders: Annotated[
+        list[OrderResponse],
+        described("The orders. See the parameters for their sequence: newest first by default."),
+    ]
     next_cursor: NextCursor
+    next_updated_since: Annotated[
+        Timestamp | UnsetType,
+        described(
+            "Only with `updated_since`, on the last page: send it as `updated_since` to get what"
+            " changed after this list."
+        ),
+    ] = UNSET
 
 
 class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
     __doc__ = problems.ProblemResponse.__doc__
 
+    order_status: Annotated[
+        PublicStatus | UnsetType, described("If the order cannot be changed: its status.")
+    ] = UNSET
+    items: Annotated[
+        list[OrderItemResponse] | UnsetType,
+        described("If the order cannot be changed: its lines, with what became of their units."),
+    ] = UNSET
     lines: Shortages | UnsetType = UNSET
     product_ids: UnknownProducts | UnsetType = UNSET
     total_price: CurrentTotal | UnsetType = UNSET
@@ -360,16 +495,47 @@ def extensions_of(rejection: domain.Rejection) -> dict[str, Any]:
     return extensions
 
 
+def order_extensions(order: domain.Order) -> dict[str, Any]:
+    """The members of a problem that say why an order cannot be changed."""
+    return {"order_status": str(order.status), "items": _items(order)}
+
+
 def _items(order: domain.Order) -> list[OrderItemResponse]:
     """The lines of an order; with prices and names if inventory has reserved them."""
-    if order.currency is None:
-        return [OrderItemResponse(line.product_id, line.quantity) for line in order.lines]
+    currency = order.currency
+    priced = {item.product_id: item for item in order.items} if currency else {}
     return [
         OrderItemResponse(
-            item.product_id,
-            item.quantity,
-            money.to_wire(item.unit_price, order.currency),
-            item.name,
+            line_id=line_id,
+            product_id=line.product_id,
+            quantity=line.quantity,
+            cancelled=line.cancelled,
+            fulfilled=line.fulfilled,
+            returned=line.returned,
+            unit_price=money.to_wire(item.unit_price, currency) if item and currency else UNSET,
+            name=item.name if item else UNSET,
         )
-        for item in order.items
+        for line_id, line in order.lines_by_id()
+        for item in [priced.get(line.product_id)]
     ]
+
+
+def _history(order: domain.Order) -> Iterator[EventResponse]:
+    line_ids = {line.product_id: line_id for line_id, line in order.lines_by_id()}
+    for seq, event in enumerate(order.history, 1):
+        items = [
+            EventItemResponse(line_ids[line.product_id], line.product_id, line.quantity)
+            for line in event.lines
+        ]
+        yield EventResponse(
+            seq=seq,
+            type=str(event.type),
+            at=timestamp(event.at),
+            actor=event.actor,
+            reason=event.reason or UNSET,
+            items=items or UNSET,
+        )
+
+
+def _time(time: datetime | None) -> str | UnsetType:
+    return UNSET if time is None else timestamp(time)

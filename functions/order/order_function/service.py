@@ -32,16 +32,19 @@ from functions_common.firestore.errors import (
     StoreRejectedError,
     UnusableDocumentError,
 )
+from functions_common.ids import digest_id, random_id
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
 from functions_common.runtime.deadlines import DeadlineExceededError
 from order_function.domain import (
+    RECONCILE,
     IdempotencyKeyReusedError,
     Order,
     OrderNotFoundError,
     OrderRejectedError,
     Rejection,
     Status,
+    UnfinishedMovementError,
 )
 from order_function.ports import (
     InventoryUnavailableError,
@@ -50,11 +53,17 @@ from order_function.ports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from functions_common.runtime.deadlines import Deadline
-    from order_function.domain import Attempt
-    from order_function.ports import Inventory, OrderStore, VersionedOrder
+    from order_function.domain import Attempt, By, MovementKind
+    from order_function.ports import (
+        ChangedOrders,
+        Inventory,
+        OrderFilter,
+        OrderStore,
+        VersionedOrder,
+    )
 
     Transition = Callable[[Order], Order]
 
@@ -301,26 +310,79 @@ class Orders:
         except (StoreError, DeadlineExceededError):
             return None
 
-    def cancel(self, order_id: str, customer_id: str | None = None) -> Order:
-        """Cancel an order. It stays ``cancelling`` if inventory cannot release its stock now.
+    def cancel(self, order_id: str, by: By, customer_id: str | None = None) -> Order:
+        """Cancel all open units of an order.
 
-        Raises OrderNotFoundError if the order belongs to another customer than ``customer_id``.
-        None allows every order.
+        The order stays ``cancelling`` if inventory cannot release its stock now. Raises
+        OrderNotFoundError if it belongs to another customer than ``customer_id``. None allows every
+        order.
         """
 
         def begin(order: Order) -> Order:
             order.require_customer(customer_id)
-            return order.begin_cancel()
+            return order.begin_cancel(by)
 
-        return self._change_with_stock(
-            order_id, begin, self._inventory.release, Order.finish_cancel
-        )
+        return self._change_with_stock(order_id, begin, self._inventory.release, _finish_cancel)
 
-    def fulfil(self, order_id: str) -> Order:
-        """Fulfil an order. It stays ``fulfilling`` if inventory cannot consume its stock now."""
-        return self._change_with_stock(
-            order_id, Order.begin_fulfil, self._inventory.consume, Order.finish_fulfil
-        )
+    def expire(self, order_id: str) -> Order:
+        """Cancel an order whose payment was not confirmed in time; see ``cancel``.
+
+        Any other order does not change.
+        """
+
+        def begin(order: Order) -> Order:
+            return order.begin_expiry(_now())
+
+        return self._change_with_stock(order_id, begin, self._inventory.release, _finish_cancel)
+
+    def fulfil(self, order_id: str, by: By, customer_id: str | None = None) -> Order:
+        """Fulfil all open units of an order.
+
+        It stays ``fulfilling`` if inventory cannot consume its stock now.
+        """
+
+        def begin(order: Order) -> Order:
+            order.require_customer(customer_id)
+            return order.begin_fulfil(by)
+
+        return self._change_with_stock(order_id, begin, self._inventory.consume, _finish_fulfil)
+
+    def confirm(self, order_id: str, by: By) -> Order:
+        """Confirm an order that awaits its payment. Idempotent."""
+
+        def confirm(order: Order) -> Order:
+            return order.confirm_payment(by, _now())
+
+        return self._update(order_id, confirm, self._deadline())
+
+    def move(
+        self,
+        order_id: str,
+        kind: MovementKind,
+        wanted: Mapping[str, int],
+        by: By,
+        key: str | None = None,
+        customer_id: str | None = None,
+    ) -> Order:
+        """Cancel, fulfil or take back some units of an order; see ``Order.begin_movement``.
+
+        The order stays ``changing`` if inventory cannot move the stock now. Raises
+        OrderNotFoundError as ``cancel`` does. ``key``: the client's idempotency key.
+        """
+        deadline = self._deadline()
+        # It also recognises an own write whose response was lost, so there is always one.
+        key_digest = random_id() if key is None else digest_id(order_id, key)
+
+        def begin(order: Order) -> Order:
+            order.require_customer(customer_id)
+            return order.begin_movement(kind, wanted, by, key_digest)
+
+        return self._finish_or_leave(self._begin(order_id, begin, deadline), deadline)
+
+    def finish_movement(self, order_id: str) -> Order:
+        """Finish the movement of a part that a request has begun, if there is one."""
+        deadline = self._deadline()
+        return self._finish_movement(self._get(order_id, deadline).order, deadline)
 
     def _change_with_stock(
         self,
@@ -334,7 +396,7 @@ class Orders:
         Returns the order as begun if the stock cannot move now. ``reconcile`` finishes it.
         """
         deadline = self._deadline()
-        begun = self._update(order_id, begin, deadline)
+        begun = self._begin(order_id, begin, deadline)
         if finish(begun) == begun:  # an earlier request has finished the change
             return begun
         try:
@@ -342,6 +404,33 @@ class Orders:
             return self._update(order_id, finish, deadline)
         except (*DEPENDENCY_ERRORS, UnfinishedChangeError):
             return begun
+
+    def _begin(self, order_id: str, begin: Transition, deadline: Deadline) -> Order:
+        """Begin a change of an order. A movement of a part is finished before."""
+        while True:
+            try:
+                return self._update(order_id, begin, deadline)
+            except UnfinishedMovementError as unfinished:
+                self._finish_movement(unfinished.order, deadline)
+
+    def _finish_or_leave(self, begun: Order, deadline: Deadline) -> Order:
+        try:
+            return self._finish_movement(begun, deadline)
+        except (*DEPENDENCY_ERRORS, UnfinishedChangeError):
+            return begun
+
+    def _finish_movement(self, begun: Order, deadline: Deadline) -> Order:
+        """Let inventory apply the order's movement of a part, then write that it is done."""
+        movement = begun.movement
+        if begun.status is not Status.CHANGING or movement is None:
+            return begun
+        number = movement.number
+        self._inventory.move(begun.reservation_id, number, movement.kind, movement.lines, deadline)
+
+        def finish(order: Order) -> Order:
+            return order.finish_movement(number, _now())
+
+        return self._update(begun.order_id, finish, deadline)
 
     def decide_pending(self, order_id: str) -> Order:
         """Decide a pending order. Raises one of DEPENDENCY_ERRORS if inventory is unavailable."""
@@ -353,12 +442,18 @@ class Orders:
         try:
             items, currency = self._inventory.reserve(order.reservation_id, order.lines, deadline)
         except ReservationRejectedError as error:
-            decide = partial(Order.reject, rejection=error.rejection)
+            decide = partial(Order.reject, rejection=error.rejection, actor=RECONCILE, now=_now())
         except ReservationReleasedError as error:
             rejection = Rejection("reservation-released", str(error))
-            decide = partial(Order.reject, rejection=rejection)
+            decide = partial(Order.reject, rejection=rejection, actor=RECONCILE, now=_now())
         else:
-            decide = partial(Order.confirm_or_reject, items=items, currency=currency)
+            decide = partial(
+                Order.confirm_or_reject,
+                items=items,
+                currency=currency,
+                actor=RECONCILE,
+                now=_now(),
+            )
         order = self._update(order_id, decide, deadline)
         if not order.keeps_reservation:
             self._inventory.release([order.reservation_id], deadline)
@@ -370,18 +465,21 @@ class Orders:
         order.require_customer(customer_id)
         return order
 
-    def list_for_customer(
-        self,
-        customer_id: str,
-        status: Status | None,
-        after: tuple[datetime, str] | None,
-        limit: int,
+    def list_newest(
+        self, wanted: OrderFilter, after: tuple[datetime, str] | None, limit: int
     ) -> list[Order]:
-        """Return a page of a customer's orders, newest first.
+        """Return a page of orders, newest first. See ``OrderStore.list_newest``."""
+        return self._store.list_newest(wanted, after, limit, self._deadline())
 
-        See ``OrderStore.list_for_customer``.
-        """
-        return self._store.list_for_customer(customer_id, status, after, limit, self._deadline())
+    def list_changed(
+        self, since: datetime, after: tuple[datetime, str] | None, limit: int
+    ) -> ChangedOrders:
+        """Return a page of changed orders. See ``OrderStore.list_changed``."""
+        return self._store.list_changed(since, after, limit, self._deadline())
+
+    def list_by_id(self, prefix: str, after: str | None, limit: int) -> list[Order]:
+        """Return a page of the orders whose id begins with this, by id."""
+        return self._store.list_by_id(prefix, after, limit, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
         """Return status and body of inventory's list of products.
@@ -407,6 +505,7 @@ class Orders:
             changed = transition(order)
             if changed == order:
                 return order
+            changed = replace(changed, updated_at=_now())
             with suppress(ConflictError, OutcomeUnknownError):
                 self._store.replace(changed, version, deadline)
                 return changed
@@ -439,3 +538,11 @@ def _replay(attempt: Attempt, found: Order) -> Placed:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _finish_cancel(order: Order) -> Order:
+    return order.finish_cancel(_now())
+
+
+def _finish_fulfil(order: Order) -> Order:
+    return order.finish_fulfil(_now())

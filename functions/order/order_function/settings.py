@@ -29,6 +29,8 @@ class Settings:
     token: str = field(repr=False)
     """The first of ORDER_TOKENS. order sends it to inventory."""
     operator_token_hashes: tuple[str, ...] = field(repr=False)
+    payment_token_hashes: tuple[str, ...] = field(repr=False)
+    """Of the service that confirms payments. Empty: only the operator confirms them."""
     issuer: IssuerSettings | None
     """The issuer of customers' tokens. None: a client can act as any customer, without a token."""
 
@@ -46,6 +48,7 @@ class Settings:
             currency=env.currency(),
             token=env.tokens("ORDER_TOKENS")[0],
             operator_token_hashes=env.token_hashes("OPERATOR_TOKEN_HASHES"),
+            payment_token_hashes=env.token_hashes("PAYMENT_TOKEN_HASHES", required=False),
             issuer=IssuerSettings.load(env),
         )
 

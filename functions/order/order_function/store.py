@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-
-import msgspec
+import heapq
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from functions_common.batching import Batcher, UnknownResultError
-from functions_common.firestore.documents import Change, Document, Documents, convert_document
+from functions_common.firestore.documents import Change, Documents
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
-from functions_common.firestore.queries import Position, Queries, Query
+from functions_common.firestore.queries import MAX_ALTERNATIVES, Position, Queries, Query
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
 from order_function.batch_limits import MAX_QUEUE_SECONDS, MIN_SECONDS_TO_SHARE
-from order_function.domain import Item, Line, Order, Rejection, Status, parse_status
-from order_function.ports import VersionedOrder
+from order_function.domain import Status
+from order_function.order_documents import (
+    LISTED_SHARDS,
+    ORDERS,
+    REJECTED_SHARDS,
+    SHARDS,
+    STORED_AT,
+    changed_fields,
+    read_order,
+    to_document,
+)
+from order_function.ports import ChangedOrder, ChangedOrders, OrderFilter, VersionedOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from datetime import datetime
 
     from functions_common.firestore.client import FirestoreConnection
     from functions_common.firestore.errors import StoreError
-    from functions_common.firestore.queries import Condition
+    from functions_common.firestore.queries import Condition, Found
     from functions_common.runtime.deadlines import Deadline
+    from order_function.domain import Order
 
-ORDERS = "orders"
-RESERVATIONS = "reservations"
-"""Inventory's collection. ``reconcile`` and ``audit`` read it; no code of order writes it."""
 MAX_BATCH_LINES = 500
 """Lines of all orders that one request creates. An order has at least one line, so the request has
-at most 500 documents, which is Firestore's limit. Firestore also limits a request to 10 MiB. 500 of
-the longest lines take a twentieth of that."""
+at most 500 documents, which is Firestore's limit."""
+BYTES_OF_A_LINE = 10_000
+"""An order of more bytes counts as several lines, so that a request stays below Firestore's limit
+of 10 MiB. A line has at most 1,200 bytes. A note, metadata and an address can have more."""
 
 
 class _NewOrder(NamedTuple):
     order_id: str
-    lines: int
+    size: int
+    """In lines."""
     write: Any
     """The write in Firestore's format."""
 
@@ -51,7 +61,7 @@ class FirestoreOrders:
         self._documents = Documents(connection)
         self._batcher = Batcher(
             self._create_batch,
-            lambda new: new.lines,
+            lambda new: new.size,
             MAX_BATCH_LINES,
             min_left_to_share=MIN_SECONDS_TO_SHARE,
             overtake_after=MAX_QUEUE_SECONDS,
@@ -66,10 +76,9 @@ class FirestoreOrders:
 
         Each write succeeds or fails alone.
         """
-        change = Change(_path(order.order_id), to_document(order), None)
-        new = _NewOrder(
-            order.order_id, max(1, len(order.lines)), self._documents.encode_write(change)
-        )
+        write = self._documents.encode_write(_change(order, to_document(order), None))
+        size = max(1, len(order.lines), write.ByteSize() // BYTES_OF_A_LINE)
+        new = _NewOrder(order.order_id, size, write)
         try:
             with activity.part("firestore"):
                 if error := self._batcher.submit(new, deadline):
@@ -98,103 +107,109 @@ class FirestoreOrders:
 
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
         """Write the fields that differ from the order that was read; all fields of a new order."""
-        fields = to_document(order)
-        if (before := order.stored) is not None:
-            fields = {
-                field: fields[field]
-                for field, attribute in _ATTRIBUTES.items()
-                if getattr(order, attribute) != getattr(before, attribute)
-            }
-        self._documents.commit([Change(_path(order.order_id), fields, version)], deadline)
+        before = order.stored
+        fields = to_document(order) if before is None else changed_fields(order, before)
+        self._documents.commit([_change(order, fields, version)], deadline)
 
-    def list_for_customer(
+    def list_newest(
         self,
-        customer_id: str,
-        status: Status | None,
+        wanted: OrderFilter,
         after: tuple[datetime, str] | None,
         limit: int,
         deadline: Deadline,
     ) -> list[Order]:
-        where: list[Condition] = [("customer_id", "==", customer_id)]
-        if status is not None:
-            where.append(("status", "==", status.value))
         position = None if after is None else Position(_path(after[1]), after[0])
-        query = Query((ORDERS,), tuple(where), newest_first="created_at", after=position)
-        return self._queries.page(query, limit, lambda found: read_order(found.document), deadline)
+        pages = [
+            self._queries.page(
+                Query((ORDERS,), tuple(where), newest_first="created_at", after=position),
+                limit,
+                _reading(wanted),
+                deadline,
+            )
+            for where in _conditions(wanted)
+        ]
+        newest = heapq.merge(
+            *pages, key=lambda order: (order.created_at, order.order_id), reverse=True
+        )
+        return [*islice(newest, limit)]
+
+    def list_changed(
+        self,
+        since: datetime,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        deadline: Deadline,
+    ) -> ChangedOrders:
+        position = None if after is None else Position(_path(after[1]), after[0])
+        where: tuple[Condition, ...] = (
+            ("shard", "in", [*LISTED_SHARDS, *REJECTED_SHARDS]),
+            (STORED_AT, ">=", since),
+        )
+        query = Query((ORDERS,), where, oldest_first=STORED_AT, after=position)
+        found, read_time = self._queries.page_and_time(query, limit, _changed_order, deadline)
+        return ChangedOrders(found, read_time or since)
+
+    def list_by_id(
+        self, prefix: str, after: str | None, limit: int, deadline: Deadline
+    ) -> list[Order]:
+        position = None if after is None else Position(_path(after))
+        query = Query((ORDERS,), after=position, id_prefix=prefix)
+        return self._queries.page(query, limit, _reading(OrderFilter()), deadline)
+
+
+def _conditions(wanted: OrderFilter) -> Iterator[list[Condition]]:
+    """The conditions of each query that a filter needs. Their results must be merged."""
+    times: list[Condition] = []
+    if wanted.created_from is not None:
+        times.append(("created_at", ">=", wanted.created_from))
+    if wanted.created_before is not None:
+        times.append(("created_at", "<", wanted.created_before))
+    if wanted.customer_id is not None:
+        statuses = sorted(map(str, wanted.statuses))
+        of_customer: Condition = ("customer_id", "==", wanted.customer_id)
+        of_status: list[Condition] = [("status", "in", statuses)] if statuses else []
+        yield [of_customer, *of_status, *times]
+        return
+    product: list[Condition] = []
+    if wanted.product_id is not None:
+        product.append(("product_ids", "array_contains", wanted.product_id))
+    if not wanted.statuses:
+        yield [("shard", "in", [*LISTED_SHARDS]), *product, *times]
+    for shards, statuses in _shards_and_statuses(wanted.statuses):
+        yield [("shard", "in", [*shards]), ("status", "in", statuses), *product, *times]
+
+
+def _shards_and_statuses(
+    wanted: Collection[Status],
+) -> Iterator[tuple[tuple[int, ...], list[str]]]:
+    if Status.REJECTED in wanted:
+        yield REJECTED_SHARDS, [str(Status.REJECTED)]
+    listed = sorted(str(each) for each in wanted if each is not Status.REJECTED)
+    size = MAX_ALTERNATIVES // SHARDS
+    for first in range(0, len(listed), size):
+        yield LISTED_SHARDS, listed[first : first + size]
+
+
+def _reading(wanted: OrderFilter) -> Callable[[Found], Order | None]:
+    """Reads an order. None if the filter has a condition that the query does not have."""
+
+    def read(found: Found) -> Order | None:
+        order = read_order(found.document)
+        return order if wanted.matches(order) else None
+
+    return read
+
+
+def _changed_order(found: Found) -> ChangedOrder:
+    stored_at: datetime = found.document.fields[STORED_AT]
+    return ChangedOrder(read_order(found.document), stored_at)
+
+
+def _change(order: Order, fields: dict[str, Any], version: datetime | None) -> Change:
+    mark = order.status is Status.ABANDONED
+    server_time = None if mark else STORED_AT
+    return Change(_path(order.order_id), fields, version, server_time)
 
 
 def _path(order_id: str) -> tuple[str, str]:
     return ORDERS, order_id
-
-
-class _OrderFields(msgspec.Struct):
-    """The fields of the document. An older revision did not write those with a default."""
-
-    customer_id: str
-    status: str
-    created_at: datetime
-    fingerprint: str
-    lines: tuple[Line, ...]
-    attempt: int = 0
-    nonce: str = ""
-    items: tuple[Item, ...] = ()
-    currency: str | None = None
-    rejection: Rejection | None = None
-    expected_total: int | None = None
-
-
-class _PriceChangedExtensions(msgspec.Struct):
-    """The extensions of a rejection for its price: both are there, or neither."""
-
-    total_price: int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,30}$")]
-    """In minor units. A total above ``MAX_TOTAL`` is stored as text."""
-    currency: str
-
-
-def read_order(found: Document) -> Order:
-    """The order in a document. Raises DamagedDocumentError for a malformed document."""
-    return convert_document(found, _to_order)
-
-
-def _to_order(found: Document) -> Order:
-    fields = found.convert(_OrderFields)
-    if fields.rejection and "total_price" in fields.rejection.extensions:
-        msgspec.convert(fields.rejection.extensions, _PriceChangedExtensions)
-    order = Order(
-        found.id,
-        fields.customer_id,
-        parse_status(fields.status),
-        fields.created_at,
-        fields.fingerprint,
-        fields.attempt,
-        fields.nonce,
-        fields.lines,
-        fields.items,
-        fields.currency,
-        fields.rejection,
-        fields.expected_total,
-    )
-    return replace(order, stored=order)
-
-
-_ATTRIBUTES = {
-    "attempt" if name == "attempt_number" else name: name
-    for name in Order.__slots__
-    if name not in ("order_id", "stored")
-}
-"""For each field of an order's document, the attribute of the order that it holds."""
-
-
-def to_document(order: Order) -> dict[str, Any]:
-    fields = {field: getattr(order, attribute) for field, attribute in _ATTRIBUTES.items()}
-    return {
-        **fields,
-        "status": str(order.status),
-        "lines": [_fields(line) for line in order.lines],
-        "items": [_fields(item) for item in order.items],
-        "rejection": _fields(order.rejection) if order.rejection else None,
-    }
-
-
-def _fields(value: Line | Item | Rejection) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import grpc
 import msgspec
 from google.api_core import exceptions as google_errors
-from google.cloud.firestore_v1.types import StructuredQuery
+from google.cloud.firestore_v1.types import DocumentTransform, StructuredQuery
 from google.protobuf.timestamp_pb2 import Timestamp
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
@@ -59,6 +59,7 @@ Path = tuple[str, ...]
 UNKNOWN_VALUE: Final = object()
 """Stands for the value of a field that has a type unknown to this version of the client library."""
 
+_REQUEST_TIME = DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME
 _EQUAL = StructuredQuery.FieldFilter.Operator.EQUAL
 
 
@@ -137,6 +138,8 @@ class Change:
     fields: Mapping[str, Any]
     expected_version: datetime | None
     """The version that the document must have; None: it must not exist."""
+    server_time: str | None = None
+    """A field that Firestore sets to the time at which it processes the change."""
 
 
 class Documents:
@@ -284,6 +287,10 @@ def encode_change(change: Change, write: Any, root: str) -> None:  # noqa: ANN40
         write.update_mask.SetInParent()  # without a mask the other fields would be deleted
         write.update_mask.field_paths.extend(change.fields)
         write.current_document.update_time.CopyFrom(_timestamp(change.expected_version))
+    if change.server_time is not None:
+        write.update_transforms.add(
+            field_path=change.server_time, set_to_server_value=_REQUEST_TIME
+        )
 
 
 def _found_id(found: Any) -> FoundId:  # noqa: ANN401 - made by protobuf, untyped

@@ -131,19 +131,20 @@ class Queries:
         self._limiter = limiter
 
     def page(
-        self, query: Query, limit: int, read: Callable[[Found], T], deadline: Deadline
+        self, query: Query, limit: int, read: Callable[[Found], T | None], deadline: Deadline
     ) -> list[T]:
         """The first ``limit`` documents of a query.
 
-        A document for which ``read`` raises UnusableDocumentError is logged and left out. Then the
-        documents after it fill the page, because clients take a short page for the last one.
+        A document for which ``read`` returns None is left out. So is one for which it raises
+        UnusableDocumentError, which is logged. Then the documents after it fill the page, because
+        clients take a short page for the last one.
         The caller's deadline is the only time limit, since a page is a long stream of messages.
         Raises TooManyListRequestsError if the limiter grants no slot in time.
         """
         return self.page_and_time(query, limit, read, deadline)[0]
 
     def page_and_time(
-        self, query: Query, limit: int, read: Callable[[Found], T], deadline: Deadline
+        self, query: Query, limit: int, read: Callable[[Found], T | None], deadline: Deadline
     ) -> tuple[list[T], datetime | None]:
         """The page as ``page`` returns it, and when it was read, by the database's clock.
 
@@ -177,12 +178,15 @@ def _position(document: Document, query: Query) -> Position:
     return Position(document.path, None if field is None else document.fields[field])
 
 
-def _usable(found: Iterable[Found], read: Callable[[Found], T]) -> Iterator[T]:
+def _usable(found: Iterable[Found], read: Callable[[Found], T | None]) -> Iterator[T]:
     for each in found:
         try:
-            yield read(each)
+            entity = read(each)
         except UnusableDocumentError as error:
             log_unusable(error)
+        else:
+            if entity is not None:
+                yield entity
 
 
 def _found(rpcs: Rpcs, message: Any) -> Found:  # noqa: ANN401 - made by protobuf, untyped

@@ -280,7 +280,8 @@ def _operation(operation: Operation, types: _Types, api: Api) -> Schema:
         media: Schema = {"schema": types[operation.body]}
         if operation.examples:
             media["examples"] = _examples(operation.examples)
-        described["requestBody"] = {"required": True, "content": {"application/json": media}}
+        required = not operation.optional_body
+        described["requestBody"] = {"required": required, "content": {"application/json": media}}
     described["responses"] = {
         **{
             str(status.value): _response(response, types)

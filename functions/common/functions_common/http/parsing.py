@@ -13,6 +13,7 @@ import json
 import re
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -57,6 +58,10 @@ _MAX_FIELD_NAME = 128
 
 _KEY = re.compile(KEY_PATTERN)
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _UTF_8 = ("utf-8", "utf8")
 _MAX_DIGITS = 100
@@ -184,6 +189,12 @@ def body(request: Request, target: type[T]) -> T:
         return convert(value, target)
     except msgspec.ValidationError as error:
         raise MalformedRequestError(_invalid_field(str(error))) from error
+
+
+def optional_body(request: Request, target: type[T]) -> T | None:
+    """The request's JSON body as ``body`` returns it. None for a request without a body."""
+    has_body = _declared_length(request) or "Transfer-Encoding" in request.headers
+    return body(request, target) if has_body else None
 
 
 def _check_media_type(request: Request) -> None:
@@ -333,6 +344,14 @@ class Checks:
                 **place,
             )
         return value
+
+    def time(self, value: str, **place: str) -> datetime | None:
+        """A time in RFC 3339, in UTC. Returns None after an error."""
+        if _TIME.fullmatch(value):
+            with suppress(ValueError, OverflowError):
+                return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        self.add_error("must be a time like 2025-11-23T19:11:48Z (RFC 3339)", **place)
+        return None
 
     def raise_if_failed(self) -> None:
         """Raise InvalidValueError with the errors that were added, if there are any."""

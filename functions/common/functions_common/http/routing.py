@@ -69,6 +69,8 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
     """The type of the request body; None for an operation without one."""
+    optional_body: bool = False
+    """The request may have no body."""
     examples: Mapping[str, Any] = field(default_factory=dict)
     """Request bodies, by a short name of the case."""
     invalid: str = ""

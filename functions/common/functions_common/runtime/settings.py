@@ -90,13 +90,15 @@ class Environment:
             )
         return tokens
 
-    def token_hashes(self, name: str) -> tuple[str, ...]:
+    def token_hashes(self, name: str, *, required: bool = True) -> tuple[str, ...]:
         """SHA-256 digests of bearer tokens, in hex, separated by commas.
 
         No error message contains them.
         """
         text = self.optional(name)
         if text is None:
+            if not required:
+                return ()
             raise SettingsError(f"{name} is not set: it must be {_HASHES}")
         hashes = tuple(each.strip().lower() for each in text.split(","))
         if not all(map(_TOKEN_HASH.fullmatch, hashes)):

@@ -19,7 +19,7 @@ from order_function.audit.invariants import (
     Finding,
 )
 from order_function.domain import Item, ReservationName
-from order_function.store import ORDERS, RESERVATIONS, read_order
+from order_function.order_documents import ORDERS, RESERVATIONS, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,14 @@ from typing import TYPE_CHECKING, TypeVar
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError, StoreError
 from functions_common.observability import logs
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
-from order_function.domain import NewerRevisionError, Order, OrderError, Status
+from order_function.domain import (
+    RECONCILE,
+    By,
+    NewerRevisionError,
+    Order,
+    OrderError,
+    Status,
+)
 from order_function.ports import InventoryUnavailableError, NotSettledError
 from order_function.reconcile.worker_pool import WorkerPool
 from order_function.service import UnfinishedChangeError
@@ -47,7 +54,8 @@ if TYPE_CHECKING:
     )
     from order_function.service import Orders
 
-    T = TypeVar("T", HeldReservation, UnfinishedOrder)
+    T = TypeVar("T", HeldReservation, UnfinishedOrder, Order)
+    P = TypeVar("P", str, tuple[datetime, str])
     U = TypeVar("U")
     Found = VersionedOrder | StoreError | None
     """The order and its version; the error of a damaged document; None if there is no document."""
@@ -69,6 +77,8 @@ MAX_FAILED_CALLS = 3
 MAX_REASONS = 20
 """Reasons in the report. The log has a line for each failure."""
 
+_BY = By(RECONCILE)
+"""Who finishes a change, if an older revision did not record who began it."""
 _EXPECTED = (StoreError, DeadlineExceededError, InventoryUnavailableError, UnfinishedChangeError)
 
 
@@ -102,6 +112,10 @@ class Report:
     completed: int = 0
     cancelled: int = 0
     fulfilled: int = 0
+    moved: int = 0
+    """Orders of which a part was cancelled, fulfilled or returned."""
+    expired: int = 0
+    """Orders that were cancelled because their payment was not confirmed in time."""
     newer: int = 0
     """Left to a newer revision: only that knows the status of the order."""
     failed: int = 0
@@ -125,7 +139,17 @@ class Report:
         return sum(getattr(self, name) for name in _DONE)
 
 
-_DONE = ("abandoned", "confirmed", "released", "consumed", "completed", "cancelled", "fulfilled")
+_DONE = (
+    "abandoned",
+    "confirmed",
+    "released",
+    "consumed",
+    "completed",
+    "cancelled",
+    "fulfilled",
+    "moved",
+    "expired",
+)
 
 
 class Sweep:
@@ -165,6 +189,7 @@ class Sweep:
         """
         self._report = Report()
         self._read_every_page, self._failed_calls = False, 0
+        self._recording_failures(self._expire_holds)
         self._recording_failures(self._finish_orders)
         began = time.monotonic()
         self._recording_failures(self._settle_held)
@@ -194,6 +219,26 @@ class Sweep:
                 for found in page:
                     pool.submit(self._finish_order_or_fail, found)
 
+    def _expire_holds(self) -> None:
+        now = datetime.now(UTC)
+        with WorkerPool(self._concurrency) as pool:
+            for page in self._pages(
+                partial(self._work.expired_holds, now), ORDERS_PAGE, _due_position
+            ):
+                for order in page:
+                    pool.submit(self._expire_or_fail, order)
+
+    def _expire_or_fail(self, order: Order) -> None:
+        if self._stopping.is_set():
+            return
+        path = f"orders/{order.order_id}"
+        expired = self._recording_failures(partial(self._orders.expire, order.order_id), path)
+        if expired is None:
+            return
+        self._add(expired=expired.status is Status.CANCELLED)
+        if expired.status is Status.CANCELLING:
+            self._fail(f"{order.order_id} is still {expired.status}", path)
+
     def _finish_order_or_fail(self, found: UnfinishedOrder) -> None:
         if not self._stopping.is_set():
             self._recording_failures(partial(self._finish_order, found), f"orders/{found.order_id}")
@@ -212,10 +257,15 @@ class Sweep:
         elif found.age < self._min_age:
             return
         elif order.status is Status.CANCELLING:
-            done = self._orders.cancel(order.order_id).status is Status.CANCELLED
+            cancelled = self._orders.cancel(order.order_id, _BY)
+            done = cancelled.status is not Status.CANCELLING
             self._add(cancelled=done)
+        elif order.status is Status.CHANGING:
+            moved = self._orders.finish_movement(order.order_id)
+            done = moved.status is not Status.CHANGING
+            self._add(moved=done)
         else:
-            done = self._orders.fulfil(order.order_id).status is Status.FULFILLED
+            done = self._orders.fulfil(order.order_id, _BY).status is Status.FULFILLED
             self._add(fulfilled=done)
         if not done:
             self._fail(f"{order.order_id} is still {order.status}", f"orders/{order.order_id}")
@@ -346,16 +396,16 @@ class Sweep:
 
     def _pages(
         self,
-        read: Callable[[str | None, int, Deadline], list[T]],
+        read: Callable[[P | None, int, Deadline], list[T]],
         limit: int,
-        id_of: Callable[[T], str],
+        position_of: Callable[[T], P],
     ) -> Iterator[list[T]]:
-        after = None
+        after: P | None = None
         while not self._stopping.is_set() and (page := read(after, limit, self._call_deadline())):
             yield page
             if len(page) < limit:
                 return
-            after = id_of(page[-1])
+            after = position_of(page[-1])
 
     def _recording_failures(self, step: Callable[[], U], document: str | None = None) -> U | None:
         """The result of the step. If it fails, the failure is reported, and the result is None."""
@@ -395,13 +445,21 @@ class Sweep:
 
 
 _ACTION_BY_STATUS: dict[str, Action] = {
+    Status.AWAITING_PAYMENT: Action.CONFIRM,
     Status.CONFIRMED: Action.CONFIRM,
+    Status.CHANGING: Action.CONFIRM,
+    Status.PARTIALLY_FULFILLED: Action.CONFIRM,
     Status.FULFILLED: Action.CONSUME,
     # The sweep could not finish these orders.
     Status.PENDING: Action.LATER,
     Status.FULFILLING: Action.LATER,
 }
 """The action for a reservation that its order owns, by the order's status."""
+
+
+def _due_position(order: Order) -> tuple[datetime, str]:
+    assert order.expires_at is not None  # noqa: S101 - the query has only orders with that
+    return order.expires_at, order.order_id
 
 
 def _batches(items: Sequence[U], size: int) -> Iterator[Sequence[U]]:

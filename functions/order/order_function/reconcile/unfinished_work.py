@@ -12,9 +12,17 @@ from google.cloud.firestore import FieldFilter
 from functions_common.firestore.client import call_options, read_call, to_datetime
 from functions_common.firestore.documents import Document, Documents
 from functions_common.firestore.errors import StoreError
+from functions_common.firestore.queries import Position, Queries, Query
+from functions_common.limiter import ConcurrencyLimiter
 from order_function.domain import ReservationName, Status
+from order_function.order_documents import (
+    LISTED_SHARDS,
+    ORDERS,
+    PAYMENT_DUE,
+    RESERVATIONS,
+    read_order,
+)
 from order_function.ports import HeldReservation, UnfinishedOrder, VersionedOrder
-from order_function.store import ORDERS, RESERVATIONS, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,13 +37,16 @@ if TYPE_CHECKING:
 
 HELD = "held"
 
-_UNFINISHED = [Status.PENDING.value, Status.CANCELLING.value, Status.FULFILLING.value]
+_UNFINISHED = [
+    each.value for each in (Status.PENDING, Status.CANCELLING, Status.CHANGING, Status.FULFILLING)
+]
 
 
 class FirestoreUnfinishedWork:
     def __init__(self, connection: FirestoreConnection) -> None:
         self._connection = connection
         self._documents = Documents(connection)
+        self._queries = Queries(connection, ConcurrencyLimiter())
 
     def held_reservations(
         self, after: str | None, limit: int, deadline: Deadline
@@ -57,6 +68,17 @@ class FirestoreUnfinishedWork:
             )
             for found in self._page(ORDERS, has_status, after, limit, deadline)
         ]
+
+    def expired_holds(
+        self, now: datetime, after: tuple[datetime, str] | None, limit: int, deadline: Deadline
+    ) -> list[Order]:
+        query = Query(
+            (ORDERS,),
+            (("shard", "in", [*LISTED_SHARDS]), (PAYMENT_DUE, "<", now)),
+            oldest_first=PAYMENT_DUE,
+            after=None if after is None else Position((ORDERS, after[1]), after[0]),
+        )
+        return self._queries.page(query, limit, lambda found: read_order(found.document), deadline)
 
     def read_orders(
         self, order_ids: Collection[str], deadline: Deadline

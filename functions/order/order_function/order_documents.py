@@ -1,0 +1,251 @@
+"""The documents of orders: ``orders/{order_id}``.
+
+Each field of an order has a field of the same meaning. These fields are only for queries:
+
+- ``shard``: a small number made from the order's id, so that lists of all orders use several index
+  ranges. A range accepts 500 rising values a second. Rejected orders have shards of their own.
+- ``product_ids``: the products of the lines.
+- ``stored_at``: when Firestore stored the last change.
+- ``payment_due``: ``expires_at``, while the order awaits its payment.
+
+Abandoned marks have none of them, so no list has a mark.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations
+from dataclasses import fields, replace
+from datetime import datetime  # noqa: TC003 - the same
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from functions_common.firestore.documents import Document, convert_document
+from order_function.domain import (
+    MOVING,
+    Address,
+    Details,
+    Event,
+    EventType,
+    Item,
+    Line,
+    Movement,
+    MovementKind,
+    Order,
+    Rejection,
+    Status,
+    parse_status,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ORDERS = "orders"
+RESERVATIONS = "reservations"
+"""Inventory's collection. ``reconcile`` and ``audit`` read it; no code of order writes it."""
+STORED_AT, PAYMENT_DUE = "stored_at", "payment_due"
+SHARDS = 4
+LISTED_SHARDS = tuple(range(SHARDS))
+REJECTED_SHARDS = tuple(range(SHARDS, 2 * SHARDS))
+
+
+class _MovementFields(msgspec.Struct):
+    kind: MovementKind
+    actor: str
+    reason: str | None = None
+    number: int = 0
+    lines: Mapping[str, int] = {}
+    key: str | None = None
+
+
+class _EventFields(msgspec.Struct):
+    type: str
+    at: datetime
+    actor: str
+    reason: str | None = None
+    lines: Mapping[str, int] = {}
+    key: str | None = None
+
+
+class _OrderFields(msgspec.Struct):
+    """The fields of the document. An older revision did not write those with a default."""
+
+    customer_id: str
+    status: str
+    created_at: datetime
+    fingerprint: str
+    lines: tuple[Line, ...]
+    attempt: int = 0
+    nonce: str = ""
+    items: tuple[Item, ...] = ()
+    currency: str | None = None
+    rejection: Rejection | None = None
+    expected_total: int | None = None
+    reference: str | None = None
+    note: str | None = None
+    metadata: Mapping[str, str] | None = None
+    shipping_address: Address | None = None
+    expires_at: datetime | None = None
+    expired: bool | None = None
+    history: tuple[_EventFields, ...] = ()
+    movement: _MovementFields | None = None
+    movements: int | None = None
+    updated_at: datetime | None = None
+    events_sent: int | None = None
+
+
+class _PriceChangedExtensions(msgspec.Struct):
+    """The extensions of a rejection for its price: both are there, or neither."""
+
+    total_price: int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,30}$")]
+    """In minor units. A total above ``MAX_TOTAL`` is stored as text."""
+    currency: str
+
+
+def read_order(found: Document) -> Order:
+    """The order in a document. Raises DamagedDocumentError for a malformed document."""
+    return convert_document(found, _to_order)
+
+
+def _to_order(found: Document) -> Order:
+    stored = found.convert(_OrderFields)
+    if stored.rejection and "total_price" in stored.rejection.extensions:
+        msgspec.convert(stored.rejection.extensions, _PriceChangedExtensions)
+    status = parse_status(stored.status)
+    order = Order(
+        found.id,
+        stored.customer_id,
+        status,
+        stored.created_at,
+        stored.fingerprint,
+        stored.attempt,
+        stored.nonce,
+        _with_counts(stored.lines, status),
+        stored.items,
+        stored.currency,
+        stored.rejection,
+        stored.expected_total,
+        Details(stored.reference, stored.note, stored.metadata or {}, stored.shipping_address),
+        stored.expires_at,
+        stored.expired or False,
+        tuple(map(_event, stored.history)),
+        # An older revision finishes a change and leaves its movement behind.
+        _movement(stored.movement) if stored.movement and status in MOVING else None,
+        stored.movements or 0,
+        stored.updated_at,
+        stored.events_sent or 0,
+    )
+    return replace(order, stored=order)
+
+
+def _with_counts(lines: tuple[Line, ...], status: str) -> tuple[Line, ...]:
+    """Older revisions change only the status: then it says what became of all open units."""
+    if status == Status.CANCELLED:
+        return tuple(line.cancel(line.open) if line.open else line for line in lines)
+    if status == Status.FULFILLED:
+        return tuple(line.fulfil(line.open) if line.open else line for line in lines)
+    return lines
+
+
+def _movement(stored: _MovementFields) -> Movement:
+    return Movement(
+        stored.kind,
+        stored.actor,
+        stored.reason,
+        stored.number,
+        _lines(stored.lines),
+        stored.key,
+    )
+
+
+def _event(stored: _EventFields) -> Event:
+    known = stored.type in _EVENT_TYPES
+    return Event(
+        EventType(stored.type) if known else stored.type,
+        stored.at,
+        stored.actor,
+        stored.reason,
+        _lines(stored.lines),
+        stored.key,
+    )
+
+
+_EVENT_TYPES = frozenset(map(str, EventType))
+
+
+def _lines(quantities: Mapping[str, int]) -> tuple[Line, ...]:
+    return tuple(Line(*each) for each in quantities.items())
+
+
+def to_document(order: Order) -> dict[str, Any]:
+    """The fields of a new document, without those that have no value yet."""
+    document = {
+        "customer_id": order.customer_id,
+        "status": str(order.status),
+        "created_at": order.created_at,
+        "fingerprint": order.fingerprint,
+        "attempt": order.attempt_number,
+        "nonce": order.nonce,
+        "lines": [_line_fields(line) for line in order.lines],
+        "items": [_all_fields(item) for item in order.items],
+        "currency": order.currency,
+        "rejection": _all_fields(order.rejection) if order.rejection else None,
+        "expected_total": order.expected_total,
+    }
+    details = order.details
+    optional = {
+        "reference": details.reference,
+        "note": details.note,
+        "metadata": dict(details.metadata),
+        "shipping_address": _set_fields(details.shipping_address),
+        "expires_at": order.expires_at,
+        "expired": order.expired,
+        "history": [_set_fields(event) for event in order.history],
+        "movement": _set_fields(order.movement),
+        "movements": order.movements,
+        "updated_at": order.updated_at,
+        "events_sent": order.events_sent,
+    }
+    if order.status is not Status.ABANDONED:
+        document["shard"] = shard(order)
+        document["product_ids"] = [line.product_id for line in order.lines]
+    if order.status is Status.AWAITING_PAYMENT:
+        document[PAYMENT_DUE] = order.expires_at
+    return document | {name: value for name, value in optional.items() if value}
+
+
+def changed_fields(order: Order, before: Order) -> dict[str, Any]:
+    """The fields that differ. So a field that another revision added to a line or item stays."""
+    new, old = to_document(order), to_document(before)
+    names = (name for name in {**new, **old} if new.get(name) != old.get(name))
+    return {name: new.get(name) for name in names}
+
+
+def shard(order: Order) -> int:
+    number = zlib.crc32(order.order_id.encode()) % SHARDS
+    return number + SHARDS if order.status is Status.REJECTED else number
+
+
+def _line_fields(line: Line) -> dict[str, Any]:
+    counts = {"cancelled": line.cancelled, "fulfilled": line.fulfilled, "returned": line.returned}
+    counts = {name: count for name, count in counts.items() if count}
+    return {"product_id": line.product_id, "quantity": line.quantity, **counts}
+
+
+def _all_fields(value: Item | Rejection) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def _set_fields(value: Address | Event | Movement | None) -> dict[str, Any] | None:
+    """The fields that have a value; lines as quantities by product."""
+    if value is None:
+        return None
+    found = ((each.name, getattr(value, each.name)) for each in fields(value))
+    return {
+        name: _quantities(field) if name == "lines" else field for name, field in found if field
+    }
+
+
+def _quantities(lines: Iterable[Line]) -> dict[str, int]:
+    return {line.product_id: line.quantity for line in lines}

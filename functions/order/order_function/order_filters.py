@@ -1,0 +1,121 @@
+"""The query parameters of the list of orders, and the three sequences that the list can have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from functions_common.http import paging
+from functions_common.http.parsing import Checks
+from functions_common.ids import timestamp
+from order_function import schemas
+from order_function.domain import PUBLIC_STATUSES, Status, is_order_id_prefix
+from order_function.ports import OrderFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from functions_common.http.auth.callers import Caller
+
+MAX_STATUSES = len(PUBLIC_STATUSES)
+_ONLY_ALONE = {
+    "updated_since": "customer_id status created_from created_to product_id order_id",
+    "order_id": "customer_id status created_from created_to product_id",
+}
+"""Parameters with a sequence of their own, and the parameters that they exclude."""
+
+
+class ListRequest(NamedTuple):
+    wanted: OrderFilter
+    updated_since: datetime | None
+    """List changes in the sequence in which they were stored, instead of the newest orders."""
+    order_id: str | None
+    """List the orders whose id begins with this, by id."""
+
+
+class ChangePosition(NamedTuple):
+    """The position of a page in a list of changes."""
+
+    after: tuple[datetime, str]
+    first_read: datetime
+    """When the first page was read."""
+
+    def encode(self) -> list[str]:
+        time, order_id = self.after
+        return ["changed", timestamp(time), order_id, timestamp(self.first_read)]
+
+    @classmethod
+    def decode(cls, parts: Sequence[str]) -> ChangePosition:
+        kind, *position, first_read = parts
+        if kind != "changed":
+            raise ValueError(kind)
+        return cls(paging.time_position(position), paging.time_position([first_read, "x"])[0])
+
+
+def parse(args: Mapping[str, str], caller: Caller, *, staff: bool) -> ListRequest:
+    """Read the parameters. Raises RequestError.
+
+    ``staff``: the caller may list the orders of all customers.
+    """
+    checks = Checks()
+    _check_combinations(args, checks)
+    customer_id = _customer(args, caller, checks, staff=staff)
+    updated_since, order_id = args.get("updated_since"), args.get("order_id")
+    since = None
+    if updated_since is not None:
+        since = checks.time(updated_since, parameter="updated_since")
+        _check_staff(checks, "updated_since", staff=staff)
+    if order_id is not None:
+        _check_staff(checks, "order_id", staff=staff)
+        if not is_order_id_prefix(order_id):
+            checks.add_error("must be the beginning of an order_id", parameter="order_id")
+    first, end = (
+        checks.time(args[name], parameter=name) if name in args else None
+        for name in ("created_from", "created_to")
+    )
+    if first is not None and end is not None and first >= end:
+        checks.add_error("must be later than created_from", parameter="created_to")
+    product_id = args.get("product_id")
+    if product_id is not None:
+        checks.identifier(product_id, parameter="product_id")
+    wanted = OrderFilter(customer_id, _statuses(args, checks), first, end, product_id)
+    checks.raise_if_failed()
+    return ListRequest(wanted, since, order_id)
+
+
+def _check_combinations(args: Mapping[str, str], checks: Checks) -> None:
+    for name, excluded in _ONLY_ALONE.items():
+        for other in excluded.split():
+            if name in args and other in args:
+                checks.add_error(f"cannot be combined with {other}", parameter=name)
+
+
+def _customer(
+    args: Mapping[str, str], caller: Caller, checks: Checks, *, staff: bool
+) -> str | None:
+    if staff and "customer_id" not in args:
+        return None
+    requested = args.get("customer_id", schemas.UNSET)
+    customer_id = schemas.customer_of(requested, caller.subject, parameter="customer_id")
+    schemas.check_customer(checks, customer_id, caller.subject, parameter="customer_id")
+    return customer_id
+
+
+def _check_staff(checks: Checks, name: str, *, staff: bool) -> None:
+    if not staff:
+        checks.add_error("only the operator can use it", parameter=name)
+
+
+def _statuses(args: Mapping[str, str], checks: Checks) -> frozenset[Status]:
+    text = args.get("status")
+    if text is None:
+        return frozenset()
+    known = [status.value for status in PUBLIC_STATUSES]
+    names = text.split(",")
+    if len(names) > MAX_STATUSES or not set(names) <= set(known):
+        checks.add_error(
+            f"must be one or several of {', '.join(known)}, separated by commas",
+            parameter="status",
+        )
+        return frozenset()
+    return frozenset(map(Status, names))
