@@ -28,7 +28,7 @@ from functions_common.firestore.documents import Change, Documents
 from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
 from order_function.domain import Attempt, Item, Line, Order
-from order_function.store import to_document
+from order_function.order_documents import to_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.in_process.apps import inventory_app
 from support.in_process.client import client_of
-from support.stores.builders import product, soon
+from support.stores.builders import BY, NOW, product, soon
 from support.stores.fakes import FakeInventory, MemoryOrders, MemoryStock, MemoryUnfinishedWork
 
 from functions_common.firestore.client import FirestoreConnection
@@ -239,7 +239,7 @@ class OrderStoreContract:
         orders.create(stored, soon())
         found = orders.get(stored.order_id, soon())
         assert found is not None
-        cancelling = stored.begin_cancel()
+        cancelling = stored.begin_cancel(BY)
         orders.replace(cancelling, found[1], soon())
         with pytest.raises(ConflictError):
             orders.replace(stored, found[1], soon())
@@ -259,7 +259,7 @@ class OrderStoreContract:
         assert orders.list_for_customer("C1", None, place, 2, soon()) == mine[:1]
 
     def test_orders_of_a_customer_are_listed_by_status(self, orders: OrderStore) -> None:
-        kept, cancelled = order(), order().begin_cancel()
+        kept, cancelled = order(), order().begin_cancel(BY)
         for each in (kept, cancelled):
             orders.create(each, soon())
         assert orders.list_for_customer("C1", Status.CONFIRMED, None, 9, soon()) == [kept]
@@ -347,7 +347,7 @@ class BacklogContract:
         assert found == ([stored] if half_done else [])
 
     def test_unfinished_orders_are_listed_by_id_in_pages(self, sides: BothSides) -> None:
-        stored = sorted((order().begin_cancel() for _ in range(3)), key=lambda each: each.order_id)
+        stored = sorted((order().begin_cancel(BY) for _ in range(3)), key=lambda each: each.order_id)
         for each in reversed(stored):
             sides.orders.create(each, soon())
         first = sides.work.unfinished_orders(None, 2, soon())
@@ -356,9 +356,9 @@ class BacklogContract:
         assert [each.order for each in rest] == stored[2:]
 
     def test_age_of_an_order_counts_from_its_last_change(self, sides: BothSides) -> None:
-        stored = order().begin_cancel()
+        stored = order().begin_cancel(BY)
         sides.orders.create(stored, soon())
-        other = order().begin_cancel()
+        other = order().begin_cancel(BY)
         sides.orders.create(other, soon())
         ages = self.ages(sides)
         assert timedelta() < ages[other.order_id] < ages[stored.order_id]

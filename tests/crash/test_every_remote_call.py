@@ -428,11 +428,11 @@ def a_pending_order_whose_price_has_changed(shop: CrashingShop) -> Iterator[None
 
 
 def finishing_a_cancel(shop: CrashingShop) -> Iterator[None]:
-    yield from _finishing(shop, Order.begin_cancel, "cancelled", (10, 0, 0))
+    yield from _finishing(shop, lambda order: order.begin_cancel(BY), "cancelled", (10, 0, 0))
 
 
 def finishing_a_fulfilment(shop: CrashingShop) -> Iterator[None]:
-    yield from _finishing(shop, Order.begin_fulfil, "fulfilled", (8, 0, 2))
+    yield from _finishing(shop, lambda order: order.begin_fulfil(BY), "fulfilled", (8, 0, 2))
 
 
 def _finishing(

@@ -17,7 +17,7 @@ from functions_common.money import minor_digits
 from inventory_function.domain import MAX_PRICE
 from order_function import schemas as wire
 from order_function.domain import Attempt, Item, Line, Order, Rejection
-from order_function.store import to_document
+from order_function.order_documents import to_document
 
 CURRENCIES = ("USD", "JPY", "KWD", "CLF")
 INT64 = 2**63

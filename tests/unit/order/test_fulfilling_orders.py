@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 from support.in_process.memory_shop import Between, MemoryShop, every_place
-from support.stores.builders import soon
+from support.stores.builders import BY, soon
 
 from order_function.domain import (
     Line,
@@ -32,16 +32,16 @@ def order(shop: MemoryShop) -> Order:
 
 def test_fulfilling_counts_the_stock_as_shipped_once(shop: MemoryShop, order: Order) -> None:
     for _ in range(2):
-        assert shop.orders.fulfil(order.order_id).status is Status.FULFILLED
+        assert shop.orders.fulfil(order.order_id, BY).status is Status.FULFILLED
     assert shop.inventory.consumed == {order.reservation_id}
     assert [verb for verb, _ in shop.inventory.calls] == ["reserve", "consume"]
     assert shop.inventory.available["P001"] == 3
 
 
 def test_a_fulfilled_order_cannot_be_cancelled(shop: MemoryShop, order: Order) -> None:
-    shop.orders.fulfil(order.order_id)
+    shop.orders.fulfil(order.order_id, BY)
     with pytest.raises(NotCancellableError):
-        shop.orders.cancel(order.order_id)
+        shop.orders.cancel(order.order_id, BY)
     assert shop.orders.get(order.order_id).status is Status.FULFILLED
     assert shop.inventory.available["P001"] == 3
 
@@ -49,24 +49,24 @@ def test_a_fulfilled_order_cannot_be_cancelled(shop: MemoryShop, order: Order) -
 def test_a_retry_replays_a_fulfilled_order_and_takes_no_stock(
     shop: MemoryShop, order: Order
 ) -> None:
-    shop.orders.fulfil(order.order_id)
+    shop.orders.fulfil(order.order_id, BY)
     again = shop.place("C1", TWO, "key")
     assert (again.order.status, again.replayed) == (Status.FULFILLED, True)
     assert shop.inventory.available["P001"] == 3
 
 
 def test_a_cancelled_order_cannot_be_fulfilled(shop: MemoryShop, order: Order) -> None:
-    shop.orders.cancel(order.order_id)
+    shop.orders.cancel(order.order_id, BY)
     with pytest.raises(NotFulfillableError):
-        shop.orders.fulfil(order.order_id)
+        shop.orders.fulfil(order.order_id, BY)
     assert not shop.inventory.consumed
 
 
 def test_a_cancelling_order_cannot_be_fulfilled(shop: MemoryShop, order: Order) -> None:
     shop.inventory.away.append(None)
-    assert shop.orders.cancel(order.order_id).status is Status.CANCELLING
+    assert shop.orders.cancel(order.order_id, BY).status is Status.CANCELLING
     with pytest.raises(NotFulfillableError):
-        shop.orders.fulfil(order.order_id)
+        shop.orders.fulfil(order.order_id, BY)
 
 
 def test_a_rejected_order_cannot_be_fulfilled(shop: MemoryShop) -> None:
@@ -74,7 +74,7 @@ def test_a_rejected_order_cannot_be_fulfilled(shop: MemoryShop) -> None:
         shop.place("C1", [Line("P001", 6)], "key")
     assert refused.value.order_id is not None
     with pytest.raises(NotFulfillableError):
-        shop.orders.fulfil(refused.value.order_id)
+        shop.orders.fulfil(refused.value.order_id, BY)
 
 
 @pytest.mark.parametrize("carried_out", [True, None])
@@ -82,10 +82,10 @@ def test_fulfilling_is_finished_by_a_retry_when_inventory_was_unavailable(
     shop: MemoryShop, order: Order, *, carried_out: bool | None
 ) -> None:
     shop.inventory.away.append(carried_out)
-    assert shop.orders.fulfil(order.order_id).status is Status.FULFILLING
+    assert shop.orders.fulfil(order.order_id, BY).status is Status.FULFILLING
     with pytest.raises(NotCancellableError):
-        shop.orders.cancel(order.order_id)
-    assert shop.orders.fulfil(order.order_id).status is Status.FULFILLED
+        shop.orders.cancel(order.order_id, BY)
+    assert shop.orders.fulfil(order.order_id, BY).status is Status.FULFILLED
     assert shop.inventory.consumed == {order.reservation_id}
 
 
@@ -93,7 +93,7 @@ def test_fulfilling_does_not_finish_when_the_reservation_is_gone(
     shop: MemoryShop, order: Order
 ) -> None:
     shop.inventory.release([order.reservation_id], soon())
-    assert shop.orders.fulfil(order.order_id).status is Status.FULFILLING
+    assert shop.orders.fulfil(order.order_id, BY).status is Status.FULFILLING
 
 
 @pytest.mark.parametrize("faults", [["conflict"], ["lost"], ["dropped"], ["", "lost"]])
@@ -101,7 +101,7 @@ def test_fulfilling_succeeds_when_writes_fail(
     shop: MemoryShop, order: Order, faults: list[str]
 ) -> None:
     shop.store.faults.coming.extend(faults)
-    assert shop.orders.fulfil(order.order_id).status is Status.FULFILLED
+    assert shop.orders.fulfil(order.order_id, BY).status is Status.FULFILLED
     assert shop.inventory.consumed == {order.reservation_id}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from support.in_process.memory_shop import Between, MemoryShop, every_place
-from support.stores.builders import soon
+from support.stores.builders import BY, soon
 
 from order_function.domain import (
     IdempotencyKeyReusedError,
@@ -141,7 +141,7 @@ def test_a_rejected_order_stays_rejected_when_its_stock_cannot_be_released(
 @pytest.mark.parametrize("reserved", [True, False])
 def test_cancelling_a_pending_order_releases_its_stock(shop: MemoryShop, *, reserved: bool) -> None:
     order = place_pending(shop, reserved=reserved)
-    assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
+    assert shop.orders.cancel(order.order_id, BY).status is Status.CANCELLED
     assert shop.orders.decide_pending(order.order_id).status is Status.CANCELLED
     assert shop.place("C1", TWO, "key").order.status is Status.CANCELLED, "a late delivery"
     assert not shop.held
@@ -151,7 +151,7 @@ def test_cancelling_a_pending_order_releases_its_stock(shop: MemoryShop, *, rese
 def test_a_pending_order_cannot_be_fulfilled(shop: MemoryShop) -> None:
     order = place_pending(shop)
     with pytest.raises(NotFulfillableError):
-        shop.orders.fulfil(order.order_id)
+        shop.orders.fulfil(order.order_id, BY)
     assert shop.orders.get(order.order_id) == order
 
 
@@ -168,7 +168,7 @@ def completed(shop: MemoryShop, order_id: str) -> None:
 
 
 def cancelled(shop: MemoryShop, order_id: str) -> None:
-    shop.orders.cancel(order_id)
+    shop.orders.cancel(order_id, BY)
 
 
 @pytest.mark.parametrize("other", [completed, cancelled])

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from support.stores.builders import BY
 from support.in_process.memory_shop import Between, MemoryShop
 
 from order_function.domain import (
@@ -161,15 +162,15 @@ def test_an_order_with_a_key_names_its_id_when_inventory_is_unavailable(
 
 def test_cancelling_releases_the_stock_once(shop: MemoryShop) -> None:
     order = shop.place("C1", TWO, None).order
-    assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
-    assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
+    assert shop.orders.cancel(order.order_id, BY).status is Status.CANCELLED
+    assert shop.orders.cancel(order.order_id, BY).status is Status.CANCELLED
     assert shop.inventory.available["P001"] == 5
     assert not shop.held
 
 
 def test_a_cancelled_order_is_replayed_and_takes_no_stock(shop: MemoryShop) -> None:
     order = shop.place("C1", TWO, "key").order
-    shop.orders.cancel(order.order_id)
+    shop.orders.cancel(order.order_id, BY)
     again = shop.place("C1", TWO, "key")
     assert (again.replayed, again.order.status) == (True, Status.CANCELLED)
     assert shop.inventory.available["P001"] == 5
@@ -178,9 +179,9 @@ def test_a_cancelled_order_is_replayed_and_takes_no_stock(shop: MemoryShop) -> N
 def test_cancelling_is_finished_by_a_retry_when_inventory_was_unavailable(shop: MemoryShop) -> None:
     order = shop.place("C1", TWO, None).order
     shop.inventory.away.append(None)
-    assert shop.orders.cancel(order.order_id).status is Status.CANCELLING
+    assert shop.orders.cancel(order.order_id, BY).status is Status.CANCELLING
     assert shop.inventory.available["P001"] == 3
-    assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
+    assert shop.orders.cancel(order.order_id, BY).status is Status.CANCELLED
     assert shop.inventory.available["P001"] == 5
 
 
@@ -188,7 +189,7 @@ def test_cancelling_is_finished_by_a_retry_when_inventory_was_unavailable(shop: 
 def test_cancelling_succeeds_when_writes_fail(shop: MemoryShop, faults: list[str]) -> None:
     order = shop.place("C1", TWO, None).order
     shop.store.faults.coming.extend(faults)
-    assert shop.orders.cancel(order.order_id).status is Status.CANCELLED
+    assert shop.orders.cancel(order.order_id, BY).status is Status.CANCELLED
     assert shop.inventory.available["P001"] == 5
 
 
@@ -197,14 +198,14 @@ def test_a_rejected_order_cannot_be_cancelled(shop: MemoryShop) -> None:
         shop.place("C1", [Line("P001", 6)], "key")
     assert refused.value.order_id is not None
     with pytest.raises(NotCancellableError):
-        shop.orders.cancel(refused.value.order_id)
+        shop.orders.cancel(refused.value.order_id, BY)
 
 
 @pytest.mark.parametrize("status", [Status.FULFILLING, Status.FULFILLED])
 def test_a_shipped_order_cannot_be_cancelled(status: Status) -> None:
     order = Order.new_reserved(Attempt.begin("C1", TWO, None), (), "USD", datetime.now(UTC))
     with pytest.raises(NotCancellableError):
-        replace(order, status=status).begin_cancel()
+        replace(order, status=status).begin_cancel(BY)
 
 
 PRICE = 99_999

@@ -10,7 +10,7 @@ from google.cloud.firestore_v1.types import Write
 from hypothesis import given
 from hypothesis import strategies as st
 from support.in_process.memory_shop import MemoryShop
-from support.stores.builders import SOON
+from support.stores.builders import BY, NOW, SOON
 from support.stores.fakes import FakeInventory, MemoryOrders
 
 from functions_common.firestore.documents import Change, decode_document, encode_change
@@ -32,7 +32,7 @@ from order_function.domain import (
 )
 from order_function.inventory.replies import MAX_PRICE
 from order_function.service import Orders
-from order_function.store import read_order, to_document
+from order_function.order_documents import read_order, to_document
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LINE = (Line("P001", 1),)
@@ -82,16 +82,16 @@ def orders(draw: st.DrawFn) -> Order:
     items = tuple(
         Item(line.product_id, line.quantity, draw(prices), draw(texts)) for line in attempt.lines
     )
-    decided = pending.confirm_or_reject(items, "USD")
+    decided = pending.confirm_or_reject(items, "USD", "customer", NOW)
     found = [
         pending,
         decided,
-        pending.reject(draw(inventory_rejections())),
-        pending.reject(Rejection("reservation-released", draw(texts))),
+        pending.reject(draw(inventory_rejections()), "customer", NOW),
+        pending.reject(Rejection("reservation-released", draw(texts)), "customer", NOW),
     ]
     if decided.rejection is None:
-        found += [decided.begin_cancel(), decided.begin_cancel().finish_cancel()]
-        found += [decided.begin_fulfil(), decided.begin_fulfil().finish_fulfil()]
+        found += [decided.begin_cancel(BY), decided.begin_cancel(BY).finish_cancel(NOW)]
+        found += [decided.begin_fulfil(BY), decided.begin_fulfil(BY).finish_fulfil(NOW)]
     return draw(st.sampled_from(found))
 
 

@@ -29,6 +29,7 @@ from specification.mutations import MUTATIONS
 from specification.processes import Process
 from specification.protocol import Inventory, Protocol
 from specification.scenarios import ANY, OTHER, scenarios
+from support.stores.builders import BY, NOW
 from support.stores.fakes import FakeInventory, MemoryOrders
 
 from functions_common.runtime.deadlines import Deadline
@@ -134,12 +135,12 @@ def real_order(found: spec.Order) -> order.Order:
 
 
 TRANSITIONS: dict[Transition, Callable[[order.Order], order.Order]] = {
-    Transition.CANCEL: order.Order.begin_cancel,
-    Transition.RELEASED: order.Order.finish_cancel,
-    Transition.FULFIL: order.Order.begin_fulfil,
-    Transition.CONSUMED: order.Order.finish_fulfil,
-    Transition.COMPLETE: lambda found: found.confirm_or_reject((), "USD"),
-    Transition.REJECT: lambda found: found.reject(order.Rejection("short", "Short")),
+    Transition.CANCEL: lambda found: found.begin_cancel(BY),
+    Transition.RELEASED: lambda found: found.finish_cancel(NOW),
+    Transition.FULFIL: lambda found: found.begin_fulfil(BY),
+    Transition.CONSUMED: lambda found: found.finish_fulfil(NOW),
+    Transition.COMPLETE: lambda found: found.confirm_or_reject((), "USD", "customer", NOW),
+    Transition.REJECT: lambda found: found.reject(order.Rejection("short", "Short"), "customer", NOW),
 }
 
 
@@ -295,7 +296,7 @@ class Shop:
 
     def cancel(self, key: str) -> ResponseStatus | None:
         try:
-            cancelled = self.orders.cancel(real_attempt(Attempt(key, 0, ANY)).order_id)
+            cancelled = self.orders.cancel(real_attempt(Attempt(key, 0, ANY)).order_id, BY)
         except order.OrderNotFoundError:
             return None
         except order.NotCancellableError:
@@ -305,7 +306,7 @@ class Shop:
 
     def fulfil(self, key: str) -> ResponseStatus | None:
         try:
-            fulfilled = self.orders.fulfil(real_attempt(Attempt(key, 0, ANY)).order_id)
+            fulfilled = self.orders.fulfil(real_attempt(Attempt(key, 0, ANY)).order_id, BY)
         except (order.OrderNotFoundError, order.NotFulfillableError):
             return None
         assert fulfilled.status is order.Status.FULFILLED

@@ -12,7 +12,7 @@ import pytest
 from support.in_process.apps import inventory_app, signed
 from support.in_process.client import client_of
 from support.in_process.memory_shop import MemoryShop, WholeShop
-from support.stores.builders import product, release, reserve, soon, stocked, units
+from support.stores.builders import BY, NOW, product, release, reserve, soon, stocked, units
 
 from functions_common.firestore.errors import (
     DamagedDocumentError,
@@ -328,7 +328,7 @@ def test_damaged_order_keeps_its_reservation_and_delays_no_other() -> None:
 def test_damaged_unfinished_order_delays_no_other() -> None:
     shop = MemoryShop(P001=9)
     damaged, whole = (
-        shop.write(shop.place("C1", ONE, None).order.begin_cancel()) for _ in range(2)
+        shop.write(shop.place("C1", ONE, None).order.begin_cancel(BY)) for _ in range(2)
     )
     shop.store.damage(damaged.order_id)
     report = shop.sweep()
@@ -343,7 +343,7 @@ def test_sweep_continues_after_an_unexpected_error_of_one_step(
 ) -> None:
     shop = MemoryShop(P001=3 * DECISION_BATCH)
     abandoned_ones(shop, 2 * DECISION_BATCH)
-    shop.write(shop.place("C1", ONE, None).order.begin_cancel())
+    shop.write(shop.place("C1", ONE, None).order.begin_cancel(BY))
     sweep = shop.a_sweep()
     real = getattr(sweep._work, method)  # noqa: SLF001 - no other seam is left
     failed: list[Any] = []
@@ -473,7 +473,7 @@ def test_a_cancelled_order_stays_cancelling_while_its_reservation_is_poison(
 ) -> None:
     order = shop.place("C1", ONE, None).order
     shop.inventory.poison.add(order.reservation_id)
-    assert shop.orders.cancel(order.order_id).status is Status.CANCELLING
+    assert shop.orders.cancel(order.order_id, BY).status is Status.CANCELLING
     reasons = shop.sweep().failures
     assert {reason.partition(" ")[0] for reason in reasons} == {
         order.order_id,

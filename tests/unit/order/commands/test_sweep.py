@@ -13,7 +13,7 @@ from support.in_process.memory_shop import (
     death,
     every_place,
 )
-from support.stores.builders import soon, units
+from support.stores.builders import BY, NOW, soon, units
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
 from order_function.reconcile.sweep import PAGE, Report
@@ -64,8 +64,8 @@ def done(report: Report) -> dict[str, int]:
 
 def test_a_sweep_does_not_call_inventory_when_nothing_is_unfinished(shop: MemoryShop) -> None:
     kept = shop.place("C1", TWO, None).order
-    shop.orders.cancel(shop.place("C1", TWO, None).order.order_id)
-    shop.orders.fulfil(shop.place("C1", TWO, None).order.order_id)
+    shop.orders.cancel(shop.place("C1", TWO, None).order.order_id, BY)
+    shop.orders.fulfil(shop.place("C1", TWO, None).order.order_id, BY)
     shop.inventory.confirm([kept.reservation_id], soon())
     shop.write(abandoned(FIRST))
     shop.inventory.calls.clear()
@@ -216,7 +216,7 @@ def test_a_call_of_inventory_has_at_most_a_page_of_reservations(count: int) -> N
 
 def test_all_work_is_left_to_the_next_sweep_when_inventory_is_unavailable(shop: MemoryShop) -> None:
     shop.reserve(FIRST)
-    cancelling = shop.write(shop.place("C1", TWO, None).order.begin_cancel())
+    cancelling = shop.write(shop.place("C1", TWO, None).order.begin_cancel(BY))
     shop.inventory.away.extend([None] * 9)
     report = shop.sweep()
     assert done(report) == {"abandoned": 1}, "the mark needs no call of inventory"
@@ -229,7 +229,7 @@ def test_all_work_is_left_to_the_next_sweep_when_inventory_is_unavailable(shop: 
 
 def test_an_order_that_fails_does_not_stop_the_others(shop: MemoryShop) -> None:
     for _ in range(2):
-        shop.write(shop.place("C1", TWO, None).order.begin_cancel())
+        shop.write(shop.place("C1", TWO, None).order.begin_cancel(BY))
     shop.inventory.away.append(None)
     report = shop.sweep()
     assert report.cancelled == 1
