@@ -190,7 +190,7 @@ class MemoryStock:
             RecordedReservation(entity, self._created[entity.key], changed)
             for key, (entity, changed) in self.documents.items()
             if isinstance(entity, Reservation)
-            and entity.quantity_of(product_id)
+            and any(line.product_id == product_id for line in entity.lines)
             and key not in self.unusable
         ]
         later = (each for each in found if after is None or each.reservation.reservation_id > after)

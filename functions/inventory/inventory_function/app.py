@@ -118,9 +118,9 @@ class _Views:
         after = paging.decode_cursor(args, _decode_ledger_position)
         found = self._inventory.ledger(_valid_id_or_404(product_id), after, limit + 1)
         page, cursor = paging.split_page(found, limit, _encode_ledger_position)
-        movements = (each for one in page for each in one.movements(product_id))
+        entries = (each for one in page for each in one.ledger_entries(product_id))
         return http_app.json_response(
-            schemas.LedgerResponse([*map(schemas.LedgerEntryResponse.of, movements)], cursor)
+            schemas.LedgerResponse([*map(schemas.LedgerEntryResponse.of, entries)], cursor)
         )
 
     def adjust_product(self, product_id: str) -> Response:

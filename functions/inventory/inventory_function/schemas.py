@@ -39,9 +39,9 @@ from inventory_function.domain import (
     MAX_QUANTITY,
     MAX_SETTLED,
     Adjustment,
+    LedgerEntry,
+    LedgerEntryKind,
     Line,
-    Movement,
-    MovementKind,
     Product,
     Reservation,
     ReservationStatus,
@@ -440,7 +440,7 @@ class LedgerEntryResponse(msgspec.Struct, frozen=True, kw_only=True):
         str,
         example(
             "adjusted",
-            enum=[kind.value for kind in MovementKind],
+            enum=[kind.value for kind in LedgerEntryKind],
             description="The cause of the change.",
         ),
     ]
@@ -455,16 +455,16 @@ class LedgerEntryResponse(msgspec.Struct, frozen=True, kw_only=True):
     shipped_change: Annotated[int, example(0, description="Change of the units that are shipped.")]
 
     @classmethod
-    def of(cls, movement: Movement) -> Self:
+    def of(cls, entry: LedgerEntry) -> Self:
         return cls(
-            kind=movement.kind,
-            at=timestamp(movement.at),
-            actor=movement.actor,
-            reason=movement.reason,
-            reference=movement.reference,
-            available_change=movement.available,
-            reserved_change=movement.reserved,
-            shipped_change=movement.shipped,
+            kind=entry.kind,
+            at=timestamp(entry.at),
+            actor=entry.actor,
+            reason=entry.reason,
+            reference=entry.reference,
+            available_change=entry.available,
+            reserved_change=entry.reserved,
+            shipped_change=entry.shipped,
         )
 
 
