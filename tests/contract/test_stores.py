@@ -10,17 +10,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.apps import inventory_app
-from support.builders import product, soon
+from support.builders import lines, product, soon
 from support.fakes import FakeInventory, MemoryOrders, MemoryStock, MemoryUnfinishedWork
 from support.in_process import client_of
 
 from functions_common.firestore.client import FirestoreConnection
-from functions_common.firestore.errors import ConflictError, StoreError, StoreRejectedError
+from functions_common.firestore.errors import (
+    ConflictError,
+    DamagedDocumentError,
+    StoreError,
+    StoreRejectedError,
+)
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function import store as inventory_store
 from inventory_function.domain import (
     Adjustment,
     Entity,
+    Movement,
+    MovementKind,
     PricedLine,
     Product,
     Reservation,
@@ -63,6 +70,24 @@ RESERVATION = Reservation(
     (PricedLine("P001", 2, 99_999, "Laptop"), PricedLine("P002", 1, 2_490, "Mouse")),
     "nonce",
 )
+
+
+def consumed(units: int) -> Reservation:
+    """The reservation after a first movement, which consumed units of P001."""
+    return RESERVATION.apply(Movement(1, MovementKind.CONSUME, lines(P001=units)))
+
+
+MOVED = tuple(
+    replace(reservation, reservation_id=name)
+    for name, reservation in {
+        "1-released": RESERVATION.move_rest(MovementKind.RELEASE),
+        "2-consumed": RESERVATION.move_rest(MovementKind.CONSUME),
+        "3-partial": consumed(1),
+        "4-restocked": consumed(2).apply(Movement(2, MovementKind.RESTOCK, lines(P001=1))),
+        "5-rest-released": consumed(1).move_rest(MovementKind.RELEASE),
+    }.items()
+)
+"""A reservation after each kind of change."""
 
 
 def adjustment(adjustment_id: str, created_at: datetime = NOW) -> Adjustment:
@@ -141,6 +166,24 @@ class StockStoreContract:
         assert stock.adjustments("P001", (NOW, "C"), 2, soon()) == made[2:]
         assert stock.adjustments("P002", None, 2, soon()) == []
 
+    def test_reservation_is_read_back_unchanged_after_each_change(
+        self, stock: CatalogueStore
+    ) -> None:
+        for each in MOVED:
+            reserved = replace(RESERVATION, reservation_id=each.reservation_id)
+            stock.commit([(reserved, None)], soon())
+            stock.commit([(each, version(stock, each))], soon())
+            assert stock.get(each.key, soon()) == each
+        for each in MOVED:
+            created = replace(each, reservation_id=f"{each.reservation_id}-created")
+            stock.commit([(created, None)], soon())
+            assert stock.get(created.key, soon()) == created
+
+    def test_ledger_has_the_counts_of_each_reservation(self, stock: CatalogueStore) -> None:
+        stock.commit([(each, None) for each in MOVED], soon())
+        found = [each.reservation for each in stock.reservations_of("P001", None, 9, soon())]
+        assert found == list(MOVED)
+
 
 class TestStockInMemory(StockStoreContract):
     @pytest.fixture
@@ -163,6 +206,50 @@ class TestStockInFirestore(StockStoreContract):
         assert isinstance(found, Product)
         stock.commit([(found.reserve(1), version(stock, found))], soon())
         assert document.get().to_dict()["weight"] == 2.5
+
+    def test_movement_keeps_the_lines_with_their_fields_of_another_revision(
+        self, stock: CatalogueStore, connection: FirestoreConnection
+    ) -> None:
+        stock.commit([(RESERVATION, None)], soon())
+        document = connection.client.document("reservations", RESERVATION.reservation_id)
+        stored = [each | {"tax": 19} for each in document.get().to_dict()["lines"]]
+        document.update({"lines": stored})
+        stock.commit([(consumed(1), version(stock, RESERVATION))], soon())
+        found = document.get().to_dict()
+        assert found["lines"] == stored
+        assert found["counts"] == [
+            {"product_id": "P001", "released": 0, "consumed": 1, "returned": 0}
+        ]
+
+    @pytest.mark.parametrize("whole", MOVED[:2], ids=lambda each: each.reservation_id)
+    def test_reservation_is_stored_without_counts_when_it_moves_as_a_whole(
+        self, stock: CatalogueStore, connection: FirestoreConnection, whole: Reservation
+    ) -> None:
+        """So do older revisions, and an older revision can read it."""
+        stock.commit([(whole, None)], soon())
+        found = connection.client.document("reservations", whole.reservation_id).get().to_dict()
+        assert found.keys() == {"currency", "nonce", "lines", "product_ids", "status"}
+        assert found["lines"][0].keys() == {"product_id", "quantity", "unit_price", "name"}
+
+    @pytest.mark.parametrize(
+        "counts",
+        [
+            {"released": 3},
+            {"released": -1},
+            {"released": 1, "consumed": 2},
+            {"consumed": 1, "returned": 2},
+            {"returned": 1},
+            {"consumed": "1"},
+        ],
+    )
+    def test_reservation_is_damaged_when_its_counts_do_not_fit(
+        self, stock: CatalogueStore, connection: FirestoreConnection, counts: dict[str, object]
+    ) -> None:
+        stock.commit([(RESERVATION, None)], soon())
+        document = connection.client.document("reservations", RESERVATION.reservation_id)
+        document.update({"counts": [{"product_id": "P001", **counts}]})
+        with pytest.raises(DamagedDocumentError):
+            stock.get(RESERVATION.key, soon())
 
 
 def order(customer_id: str = "C1", created_at: datetime = NOW) -> Order:
