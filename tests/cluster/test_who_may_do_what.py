@@ -13,7 +13,7 @@ import pytest
 from deployment import cluster
 from deployment.cluster import INVENTORY, NAMESPACE, get, kn, kubectl
 from support.clients import permissions
-from support.clients.permissions import ANOTHER, CUSTOMER, PRODUCT, Cell
+from support.clients.permissions import ANOTHER, CUSTOMER, PRODUCT, SEQ, Cell
 from support.peers import tokens
 from support.processes.cluster import Shop
 
@@ -57,7 +57,7 @@ class Doors:
         calls = []
         for cell in cells:
             name = f"R-{uuid.uuid4().hex}"
-            path = cell.path.format(product_id=PRODUCT, reservation_id=name)
+            path = cell.path.format(product_id=PRODUCT, reservation_id=name, seq=SEQ)
             body = permissions.body(cell, name)
             calls.append((cell.method, path, body, self.shown(cell.caller), name))
         said = cluster.in_a_pod(f"""
@@ -140,7 +140,7 @@ def test_inventory_is_not_reachable_through_the_gateway(doors: Doors) -> None:
     host = INVENTORY.removeprefix("http://")
     for cell in permissions.table():
         if cell.function == "inventory":
-            path = cell.path.format(product_id=PRODUCT, reservation_id="R")
+            path = cell.path.format(product_id=PRODUCT, reservation_id="R", seq=SEQ)
             headers = doors.shown(cell.caller)
             answer = doors.shop.order.call(cell.method, path, host=host, headers=headers)
             assert answer.status_code == 404

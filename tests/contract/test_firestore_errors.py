@@ -28,6 +28,7 @@ from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.store import Store as StockStore
 from order_function.domain import Attempt, Line, Order
+from order_function.ports import OrderFilter
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.store import FirestoreOrders
 
@@ -115,9 +116,7 @@ def reads(connection: FirestoreConnection) -> dict[str, Callable[[Deadline], obj
         "get": lambda deadline: orders.get(ORDER.order_id, deadline),
         "products": lambda deadline: stock.products(None, 9, deadline),
         "adjustments": lambda deadline: stock.adjustments("P001", None, 9, deadline),
-        "list_for_customer": lambda deadline: orders.list_for_customer(
-            "C1", None, None, 9, deadline
-        ),
+        "list_newest": lambda deadline: orders.list_newest(OrderFilter("C1"), None, 9, deadline),
         "held": lambda deadline: FirestoreUnfinishedWork(connection).held_reservations(
             None, 9, deadline
         ),
@@ -206,7 +205,7 @@ def test_failed_read_is_unavailable_or_rejected(
 def test_query_is_unavailable_when_it_fails_half_way(
     failing: Failing, connection: FirestoreConnection
 ) -> None:
-    for query, path in (("products", "products/P001"), ("list_for_customer", "orders/ORD1")):
+    for query, path in (("products", "products/P001"), ("list_newest", "orders/ORD1")):
         name = f"projects/test/databases/(default)/documents/{path}"
         found = types.RunQueryResponse(document=types.Document(name=name))
         failing.before = [types.RunQueryResponse.serialize(found)]

@@ -11,16 +11,23 @@ from typing import TYPE_CHECKING
 import pytest
 from support.in_process.apps import inventory_app
 from support.in_process.client import client_of
-from support.stores.builders import BY, NOW, product, soon
+from support.stores.builders import BY, lines, product, soon
 from support.stores.fakes import FakeInventory, MemoryOrders, MemoryStock, MemoryUnfinishedWork
 
 from functions_common.firestore.client import FirestoreConnection
-from functions_common.firestore.errors import ConflictError, StoreError, StoreRejectedError
+from functions_common.firestore.errors import (
+    ConflictError,
+    DamagedDocumentError,
+    StoreError,
+    StoreRejectedError,
+)
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function import store as inventory_store
 from inventory_function.domain import (
     Adjustment,
     Entity,
+    Movement,
+    MovementKind,
     PricedLine,
     Product,
     Reservation,
@@ -36,6 +43,7 @@ from order_function.domain import (
     ReservationName,
     Status,
 )
+from order_function.ports import OrderFilter
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 
 if TYPE_CHECKING:
@@ -63,6 +71,24 @@ RESERVATION = Reservation(
     (PricedLine("P001", 2, 99_999, "Laptop"), PricedLine("P002", 1, 2_490, "Mouse")),
     "nonce",
 )
+
+
+def consumed(units: int) -> Reservation:
+    """The reservation after a first movement, which consumed units of P001."""
+    return RESERVATION.apply(Movement(1, MovementKind.CONSUME, lines(P001=units)))
+
+
+MOVED = tuple(
+    replace(reservation, reservation_id=name)
+    for name, reservation in {
+        "1-released": RESERVATION.move_rest(MovementKind.RELEASE),
+        "2-consumed": RESERVATION.move_rest(MovementKind.CONSUME),
+        "3-partial": consumed(1),
+        "4-restocked": consumed(2).apply(Movement(2, MovementKind.RESTOCK, lines(P001=1))),
+        "5-rest-released": consumed(1).move_rest(MovementKind.RELEASE),
+    }.items()
+)
+"""A reservation after each kind of change."""
 
 
 def adjustment(adjustment_id: str, created_at: datetime = NOW) -> Adjustment:
@@ -141,6 +167,24 @@ class StockStoreContract:
         assert stock.adjustments("P001", (NOW, "C"), 2, soon()) == made[2:]
         assert stock.adjustments("P002", None, 2, soon()) == []
 
+    def test_reservation_is_read_back_unchanged_after_each_change(
+        self, stock: CatalogueStore
+    ) -> None:
+        for each in MOVED:
+            reserved = replace(RESERVATION, reservation_id=each.reservation_id)
+            stock.commit([(reserved, None)], soon())
+            stock.commit([(each, version(stock, each))], soon())
+            assert stock.get(each.key, soon()) == each
+        for each in MOVED:
+            created = replace(each, reservation_id=f"{each.reservation_id}-created")
+            stock.commit([(created, None)], soon())
+            assert stock.get(created.key, soon()) == created
+
+    def test_ledger_has_the_counts_of_each_reservation(self, stock: CatalogueStore) -> None:
+        stock.commit([(each, None) for each in MOVED], soon())
+        found = [each.reservation for each in stock.reservations_of("P001", None, 9, soon())]
+        assert found == list(MOVED)
+
 
 class TestStockInMemory(StockStoreContract):
     @pytest.fixture
@@ -164,10 +208,58 @@ class TestStockInFirestore(StockStoreContract):
         stock.commit([(found.reserve(1), version(stock, found))], soon())
         assert document.get().to_dict()["weight"] == 2.5
 
+    def test_movement_keeps_the_lines_with_their_fields_of_another_revision(
+        self, stock: CatalogueStore, connection: FirestoreConnection
+    ) -> None:
+        stock.commit([(RESERVATION, None)], soon())
+        document = connection.client.document("reservations", RESERVATION.reservation_id)
+        stored = [each | {"tax": 19} for each in document.get().to_dict()["lines"]]
+        document.update({"lines": stored})
+        stock.commit([(consumed(1), version(stock, RESERVATION))], soon())
+        found = document.get().to_dict()
+        assert found["lines"] == stored
+        assert found["counts"] == [
+            {"product_id": "P001", "released": 0, "consumed": 1, "returned": 0}
+        ]
+
+    @pytest.mark.parametrize("whole", MOVED[:2], ids=lambda each: each.reservation_id)
+    def test_reservation_is_stored_without_counts_when_it_moves_as_a_whole(
+        self, stock: CatalogueStore, connection: FirestoreConnection, whole: Reservation
+    ) -> None:
+        """So do older revisions, and an older revision can read it."""
+        stock.commit([(whole, None)], soon())
+        found = connection.client.document("reservations", whole.reservation_id).get().to_dict()
+        assert found.keys() == {"currency", "nonce", "lines", "product_ids", "status"}
+        assert found["lines"][0].keys() == {"product_id", "quantity", "unit_price", "name"}
+
+    @pytest.mark.parametrize(
+        "counts",
+        [
+            {"released": 3},
+            {"released": -1},
+            {"released": 1, "consumed": 2},
+            {"consumed": 1, "returned": 2},
+            {"returned": 1},
+            {"consumed": "1"},
+        ],
+    )
+    def test_reservation_is_damaged_when_its_counts_do_not_fit(
+        self, stock: CatalogueStore, connection: FirestoreConnection, counts: dict[str, object]
+    ) -> None:
+        stock.commit([(RESERVATION, None)], soon())
+        document = connection.client.document("reservations", RESERVATION.reservation_id)
+        document.update({"counts": [{"product_id": "P001", **counts}]})
+        with pytest.raises(DamagedDocumentError):
+            stock.get(RESERVATION.key, soon())
+
 
 def order(customer_id: str = "C1", created_at: datetime = NOW) -> Order:
     attempt = Attempt.begin(customer_id, [Line("P001", 2)], None)
     return Order.new_reserved(attempt, (Item("P001", 2, 99_999, "Laptop"),), "USD", created_at)
+
+
+def of_status(status: Status) -> OrderFilter:
+    return OrderFilter("C1", frozenset((status,)))
 
 
 REJECTION = Rejection("insufficient-stock", "Short", {"lines": [{"product_id": "P001"}]})
@@ -253,17 +345,17 @@ class OrderStoreContract:
         mine = [order(created_at=NOW + timedelta(seconds=n)) for n in range(3)]
         for each in [*mine, order("C2")]:
             orders.create(each, soon())
-        first = orders.list_for_customer("C1", None, None, 2, soon())
+        first = orders.list_newest(OrderFilter("C1"), None, 2, soon())
         assert first == mine[:0:-1]
         place = (first[-1].created_at, first[-1].order_id)
-        assert orders.list_for_customer("C1", None, place, 2, soon()) == mine[:1]
+        assert orders.list_newest(OrderFilter("C1"), place, 2, soon()) == mine[:1]
 
     def test_orders_of_a_customer_are_listed_by_status(self, orders: OrderStore) -> None:
         kept, cancelled = order(), order().begin_cancel(BY)
         for each in (kept, cancelled):
             orders.create(each, soon())
-        assert orders.list_for_customer("C1", Status.CONFIRMED, None, 9, soon()) == [kept]
-        assert orders.list_for_customer("C1", Status.CANCELLING, None, 9, soon()) == [cancelled]
+        assert orders.list_newest(of_status(Status.CONFIRMED), None, 9, soon()) == [kept]
+        assert orders.list_newest(of_status(Status.CANCELLING), None, 9, soon()) == [cancelled]
 
 
 class TestOrdersInMemory(OrderStoreContract):
@@ -347,7 +439,9 @@ class BacklogContract:
         assert found == ([stored] if half_done else [])
 
     def test_unfinished_orders_are_listed_by_id_in_pages(self, sides: BothSides) -> None:
-        stored = sorted((order().begin_cancel(BY) for _ in range(3)), key=lambda each: each.order_id)
+        stored = sorted(
+            (order().begin_cancel(BY) for _ in range(3)), key=lambda each: each.order_id
+        )
         for each in reversed(stored):
             sides.orders.create(each, soon())
         first = sides.work.unfinished_orders(None, 2, soon())

@@ -18,7 +18,7 @@ from support.in_process.apps import OPERATOR
 from support.in_process.crashing import CrashingShop, Cut
 from support.in_process.documented_client import DocumentedClient, Reply
 from support.in_process.dying import ProcessDiedError
-from support.stores.builders import soon
+from support.stores.builders import BY, soon
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
 

@@ -34,13 +34,14 @@ MOST_GROWTH = 64.0
 """MB above the memory after the first round."""
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 TOKEN = tokens.token("C1", exp=9_999_999_999)
-KNOWN = ("P001", "R1", "C1", "ORD" + "0" * 26)
+KNOWN = ("P001", "R1", "C1", "1", "ORD" + "0" * 26)
 BODIES = (
     {"customer_id": "C1", "product_id": "P001", "quantity": 1},
     {"items": [{"product_id": "P001", "quantity": 1}], "expected_total": 999.99},
     {"name": "Laptop", "price": 999.99, "active": True},
     {"delta": 1, "reason": "delivery", "reference": "D-1", "actor": "A"},
     {"ids": ["R1", "R2"]},
+    {"kind": "release", "items": [{"product_id": "P001", "quantity": 1}]},
 )
 HEADERS = (
     "HTTP_AUTHORIZATION", "HTTP_IDEMPOTENCY_KEY", "HTTP_PREFER", "HTTP_ACCEPT", "HTTP_TRACEPARENT",

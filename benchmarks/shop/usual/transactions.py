@@ -10,7 +10,7 @@ from functions_common.firestore.documents import Document
 from functions_common.firestore.errors import ConflictError, StoreUnavailableError
 from inventory_function.store import to_document, to_entity
 from inventory_function.unit_of_work import UnitOfWork
-from order_function import store
+from order_function import order_documents, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,12 +58,12 @@ class OrderStore(store.FirestoreOrders):
 
     def create(self, order: Order, _deadline: Deadline) -> None:
         client = self._connection.client
-        reference = client.document(store.ORDERS, order.order_id)
+        reference = client.document(order_documents.ORDERS, order.order_id)
 
         def carry_out(transaction: firestore.Transaction) -> None:
             if reference.get(transaction=transaction).exists:
                 raise ConflictError(order.order_id)
-            transaction.set(reference, store.to_document(order))
+            transaction.set(reference, order_documents.to_document(order))
 
         _in_a_transaction(client, carry_out)
 

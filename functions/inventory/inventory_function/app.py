@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -118,9 +119,9 @@ class _Views:
         after = paging.decode_cursor(args, _decode_ledger_position)
         found = self._inventory.ledger(_valid_id_or_404(product_id), after, limit + 1)
         page, cursor = paging.split_page(found, limit, _encode_ledger_position)
-        movements = (each for one in page for each in one.movements(product_id))
+        entries = (each for one in page for each in one.ledger_entries(product_id))
         return http_app.json_response(
-            schemas.LedgerResponse([*map(schemas.LedgerEntryResponse.of, movements)], cursor)
+            schemas.LedgerResponse([*map(schemas.LedgerEntryResponse.of, entries)], cursor)
         )
 
     def adjust_product(self, product_id: str) -> Response:
@@ -144,6 +145,14 @@ class _Views:
         activity.note(reservation_id=reservation_id)
         lines = parsing.body(request, schemas.ReservationRequest).to_domain()
         reservation, new = self._inventory.reserve(reservation_id, lines)
+        return http_app.json_response(schemas.ReservationResponse.of(reservation), _created_if(new))
+
+    def put_movement(self, reservation_id: str, seq: str) -> Response:
+        parsing.check_id(reservation_id, parameter="reservation_id")
+        number = _movement_number(seq)
+        activity.note(reservation_id=reservation_id, movement=number)
+        movement = parsing.body(request, schemas.MovementRequest).to_domain(number)
+        reservation, new = self._inventory.move(reservation_id, movement)
         return http_app.json_response(schemas.ReservationResponse.of(reservation), _created_if(new))
 
     def reserve(self) -> Response:
@@ -236,6 +245,15 @@ def _valid_id_or_404(identifier: str) -> str:
     return identifier
 
 
+def _movement_number(text: str) -> int:
+    """The number of a movement, from the path. Raises InvalidValueError."""
+    checks = parsing.Checks()
+    number = int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else 0
+    checks.integer(number, 1, domain.MAX_MOVEMENTS, parameter="seq")
+    checks.raise_if_failed()
+    return number
+
+
 def _created_if(new: bool) -> HTTPStatus:  # noqa: FBT001
     return HTTPStatus.CREATED if new else HTTPStatus.OK
 
@@ -261,6 +279,17 @@ def _unknown_products(error: domain.UnknownProductsError) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, str(error), "unknown-product", extensions)
 
 
+def _movement_exceeds(error: domain.MovementExceedsReservationError) -> Problem:
+    lines = [*map(schemas.ExcessLineResponse.of, error.lines)]
+    kind = "movement-exceeds-reservation"
+    return Problem(HTTPStatus.CONFLICT, str(error), kind, {"excess_lines": lines})
+
+
+def _movement_out_of_order(error: domain.MovementOutOfOrderError) -> Problem:
+    extensions = {"last_movement": error.last_movement}
+    return Problem(HTTPStatus.CONFLICT, str(error), "movement-out-of-order", extensions)
+
+
 def _too_many_waiting(error: TooManyWaitingError) -> Problem:
     return replace(problems.unavailable(str(error)), kind=TOO_MANY_WAITING.kind)
 
@@ -277,6 +306,14 @@ PROBLEMS: http_app.ProblemTable = {
     ),
     domain.ReservationMismatchError: http_app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "reservation-mismatch"
+    ),
+    domain.UnknownReservationError: http_app.problem_from_text(
+        HTTPStatus.NOT_FOUND, "unknown-reservation"
+    ),
+    domain.MovementExceedsReservationError: _movement_exceeds,
+    domain.MovementOutOfOrderError: _movement_out_of_order,
+    domain.MovementMismatchError: http_app.problem_from_text(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "movement-mismatch"
     ),
     domain.IdempotencyKeyReusedError: http_app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"

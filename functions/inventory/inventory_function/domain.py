@@ -3,13 +3,17 @@
 Every unit of a product is available, reserved or shipped. Adjustments add units or remove them.
 Reservations move units between the three states.
 
-    StockError                       the request breaks a rule of stock; nothing changes
-    ├── UnknownProductsError         a product does not exist, is retired or has another currency
-    ├── InsufficientStockError       some lines exceed what is available; it names all of them
-    ├── NegativeStockError           an adjustment would remove more than is available
-    ├── ReservationReleasedError     the reservation was released; it can never be held again
-    ├── ReservationMismatchError     the reservation exists with other lines
-    └── IdempotencyKeyReusedError    the key belongs to another adjustment
+    StockError                           the request breaks a rule of stock; nothing changes
+    ├── UnknownProductsError             a product is missing, retired or of another currency
+    ├── InsufficientStockError           some lines exceed what is available; it names all of them
+    ├── NegativeStockError               an adjustment would remove more than is available
+    ├── ReservationReleasedError         the reservation was released; it can never be held again
+    ├── ReservationMismatchError         the reservation exists with other lines
+    ├── UnknownReservationError          a movement names a reservation that does not exist
+    ├── MovementOutOfOrderError          the movement's number is not the next one
+    ├── MovementMismatchError            the movement's number belongs to another movement
+    ├── MovementExceedsReservationError  some lines exceed what can move; it names all of them
+    └── IdempotencyKeyReusedError        the key belongs to another adjustment
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from functions_common.ids import digest_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +37,8 @@ MAX_CONFIRMED = 250
 body."""
 MAX_PRICE = 10**12
 """In minor units."""
+MAX_MOVEMENTS = 999_999_999
+"""The highest number of a movement. Each moves at least one unit, so no order comes near it."""
 
 ORDER, OPERATOR = "order", "operator"
 """Actors that change stock."""
@@ -80,6 +88,45 @@ class ReservationMismatchError(StockError):
         )
 
 
+class UnknownReservationError(StockError):
+    def __init__(self, reservation_id: str) -> None:
+        super().__init__(f"There is no reservation {reservation_id}, so nothing can move")
+
+
+class MovementOutOfOrderError(StockError):
+    def __init__(self, reservation: Reservation, seq: int) -> None:
+        self.last_movement = last = reservation.last_movement
+        name = reservation.reservation_id
+        if seq > last:
+            detail = f"leaves a gap: the last one is {last}. Send movement {last + 1} first."
+        else:
+            detail = f"is stale: the last one is {last}. Only that one can be repeated."
+        super().__init__(f"Movement {seq} of the reservation {name} {detail}")
+
+
+class MovementMismatchError(StockError):
+    def __init__(self, reservation_id: str, seq: int) -> None:
+        super().__init__(
+            f"Movement {seq} of the reservation {reservation_id} exists with another kind or other"
+            f" lines. Repeat them, or send movement {seq + 1}."
+        )
+
+
+class MovementExceedsReservationError(StockError):
+    def __init__(
+        self, reservation_id: str, movement: Movement, lines: Iterable[ExcessLine]
+    ) -> None:
+        self.lines = tuple(lines)
+        excess = (
+            f"{line.product_id} ({line.movable} can move, {line.requested} requested)"
+            for line in self.lines
+        )
+        super().__init__(
+            f"The reservation {reservation_id} has too few units to {movement.kind}:"
+            f" {', '.join(excess)}"
+        )
+
+
 class IdempotencyKeyReusedError(StockError):
     def __init__(self) -> None:
         super().__init__(
@@ -92,6 +139,22 @@ class ShortLine:
     product_id: str
     requested: int
     available: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExcessLine:
+    """A line of a movement that exceeds the reservation, with the counts of the reservation.
+
+    All counts are 0 if the reservation has no line of the product.
+    """
+
+    product_id: str
+    requested: int
+    movable: int = 0
+    quantity: int = 0
+    released: int = 0
+    consumed: int = 0
+    returned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +190,18 @@ class Product:
     def ship(self, quantity: int) -> Product:
         return replace(self, reserved=self.reserved - quantity, shipped=self.shipped + quantity)
 
+    def restock(self, quantity: int) -> Product:
+        return replace(self, shipped=self.shipped - quantity, available=self.available + quantity)
+
+    def move(self, kind: MovementKind, quantity: int) -> Product:
+        match kind:
+            case MovementKind.RELEASE:
+                return self.release(quantity)
+            case MovementKind.CONSUME:
+                return self.ship(quantity)
+            case MovementKind.RESTOCK:
+                return self.restock(quantity)
+
     def adjust(self, delta: int) -> Product:
         if self.available + delta < 0:
             raise NegativeStockError(self, delta)
@@ -139,29 +214,98 @@ class Line:
     quantity: int
 
 
+class MovementKind(StrEnum):
+    """The directions in which the units of a reservation move."""
+
+    RELEASE = "release"
+    """From reserved to available."""
+    CONSUME = "consume"
+    """From reserved to shipped."""
+    RESTOCK = "restock"
+    """From shipped to available: the goods came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A change of a part of a reservation. order numbers the movements of a reservation from 1.
+
+    Each is applied once. A repeated one has the same result and changes nothing.
+    """
+
+    seq: int
+    kind: MovementKind
+    lines: tuple[Line, ...]
+    """Merged: one line for each product."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the kind and the lines: equal movements have equal fingerprints."""
+        lines = (f"{line.quantity} {line.product_id}" for line in self.lines)
+        return digest_id(self.kind, *lines)
+
+
 @dataclass(frozen=True, slots=True)
 class PricedLine:
     """A line with the product's name and price at the time of the reservation.
 
-    Later changes of the product do not affect it.
+    Later changes of the product do not affect it. The counts record the units that have moved.
     """
 
     product_id: str
     quantity: int
     unit_price: int
     name: str
+    released: int = 0
+    consumed: int = 0
+    returned: int = 0
+    """Consumed units that came back."""
+
+    @property
+    def held(self) -> int:
+        """Units that count as reserved."""
+        return self.quantity - self.released - self.consumed
+
+    @property
+    def shipped(self) -> int:
+        return self.consumed - self.returned
+
+    @property
+    def has_valid_counts(self) -> bool:
+        counts = self.released, self.consumed, self.returned, self.held, self.shipped
+        return min(counts) >= 0
+
+    def movable(self, kind: MovementKind) -> int:
+        """Units that a movement of this kind can move."""
+        return self.shipped if kind is MovementKind.RESTOCK else self.held
+
+    def move(self, kind: MovementKind, quantity: int) -> PricedLine:
+        match kind:
+            case MovementKind.RELEASE:
+                return replace(self, released=self.released + quantity)
+            case MovementKind.CONSUME:
+                return replace(self, consumed=self.consumed + quantity)
+            case MovementKind.RESTOCK:
+                return replace(self, returned=self.returned + quantity)
 
 
 class ReservationStatus(StrEnum):
     HELD = "held"
     CONFIRMED = "confirmed"
+    PARTIAL = "partial"
+    """Some units have moved, and some are still reserved."""
     RELEASED = "released"
+    """No unit is reserved, and none was consumed."""
     CONSUMED = "consumed"
+    """No unit is reserved, and some or all were consumed."""
 
     @property
     def live(self) -> bool:
-        """Whether its units count as reserved."""
-        return self in (ReservationStatus.HELD, ReservationStatus.CONFIRMED)
+        """Whether it has units that count as reserved."""
+        return self in (
+            ReservationStatus.HELD,
+            ReservationStatus.CONFIRMED,
+            ReservationStatus.PARTIAL,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +314,12 @@ class Reservation:
     status: ReservationStatus
     currency: str
     lines: tuple[PricedLine, ...] = ()
+    """One line for each product."""
     nonce: str = ""
     """Chosen by the request that created it, so that a retried commit recognises its own change."""
+    last_movement: int = 0
+    """The number of the last movement; 0 if there was none."""
+    last_movement_fingerprint: str = ""
 
     @property
     def key(self) -> Key:
@@ -182,11 +330,75 @@ class Reservation:
         """The order that the reservation belongs to; the reservation's id begins with it."""
         return self.reservation_id.partition(".")[0]
 
+    @property
+    def held_lines(self) -> tuple[Line, ...]:
+        """The units that count as reserved."""
+        return tuple(Line(line.product_id, line.held) for line in self.lines if line.held)
+
     def has_lines(self, lines: tuple[Line, ...]) -> bool:
         return lines == tuple(Line(line.product_id, line.quantity) for line in self.lines)
 
-    def quantity_of(self, product_id: str) -> int:
-        return sum(line.quantity for line in self.lines if line.product_id == product_id)
+    def move_rest(self, kind: MovementKind) -> Reservation:
+        """Release or consume all units that are still reserved."""
+        return self._with_lines(line.move(kind, line.held) for line in self.lines)
+
+    def has_applied(self, movement: Movement) -> bool:
+        """Whether the movement is the last one. Raises MovementMismatchError."""
+        if movement.seq != self.last_movement:
+            return False
+        if movement.fingerprint != self.last_movement_fingerprint:
+            raise MovementMismatchError(self.reservation_id, movement.seq)
+        return True
+
+    def apply(self, movement: Movement) -> Reservation:
+        """Raises MovementOutOfOrderError or MovementExceedsReservationError."""
+        if movement.seq != self.last_movement + 1:
+            raise MovementOutOfOrderError(self, movement.seq)
+        if excess := self._excess(movement):
+            raise MovementExceedsReservationError(self.reservation_id, movement, excess)
+        units = {line.product_id: line.quantity for line in movement.lines}
+        moved = self._with_lines(
+            line.move(movement.kind, units.get(line.product_id, 0)) for line in self.lines
+        )
+        return replace(
+            moved, last_movement=movement.seq, last_movement_fingerprint=movement.fingerprint
+        )
+
+    def complete_counts(self) -> Reservation:
+        """Count each unit of a released or consumed reservation.
+
+        Documents of older revisions have no counts, and a reservation that was released or consumed
+        as a whole is stored without them. Its status then applies to all units without a count.
+        """
+        if self.status.live:
+            return self
+        consumed = self.status is ReservationStatus.CONSUMED
+        kind = MovementKind.CONSUME if consumed else MovementKind.RELEASE
+        return replace(self, lines=tuple(line.move(kind, line.held) for line in self.lines))
+
+    def _with_lines(self, moved: Iterable[PricedLine]) -> Reservation:
+        """The reservation with these lines, and the status that follows from their counts."""
+        lines = tuple(moved)
+        if any(line.held for line in lines):
+            status = ReservationStatus.PARTIAL
+        elif any(line.consumed for line in lines):
+            status = ReservationStatus.CONSUMED
+        else:
+            status = ReservationStatus.RELEASED
+        return replace(self, status=status, lines=lines)
+
+    def _excess(self, movement: Movement) -> list[ExcessLine]:
+        mine = {line.product_id: line for line in self.lines}
+        excess = []
+        for requested in movement.lines:
+            name, units = requested.product_id, requested.quantity
+            line = mine.get(name)
+            if line is None:
+                excess.append(ExcessLine(name, units))
+            elif units > line.movable(movement.kind):
+                counts = line.quantity, line.released, line.consumed, line.returned
+                excess.append(ExcessLine(name, units, line.movable(movement.kind), *counts))
+        return excess
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +425,10 @@ class Adjustment:
         )
         return mine == theirs
 
-    def movements(self, product_id: str) -> tuple[Movement, ...]:  # noqa: ARG002 - it has one product
+    def ledger_entries(self, product_id: str) -> tuple[LedgerEntry, ...]:  # noqa: ARG002 - it has one product
         return (
-            Movement(
-                MovementKind.ADJUSTED,
+            LedgerEntry(
+                LedgerEntryKind.ADJUSTED,
                 self.created_at,
                 self.actor,
                 self.reason,
@@ -230,61 +442,61 @@ class Adjustment:
 class RecordedReservation:
     """A reservation, with the times at which it was stored and last changed.
 
-    Its status and these times give its movements of stock.
+    Its counts and these times give its entries in the ledger.
     """
 
     reservation: Reservation
     created_at: datetime
     changed_at: datetime
 
-    def movements(self, product_id: str) -> tuple[Movement, ...]:
-        """First from available to reserved; then back to available, or to shipped."""
-        found = self.reservation
-        quantity = found.quantity_of(product_id)
+    def ledger_entries(self, product_id: str) -> tuple[LedgerEntry, ...]:
+        """The reserved units, and then the sums of the released, shipped and returned units.
 
-        def moved(kind: MovementKind, at: datetime, reason: str, **units: int) -> Movement:
-            return Movement(kind, at, ORDER, reason, found.order_id, **units)
+        Each sum has the time of the reservation's last change, since the times of earlier movements
+        are not stored. A sum of 0 has no entry.
+        """
+        lines = [line for line in self.reservation.lines if line.product_id == product_id]
+        reserved = sum(line.quantity for line in lines)
+        released = sum(line.released for line in lines)
+        shipped = sum(line.consumed for line in lines)
+        returned = sum(line.returned for line in lines)
+        kinds = LedgerEntryKind
+        entries = [self._entry(kinds.RESERVED, available=-reserved, reserved=reserved)]
+        if released:
+            entries.append(self._entry(kinds.RELEASED, available=released, reserved=-released))
+        if shipped:
+            entries.append(self._entry(kinds.SHIPPED, reserved=-shipped, shipped=shipped))
+        if returned:
+            entries.append(self._entry(kinds.RETURNED, available=returned, shipped=-returned))
+        return tuple(entries)
 
-        reserved = moved(
-            MovementKind.RESERVED,
-            self.created_at,
-            "order placed",
-            available=-quantity,
-            reserved=quantity,
-        )
-        if found.status is ReservationStatus.RELEASED:
-            released = moved(
-                MovementKind.RELEASED,
-                self.changed_at,
-                "order cancelled or not placed",
-                available=quantity,
-                reserved=-quantity,
-            )
-            return reserved, released
-        if found.status is ReservationStatus.CONSUMED:
-            shipped = moved(
-                MovementKind.SHIPPED,
-                self.changed_at,
-                "order fulfilled",
-                reserved=-quantity,
-                shipped=quantity,
-            )
-            return reserved, shipped
-        return (reserved,)
+    def _entry(self, kind: LedgerEntryKind, **units: int) -> LedgerEntry:
+        at = self.created_at if kind is LedgerEntryKind.RESERVED else self.changed_at
+        return LedgerEntry(kind, at, ORDER, _REASONS[kind], self.reservation.order_id, **units)
 
 
-class MovementKind(StrEnum):
+class LedgerEntryKind(StrEnum):
     ADJUSTED = "adjusted"
     RESERVED = "reserved"
     RELEASED = "released"
     SHIPPED = "shipped"
+    RETURNED = "returned"
+
+
+_REASONS = {
+    LedgerEntryKind.RESERVED: "order placed",
+    LedgerEntryKind.RELEASED: "order cancelled or not placed",
+    LedgerEntryKind.SHIPPED: "order fulfilled",
+    LedgerEntryKind.RETURNED: "goods returned",
+}
+"""Why the units of a reservation moved."""
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
-    """An entry of a product's ledger. The sums of all entries are the product's quantities."""
+class LedgerEntry:
+    """A change of a product's stock. The sums of all entries are the product's quantities."""
 
-    kind: MovementKind
+    kind: LedgerEntryKind
     at: datetime
     actor: str
     reason: str

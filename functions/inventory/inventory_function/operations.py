@@ -16,6 +16,7 @@ from inventory_function.domain import (
     Adjustment,
     IdempotencyKeyReusedError,
     InsufficientStockError,
+    MovementKind,
     PricedLine,
     Product,
     Reservation,
@@ -25,16 +26,17 @@ from inventory_function.domain import (
     ShortLine,
     StockError,
     UnknownProductsError,
+    UnknownReservationError,
     adjustment_key,
     product_key,
     reservation_key,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from inventory_function.domain import Key, Line
+    from inventory_function.domain import Key, Line, Movement
     from inventory_function.unit_of_work import UnitOfWork
 
 T_co = TypeVar("T_co", covariant=True)
@@ -131,10 +133,11 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Return the units to available stock.
+    """Return all units that are still reserved to available stock.
 
     An unknown reservation is stored as released, so that a late ``Reserve`` fails. A consumed one
-    stays consumed. The result is the reservation after the operation.
+    stays consumed. The result is the reservation after the operation: consumed if any unit of it
+    was consumed before, else released.
     """
 
     reservation_id: str
@@ -149,7 +152,7 @@ class Release:
             tombstone = Reservation(self.reservation_id, ReservationStatus.RELEASED, self.currency)
             work.put(tombstone)
             return tombstone
-        return _settle(found, ReservationStatus.RELEASED, Product.release, work)
+        return _move_rest(found, MovementKind.RELEASE, work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,34 @@ class Consume:
         found = work.reservation(self.reservation_id)
         if found is None:
             return None
-        return _settle(found, ReservationStatus.CONSUMED, Product.ship, work)
+        return _move_rest(found, MovementKind.CONSUME, work)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Apply a numbered movement to a reservation and its products, once.
+
+    The result is the reservation, and whether this operation applied the movement. The reservation
+    keeps the number of its last movement, so the movement with this number is already applied.
+    """
+
+    reservation_id: str
+    movement: Movement
+
+    def needs(self, work: UnitOfWork) -> Sequence[Key]:  # noqa: ARG002
+        products = [product_key(line.product_id) for line in self.movement.lines]
+        return [reservation_key(self.reservation_id), *products]
+
+    def decide(self, work: UnitOfWork) -> tuple[Reservation, bool]:
+        found = work.reservation(self.reservation_id)
+        if found is None:
+            raise UnknownReservationError(self.reservation_id)
+        if found.has_applied(self.movement):
+            return found, False
+        moved = found.apply(self.movement)
+        _move_products(self.movement.lines, self.movement.kind, work)
+        work.put(moved)
+        return moved, True
 
 
 def _needs_of_held(reservation_id: str, work: UnitOfWork) -> Sequence[Key]:
@@ -198,24 +228,24 @@ def _needs_of_held(reservation_id: str, work: UnitOfWork) -> Sequence[Key]:
     return [reservation_key(reservation_id), *products]
 
 
-def _settle(
-    found: Reservation,
-    status: ReservationStatus,
-    move: Callable[[Product, int], Product],
-    work: UnitOfWork,
-) -> Reservation:
-    """Move the units of a live reservation, all lines or none."""
+def _move_rest(found: Reservation, kind: MovementKind, work: UnitOfWork) -> Reservation:
+    """Move all units that are still reserved: all lines or none."""
     if not found.status.live:
         return found
-    moved: dict[str, Product] = {}
-    for line in found.lines:
-        product = moved.get(line.product_id) or work.known_product(line.product_id)
-        moved[line.product_id] = move(product, line.quantity)
-    for product in moved.values():
-        work.put(product)
-    settled = replace(found, status=status)
+    _move_products(found.held_lines, kind, work)
+    settled = found.move_rest(kind)
     work.put(settled)
     return settled
+
+
+def _move_products(lines: Iterable[Line], kind: MovementKind, work: UnitOfWork) -> None:
+    """Raises UnknownProductsError, and changes nothing, if a product is missing."""
+    moved: dict[str, Product] = {}
+    for line in lines:
+        product = moved.get(line.product_id) or work.known_product(line.product_id)
+        moved[line.product_id] = product.move(kind, line.quantity)
+    for product in moved.values():
+        work.put(product)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,17 @@ from functions_common.http.problems import TEMPORARILY_UNAVAILABLE
 from functions_common.http.routing import Api, Operation, Parameter, ProblemType, ResponseSpec
 from functions_common.http.schema import whole
 from inventory_function import domain, schemas
-from inventory_function.domain import MAX_QUANTITY, OPERATOR, ORDER
+from inventory_function.domain import (
+    MAX_MOVEMENTS,
+    MAX_QUANTITY,
+    OPERATOR,
+    ORDER,
+    ExcessLine,
+    Movement,
+    MovementKind,
+    Reservation,
+    ReservationStatus,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +37,13 @@ _RESERVATION_ID = Parameter(
     "path",
     schemas.ReservationId,
     "The id of the reservation, which order chooses.",
+    required=True,
+)
+_SEQ = Parameter(
+    "seq",
+    "path",
+    Annotated[int, whole(1, MAX_MOVEMENTS, examples=[1])],
+    "The number of the movement: 1 for the first movement of the reservation, then 2, and so on.",
     required=True,
 )
 _QUANTITY = Parameter(
@@ -99,6 +116,10 @@ def _reserved(reservation_id: str, items: Sequence[dict[str, Any]]) -> dict[str,
     }
 
 
+_MOVED = {
+    **_reservation("partial", items=[{**_LAPTOPS, "released": 1}, _MOUSE]),
+    "last_movement": 1,
+}
 _UNKNOWN_PRODUCT = ProblemType(
     HTTPStatus.NOT_FOUND,
     "unknown-product",
@@ -129,6 +150,61 @@ _INSUFFICIENT_STOCK = ProblemType(
         "detail": "Not enough in stock: P001 (1 available, 2 requested)",
         "lines": [{"product_id": "P001", "requested": 2, "available_quantity": 1}],
     },
+)
+_MOVEMENT_PROBLEMS = (
+    ProblemType(
+        HTTPStatus.NOT_FOUND,
+        "unknown-reservation",
+        "There is no such reservation.",
+        example={"detail": str(domain.UnknownReservationError(_ID))},
+    ),
+    replace(_UNKNOWN_PRODUCT, description="A product of the movement is missing."),
+    ProblemType(
+        HTTPStatus.CONFLICT,
+        "movement-exceeds-reservation",
+        "A line has more units than can move: than are still reserved or, for `restock`, than are"
+        " shipped. `excess_lines` has the counts of every such line. Nothing moved.",
+        example={
+            "detail": str(
+                domain.MovementExceedsReservationError(
+                    _ID,
+                    Movement(2, MovementKind.RELEASE, ()),
+                    [ExcessLine("P001", 2, 1, quantity=2, released=1)],
+                )
+            ),
+            "excess_lines": [
+                {
+                    "product_id": "P001",
+                    "requested": 2,
+                    "movable_quantity": 1,
+                    "quantity": 2,
+                    "released": 1,
+                    "consumed": 0,
+                    "returned": 0,
+                }
+            ],
+        },
+    ),
+    ProblemType(
+        HTTPStatus.CONFLICT,
+        "movement-out-of-order",
+        "The number of the movement leaves a gap, or it is stale: a later movement was applied."
+        " `last_movement` is the number of the last one. Nothing moved.",
+        example={
+            "detail": str(
+                domain.MovementOutOfOrderError(
+                    Reservation(_ID, ReservationStatus.HELD, "USD", last_movement=1), 3
+                )
+            ),
+            "last_movement": 1,
+        },
+    ),
+    ProblemType(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "movement-mismatch",
+        "The movement with this number has another kind or other lines.",
+        example={"detail": str(domain.MovementMismatchError(_ID, 1))},
+    ),
 )
 TOO_MANY_WAITING = ProblemType(
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -359,8 +435,9 @@ OPERATIONS = (
         description=(
             "Returns all changes of the product's stock: first the adjustments, newest first, then"
             " the reservations, by id. The changes add up to the product's quantities.\n\n"
-            "A reservation has one entry, or two if its stock was released or shipped. `limit`"
-            " counts adjustments and reservations."
+            "A reservation has an entry for the units that it reserved. If units were released,"
+            " shipped or returned, it has one more entry for each of these sums, with the time of"
+            " the reservation's last change. `limit` counts adjustments and reservations."
         ),
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, *paging.PARAMETERS),
@@ -428,6 +505,36 @@ OPERATIONS = (
         roles=(ORDER,),
     ),
     Operation(
+        "put_movement",
+        "PUT",
+        "/reservations/{reservation_id}/movements/{seq}",
+        "Move a part of a reservation",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The movement was applied before. The reservation as it is now.",
+                schemas.ReservationResponse,
+                examples={"one laptop is released": _MOVED},
+            ),
+            HTTPStatus.CREATED: ResponseSpec(
+                "The movement is applied. The reservation after it.",
+                schemas.ReservationResponse,
+                examples={"one laptop is released": _MOVED},
+            ),
+        },
+        tag=RESERVATIONS,
+        description=(
+            "Releases, ships or restocks some units of a reservation: all items or none. order"
+            " numbers the movements of a reservation from 1. Only the next movement is applied."
+            " Repeating the last one is safe: it moves nothing."
+        ),
+        problems=(*_MOVEMENT_PROBLEMS, _NEWER_REVISION, *_UNAVAILABLE),
+        parameters=(_RESERVATION_ID, _SEQ),
+        body=schemas.MovementRequest,
+        examples={"release": {"kind": "release", "items": [{"product_id": "P001", "quantity": 1}]}},
+        invalid=f"#/kind: must be one of {', '.join(MovementKind)}",
+        roles=(ORDER,),
+    ),
+    Operation(
         "reserve",
         "POST",
         "/reservations:reserve",
@@ -479,14 +586,15 @@ OPERATIONS = (
         "release",
         "Release reservations",
         "released",
-        "Makes the stock of held or confirmed reservations available again. An unknown id is marked"
-        " as released, so that a late `PUT` gets 410.",
+        "Makes all units that are still reserved available again. The reservation becomes"
+        " `consumed` if other units of it were shipped. An unknown id is marked as released, so"
+        " that a late `PUT` gets 410.",
     ),
     _settlement(
         "consume",
         "Consume reservations",
         "consumed",
-        "Records that the goods of held or confirmed reservations were shipped. A released"
+        "Records that the goods of all units that are still reserved were shipped. A released"
         " reservation stays released. Unknown ids are ignored.",
     ),
 )
@@ -494,7 +602,7 @@ OPERATIONS = (
 API = Api(
     name="inventory",
     title="Inventory API",
-    version="2.0.0",
+    version="3.0.0",
     description=(
         "Manage the catalogue and its stock, and reserve stock for orders.\n\n"
         "**Authentication.** An operation that names a role needs a token of this role:"

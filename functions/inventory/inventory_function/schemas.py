@@ -39,6 +39,9 @@ from inventory_function.domain import (
     MAX_QUANTITY,
     MAX_SETTLED,
     Adjustment,
+    ExcessLine,
+    LedgerEntry,
+    LedgerEntryKind,
     Line,
     Movement,
     MovementKind,
@@ -128,7 +131,7 @@ class AdjustmentRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
 
 
 class ReservationLineRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A product, and how many units of it to reserve."""
+    """A product and a number of its units."""
 
     product_id: ProductId
     quantity: RequestedQuantity
@@ -152,6 +155,37 @@ class ReservationRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True
         lines = _lines(self.items, checks, "#/items")
         checks.raise_if_failed()
         return lines
+
+
+class MovementRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A movement of a part of a reservation."""
+
+    kind: Annotated[
+        str,
+        example(
+            "release",
+            enum=[kind.value for kind in MovementKind],
+            description="`release`: reserved units become available again. `consume`: the goods of"
+            " reserved units are shipped. `restock`: shipped units came back and become available.",
+        ),
+    ]
+    items: Annotated[
+        list[ReservationLineRequest],
+        entries(1, MAX_LINES),
+        described("The units to move: all of them or none."),
+    ]
+
+    def to_domain(self, seq: int) -> Movement:
+        """``seq``: the number of the movement, from the path."""
+        checks = Checks()
+        if self.kind not in _MOVEMENT_KINDS:
+            checks.add_error(f"must be one of {', '.join(_MOVEMENT_KINDS)}", pointer="#/kind")
+        lines = _lines(self.items, checks, "#/items")
+        checks.raise_if_failed()
+        return Movement(seq, MovementKind(self.kind), lines)
+
+
+_MOVEMENT_KINDS = tuple(kind.value for kind in MovementKind)
 
 
 class NamedReservationRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -290,16 +324,25 @@ class AvailabilityResponse(msgspec.Struct, frozen=True):
     available_quantity: Annotated[Units, described("Units that can be ordered.")]
 
 
-class ReservedLineResponse(msgspec.Struct, frozen=True):
+class ReservedLineResponse(msgspec.Struct, frozen=True, omit_defaults=True):
     """A reserved product. Its name and price are those at the time of the reservation."""
 
     product_id: ProductId
-    quantity: Quantity
+    quantity: Annotated[Quantity, described("The number of units that were reserved.")]
     unit_price: Annotated[Money, described("The price of one unit.")]
     name: Name
+    released: Annotated[
+        int, example(1, minimum=0, description="Units that are available again. Absent if 0.")
+    ] = 0
+    consumed: Annotated[
+        int, example(1, minimum=0, description="Units that were shipped. Absent if 0.")
+    ] = 0
+    returned: Annotated[
+        int, example(1, minimum=0, description="Shipped units that came back. Absent if 0.")
+    ] = 0
 
 
-class ReservationResponse(msgspec.Struct, frozen=True):
+class ReservationResponse(msgspec.Struct, frozen=True, omit_defaults=True):
     """Stock that is kept for one order."""
 
     reservation_id: ReservationId
@@ -309,12 +352,19 @@ class ReservationResponse(msgspec.Struct, frozen=True):
             "held",
             enum=[status.value for status in ReservationStatus],
             description="`held`: the stock is reserved, and the order is not known to exist."
-            " `confirmed`: its order exists. `released`: the stock is available again."
-            " `consumed`: the goods are shipped.",
+            " `confirmed`: its order exists. `partial`: movements have moved some units, and others"
+            " are still reserved. `released`: no unit is reserved, and none was shipped."
+            " `consumed`: no unit is reserved, and some or all were shipped.",
         ),
     ]
     currency: Currency
     items: Annotated[list[ReservedLineResponse], described("The lines: one for each product.")]
+    last_movement: Annotated[
+        int,
+        example(
+            1, minimum=0, description="The number of the last movement. Absent if there was none."
+        ),
+    ] = 0
 
     @classmethod
     def of(cls, reservation: Reservation) -> Self:
@@ -325,10 +375,19 @@ class ReservationResponse(msgspec.Struct, frozen=True):
                 line.quantity,
                 money.to_wire(line.unit_price, currency),
                 line.name,
+                line.released,
+                line.consumed,
+                line.returned,
             )
             for line in reservation.lines
         ]
-        return cls(reservation.reservation_id, reservation.status, currency, lines)
+        return cls(
+            reservation.reservation_id,
+            reservation.status,
+            currency,
+            lines,
+            reservation.last_movement,
+        )
 
 
 class StockShortage(msgspec.Struct, frozen=True):
@@ -337,6 +396,37 @@ class StockShortage(msgspec.Struct, frozen=True):
     product_id: ProductId
     requested: Requested
     available_quantity: Annotated[Units, described("The number of units that are available.")]
+
+
+class ExcessLineResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a movement that exceeds the reservation.
+
+    All counts are 0 if the reservation does not have the product.
+    """
+
+    product_id: ProductId
+    requested: Requested
+    movable_quantity: Annotated[
+        int, example(1, minimum=0, description="The number of units that can move.")
+    ]
+    quantity: Annotated[
+        int, example(3, minimum=0, description="The number of units that were reserved.")
+    ]
+    released: Annotated[int, example(2, minimum=0, description="Units that are available again.")]
+    consumed: Annotated[int, example(0, minimum=0, description="Units that were shipped.")]
+    returned: Annotated[int, example(0, minimum=0, description="Shipped units that came back.")]
+
+    @classmethod
+    def of(cls, line: ExcessLine) -> Self:
+        return cls(
+            product_id=line.product_id,
+            requested=line.requested,
+            movable_quantity=line.movable,
+            quantity=line.quantity,
+            released=line.released,
+            consumed=line.consumed,
+            returned=line.returned,
+        )
 
 
 class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
@@ -350,6 +440,22 @@ class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
         list[ProductId] | UnsetType,
         described(
             "With `unknown-product`: the products that are not in the catalogue or not on sale."
+        ),
+    ] = UNSET
+    excess_lines: Annotated[
+        list[ExcessLineResponse] | UnsetType,
+        described(
+            "With `movement-exceeds-reservation`: every line that exceeds the reservation, with its"
+            " counts."
+        ),
+    ] = UNSET
+    last_movement: Annotated[
+        int | UnsetType,
+        example(
+            2,
+            minimum=0,
+            description="With `movement-out-of-order`: the number of the reservation's last"
+            " movement; 0 if there was none.",
         ),
     ] = UNSET
 
@@ -440,7 +546,7 @@ class LedgerEntryResponse(msgspec.Struct, frozen=True, kw_only=True):
         str,
         example(
             "adjusted",
-            enum=[kind.value for kind in MovementKind],
+            enum=[kind.value for kind in LedgerEntryKind],
             description="The cause of the change.",
         ),
     ]
@@ -455,16 +561,16 @@ class LedgerEntryResponse(msgspec.Struct, frozen=True, kw_only=True):
     shipped_change: Annotated[int, example(0, description="Change of the units that are shipped.")]
 
     @classmethod
-    def of(cls, movement: Movement) -> Self:
+    def of(cls, entry: LedgerEntry) -> Self:
         return cls(
-            kind=movement.kind,
-            at=timestamp(movement.at),
-            actor=movement.actor,
-            reason=movement.reason,
-            reference=movement.reference,
-            available_change=movement.available,
-            reserved_change=movement.reserved,
-            shipped_change=movement.shipped,
+            kind=entry.kind,
+            at=timestamp(entry.at),
+            actor=entry.actor,
+            reason=entry.reason,
+            reference=entry.reference,
+            available_change=entry.available,
+            reserved_change=entry.reserved,
+            shipped_change=entry.shipped,
         )
 
 

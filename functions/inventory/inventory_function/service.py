@@ -18,13 +18,21 @@ from inventory_function.domain import (
     reservation_key,
 )
 from inventory_function.group_commit import MAX_WAITING, GroupCommit
-from inventory_function.operations import Adjust, Confirm, Consume, PutProduct, Release, Reserve
+from inventory_function.operations import (
+    Adjust,
+    Confirm,
+    Consume,
+    Move,
+    PutProduct,
+    Release,
+    Reserve,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from functions_common.runtime.deadlines import Deadline
-    from inventory_function.domain import Adjustment, Line, RecordedReservation
+    from inventory_function.domain import Adjustment, Line, Movement, RecordedReservation
     from inventory_function.ports import CatalogueStore
     from inventory_function.transactions import Outcome
 
@@ -154,6 +162,10 @@ class Inventory:
     def consume(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
         """Return an outcome for each, in order."""
         return self._group.run_all([*map(Consume, reservation_ids)], self._deadline())
+
+    def move(self, reservation_id: str, movement: Movement) -> tuple[Reservation, bool]:
+        """Return the reservation, and whether this request applied the movement."""
+        return self._group.run(Move(reservation_id, movement), self._deadline())
 
     def _deadline(self) -> Deadline:
         return activity.request_deadline(self._deadline_seconds)

@@ -3,6 +3,9 @@
 products/{product_id}                             name, price, currency, active, quantities
 products/{product_id}/adjustments/{adjustment_id} a change of the available units
 reservations/{reservation_id}                     the units that one attempt at an order holds
+
+A reservation stores the units that its movements moved in ``counts``, an entry for each line with a
+count. Without movements there are no counts, and the status applies to all units.
 """
 
 from __future__ import annotations
@@ -117,11 +120,30 @@ class _ProductFields(msgspec.Struct):
     shipped: int = 0
 
 
+class _LineFields(msgspec.Struct):
+    product_id: str
+    quantity: int
+    unit_price: int
+    name: str
+
+
+class _CountFields(msgspec.Struct):
+    """Units of a line that movements have moved."""
+
+    product_id: str = ""
+    released: int = 0
+    consumed: int = 0
+    returned: int = 0
+
+
 class _ReservationFields(msgspec.Struct):
     status: str
     currency: str
-    lines: tuple[PricedLine, ...] = ()
+    lines: tuple[_LineFields, ...] = ()
     nonce: str = ""
+    counts: tuple[_CountFields, ...] = ()
+    last_movement: int = 0
+    last_movement_fingerprint: str = ""
 
 
 class _AdjustmentFields(msgspec.Struct):
@@ -154,11 +176,34 @@ def _to_reservation(found: Document) -> Reservation:
     fields = found.convert(_ReservationFields)
     if fields.status not in _STATUSES:
         raise NewerDocumentError("/".join(found.path), fields.status)
-    for number, line in enumerate(fields.lines):
+    counts = {each.product_id: each for each in fields.counts}
+    lines = tuple(_to_line(line, counts.get(line.product_id, _NO_COUNTS)) for line in fields.lines)
+    for number, line in enumerate(lines):
         if line.quantity < 1 or not is_id(line.product_id):
             raise found.damaged(f"invalid product id or quantity - at `$.lines[{number}]`")
-    status = _STATUSES[fields.status]
-    return Reservation(found.id, status, fields.currency, fields.lines, fields.nonce)
+        if not line.has_valid_counts:
+            raise found.damaged(f"`counts` do not fit the quantity - at `$.lines[{number}]`")
+    return Reservation(
+        found.id,
+        _STATUSES[fields.status],
+        fields.currency,
+        lines,
+        fields.nonce,
+        fields.last_movement,
+        fields.last_movement_fingerprint,
+    ).complete_counts()
+
+
+def _to_line(line: _LineFields, counts: _CountFields) -> PricedLine:
+    return PricedLine(
+        line.product_id,
+        line.quantity,
+        line.unit_price,
+        line.name,
+        counts.released,
+        counts.consumed,
+        counts.returned,
+    )
 
 
 def _to_adjustment(found: Document) -> Adjustment:
@@ -182,6 +227,8 @@ def _to_recorded(found: Found) -> RecordedReservation:
     return RecordedReservation(reservation, found.created, document.update_time)
 
 
+_COUNTS = ("released", "consumed", "returned")
+_NO_COUNTS = _CountFields()
 _STATUSES = {status.value: status for status in ReservationStatus}
 
 _READERS: dict[str, Callable[[Document], Entity]] = {
@@ -209,21 +256,36 @@ def to_document(entity: Entity) -> dict[str, Any]:
         return _without(entity, "product_id", "updated_at")
     if isinstance(entity, Adjustment):
         return _without(entity, "product_id", "adjustment_id")
-    fields = _without(entity, "reservation_id", "lines", "status")
-    lines = [_without(line) for line in entity.lines]
     return {
-        **fields,
-        "lines": lines,
+        "currency": entity.currency,
+        "nonce": entity.nonce,
+        "lines": [_without(line, *_COUNTS) for line in entity.lines],
         "product_ids": [line.product_id for line in entity.lines],  # for queries
-        "status": entity.status.value,
+        **_changing_fields(entity),
     }
 
 
 def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
-    """The fields to write. A stored reservation changes its status only; its lines may be long."""
+    """The fields to write. Of a stored reservation, only those that can change: no lines."""
     if replaces is not None and isinstance(entity, Reservation):
-        return {"status": entity.status.value}
+        return _changing_fields(entity)
     return to_document(entity)
+
+
+def _changing_fields(reservation: Reservation) -> dict[str, Any]:
+    status = {"status": reservation.status.value}
+    if not reservation.last_movement:
+        return status
+    return {
+        **status,
+        "counts": [
+            {name: getattr(line, name) for name in ("product_id", *_COUNTS)}
+            for line in reservation.lines
+            if line.released or line.consumed
+        ],
+        "last_movement": reservation.last_movement,
+        "last_movement_fingerprint": reservation.last_movement_fingerprint,
+    }
 
 
 def _without(entity: Entity | PricedLine, *names: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from inventory_function.domain import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from inventory_function.domain import Entity, Key, PricedLine
+    from inventory_function.domain import Entity, Key, Line
 
 
 class NotReadError(Exception):
@@ -99,11 +99,11 @@ class UnitOfWork:
     def adjustment(self, product_id: str, adjustment_id: str) -> Adjustment | None:
         return cast("Adjustment | None", self._current(adjustment_key(product_id, adjustment_id)))
 
-    def held_lines(self, reservation_id: str) -> tuple[PricedLine, ...]:
-        """The lines whose units count as reserved; none while the reservation is not read."""
+    def held_lines(self, reservation_id: str) -> tuple[Line, ...]:
+        """The units that count as reserved; none while the reservation is not read."""
         key = reservation_key(reservation_id)
         found = self._changed.get(key) or self._read.get(key, (None,))[0]
-        return found.lines if isinstance(found, Reservation) and found.status.live else ()
+        return found.held_lines if isinstance(found, Reservation) else ()
 
     def _is_known(self, key: Key) -> bool:
         return key in self._changed or key in self._read

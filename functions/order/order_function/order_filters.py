@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import UNSET
+
 from functions_common.http import paging
 from functions_common.http.parsing import Checks
 from functions_common.ids import timestamp
@@ -95,7 +97,7 @@ def _customer(
 ) -> str | None:
     if staff and "customer_id" not in args:
         return None
-    requested = args.get("customer_id", schemas.UNSET)
+    requested = args.get("customer_id", UNSET)
     customer_id = schemas.customer_of(requested, caller.subject, parameter="customer_id")
     schemas.check_customer(checks, customer_id, caller.subject, parameter="customer_id")
     return customer_id

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 from support.clients import permissions
-from support.clients.permissions import ANOTHER, CUSTOMER, PRODUCT, Cell
+from support.clients.permissions import ANOTHER, CUSTOMER, PRODUCT, SEQ, Cell
 from support.in_process.apps import OPERATOR, ORDER
 from support.peers import tokens
 from support.processes.shop import TIMEOUT, Shop
@@ -36,6 +36,7 @@ class Doors:
         places = {
             "customer_id": CUSTOMER,
             "product_id": PRODUCT,
+            "seq": str(SEQ),
             "order_id": self._order(shop) if "{order_id}" in cell.path else "",
             "reservation_id": self._reservation(shop) if cell.function == "inventory" else "",
         }
@@ -91,7 +92,7 @@ def doors(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_every_caller_gets_the_documented_status(doors: Doors) -> None:
     cells = permissions.table()
-    assert len(cells) == 208
+    assert len(cells) == 214
     found = {cell: doors.status(cell) for cell in cells}
     assert [f"{cell} is {status}" for cell, status in found.items() if status != cell.status] == []
 

@@ -288,6 +288,16 @@ def _reservation(name: str, items: object, status: int, named: str) -> BadReques
     return _post(name, "/reservations/R", {"items": items}, status, named, "PUT")
 
 
+def _movement(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:
+    body = {"kind": "release", "items": [_ONE]} | changes
+    return _post(name, _MOVEMENT, body, status, named, "PUT")
+
+
+def _numbered(name: str, seq: str) -> BadRequest:
+    body = {"kind": "release", "items": [_ONE]}
+    return _post(name, f"/reservations/R/movements/{seq}", body, 422, "seq", "PUT")
+
+
 def _ids(name: str, ids: object, status: int, named: str) -> BadRequest:
     return _post(name, "/reservations:release", {"ids": ids}, status, named)
 
@@ -301,6 +311,7 @@ def _named(*items: object, reservation_id: str = "R") -> dict[str, object]:
 
 
 _STOCK = "/products/P001/adjustments"
+_MOVEMENT = "/reservations/R/movements/1"
 
 INVENTORY = [
     *_bodies("the catalogue", "GET", "/products"),
@@ -320,6 +331,7 @@ INVENTORY = [
         ("GET", "/products/P001/ledger"),
         ("PUT", "/reservations/R"),
         ("GET", "/reservations/R"),
+        ("PUT", _MOVEMENT),
         ("POST", "/reservations:reserve"),
         ("POST", "/reservations:confirm"),
         ("POST", "/reservations:release"),
@@ -380,6 +392,29 @@ INVENTORY = [
         "reservation_id",
         "PUT",
     ),
+    _movement("a movement of an unknown kind", 422, "#/kind", kind="ship"),
+    _movement("a movement of a long kind", 422, "#/kind", kind=LONG),
+    _movement("a movement whose kind is a number", 400, "#/kind", kind=1),
+    _movement("a movement without items", 422, "#/items", items=[]),
+    _movement("a movement of 101 items", 422, "#/items", items=[_ONE] * 101),
+    _movement(
+        "a movement of quantity 0", 422, "#/items/0/quantity", items=[_ONE | {"quantity": 0}]
+    ),
+    _movement(
+        "a movement of too many in all", 422, "#/items", items=[_ONE | {"quantity": 600_000}] * 2
+    ),
+    _movement("a movement with an unknown field", 400, "#/seq", seq=1),
+    _post("a movement without a kind", _MOVEMENT, {"items": [_ONE]}, 400, "#/kind", "PUT"),
+    _numbered("movement 0", "0"),
+    _numbered("movement -1", "-1"),
+    _numbered("movement 01", "01"),
+    _numbered("movement 1.0", "1.0"),
+    _numbered("movement x", "x"),
+    _numbered("a movement with an Arabic number", "%D9%A1"),
+    _numbered("movement 1,000,000,000", "1000000000"),
+    _numbered("a movement whose number has 5,000 digits", "9" * 5000),
+    BadRequest("a movement without a number", "PUT", "/reservations/R/movements/", 404),
+    BadRequest("reading a movement", "GET", _MOVEMENT, 405),
     _reservations("no reservations", [], 422, "#/reservations"),
     _reservations("a reservation of no items", [_named()], 422, "#/reservations/0/items"),
     _reservations("101 items in all", [_named(*[_ONE] * 51)] * 2, 422, "#/reservations"),

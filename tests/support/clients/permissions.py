@@ -9,6 +9,8 @@ from local.stack import ROOT
 
 CUSTOMER, ANOTHER = "C1", "C2"
 PRODUCT = "P001"
+SEQ = 1
+"""The number of the first movement of a reservation."""
 
 
 class Cell(NamedTuple):
@@ -67,5 +69,9 @@ def body(cell: Cell, reservation_id: str) -> dict[str, object] | None:
         ("PUT", "/products/{product_id}"): {"name": "Laptop", "price": 999.99},
         ("POST", "/products/{product_id}/adjustments"): {"delta": 1, "reason": "delivery"},
         ("PUT", "/reservations/{reservation_id}"): {"items": [item]},
+        ("PUT", "/reservations/{reservation_id}/movements/{seq}"): {
+            "kind": "release",
+            "items": [item],
+        },
     }
     return sent.get((cell.method, cell.path))

@@ -26,6 +26,7 @@ from order_function.settings import Settings as OrderSettings
 
 ORDER = "token-of-the-order-function"
 OPERATOR = "token-of-an-operator"
+PAYMENT = "token-of-a-payment-service"
 
 _SERVER = ServerSettings("127.0.0.1", 8080, 4)
 _FIRESTORE = FirestoreSettings("test", "(default)", None)
@@ -50,6 +51,7 @@ def inventory_app(
         5,
         order_token_hashes=tuple(map(tokens.hashes, order_tokens)),
         operator_token_hashes=(tokens.hashes(OPERATOR),),
+        payment_token_hashes=(tokens.hashes(PAYMENT),),
     )
     return create_inventory_app(settings, Inventory(store, currency, deadline_seconds))
 
@@ -73,6 +75,7 @@ def order_app(
         currency,
         ORDER,
         operator_token_hashes=(tokens.hashes(OPERATOR),),
+        payment_token_hashes=(tokens.hashes(PAYMENT),),
         issuer=issuer,
     )
     return create_order_app(settings, Orders(store, inventory, deadline_seconds, list_limiter))

@@ -37,7 +37,7 @@ from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
 from order_function.store import FirestoreOrders
-from support.in_process.apps import OPERATOR, ORDER
+from support.in_process.apps import OPERATOR, ORDER, PAYMENT
 from support.in_process.client import WsgiAdapter
 from support.in_process.dying import ProcessDiedError
 
@@ -240,6 +240,7 @@ class CrashingShop:
             "USD",
             ORDER,
             operator_token_hashes=(tokens.hashes(OPERATOR),),
+            payment_token_hashes=(tokens.hashes(PAYMENT),),
             issuer=None,
         )
         self.order = create_order_app(order_settings, self._orders)

@@ -106,12 +106,21 @@ class Shop:
             assert _ask(self.inventory, "POST", f"{path}/adjustments", body, headers)[0] == CREATED
         orders = [self.an_order() for _ in range(40)]
         reserved = [f"R{n}" for n in range(10)]
+        self._reserve(reserved[0])
         self.known = {
             "product_id": itertools.cycle(f"P{n}" for n in range(4)),
             "customer_id": itertools.cycle([CUSTOMER]),
             "order_id": itertools.cycle(orders),
             "reservation_id": itertools.cycle(reserved),
+            "seq": itertools.cycle(["1"]),
         }
+
+    def _reserve(self, reservation_id: str) -> None:
+        """Hold units of all products, so that movements of each are possible."""
+        items = [{"product_id": f"P{n}", "quantity": 1000} for n in range(4)]
+        path = f"/reservations/{reservation_id}"
+        asked = _ask(self.inventory, "PUT", path, {"items": items}, self.shown("order"))
+        assert asked[0] == CREATED
 
     def an_order(self) -> str:
         body = {"customer_id": CUSTOMER, "product_id": "P1", "quantity": 1}

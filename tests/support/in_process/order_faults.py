@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 LATE_SECONDS = 20.0
 """After which a late call is carried out: long after its caller has given it up."""
-READS = frozenset(("get", "list_for_customer"))
+READS = frozenset(("get", "list_newest"))
 
 
 class Fault(StrEnum):

@@ -7,12 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from functions_common.runtime.deadlines import Deadline
-from inventory_function.domain import Line, Product
-from inventory_function.operations import Adjust, Release, Reserve
+from inventory_function.domain import Line, Movement, MovementKind, Product
+from inventory_function.operations import Adjust, Move, Release, Reserve
 from inventory_function.service import Inventory
+from order_function.domain import By
 from support.stores.fakes import MemoryStock
 
 SOON = 5.0
+BY = By("customer")
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 OPENING_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 _count = itertools.count()
 
@@ -36,6 +39,10 @@ def reserve(reservation_id: str, **quantities: int) -> Reserve:
 
 def release(reservation_id: str) -> Release:
     return Release(reservation_id, "USD")
+
+
+def move(reservation_id: str, seq: int, kind: str, **quantities: int) -> Move:
+    return Move(reservation_id, Movement(seq, MovementKind(kind), lines(**quantities)))
 
 
 def adjust(product_id: str, delta: int, key: str = "") -> Adjust:

@@ -31,11 +31,22 @@ from inventory_function.domain import (
     ReservationStatus,
     Unusable,
 )
-from order_function.domain import Item, Line, Order, Rejection, ReservationName, Status
+from order_function.domain import (
+    MOVING,
+    Item,
+    Line,
+    Order,
+    Rejection,
+    ReservationName,
+    Status,
+)
 from order_function.ports import (
+    ChangedOrder,
+    ChangedOrders,
     HeldReservation,
     InventoryUnavailableError,
     NotSettledError,
+    OrderFilter,
     ReservationRejectedError,
     ReservationReleasedError,
     UnfinishedOrder,
@@ -190,7 +201,7 @@ class MemoryStock:
             RecordedReservation(entity, self._created[entity.key], changed)
             for key, (entity, changed) in self.documents.items()
             if isinstance(entity, Reservation)
-            and entity.quantity_of(product_id)
+            and any(line.product_id == product_id for line in entity.lines)
             and key not in self.unusable
         ]
         later = (each for each in found if after is None or each.reservation.reservation_id > after)
@@ -237,10 +248,9 @@ class MemoryOrders:
             raise ConflictError(order.order_id)
         self.documents[order.order_id] = VersionedOrder(order, self.clock.next())
 
-    def list_for_customer(
+    def list_newest(
         self,
-        customer_id: str,
-        status: Status | None,
+        wanted: OrderFilter,
         after: tuple[datetime, str] | None,
         limit: int,
         deadline: Deadline,  # noqa: ARG002
@@ -248,14 +258,50 @@ class MemoryOrders:
         def place(order: Order) -> tuple[datetime, str]:
             return order.created_at, order.order_id
 
+        found = (order for order in self._readable() if wanted.matches(order))
+        earlier = (order for order in found if after is None or place(order) < after)
+        return sorted(earlier, key=place, reverse=True)[:limit]
+
+    def list_changed(
+        self,
+        since: datetime,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> ChangedOrders:
+        def place(changed: ChangedOrder) -> tuple[datetime, str]:
+            return changed.stored_at, changed.order.order_id
+
+        found = (
+            ChangedOrder(order, self.documents[order.order_id].version)
+            for order in self._readable()
+            if order.status is not Status.ABANDONED
+        )
+        later = (
+            changed
+            for changed in found
+            if changed.stored_at >= since and (after is None or place(changed) > after)
+        )
+        return ChangedOrders(sorted(later, key=place)[:limit], self.clock.next())
+
+    def list_by_id(
+        self,
+        prefix: str,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[Order]:
         found = (
             order
-            for order_id, (order, _) in self.documents.items()
-            if order.customer_id == customer_id and order_id not in self.damaged
+            for order in self._readable()
+            if order.order_id.startswith(prefix) and OrderFilter().matches(order)
         )
-        of_status = (order for order in found if status in (None, order.status))
-        earlier = (order for order in of_status if after is None or place(order) < after)
-        return sorted(earlier, key=place, reverse=True)[:limit]
+        later = (order for order in found if after is None or order.order_id > after)
+        return sorted(later, key=lambda order: order.order_id)[:limit]
+
+    def _readable(self) -> Iterator[Order]:
+        found = self.documents.items()
+        return (order for order_id, (order, _) in found if order_id not in self.damaged)
 
 
 class FakeInventory:
@@ -424,12 +470,28 @@ class MemoryUnfinishedWork:
         deadline: Deadline,  # noqa: ARG002
     ) -> list[UnfinishedOrder]:
         now = self._orders.clock.next()
-        half_done = (Status.PENDING, Status.CANCELLING, Status.FULFILLING)
+        half_done = (Status.PENDING, *MOVING)
         return [
             UnfinishedOrder(order_id, self._orders.damaged.get(order_id, order), now - changed)
             for order_id, (order, changed) in sorted(self._orders.documents.items())
             if order.status in half_done and (after is None or order_id > after)
         ][:limit]
+
+    def expired_holds(
+        self,
+        now: datetime,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[Order]:
+        found = (
+            (order.expires_at, order.order_id, order)
+            for order, _ in self._orders.documents.values()
+            if order.status is Status.AWAITING_PAYMENT and order.expires_at
+        )
+        overdue = (each for each in found if each[0] < now)
+        later = (each for each in overdue if after is None or each[:2] > after)
+        return [order for _, _, order in sorted(later, key=lambda each: each[:2])][:limit]
 
     def read_orders(
         self,

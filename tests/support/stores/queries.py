@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from inventory_function.store import Store as StockStore
 from order_function.audit.snapshot import Snapshot
-from order_function.domain import Status
+from order_function.domain import PUBLIC_STATUSES, Status
+from order_function.ports import OrderFilter
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.store import FirestoreOrders
 from support.stores.builders import soon
@@ -20,10 +21,41 @@ if TYPE_CHECKING:
 PLACE = (datetime(2026, 1, 1, tzinfo=UTC), "A1")
 """A list in the order of time."""
 
+_TIMES: dict[str, Any] = {
+    "created_from": PLACE[0],
+    "created_before": PLACE[0] + timedelta(days=1),
+}
+_SEVERAL = frozenset((Status.CONFIRMED, Status.REJECTED))
+FILTERS = {
+    "of a customer": OrderFilter("C1"),
+    "of a customer and statuses": OrderFilter("C1", _SEVERAL),
+    "of a customer and times": OrderFilter("C1", **_TIMES),
+    "of a customer, statuses and times": OrderFilter("C1", _SEVERAL, **_TIMES),
+    "of a customer and a product": OrderFilter("C1", product_id="P1"),
+    "all": OrderFilter(),
+    "of statuses": OrderFilter(statuses=_SEVERAL),
+    "of all statuses": OrderFilter(statuses=frozenset(PUBLIC_STATUSES)),
+    "of times": OrderFilter(**_TIMES),
+    "of statuses and times": OrderFilter(statuses=_SEVERAL, **_TIMES),
+    "of a product": OrderFilter(product_id="P1"),
+    "of a product and times": OrderFilter(product_id="P1", **_TIMES),
+    "of a product and statuses": OrderFilter(statuses=_SEVERAL, product_id="P1"),
+}
+
 QUERIES: dict[str, Callable[[FirestoreConnection], object]] = {
-    "orders": lambda it: FirestoreOrders(it).list_for_customer("C1", None, None, 9, soon()),
-    "orders of a status": lambda it: FirestoreOrders(it).list_for_customer(
-        "C1", Status.CONFIRMED, PLACE, 9, soon()
+    **{
+        f"orders: {name}": lambda it, wanted=wanted: FirestoreOrders(it).list_newest(  # type: ignore[misc]
+            wanted, PLACE, 9, soon()
+        )
+        for name, wanted in FILTERS.items()
+    },
+    "changed orders": lambda it: FirestoreOrders(it).list_changed(PLACE[0], None, 9, soon()),
+    "changed orders after one": lambda it: FirestoreOrders(it).list_changed(
+        PLACE[0], PLACE, 9, soon()
+    ),
+    "orders by id": lambda it: FirestoreOrders(it).list_by_id("ORD", None, 9, soon()),
+    "expired holds": lambda it: FirestoreUnfinishedWork(it).expired_holds(
+        PLACE[0], None, 9, soon()
     ),
     "products": lambda it: StockStore(it).products(None, 9, soon()),
     "products after one": lambda it: StockStore(it).products("P1", 9, soon()),

@@ -22,9 +22,17 @@ from support.in_process.queues import wait_until_queued
 from support.stores.builders import OPENING_TIME, soon, stocked
 from support.stores.fakes import MemoryStock
 
-from inventory_function.domain import Line, Product, StockError, merge
+from inventory_function.domain import Line, Movement, MovementKind, Product, StockError, merge
 from inventory_function.group_commit import GroupCommit
-from inventory_function.operations import Adjust, Confirm, Consume, PutProduct, Release, Reserve
+from inventory_function.operations import (
+    Adjust,
+    Confirm,
+    Consume,
+    Move,
+    PutProduct,
+    Release,
+    Reserve,
+)
 from inventory_function.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -51,6 +59,11 @@ operations = st.one_of(
     st.builds(Release, names, usd),
     st.builds(Confirm, names),
     st.builds(Consume, names),
+    st.builds(
+        Move,
+        names,
+        st.builds(Movement, st.integers(1, 3), st.sampled_from(MovementKind), line_lists),
+    ),
     st.builds(PutProduct, products, st.just("Lamp"), st.integers(0, 3), usd, st.booleans()),
     st.builds(
         Adjust,

@@ -209,6 +209,112 @@ def test_reservations_are_confirmed_consumed_and_released(client: Any) -> None:
     assert (product["available_quantity"], product["reserved_quantity"]) == (48, 0)
 
 
+def movement(kind: str = "release", **quantities: int) -> dict[str, object]:
+    return {"kind": kind, **items(**quantities)}
+
+
+@pytest.fixture
+def reserved(client: Any) -> Any:
+    """A client; three units of P001 are reserved for R."""
+    assert client.put("/reservations/R", json=items(P001=3)).status_code == 201
+    return client
+
+
+def test_movement_is_201_then_200_with_the_same_body(reserved: Any) -> None:
+    first = reserved.put("/reservations/R/movements/1", json=movement("consume", P001=2))
+    again = reserved.put("/reservations/R/movements/1", json=movement("consume", P001=2))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json == again.json == reserved.get("/reservations/R").json
+    assert first.json == {
+        "reservation_id": "R",
+        "status": "partial",
+        "currency": "USD",
+        "items": [
+            {
+                "product_id": "P001",
+                "quantity": 3,
+                "unit_price": 999.99,
+                "name": "Laptop",
+                "consumed": 2,
+            }
+        ],
+        "last_movement": 1,
+    }
+    product = reserved.get("/products/P001").json
+    assert (product["available_quantity"], product["reserved_quantity"]) == (47, 1)
+
+
+def test_movement_merges_items_of_one_product(reserved: Any) -> None:
+    twice = {"kind": "release", "items": 2 * items(P001=1)["items"]}
+    assert reserved.put("/reservations/R/movements/1", json=twice).status_code == 201
+    merged = reserved.put("/reservations/R/movements/1", json=movement(P001=2))
+    assert (merged.status_code, merged.json["items"][0]["released"]) == (200, 2)
+
+
+def test_movement_that_exceeds_the_reservation_is_409_with_the_counts(reserved: Any) -> None:
+    reserved.put("/reservations/R/movements/1", json=movement(P001=1))
+    response = reserved.put("/reservations/R/movements/2", json=movement(P001=3, P002=1))
+    assert response.status_code == 409
+    assert response.json["type"] == "urn:problem-type:movement-exceeds-reservation"
+    counts = {"quantity": 3, "released": 1, "consumed": 0, "returned": 0}
+    assert response.json["excess_lines"] == [
+        {"product_id": "P001", "requested": 3, "movable_quantity": 2} | counts,
+        {"product_id": "P002", "requested": 1, "movable_quantity": 0} | dict.fromkeys(counts, 0),
+    ]
+
+
+@pytest.mark.parametrize("seq", [1, 4])
+def test_movement_out_of_order_is_409_with_the_last_number(reserved: Any, seq: int) -> None:
+    for n in (1, 2):
+        reserved.put(f"/reservations/R/movements/{n}", json=movement(P001=1))
+    response = reserved.put(f"/reservations/R/movements/{seq}", json=movement(P001=1))
+    assert response.status_code == 409
+    assert response.json["type"] == "urn:problem-type:movement-out-of-order"
+    assert response.json["last_movement"] == 2
+
+
+def test_movement_with_another_body_is_422(reserved: Any) -> None:
+    reserved.put("/reservations/R/movements/1", json=movement(P001=1))
+    response = reserved.put("/reservations/R/movements/1", json=movement(P001=2))
+    assert response.status_code == 422
+    assert response.json["type"] == "urn:problem-type:movement-mismatch"
+
+
+def test_movement_of_an_unknown_reservation_is_404(client: Any) -> None:
+    response = client.put("/reservations/R/movements/1", json=movement(P001=1))
+    assert response.status_code == 404
+    assert response.json["type"] == "urn:problem-type:unknown-reservation"
+
+
+def test_rest_of_a_partly_shipped_reservation_is_released(reserved: Any) -> None:
+    reserved.put("/reservations/R/movements/1", json=movement("consume", P001=1))
+    response = reserved.post("/reservations:release", json={"ids": ["R"]}).json
+    assert response["reservations"][0]["status"] == "consumed"
+    product = reserved.get("/products/P001").json
+    assert (product["available_quantity"], product["reserved_quantity"]) == (49, 0)
+
+
+def test_ledger_adds_up_when_parts_of_a_reservation_have_moved(reserved: Any) -> None:
+    for n, (kind, units) in enumerate([("release", 1), ("consume", 2), ("restock", 1)], start=1):
+        path = f"/reservations/R/movements/{n}"
+        assert reserved.put(path, json=movement(kind, P001=units)).status_code == 201
+    entries = [each for each in ledger(reserved, "P001") if each["reference"] == "R"]
+    assert [
+        (each["kind"], each["available_change"], each["reserved_change"], each["shipped_change"])
+        for each in entries
+    ] == [
+        ("reserved", -3, 3, 0),
+        ("released", 1, -1, 0),
+        ("shipped", 0, -2, 2),
+        ("returned", 1, 0, -1),
+    ]
+    assert [each["reason"] for each in entries][1:] == [
+        "order cancelled or not placed",
+        "order fulfilled",
+        "goods returned",
+    ]
+
+
 def test_unknown_resource_is_404(client: Any) -> None:
     for path in ("/products/P999", "/products/P999/adjustments", "/reservations/R", "/nowhere"):
         response = client.get(path)

@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.stores.builders import adjust, lines, product, release, reserve
+from support.stores.builders import adjust, lines, move, product, release, reserve
 
 from inventory_function.domain import (
     IdempotencyKeyReusedError,
     InsufficientStockError,
     Line,
+    MovementExceedsReservationError,
+    MovementMismatchError,
+    MovementOutOfOrderError,
     NegativeStockError,
     Product,
     Reservation,
@@ -19,6 +22,7 @@ from inventory_function.domain import (
     ReservationStatus,
     StockError,
     UnknownProductsError,
+    UnknownReservationError,
     merge,
 )
 from inventory_function.operations import Confirm, Consume, PutProduct, StockOperation
@@ -217,6 +221,189 @@ def test_putting_an_unchanged_product_writes_nothing() -> None:
     assert not list(work.changes())
 
 
+def counts(work: UnitOfWork, product_id: str = "P001") -> tuple[int, int, int]:
+    """Released, consumed and returned units of the line of the reservation R."""
+    found = work.reservation("R")
+    assert found is not None
+    (line,) = (each for each in found.lines if each.product_id == product_id)
+    return line.released, line.consumed, line.returned
+
+
+def work_with_reservation(settle: StockOperation[Any] | None = None) -> UnitOfWork:
+    """Five units of P001, three of them reserved, and one of P002, which is reserved."""
+    work = work_with(product("P001", available=5), product("P002", available=1))
+    decide(work, reserve("R", P001=3, P002=1))
+    if settle is not None:
+        decide(work, settle)
+    return work
+
+
+@pytest.mark.parametrize("settle", [None, Confirm("R")])
+@pytest.mark.parametrize(
+    ("kind", "moved", "counted"),
+    [("release", (4, 1, 0), (2, 0, 0)), ("consume", (2, 1, 2), (0, 2, 0))],
+)
+def test_move_moves_a_part_of_a_live_reservation(
+    settle: Any, kind: str, moved: tuple[int, ...], counted: tuple[int, ...]
+) -> None:
+    work = work_with_reservation(settle)
+    reservation, new = decide(work, move("R", 1, kind, P001=2))
+    assert (reservation.status, reservation.last_movement, new) == ("partial", 1, True)
+    assert units(work) == moved
+    assert counts(work) == counted
+    assert units(work, "P002") == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (["release", "release"], "released"),
+        (["consume", "consume"], "consumed"),
+        (["release", "consume"], "consumed"),
+        (["consume", "release"], "consumed"),
+    ],
+)
+def test_move_of_the_last_units_ends_the_reservation(kinds: list[str], expected: str) -> None:
+    work = work_with_reservation()
+    decide(work, move("R", 1, kinds[0], P001=2))
+    decide(work, move("R", 2, kinds[1], P001=1, P002=1))
+    assert status(work, "R") == expected
+    assert units(work)[1] == units(work, "P002")[1] == 0
+
+
+def test_restock_makes_consumed_units_available() -> None:
+    work = work_with_reservation()
+    decide(work, move("R", 1, "consume", P001=2))
+    decide(work, move("R", 2, "restock", P001=1))
+    assert (status(work, "R"), units(work), counts(work)) == ("partial", (3, 1, 1), (0, 2, 1))
+    decide(work, Consume("R"))
+    decide(work, move("R", 3, "restock", P001=2, P002=1))
+    assert (status(work, "R"), units(work), counts(work)) == ("consumed", (5, 0, 0), (0, 3, 3))
+    assert units(work, "P002") == (1, 0, 0)
+
+
+def test_repeated_move_changes_nothing() -> None:
+    work = work_with_reservation()
+    first = move("R", 1, "consume", P001=2)
+    decide(work, first)
+    again, new = decide(work, first)
+    assert (again.last_movement, new) == (1, False)
+    decide(work, release("R"))
+    assert decide(work, first)[1] is False, "also when the rest was released"
+    assert (units(work), status(work, "R")) == ((3, 0, 2), "consumed")
+
+
+@pytest.mark.parametrize(
+    "other", [move("R", 1, "consume", P001=2), move("R", 1, "release", P001=1)]
+)
+def test_move_fails_when_its_number_belongs_to_another_movement(
+    other: StockOperation[Any],
+) -> None:
+    work = work_with_reservation()
+    decide(work, move("R", 1, "release", P001=2))
+    with pytest.raises(MovementMismatchError):
+        decide(work, other)
+    assert units(work) == (4, 1, 0)
+
+
+@pytest.mark.parametrize(("seq", "reason"), [(4, "gap"), (1, "stale")])
+def test_move_fails_when_its_number_is_not_the_next(seq: int, reason: str) -> None:
+    work = work_with_reservation()
+    for n in (1, 2):
+        decide(work, move("R", n, "release", P001=1))
+    with pytest.raises(MovementOutOfOrderError, match=reason) as error:
+        decide(work, move("R", seq, "release", P001=1))
+    assert error.value.last_movement == 2
+    assert units(work) == (4, 1, 0)
+
+
+def test_first_move_of_a_reservation_has_the_number_1() -> None:
+    with pytest.raises(MovementOutOfOrderError, match="Send movement 1 first"):
+        decide(work_with_reservation(), move("R", 2, "release", P001=1))
+
+
+@pytest.mark.parametrize(
+    ("settle", "kind", "movable"),
+    [
+        (None, "release", 3),
+        (None, "consume", 3),
+        (None, "restock", 0),
+        (release("R"), "release", 0),
+        (release("R"), "restock", 0),
+        (Consume("R"), "consume", 0),
+        (Consume("R"), "restock", 3),
+    ],
+)
+def test_move_changes_nothing_and_names_every_line_that_exceeds_the_reservation(
+    settle: Any, kind: str, movable: int
+) -> None:
+    work = work_with_reservation(settle)
+    before = units(work), units(work, "P002"), counts(work)
+    with pytest.raises(MovementExceedsReservationError) as error:
+        decide(work, move("R", 1, kind, P001=4, P009=1))
+    found = [(line.product_id, line.requested, line.movable) for line in error.value.lines]
+    assert found == [("P001", 4, movable), ("P009", 1, 0)]
+    assert [line.quantity for line in error.value.lines] == [3, 0]
+    assert (units(work), units(work, "P002"), counts(work)) == before
+
+
+def test_move_of_an_unknown_reservation_fails_and_stores_no_tombstone() -> None:
+    work = work_with(product(available=1))
+    with pytest.raises(UnknownReservationError):
+        decide(work, move("R", 1, "release", P001=1))
+    assert not list(work.changes())
+
+
+def test_move_of_a_released_tombstone_fails() -> None:
+    work = work_with(product(available=1))
+    decide(work, release("R"))
+    with pytest.raises(MovementExceedsReservationError):
+        decide(work, move("R", 1, "release", P001=1))
+
+
+def test_move_changes_nothing_when_a_product_is_missing() -> None:
+    work = work_with_reservation()
+    work.add(("products", "P002"), None, None)
+    with pytest.raises(UnknownProductsError):
+        decide(work, move("R", 1, "consume", P001=1, P002=1))
+    assert units(work) == (2, 3, 0)
+    assert status(work, "R") is ReservationStatus.HELD
+
+
+@pytest.mark.parametrize(
+    ("settle", "moved", "counted"),
+    [(release("R"), (4, 0, 1), (2, 1, 0)), (Consume("R"), (3, 0, 2), (1, 2, 0))],
+)
+def test_release_and_consume_move_all_that_is_left_once(
+    settle: Any, moved: tuple[int, ...], counted: tuple[int, ...]
+) -> None:
+    work = work_with_reservation()
+    decide(work, move("R", 1, "release", P001=1))
+    decide(work, move("R", 2, "consume", P001=1))
+    for _ in range(2):
+        decide(work, settle)
+        assert (units(work), counts(work)) == (moved, counted)
+        assert status(work, "R") is ReservationStatus.CONSUMED
+
+
+def test_release_of_the_rest_ends_as_released_when_nothing_was_consumed() -> None:
+    work = work_with_reservation()
+    decide(work, move("R", 1, "release", P001=1))
+    decide(work, release("R"))
+    assert (status(work, "R"), units(work)) == ("released", (5, 0, 0))
+    with pytest.raises(ReservationReleasedError):
+        decide(work, reserve("R", P001=3, P002=1))
+
+
+def test_confirm_and_reserve_leave_a_partly_moved_reservation_unchanged() -> None:
+    work = work_with_reservation()
+    decide(work, move("R", 1, "release", P001=1))
+    assert decide(work, Confirm("R")).status is ReservationStatus.PARTIAL
+    found, new = decide(work, reserve("R", P001=3, P002=1))
+    assert (found.status, new) == ("partial", False)
+    assert units(work) == (3, 2, 0)
+
+
 def test_lines_of_one_product_are_merged() -> None:
     assert merge([Line("B", 1), Line("A", 2), Line("B", 3)]) == lines(A=2, B=4)
 
@@ -232,6 +419,13 @@ some_operation = st.one_of(
     st.builds(release, st.sampled_from(RESERVATIONS)),
     st.builds(Confirm, st.sampled_from(RESERVATIONS)),
     st.builds(Consume, st.sampled_from(RESERVATIONS)),
+    st.builds(
+        lambda name, seq, kind, quantities: move(name, seq, kind, **quantities),
+        st.sampled_from(RESERVATIONS),
+        st.integers(1, 4),
+        st.sampled_from(["release", "consume", "restock"]),
+        st.dictionaries(st.sampled_from(PRODUCTS), st.integers(1, 3), min_size=1),
+    ),
     st.builds(adjust, st.sampled_from(PRODUCTS), st.integers(-9, 9).filter(bool)),
 )
 
@@ -255,10 +449,15 @@ def test_stock_adds_up_after_any_operations(operations: list[StockOperation[Any]
         available, reserved, shipped = units(work, product_id)
         assert available >= 0
         assert available + reserved + shipped == adjusted[product_id]
-        assert reserved == sum(
-            line.quantity
-            for found in reservations.values()
-            if found.status.live
-            for line in found.lines
+        found = [
+            line
+            for reservation in reservations.values()
+            for line in reservation.lines
             if line.product_id == product_id
-        )
+        ]
+        assert all(line.has_valid_counts for line in found)
+        assert reserved == sum(line.held for line in found)
+        assert shipped == sum(line.shipped for line in found)
+    for reservation in reservations.values():
+        assert reservation.status.live == bool(reservation.held_lines)
+        assert reservation == reservation.complete_counts()

@@ -37,7 +37,9 @@ def rejected(rejection: Rejection | None) -> domain.OrderRejectedError:
 def price_changed() -> domain.OrderRejectedError:
     items = (Item("P001", 2, 109_999, "Laptop"),)
     pending = Order.new_pending(attempt(expected_total=199_998), datetime.now(UTC))
-    return rejected(pending.confirm_or_reject(items, "USD", "customer", NOW).rejection)
+    return rejected(
+        pending.confirm_or_reject(items, "USD", "customer", datetime.now(UTC)).rejection
+    )
 
 
 UNKNOWN = stock.UnknownProductsError(["P999"])

@@ -53,6 +53,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
             ]
         }
     },
+    "put_movement": {"json": {"kind": "move", "items": [{"product_id": "P001", "quantity": 1}]}},
     "confirm": {"json": {"ids": []}},
     "release": {"json": {"ids": []}},
     "consume": {"json": {"ids": []}},
@@ -98,7 +99,7 @@ def details_of_bad_requests(
     """The details of the responses to requests that are wrong in each of the common ways."""
     needed = {role for each in operation["security"] for role in each}
     headers = signed_by(token_of("".join(needed)))
-    path = path.format(product_id="P001", reservation_id="R", order_id="O")
+    path = path.format(product_id="P001", reservation_id="R", seq=1, order_id="O")
     body = next(
         (
             each["value"]
@@ -141,6 +142,16 @@ def details_of_errors() -> Iterator[str]:
         domain.InsufficientStockError([domain.ShortLine("P001", 2, 1)]),
         domain.ReservationReleasedError(_ID),
         domain.ReservationMismatchError(_ID),
+        domain.UnknownReservationError(_ID),
+        domain.MovementMismatchError(_ID, 1),
+        domain.MovementOutOfOrderError(
+            domain.Reservation(_ID, domain.ReservationStatus.HELD, "USD", last_movement=1), 3
+        ),
+        domain.MovementExceedsReservationError(
+            _ID,
+            domain.Movement(2, domain.MovementKind.RELEASE, ()),
+            [domain.ExcessLine("P001", 2, 1)],
+        ),
         domain.IdempotencyKeyReusedError(),
         domain.NegativeStockError(domain.Product("P001", "Laptop", 1, "USD", available=3), -5),
     ):

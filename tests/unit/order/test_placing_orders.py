@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
-from support.stores.builders import BY
 from support.in_process.memory_shop import Between, MemoryShop
+from support.stores.builders import BY
 
 from order_function.domain import (
     Attempt,
@@ -290,8 +291,9 @@ def test_a_later_delivery_replays_the_first(shop: MemoryShop) -> None:
 def test_every_use_case_fails_when_there_is_no_such_order(shop: MemoryShop) -> None:
     for use_case in (
         shop.orders.get,
-        shop.orders.cancel,
-        shop.orders.fulfil,
+        partial(shop.orders.cancel, by=BY),
+        partial(shop.orders.fulfil, by=BY),
+        partial(shop.orders.confirm, by=BY),
         shop.orders.decide_pending,
     ):
         with pytest.raises(OrderNotFoundError):

@@ -10,7 +10,7 @@ from google.cloud.firestore_v1.types import Write
 from hypothesis import given
 from hypothesis import strategies as st
 from support.in_process.memory_shop import MemoryShop
-from support.stores.builders import BY, NOW, SOON
+from support.stores.builders import BY, SOON
 from support.stores.fakes import FakeInventory, MemoryOrders
 
 from functions_common.firestore.documents import Change, decode_document, encode_change
@@ -31,8 +31,8 @@ from order_function.domain import (
     merge_lines,
 )
 from order_function.inventory.replies import MAX_PRICE
-from order_function.service import Orders
 from order_function.order_documents import read_order, to_document
+from order_function.service import Orders
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LINE = (Line("P001", 1),)

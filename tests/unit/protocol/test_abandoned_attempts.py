@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from support.in_process.dying import ProcessDiedError
 from support.in_process.memory_shop import Between, MemoryShop, death, every_place
-from support.stores.builders import soon
+from support.stores.builders import BY, soon
 
 from order_function.domain import (
     Attempt,
@@ -18,6 +19,7 @@ from order_function.domain import (
     ReservationName,
     Status,
 )
+from order_function.ports import OrderFilter
 from order_function.service import OrderOutcomeUnknownError
 
 TWO = (Line("P001", 2),)
@@ -91,11 +93,17 @@ def test_another_body_is_rejected_and_the_mark_stays(shop: MemoryShop) -> None:
 
 def test_a_mark_is_invisible_to_clients(shop: MemoryShop) -> None:
     orders = shop.orders
-    for use_case in (orders.get, orders.cancel, orders.fulfil, orders.decide_pending):
+    for use_case in (
+        orders.get,
+        partial(orders.cancel, by=BY),
+        partial(orders.fulfil, by=BY),
+        partial(orders.confirm, by=BY),
+        orders.decide_pending,
+    ):
         with pytest.raises(OrderNotFoundError):
             use_case(FIRST.order_id)
     assert shop.stored(FIRST.order_id).status is Status.ABANDONED
-    assert orders.list_for_customer("C1", None, None, 9) == []
+    assert orders.list_newest(OrderFilter("C1"), None, 9) == []
 
 
 def test_a_rejected_retry_replaces_the_mark_and_is_final(shop: MemoryShop) -> None:

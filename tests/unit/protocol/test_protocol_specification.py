@@ -29,7 +29,7 @@ from specification.mutations import MUTATIONS
 from specification.processes import Process
 from specification.protocol import Inventory, Protocol
 from specification.scenarios import ANY, OTHER, scenarios
-from support.stores.builders import BY, NOW
+from support.stores.builders import BY
 from support.stores.fakes import FakeInventory, MemoryOrders
 
 from functions_common.runtime.deadlines import Deadline
@@ -134,13 +134,16 @@ def real_order(found: spec.Order) -> order.Order:
     return replace(made, status=order.Status(found.status), rejection=rejection)
 
 
+REJECTION = order.Rejection("short", "Short")
 TRANSITIONS: dict[Transition, Callable[[order.Order], order.Order]] = {
     Transition.CANCEL: lambda found: found.begin_cancel(BY),
     Transition.RELEASED: lambda found: found.finish_cancel(NOW),
     Transition.FULFIL: lambda found: found.begin_fulfil(BY),
     Transition.CONSUMED: lambda found: found.finish_fulfil(NOW),
     Transition.COMPLETE: lambda found: found.confirm_or_reject((), "USD", "customer", NOW),
-    Transition.REJECT: lambda found: found.reject(order.Rejection("short", "Short"), "customer", NOW),
+    Transition.REJECT: lambda found: found.reject(
+        order.Rejection("short", "Short"), "customer", NOW
+    ),
 }
 
 

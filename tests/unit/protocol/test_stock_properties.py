@@ -16,7 +16,15 @@ from support.in_process.memory_shop import Between, WholeShop, death
 from support.stores.builders import SOON, stocked, units
 
 from functions_common.firestore.errors import StoreError
-from inventory_function.domain import Adjustment, Line, RecordedReservation, StockError, merge
+from inventory_function.domain import (
+    Adjustment,
+    Line,
+    Movement,
+    MovementKind,
+    RecordedReservation,
+    StockError,
+    merge,
+)
 from inventory_function.service import Inventory
 from order_function import domain as order
 from order_function import service
@@ -30,6 +38,7 @@ OPENING = 12
 names = st.sampled_from(["R1", "R2", "R3", "R4"])
 products = st.sampled_from(PRODUCTS)
 wanted = st.lists(st.tuples(products, st.integers(1, 5)), min_size=1, max_size=4)
+movement_lines = st.lists(st.tuples(products, st.integers(1, 2)), min_size=1, max_size=2)
 
 
 def is_rejected(call: Callable[[], object]) -> bool:
@@ -53,7 +62,36 @@ class Held:
     """The model of a reservation."""
 
     quantities: dict[str, int] = field(default_factory=dict)
-    state: str = "live"
+    held: dict[str, int] = field(default_factory=dict)
+    shipped: dict[str, int] = field(default_factory=dict)
+    movements: list[Movement] = field(default_factory=list)
+    """Applied ones; the number of the last is their count."""
+    ever_shipped: bool = False
+
+    @property
+    def released(self) -> bool:
+        """No unit is held, and none was ever shipped."""
+        return not any(self.held.values()) and not self.ever_shipped
+
+    def move_rest(self, kind: MovementKind) -> None:
+        for name, held in self.held.items():
+            self.move(kind, name, held)
+
+    def move(self, kind: MovementKind, name: str, units: int) -> None:
+        if kind is MovementKind.RESTOCK:
+            self.shipped[name] -= units
+            return
+        self.held[name] -= units
+        if kind is MovementKind.CONSUME:
+            self.shipped[name] += units
+            self.ever_shipped |= units > 0
+
+    def accepts(self, movement: Movement) -> bool:
+        if movement.seq <= len(self.movements):
+            return movement == self.movements[-1]
+        source = self.shipped if movement.kind is MovementKind.RESTOCK else self.held
+        fits = all(line.quantity <= source.get(line.product_id, 0) for line in movement.lines)
+        return movement.seq == len(self.movements) + 1 and fits
 
 
 class InventoryMachine(RuleBasedStateMachine):
@@ -66,11 +104,10 @@ class InventoryMachine(RuleBasedStateMachine):
         self.adjusted: dict[tuple[str, str], int] = {}
 
     def units(self, product_id: str, state: str) -> int:
-        found = (each for each in self.reservations.values() if each.state == state)
-        return sum(each.quantities.get(product_id, 0) for each in found)
+        return sum(getattr(each, state).get(product_id, 0) for each in self.reservations.values())
 
     def available(self, product_id: str) -> int:
-        gone = self.units(product_id, "live") + self.units(product_id, "shipped")
+        gone = self.units(product_id, "held") + self.units(product_id, "shipped")
         return self.shelves[product_id].bought - gone
 
     @rule(name=names, lines=wanted)
@@ -78,7 +115,7 @@ class InventoryMachine(RuleBasedStateMachine):
         quantities = {each: sum(n for other, n in lines if other == each) for each, _ in lines}
         there = self.reservations.get(name)
         fine = (
-            there.state != "released" and there.quantities == quantities
+            not there.released and there.quantities == quantities
             if there
             else all(
                 self.shelves[each].on_sale and n <= self.available(each)
@@ -88,20 +125,48 @@ class InventoryMachine(RuleBasedStateMachine):
         merged = merge(Line(*each) for each in lines)
         assert is_rejected(lambda: self.inventory.reserve(name, merged)) != fine
         if fine:
-            self.reservations.setdefault(name, Held(quantities))
+            held = Held(quantities, dict(quantities), dict.fromkeys(quantities, 0))
+            self.reservations.setdefault(name, held)
 
     @rule(some=st.lists(names, min_size=1, unique=True))
     def release(self, some: list[str]) -> None:
         self.inventory.release(tuple(some))
         for name in some:
-            there = self.reservations.setdefault(name, Held())
-            there.state = "released" if there.state == "live" else there.state
+            self.reservations.setdefault(name, Held()).move_rest(MovementKind.RELEASE)
 
     @rule(some=st.lists(names, min_size=1, unique=True))
     def consume(self, some: list[str]) -> None:
         self.inventory.consume(tuple(some))
         for there in (self.reservations[name] for name in some if name in self.reservations):
-            there.state = "shipped" if there.state == "live" else there.state
+            there.move_rest(MovementKind.CONSUME)
+
+    @rule(
+        name=names,
+        ahead=st.sampled_from([1, 1, 1, 0, -1, 2]),
+        kind=st.sampled_from(MovementKind),
+        lines=movement_lines,
+    )
+    def move(self, name: str, ahead: int, kind: MovementKind, lines: list[tuple[str, int]]) -> None:
+        """``ahead``: by how much the movement's number differs from the last one."""
+        there = self.reservations.get(name)
+        last = len(there.movements) if there else 0
+        merged = merge(Line(*each) for each in lines)
+        self.send(name, Movement(max(1, last + ahead), kind, merged))
+
+    @rule(name=names)
+    def repeat_the_last_movement(self, name: str) -> None:
+        there = self.reservations.get(name)
+        if there and there.movements:
+            self.send(name, there.movements[-1])
+
+    def send(self, name: str, movement: Movement) -> None:
+        there = self.reservations.get(name)
+        fine = there is not None and there.accepts(movement)
+        assert is_rejected(lambda: self.inventory.move(name, movement)) != fine
+        if there and fine and movement.seq > len(there.movements):
+            there.movements.append(movement)
+            for line in movement.lines:
+                there.move(movement.kind, line.product_id, line.quantity)
 
     @rule(some=st.lists(names, min_size=1, unique=True))
     def confirm(self, some: list[str]) -> None:
@@ -126,7 +191,7 @@ class InventoryMachine(RuleBasedStateMachine):
     @invariant()
     def every_unit_is_in_one_place(self) -> None:
         for name, shelf in self.shelves.items():
-            expected = tuple(self.units(name, state) for state in ("live", "shipped"))
+            expected = tuple(self.units(name, state) for state in ("held", "shipped"))
             found = units(self.store, name)
             assert found == (self.available(name), *expected)
             assert min(found) >= 0
@@ -136,7 +201,7 @@ class InventoryMachine(RuleBasedStateMachine):
     def the_ledger_adds_up_in_pages_of_any_size(self) -> None:
         whole = self.ledger("A", 1000)
         assert len(whole) == len(set(map(place, whole)))
-        moved = [movement for entry in whole for movement in entry.movements("A")]
+        moved = [changed for entry in whole for changed in entry.ledger_entries("A")]
         columns = zip(*((m.available, m.reserved, m.shipped) for m in moved), strict=True)
         assert tuple(map(sum, columns)) == units(self.store, "A")
         for size in range(1, len(whole)):

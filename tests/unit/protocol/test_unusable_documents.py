@@ -12,7 +12,7 @@ import pytest
 from support.in_process.apps import inventory_app, signed
 from support.in_process.client import client_of
 from support.in_process.memory_shop import MemoryShop, WholeShop
-from support.stores.builders import BY, NOW, product, release, reserve, soon, stocked, units
+from support.stores.builders import BY, product, release, reserve, soon, stocked, units
 
 from functions_common.firestore.errors import (
     DamagedDocumentError,

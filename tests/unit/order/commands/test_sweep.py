@@ -13,7 +13,7 @@ from support.in_process.memory_shop import (
     death,
     every_place,
 )
-from support.stores.builders import BY, NOW, soon, units
+from support.stores.builders import BY, soon, units
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
 from order_function.reconcile.sweep import PAGE, Report
