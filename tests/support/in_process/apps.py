@@ -51,7 +51,6 @@ def inventory_app(
         5,
         order_token_hashes=tuple(map(tokens.hashes, order_tokens)),
         operator_token_hashes=(tokens.hashes(OPERATOR),),
-        payment_token_hashes=(tokens.hashes(PAYMENT),),
     )
     return create_inventory_app(settings, Inventory(store, currency, deadline_seconds))
 
