@@ -38,7 +38,7 @@ DENIED = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED}
 REJECTED = {Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.UNIMPLEMENTED}
 CODES = [code for code in Code if code is not Code.OK]
 
-ORDER = Order.new_confirmed(
+ORDER = Order.new_reserved(
     Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", datetime.now(UTC)
 )
 

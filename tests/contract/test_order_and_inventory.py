@@ -64,7 +64,7 @@ def test_what_is_asked_for_together_is_held_once(
     monkeypatch: pytest.MonkeyPatch, *, lost: bool
 ) -> None:
     """Whether the answer to all of them arrives, or all have to ask again."""
-    monkeypatch.setattr(inventory_client, "OVERTAKE_AFTER", 10)
+    monkeypatch.setattr(inventory_client, "MAX_QUEUE_SECONDS", 10)
     store = stocked(P001=7)
     client = client_of(inventory_app(store))
     adapter = client._http.session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own

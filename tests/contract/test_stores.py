@@ -167,7 +167,7 @@ class TestStockInFirestore(StockStoreContract):
 
 def order(customer_id: str = "C1", created_at: datetime = NOW) -> Order:
     attempt = Attempt.begin(customer_id, [Line("P001", 2)], None)
-    return Order.new_confirmed(attempt, (Item("P001", 2, 99_999, "Laptop"),), "USD", created_at)
+    return Order.new_reserved(attempt, (Item("P001", 2, 99_999, "Laptop"),), "USD", created_at)
 
 
 REJECTION = Rejection("insufficient-stock", "Short", {"lines": [{"product_id": "P001"}]})

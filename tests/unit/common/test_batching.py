@@ -24,7 +24,7 @@ MAX_WEIGHT = 10
 MIN_LEFT_TO_SHARE = 1.0
 
 
-class Carrier:
+class Processor:
     """Returns ``to <item>`` for each item. Each batch waits for one permit of ``proceed``."""
 
     def __init__(self) -> None:
@@ -54,8 +54,8 @@ class Carrier:
 
 
 @pytest.fixture
-def carrier() -> Carrier:
-    return Carrier()
+def processor() -> Processor:
+    return Processor()
 
 
 @pytest.fixture
@@ -80,61 +80,61 @@ def submit_in_order(
 
 
 def start_first_batch(
-    pool: ThreadPoolExecutor, batcher: Batcher[str, str], carrier: Carrier
+    pool: ThreadPoolExecutor, batcher: Batcher[str, str], processor: Processor
 ) -> Future[str]:
     first = pool.submit(batcher.submit, "first", soon())
-    assert carrier.started.acquire(timeout=10)
+    assert processor.started.acquire(timeout=10)
     return first
 
 
-def test_single_item_starts_without_delay(carrier: Carrier) -> None:
-    carrier.proceed.release()
-    assert carrier.batcher().submit("a", soon()) == "to a"
-    assert carrier.batches == [["a"]]
+def test_single_item_starts_without_delay(processor: Processor) -> None:
+    processor.proceed.release()
+    assert processor.batcher().submit("a", soon()) == "to a"
+    assert processor.batches == [["a"]]
 
 
 def test_queued_items_share_the_next_batch_and_each_gets_its_own_result(
-    carrier: Carrier, pool: ThreadPoolExecutor
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = carrier.batcher()
-    first = start_first_batch(pool, batcher, carrier)
+    batcher = processor.batcher()
+    first = start_first_batch(pool, batcher, processor)
     others = submit_in_order(pool, batcher, "a", "b", "c")
-    carrier.proceed.release(2)
+    processor.proceed.release(2)
     assert [each.result() for each in (first, *others)] == ["to first", "to a", "to b", "to c"]
-    assert carrier.batches == [["first"], ["a", "b", "c"]]
+    assert processor.batches == [["first"], ["a", "b", "c"]]
 
 
 def test_batch_holds_at_most_the_maximum_weight_unless_one_item_weighs_more(
-    carrier: Carrier, pool: ThreadPoolExecutor
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = carrier.batcher()
-    start_first_batch(pool, batcher, carrier)
+    batcher = processor.batcher()
+    start_first_batch(pool, batcher, processor)
     others = submit_in_order(pool, batcher, "four", "five5", "two", "beyond all bounds", "x")
-    carrier.proceed.release(5)
+    processor.proceed.release(5)
     assert [each.result() for each in others][3] == "to beyond all bounds"
-    assert carrier.batches[1:] == [["four", "five5"], ["two"], ["beyond all bounds"], ["x"]]
+    assert processor.batches[1:] == [["four", "five5"], ["two"], ["beyond all bounds"], ["x"]]
 
 
-def test_leader_hands_over_after_one_batch(carrier: Carrier, pool: ThreadPoolExecutor) -> None:
-    batcher = carrier.batcher()
-    first = start_first_batch(pool, batcher, carrier)
+def test_leader_hands_over_after_one_batch(processor: Processor, pool: ThreadPoolExecutor) -> None:
+    batcher = processor.batcher()
+    first = start_first_batch(pool, batcher, processor)
     (second,) = submit_in_order(pool, batcher, "a")
-    carrier.proceed.release()
+    processor.proceed.release()
     assert first.result() == "to first", "while the batch of its successor is in flight"
     assert not second.done()
-    carrier.proceed.release()
+    processor.proceed.release()
     assert second.result() == "to a"
 
 
-def test_batches_are_carried_by_threads_of_their_callers(pool: ThreadPoolExecutor) -> None:
-    carriers: list[int] = []
+def test_batches_are_processed_in_threads_of_their_callers(pool: ThreadPoolExecutor) -> None:
+    threads: list[int] = []
 
-    def carry(items: Sequence[int], _: Deadline) -> Sequence[int]:
-        carriers.append(threading.get_ident())
+    def process_batch(items: Sequence[int], _: Deadline) -> Sequence[int]:
+        threads.append(threading.get_ident())
         time.sleep(0.001)
         return items
 
-    batcher = Batcher(carry, lambda _: 1, MAX_WEIGHT)
+    batcher = Batcher(process_batch, lambda _: 1, MAX_WEIGHT)
 
     def submit(item: int) -> int:
         batcher.submit(item, soon())
@@ -142,23 +142,23 @@ def test_batches_are_carried_by_threads_of_their_callers(pool: ThreadPoolExecuto
 
     before = threading.active_count()
     callers = set(pool.map(submit, range(200)))
-    assert set(carriers) <= callers
+    assert set(threads) <= callers
     assert threading.active_count() <= before + len(callers)
 
 
-def test_error_of_the_carrier_is_raised_to_every_caller_of_the_batch(
-    carrier: Carrier, pool: ThreadPoolExecutor
+def test_error_of_a_batch_is_raised_to_every_caller_of_the_batch(
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = carrier.batcher()
-    first = start_first_batch(pool, batcher, carrier)
+    batcher = processor.batcher()
+    first = start_first_batch(pool, batcher, processor)
     others = submit_in_order(pool, batcher, "a", "b")
-    carrier.error = ConnectionError("cut off")
-    carrier.proceed.release(2)
+    processor.error = ConnectionError("cut off")
+    processor.proceed.release(2)
     for each in (first, *others):
         with pytest.raises(ConnectionError, match="cut off"):
             each.result()
-    carrier.error = None
-    carrier.proceed.release()
+    processor.error = None
+    processor.proceed.release()
     assert batcher.submit("c", soon()) == "to c", "the next item starts without delay"
 
 
@@ -169,84 +169,84 @@ def test_wrong_number_of_results_is_an_error_of_every_caller(pool: ThreadPoolExe
 
 
 def test_results_are_unknown_and_the_next_batch_starts_when_the_leaders_thread_ends(
-    carrier: Carrier, pool: ThreadPoolExecutor
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = carrier.batcher()
-    start_first_batch(pool, batcher, carrier)
+    batcher = processor.batcher()
+    start_first_batch(pool, batcher, processor)
     a, b = submit_in_order(pool, batcher, "a", "b")
-    carrier.proceed.release()
-    assert carrier.started.acquire(timeout=10)
+    processor.proceed.release()
+    assert processor.started.acquire(timeout=10)
     (c,) = submit_in_order(pool, batcher, "c")
-    carrier.error = SystemExit()
-    carrier.proceed.release()
+    processor.error = SystemExit()
+    processor.proceed.release()
     with pytest.raises(SystemExit):
         a.result()
     with pytest.raises(UnknownResultError):
         b.result()
-    carrier.error = None
-    carrier.proceed.release()
+    processor.error = None
+    processor.proceed.release()
     assert c.result() == "to c"
 
 
 def test_unfinished_items_come_first_in_the_next_batch(
-    carrier: Carrier, pool: ThreadPoolExecutor
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = carrier.batcher()
-    start_first_batch(pool, batcher, carrier)
+    batcher = processor.batcher()
+    start_first_batch(pool, batcher, processor)
     a, b, c = submit_in_order(pool, batcher, "a", "b", "c")
-    carrier.unfinished = {"b", "c"}
-    carrier.proceed.release()
-    assert carrier.started.acquire(timeout=10)
+    processor.unfinished = {"b", "c"}
+    processor.proceed.release()
+    assert processor.started.acquire(timeout=10)
     (d,) = submit_in_order(pool, batcher, "d")
-    carrier.proceed.release(2)
+    processor.proceed.release(2)
     assert [each.result() for each in (a, b, c, d)] == ["to a", "to b", "to c", "to d"]
-    assert carrier.batches[1:] == [["a", "b", "c"], ["b", "c", "d"]]
+    assert processor.batches[1:] == [["a", "b", "c"], ["b", "c", "d"]]
 
 
-def test_leader_leads_again_while_its_own_item_is_unfinished(carrier: Carrier) -> None:
-    carrier.unfinished = {"a"}
-    carrier.proceed.release(2)
-    assert carrier.batcher().submit("a", soon()) == "to a"
-    assert carrier.batches == [["a"], ["a"]]
+def test_leader_leads_again_while_its_own_item_is_unfinished(processor: Processor) -> None:
+    processor.unfinished = {"a"}
+    processor.proceed.release(2)
+    assert processor.batcher().submit("a", soon()) == "to a"
+    assert processor.batches == [["a"], ["a"]]
 
 
 def test_item_is_rejected_when_the_queue_is_full(
-    carrier: Carrier, pool: ThreadPoolExecutor
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
     sizes = {"large": 9}
     batcher = Batcher[str, str](
-        carrier, len, MAX_WEIGHT, size=lambda item: sizes.get(item, 1), max_queued=2
+        processor, len, MAX_WEIGHT, size=lambda item: sizes.get(item, 1), max_queued=2
     )
-    start_first_batch(pool, batcher, carrier)
+    start_first_batch(pool, batcher, processor)
     (large,) = submit_in_order(pool, batcher, "large")  # an empty queue takes an item of any size
     with pytest.raises(QueueFullError) as full:
         batcher.submit("a", soon())
     assert full.value.queued == 9
-    carrier.proceed.release(2)
+    processor.proceed.release(2)
     assert large.result() == "to large"
-    carrier.proceed.release()
+    processor.proceed.release()
     assert batcher.submit("a", soon()) == "to a", "there is room again"
 
 
-def test_batches_never_overlap_by_default(carrier: Carrier, pool: ThreadPoolExecutor) -> None:
-    batcher = carrier.batcher()
-    start_first_batch(pool, batcher, carrier)
+def test_batches_never_overlap_by_default(processor: Processor, pool: ThreadPoolExecutor) -> None:
+    batcher = processor.batcher()
+    start_first_batch(pool, batcher, processor)
     (waits,) = submit_in_order(pool, batcher, "a")
     time.sleep(0.05)
-    assert len(carrier.batches) == 1
-    carrier.proceed.release(2)
+    assert len(processor.batches) == 1
+    processor.proceed.release(2)
     assert waits.result() == "to a"
 
 
 def test_waiter_starts_a_batch_beside_a_slow_one(
-    carrier: Carrier, pool: ThreadPoolExecutor
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = carrier.batcher(overtake_after=0.1)
-    slow = start_first_batch(pool, batcher, carrier)
+    batcher = processor.batcher(overtake_after=0.1)
+    slow = start_first_batch(pool, batcher, processor)
     others = [pool.submit(batcher.submit, item, soon()) for item in ("a", "b")]
-    assert carrier.started.acquire(timeout=10), "started beside the slow batch"
+    assert processor.started.acquire(timeout=10), "started beside the slow batch"
     assert not slow.done()
-    carrier.proceed.release(3)
+    processor.proceed.release(3)
     assert {each.result() for each in others} == {"to a", "to b"}
     assert slow.result() == "to first"
 
@@ -256,12 +256,12 @@ def test_slow_leader_that_was_overtaken_does_not_hand_over(pool: ThreadPoolExecu
     gates = {item: threading.Event() for item in "abc"}
     sent: list[str] = []
 
-    def carry(items: Sequence[str], _: Deadline) -> Sequence[str]:
+    def process_batch(items: Sequence[str], _: Deadline) -> Sequence[str]:
         sent.extend(items)
         assert gates[items[0]].wait(10)
         return items
 
-    batcher = Batcher[str, str](carry, len, MAX_WEIGHT, overtake_after=0.1)
+    batcher = Batcher[str, str](process_batch, len, MAX_WEIGHT, overtake_after=0.1)
     slow = pool.submit(batcher.submit, "a", soon())
     while sent != ["a"]:
         time.sleep(0)
@@ -278,19 +278,19 @@ def test_slow_leader_that_was_overtaken_does_not_hand_over(pool: ThreadPoolExecu
     assert (beside.result(), waits.result()) == ("b", "c")
 
 
-def test_unfinished_items_of_an_overtaken_batch_are_carried_without_delay(
+def test_unfinished_items_of_an_overtaken_batch_are_processed_without_delay(
     pool: ThreadPoolExecutor,
 ) -> None:
     """The batch that overtook has ended, so no leader is left to hand over."""
     gates = {item: threading.Event() for item in "ab"}
     batches: list[str] = []
 
-    def carry(items: Sequence[str], _: Deadline) -> Sequence[str | Retry]:
+    def process_batch(items: Sequence[str], _: Deadline) -> Sequence[str | Retry]:
         batches.append(items[0])
         assert gates[items[0]].wait(10)
         return [RETRY] if batches.count("a") == 1 and items[0] == "a" else items
 
-    batcher = Batcher[str, str](carry, len, MAX_WEIGHT, overtake_after=0.01)
+    batcher = Batcher[str, str](process_batch, len, MAX_WEIGHT, overtake_after=0.01)
     slow = pool.submit(batcher.submit, "a", soon())
     while batches != ["a"]:
         time.sleep(0)
@@ -303,98 +303,100 @@ def test_unfinished_items_of_an_overtaken_batch_are_carried_without_delay(
 
 
 def test_queued_item_is_reported_as_not_sent_at_its_deadline(
-    carrier: Carrier, pool: ThreadPoolExecutor
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = carrier.batcher()
-    first = start_first_batch(pool, batcher, carrier)
+    batcher = processor.batcher()
+    first = start_first_batch(pool, batcher, processor)
     with pytest.raises(DeadlineExceededError):
         batcher.submit("a", Deadline.after(0.01))
-    carrier.proceed.release()
+    processor.proceed.release()
     assert first.result() == "to first"
-    assert carrier.batches == [["first"]]
+    assert processor.batches == [["first"]]
 
 
-def test_item_is_not_started_when_less_than_the_minimum_is_left(carrier: Carrier) -> None:
+def test_item_is_not_started_when_less_than_the_minimum_is_left(processor: Processor) -> None:
     with pytest.raises(DeadlineExceededError):
-        carrier.batcher(min_left=1).submit("a", Deadline.after(0.5))
-    assert not carrier.batches
+        processor.batcher(min_left=1).submit("a", Deadline.after(0.5))
+    assert not processor.batches
 
 
-def test_leader_with_little_time_left_carries_its_own_item_only(
-    carrier: Carrier, pool: ThreadPoolExecutor
+def test_leader_with_little_time_left_processes_its_own_item_only(
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = carrier.batcher()
-    start_first_batch(pool, batcher, carrier)
+    batcher = processor.batcher()
+    start_first_batch(pool, batcher, processor)
     deadline = Deadline.after(MIN_LEFT_TO_SHARE)
     (short,) = submit_in_order(pool, batcher, "a", deadline=deadline)
     others = submit_in_order(pool, batcher, "b", "c")
-    carrier.proceed.release(3)
+    processor.proceed.release(3)
     assert [each.result() for each in (short, *others)] == ["to a", "to b", "to c"]
-    assert carrier.batches[1:] == [["a"], ["b", "c"]]
+    assert processor.batches[1:] == [["a"], ["b", "c"]]
 
 
-def test_late_item_is_left_out_of_the_batch(carrier: Carrier, pool: ThreadPoolExecutor) -> None:
-    batcher = carrier.batcher()
-    start_first_batch(pool, batcher, carrier)
+def test_late_item_is_left_out_of_the_batch(processor: Processor, pool: ThreadPoolExecutor) -> None:
+    batcher = processor.batcher()
+    start_first_batch(pool, batcher, processor)
     (leads,) = submit_in_order(pool, batcher, "a", deadline=Deadline.after(60))
     (late,) = submit_in_order(pool, batcher, "late", deadline=Deadline.after(5))
     (goes_along,) = submit_in_order(pool, batcher, "b", deadline=Deadline.after(60))
     batcher._min_left = 10  # noqa: SLF001 - as if "late" had waited for long
-    carrier.proceed.release(2)
+    processor.proceed.release(2)
     assert (leads.result(), goes_along.result()) == ("to a", "to b")
     with pytest.raises(DeadlineExceededError):
         late.result()
-    assert carrier.batches[1:] == [["a", "b"]]
+    assert processor.batches[1:] == [["a", "b"]]
 
 
-def test_late_waiter_does_not_become_the_leader(carrier: Carrier, pool: ThreadPoolExecutor) -> None:
-    batcher = carrier.batcher()
-    start_first_batch(pool, batcher, carrier)
+def test_late_waiter_does_not_become_the_leader(
+    processor: Processor, pool: ThreadPoolExecutor
+) -> None:
+    batcher = processor.batcher()
+    start_first_batch(pool, batcher, processor)
     (late,) = submit_in_order(pool, batcher, "late", deadline=Deadline.after(5))
     (leads,) = submit_in_order(pool, batcher, "a", deadline=Deadline.after(60))
     batcher._min_left = 10  # noqa: SLF001 - as if "late" had waited for long
-    carrier.proceed.release(2)
+    processor.proceed.release(2)
     assert leads.result() == "to a"
     with pytest.raises(DeadlineExceededError):
         late.result()
-    assert carrier.batches[1:] == [["a"]]
+    assert processor.batches[1:] == [["a"]]
 
 
 def test_result_is_unknown_at_the_deadline_when_the_batch_is_in_flight(
-    carrier: Carrier, pool: ThreadPoolExecutor
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = carrier.batcher()
-    start_first_batch(pool, batcher, carrier)
+    batcher = processor.batcher()
+    start_first_batch(pool, batcher, processor)
     (leads,) = submit_in_order(pool, batcher, "a")
     (goes_along,) = submit_in_order(pool, batcher, "b", deadline=Deadline.after(1))
-    carrier.proceed.release()
+    processor.proceed.release()
     with pytest.raises(UnknownResultError):
         goes_along.result()
-    carrier.proceed.release()
+    processor.proceed.release()
     assert leads.result() == "to a"
 
 
-def test_other_items_are_carried_by_the_next_leader_when_the_leaders_deadline_passes(
-    carrier: Carrier, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+def test_other_items_are_processed_by_the_next_leader_when_the_leaders_deadline_passes(
+    processor: Processor, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batcher = carrier.batcher()
-    start_first_batch(pool, batcher, carrier)
+    batcher = processor.batcher()
+    start_first_batch(pool, batcher, processor)
     others = submit_in_order(pool, batcher, "a", "b", "c")
 
     def out_of_time(*_: object) -> list[str]:
-        monkeypatch.setattr(batcher, "_carry", carrier)
+        monkeypatch.setattr(batcher, "_process_batch", processor)
         raise DeadlineExceededError
 
-    monkeypatch.setattr(batcher, "_carry", out_of_time)
-    carrier.proceed.release(3)
+    monkeypatch.setattr(batcher, "_process_batch", out_of_time)
+    processor.proceed.release(3)
     with pytest.raises(DeadlineExceededError):
         others[0].result()
     assert [each.result() for each in others[1:]] == ["to b", "to c"]
-    assert carrier.batches[1:] == [["b", "c"]]
+    assert processor.batches[1:] == [["b", "c"]]
 
 
 def test_wait_in_the_queue_is_surrounded_by_its_context(
-    carrier: Carrier, pool: ThreadPoolExecutor
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
     waits: list[str] = []
 
@@ -404,23 +406,23 @@ def test_wait_in_the_queue_is_surrounded_by_its_context(
         yield
         waits.append("ended")
 
-    batcher = Batcher[str, str](carrier, len, MAX_WEIGHT, while_waiting=waiting)
-    first = start_first_batch(pool, batcher, carrier)
+    batcher = Batcher[str, str](processor, len, MAX_WEIGHT, while_waiting=waiting)
+    first = start_first_batch(pool, batcher, processor)
     (second,) = submit_in_order(pool, batcher, "a")
     assert waits == ["began"]
-    carrier.proceed.release(2)
+    processor.proceed.release(2)
     assert (first.result(), second.result()) == ("to first", "to a")
     assert waits == ["began", "ended"]
 
 
 @pytest.mark.parametrize("overtake_after", [math.inf, 0.002])
-def test_every_item_is_carried_once_and_gets_its_own_result(overtake_after: float) -> None:
-    carried: list[int] = []
+def test_every_item_is_processed_once_and_gets_its_own_result(overtake_after: float) -> None:
+    processed: list[int] = []
     in_flight = peak = 0
     lock = threading.Lock()
     retried: set[int] = set()
 
-    def carry(items: Sequence[int], _: Deadline) -> list[int | Retry]:
+    def process_batch(items: Sequence[int], _: Deadline) -> list[int | Retry]:
         nonlocal in_flight, peak
         with lock:
             in_flight += 1
@@ -434,14 +436,14 @@ def test_every_item_is_carried_once_and_gets_its_own_result(overtake_after: floa
                     retried.add(item)
                     results.append(RETRY)
                 else:
-                    carried.append(item)
+                    processed.append(item)
                     results.append(-item)
         return results
 
-    batcher = Batcher(carry, lambda _: 1, MAX_WEIGHT, overtake_after=overtake_after)
+    batcher = Batcher(process_batch, lambda _: 1, MAX_WEIGHT, overtake_after=overtake_after)
     with ThreadPoolExecutor(24) as pool:
         results = list(pool.map(lambda n: batcher.submit(n, soon()), range(2000)))
     assert results == [-n for n in range(2000)]
-    assert sorted(carried) == list(range(2000))
+    assert sorted(processed) == list(range(2000))
     assert peak == 1 or overtake_after < math.inf
     assert (batcher._leader, batcher._queued, queued(batcher)) == (None, 0, 0)  # noqa: SLF001

@@ -18,11 +18,11 @@ def test_timeout_raises_when_the_deadline_has_passed() -> None:
         deadline.timeout(1)
 
 
-def test_attempts_gives_one_when_the_deadline_has_passed() -> None:
-    assert list(Deadline.after(-1).attempts(1, 1)) == [1]
+def test_backoff_gives_one_try_when_the_deadline_has_passed() -> None:
+    assert list(Deadline.after(-1).backoff(1, 1)) == [1]
 
 
-def test_attempts_pause_longer_each_time_and_end_with_the_deadline(
+def test_backoff_pauses_longer_each_time_and_ends_with_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now, pauses = 100.0, []
@@ -35,5 +35,5 @@ def test_attempts_pause_longer_each_time_and_end_with_the_deadline(
     monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr("random.uniform", lambda _, most: most)
-    assert list(Deadline.after(10).attempts(1, 4)) == [1, 2, 3, 4]
+    assert list(Deadline.after(10).backoff(1, 4)) == [1, 2, 3, 4]
     assert pauses == [1, 2, 4]

@@ -95,7 +95,7 @@ def test_order_is_rejected_when_its_total_exceeds_64_bits() -> None:
     total = sum(item.quantity * item.unit_price for item in items)
     assert total > INT64
     attempt = Attempt.begin("C1", lines, "key", 1)
-    order = Order.new_confirmed(attempt, items, "USD", datetime.now(UTC))
+    order = Order.new_reserved(attempt, items, "USD", datetime.now(UTC))
     stored = to_document(order)["rejection"]["extensions"]
     assert not [value for value in stored.values() if isinstance(value, int) and value >= INT64]
     assert order.rejection is not None

@@ -37,7 +37,7 @@ def rejected(rejection: Rejection | None) -> domain.OrderRejectedError:
 def price_changed() -> domain.OrderRejectedError:
     items = (Item("P001", 2, 109_999, "Laptop"),)
     pending = Order.new_pending(attempt(expected_total=199_998), datetime.now(UTC))
-    return rejected(pending.decide_pending(items, "USD").rejection)
+    return rejected(pending.confirm_or_reject(items, "USD").rejection)
 
 
 UNKNOWN = stock.UnknownProductsError(["P999"])

@@ -202,7 +202,7 @@ def test_a_rejected_order_cannot_be_cancelled(shop: MemoryShop) -> None:
 
 @pytest.mark.parametrize("status", [Status.FULFILLING, Status.FULFILLED])
 def test_a_shipped_order_cannot_be_cancelled(status: Status) -> None:
-    order = Order.new_confirmed(Attempt.begin("C1", TWO, None), (), "USD", datetime.now(UTC))
+    order = Order.new_reserved(Attempt.begin("C1", TWO, None), (), "USD", datetime.now(UTC))
     with pytest.raises(NotCancellableError):
         replace(order, status=status).begin_cancel()
 

@@ -82,7 +82,7 @@ def orders(draw: st.DrawFn) -> Order:
     items = tuple(
         Item(line.product_id, line.quantity, draw(prices), draw(texts)) for line in attempt.lines
     )
-    decided = pending.decide_pending(items, "USD")
+    decided = pending.confirm_or_reject(items, "USD")
     found = [
         pending,
         decided,
@@ -102,7 +102,7 @@ def test_every_order_of_the_domain_is_read_back_equal(order: Order) -> None:
 
 @pytest.mark.parametrize("total", TOTALS)
 def test_a_price_rejection_is_read_back_equal_at_any_total(total: int) -> None:
-    order = Order.new_confirmed(
+    order = Order.new_reserved(
         Attempt.begin("C1", LINE, "key", 1), (Item("P001", 1, total, "Yacht"),), "USD", NOW
     )
     assert read_back(order) == order

@@ -46,7 +46,7 @@ def shop() -> MemoryShop:
 def test_a_retry_becomes_the_order_with_the_next_attempt(shop: MemoryShop) -> None:
     placed = shop.place("C1", TWO, "key")
     assert (placed.order.status, placed.replayed) == (Status.CONFIRMED, False)
-    assert (placed.order.order_id, placed.order.attempt) == (FIRST.order_id, 1)
+    assert (placed.order.order_id, placed.order.attempt_number) == (FIRST.order_id, 1)
     assert shop.stored(FIRST.order_id) == placed.order
     assert shop.held == {placed.order.reservation_id: 2}
     assert shop.place("C1", TWO, "key").replayed
@@ -57,7 +57,7 @@ def test_a_retry_releases_the_stock_that_the_sweep_left() -> None:
     shop.reserve(FIRST)
     shop.write(mark(FIRST))
     placed = shop.place("C1", TWO, "key")
-    assert placed.order.attempt == 1
+    assert placed.order.attempt_number == 1
     assert shop.held == {placed.order.reservation_id: 2}, "the last two units, once"
 
 
@@ -67,7 +67,7 @@ def test_a_retry_releases_its_own_reservation_and_the_abandoned_one() -> None:
         shop.reserve(attempt)
     shop.write(mark(SECOND))
     placed = shop.place("C1", TWO, "key")
-    assert placed.order.attempt == 2
+    assert placed.order.attempt_number == 2
     assert shop.held == {placed.order.reservation_id: 2}
     assert shop.inventory.available["P001"] == 2
 
@@ -103,7 +103,7 @@ def test_a_rejected_retry_replaces_the_mark_and_is_final(shop: MemoryShop) -> No
     with pytest.raises(OrderRejectedError) as refused:
         shop.place("C1", TWO, "key")
     assert refused.value.order_id == FIRST.order_id
-    assert shop.stored(FIRST.order_id).attempt == 1
+    assert shop.stored(FIRST.order_id).attempt_number == 1
     shop.inventory.available["P001"] = 9
     with pytest.raises(OrderRejectedError):
         shop.place("C1", TWO, "key")
@@ -121,7 +121,7 @@ def test_a_retry_keeps_no_stock_when_the_price_changed() -> None:
 def test_a_retry_may_be_pending(shop: MemoryShop) -> None:
     next_reservation = Between(4, lambda: shop.inventory.away.append(None))
     placed = shop.place("C1", TWO, "key", respond_async=True, between=next_reservation)
-    assert (placed.order.status, placed.order.attempt) == (Status.PENDING, 1)
+    assert (placed.order.status, placed.order.attempt_number) == (Status.PENDING, 1)
     assert shop.orders.decide_pending(FIRST.order_id).status is Status.CONFIRMED
     assert shop.held == {placed.order.reservation_id: 2}
 

@@ -128,7 +128,7 @@ def real_order(found: spec.Order) -> order.Order:
         name = order.ReservationName.parse(attempt.reservation_id)
         assert name is not None
         return order.Order.new_abandoned_mark(name, NOW)
-    made = order.Order.new_confirmed(attempt, (), "USD", NOW)
+    made = order.Order.new_reserved(attempt, (), "USD", NOW)
     rejection = order.Rejection("insufficient-stock", "Short") if found.rejection else None
     return replace(made, status=order.Status(found.status), rejection=rejection)
 
@@ -138,7 +138,7 @@ TRANSITIONS: dict[Transition, Callable[[order.Order], order.Order]] = {
     Transition.RELEASED: order.Order.finish_cancel,
     Transition.FULFIL: order.Order.begin_fulfil,
     Transition.CONSUMED: order.Order.finish_fulfil,
-    Transition.COMPLETE: lambda found: found.decide_pending((), "USD"),
+    Transition.COMPLETE: lambda found: found.confirm_or_reject((), "USD"),
     Transition.REJECT: lambda found: found.reject(order.Rejection("short", "Short")),
 }
 

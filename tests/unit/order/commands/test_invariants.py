@@ -44,7 +44,7 @@ HELD, CONFIRMED, RELEASED, CONSUMED = "held", "confirmed", "released", "consumed
 
 
 def an_order(status: Status, customer_id: str = "C1", key: str = "key") -> Order:
-    order = Order.new_confirmed(Attempt.begin(customer_id, LINES, key), ITEMS, "USD", NOW)
+    order = Order.new_reserved(Attempt.begin(customer_id, LINES, key), ITEMS, "USD", NOW)
     return replace(order, status=status)
 
 
@@ -162,7 +162,7 @@ def test_an_order_has_only_the_reservation_of_its_attempt() -> None:
     attempts = [Attempt.begin("C1", LINES, "key")]
     for _ in range(11):  # sorted by id, 10 comes before 2
         attempts.append(replace(attempts[-1], number=attempts[-1].number + 1))
-    order = Order.new_confirmed(attempts[2], ITEMS, "USD", NOW)
+    order = Order.new_reserved(attempts[2], ITEMS, "USD", NOW)
     statuses = dict.fromkeys((each.reservation_id for each in attempts), RELEASED)
     statuses[order.reservation_id] = HELD
 

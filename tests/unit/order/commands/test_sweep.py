@@ -38,7 +38,7 @@ OTHER_BODY = Attempt.begin("C1", [Line("P001", 1)], "key")
 
 
 def ordered(attempt: Attempt, status: Status) -> Order:
-    return replace(Order.new_confirmed(attempt, (), "USD", NOW), status=status)
+    return replace(Order.new_reserved(attempt, (), "USD", NOW), status=status)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from requests.adapters import BaseAdapter
 from support.in_process.queues import queued, wait_until_queued
 from support.stores.builders import soon
 
-from functions_common.batching import MIN_LEFT_TO_SHARE
 from functions_common.http.client import (
     DeadlineAdapter,
     NoResponseError,
@@ -26,6 +25,7 @@ from functions_common.http.client import (
 from functions_common.observability import activity
 from functions_common.observability.trace import Trace
 from functions_common.runtime.deadlines import Deadline
+from order_function.batch_limits import MIN_SECONDS_TO_SHARE
 from order_function.domain import Line
 from order_function.inventory import circuit
 from order_function.inventory import client as inventory_client
@@ -241,7 +241,7 @@ def sent(adapter: Scripted) -> list[str]:
 
 @pytest.fixture
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inventory_client, "OVERTAKE_AFTER", 10)
+    monkeypatch.setattr(inventory_client, "MAX_QUEUE_SECONDS", 10)
 
 
 @pytest.mark.usefixtures("_patient")
@@ -309,7 +309,7 @@ def test_members_are_sent_alone_when_the_outcome_of_their_batch_is_unknown(
 @pytest.mark.usefixtures("_patient")
 def test_the_outcome_of_a_batch_stays_unknown_when_inventory_may_have_executed_it() -> None:
     adapter = HeldUp((201, HELD), (500, b""), REFUSED)
-    for error in together(adapter, "A", "B", seconds=0.5 + MIN_LEFT_TO_SHARE):
+    for error in together(adapter, "A", "B", seconds=0.5 + MIN_SECONDS_TO_SHARE):
         assert isinstance(error, InventoryUnavailableError)
         assert error.outcome_unknown
 
