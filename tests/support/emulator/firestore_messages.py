@@ -67,11 +67,11 @@ def vector(*elements: float) -> Value:
     return value({"__type__": "__vector__", "value": [float(element) for element in elements]})
 
 
-def document(path: str, **fields: Any) -> Document:
+def document(path: str, /, **fields: Any) -> Document:
     return Document(name=name(path), fields={key: value(fields[key]) for key in fields})
 
 
-def put(path: str, **fields: Any) -> Write:
+def put(path: str, /, **fields: Any) -> Write:
     """A write that replaces the whole document."""
     return Write(update=document(path, **fields))
 
