@@ -8,7 +8,8 @@ The errors of the stores are in functions_common.firestore.errors. The errors of
     └── InventoryUnavailableError  the call did not do its work: inventory did not reply by the
         │                          deadline, the reply is unusable, or the circuit is open
         ├── CatalogueBusyError     inventory replied that it cannot read the catalogue now
-        └── NotSettledError        inventory replied that some reservations did not change
+        └── NotSettledError        inventory replied that some reservations did not change, or that
+                                   it did not apply a movement
 """
 
 from __future__ import annotations
@@ -97,6 +98,22 @@ class Inventory(Protocol):
 
     def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
         """Count the stock of each reservation as shipped."""
+
+    def move(
+        self,
+        reservation_id: str,
+        number: int,
+        kind: str,
+        lines: Iterable[Line],
+        deadline: Deadline,
+    ) -> None:
+        """Apply the order's movement of this number to the reservation and the stock, once.
+
+        ``kind``: release, consume or restock. ``lines``: the units to move, one line a product.
+        A repeated call must have the same kind and lines. Raises NotSettledError with the reason if
+        inventory does not apply the movement: it is not the next one, or it exceeds the
+        reservation. That does not happen while order counts as inventory does.
+        """
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
         """Read the catalogue; return status and body of inventory's response, unchanged.
