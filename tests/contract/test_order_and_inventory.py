@@ -23,6 +23,7 @@ from order_function.domain import Line
 from order_function.inventory import client as inventory_client
 from order_function.ports import (
     InventoryUnavailableError,
+    NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
 )
@@ -162,6 +163,90 @@ def test_consumed_stock_is_never_released(inventory: Inventory) -> None:
 def test_consume_fails_when_the_reservation_is_not_held(inventory: Inventory) -> None:
     with pytest.raises(InventoryUnavailableError):
         inventory.consume(["unknown"], soon())
+
+
+def available(inventory: Inventory, product_id: str) -> int:
+    """The units that can be reserved, as a reservation of too many reports them."""
+    with pytest.raises(ReservationRejectedError) as rejected:
+        inventory.reserve("too-many", (Line(product_id, 1_000_000),), soon())
+    (line,) = rejected.value.rejection.extensions["lines"]
+    units: int = line["available_quantity"]
+    return units
+
+
+def test_movements_are_each_applied_once(inventory: Inventory) -> None:
+    inventory.reserve("R", (Line("P001", 4), Line("P002", 1)), soon())
+    for number, (kind, quantity, left) in enumerate(
+        [("release", 1, 2), ("consume", 2, 2), ("restock", 1, 3), ("release", 1, 4)], start=1
+    ):
+        for _ in range(2):
+            inventory.move("R", number, kind, (Line("P001", quantity),), soon())
+            assert available(inventory, "P001") == left
+    assert available(inventory, "P002") == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "lines"),
+    [
+        (1, "consume", (Line("P001", 1),)),
+        (1, "release", (Line("P001", 2),)),
+        (3, "release", (Line("P001", 1),)),
+        (2, "release", (Line("P001", 4),)),
+        (2, "restock", (Line("P001", 1),)),
+        (2, "release", (Line("P001", 1), Line("P002", 1))),
+    ],
+    ids=["other kind", "other lines", "gap", "too many", "not shipped", "unknown line"],
+)
+def test_movement_that_is_not_possible_changes_nothing(
+    inventory: Inventory, number: int, kind: str, lines: tuple[Line, ...]
+) -> None:
+    inventory.reserve("R", (Line("P001", 4),), soon())
+    inventory.move("R", 1, "release", (Line("P001", 1),), soon())
+    with pytest.raises(NotSettledError):
+        inventory.move("R", number, kind, lines, soon())
+    assert available(inventory, "P001") == 2
+
+
+def test_stale_movement_is_not_applied(inventory: Inventory) -> None:
+    inventory.reserve("R", (Line("P001", 4),), soon())
+    for number in (1, 2):
+        inventory.move("R", number, "release", (Line("P001", 1),), soon())
+    with pytest.raises(NotSettledError):
+        inventory.move("R", 1, "release", (Line("P001", 1),), soon())
+
+
+def test_movement_of_an_unknown_reservation_is_not_applied(inventory: Inventory) -> None:
+    with pytest.raises(NotSettledError):
+        inventory.move("R", 1, "release", (Line("P001", 1),), soon())
+    inventory.reserve("R", (Line("P001", 1),), soon())
+
+
+@pytest.mark.parametrize("first", ["release", "consume"])
+@pytest.mark.parametrize("verb", ["release", "consume"])
+def test_release_and_consume_move_all_that_movements_left(
+    inventory: Inventory, first: str, verb: str
+) -> None:
+    inventory.reserve("R", (Line("P001", 5),), soon())
+    inventory.move("R", 1, first, (Line("P001", 2),), soon())
+    inventory.confirm(["R"], soon())
+    for _ in range(2):
+        getattr(inventory, verb)(["R"], soon())
+    released = (2 if first == "release" else 0) + (3 if verb == "release" else 0)
+    assert available(inventory, "P001") == released
+
+
+def test_reservation_of_which_all_parts_are_released_is_final(inventory: Inventory) -> None:
+    inventory.reserve("R", (Line("P001", 2),), soon())
+    for number in (1, 2):
+        inventory.move("R", number, "release", (Line("P001", 1),), soon())
+    with pytest.raises(ReservationReleasedError):
+        inventory.reserve("R", (Line("P001", 2),), soon())
+
+
+def test_partly_moved_reservation_keeps_its_items(inventory: Inventory) -> None:
+    first = inventory.reserve("R", TWO_LINES, soon())
+    inventory.move("R", 1, "consume", (Line("P001", 1),), soon())
+    assert inventory.reserve("R", TWO_LINES, soon()) == first
 
 
 def test_catalogue_is_passed_through(inventory: Inventory) -> None:

@@ -8,7 +8,8 @@ The errors of the stores are in functions_common.firestore.errors. The errors of
     └── InventoryUnavailableError  the call did not do its work: inventory did not reply by the
         │                          deadline, the reply is unusable, or the circuit is open
         ├── CatalogueBusyError     inventory replied that it cannot read the catalogue now
-        └── NotSettledError        inventory replied that some reservations did not change
+        └── NotSettledError        inventory replied that some reservations did not change, or that
+                                   it did not apply a movement
 """
 
 from __future__ import annotations
@@ -117,7 +118,10 @@ class Inventory(Protocol):
     ) -> None:
         """Apply the order's movement of this number to the reservation and the stock, once.
 
-        ``lines``: the units to move. Raises NotSettledError if inventory refuses the movement.
+        ``kind``: release, consume or restock. ``lines``: the units to move, one line a product.
+        A repeated call must have the same kind and lines. Raises NotSettledError with the reason if
+        inventory does not apply the movement: it is not the next one, or it exceeds the
+        reservation. That does not happen while order counts as inventory does.
         """
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:

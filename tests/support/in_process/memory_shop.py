@@ -215,6 +215,22 @@ class InventoryInProcess:
         if left:
             raise NotSettledError(dict.fromkeys(left, "was not consumed"))
 
+    def move(
+        self,
+        reservation_id: str,
+        number: int,
+        kind: str,
+        lines: Iterable[Line],
+        deadline: Deadline,  # noqa: ARG002
+    ) -> None:
+        moved = stock.merge(stock.Line(line.product_id, line.quantity) for line in lines)
+        movement = stock.Movement(number, stock.MovementKind(kind), moved)
+        self._raise_if_away()
+        try:
+            self.service.move(reservation_id, movement)
+        except stock.StockError as error:
+            raise NotSettledError({reservation_id: str(error)}) from error
+
     def _settle(
         self,
         use_case: Callable[[tuple[str, ...]], list[Outcome]],
@@ -235,10 +251,13 @@ class InventoryInProcess:
     ) -> tuple[int, bytes]:
         return (404, b"{}") if path.startswith("/products/") else (200, b'{"products":[]}')
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _raise_if_away(self) -> None:
         if self.away:
             raise InventoryUnavailableError("away", outcome_unknown=True)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        self._raise_if_away()
         try:
             yield
         except stock.ReservationReleasedError as error:

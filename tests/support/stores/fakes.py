@@ -313,6 +313,10 @@ class FakeInventory:
         """The lines of each reservation; None if it was released."""
         self.confirmed: set[str] = set()
         self.consumed: set[str] = set()
+        self.movements: dict[str, list[tuple[str, dict[str, int]]]] = {}
+        """The kind and the units by product of each movement, by reservation."""
+        self._units: dict[str, dict[str, dict[str, int]]] = {}
+        """The reserved and the shipped units by product, by reservation."""
         self.clock = Clock()
         self._created: dict[str, datetime] = {}
         self.calls: list[tuple[str, tuple[str, ...]]] = []
@@ -352,9 +356,59 @@ class FakeInventory:
         def consume(reservation_id: str) -> None:
             if not self.reservations.get(reservation_id):
                 raise NotSettledError({reservation_id: "is not there"})
-            self.consumed.add(reservation_id)
+            self._move_units(reservation_id, "consume", self._reserved(reservation_id))
 
         self._settle("consume", reservation_ids, consume)
+
+    def move(
+        self,
+        reservation_id: str,
+        number: int,
+        kind: str,
+        lines: Iterable[Line],
+        deadline: Deadline,  # noqa: ARG002
+    ) -> None:
+        self.calls.append(("move", (reservation_id,)))
+        units = {line.product_id: line.quantity for line in lines}
+        if self.away:
+            self._fail(lambda: self._move(reservation_id, number, kind, units))
+        self._move(reservation_id, number, kind, units)
+
+    def _move(self, reservation_id: str, number: int, kind: str, units: dict[str, int]) -> None:
+        made = self.movements.get(reservation_id, [])
+        if made and number == len(made) and made[-1] == (kind, units):
+            return
+        movable = self._movable(reservation_id, kind)
+        fits = all(quantity <= movable.get(name, 0) for name, quantity in units.items())
+        if number != len(made) + 1 or not fits or reservation_id in self.poison:
+            raise NotSettledError({reservation_id: f"movement {number} is not possible"})
+        self.movements[reservation_id] = [*made, (kind, units)]
+        self._move_units(reservation_id, kind, units)
+
+    def _movable(self, reservation_id: str, kind: str) -> dict[str, int]:
+        return self._places(reservation_id)["shipped" if kind == "restock" else "reserved"]
+
+    def _reserved(self, reservation_id: str) -> dict[str, int]:
+        return dict(self._movable(reservation_id, "release"))
+
+    def _places(self, reservation_id: str) -> dict[str, dict[str, int]]:
+        return self._units.get(reservation_id, {"reserved": {}, "shipped": {}})
+
+    def _move_units(self, reservation_id: str, kind: str, units: dict[str, int]) -> None:
+        places = self._places(reservation_id)
+        for name, quantity in units.items():
+            self._movable(reservation_id, kind)[name] -= quantity
+            if kind == "consume":
+                places["shipped"][name] += quantity
+            else:
+                self.available[name] += quantity
+        if any(places["reserved"].values()):
+            return
+        made = {each for each, _ in self.movements.get(reservation_id, [])}
+        if "consume" in made or any(places["shipped"].values()):
+            self.consumed.add(reservation_id)
+        else:
+            self.reservations[reservation_id] = None
 
     def _settle(
         self, verb: str, reservation_ids: Collection[str], settle: Callable[[str], None]
@@ -394,7 +448,8 @@ class FakeInventory:
 
     def held(self) -> dict[str, datetime]:
         live = {name for name, lines in self.reservations.items() if lines}
-        return {name: self._created[name] for name in live - self.confirmed - self.consumed}
+        left = live - self.confirmed - self.consumed - self.movements.keys()
+        return {name: self._created[name] for name in left}
 
     def _fail(self, call: Callable[[], object]) -> None:
         carried_out = self.away.popleft()
@@ -426,14 +481,15 @@ class FakeInventory:
         for line in lines:
             self.available[line.product_id] -= line.quantity
         self.reservations[reservation_id] = lines
+        self._units[reservation_id] = {
+            "reserved": {line.product_id: line.quantity for line in lines},
+            "shipped": {line.product_id: 0 for line in lines},
+        }
         self._created[reservation_id] = self.clock.next()
 
     def _give_back(self, reservation_id: str) -> None:
-        if reservation_id in self.consumed:
-            return
-        for line in self.reservations.get(reservation_id) or ():
-            self.available[line.product_id] += line.quantity
-        self.reservations[reservation_id] = None
+        if reservation_id not in self.consumed:
+            self._move_units(reservation_id, "release", self._reserved(reservation_id))
 
 
 class Reservations(Protocol):

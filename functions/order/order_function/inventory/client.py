@@ -131,6 +131,22 @@ class InventoryClient:
     def consume(self, reservation_ids: Collection[str], deadline: Deadline) -> None:
         self._settle("consume", reservation_ids, deadline)
 
+    def move(
+        self,
+        reservation_id: str,
+        number: int,
+        kind: str,
+        lines: Iterable[Line],
+        deadline: Deadline,
+    ) -> None:
+        items = [{"product_id": line.product_id, "quantity": line.quantity} for line in lines]
+        request = _Request(
+            "PUT",
+            f"/reservations/{reservation_id}/movements/{number}",
+            {"kind": kind, "items": items},
+        )
+        replies.check_moved(self._call(request, deadline), reservation_id, number)
+
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
         product_id = path.removeprefix("/products").removeprefix("/") or None
         reply = self._call(

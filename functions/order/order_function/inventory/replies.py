@@ -45,8 +45,8 @@ _UNAVAILABLE = f"{_TYPE_PREFIX}temporarily-unavailable"
 _RELEASED = f"{_TYPE_PREFIX}reservation-released"
 _SHORT = f"{_TYPE_PREFIX}insufficient-stock"
 _UNKNOWN = f"{_TYPE_PREFIX}unknown-product"
-_HELD_STATUSES = ("held", "confirmed", "consumed")
-"""Statuses of a reservation that has its stock. A repeated request can get the last two."""
+_HELD_STATUSES = ("held", "confirmed", "partial", "consumed")
+"""Statuses of a reservation that has its stock. A repeated request can get the last three."""
 _CATALOGUE_PROBLEMS = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.NOT_FOUND,
@@ -74,7 +74,8 @@ _NONE_SETTLED = frozenset(
         HTTPStatus.INTERNAL_SERVER_ERROR,
     )
 )
-"""Statuses of inventory's response if it settled no reservation of the request.
+"""Statuses of inventory's response if it settled no reservation of the request, or applied no
+movement.
 
 One reservation is the cause, or the request has more ids than an older revision of inventory takes.
 """
@@ -163,6 +164,11 @@ class _Settled(msgspec.Struct):
     status: str
 
 
+class _Moved(msgspec.Struct):
+    reservation_id: str
+    last_movement: int
+
+
 class _NotSettled(msgspec.Struct):
     reservation_id: str
     problem: _Problem
@@ -229,6 +235,20 @@ def check_settled(reply: Reply, verb: str, reservation_ids: Collection[str]) -> 
             reasons.setdefault(each, f"is {(status or 'unknown')[:40]}")
     if reasons:
         raise NotSettledError(reasons)
+
+
+def check_moved(reply: Reply, reservation_id: str, number: int) -> None:
+    """Return if inventory has applied the movement of this number, now or before.
+
+    Raises NotSettledError with inventory's reason if it does not apply the movement, or
+    InventoryUnavailableError if the reply is unusable.
+    """
+    try:
+        if reply.status in _NONE_SETTLED:
+            raise NotSettledError({reservation_id: _read(reply, _Problem).detail[:MAX_DETAIL]})
+        _check_movement(reply, reservation_id, number)
+    except UnusableReplyError as error:
+        raise _unavailable(reply, error) from error
 
 
 def check_catalogue(reply: Reply, product_id: str | None) -> tuple[int, bytes]:
@@ -365,6 +385,16 @@ def _statuses_and_reasons(
     if not set(statuses) | set(reasons) <= set(reservation_ids):
         raise UnusableReplyError("the reply has other reservations than the request")
     return statuses, reasons
+
+
+def _check_movement(reply: Reply, reservation_id: str, number: int) -> None:
+    if reply.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
+        raise UnusableReplyError("the movement was not applied")
+    moved = _read(reply, _Moved)
+    if moved.reservation_id != reservation_id:
+        raise UnusableReplyError("the reply has another reservation than the request")
+    if moved.last_movement != number:
+        raise UnusableReplyError(f"the last movement is not {number}")
 
 
 def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> Rejection:

@@ -13,6 +13,7 @@ from order_function.inventory import replies
 from order_function.inventory.replies import MAX_DETAIL, MAX_NAME, Reply, ReservationRequest
 from order_function.ports import (
     InventoryUnavailableError,
+    NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
 )
@@ -65,7 +66,7 @@ def assert_unknown(read: Callable[[], object]) -> None:
     assert len(str(unavailable.value)) <= 300
 
 
-@pytest.mark.parametrize("status", ["held", "confirmed", "consumed"])
+@pytest.mark.parametrize("status", ["held", "confirmed", "partial", "consumed"])
 @pytest.mark.parametrize("extra", [{}, {"expires_at": "2030-01-01", "nested": {"a": [1]}}])
 def test_a_reservation_is_accepted_when_it_fits_the_request(status: str, extra: JSON) -> None:
     body = reservation(status=status, **extra)
@@ -324,6 +325,45 @@ def test_a_settlement_is_unknown_when_the_reply_does_not_name_each_reservation(b
 def test_a_settlement_is_done_when_each_reservation_has_an_expected_status() -> None:
     body = settled_reply(("B", "consumed"), ("A", "released"))
     replies.check_settled(reply(200, body), "release", ["A", "B"])
+
+
+def moved(**changes: Any) -> JSON:
+    return reservation(status="partial", last_movement=2) | changes
+
+
+@pytest.mark.parametrize("status", [200, 201])
+def test_a_movement_is_applied_when_it_is_the_last_one(status: int) -> None:
+    replies.check_moved(reply(status, moved()), "R", 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, reservation()),
+        (201, moved(last_movement=1)),
+        (200, moved(last_movement=3)),
+        (200, moved(last_movement="2")),
+        (200, moved(reservation_id="S")),
+        (200, b"<html>"),
+        (200, []),
+        (204, b""),
+        (302, moved()),
+        (400, {"type": "about:blank", "detail": "The body is not valid"}),
+        (401, {"type": "about:blank", "detail": "Send a token"}),
+        (404, b"<html>"),
+        (409, {"detail": "no type"}),
+    ],
+)
+def test_a_movement_is_unknown_when_the_reply_does_not_confirm_it(status: int, body: Any) -> None:
+    assert_unknown(lambda: replies.check_moved(reply(status, body), "R", 2))
+
+
+@pytest.mark.parametrize("status", [404, 409, 422, 500])
+def test_a_movement_that_inventory_does_not_apply_has_the_reason(status: int) -> None:
+    body = {"type": "urn:problem-type:movement-out-of-order", "detail": "leaves a gap"}
+    with pytest.raises(NotSettledError) as error:
+        replies.check_moved(reply(status, body), "R", 2)
+    assert error.value.reasons == {"R": "leaves a gap"}
 
 
 def product(**changes: Any) -> JSON:
