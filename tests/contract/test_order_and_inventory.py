@@ -19,7 +19,7 @@ from support.in_process.queues import wait_until_queued
 from support.stores.builders import soon, stocked, units
 from support.stores.fakes import FakeInventory, MemoryOrders
 
-from order_function.domain import Line
+from order_function.domain import Line, MovementKind
 from order_function.inventory import client as inventory_client
 from order_function.ports import (
     InventoryUnavailableError,
@@ -201,7 +201,7 @@ def test_movement_that_is_not_possible_changes_nothing(
     inventory: Inventory, number: int, kind: str, lines: tuple[Line, ...]
 ) -> None:
     inventory.reserve("R", (Line("P001", 4),), soon())
-    inventory.move("R", 1, "release", (Line("P001", 1),), soon())
+    inventory.move("R", 1, MovementKind.RELEASE, (Line("P001", 1),), soon())
     with pytest.raises(NotSettledError):
         inventory.move("R", number, kind, lines, soon())
     assert available(inventory, "P001") == 2
@@ -212,12 +212,12 @@ def test_stale_movement_is_not_applied(inventory: Inventory) -> None:
     for number in (1, 2):
         inventory.move("R", number, "release", (Line("P001", 1),), soon())
     with pytest.raises(NotSettledError):
-        inventory.move("R", 1, "release", (Line("P001", 1),), soon())
+        inventory.move("R", 1, MovementKind.RELEASE, (Line("P001", 1),), soon())
 
 
 def test_movement_of_an_unknown_reservation_is_not_applied(inventory: Inventory) -> None:
     with pytest.raises(NotSettledError):
-        inventory.move("R", 1, "release", (Line("P001", 1),), soon())
+        inventory.move("R", 1, MovementKind.RELEASE, (Line("P001", 1),), soon())
     inventory.reserve("R", (Line("P001", 1),), soon())
 
 
@@ -245,7 +245,7 @@ def test_reservation_of_which_all_parts_are_released_is_final(inventory: Invento
 
 def test_partly_moved_reservation_keeps_its_items(inventory: Inventory) -> None:
     first = inventory.reserve("R", TWO_LINES, soon())
-    inventory.move("R", 1, "consume", (Line("P001", 1),), soon())
+    inventory.move("R", 1, MovementKind.CONSUME, (Line("P001", 1),), soon())
     assert inventory.reserve("R", TWO_LINES, soon()) == first
 
 

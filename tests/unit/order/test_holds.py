@@ -1,5 +1,7 @@
 """Orders that hold their stock until the payment is confirmed."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +14,7 @@ from order_function.domain import (
     Attempt,
     By,
     Line,
+    MovementKind,
     NotCancellableError,
     NotConfirmableError,
     NotFulfillableError,
@@ -107,7 +110,7 @@ def test_held_order_cannot_be_fulfilled_or_changed_in_part(shop: WholeShop, orde
     with pytest.raises(NotFulfillableError):
         shop.orders.fulfil(order.order_id, BY)
     with pytest.raises(NotCancellableError):
-        shop.orders.move(order.order_id, "release", {"1": 1}, BY, "K1")  # type: ignore[arg-type]
+        shop.orders.move(order.order_id, MovementKind.RELEASE, {"1": 1}, BY, "K1")
 
 
 def test_held_order_is_replayed(shop: WholeShop, order: Order) -> None:
@@ -173,8 +176,6 @@ def test_expiry_survives_a_crash_or_another_change_at_every_call(happening: str)
     every_place(act)
 
 
-def _ignoring(act: object) -> None:
-    try:
-        act()  # type: ignore[operator]
-    except (ProcessDiedError, OrderExpiredError, NotConfirmableError):
-        pass
+def _ignoring(act: Callable[[], object]) -> None:
+    with suppress(ProcessDiedError, OrderExpiredError, NotConfirmableError):
+        act()

@@ -178,7 +178,19 @@ def _warm_up_type(target: type) -> None:
 def body(request: Request, target: type[T]) -> T:
     """The request's JSON body as a msgspec Struct. Raises RequestError."""
     _check_media_type(request)
+    return _parse(_read(request), target)
+
+
+def optional_body(request: Request, target: type[T]) -> T | None:
+    """The request's JSON body as ``body`` returns it. None for an empty body."""
     data = _read(request)
+    if not data:
+        return None
+    _check_media_type(request)
+    return _parse(data, target)
+
+
+def _parse(data: bytes, target: type[T]) -> T:
     try:
         value = loads(data)
     except ValueError as error:  # includes bytes that are not UTF-8
@@ -189,12 +201,6 @@ def body(request: Request, target: type[T]) -> T:
         return convert(value, target)
     except msgspec.ValidationError as error:
         raise MalformedRequestError(_invalid_field(str(error))) from error
-
-
-def optional_body(request: Request, target: type[T]) -> T | None:
-    """The request's JSON body as ``body`` returns it. None for a request without a body."""
-    has_body = _declared_length(request) or "Transfer-Encoding" in request.headers
-    return body(request, target) if has_body else None
 
 
 def _check_media_type(request: Request) -> None:
