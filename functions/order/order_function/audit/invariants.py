@@ -10,13 +10,13 @@ status that only a newer revision knows is left out as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from order_function.domain import Item, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import timedelta
 
     from order_function.domain import Order, ReservationName
@@ -48,6 +48,25 @@ class AuditedProduct:
 
 
 @dataclass(frozen=True, slots=True)
+class MovedUnits:
+    """The units of one line of a reservation that have moved."""
+
+    released: int = 0
+    consumed: int = 0
+    returned: int = 0
+    """Consumed units that came back."""
+
+    @property
+    def shipped(self) -> int:
+        return self.consumed - self.returned
+
+    def fits(self, quantity: int) -> bool:
+        """Whether a line of this quantity can have these counts."""
+        rest = quantity - self.released - self.consumed
+        return min(self.released, self.consumed, self.returned, self.shipped, rest) >= 0
+
+
+@dataclass(frozen=True, slots=True)
 class AuditedReservation:
     reservation_id: str
     name: ReservationName | None
@@ -56,6 +75,8 @@ class AuditedReservation:
     currency: str
     items: tuple[Item, ...]
     age: timedelta
+    counts: Mapping[str, MovedUnits] = field(default_factory=dict)
+    """By product, as stored: ``moved`` completes them."""
 
     @property
     def path(self) -> str:
@@ -68,6 +89,25 @@ class AuditedReservation:
     @property
     def live(self) -> bool:
         return self.status in LIVE
+
+    def moved(self, item: Item) -> MovedUnits:
+        """The units of this line that have moved.
+
+        A reservation that was released or consumed as a whole has no counts, and neither has one of
+        an older revision. Its status then applies to all units without a count.
+        """
+        stored = self.counts.get(item.product_id, MovedUnits())
+        rest = item.quantity - stored.released - stored.consumed
+        if self.status == RELEASED:
+            return replace(stored, released=stored.released + rest)
+        if self.status == CONSUMED:
+            return replace(stored, consumed=stored.consumed + rest)
+        return stored
+
+    def held(self, item: Item) -> int:
+        """The units of this line that count as reserved."""
+        moved = self.moved(item)
+        return item.quantity - moved.released - moved.consumed
 
     def is_priced_as(self, order: Order) -> bool:
         return (self.items, self.currency) == (order.items, order.currency)
@@ -88,17 +128,18 @@ class AuditedOrder:
         return f"orders/{self.order.order_id}"
 
 
-HELD, CONFIRMED, RELEASED, CONSUMED = "held", "confirmed", "released", "consumed"
-KNOWN = frozenset((HELD, CONFIRMED, RELEASED, CONSUMED))
-LIVE = frozenset((HELD, CONFIRMED))
-"""Reservations whose units are counted as reserved."""
+HELD, CONFIRMED, PARTIAL = "held", "confirmed", "partial"
+RELEASED, CONSUMED = "released", "consumed"
+KNOWN = frozenset((HELD, CONFIRMED, PARTIAL, RELEASED, CONSUMED))
+LIVE = frozenset((HELD, CONFIRMED, PARTIAL))
+"""Reservations with units that are counted as reserved."""
 
 OWN_RESERVATION: dict[str, frozenset[str | None]] = {
     Status.PENDING: frozenset((None, HELD)),
     Status.CONFIRMED: LIVE,
-    Status.CANCELLING: frozenset((None, HELD, CONFIRMED, RELEASED)),
+    Status.CANCELLING: frozenset((None, HELD, CONFIRMED, PARTIAL, RELEASED)),
     Status.CANCELLED: frozenset((RELEASED,)),
-    Status.FULFILLING: frozenset((HELD, CONFIRMED, CONSUMED)),
+    Status.FULFILLING: frozenset((HELD, CONFIRMED, PARTIAL, CONSUMED)),
     Status.FULFILLED: frozenset((CONSUMED,)),
     Status.REJECTED: frozenset((None, HELD, RELEASED)),
     Status.ABANDONED: frozenset((None, HELD, RELEASED)),
@@ -143,11 +184,11 @@ class StockTotals:
             sums = self._of(item.product_id)
             if not reservation.has_known_status:
                 sums.all_reservations = False
-            elif reservation.live:
-                sums.reserved += item.quantity
+                continue
+            sums.shipped += reservation.moved(item).shipped
+            if held := reservation.held(item):
+                sums.reserved += held
                 sums.first_reservation_path = sums.first_reservation_path or reservation.path
-            elif reservation.status == CONSUMED:
-                sums.shipped += item.quantity
 
     def check_products(
         self, products: Iterable[AuditedProduct | DamagedDocument]
@@ -184,7 +225,7 @@ def _check_product(product: AuditedProduct, sums: _ProductTotals) -> Iterator[Fi
         detail = f"reserved = {product.reserved}, live reservations hold {sums.reserved}"
         yield Finding("reserved-is-held", path, detail)
     if sums.all_reservations and product.shipped != sums.shipped:
-        detail = f"shipped = {product.shipped}, consumed reservations held {sums.shipped}"
+        detail = f"shipped = {product.shipped}, reservations have shipped {sums.shipped}"
         yield Finding("shipped-was-consumed", path, detail)
 
 
