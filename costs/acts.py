@@ -54,7 +54,8 @@ def measure(logs: Path) -> dict[str, Usage]:
         _wait_for(meter, processes=3)
         for product_id in _PRODUCTS:
             shop.offer(product_id, _STOCK)
-        return _Acts(shop.orders[0], f"{stack.HOST}:{port}", sweep, meter).all()
+        inventory = shop.catalogue.removeprefix("http://")
+        return _Acts(shop.orders[0], f"{stack.HOST}:{port}", inventory, sweep, meter).all()
 
 
 def _impatient(settings: dict[str, str]) -> dict[str, str]:
@@ -87,9 +88,14 @@ def figures(measured: Mapping[str, Usage]) -> dict[str, int]:
 
 
 class _Acts:
-    def __init__(self, order: str, alone: str, sweep: Process, meter: Meter) -> None:
-        """``order`` and ``alone`` are addresses of order; ``alone`` has no inventory."""
-        self._order, self._alone = order, alone
+    def __init__(
+        self, order: str, alone: str, inventory: str, sweep: Process, meter: Meter
+    ) -> None:
+        """``order`` and ``alone`` are addresses of order; ``alone`` has no inventory.
+
+        ``inventory`` is the address of inventory.
+        """
+        self._order, self._alone, self._inventory = order, alone, inventory
         self._sweep = sweep
         self._meter = meter
 
@@ -115,6 +121,11 @@ class _Acts:
             "An order cancelled": of(lambda: self._request("POST", f"/orders/{first}/cancel")),
             FULFILLED: of(lambda: self._request("POST", f"/orders/{second}/fulfil")),
         }
+        self._reserve(_PRODUCTS, quantity=3)
+        found["A movement of one product, in inventory"] = of(lambda: self._move(1, _PRODUCTS[:1]))
+        found[f"A movement of {LINES} products, in inventory"] = of(
+            lambda: self._move(2, _PRODUCTS)
+        )
         self._reconcile()
         found[IDLE] = of(self._reconcile)
         for _ in range(SWEPT):
@@ -132,8 +143,7 @@ class _Acts:
         headers: dict[str, str] | None = None,
     ) -> str:
         """The order's id."""
-        items = [{"product_id": product_id, "quantity": 1} for product_id in products]
-        body = {"customer_id": customer, "items": items}
+        body = {"customer_id": customer, "items": _items(products, 1)}
         order_id: str = self._request("POST", "/orders", body, headers, 201)["order_id"]
         return order_id
 
@@ -145,6 +155,18 @@ class _Acts:
         body = {"customer_id": "C1", "product_id": _PRODUCTS[0], "quantity": 1}
         headers = {"Prefer": "respond-async"}
         self._request("POST", "/orders", body, headers, 202, address=self._alone)
+
+    def _reserve(self, products: list[str], quantity: int) -> None:
+        self._put_at_inventory("/reservations/R", {"items": _items(products, quantity)})
+
+    def _move(self, seq: int, products: list[str]) -> None:
+        """Consume one unit of each product. The number of the movement is ``seq``."""
+        body = {"kind": "consume", "items": _items(products, 1)}
+        self._put_at_inventory(f"/reservations/R/movements/{seq}", body)
+
+    def _put_at_inventory(self, path: str, body: object) -> None:
+        token = {"Authorization": f"Bearer {local_shop.ORDER_TOKEN}"}
+        self._request("PUT", path, body, token, 201, address=self._inventory)
 
     def _reconcile(self) -> None:
         self._sweep.start()
@@ -172,3 +194,7 @@ class _Acts:
         if response.status_code != expected:
             raise AssertionError(f"{method} {path}: {response.status_code} {response.text}")
         return response.json()
+
+
+def _items(products: list[str], quantity: int) -> list[dict[str, object]]:
+    return [{"product_id": product_id, "quantity": quantity} for product_id in products]

@@ -131,7 +131,7 @@ def test_order_of_a_newer_status_is_shown_and_listed(following: Shop) -> None:
     response = following.order_http.get(f"/orders/{AWAITING}")
     assert response.status_code == 200
     assert response.json is not None
-    assert (response.json["status"], response.json["total_price"]) == ("awaiting_payment", 999.99)
+    assert (response.json["status"], response.json["total_price"]) == ("in_customs", 999.99)
     assert following.ids("partially_fulfilled") == [PARTIAL]
 
 
@@ -183,7 +183,7 @@ def test_audit_counts_documents_of_newer_statuses_and_finds_no_damage(
 def test_stores_return_what_they_know_of_newer_documents(following: Shop) -> None:
     found = following.orders.get(AWAITING, soon())
     assert found is not None
-    assert found[0].status == NewerStatus("awaiting_payment")
+    assert found[0].status == NewerStatus("in_customs")
     assert (found[0].keeps_reservation, found[0].of_newer_revision) == (True, True)
     key = ("reservations", PARTIAL_RESERVATION)
     ((_, entity, version),) = following.stock.read([key], soon())

@@ -20,6 +20,9 @@ from order_function.audit.snapshot import Snapshot
 from order_function.domain import Attempt, Line
 
 FULFILLED, CANCELLED, CONFIRMED, REFUSED = "fulfilled", "cancelled", "confirmed", "refused"
+ORDER, RESERVATION, PRODUCT = "orders", "reservations", "product"
+LACKS, LEAKS = "order-has-its-stock", "no-stock-leaks"
+SUM, HELD, SHIPPED = "stock-adds-up", "reserved-is-held", "shipped-was-consumed"
 
 
 def order_id(answer: Any) -> str:
@@ -70,6 +73,40 @@ def test_used_database_has_no_findings(capsys: pytest.CaptureFixture[str]) -> No
     assert (said["message"], said["findings"]) == ("Audited", 0)
 
 
+@pytest.fixture
+def partly_moved(shop: CrashingShop) -> Any:
+    """The document of a reservation of which 3 units of 4 have moved."""
+    shop.begin()
+    shop.offer("P1", 10)
+    attempt = Attempt.begin("C1", [Line("P1", 4)], "moved")
+    shop.place("moved", 4)
+    name = attempt.reservation_id
+    for number, kind in enumerate(("release", "consume", "consume", "restock"), start=1):
+        shop.client.move(name, number, kind, [Line("P1", 1)], soon())
+    return shop.database.document("reservations", name)
+
+
+@pytest.mark.usefixtures("partly_moved")
+def test_partly_moved_reservation_has_no_findings(shop: CrashingShop) -> None:
+    assert shop.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "invariants"),
+    [
+        ({"released": 2, "consumed": 2, "returned": 1}, {HELD}),
+        ({"released": 1, "consumed": 2, "returned": 2}, {SHIPPED}),
+        ({"released": 1, "consumed": 3, "returned": 2}, {HELD}),
+        ({"released": 1, "consumed": 2, "returned": 3}, {"document-is-whole"}),
+    ],
+)
+def test_finding_is_reported_when_the_counts_of_a_reservation_are_wrong(
+    shop: CrashingShop, partly_moved: Any, counts: dict[str, int], invariants: set[str]
+) -> None:
+    partly_moved.update({"counts": [{"product_id": "P1", **counts}]})
+    assert {each.invariant for each in shop.findings()} == invariants
+
+
 class Damage:
     """The database, and the order ids in it."""
 
@@ -94,10 +131,6 @@ class Damage:
         (item,) = self.orders[CONFIRMED].get().get("items")
         self.orders[CONFIRMED].update({"items": [{**item, "unit_price": 1}]})
 
-
-ORDER, RESERVATION, PRODUCT = "orders", "reservations", "product"
-LACKS, LEAKS = "order-has-its-stock", "no-stock-leaks"
-SUM, HELD, SHIPPED = "stock-adds-up", "reserved-is-held", "shipped-was-consumed"
 
 Found = set[tuple[str, ...]]
 """The broken invariant, its document, and its order."""

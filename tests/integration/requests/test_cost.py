@@ -18,6 +18,8 @@ BUDGET = {
     "A list of 10 orders": Usage(reads=10, round_trips=1),
     "An order cancelled": Usage(reads=4, writes=4, round_trips=7),
     "An order fulfilled": Usage(reads=4, writes=4, round_trips=7),
+    "A movement of one product, in inventory": Usage(reads=2, writes=2, round_trips=2),
+    "A movement of 3 products, in inventory": Usage(reads=4, writes=4, round_trips=2),
     "A sweep that finds nothing": Usage(reads=2, round_trips=2),
     "A sweep that finds 10 orders to confirm": Usage(reads=31, writes=10, round_trips=5),
     "An order taken while inventory is away": Usage(writes=1, round_trips=1),

@@ -15,6 +15,7 @@ from order_function.audit.invariants import (
     AuditedProduct,
     AuditedReservation,
     Finding,
+    MovedUnits,
 )
 from order_function.domain import (
     Attempt,
@@ -309,6 +310,10 @@ class MemorySnapshot:
                 each.currency,
                 tuple(map(_item, each.lines)),
                 NO_TIME,
+                {
+                    line.product_id: MovedUnits(line.released, line.consumed, line.returned)
+                    for line in each.lines
+                },
             )
             for each in entities
             if isinstance(each, stock.Reservation)

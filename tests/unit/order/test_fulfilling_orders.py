@@ -8,6 +8,7 @@ from support.in_process.memory_shop import Between, MemoryShop, every_place
 from support.stores.builders import BY, soon
 
 from order_function.domain import (
+    By,
     Line,
     NotCancellableError,
     NotFulfillableError,
@@ -114,9 +115,9 @@ def test_an_order_is_cancelled_or_fulfilled_when_both_are_requested_concurrently
         order = shop.place("C1", TWO, None).order
         outcomes: list[str] = []
 
-        def attempt(use_case: Callable[[str], Order]) -> None:
+        def attempt(use_case: Callable[[str, By], Order]) -> None:
             with suppress(OrderError):
-                outcomes.append(use_case(order.order_id).status)
+                outcomes.append(use_case(order.order_id, BY).status)
 
         first, second = verbs
         between = Between(place, lambda: attempt(getattr(shop.orders, second)))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.in_process.dying import ProcessDiedError
 from support.in_process.memory_shop import Between, WholeShop, death
-from support.stores.builders import SOON, stocked, units
+from support.stores.builders import BY, SOON, stocked, units
 
 from functions_common.firestore.errors import StoreError
 from inventory_function.domain import (
@@ -282,7 +282,7 @@ class OrderMachine(RuleBasedStateMachine):
         order_id = order.Attempt.begin("C1", [], key).order_id
         self.requested.setdefault(order_id, set()).update(OUTCOMES[verb])
         with suppress(*NO_RESPONSE, order.OrderError):
-            getattr(self.shop.orders_with(Between(dies, death)), verb)(order_id)
+            getattr(self.shop.orders_with(Between(dies, death)), verb)(order_id, BY)
 
     @rule(units_more=st.integers(1, 3), name=st.sampled_from("AB"), key=st.integers(0, 99))
     def restock(self, name: str, units_more: int, key: int) -> None:

@@ -427,7 +427,7 @@ def shop() -> MemoryShop:
 
 def newer_order(shop: MemoryShop, key: str | None = None) -> Order:
     order = shop.place("C1", ONE, key).order
-    return shop.write(replace(order, status=NewerStatus("awaiting_payment")))
+    return shop.write(replace(order, status=NewerStatus("gift_wrapping")))
 
 
 @pytest.mark.parametrize("verb", ["cancel", "fulfil"])
@@ -435,8 +435,8 @@ def test_order_of_a_newer_status_is_neither_cancelled_nor_fulfilled(
     shop: MemoryShop, verb: str
 ) -> None:
     order = newer_order(shop)
-    with pytest.raises(NewerRevisionError, match="awaiting_payment"):
-        getattr(shop.orders, verb)(order.order_id)
+    with pytest.raises(NewerRevisionError, match="gift_wrapping"):
+        getattr(shop.orders, verb)(order.order_id, BY)
     assert shop.stored(order.order_id) == order
     assert shop.held == {order.reservation_id: 1}
 
@@ -486,7 +486,7 @@ def test_a_cancelled_order_stays_cancelling_while_its_reservation_is_poison(
 def test_audit_has_no_finding_for_a_newer_status() -> None:
     shop = WholeShop(P001=9)
     order = shop.place("C1", ONE, None).order
-    shop.write(replace(order, status=NewerStatus("awaiting_payment")))
+    shop.write(replace(order, status=NewerStatus("gift_wrapping")))
     assert shop.findings() == []
 
 

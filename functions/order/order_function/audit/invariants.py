@@ -10,13 +10,13 @@ status that only a newer revision knows is left out as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from order_function.domain import Item, Status
+from order_function.domain import MOVING, Item, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import timedelta
 
     from order_function.domain import Order, ReservationName
@@ -48,6 +48,25 @@ class AuditedProduct:
 
 
 @dataclass(frozen=True, slots=True)
+class MovedUnits:
+    """The units of one line of a reservation that have moved."""
+
+    released: int = 0
+    consumed: int = 0
+    returned: int = 0
+    """Consumed units that came back."""
+
+    @property
+    def shipped(self) -> int:
+        return self.consumed - self.returned
+
+    def fits(self, quantity: int) -> bool:
+        """Whether a line of this quantity can have these counts."""
+        rest = quantity - self.released - self.consumed
+        return min(self.released, self.consumed, self.returned, self.shipped, rest) >= 0
+
+
+@dataclass(frozen=True, slots=True)
 class AuditedReservation:
     reservation_id: str
     name: ReservationName | None
@@ -56,6 +75,8 @@ class AuditedReservation:
     currency: str
     items: tuple[Item, ...]
     age: timedelta
+    counts: Mapping[str, MovedUnits] = field(default_factory=dict)
+    """By product, as stored: ``moved`` completes them."""
 
     @property
     def path(self) -> str:
@@ -69,8 +90,35 @@ class AuditedReservation:
     def live(self) -> bool:
         return self.status in LIVE
 
+    def moved(self, item: Item) -> MovedUnits:
+        """The units of this line that have moved.
+
+        A reservation that was released or consumed as a whole has no counts, and neither has one of
+        an older revision. Its status then applies to all units without a count.
+        """
+        stored = self.counts.get(item.product_id, MovedUnits())
+        rest = item.quantity - stored.released - stored.consumed
+        if self.status == RELEASED:
+            return replace(stored, released=stored.released + rest)
+        if self.status == CONSUMED:
+            return replace(stored, consumed=stored.consumed + rest)
+        return stored
+
+    def held(self, item: Item) -> int:
+        """The units of this line that count as reserved."""
+        moved = self.moved(item)
+        return item.quantity - moved.released - moved.consumed
+
     def is_priced_as(self, order: Order) -> bool:
-        return (self.items, self.currency) == (order.items, order.currency)
+        items = tuple(sorted(order.items, key=lambda item: item.product_id))
+        return (self.items, self.currency) == (items, order.currency)
+
+    def is_counted_as(self, order: Order) -> bool:
+        moved = {item.product_id: self.moved(item) for item in self.items}
+        return all(
+            moved.get(line.product_id) == MovedUnits(line.cancelled, line.fulfilled, line.returned)
+            for line in order.lines
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +136,43 @@ class AuditedOrder:
         return f"orders/{self.order.order_id}"
 
 
-HELD, CONFIRMED, RELEASED, CONSUMED = "held", "confirmed", "released", "consumed"
-KNOWN = frozenset((HELD, CONFIRMED, RELEASED, CONSUMED))
-LIVE = frozenset((HELD, CONFIRMED))
-"""Reservations whose units are counted as reserved."""
+HELD, CONFIRMED, PARTIAL = "held", "confirmed", "partial"
+RELEASED, CONSUMED = "released", "consumed"
+KNOWN = frozenset((HELD, CONFIRMED, PARTIAL, RELEASED, CONSUMED))
+LIVE = frozenset((HELD, CONFIRMED, PARTIAL))
+"""Reservations with units that are counted as reserved."""
 
 OWN_RESERVATION: dict[str, frozenset[str | None]] = {
     Status.PENDING: frozenset((None, HELD)),
+    Status.AWAITING_PAYMENT: frozenset((HELD, CONFIRMED)),
     Status.CONFIRMED: LIVE,
-    Status.CANCELLING: frozenset((None, HELD, CONFIRMED, RELEASED)),
+    Status.CHANGING: frozenset((HELD, CONFIRMED, PARTIAL, RELEASED, CONSUMED)),
+    Status.PARTIALLY_FULFILLED: frozenset((PARTIAL,)),
+    Status.CANCELLING: frozenset((None, HELD, CONFIRMED, PARTIAL, RELEASED, CONSUMED)),
     Status.CANCELLED: frozenset((RELEASED,)),
-    Status.FULFILLING: frozenset((HELD, CONFIRMED, CONSUMED)),
+    Status.FULFILLING: frozenset((HELD, CONFIRMED, PARTIAL, CONSUMED)),
     Status.FULFILLED: frozenset((CONSUMED,)),
     Status.REJECTED: frozenset((None, HELD, RELEASED)),
     Status.ABANDONED: frozenset((None, HELD, RELEASED)),
 }
 """The allowed statuses of an order's own reservation. None: there is no reservation."""
 
-UNFINISHED = frozenset((Status.PENDING, Status.CANCELLING, Status.FULFILLING))
-PRICED = frozenset((Status.CONFIRMED, Status.FULFILLING, Status.FULFILLED))
-KEEPS_STOCK = frozenset((Status.PENDING, Status.CONFIRMED, Status.CANCELLING, Status.FULFILLING))
+UNFINISHED = frozenset((Status.PENDING, *MOVING))
+COUNTED = frozenset(
+    (Status.CONFIRMED, Status.PARTIALLY_FULFILLED, Status.FULFILLED, Status.CANCELLED)
+)
+"""Statuses in which the counts of an order's lines are those of its reservation."""
+PRICED = frozenset(
+    (
+        Status.AWAITING_PAYMENT,
+        Status.CONFIRMED,
+        Status.CHANGING,
+        Status.PARTIALLY_FULFILLED,
+        Status.FULFILLING,
+        Status.FULFILLED,
+    )
+)
+KEEPS_STOCK = PRICED - {Status.FULFILLED} | {Status.PENDING, Status.CANCELLING}
 
 
 @dataclass(slots=True)
@@ -143,11 +208,11 @@ class StockTotals:
             sums = self._of(item.product_id)
             if not reservation.has_known_status:
                 sums.all_reservations = False
-            elif reservation.live:
-                sums.reserved += item.quantity
+                continue
+            sums.shipped += reservation.moved(item).shipped
+            if held := reservation.held(item):
+                sums.reserved += held
                 sums.first_reservation_path = sums.first_reservation_path or reservation.path
-            elif reservation.status == CONSUMED:
-                sums.shipped += item.quantity
 
     def check_products(
         self, products: Iterable[AuditedProduct | DamagedDocument]
@@ -184,7 +249,7 @@ def _check_product(product: AuditedProduct, sums: _ProductTotals) -> Iterator[Fi
         detail = f"reserved = {product.reserved}, live reservations hold {sums.reserved}"
         yield Finding("reserved-is-held", path, detail)
     if sums.all_reservations and product.shipped != sums.shipped:
-        detail = f"shipped = {product.shipped}, consumed reservations held {sums.shipped}"
+        detail = f"shipped = {product.shipped}, reservations have shipped {sums.shipped}"
         yield Finding("shipped-was-consumed", path, detail)
 
 
@@ -258,6 +323,12 @@ def _check_order(
             "order-is-as-reserved",
             audited.path,
             "its lines or prices differ from those of its reservation",
+        )
+    elif own and own.items and order.status in COUNTED and not own.is_counted_as(order):
+        yield Finding(
+            "order-counts-as-reserved",
+            audited.path,
+            "its cancelled, fulfilled or returned units differ from those of its reservation",
         )
     if order.status in UNFINISHED and audited.age >= grace:
         yield Finding("nothing-half-done", audited.path, f"{order.status} for {audited.age}")

@@ -17,12 +17,14 @@ from order_function.audit.invariants import (
     AuditedReservation,
     DamagedDocument,
     Finding,
+    MovedUnits,
 )
 from order_function.domain import Item, ReservationName
 from order_function.order_documents import ORDERS, RESERVATIONS, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import timedelta
 
     from google.cloud.firestore import DocumentSnapshot
 
@@ -32,9 +34,17 @@ PAGE = 300
 PAGE_SECONDS = 60.0
 
 
+class _CountFields(msgspec.Struct):
+    product_id: str
+    released: int = 0
+    consumed: int = 0
+    returned: int = 0
+
+
 class _ReservationFields(msgspec.Struct):
     currency: str
     lines: tuple[Item, ...] = ()
+    counts: tuple[_CountFields, ...] = ()
 
 
 class _ProductFields(msgspec.Struct):
@@ -83,28 +93,27 @@ class Snapshot:
 
     def reservations(self) -> Iterator[AuditedReservation]:
         for found in self._all(RESERVATIONS):
-            status, currency, items = self._reservation(Document.from_snapshot(found))
-            name = ReservationName.parse(found.id)
             age = self.read_time - to_datetime(found.create_time)
-            yield AuditedReservation(found.id, name, status, currency, items, age)
+            yield self._reservation(Document.from_snapshot(found), age)
 
-    def _reservation(self, found: Document) -> tuple[str, str, tuple[Item, ...]]:
-        """Status, currency and items.
-
-        A damaged document, or one of a newer revision, has only the ids of its products.
-        """
+    def _reservation(self, found: Document, age: timedelta) -> AuditedReservation:
+        """A damaged reservation, or one of a newer revision, has only the ids of its products."""
+        name = ReservationName.parse(found.id)
         status = found.fields.get("status")
         if isinstance(status, str) and status not in KNOWN:
             self.newer += 1
-            return status, "", _product_ids_only(found)
+            return AuditedReservation(found.id, name, status, "", _product_ids_only(found), age)
         try:
             if status is None or not isinstance(status, str):
                 raise found.damaged("Expected `str` - at `$.status`")
             fields = found.convert(_ReservationFields)
+            counts = _counts(found, fields)
         except DamagedDocumentError as error:
             self._report(error)
-            return "", "", _product_ids_only(found)
-        return status, fields.currency, fields.lines
+            return AuditedReservation(found.id, name, "", "", _product_ids_only(found), age)
+        return AuditedReservation(
+            found.id, name, status, fields.currency, fields.lines, age, counts
+        )
 
     def products(self) -> Iterator[AuditedProduct | DamagedDocument]:
         for found in self._all("products"):
@@ -145,6 +154,18 @@ class Snapshot:
 
 def _options() -> dict[str, Any]:
     return call_options(Deadline.after(PAGE_SECONDS))
+
+
+def _counts(found: Document, fields: _ReservationFields) -> dict[str, MovedUnits]:
+    """The counts of a reservation by product. Raises DamagedDocumentError if they do not fit."""
+    counts = {
+        each.product_id: MovedUnits(each.released, each.consumed, each.returned)
+        for each in fields.counts
+    }
+    for number, line in enumerate(fields.lines):
+        if not counts.get(line.product_id, MovedUnits()).fits(line.quantity):
+            raise found.damaged(f"`counts` do not fit the quantity - at `$.lines[{number}]`")
+    return counts
 
 
 def _product_ids_only(found: Document) -> tuple[Item, ...]:

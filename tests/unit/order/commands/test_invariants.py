@@ -21,6 +21,7 @@ from order_function.audit.invariants import (
     AuditedProduct,
     AuditedReservation,
     Finding,
+    MovedUnits,
     StockTotals,
 )
 from order_function.domain import (
@@ -40,7 +41,8 @@ ITEMS = (Item("P001", 2, 99_999, "Laptop"), Item("P002", 1, 2_490, "Mouse"))
 LINES = tuple(Line(item.product_id, item.quantity) for item in ITEMS)
 GRACE = timedelta(minutes=1)
 YOUNG, OLD = GRACE / 2, GRACE
-HELD, CONFIRMED, RELEASED, CONSUMED = "held", "confirmed", "released", "consumed"
+HELD, CONFIRMED, PARTIAL = "held", "confirmed", "partial"
+RELEASED, CONSUMED = "released", "consumed"
 
 
 def an_order(status: Status, customer_id: str = "C1", key: str = "key") -> Order:
@@ -69,17 +71,17 @@ def named(found: Iterable[Finding]) -> list[tuple[str, str]]:
 
 # Findings by the statuses of order and reservation. S: order-has-its-stock, L: no-stock-leaks.
 OWN = {
-    #                   not there  held  confirmed  released  consumed
-    Status.PENDING: ("", "", "S", "S", "S"),
-    Status.CONFIRMED: ("S", "", "", "S", "S"),
-    Status.CANCELLING: ("", "", "", "", "S"),
-    Status.CANCELLED: ("S", "LS", "LS", "", "S"),
-    Status.REJECTED: ("", "L", "LS", "", "S"),
-    Status.FULFILLING: ("S", "", "", "S", ""),
-    Status.FULFILLED: ("S", "LS", "LS", "S", ""),
-    Status.ABANDONED: ("", "L", "LS", "", "S"),
+    #                   not there  held  confirmed  partial  released  consumed
+    Status.PENDING: ("", "", "S", "S", "S", "S"),
+    Status.CONFIRMED: ("S", "", "", "", "S", "S"),
+    Status.CANCELLING: ("", "", "", "", "", "S"),
+    Status.CANCELLED: ("S", "LS", "LS", "LS", "", "S"),
+    Status.REJECTED: ("", "L", "LS", "LS", "", "S"),
+    Status.FULFILLING: ("S", "", "", "", "S", ""),
+    Status.FULFILLED: ("S", "LS", "LS", "LS", "S", ""),
+    Status.ABANDONED: ("", "L", "LS", "LS", "", "S"),
 }
-RESERVATIONS = (None, HELD, CONFIRMED, RELEASED, CONSUMED)
+RESERVATIONS = (None, HELD, CONFIRMED, PARTIAL, RELEASED, CONSUMED)
 
 
 def wrong(status: Status, reservation: str | None) -> str:
@@ -141,6 +143,7 @@ def test_an_unfinished_order_is_a_finding_when_it_is_old(status: Status) -> None
         (HELD, YOUNG, False),
         (HELD, OLD, True),
         (CONFIRMED, YOUNG, True),
+        (PARTIAL, YOUNG, True),
         (RELEASED, OLD, False),
     ],
 )
@@ -224,6 +227,42 @@ def test_a_finding_is_reported_when_a_product_differs_from_its_totals(
         totals.add_reservation(replace(a_reservation(str(name), status), items=one))
     found = [*totals.check_products([product])]
     assert named(found) == [(name, "products/P001") for name in invariants_broken]
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "available", "reserved", "shipped"),
+    [
+        (HELD, MovedUnits(), 2, 3, 0),
+        (CONFIRMED, MovedUnits(), 2, 3, 0),
+        (PARTIAL, MovedUnits(released=1), 3, 2, 0),
+        (PARTIAL, MovedUnits(consumed=2), 2, 1, 2),
+        (PARTIAL, MovedUnits(released=1, consumed=1, returned=1), 4, 1, 0),
+        (RELEASED, MovedUnits(released=3), 5, 0, 0),
+        (RELEASED, MovedUnits(), 5, 0, 0),
+        (CONSUMED, MovedUnits(), 2, 0, 3),
+        (CONSUMED, MovedUnits(released=1, consumed=2, returned=2), 5, 0, 0),
+        (CONSUMED, MovedUnits(released=2, consumed=1), 4, 0, 1),
+    ],
+)
+def test_totals_follow_from_the_status_and_the_counts_of_a_reservation(
+    status: str, counts: MovedUnits, available: int, reserved: int, shipped: int
+) -> None:
+    """Three of five units were reserved. Without counts, the status applies to all of them."""
+    product = AuditedProduct("P001", available, reserved, shipped)
+
+    def found(counts: MovedUnits) -> list[tuple[str, str]]:
+        totals = StockTotals()
+        totals.add_adjustment("P001", 5)
+        three = (Item("P001", 3, 99_999, "Laptop"),)
+        totals.add_reservation(
+            replace(a_reservation("R", status), items=three, counts={"P001": counts})
+        )
+        return named(totals.check_products([product]))
+
+    assert found(counts) == []
+    if status == PARTIAL:
+        other = replace(counts, released=counts.released + 1)
+        assert found(other) == [("reserved-is-held", "products/P001")]
 
 
 def test_a_finding_is_reported_when_a_product_with_stock_is_missing() -> None:
