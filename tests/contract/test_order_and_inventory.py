@@ -180,7 +180,7 @@ def test_movements_are_each_applied_once(inventory: Inventory) -> None:
         [("release", 1, 2), ("consume", 2, 2), ("restock", 1, 3), ("release", 1, 4)], start=1
     ):
         for _ in range(2):
-            inventory.move("R", number, kind, (Line("P001", quantity),), soon())
+            inventory.move("R", number, MovementKind(kind), (Line("P001", quantity),), soon())
             assert available(inventory, "P001") == left
     assert available(inventory, "P002") == 2
 
@@ -188,17 +188,17 @@ def test_movements_are_each_applied_once(inventory: Inventory) -> None:
 @pytest.mark.parametrize(
     ("number", "kind", "lines"),
     [
-        (1, "consume", (Line("P001", 1),)),
-        (1, "release", (Line("P001", 2),)),
-        (3, "release", (Line("P001", 1),)),
-        (2, "release", (Line("P001", 4),)),
-        (2, "restock", (Line("P001", 1),)),
-        (2, "release", (Line("P001", 1), Line("P002", 1))),
+        (1, MovementKind.CONSUME, (Line("P001", 1),)),
+        (1, MovementKind.RELEASE, (Line("P001", 2),)),
+        (3, MovementKind.RELEASE, (Line("P001", 1),)),
+        (2, MovementKind.RELEASE, (Line("P001", 4),)),
+        (2, MovementKind.RESTOCK, (Line("P001", 1),)),
+        (2, MovementKind.RELEASE, (Line("P001", 1), Line("P002", 1))),
     ],
     ids=["other kind", "other lines", "gap", "too many", "not shipped", "unknown line"],
 )
 def test_movement_that_is_not_possible_changes_nothing(
-    inventory: Inventory, number: int, kind: str, lines: tuple[Line, ...]
+    inventory: Inventory, number: int, kind: MovementKind, lines: tuple[Line, ...]
 ) -> None:
     inventory.reserve("R", (Line("P001", 4),), soon())
     inventory.move("R", 1, MovementKind.RELEASE, (Line("P001", 1),), soon())
@@ -210,7 +210,7 @@ def test_movement_that_is_not_possible_changes_nothing(
 def test_stale_movement_is_not_applied(inventory: Inventory) -> None:
     inventory.reserve("R", (Line("P001", 4),), soon())
     for number in (1, 2):
-        inventory.move("R", number, "release", (Line("P001", 1),), soon())
+        inventory.move("R", number, MovementKind.RELEASE, (Line("P001", 1),), soon())
     with pytest.raises(NotSettledError):
         inventory.move("R", 1, MovementKind.RELEASE, (Line("P001", 1),), soon())
 
@@ -227,7 +227,7 @@ def test_release_and_consume_move_all_that_movements_left(
     inventory: Inventory, first: str, verb: str
 ) -> None:
     inventory.reserve("R", (Line("P001", 5),), soon())
-    inventory.move("R", 1, first, (Line("P001", 2),), soon())
+    inventory.move("R", 1, MovementKind(first), (Line("P001", 2),), soon())
     inventory.confirm(["R"], soon())
     for _ in range(2):
         getattr(inventory, verb)(["R"], soon())
@@ -238,7 +238,7 @@ def test_release_and_consume_move_all_that_movements_left(
 def test_reservation_of_which_all_parts_are_released_is_final(inventory: Inventory) -> None:
     inventory.reserve("R", (Line("P001", 2),), soon())
     for number in (1, 2):
-        inventory.move("R", number, "release", (Line("P001", 1),), soon())
+        inventory.move("R", number, MovementKind.RELEASE, (Line("P001", 1),), soon())
     with pytest.raises(ReservationReleasedError):
         inventory.reserve("R", (Line("P001", 2),), soon())
 

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations
 from dataclasses import fields, replace
 from datetime import datetime  # noqa: TC003 - the same
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -68,6 +68,19 @@ class _EventFields(msgspec.Struct):
     key: str | None = None
 
 
+class _LineFields(msgspec.Struct):
+    product_id: str
+    quantity: int
+
+
+class _Counts(msgspec.Struct):
+    """What became of the units of a line."""
+
+    cancelled: int = 0
+    fulfilled: int = 0
+    returned: int = 0
+
+
 class _OrderFields(msgspec.Struct):
     """The fields of the document. An older revision did not write those with a default."""
 
@@ -75,7 +88,7 @@ class _OrderFields(msgspec.Struct):
     status: str
     created_at: datetime
     fingerprint: str
-    lines: tuple[Line, ...]
+    lines: tuple[_LineFields, ...]
     attempt: int = 0
     nonce: str = ""
     items: tuple[Item, ...] = ()
@@ -86,6 +99,7 @@ class _OrderFields(msgspec.Struct):
     note: str | None = None
     metadata: Mapping[str, str] | None = None
     shipping_address: Address | None = None
+    counts: Mapping[str, _Counts] | None = None
     expires_at: datetime | None = None
     expired: bool | None = None
     history: tuple[_EventFields, ...] = ()
@@ -121,7 +135,7 @@ def _to_order(found: Document) -> Order:
         stored.fingerprint,
         stored.attempt,
         stored.nonce,
-        _with_counts(stored.lines, status),
+        _lines_with_counts(stored, status),
         stored.items,
         stored.currency,
         stored.rejection,
@@ -139,13 +153,22 @@ def _to_order(found: Document) -> Order:
     return replace(order, stored=order)
 
 
-def _with_counts(lines: tuple[Line, ...], status: str) -> tuple[Line, ...]:
-    """Older revisions change only the status: then it says what became of all open units."""
+def _lines_with_counts(stored: _OrderFields, status: str) -> tuple[Line, ...]:
+    """The lines. Older revisions change only the status: it says what became of all open units."""
+    lines = tuple(
+        Line(line.product_id, line.quantity, *_counts_of(stored, line.product_id))
+        for line in stored.lines
+    )
     if status == Status.CANCELLED:
         return tuple(line.cancel(line.open) if line.open else line for line in lines)
     if status == Status.FULFILLED:
         return tuple(line.fulfil(line.open) if line.open else line for line in lines)
     return lines
+
+
+def _counts_of(stored: _OrderFields, product_id: str) -> tuple[int, int, int]:
+    found = (stored.counts or {}).get(product_id)
+    return (found.cancelled, found.fulfilled, found.returned) if found else (0, 0, 0)
 
 
 def _movement(stored: _MovementFields) -> Movement:
@@ -187,7 +210,9 @@ def to_document(order: Order) -> dict[str, Any]:
         "fingerprint": order.fingerprint,
         "attempt": order.attempt_number,
         "nonce": order.nonce,
-        "lines": [_line_fields(line) for line in order.lines],
+        "lines": [
+            {"product_id": line.product_id, "quantity": line.quantity} for line in order.lines
+        ],
         "items": [_all_fields(item) for item in order.items],
         "currency": order.currency,
         "rejection": _all_fields(order.rejection) if order.rejection else None,
@@ -198,11 +223,12 @@ def to_document(order: Order) -> dict[str, Any]:
         "reference": details.reference,
         "note": details.note,
         "metadata": dict(details.metadata),
-        "shipping_address": _set_fields(details.shipping_address),
+        "shipping_address": details.shipping_address and _set_fields(details.shipping_address),
+        "counts": {line.product_id: _count_fields(line) for line in order.lines if line.has_moved},
         "expires_at": order.expires_at,
         "expired": order.expired,
-        "history": [_set_fields(event) for event in order.history],
-        "movement": _set_fields(order.movement),
+        "history": [*map(_set_fields, order.history)],
+        "movement": order.movement and _set_fields(order.movement),
         "movements": order.movements,
         "updated_at": order.updated_at,
         "events_sent": order.events_sent,
@@ -215,11 +241,21 @@ def to_document(order: Order) -> dict[str, Any]:
     return document | {name: value for name, value in optional.items() if value}
 
 
-def changed_fields(order: Order, before: Order) -> dict[str, Any]:
-    """The fields that differ. So a field that another revision added to a line or item stays."""
+class Difference(NamedTuple):
+    """What changes in a document. Everything that another revision added to it stays."""
+
+    fields: dict[str, Any]
+    removed: list[str]
+    events: list[dict[str, Any]]
+    """They are appended to the history."""
+
+
+def difference(order: Order, before: Order) -> Difference:
     new, old = to_document(order), to_document(before)
-    names = (name for name in {**new, **old} if new.get(name) != old.get(name))
-    return {name: new.get(name) for name in names}
+    changed = {name: value for name, value in new.items() if value != old.get(name)}
+    changed.pop("history", None)
+    events = [*map(_set_fields, order.history[len(before.history) :])]
+    return Difference(changed, [name for name in old if name not in new], events)
 
 
 def shard(order: Order) -> int:
@@ -227,20 +263,17 @@ def shard(order: Order) -> int:
     return number + SHARDS if order.status is Status.REJECTED else number
 
 
-def _line_fields(line: Line) -> dict[str, Any]:
+def _count_fields(line: Line) -> dict[str, int]:
     counts = {"cancelled": line.cancelled, "fulfilled": line.fulfilled, "returned": line.returned}
-    counts = {name: count for name, count in counts.items() if count}
-    return {"product_id": line.product_id, "quantity": line.quantity, **counts}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _all_fields(value: Item | Rejection) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
-def _set_fields(value: Address | Event | Movement | None) -> dict[str, Any] | None:
+def _set_fields(value: Address | Event | Movement) -> dict[str, Any]:
     """The fields that have a value; lines as quantities by product."""
-    if value is None:
-        return None
     found = ((each.name, getattr(value, each.name)) for each in fields(value))
     return {
         name: _quantities(field) if name == "lines" else field for name, field in found if field

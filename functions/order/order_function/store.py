@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +21,7 @@ from order_function.order_documents import (
     REJECTED_SHARDS,
     SHARDS,
     STORED_AT,
-    changed_fields,
+    difference,
     read_order,
     to_document,
 )
@@ -108,8 +109,16 @@ class FirestoreOrders:
     def replace(self, order: Order, version: datetime, deadline: Deadline) -> None:
         """Write the fields that differ from the order that was read; all fields of a new order."""
         before = order.stored
-        fields = to_document(order) if before is None else changed_fields(order, before)
-        self._documents.commit([_change(order, fields, version)], deadline)
+        if before is None:
+            change = _change(order, to_document(order), version)
+        else:
+            found = difference(order, before)
+            change = replace(
+                _change(order, found.fields, version),
+                removed=found.removed,
+                appended={"history": found.events},
+            )
+        self._documents.commit([change], deadline)
 
     def list_newest(
         self,

@@ -27,6 +27,16 @@ class Shop:
         return self.client.post(f"/orders/{order_id}/fulfil", headers=headers)
 
 
+ITEM = {
+    "line_id": "1",
+    "product_id": "P001",
+    "quantity": 2,
+    "cancelled": 0,
+    "fulfilled": 0,
+    "returned": 0,
+}
+
+
 @pytest.fixture
 def shop() -> Shop:
     return Shop()
@@ -39,14 +49,21 @@ def test_a_new_order_is_201(shop: Shop) -> None:
     assert response.headers["Location"] == f"/orders/{order['order_id']}"
     assert order["order_id"].startswith("ORD")
     assert order["created_at"].endswith("+00:00")
+    at = order["created_at"]
     assert {name: order[name] for name in order if name not in ("order_id", "created_at")} == {
         "customer_id": "C123",
         "product_id": "P001",
         "quantity": 2,
-        "items": [{"product_id": "P001", "quantity": 2, "unit_price": 999.99, "name": "Laptop"}],
+        "items": [{**ITEM, "unit_price": 999.99, "name": "Laptop"}],
         "status": "confirmed",
         "total_price": 1999.98,
         "currency": "USD",
+        "updated_at": at,
+        "confirmed_at": at,
+        "history": [
+            {"seq": 1, "type": "placed", "at": at, "actor": "customer"},
+            {"seq": 2, "type": "confirmed", "at": at, "actor": "customer"},
+        ],
     }
     assert shop.client.get(f"/orders/{order['order_id']}").json == order
 
@@ -60,8 +77,8 @@ def test_several_lines_are_merged_and_have_no_product_at_the_top(shop: Shop) -> 
     response = shop.client.post("/orders", json={"customer_id": "C123", "items": items})
     assert response.status_code == 201
     assert [(i["product_id"], i["quantity"]) for i in response.json["items"]] == [
-        ("P001", 1),
         ("P002", 3),
+        ("P001", 1),
     ]
     assert "product_id" not in response.json
     assert "quantity" not in response.json
@@ -275,7 +292,7 @@ def test_an_order_is_pending_when_inventory_is_unavailable_and_the_client_prefer
     assert (response.status_code, response.json["status"]) == (202, "pending")
     assert response.headers["Location"] == f"/orders/{response.json['order_id']}"
     assert response.headers["Preference-Applied"] == "respond-async"
-    assert response.json["items"] == [{"product_id": "P001", "quantity": 2}]
+    assert response.json["items"] == [ITEM]
     assert "total_price" not in response.json
     again = shop.place("key", prefer)
     assert (again.status_code, again.json) == (202, response.json)

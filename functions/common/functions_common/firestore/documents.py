@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -78,7 +78,7 @@ class Document:
     def from_snapshot(cls, found: DocumentSnapshot[Any]) -> Document:
         """From a snapshot, which the library's queries return."""
         path = tuple(found.reference.path.split("/"))
-        fields = {name: _exact_datetime(value) for name, value in (found.to_dict() or {}).items()}
+        fields = _exact_datetimes(found.to_dict() or {})
         return cls(path, fields, found.update_time)
 
     def convert(self, shape: type[T]) -> T:
@@ -140,6 +140,10 @@ class Change:
     """The version that the document must have; None: it must not exist."""
     server_time: str | None = None
     """A field that Firestore sets to the time at which it processes the change."""
+    appended: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Values to append to fields that are arrays. The values that are in them stay as they are."""
+    removed: Sequence[str] = ()
+    """Fields to remove from a document that exists."""
 
 
 class Documents:
@@ -286,11 +290,18 @@ def encode_change(change: Change, write: Any, root: str) -> None:  # noqa: ANN40
     else:
         write.update_mask.SetInParent()  # without a mask the other fields would be deleted
         write.update_mask.field_paths.extend(change.fields)
+        write.update_mask.field_paths.extend(change.removed)
         write.current_document.update_time.CopyFrom(_timestamp(change.expected_version))
     if change.server_time is not None:
         write.update_transforms.add(
             field_path=change.server_time, set_to_server_value=_REQUEST_TIME
         )
+    for name, values in change.appended.items():
+        if not values:
+            continue
+        appended = write.update_transforms.add(field_path=name).append_missing_elements
+        for value in values:
+            encode_value(value, appended.values.add())
 
 
 def _found_id(found: Any) -> FoundId:  # noqa: ANN401 - made by protobuf, untyped
@@ -347,10 +358,14 @@ def _decode_value(value: Any) -> Any:  # noqa: ANN401 - the same
     return getattr(value, kind)
 
 
-def _exact_datetime(value: object) -> object:
+def _exact_datetimes(value: Any) -> Any:  # noqa: ANN401 - of any field
     """Convert the library's subclass of datetime, since msgspec accepts no subclass."""
     if isinstance(value, datetime):
         return datetime.combine(value.date(), value.timetz())
+    if isinstance(value, dict):
+        return {name: _exact_datetimes(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_exact_datetimes(each) for each in value]
     return value
 
 

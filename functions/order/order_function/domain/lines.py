@@ -31,12 +31,8 @@ class Line:
         return self.quantity - self.cancelled - self.fulfilled
 
     @property
-    def is_untouched(self) -> bool:
-        return self.open == self.quantity
-
-    def as_ordered(self) -> Line:
-        """Product and quantity alone."""
-        return Line(self.product_id, self.quantity)
+    def has_moved(self) -> bool:
+        return self.open != self.quantity
 
     def cancel(self, quantity: int) -> Line:
         return replace(self, cancelled=self.cancelled + quantity)

@@ -391,7 +391,7 @@ class Order:
     def _finish_with_open_units(self, kind: MovementKind, now: datetime) -> Self:
         """Complete a movement of everything that is open."""
         units = {line.product_id: line.open for line in self.lines if line.open}
-        if all(line.is_untouched for line in self.lines):
+        if not any(line.has_moved for line in self.lines):
             return self._finish(_MOVES[kind], units, now, [])
         lines = tuple(Line(*each) for each in units.items())
         return self._finish(

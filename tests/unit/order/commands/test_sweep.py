@@ -322,7 +322,7 @@ def test_an_order_stays_changed_when_a_sweep_confirms_it_at_the_same_time(
     def act(place: int) -> Between:
         shop = WholeShop(P001=5)
         order_id = shop.place("C1", TWO, None).order.order_id
-        between = Between(place, lambda: getattr(shop.orders, verb)(order_id))
+        between = Between(place, lambda: getattr(shop.orders, verb)(order_id, BY))
         shop.sweep(between=between)
         if between.happened:
             assert units(shop.stock, "P001") == units_left
