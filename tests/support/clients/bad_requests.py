@@ -93,8 +93,7 @@ def _queries(*operations: tuple[str, str], **headers: str) -> list[BadRequest]:
 
 ORDER = [
     _raw("no body", b""),
-    *_bodies("cancelling", "POST", _CANCEL),
-    *_bodies("fulfilling", "POST", _FULFIL, **OPERATOR_TOKEN),
+    BadRequest("cancelling without JSON", "POST", _CANCEL, 400, "#", b"{not json", JSON),
     *_bodies("showing an order", "GET", _SHOW),
     *_bodies("listing orders", "GET", "/orders?customer_id=C1"),
     *_bodies("the catalogue", "GET", "/products"),

@@ -148,7 +148,7 @@ OWN_RESERVATION: dict[str, frozenset[str | None]] = {
     Status.CONFIRMED: LIVE,
     Status.CHANGING: frozenset((HELD, CONFIRMED, PARTIAL, RELEASED, CONSUMED)),
     Status.PARTIALLY_FULFILLED: frozenset((PARTIAL,)),
-    Status.CANCELLING: frozenset((None, HELD, CONFIRMED, PARTIAL, RELEASED, CONSUMED)),
+    Status.CANCELLING: frozenset((None, HELD, CONFIRMED, PARTIAL, RELEASED)),
     Status.CANCELLED: frozenset((RELEASED,)),
     Status.FULFILLING: frozenset((HELD, CONFIRMED, PARTIAL, CONSUMED)),
     Status.FULFILLED: frozenset((CONSUMED,)),
@@ -315,7 +315,7 @@ def _check_order(
     status = own.status if own else None
     if own and not own.has_known_status:
         pass
-    elif status not in OWN_RESERVATION[order.status]:
+    elif status not in _allowed_reservation(order):
         detail = f"is {order.status}, its reservation {status or 'missing'}"
         yield Finding("order-has-its-stock", audited.path, detail)
     elif own and order.status in PRICED and not own.is_priced_as(order):
@@ -332,3 +332,10 @@ def _check_order(
         )
     if order.status in UNFINISHED and audited.age >= grace:
         yield Finding("nothing-half-done", audited.path, f"{order.status} for {audited.age}")
+
+
+def _allowed_reservation(order: Order) -> frozenset[str | None]:
+    allowed = OWN_RESERVATION[order.status]
+    if order.status is Status.CANCELLING and any(line.fulfilled for line in order.lines):
+        return allowed | {CONSUMED}  # the rest of the units is cancelled
+    return allowed

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.in_process.dying import ProcessDiedError
 from support.in_process.memory_shop import Between, MemorySnapshot, WholeShop, death
+from support.stores.builders import BY
 
 from order_function.audit import invariants
 from order_function.audit.invariants import (
@@ -47,6 +48,9 @@ RELEASED, CONSUMED = "released", "consumed"
 
 def an_order(status: Status, customer_id: str = "C1", key: str = "key") -> Order:
     order = Order.new_reserved(Attempt.begin(customer_id, LINES, key), ITEMS, "USD", NOW)
+    moves = {Status.CANCELLED: Line.cancel, Status.FULFILLED: Line.fulfil}
+    if move := moves.get(status):
+        order = replace(order, lines=tuple(move(line, line.open) for line in order.lines))
     return replace(order, status=status)
 
 
@@ -73,7 +77,10 @@ def named(found: Iterable[Finding]) -> list[tuple[str, str]]:
 OWN = {
     #                   not there  held  confirmed  partial  released  consumed
     Status.PENDING: ("", "", "S", "S", "S", "S"),
+    Status.AWAITING_PAYMENT: ("S", "", "", "S", "S", "S"),
     Status.CONFIRMED: ("S", "", "", "", "S", "S"),
+    Status.CHANGING: ("S", "", "", "", "", ""),
+    Status.PARTIALLY_FULFILLED: ("S", "S", "S", "", "S", "S"),
     Status.CANCELLING: ("", "", "", "", "", "S"),
     Status.CANCELLED: ("S", "LS", "LS", "LS", "", "S"),
     Status.REJECTED: ("", "L", "LS", "LS", "", "S"),
@@ -295,7 +302,7 @@ def moving(verb: str, which: int, dies_before: int) -> Step:
         order_ids = sorted(shop.store.documents)
         if order_ids:
             orders = shop.orders_with(Between(dies_before, death))
-            getattr(orders, verb)(order_ids[which % len(order_ids)])
+            getattr(orders, verb)(order_ids[which % len(order_ids)], BY)
 
     return move
 
@@ -451,3 +458,39 @@ def test_any_single_damage_is_found(
     snapshot = MemorySnapshot(shop)
     damage(snapshot, data)
     assert snapshot.findings()
+
+
+@pytest.mark.parametrize(
+    ("status", "moved", "counted"),
+    [
+        (Status.PARTIALLY_FULFILLED, MovedUnits(consumed=1), Line("P001", 2, fulfilled=1)),
+        (Status.CONFIRMED, MovedUnits(released=1), Line("P001", 2, cancelled=1)),
+    ],
+    ids=["fulfilled", "cancelled"],
+)
+def test_a_finding_is_reported_when_the_counts_differ_from_the_reservation(
+    status: Status, moved: MovedUnits, counted: Line
+) -> None:
+    order = an_order(status)
+    same = replace(order, lines=(counted, *order.lines[1:]))
+    reservation = replace(
+        a_reservation(order.reservation_id, PARTIAL), counts={counted.product_id: moved}
+    )
+    assert findings([same], [reservation]) == []
+    assert named(findings([order], [reservation])) == [
+        ("order-counts-as-reserved", f"orders/{order.order_id}")
+    ]
+    without = replace(reservation, counts={})
+    assert named(findings([same], [without])) == [
+        ("order-counts-as-reserved", f"orders/{order.order_id}")
+    ]
+
+
+def test_rest_of_a_partly_fulfilled_order_may_be_cancelled() -> None:
+    order = an_order(Status.CANCELLING)
+    partly = replace(order, lines=(order.lines[0].fulfil(1), *order.lines[1:]))
+    consumed = [a_reservation(order.reservation_id, CONSUMED)]
+    assert findings([partly], consumed) == []
+    assert named(findings([order], consumed)) == [
+        ("order-has-its-stock", f"orders/{order.order_id}")
+    ]
