@@ -12,7 +12,7 @@ import grpc
 import pytest
 from google.cloud.firestore_v1 import types
 from google.rpc.status_pb2 import Status
-from support.builders import product, soon
+from support.stores.builders import product, soon
 
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.documents import Change, Documents

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from support.apps import inventory_app
-from support.builders import lines, product, soon
-from support.fakes import FakeInventory, MemoryOrders, MemoryStock, MemoryUnfinishedWork
-from support.in_process import client_of
+from support.in_process.apps import inventory_app
+from support.in_process.client import client_of
+from support.stores.builders import lines, product, soon
+from support.stores.fakes import FakeInventory, MemoryOrders, MemoryStock, MemoryUnfinishedWork
 
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import (
