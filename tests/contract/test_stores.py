@@ -87,6 +87,9 @@ MOVED = tuple(
         "3-partial": consumed(1),
         "4-restocked": consumed(2).apply(Movement(2, MovementKind.RESTOCK, lines(P001=1))),
         "5-rest-released": consumed(1).move_rest(MovementKind.RELEASE),
+        "6-restocked-after-all": RESERVATION.move_rest(MovementKind.CONSUME).apply(
+            Movement(1, MovementKind.RESTOCK, lines(P001=1, P002=1))
+        ),
     }.items()
 )
 """A reservation after each kind of change."""

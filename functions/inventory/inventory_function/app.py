@@ -152,7 +152,17 @@ class _Views:
         number = _movement_number(seq)
         activity.note(reservation_id=reservation_id, movement=number)
         movement = parsing.body(request, schemas.MovementRequest).to_domain(number)
-        reservation, new = self._inventory.move(reservation_id, movement)
+        try:
+            reservation, new = self._inventory.move(reservation_id, movement)
+        except domain.StockError as error:
+            logs.event(
+                "Movement not applied",
+                severity=logging.WARNING,
+                reservation_id=reservation_id,
+                movement=number,
+                reason=f"{type(error).__name__}: {error}"[:300],
+            )
+            raise
         return http_app.json_response(schemas.ReservationResponse.of(reservation), _created_if(new))
 
     def reserve(self) -> Response:

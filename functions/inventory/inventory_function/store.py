@@ -227,7 +227,6 @@ def _to_recorded(found: Found) -> RecordedReservation:
     return RecordedReservation(reservation, found.created, document.update_time)
 
 
-_COUNTS = ("released", "consumed", "returned")
 _NO_COUNTS = _CountFields()
 _STATUSES = {status.value: status for status in ReservationStatus}
 
@@ -259,7 +258,7 @@ def to_document(entity: Entity) -> dict[str, Any]:
     return {
         "currency": entity.currency,
         "nonce": entity.nonce,
-        "lines": [_without(line, *_COUNTS) for line in entity.lines],
+        "lines": [*map(_line, entity.lines)],
         "product_ids": [line.product_id for line in entity.lines],  # for queries
         **_changing_fields(entity),
     }
@@ -279,7 +278,12 @@ def _changing_fields(reservation: Reservation) -> dict[str, Any]:
     return {
         **status,
         "counts": [
-            {name: getattr(line, name) for name in ("product_id", *_COUNTS)}
+            {
+                "product_id": line.product_id,
+                "released": line.released,
+                "consumed": line.consumed,
+                "returned": line.returned,
+            }
             for line in reservation.lines
             if line.released or line.consumed
         ],
@@ -288,5 +292,15 @@ def _changing_fields(reservation: Reservation) -> dict[str, Any]:
     }
 
 
-def _without(entity: Entity | PricedLine, *names: str) -> dict[str, Any]:
+def _line(line: PricedLine) -> dict[str, Any]:
+    """Without the counts."""
+    return {
+        "product_id": line.product_id,
+        "quantity": line.quantity,
+        "unit_price": line.unit_price,
+        "name": line.name,
+    }
+
+
+def _without(entity: Entity, *names: str) -> dict[str, Any]:
     return {name: getattr(entity, name) for name in entity.__slots__ if name not in names}

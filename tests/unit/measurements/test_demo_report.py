@@ -35,6 +35,25 @@ def test_figures_are_those_counted_by_hand() -> None:
     assert found["Latency p50, p99: sale of one product"] == "100 ms, 400 ms"
 
 
+def test_report_gives_two_latencies_a_line_each() -> None:
+    """The table of figures is too narrow for both on a phone."""
+    assert ">100 ms,<br>400 ms<" in report.page(on_knative())
+
+
+def test_highlights_show_how_much_of_the_hot_product_was_sold() -> None:
+    recording = on_knative()
+    shown = {each.name: each.value for each in summary.highlights(recording, None)}
+    assert shown["of 3 units of the hot product sold"] == "3"
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(0.9, False), (1.1, True)])
+def test_report_warns_when_the_load_generator_was_late(*, seconds: float, warned: bool) -> None:
+    recording = on_knative()
+    recording.answers[0].sent = recording.answers[0].due + seconds
+    page = report.page(recording)
+    assert (f"sent 1% of the orders {seconds} s late or later" in page) is warned
+
+
 def test_report_loads_no_other_file() -> None:
     page = report.page(on_knative())
     assert "<script" not in page
