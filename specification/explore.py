@@ -14,7 +14,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from specification.documents import Attempt, Product, World
+from specification.documents import Attempt, Change, OrderStatus, Product, World
 from specification.invariants import (
     InvariantError,
     check_after_reconcile,
@@ -23,7 +23,7 @@ from specification.invariants import (
     no_needless_rejection,
 )
 from specification.processes import Process, advance
-from specification.protocol import read
+from specification.store import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,16 +45,24 @@ class Scenario:
     """How many calls may lose their result, or time out and take effect later."""
     reconciles: int = 2
     """How often reconcile may start while other processes run, for one piece of work or all."""
+    start: World | None = None
+    """The documents at the start. None: a product with all units available."""
 
     @property
     def requests(self) -> set[Attempt]:
-        """The orders that the clients request."""
+        """The orders that the clients request, and those that exist at the start."""
         arguments = (argument for client in self.clients.values() for argument in client.arguments)
-        return {argument for argument in arguments if isinstance(argument, Attempt)}
+        placed = (order.attempt for _, order in self.start.orders) if self.start else ()
+        return {argument for argument in (*arguments, *placed) if isinstance(argument, Attempt)}
+
+    @property
+    def changes(self) -> list[Process]:
+        """The requests that change an order."""
+        return [client for client in self.clients.values() if isinstance(client.arguments[0], str)]
 
     @property
     def has_unit_for_each_request(self) -> bool:
-        return len(self.requests) <= self.units
+        return sum(request.body.units for request in self.requests) <= self.units
 
 
 class State(NamedTuple):
@@ -113,12 +121,16 @@ def explore(protocol: Protocol, scenario: Scenario) -> Exploration:
     """
     start = first_state(scenario)
     predecessors: dict[State, State | None] = {start: None}
+    worlds: set[World] = set()
     outcomes: set[tuple[World, frozenset[Response]]] = set()
     queue = deque([start])
     while queue:
         state = queue.popleft()
         try:
-            check(scenario, state)
+            if state.world not in worlds:
+                check_world(scenario, state.world)
+                worlds.add(state.world)
+            check_end(scenario, state)
             if (state.world, state.responses) not in outcomes:
                 check_recovery(protocol, scenario, state)
                 outcomes.add((state.world, state.responses))
@@ -134,16 +146,15 @@ def explore(protocol: Protocol, scenario: Scenario) -> Exploration:
 
 def first_state(scenario: Scenario) -> State:
     return State(
-        World(Product(scenario.units)),
+        scenario.start or World(Product(scenario.units)),
         sorted_by_text(scenario.clients.values()),
         faults=scenario.faults,
         reconciles=scenario.reconciles,
     )
 
 
-def check(scenario: Scenario, state: State) -> None:
-    """Check the invariants that hold without reconcile."""
-    check_world(scenario, state.world)
+def check_end(scenario: Scenario, state: State) -> None:
+    """Check, if every process has ended without faults, that no work is left."""
     if not state.running and not state.delayed and state.faults == scenario.faults:
         no_leftover_without_faults(state.world)
 
@@ -259,14 +270,29 @@ def check_recovery(protocol: Protocol, scenario: Scenario, state: State) -> None
     with prefix_errors("then reconcile", finished):
         check_world(scenario, finished.world)
         check_after_reconcile(finished.world, state.responses)
-        for request in scenario.requests:
-            retry = run_alone(finished.world, Process.of(protocol.place, request))
+        places = [Process.of(protocol.place, request) for request in scenario.requests]
+        for process in (*places, *scenario.changes):
+            retry = run_alone(finished.world, process)
             with prefix_errors("then a retry", retry):
-                if not retry.responses:
-                    raise InvariantError(f"the key {request.key} is stuck: no response to a retry")
+                if not retry.responses and needs_response(finished.world, process):
+                    raise InvariantError(f"{named(process)} is stuck: no response to a retry")
                 check_world(scenario, retry.world)
                 last = reconcile_all(protocol, retry.world)
                 check_after_reconcile(last.world, state.responses.union(retry.responses))
+
+
+def needs_response(world: World, process: Process) -> bool:
+    """True for a request that places an order, or that moves a part of an existing one."""
+    *key, request = process.arguments
+    if isinstance(request, Change):
+        order = world.order(*key)
+        return order is not None and order.status is not OrderStatus.ABANDONED
+    return isinstance(request, Attempt)
+
+
+def named(process: Process) -> str:
+    request = process.arguments[-1]
+    return f"the key {request.key if isinstance(request, Attempt) else request.request}"
 
 
 @contextmanager

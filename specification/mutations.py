@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specification.documents import OrderStatus, ReservationStatus, Status
-from specification.processes import Process, call
-from specification.protocol import Inventory, Protocol, decide, response_to, write
+from specification.documents import (
+    ABSENT,
+    Delivery,
+    Kind,
+    Moved,
+    Movement,
+    OrderStatus,
+    Reservation,
+    ReservationStatus,
+    Status,
+    Transition,
+)
+from specification.inventory import Inventory
+from specification.processes import Call, Process, Response, call
+from specification.protocol import Protocol, decide, response_to
+from specification.store import deliver, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from specification.documents import Attempt, Order, World
-    from specification.processes import Call, Program
+    from specification.documents import Attempt, Change, Order, World
+    from specification.processes import Program
 
 
 class SkipAbandon(Protocol):
@@ -63,7 +76,7 @@ class RejectAndKeep(Protocol):
 
     def complete_pending(self, pending: Order) -> Program:
         reserved = yield from call(self.inventory.reserve, pending.attempt)
-        yield from call(write, decide(pending, reserved))
+        yield from self.save(decide(pending, reserved))
         return None
 
 
@@ -73,7 +86,7 @@ class ReleaseTwice(Inventory):
     def release(self, world: World, attempt: Attempt) -> tuple[World, None]:
         found = world.reservation(attempt)
         if found and found.status is ReservationStatus.RELEASED:
-            held = found._replace(status=ReservationStatus.HELD)
+            held = found._replace(status=ReservationStatus.HELD, moved=Moved())
             world = world.with_reservation(attempt, held)
         return super().release(world, attempt)
 
@@ -96,6 +109,194 @@ class SkipMark(Inventory):
         return world
 
 
+class MoveTwice(Inventory):
+    """inventory does not compare the number of a movement."""
+
+    def was_applied(self, found: Reservation, movement: Movement) -> bool:  # noqa: ARG002
+        return False
+
+
+class CompareLastMovement(Inventory):
+    """inventory compares only the last movement. A late call of an earlier one is applied."""
+
+    def was_applied(self, found: Reservation, movement: Movement) -> bool:
+        return movement.seq == found.last_movement
+
+
+class RestockUnshipped(Protocol):
+    """A restock may return more units than were shipped."""
+
+    def can_move(self, found: Order, change: Change) -> bool:
+        return found.can_move(change) or (
+            change.kind is Kind.RESTOCK and found.allows(Transition.MOVE)
+        )
+
+
+class MoveFirst(Protocol):
+    """The units move before the order document contains the movement."""
+
+    def begin_movement(self, found: Order, change: Change) -> Generator[Call, bool, bool]:
+        movement = Movement(found.movements + 1, change)
+        yield from call(self.inventory.move, found.attempt, movement)
+        return (yield from super().begin_movement(found, change))
+
+
+class BeginBlindly(Protocol):
+    """The movement is written over any version of the order."""
+
+    def begin_movement(self, found: Order, change: Change) -> Generator[Call, bool, bool]:
+        yield from call(overwrite, found.begin(change))
+        return True
+
+
+class CloseWithoutMove(Protocol):
+    """A movement is closed, and inventory has not applied it."""
+
+    def finish_movement(self, changing: Order) -> Generator[Call, bool, None]:
+        yield from self.save(changing.close())
+
+
+class ReplaceMovement(Protocol):
+    """A request that finds an open movement replaces it with its own."""
+
+    def move(self, key: str, change: Change) -> Program:
+        found = yield from call(read, key)
+        if not found or not found.movement or found.movement.change == change:
+            return (yield from super().move(key, change))
+        yield from self.begin_movement(
+            found._replace(movement=None, status=OrderStatus.CONFIRMED), change
+        )
+        return Process.of(self.move, key, change)
+
+
+class MoveAgain(Protocol):
+    """A repeated request moves its units again."""
+
+    def is_repeat(self, found: Order, change: Change) -> bool:  # noqa: ARG002
+        return False
+
+
+class AssumeClosed(Protocol):
+    """The client gets its response even if the closing write found another version."""
+
+    def move(self, key: str, change: Change) -> Program:
+        found = yield from call(read, key)
+        if not found or found.movement or found.has_moved(change) or not found.can_move(change):
+            return (yield from super().move(key, change))
+        if (yield from self.begin_movement(found, change)):
+            yield Response(Status.MOVED, key, found.attempt.body, change)
+            return None
+        return Process.of(self.move, key, change)
+
+
+class CancelOnce(Protocol):
+    """Only an order with the status cancelled accepts a second cancellation."""
+
+    def is_cancelled(self, found: Order) -> bool:
+        return found.status is OrderStatus.CANCELLED
+
+
+class ExpireBlindly(Protocol):
+    """The expiry is written over any version of the order."""
+
+    def expire(self, found: Order) -> Program:
+        yield from call(overwrite, found.after(Transition.EXPIRE))
+        return Process.of(self.release_cancelled, found.attempt, None)
+
+
+class PayBlindly(Protocol):
+    """The confirmation is written over any version of the order."""
+
+    def confirm(self, key: str) -> Program:
+        found = yield from call(read, key)
+        if not found or not found.allows(Transition.CONFIRM):
+            return (yield from super().confirm(key))
+        yield from call(overwrite, found.after(Transition.CONFIRM))
+        yield Response(Status.PAID, key, found.attempt.body)
+        return None
+
+
+class ConfirmExpired(Protocol):
+    """A payment confirms an order that is being cancelled."""
+
+    def confirm(self, key: str) -> Program:
+        found = yield from call(read, key)
+        if not found or found.status is not OrderStatus.CANCELLING:
+            return (yield from super().confirm(key))
+        confirmed = found._replace(status=OrderStatus.AWAITING_PAYMENT).after(Transition.CONFIRM)
+        yield from self.save(confirmed)
+        return Process.of(self.confirm, key)
+
+
+class ConfirmUnpaid(Protocol):
+    """reconcile confirms a pending order, although its payment has not come."""
+
+    def complete_pending(self, pending: Order) -> Program:
+        reserved = yield from call(self.inventory.reserve, pending.attempt)
+        if isinstance(reserved, Reservation):
+            completed = pending.after(Transition.COMPLETE)
+            yield from self.save(completed._replace(price=reserved.price))
+            return None
+        return (yield from super().complete_pending(pending))
+
+
+class AppendLater(Protocol):
+    """A second write appends the events of a transition."""
+
+    def save(self, order: Order) -> Generator[Call, bool, bool]:
+        written = yield from call(write_without_history, order)
+        if written:
+            yield from call(write, order._replace(version=order.version + 1))
+        return written
+
+
+class RecordFirst(Protocol):
+    """The events are recorded as sent before they are sent."""
+
+    def publish(self, key: str) -> Program:
+        found = yield from call(read, key)
+        if found and found.unsent_events and (yield from self.record_sent(found)):
+            yield from self.send_unsent(found)
+        return None
+
+
+class RecordBlindly(Protocol):
+    """The mark is removed from any version of the order."""
+
+    def record_sent(self, found: Order) -> Generator[Call, bool, bool]:
+        return (yield from call(remove_mark, found))
+
+
+class SendPastFailure(Protocol):
+    """If the sink fails, the publisher continues with the next event."""
+
+    def send_unsent(self, found: Order) -> Generator[Call, bool, bool]:
+        sent = True
+        for seq, event in enumerate(found.history, 1):
+            if seq > found.events_sent:
+                delivery = Delivery(found.attempt.key, seq, event)
+                received = yield Call(deliver, (delivery,), best_effort=True)
+                sent = sent and bool(received)
+        return sent
+
+
+def overwrite(world: World, order: Order) -> tuple[World, bool]:
+    found = world.order(order.attempt.key)
+    return write(world, order._replace(version=found.version if found else ABSENT))
+
+
+def write_without_history(world: World, order: Order) -> tuple[World, bool]:
+    found = world.order(order.attempt.key)
+    return write(world, order._replace(history=found.history if found else ()))
+
+
+def remove_mark(world: World, order: Order) -> tuple[World, bool]:
+    found = world.order(order.attempt.key)
+    assert found  # noqa: S101 - the caller has read it
+    sent = found._replace(events_sent=len(order.history), unsent_events=False)
+    return world.with_order(sent._replace(version=found.version + 1)), True
+
+
 MUTATIONS: dict[str, Callable[[], Protocol]] = {
     "keep-abandoned": KeepAbandoned,
     "reject-and-keep": RejectAndKeep,
@@ -106,4 +307,22 @@ MUTATIONS: dict[str, Callable[[], Protocol]] = {
     "forget-rejection": ForgetRejection,
     "respond-early": RespondEarly,
     "release-before-rejection": ReleaseBeforeRejection,
+    "move-twice": lambda: Protocol(MoveTwice()),
+    "compare-last-movement": lambda: Protocol(CompareLastMovement()),
+    "move-first": MoveFirst,
+    "begin-blindly": BeginBlindly,
+    "close-without-move": CloseWithoutMove,
+    "replace-movement": ReplaceMovement,
+    "move-again": MoveAgain,
+    "assume-closed": AssumeClosed,
+    "cancel-once": CancelOnce,
+    "restock-unshipped": RestockUnshipped,
+    "expire-blindly": ExpireBlindly,
+    "pay-blindly": PayBlindly,
+    "confirm-expired": ConfirmExpired,
+    "confirm-unpaid": ConfirmUnpaid,
+    "append-later": AppendLater,
+    "record-first": RecordFirst,
+    "record-blindly": RecordBlindly,
+    "send-past-failure": SendPastFailure,
 }

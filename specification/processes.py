@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from specification.documents import Body, Status, World
+    from specification.documents import Body, Change, Status, World
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,10 +37,16 @@ class Call(NamedTuple):
     """True: the caller continues without a result if none arrives."""
 
     def apply(self, world: World) -> tuple[World, Any]:
-        return self.operation(world, *self.arguments)
+        return _apply(self, world)
 
     def __str__(self) -> str:
         return f"{self.operation.__name__}({', '.join(map(str, self.arguments))})"
+
+
+@cache
+def _apply(call: Call, world: World) -> tuple[World, Any]:
+    """Equal worlds are one object this way, which makes comparisons of states fast."""
+    return call.operation(world, *call.arguments)
 
 
 class Response(NamedTuple):
@@ -49,9 +55,12 @@ class Response(NamedTuple):
     status: Status
     key: str
     body: Body
+    change: Change | None = None
+    """The part of the order that the client asked to move."""
 
     def __str__(self) -> str:
-        return f"'{self.status}' for {self.key}.{self.body}"
+        change = f", {self.change}" if self.change else ""
+        return f"'{self.status}' for {self.key}.{self.body}{change}"
 
 
 class Process(NamedTuple):

@@ -13,6 +13,9 @@ Placing an order takes the steps of ``order_function/service.py``:
 A process that crashes after Reserve leaves a reservation that no order owns. ``reconcile`` finds
 it, writes an abandoned mark in the order's place, and then releases the stock.
 
+Three modules contain the later parts: ``movements.py`` moves parts of an order, ``holds.py`` holds
+stock during a payment, and ``outbox.py`` sends the events of an order to other systems.
+
 Each rule is a method, so that ``mutations.py`` can remove it.
 """
 
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from specification.documents import (
     ABSENT,
+    EventType,
     Order,
     OrderStatus,
     Reservation,
@@ -29,7 +33,12 @@ from specification.documents import (
     Status,
     Transition,
 )
+from specification.holds import Holds
+from specification.inventory import Inventory
+from specification.movements import Movements
+from specification.outbox import Outbox
 from specification.processes import Call, Process, Response, call
+from specification.store import read
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -38,81 +47,7 @@ if TYPE_CHECKING:
     from specification.processes import Program
 
 
-def read(world: World, key: str) -> tuple[World, Order | None]:
-    return world, world.order(key)
-
-
-def write(world: World, order: Order) -> tuple[World, bool]:
-    """Create or replace the document. False, without effect, if its version has changed."""
-    found = world.order(order.attempt.key)
-    if (found.version if found else ABSENT) != order.version:
-        return world, False
-    return world.with_order(order._replace(version=order.version + 1)), True
-
-
-def reprice(world: World, price: int) -> tuple[World, None]:
-    """Change the price in the catalogue. Existing reservations keep their price."""
-    return world._replace(product=world.product._replace(price=price)), None
-
-
-class Inventory:
-    """inventory's operations. Each is one transaction over the reservation and the product."""
-
-    def reserve(
-        self, world: World, attempt: Attempt
-    ) -> tuple[World, Reservation | ReservationStatus | None]:
-        """Hold a unit. The result is the reservation, RELEASED, or None.
-
-        RELEASED: the reservation was released earlier. None: the stock is short.
-        An existing reservation decides before the stock does, so a repeated call holds one unit.
-        """
-        found = world.reservation(attempt)
-        if found:
-            gone = found.status is ReservationStatus.RELEASED
-            return world, ReservationStatus.RELEASED if gone else found
-        product = world.product
-        if product.available == 0:
-            return world, None
-        held = Reservation(ReservationStatus.HELD, product.price)
-        product = product._replace(available=product.available - 1, reserved=product.reserved + 1)
-        return world.with_reservation(attempt, held, product), held
-
-    def release(self, world: World, attempt: Attempt) -> tuple[World, None]:
-        """Return the unit to the stock, once. A consumed reservation does not change."""
-        found = world.reservation(attempt)
-        if not found:
-            return self.mark_released(world, attempt), None
-        if not found.status.live:
-            return world, None
-        product = world.product
-        product = product._replace(available=product.available + 1, reserved=product.reserved - 1)
-        released = found._replace(status=ReservationStatus.RELEASED)
-        return world.with_reservation(attempt, released, product), None
-
-    def mark_released(self, world: World, attempt: Attempt) -> World:
-        """Record the release of an unknown reservation: a late ``reserve`` must hold no stock."""
-        return world.with_reservation(attempt, Reservation(ReservationStatus.RELEASED))
-
-    def confirm(self, world: World, attempt: Attempt) -> tuple[World, None]:
-        """Confirm a reservation if it is held. The caller may have read the order long ago."""
-        found = world.reservation(attempt)
-        if not found or found.status is not ReservationStatus.HELD:
-            return world, None
-        confirmed = found._replace(status=ReservationStatus.CONFIRMED)
-        return world.with_reservation(attempt, confirmed), None
-
-    def consume(self, world: World, attempt: Attempt) -> tuple[World, None]:
-        """Ship the unit, once."""
-        found = world.reservation(attempt)
-        if not found or not found.status.live:
-            return world, None
-        product = world.product
-        product = product._replace(reserved=product.reserved - 1, shipped=product.shipped + 1)
-        consumed = found._replace(status=ReservationStatus.CONSUMED)
-        return world.with_reservation(attempt, consumed, product), None
-
-
-class Protocol:
+class Protocol(Movements, Holds, Outbox):
     """The programs of the order function and of its ``reconcile``."""
 
     def __init__(self, inventory: Inventory | None = None) -> None:
@@ -133,7 +68,7 @@ class Protocol:
         It is unknown if inventory holds a unit for it.
         """
         yield Call(self.inventory.reserve, (attempt,), awaited=False)
-        return Process.of(self.create, new_order(attempt, version))
+        return Process.of(self.create, new_order(attempt, version).with_event(EventType.PLACED))
 
     def replay_without_inventory(self, attempt: Attempt) -> Program:
         """Reserve while inventory is unavailable, if the client accepts no pending order.
@@ -158,7 +93,7 @@ class Protocol:
         rejection is also written before the stock is released. In the reverse order, a crash in
         between leaves a released reservation without a document that explains it.
         """
-        if not (yield from call(write, order)):
+        if not (yield from self.save(order)):
             return Process.of(self.replay, order.attempt)
         if order.rejection is Status.PRICE_CHANGED:
             yield from call(self.inventory.release, order.attempt)
@@ -192,20 +127,32 @@ class Protocol:
     # POST /orders/{id}/cancel and /fulfil
 
     def cancel(self, key: str) -> Program:
-        """Write ``cancelling`` first. From then on no process can complete or fulfil the order."""
+        """Cancel all units that are left.
+
+        Write ``cancelling`` first. From then on no process can complete or fulfil the order.
+        """
         found = yield from call(read, key)
         if not found or found.status is OrderStatus.ABANDONED:
             return None
+        if found.movement:
+            yield from self.finish_movement(found)
+            return Process.of(self.cancel, key)
         if found.status is OrderStatus.CANCELLING:
             return Process.of(self.release_cancelled, found.attempt, Status.CANCELLED)
         if not found.allows(Transition.CANCEL):
-            cancelled = found.status is OrderStatus.CANCELLED
-            status = Status.CANCELLED if cancelled else Status.NOT_CANCELLABLE
+            status = Status.CANCELLED if self.is_cancelled(found) else Status.NOT_CANCELLABLE
             yield Response(status, key, found.attempt.body)
             return None
-        if not (yield from call(write, found.after(Transition.CANCEL))):
+        if not (yield from self.save(found.after(Transition.CANCEL))):
             return Process.of(self.cancel, key)
         return Process.of(self.release_cancelled, found.attempt, Status.CANCELLED)
+
+    def is_cancelled(self, found: Order) -> bool:
+        """True if a repeated cancellation succeeds: no unit is open, and some were cancelled.
+
+        An order of which other units were fulfilled has the status fulfilled then.
+        """
+        return not found.open_units and found.moved.released > 0
 
     def release_cancelled(self, attempt: Attempt, status: Status | None) -> Program:
         """Release the stock of a cancelled order, even if it is unknown whether any is held."""
@@ -213,17 +160,23 @@ class Protocol:
         return Process.of(self.finish, attempt, Transition.RELEASED, status)
 
     def fulfil(self, key: str) -> Program:
-        """Write ``fulfilling`` first. From then on no process can cancel the order."""
+        """Fulfil all units that are left.
+
+        Write ``fulfilling`` first. From then on no process can cancel the order.
+        """
         found = yield from call(read, key)
         if not found:
             return None
+        if found.movement:
+            yield from self.finish_movement(found)
+            return Process.of(self.fulfil, key)
         if found.status is OrderStatus.FULFILLING:
             return Process.of(self.consume_fulfilled, found.attempt, Status.FULFILLED)
         if not found.allows(Transition.FULFIL):
             if found.status is OrderStatus.FULFILLED:
                 yield Response(Status.FULFILLED, key, found.attempt.body)
             return None
-        if not (yield from call(write, found.after(Transition.FULFIL))):
+        if not (yield from self.save(found.after(Transition.FULFIL))):
             return Process.of(self.fulfil, key)
         return Process.of(self.consume_fulfilled, found.attempt, Status.FULFILLED)
 
@@ -238,7 +191,7 @@ class Protocol:
         if (
             found
             and found.allows(transition)
-            and not (yield from call(write, found.after(transition)))
+            and not (yield from self.save(found.after(transition)))
         ):
             return Process.of(self.finish, attempt, transition, status)
         if status:
@@ -259,6 +212,12 @@ class Protocol:
                 yield Process.of(self.release_cancelled, order.attempt, None)
             if order.status is OrderStatus.FULFILLING:
                 yield Process.of(self.consume_fulfilled, order.attempt, None)
+            if order.status is OrderStatus.AWAITING_PAYMENT:
+                yield Process.of(self.expire, order)
+            if order.movement:
+                yield Process.of(self.close_movement, order)
+            if order.unsent_events:
+                yield Process.of(self.publish, order.attempt.key)
 
     def settle_reservation(self, attempt: Attempt) -> Program:
         """Do with a held reservation as its order requires; release it if no order owns it."""
@@ -288,17 +247,18 @@ class Protocol:
         It must not create the order after its stock was released.
         """
         abandoned = Order(attempt, OrderStatus.ABANDONED, version=version)
-        return (yield from call(write, abandoned))
+        return (yield from self.save(abandoned))
 
     def complete_pending(self, pending: Order) -> Program:
         """Decide a pending order, as its delivery would have done.
 
-        A rejected order releases the unit that another delivery may have reserved in between. If
-        the document has changed, the process that changed it takes care of the stock.
+        A rejected order releases the stock that another delivery may have reserved in between. If
+        the document has changed, the process that decided the order takes care of the stock. If
+        only a publisher has changed it, the next sweep decides.
         """
         reserved = yield from call(self.inventory.reserve, pending.attempt)
         order = decide(pending, reserved)
-        if (yield from call(write, order)) and order.rejection:
+        if (yield from self.save(order)) and order.rejection:
             yield from call(self.inventory.release, order.attempt)
         return None
 
@@ -308,12 +268,17 @@ def new_order(attempt: Attempt, version: int) -> Order:
 
 
 def decide(order: Order, reserved: Reservation | ReservationStatus | None) -> Order:
-    """Confirm the order, or reject it because the stock is short or the price has changed."""
+    """Confirm the order, or reject it because the stock is short or the price has changed.
+
+    An order with a hold awaits its payment before it is confirmed.
+    """
     if not isinstance(reserved, Reservation):
         return order.after(Transition.REJECT)._replace(rejection=Status.SHORT)
     if not order.attempt.body.accepts(reserved.price):
         return order.after(Transition.REJECT)._replace(rejection=Status.PRICE_CHANGED)
-    return order.after(Transition.COMPLETE)._replace(price=reserved.price)
+    placed = order if order.history else order.with_event(EventType.PLACED)
+    accepted = Transition.HOLD if order.attempt.body.hold else Transition.COMPLETE
+    return placed.after(accepted)._replace(price=reserved.price)
 
 
 def is_earlier_abandoned(order: Order, attempt: Attempt) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specification.documents import Attempt, Body
-from specification.explore import Scenario
+from specification.documents import Attempt, Body, Change, Kind, Product, World
+from specification.explore import Scenario, run_alone
 from specification.processes import Call, Process
-from specification.protocol import reprice
+from specification.store import reprice
 
 if TYPE_CHECKING:
     from specification.processes import Program
@@ -17,6 +17,8 @@ ANY, OTHER = Body("x"), Body("y")
 AT_ONE = Body("x", expected_total=1)
 """The buyer expects the first price in the catalogue."""
 
+TWO, HELD = Body("x", units=2), Body("x", hold=True)
+
 
 def change_price(price: int) -> Program:
     yield Call(reprice, (price,))
@@ -24,6 +26,17 @@ def change_price(price: int) -> Program:
 
 
 def scenarios(protocol: Protocol) -> dict[str, Scenario]:
+    return {
+        **placing(protocol),
+        **movements(protocol),
+        **holds(protocol),
+        **outbox(protocol),
+    }
+
+
+def placing(protocol: Protocol) -> dict[str, Scenario]:
+    """Orders of one unit, from the request to the last unit."""
+
     def buy(key: str, body: Body = ANY) -> Process:
         return Process.of(protocol.place, Attempt(key, 0, body))
 
@@ -87,5 +100,124 @@ def scenarios(protocol: Protocol) -> dict[str, Scenario]:
         ),
         "price change, and another buyer": Scenario(
             1, {"buyer": buy("A", AT_ONE), "rival": buy("B"), "catalogue": raise_price}
+        ),
+    }
+
+
+def placed(protocol: Protocol, body: Body, world: World) -> World:
+    """The documents after an order was placed without faults."""
+    attempt = Attempt("A", 0, body)
+    return run_alone(world, Process.of(protocol.place, attempt)).world
+
+
+def movements(protocol: Protocol) -> dict[str, Scenario]:
+    """An order of two units, of which parts move."""
+
+    def move(request: str, kind: Kind, units: int = 1) -> Process:
+        return Process.of(protocol.move, "A", Change(request, kind, units))
+
+    buy = Process.of(protocol.place, Attempt("A", 0, TWO))
+    rival = Process.of(protocol.place, Attempt("B", 0, ANY))
+    cancel = Process.of(protocol.cancel, "A")
+    fulfil = Process.of(protocol.fulfil, "A")
+    cancel_part, cancel_other = move("r1", Kind.RELEASE), move("r2", Kind.RELEASE)
+    fulfil_part, restock = move("r3", Kind.CONSUME), move("r4", Kind.RESTOCK)
+    start = placed(protocol, TWO, World(Product(2)))
+    shipped = run_alone(start, fulfil_part).world
+    return {
+        "cancel a part, sent twice": Scenario(
+            2, {"clerk": cancel_part, "retry": cancel_part}, faults=2, start=start
+        ),
+        "cancel two parts": Scenario(
+            2, {"clerk": cancel_part, "other clerk": cancel_other}, start=start
+        ),
+        "cancel a part and fulfil a part": Scenario(
+            2, {"clerk": cancel_part, "warehouse": fulfil_part}, start=start
+        ),
+        "fulfil a part and cancel the rest": Scenario(
+            2, {"warehouse": fulfil_part, "cancel": cancel}, start=start
+        ),
+        "cancel a part and fulfil the rest": Scenario(
+            2, {"clerk": cancel_part, "fulfil": fulfil}, start=start
+        ),
+        "more units than are left": Scenario(
+            2, {"clerk": move("r5", Kind.RELEASE, 2), "warehouse": fulfil_part}, start=start
+        ),
+        "fulfil a part and restock it": Scenario(
+            2, {"warehouse": fulfil_part, "returns": restock}, start=start
+        ),
+        "restock a part and cancel the rest": Scenario(
+            2, {"returns": restock, "cancel": cancel}, start=shipped
+        ),
+        "restock a part and cancel a part": Scenario(
+            2,
+            {"returns": restock, "retry": restock, "clerk": cancel_part},
+            faults=0,
+            start=shipped,
+        ),
+        "cancel a part, and another buyer": Scenario(
+            2, {"clerk": cancel_part, "rival": rival}, start=start
+        ),
+        "cancel a part of an order that is being placed": Scenario(
+            2, {"buyer": buy, "clerk": cancel_part}
+        ),
+    }
+
+
+def holds(protocol: Protocol) -> dict[str, Scenario]:
+    """An order that holds the last unit until it is paid."""
+    attempt = Attempt("A", 0, HELD)
+    buy = Process.of(protocol.place, attempt)
+    buy_pending = Process.of(protocol.place_pending, attempt)
+    rival = Process.of(protocol.place, Attempt("B", 0, ANY))
+    confirm = Process.of(protocol.confirm, "A")
+    cancel = Process.of(protocol.cancel, "A")
+    start = placed(protocol, HELD, World(Product(1)))
+    return {
+        "payment and expiry": Scenario(
+            1, {"buyer": buy, "payment": confirm, "retry": confirm}, start=start
+        ),
+        "payment and cancel": Scenario(1, {"payment": confirm, "cancel": cancel}, start=start),
+        "payment of an order that is being placed": Scenario(1, {"buyer": buy, "payment": confirm}),
+        "hold, and another buyer": Scenario(1, {"buyer": buy, "rival": rival}),
+        "hold while inventory is unavailable": Scenario(
+            1, {"buyer": buy_pending, "retry": buy, "payment": confirm}
+        ),
+    }
+
+
+def outbox(protocol: Protocol) -> dict[str, Scenario]:
+    """An order whose events go to a sink."""
+    publish = Process.of(protocol.publish, "A")
+    buy_pending = Process.of(protocol.place_pending, Attempt("A", 0, ANY))
+    rival = Process.of(protocol.place, Attempt("B", 0, ANY))
+    buy = Process.of(protocol.place, Attempt("A", 0, ANY))
+    cancel = Process.of(protocol.cancel, "A")
+    cancel_part = Process.of(protocol.move, "A", Change("r1", Kind.RELEASE))
+    start = placed(protocol, ANY, World(Product(1), deliveries=()))
+    two = placed(protocol, TWO, World(Product(2), deliveries=()))
+    held = placed(protocol, HELD, World(Product(1), deliveries=()))
+    empty = World(Product(1), deliveries=())
+    return {
+        "publish a new order": Scenario(1, {"buyer": buy, "publisher": publish}, start=empty),
+        "publish an order that was pending": Scenario(
+            1, {"buyer": buy_pending, "rival": rival, "publisher": publish}, start=empty
+        ),
+        "two publishers": Scenario(
+            1,
+            {"buyer": buy, "publisher": publish, "other publisher": publish},
+            faults=2,
+            start=empty,
+        ),
+        "publish during a cancellation": Scenario(
+            1, {"cancel": cancel, "publisher": publish}, start=start
+        ),
+        "publish during a movement": Scenario(
+            2, {"clerk": cancel_part, "publisher": publish}, start=two
+        ),
+        "publish during a payment": Scenario(
+            1,
+            {"payment": Process.of(protocol.confirm, "A"), "publisher": publish},
+            start=held,
         ),
     }

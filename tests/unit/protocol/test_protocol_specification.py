@@ -25,9 +25,10 @@ from specification.explore import (
     run_alone,
     successors,
 )
+from specification.inventory import Inventory
 from specification.mutations import MUTATIONS
 from specification.processes import Process
-from specification.protocol import Inventory, Protocol
+from specification.protocol import Protocol
 from specification.scenarios import ANY, OTHER, scenarios
 from support.stores.builders import BY
 from support.stores.fakes import FakeInventory, MemoryOrders
@@ -66,10 +67,28 @@ CAUGHT = {  # mutation: the scenario that finds it, and the broken invariant
         "differ from its live reservations",
     ),
     "forget-rejection": ("two buyers, the last unit", "received '409 short'"),
-    "blind-confirm": ("cancel", "differ from its live reservations"),
+    "blind-confirm": ("cancel", "status differs from its units"),
     "no-mark": ("inventory unavailable", "a cancelled order keeps stock"),
     "reject-and-keep": ("inventory unavailable, and the last unit is released", "is left behind"),
     "release-before-rejection": ("price change", "the key A is stuck"),
+    "move-twice": ("cancel a part, sent twice", "count different units"),
+    "compare-last-movement": ("fulfil a part and restock it", "count different units"),
+    "move-first": ("cancel a part, sent twice", "count different units"),
+    "begin-blindly": ("cancel two parts", "received '200 moved'"),
+    "close-without-move": ("cancel a part, sent twice", "count different units"),
+    "replace-movement": ("cancel two parts", "count different units"),
+    "move-again": ("cancel a part, sent twice", "a request has moved units .* twice"),
+    "assume-closed": ("publish during a movement", "is left unfinished"),
+    "cancel-once": ("fulfil a part and cancel the rest", "received '409 not cancellable'"),
+    "restock-unshipped": ("fulfil a part and restock it", "does not end"),
+    "expire-blindly": ("payment and expiry", "received '200 confirmed'"),
+    "pay-blindly": ("payment and expiry", "count different units"),
+    "confirm-expired": ("payment and expiry", "received '409 order-expired'"),
+    "confirm-unpaid": ("hold while inventory is unavailable", "without its payment"),
+    "append-later": ("publish during a cancellation", "differs from its counts"),
+    "record-first": ("publish a new order", "never receives the event A.1"),
+    "record-blindly": ("publish during a cancellation", "never receives the event A.3"),
+    "send-past-failure": ("two publishers", "received the event A.2 before"),
 }
 
 
@@ -134,7 +153,18 @@ def real_order(found: spec.Order) -> order.Order:
     return replace(made, status=order.Status(found.status), rejection=rejection)
 
 
-REJECTION = order.Rejection("short", "Short")
+NOT_BUILT = {
+    OrderStatus.AWAITING_PAYMENT,
+    OrderStatus.CHANGING,
+    OrderStatus.PARTIALLY_FULFILLED,
+    Transition.HOLD,
+    Transition.CONFIRM,
+    Transition.EXPIRE,
+    Transition.MOVE,
+    Transition.MOVED,
+}
+"""The parts of the specification that the code does not have yet."""
+
 TRANSITIONS: dict[Transition, Callable[[order.Order], order.Order]] = {
     Transition.CANCEL: lambda found: found.begin_cancel(BY),
     Transition.RELEASED: lambda found: found.finish_cancel(NOW),
@@ -148,12 +178,13 @@ TRANSITIONS: dict[Transition, Callable[[order.Order], order.Order]] = {
 
 
 def test_every_transition_has_a_method_of_the_code() -> None:
-    assert set(TRANSITIONS) == set(Transition)
+    assert set(TRANSITIONS) == set(Transition) - NOT_BUILT
 
 
 def test_order_has_the_specified_statuses() -> None:
-    assert set(map(str, order.Status)) == set(map(str, OrderStatus))
-    assert set(map(str, order.KEEPS_RESERVATION)) == set(map(str, spec.KEEPS_RESERVATION))
+    assert set(map(str, order.Status)) == set(map(str, set(OrderStatus) - NOT_BUILT))
+    kept = spec.KEEPS_RESERVATION - NOT_BUILT
+    assert set(map(str, order.KEEPS_RESERVATION)) == set(map(str, kept))
 
 
 @pytest.mark.parametrize("status", order.Status)
@@ -218,7 +249,9 @@ def specified_decision(result: object) -> str:
 
 
 @pytest.mark.parametrize("available", [0, 1])
-@pytest.mark.parametrize("status", [None, *spec.ReservationStatus])
+@pytest.mark.parametrize(
+    "status", [None, *map(spec.ReservationStatus, inventory.ReservationStatus)]
+)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation_changes_stock_as_specified(
     name: str, status: spec.ReservationStatus | None, available: int
