@@ -88,6 +88,8 @@ def _event(seq: int, kind: str, at: str = _CREATED_AT, **members: Any) -> dict[s
 def _order(status: str, *events: dict[str, Any], **members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     """An example order, without prices."""
     history = [_event(1, "placed"), *events]
+    if status == "rejected":
+        history = [_event(1, "rejected", reason="insufficient-stock")]
     return {
         "order_id": _ID,
         "customer_id": "C123",
@@ -152,7 +154,6 @@ _SHORTAGE = {
 }
 _REJECTED_ORDER = _order(
     "rejected",
-    _event(2, "rejected", reason="insufficient-stock"),
     rejection={"type": type_uri("insufficient-stock"), **_SHORTAGE},
 )
 _PRODUCT = {

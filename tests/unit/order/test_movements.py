@@ -91,6 +91,7 @@ def test_rest_is_cancelled_after_a_part_was_fulfilled(shop: WholeShop, order: Or
     assert rest.status is Status.FULFILLED
     assert counts(rest) == {"1": (2, 1, 0), "2": (2, 0, 0)}
     assert types(rest)[2:] == ["line_fulfilled", "line_cancelled", "fulfilled"]
+    assert shop.orders.cancel(order.order_id, BY) == rest, "a repeated request has the same result"
     assert units(shop.stock, "P001") == (10, 0, 0)
     assert units(shop.stock, "P002") == (9, 0, 1)
     assert not shop.findings()

@@ -173,11 +173,17 @@ class Order:
 
         See ``confirm_or_reject``.
         """
-        return cls.new_pending(attempt, now).confirm_or_reject(items, currency, attempt.actor, now)
+        pending = cls.new_pending(attempt, now)
+        decided = pending.confirm_or_reject(items, currency, attempt.actor, now)
+        if decided.rejection is not None:
+            return cls.new_rejected(attempt, decided.rejection, now)
+        return decided
 
     @classmethod
     def new_rejected(cls, attempt: Attempt, rejection: Rejection, now: datetime) -> Self:
-        return cls.new_pending(attempt, now).reject(rejection, attempt.actor, now)
+        """The request makes no order, so its history has only the rejection."""
+        rejected = cls.new_pending(attempt, now).reject(rejection, attempt.actor, now)
+        return replace(rejected, history=rejected.history[-1:])
 
     @classmethod
     def new_pending(cls, attempt: Attempt, now: datetime) -> Self:
@@ -321,13 +327,18 @@ class Order:
 
     def begin_cancel(self, by: By) -> Self:
         """Begin to cancel everything that is open: the stock is released afterwards. Idempotent."""
-        if self.status in (Status.CANCELLING, Status.CANCELLED):
+        if self.status in (Status.CANCELLING, Status.CANCELLED) or self._rest_is_cancelled:
             return self
         self._require_no_movement()
         if self.status not in _CANCELLABLE:
             raise self._refusal(NotCancellableError)
         movement = Movement(MovementKind.RELEASE, *by)
         return replace(self, status=Status.CANCELLING, movement=movement)
+
+    @property
+    def _rest_is_cancelled(self) -> bool:
+        """Some units were fulfilled and the others cancelled, perhaps by this same request."""
+        return self.status is Status.FULFILLED and any(line.cancelled for line in self.lines)
 
     def finish_cancel(self, now: datetime) -> Self:
         """Complete the cancellation, after the stock was released."""
