@@ -147,7 +147,8 @@ class _Views:
         )
 
     def _list_by_id(self, prefix: str, limit: int) -> Response:
-        after = paging.decode_cursor(request.args, paging.id_position)
+        read_position = order_filters.position_with_prefix(prefix)
+        after = paging.decode_cursor(request.args, read_position)
         found = self._orders.list_by_id(prefix, after, limit + 1)
         return _page_response(*paging.split_page(found, limit, lambda order: [order.order_id]))
 

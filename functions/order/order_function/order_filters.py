@@ -14,7 +14,7 @@ from order_function.domain import PUBLIC_STATUSES, Status, is_order_id_prefix
 from order_function.ports import OrderFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from functions_common.http.auth.callers import Caller
@@ -52,6 +52,18 @@ class ChangePosition(NamedTuple):
         if kind != "changed":
             raise ValueError(kind)
         return cls(paging.time_position(position), paging.time_position([first_read, "x"])[0])
+
+
+def position_with_prefix(prefix: str) -> Callable[[Sequence[str]], str]:
+    """Reads the position of a page in a list of orders whose id begins with this."""
+
+    def read(parts: Sequence[str]) -> str:
+        order_id = paging.id_position(parts)
+        if not order_id.startswith(prefix):
+            raise ValueError(order_id)
+        return order_id
+
+    return read
 
 
 def parse(args: Mapping[str, str], caller: Caller, *, staff: bool) -> ListRequest:

@@ -543,7 +543,9 @@ class MemoryUnfinishedWork:
         found = (
             (order.expires_at, order.order_id, order)
             for order, _ in self._orders.documents.values()
-            if order.status is Status.AWAITING_PAYMENT and order.expires_at
+            if order.status is Status.AWAITING_PAYMENT
+            and order.expires_at
+            and order.order_id not in self._orders.damaged
         )
         overdue = (each for each in found if each[0] < now)
         later = (each for each in overdue if after is None or each[:2] > after)
