@@ -15,10 +15,14 @@ from support.stores.builders import BY, soon
 from support.stores.fakes import FakeInventory, MemoryOrders, MemoryUnfinishedWork
 
 from functions_common.firestore.client import FirestoreConnection
+from functions_common.firestore.errors import DamagedDocumentError
 from functions_common.runtime.settings import FirestoreSettings
 from order_function.domain import (
     PUBLIC_STATUSES,
+    Address,
     Attempt,
+    By,
+    Details,
     Item,
     Line,
     NewerStatus,
@@ -354,6 +358,50 @@ class ListContract:
         assert empty.by_id("ORD", 2) == by_id
         changes = empty.changed(LONG_AGO, 2).page
         assert {each.order.order_id for each in changes} == {each.order_id for each in whole}
+
+    @pytest.mark.parametrize("size", [1, 2, 99])
+    def test_orders_of_a_customer_are_all_listed_by_id(self, filled: Stored, size: int) -> None:
+        expected = sorted(each.order_id for each in filled.orders if each.customer_id == "C1")
+        found: list[str] = []
+        while page := filled.store.orders_of("C1", found[-1] if found else None, size, soon()):
+            found += [each.order_id for each in page]
+        assert found == expected
+        assert {each.status for each in filled.orders if each.order_id in found} >= {
+            *PUBLIC_STATUSES,
+            NEWER,
+        }
+
+    def test_orders_of_a_customer_have_the_errors_of_damaged_documents(self, empty: Stored) -> None:
+        placed = sorted((order() for _ in range(3)), key=lambda each: each.order_id)
+        empty.add(*placed)
+        empty.damage(placed[1])
+        first, damaged, last = empty.store.orders_of("C1", None, 9, soon())
+        assert first == (placed[0].order_id, empty.store.get(placed[0].order_id, soon()))
+        assert last == (placed[2].order_id, empty.store.get(placed[2].order_id, soon()))
+        assert damaged.order_id == placed[1].order_id
+        assert isinstance(damaged.found, DamagedDocumentError)
+
+    def test_erased_order_is_stored_without_what_was_erased(self, empty: Stored) -> None:
+        details = Details("WEB-1", "Ring twice", {"email": "a@b"}, Address("Ada", "1 A", "B", "GB"))
+        attempt = Attempt.begin("C1", [Line("P1", 2)], "key", details=details)
+        items = (Item("P1", 2, 99_999, "Laptop"),)
+        placed = Order.new_reserved(attempt, items, "USD", NOW)
+        empty.add(placed)
+        by = By("Grace", "Ada called")
+        empty.change(placed, lambda found: found.begin_cancel(by))
+        empty.change(placed, lambda found: found.finish_cancel(NOW))
+        erased = empty.change(placed, Order.erase_personal)
+        found = empty.store.get(placed.order_id, soon())
+        assert found is not None
+        assert found.order == erased
+        assert found.order.details == Details("WEB-1")
+        assert [each.actor for each in found.order.history] == ["customer", "customer", "operator"]
+        assert empty.store.orders_of("C1", None, 9, soon()) == []
+        event = replace(found.order.history[0], at=NOW + timedelta(seconds=1))
+        again = empty.change(placed, lambda found: found.with_events(event))
+        found = empty.store.get(placed.order_id, soon())
+        assert found is not None
+        assert found.order == again
 
     def test_expired_holds_are_listed_the_longest_overdue_first(self, empty: Stored) -> None:
         def held(seconds: float) -> Order:

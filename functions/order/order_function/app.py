@@ -211,6 +211,13 @@ class _Views:
         order = self._orders.confirm(order_id, by)
         return http_app.json_response(schemas.OrderResponse.of(order))
 
+    def erase_customer(self, customer_id: str) -> Response:
+        checks = Checks()
+        schemas.check_customer(checks, customer_id, None, parameter="customer_id")
+        checks.raise_if_failed()
+        erased, complete = self._orders.erase_customer(customer_id)
+        return http_app.json_response(schemas.ErasedResponse(erased, complete))
+
     def list_products(self) -> Response:
         return _catalogue_response(*self._orders.products(request.args.to_dict()))
 

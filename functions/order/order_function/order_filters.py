@@ -10,7 +10,7 @@ from functions_common.http import paging
 from functions_common.http.parsing import Checks
 from functions_common.ids import timestamp
 from order_function import schemas
-from order_function.domain import PUBLIC_STATUSES, Status, is_order_id_prefix
+from order_function.domain import ERASED, PUBLIC_STATUSES, Status, is_order_id_prefix
 from order_function.ports import OrderFilter
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def _check_combinations(args: Mapping[str, str], checks: Checks) -> None:
 def _customer(
     args: Mapping[str, str], caller: Caller, checks: Checks, *, staff: bool
 ) -> str | None:
-    if staff and "customer_id" not in args:
-        return None
+    if staff and args.get("customer_id", ERASED) == ERASED:
+        return args.get("customer_id")
     requested = args.get("customer_id", UNSET)
     customer_id = schemas.customer_of(requested, caller.subject, parameter="customer_id")
     schemas.check_customer(checks, customer_id, caller.subject, parameter="customer_id")

@@ -49,6 +49,7 @@ from order_function.ports import (
     OrderFilter,
     ReservationRejectedError,
     ReservationReleasedError,
+    StoredOrder,
     UnfinishedOrder,
     VersionedOrder,
 )
@@ -298,6 +299,19 @@ class MemoryOrders:
         )
         later = (order for order in found if after is None or order.order_id > after)
         return sorted(later, key=lambda order: order.order_id)[:limit]
+
+    def orders_of(
+        self,
+        customer_id: str,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[StoredOrder]:
+        return [
+            StoredOrder(order_id, self.damaged.get(order_id, found))
+            for order_id, found in sorted(self.documents.items())
+            if found.order.customer_id == customer_id and (after is None or order_id > after)
+        ][:limit]
 
     def _readable(self) -> Iterator[Order]:
         found = self.documents.items()
