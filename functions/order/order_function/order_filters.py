@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from functions_common.http import paging
 from functions_common.http.parsing import Checks
+from functions_common.http.routing import LINES
 from functions_common.ids import timestamp
 from order_function import schemas
 from order_function.domain import ERASED, PUBLIC_STATUSES, Status, is_order_id_prefix
@@ -95,6 +96,15 @@ def parse(args: Mapping[str, str], caller: Caller, *, staff: bool) -> ListReques
     wanted = OrderFilter(customer_id, _statuses(args, checks), first, end, product_id)
     checks.raise_if_failed()
     return ListRequest(wanted, since, order_id)
+
+
+def check_export(args: Mapping[str, str]) -> None:
+    """Raise InvalidValueError if there is a parameter of pages: an export has none."""
+    checks = Checks()
+    for name in ("limit", "cursor", "updated_since"):
+        if name in args:
+            checks.add_error(f"cannot be combined with Accept: {LINES}", parameter=name)
+    checks.raise_if_failed()
 
 
 def _check_combinations(args: Mapping[str, str], checks: Checks) -> None:

@@ -461,12 +461,19 @@ OPERATIONS = (
             HTTPStatus.OK: ResponseSpec(
                 "A page of orders.",
                 schemas.OrderListResponse,
+                lines="All orders of the filters: an `Order` on each line.",
                 examples={"one page": {"orders": [_CONFIRMED_ORDER], "next_cursor": None}},
             )
         },
         tag=ORDERS,
-        description="Returns orders, newest first. A customer sees only their own orders, the"
-        " operator those of all customers.",
+        description=(
+            "Returns orders, newest first. A customer sees only their own orders, the operator"
+            " those of all customers.\n\n"
+            "**Export.** With `Accept: application/x-ndjson` the response has all orders of the"
+            " filters, one JSON object on each line, and no pages. Do not send `limit`, `cursor` or"
+            " `updated_since` with it. If order cannot read all of them, the connection ends"
+            " without the last chunk: HTTP clients report that as an incomplete response."
+        ),
         problems=(TEMPORARILY_UNAVAILABLE,),
         parameters=(_CUSTOMER_ID, _STATUS, *_FILTERS, *paging.PARAMETERS),
         invalid="created_to: must be later than created_from",

@@ -13,7 +13,7 @@ from support.stores.fakes import FakeInventory, MemoryOrders
 from order_function import app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 STAFF = {"Authorization": f"Bearer {OPERATOR}"}
 LONG_AGO = "2000-01-01T00:00:00Z"
@@ -32,12 +32,13 @@ class Shop:
     def place(self, customer_id: str, key: str | None = None, **changes: Any) -> str | None:
         body = {"customer_id": customer_id, "product_id": "P1", "quantity": 1, **changes}
         headers = {} if key is None else {"Idempotency-Key": key}
-        return self.client.post("/orders", json=body, headers=headers).json.get("order_id")
+        placed: dict[str, Any] = self.client.post("/orders", json=body, headers=headers).json
+        return placed.get("order_id")
 
     def cancel(self, order_id: str | None) -> None:
         assert self.client.post(f"/orders/{order_id}/cancel").status_code == 200
 
-    def get(self, headers: dict[str, str] = STAFF, **query: Any) -> Any:
+    def get(self, headers: Mapping[str, str] = STAFF, /, **query: Any) -> Any:
         return self.client.get("/orders", query_string=query, headers=headers)
 
     def pages(self, **query: Any) -> Iterator[Any]:

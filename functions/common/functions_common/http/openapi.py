@@ -16,7 +16,7 @@ import msgspec
 from functions_common import money
 from functions_common.firestore.errors import DamagedDocumentError
 from functions_common.http import paging, parsing, problems
-from functions_common.http.routing import ProblemType
+from functions_common.http.routing import LINES, ProblemType
 from functions_common.http.schema import MAX_MINOR_UNITS
 
 if TYPE_CHECKING:
@@ -313,12 +313,15 @@ def _examples(values: Any) -> Schema:  # noqa: ANN401 - JSON by name
 
 
 def _response(response: ResponseSpec, types: _Types) -> Schema:
-    described = {"description": response.description, "headers": _headers(response.headers)}
+    described: Schema = {"description": response.description, "headers": _headers(response.headers)}
     if response.body is not None:
         media: Schema = {"schema": types[response.body]}
         if response.examples:
             media["examples"] = _examples(response.examples)
         described["content"] = {response.content_type: media}
+    if response.lines:
+        lines = {"type": "string", "description": response.lines}
+        described["content"][LINES] = {"schema": lines}
     return described
 
 
