@@ -50,7 +50,7 @@ def fill(shop: Shop, count: int) -> None:
 
 @pytest.fixture(scope="module")
 def full_shop(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with Shop(emulator, tmp_path_factory.mktemp("logs"), **FEW_THREADS) as shop:
+    with Shop(emulator, tmp_path_factory.mktemp("logs"), 1, **FEW_THREADS) as shop:
         fill(shop, COUNT)
         yield shop
 
@@ -168,7 +168,7 @@ def test_export_ends_without_its_last_chunk_when_the_database_fails(
 ) -> None:
     with ExitStack() as emulator:
         address = emulator.enter_context(running(which, REQUIRE_INDEXES))
-        with Shop(address, tmp_path, **FEW_THREADS, REQUEST_DEADLINE_SECONDS="1") as shop:
+        with Shop(address, tmp_path, 1, **FEW_THREADS, REQUEST_DEADLINE_SECONDS="1") as shop:
             fill(shop, 2_000)
             with requests.get(
                 f"{shop.orders[0]}/orders", headers=HEADERS, stream=True, timeout=TIMEOUT
