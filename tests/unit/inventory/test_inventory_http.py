@@ -273,6 +273,16 @@ def test_movement_out_of_order_is_409_with_the_last_number(reserved: Any, seq: i
     assert response.json["last_movement"] == 2
 
 
+def test_movement_that_is_not_applied_is_logged_with_its_reason(
+    reserved: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    reserved.put("/reservations/R/movements/1", json=movement(P001=4))
+    (record,) = (each for each in caplog.records if each.message == "Movement not applied")
+    fields = record.__dict__["fields"]
+    assert (record.levelname, fields["reservation_id"], fields["movement"]) == ("WARNING", "R", 1)
+    assert "P001 (3 can move, 4 requested)" in fields["reason"]
+
+
 def test_movement_with_another_body_is_422(reserved: Any) -> None:
     reserved.put("/reservations/R/movements/1", json=movement(P001=1))
     response = reserved.put("/reservations/R/movements/1", json=movement(P001=2))
