@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
@@ -58,8 +59,9 @@ if TYPE_CHECKING:
     from functions_common.http.auth.callers import Issuer
     from functions_common.runtime.settings import IssuerSettings
     from order_function.domain import Attempt, Order
+    from order_function.events.publisher import PublisherThread
     from order_function.service import Placed
-    from order_function.settings import Settings
+    from order_function.settings import Settings, SinkSettings
 
 LATEST_CHANGE = timedelta(seconds=10)
 """A change is visible at most so long after its ``stored_at``. Firestore sets that time when it
@@ -69,12 +71,18 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 
 def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     """Create all objects and connect them. Tests pass ``orders`` with their own dependencies."""
+    publisher = None
     if orders is None:
         connection = FirestoreConnection(settings.firestore)
         connection.prepare()
         concurrency = settings.server.concurrency
+        publisher = None if settings.sink is None else _publisher(connection, settings.sink)
         orders = Orders(
-            FirestoreOrders(connection, limiter.firestore_list_limiter(concurrency)),
+            FirestoreOrders(
+                connection,
+                limiter.firestore_list_limiter(concurrency),
+                None if publisher is None else publisher.add,
+            ),
             InventoryClient(
                 settings.inventory_service_url,
                 settings.token,
@@ -93,7 +101,23 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     )
     views = _Views(orders, settings.currency)
     api = replace(API, currency=settings.currency)
-    return http_app.create_app(api, views, callers, PROBLEMS, settings.server)
+    app = http_app.create_app(api, views, callers, PROBLEMS, settings.server)
+    if publisher is not None:
+        app.before_request(publisher.request_begins)
+        app.teardown_request(publisher.request_ends)
+    return app
+
+
+def _publisher(connection: FirestoreConnection, settings: SinkSettings) -> PublisherThread:
+    """The publisher of events, which stops when the process ends."""
+    # Most shops have no sink.
+    from order_function.events.outbox import FirestoreOutbox  # noqa: PLC0415
+    from order_function.events.publisher import PublisherThread  # noqa: PLC0415
+    from order_function.events.sink import Sink  # noqa: PLC0415
+
+    publisher = PublisherThread(FirestoreOutbox(connection), Sink(settings, connections=1))
+    atexit.register(publisher.stop)
+    return publisher
 
 
 def _issuer(settings: IssuerSettings | None) -> Issuer | None:

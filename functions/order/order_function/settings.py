@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import binascii
+import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,11 +12,36 @@ from functions_common.runtime.settings import (
     Instance,
     IssuerSettings,
     ServerSettings,
+    SettingsError,
     telemetry_enabled,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+MIN_SECRET, MAX_SECRET = 24, 64
+"""Bytes."""
+_EXTENSION, _EXTENSION_VALUE = re.compile("[a-z0-9]{1,20}"), re.compile("[ -~]{1,256}")
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """Where the events of orders are sent."""
+
+    url: str
+    secret: bytes | None = field(repr=False)
+    """Signs each event (Standard Webhooks)."""
+    extensions: Mapping[str, str]
+    """Extension attributes of each event: those of a SinkBinding."""
+
+    @classmethod
+    def load(cls, env: Environment) -> SinkSettings | None:
+        """None: there is no sink. A SinkBinding of Knative sets ``K_SINK``."""
+        url = env.optional_http_url("EVENT_SINK_URL") or env.optional_http_url("K_SINK")
+        if url is None:
+            return None
+        return cls(url, _webhook_secret(env), _extensions(env))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +61,8 @@ class Settings:
     """Of the service that confirms payments. Empty: only the operator confirms them."""
     issuer: IssuerSettings | None
     """The issuer of customers' tokens. None: a client can act as any customer, without a token."""
+    sink: SinkSettings | None = None
+    """The sink of events. None: events are not sent."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:
@@ -50,6 +80,7 @@ class Settings:
             operator_token_hashes=env.token_hashes("OPERATOR_TOKEN_HASHES"),
             payment_token_hashes=env.token_hashes("PAYMENT_TOKEN_HASHES", required=False),
             issuer=IssuerSettings.load(env),
+            sink=SinkSettings.load(env),
         )
 
 
@@ -69,6 +100,8 @@ class ReconcileSettings:
     """The first of ORDER_TOKENS. order sends it to inventory."""
     instance: Instance
     telemetry: bool
+    sink: SinkSettings | None = None
+    """As for the function."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> ReconcileSettings:
@@ -87,8 +120,46 @@ class ReconcileSettings:
             token=env.tokens("ORDER_TOKENS")[0],
             instance=Instance.load(env),
             telemetry=telemetry_enabled(env),
+            sink=SinkSettings.load(env),
         )
 
 
 def _deadline(env: Environment) -> int:
     return env.integer("REQUEST_DEADLINE_SECONDS", 10, minimum=1, maximum=19)
+
+
+def _webhook_secret(env: Environment) -> bytes | None:
+    """A signing secret of Standard Webhooks: ``whsec_`` and base64. No error contains it."""
+    text = env.optional("EVENT_SINK_SECRET")
+    if text is None:
+        return None
+    wanted = "EVENT_SINK_SECRET must be whsec_ and the base64 of 24 to 64 random bytes"
+    if not text.startswith("whsec_"):
+        raise SettingsError(wanted)
+    try:
+        secret = binascii.a2b_base64(text.removeprefix("whsec_"), strict_mode=True)
+    except ValueError:
+        raise SettingsError(wanted) from None
+    if not MIN_SECRET <= len(secret) <= MAX_SECRET:
+        raise SettingsError(wanted)
+    return secret
+
+
+def _extensions(env: Environment) -> dict[str, str]:
+    """The extension attributes of events that a SinkBinding sets."""
+    text = env.optional("K_CE_OVERRIDES")
+    if text is None:
+        return {}
+    try:
+        found = dict(json.loads(text).get("extensions") or {})
+        valid = all(map(_EXTENSION.fullmatch, found)) and all(
+            map(_EXTENSION_VALUE.fullmatch, found.values())
+        )
+    except (ValueError, AttributeError, TypeError):
+        valid = False
+    if not valid:
+        raise SettingsError(
+            "K_CE_OVERRIDES is malformed: it must be JSON with extensions, with names of a-z and 0-9"
+            " and values of printable ASCII"
+        )
+    return found

@@ -33,6 +33,7 @@ from order_function.ports import (
     ReservationReleasedError,
     VersionedOrder,
 )
+from order_function.reconcile.publishing import Publishing
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.service import Orders, Placed
 from support.in_process.dying import ProcessDiedError
@@ -133,7 +134,11 @@ class OrderShop(Generic[InventoryT]):
         return self.a_sweep(patience, between).run()
 
     def a_sweep(
-        self, patience: timedelta = NO_TIME, between: Between = NOTHING, in_flight: int = 1
+        self,
+        patience: timedelta = NO_TIME,
+        between: Between = NOTHING,
+        in_flight: int = 1,
+        publishing: Publishing | None = None,
     ) -> Sweep:
         return Sweep(
             between.watch(MemoryUnfinishedWork(self.store, self._reservations)),
@@ -141,7 +146,8 @@ class OrderShop(Generic[InventoryT]):
             between.watch(self.inventory),
             self.orders_with(between),
             patience,
-            in_flight,
+            concurrency=in_flight,
+            publishing=publishing,
         )
 
     def sweep_up(self) -> None:

@@ -49,12 +49,13 @@ from order_function.ports import (
     OrderFilter,
     ReservationRejectedError,
     ReservationReleasedError,
+    SentEvents,
     UnfinishedOrder,
     VersionedOrder,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from functions_common.runtime.deadlines import Deadline
 
@@ -221,7 +222,10 @@ class MemoryStock:
 class MemoryOrders:
     """order's store."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_event: Callable[[str], None] | None = None) -> None:
+        self._on_event = on_event
+        self.unsent: set[str] = set()
+        """Orders that are marked to have unsent events."""
         self.documents: dict[str, VersionedOrder] = {}
         self.damaged: dict[str, DamagedDocumentError] = {}
         """The error of each unreadable document, by id."""
@@ -247,6 +251,9 @@ class MemoryOrders:
         if self.documents.get(order.order_id, (None, None))[1] != version:
             raise ConflictError(order.order_id)
         self.documents[order.order_id] = VersionedOrder(order, self.clock.next())
+        if self._on_event and len(order.history) > order.events_sent:
+            self.unsent.add(order.order_id)
+            self._on_event(order.order_id)
 
     def list_newest(
         self,
@@ -302,6 +309,39 @@ class MemoryOrders:
     def _readable(self) -> Iterator[Order]:
         found = self.documents.items()
         return (order for order_id, (order, _) in found if order_id not in self.damaged)
+
+
+class MemoryOutbox:
+    def __init__(self, orders: MemoryOrders) -> None:
+        self._orders = orders
+
+    def read(self, order_ids: Collection[str], deadline: Deadline) -> list[VersionedOrder]:  # noqa: ARG002
+        found = self._orders
+        return [
+            found.documents[each]
+            for each in order_ids
+            if each in found.unsent and each not in found.damaged
+        ]
+
+    def unsent(self, after: str | None, limit: int, deadline: Deadline) -> list[VersionedOrder]:
+        marked = sorted(self._orders.unsent)
+        return self.read([each for each in marked if after is None or each > after], deadline)[
+            :limit
+        ]
+
+    def record_sent(self, sent: Sequence[SentEvents], deadline: Deadline) -> int:  # noqa: ARG002
+        return sum(self._record(each) for each in sent)
+
+    def _record(self, sent: SentEvents) -> bool:
+        order, version = sent.found
+        found = self._orders.documents[order.order_id]
+        if found.version != version:
+            return False
+        changed = replace(order, events_sent=sent.events_sent)
+        self._orders.documents[order.order_id] = VersionedOrder(changed, self._orders.clock.next())
+        if sent.events_sent == len(order.history):
+            self._orders.unsent.discard(order.order_id)
+        return True
 
 
 class FakeInventory:

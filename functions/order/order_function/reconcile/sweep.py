@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from order_function.domain import ReservationName
+    from order_function.events.publisher import Published
     from order_function.ports import (
         HeldReservation,
         Inventory,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         UnfinishedWork,
         VersionedOrder,
     )
+    from order_function.reconcile.publishing import Publishing
     from order_function.service import Orders
 
     T = TypeVar("T", HeldReservation, UnfinishedOrder, Order)
@@ -116,6 +118,8 @@ class Report:
     """Orders of which a part was cancelled, fulfilled or returned."""
     expired: int = 0
     """Orders that were cancelled because their payment was not confirmed in time."""
+    published: int = 0
+    """Events that the sink accepted."""
     newer: int = 0
     """Left to a newer revision: only that knows the status of the order."""
     failed: int = 0
@@ -153,18 +157,22 @@ _DONE = (
 
 
 class Sweep:
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword
         self,
         work: UnfinishedWork,
         store: OrderStore,
         inventory: Inventory,
         orders: Orders,
         min_age: timedelta,
+        *,
         concurrency: int = 1,
+        publishing: Publishing | None = None,
     ) -> None:
         """``min_age``: younger reservations and changes may still be in progress, and are left.
 
         ``concurrency``: orders, or batches of reservations, that are handled at the same time.
+
+        ``publishing``: publishes events at the end of the sweep. None: the shop has no sink.
         """
         self._work = work
         self._store = store
@@ -172,6 +180,7 @@ class Sweep:
         self._orders = orders
         self._min_age = min_age
         self._concurrency = concurrency
+        self._publishing = publishing
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._failed_calls = 0
@@ -194,6 +203,7 @@ class Sweep:
         began = time.monotonic()
         self._recording_failures(self._settle_held)
         self._complete_report(time.monotonic() - began)
+        self._recording_failures(self._publish_events)
         return self._report
 
     def _complete_report(self, seconds: float) -> None:
@@ -204,6 +214,15 @@ class Sweep:
         report.left = report.held - settled if self._read_every_page else None
         if not self._read_every_page:
             self._recording_failures(self._count_left)
+
+    def _publish_events(self) -> None:
+        if self._publishing is not None:
+            self._publishing.publish_left(self._stopping.is_set, self._report_published)
+
+    def _report_published(self, published: Published) -> None:
+        self._add(published=published.events)
+        for reason in published.failures:
+            self._fail(f"event not published: {reason}")
 
     def _count_left(self) -> None:
         self._report.left = self._work.count_held(self._call_deadline())

@@ -1,0 +1,86 @@
+"""The CloudEvent of an event of an order, as an HTTP request in binary mode (CloudEvents 1.0).
+
+The same event always becomes the same request, since a repeated delivery must not differ from the
+first: all data comes from the event itself, and from the order's facts that never change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from functions_common.ids import timestamp
+
+if TYPE_CHECKING:
+    from order_function.domain import Event, Order
+
+SOURCE = "/orders"
+TYPE_PREFIX = "order."
+SCHEMA = "/docs#events"
+
+
+class EventRequest(NamedTuple):
+    event_id: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class _Item(msgspec.Struct, frozen=True):
+    line_id: str
+    product_id: str
+    quantity: int
+
+
+class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
+    order_id: str
+    customer_id: str
+    seq: int
+    type: str
+    at: str
+    actor: str
+    items: list[_Item]
+    reason: str | None = None
+    reference: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def to_request(order: Order, seq: int) -> EventRequest:
+    """``seq``: the place of the event in the order's history, counted from 1."""
+    event = order.history[seq - 1]
+    event_id = f"{order.order_id}.{seq}"
+    data = _Data(
+        order.order_id,
+        order.customer_id,
+        seq,
+        str(event.type),
+        timestamp(event.at),
+        event.actor,
+        _items(order, event),
+        event.reason,
+        order.details.reference,
+    )
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": event_id,
+        "ce-source": SOURCE,
+        "ce-type": f"{TYPE_PREFIX}{event.type}",
+        "ce-subject": order.order_id,
+        "ce-time": timestamp(event.at),
+        "ce-sequence": f"{seq:010}",
+        "ce-partitionkey": order.order_id,
+        "Content-Type": "application/json",
+    }
+    return EventRequest(event_id, headers, _encoder.encode(data))
+
+
+def _items(order: Order, event: Event) -> list[_Item]:
+    """The units that the event is about: all that were ordered, if it names none."""
+    quantities = {line.product_id: line.quantity for line in event.lines or order.lines}
+    return [
+        _Item(line_id, line.product_id, quantities[line.product_id])
+        for line_id, line in order.lines_by_id()
+        if line.product_id in quantities
+    ]
