@@ -159,7 +159,7 @@ def _extensions(env: Environment) -> dict[str, str]:
         valid = False
     if not valid:
         raise SettingsError(
-            "K_CE_OVERRIDES is malformed: it must be JSON with extensions, with names of a-z and 0-9"
+            "K_CE_OVERRIDES is malformed: it must be JSON with extensions, with names of a-z, 0-9"
             " and values of printable ASCII"
         )
     return found

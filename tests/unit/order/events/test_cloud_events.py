@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import datetime
 
+from cloudevents.http import from_http
 from support.stores.builders import BY, NOW
 
 from order_function.domain import (
@@ -55,6 +56,14 @@ def test_request_has_the_attributes_of_a_cloud_event() -> None:
             {"line_id": "2", "product_id": "P001", "quantity": 1},
         ],
     }
+
+
+def test_official_library_reads_the_event() -> None:
+    order = an_order()
+    request = to_request(order, 1)
+    event = from_http(request.headers, request.body)
+    assert (event["type"], event["id"]) == ("order.placed", f"{order.order_id}.1")
+    assert event.data["order_id"] == order.order_id
 
 
 def test_event_of_a_part_has_its_units_and_its_reason() -> None:
