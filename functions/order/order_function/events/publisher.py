@@ -32,16 +32,18 @@ if TYPE_CHECKING:
     from order_function.events.sink import Sink
     from order_function.ports import Outbox, VersionedOrder
 
-BATCH = 50
-"""Orders that are read, and recorded, in one request each."""
+BATCH, BUSY_BATCH = 50, 5
+"""Orders that are read, and recorded, in one request each; the second while requests are in
+progress, so that they wait less."""
 CALL_SECONDS = 5.0
 """For reading or recording one batch."""
 MAX_WAITING = 10_000
 """Orders whose events wait in this process. ``reconcile`` publishes those of further orders."""
 MAX_FAILURES = 3
-PUBLISHING_SHARE = 0.05
-"""While requests are in progress, the thread works for this share of the time."""
-MAX_PAUSE_SECONDS = 1.0
+PUBLISHING_SHARE = 0.03
+"""While requests are in progress, the thread works for this share of the time. A process that is
+always busy sends its events late; ``reconcile`` sends those for which there is no room."""
+MAX_PAUSE_SECONDS = 5.0
 STOP_SECONDS = 3.0
 """How long a process that ends goes on publishing."""
 
@@ -140,7 +142,8 @@ class PublisherThread:
         with self._changed:
             while not self._waiting and not self._stopping:
                 self._changed.wait()
-            taken = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            size = BUSY_BATCH if self._in_progress else BATCH
+            taken = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
         return [*dict.fromkeys(taken)]
 
     def _publish(self, batch: Collection[str]) -> None:
