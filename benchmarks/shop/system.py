@@ -42,7 +42,7 @@ def receiving(logs: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running(
+def running(  # noqa: PLR0913 - by keyword
     address: str,
     project: str,
     logs: Path,

@@ -1,0 +1,19 @@
+"""An example of a receiver of events: it prints each new event as a JSON line.
+
+An event may come several times, with the same id. A receiver that must act once keeps the ids that
+it has handled in a database of its own. This one keeps them in memory, for as long as its pod lives.
+"""
+
+import json
+
+import functions_framework
+
+handled: set[str] = set()
+
+
+@functions_framework.cloud_event
+def receive(event) -> None:  # noqa: ANN001 - a CloudEvent
+    repeated = event["id"] in handled
+    handled.add(event["id"])
+    line = {"message": "Event", "id": event["id"], "type": event["type"], "repeated": repeated}
+    print(json.dumps(line | {"data": event.data}), flush=True)  # noqa: T201 - its output
