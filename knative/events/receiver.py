@@ -1,7 +1,7 @@
 """An example of a receiver of events: it prints each new event as a JSON line.
 
 An event may come several times, with the same id. A receiver that must act once keeps the ids that
-it has handled in a database of its own. This one keeps them in memory, for as long as its pod lives.
+it has handled in a database of its own. This one keeps them in memory while its pod lives.
 """
 
 import json

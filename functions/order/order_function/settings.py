@@ -38,10 +38,10 @@ class SinkSettings:
     @classmethod
     def load(cls, env: Environment) -> SinkSettings | None:
         """None: there is no sink. A SinkBinding of Knative sets ``K_SINK``."""
-        url = env.optional_http_url("EVENT_SINK_URL") or env.optional_http_url("K_SINK")
-        if url is None:
-            return None
-        return cls(url, _webhook_secret(env), _extensions(env))
+        explicit, bound = (env.optional_http_url(name) for name in ("EVENT_SINK_URL", "K_SINK"))
+        secret, extensions = _webhook_secret(env), _extensions(env)
+        url = explicit or bound
+        return None if url is None else cls(url, secret, extensions)
 
 
 @dataclass(frozen=True, slots=True)
