@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.builders import OPENING_TIME, soon, stocked
+from support.builders import OPENING_TIME, put_product, soon, stocked
 from support.fakes import MemoryStock
 from support.queues import wait_until_queued
 
 from inventory_function.domain import Line, Product, StockError, merge
 from inventory_function.group_commit import GroupCommit
-from inventory_function.operations import Adjust, Confirm, Consume, PutProduct, Release, Reserve
+from inventory_function.operations import Adjust, Confirm, Consume, Release, Reserve
 from inventory_function.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -51,7 +51,14 @@ operations = st.one_of(
     st.builds(Release, names, usd),
     st.builds(Confirm, names),
     st.builds(Consume, names),
-    st.builds(PutProduct, products, st.just("Lamp"), st.integers(0, 3), usd, st.booleans()),
+    st.builds(
+        put_product,
+        products,
+        name=st.just("Lamp"),
+        price=st.integers(0, 3),
+        active=st.booleans(),
+        max_per_order=st.none() | st.integers(1, 3),
+    ),
     st.builds(
         Adjust,
         products,

@@ -16,7 +16,14 @@ from support.dying import ProcessDiedError
 from support.memory_shop import Between, WholeShop, death
 
 from functions_common.firestore.errors import StoreError
-from inventory_function.domain import Adjustment, Line, RecordedReservation, StockError, merge
+from inventory_function.domain import (
+    Adjustment,
+    CatalogueChanges,
+    Line,
+    RecordedReservation,
+    StockError,
+    merge,
+)
 from inventory_function.service import Inventory
 from order_function import domain as order
 from order_function import service
@@ -119,7 +126,10 @@ class InventoryMachine(RuleBasedStateMachine):
 
     @rule(name=products, price=st.integers(0, 3), on_sale=st.sampled_from([True, False, None]))
     def put_product(self, name: str, price: int, *, on_sale: bool | None) -> None:
-        self.inventory.put_product(name, "Lamp", price, active=on_sale)
+        changes: CatalogueChanges = {"name": "Lamp", "price": price}
+        if on_sale is not None:
+            changes["active"] = on_sale
+        self.inventory.put_product(name, changes)
         if on_sale is not None:
             self.shelves[name].on_sale = on_sale
 

@@ -160,7 +160,10 @@ class GroupCommit:
         """
         operations = [request.operations[index] for request, index in parts]
         try:
-            outcomes = self._transactions.execute(operations, deadline)
+            unknown = any(request.outcome_unknown for request, _ in parts)
+            outcomes = self._transactions.execute(
+                operations, deadline, after_unknown_outcome=unknown
+            )
         except StoreRejectedError as error:
             self._isolate(parts, error, deadline)
             return

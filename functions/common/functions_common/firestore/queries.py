@@ -37,13 +37,17 @@ T = TypeVar("T")
 
 _OPERATORS = {
     "==": StructuredQuery.FieldFilter.Operator.EQUAL,
+    "!=": StructuredQuery.FieldFilter.Operator.NOT_EQUAL,
+    "<": StructuredQuery.FieldFilter.Operator.LESS_THAN,
+    "<=": StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL,
+    ">=": StructuredQuery.FieldFilter.Operator.GREATER_THAN_OR_EQUAL,
     "array_contains": StructuredQuery.FieldFilter.Operator.ARRAY_CONTAINS,
 }
 _AND = StructuredQuery.CompositeFilter.Operator.AND
 _ASCENDING = StructuredQuery.Direction.ASCENDING
 _DESCENDING = StructuredQuery.Direction.DESCENDING
 
-Condition = tuple[str, Literal["==", "array_contains"], str]
+Condition = tuple[str, Literal["==", "!=", "<", "<=", ">=", "array_contains"], str | int | bool]
 """Field, operator, value."""
 
 
@@ -51,8 +55,8 @@ class Position(NamedTuple):
     """The position of a document in the order of a query."""
 
     path: Path
-    time: datetime | None = None
-    """The value of ``newest_first``, if the query has that."""
+    value: datetime | str | int | None = None
+    """The value of ``newest_first`` or ``order_by``, if the query has one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +68,27 @@ class Query:
     where: tuple[Condition, ...] = ()
     newest_first: str | None = None
     """A field with a time: order by it, then by name, both descending."""
+    order_by: str | None = None
+    """A field: order by it, then by name, both ascending."""
     after: Position | None = None
+
+    @property
+    def ordering_field(self) -> str | None:
+        return self.newest_first or self.order_by
 
     def encode(self, root: str, limit: int) -> Any:  # noqa: ANN401 - made by protobuf, untyped
         request = RunQueryRequest(parent=(root + "/".join(self.collection[:-1])).rstrip("/"))
         query = request.structured_query
         query.from_.add().collection_id = self.collection[-1]
         self._encode_conditions(query.where)
-        if self.newest_first is not None:
-            query.order_by.add(field={"field_path": self.newest_first}, direction=_DESCENDING)
         direction = _ASCENDING if self.newest_first is None else _DESCENDING
+        field = self.ordering_field
+        if field is not None:
+            query.order_by.add(field={"field_path": field}, direction=direction)
         query.order_by.add(field={"field_path": "__name__"}, direction=direction)
         if self.after is not None:
-            if self.newest_first is not None:
-                encode_value(self.after.time, query.start_at.values.add())
+            if field is not None:
+                encode_value(self.after.value, query.start_at.values.add())
             query.start_at.values.add().reference_value = root + "/".join(self.after.path)
         query.limit.value = limit
         return request
@@ -90,7 +101,7 @@ class Query:
             each = where if single else where.composite_filter.filters.add()
             each.field_filter.field.field_path = name
             each.field_filter.op = _OPERATORS[operator]
-            each.field_filter.value.string_value = value
+            encode_value(value, each.field_filter.value)
 
 
 class Found(NamedTuple):
@@ -133,7 +144,7 @@ class Queries:
 
 
 def _position(document: Document, query: Query) -> Position:
-    field = query.newest_first
+    field = query.ordering_field
     return Position(document.path, None if field is None else document.fields[field])
 
 

@@ -40,15 +40,35 @@ def add_routes(
         app.add_url_rule(rule, operation.name, view, methods=[operation.method])
 
 
+def body_limit(operations: Iterable[Operation], callers: Callers) -> Callable[[str, str, str], int]:
+    """A function of method, path and ``Authorization`` that returns the largest allowed body.
+
+    The server asks it before it receives a body. Only a caller with the role of an operation can
+    send more than ``parsing.MAX_BODY``, so that others cannot fill the memory.
+    """
+    large = {(each.method, each.path): each for each in operations if each.max_body is not None}
+
+    def limit(method: str, path: str, authorization: str) -> int:
+        operation = large.get((method, path))
+        if operation is None or operation.max_body is None:
+            return parsing.MAX_BODY
+        allowed = callers.shared_role(authorization) == operation.role
+        return operation.max_body if allowed else parsing.MAX_BODY
+
+    return limit
+
+
 def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:
     allowed = [each.name for each in operation.parameters if each.location == "query"]
-    takes_body = operation.body is not None
+    takes_body, max_body = operation.body is not None, operation.max_body
 
     @wraps(view)
     def check(*args: P.args, **kwargs: P.kwargs) -> T:
         parsing.check_query(request, allowed, ignore_unknown=operation.ignores_unknown_query)
         if not takes_body:
             parsing.reject_body(request)
+        if max_body is not None:
+            request.max_content_length = max_body + 1  # one more, as in ``create_app``
         return view(*args, **kwargs)
 
     return check

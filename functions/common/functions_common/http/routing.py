@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from http import HTTPStatus
 
-JSON, HTML = "application/json", "text/html"
+JSON, HTML, NDJSON = "application/json", "text/html", "application/x-ndjson"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,9 @@ class Operation:
     """Request bodies, by a short name of the case."""
     invalid: str = ""
     """An example of the ``detail`` for a wrong value (422): ``#/price: must be a number …``."""
+    body_content_type: str = JSON
+    max_body: int | None = None
+    """Bytes of the request body, if this operation takes more than ``parsing.MAX_BODY``."""
     role: str | None = None
     """The role that the caller needs; None for a public operation."""
     is_documented: bool = True

@@ -91,6 +91,12 @@ class Callers:
 
         return guarded
 
+    def shared_role(self, header: str) -> str | None:
+        """The role of a shared token in an ``Authorization`` header; None for anything else."""
+        if header[: len(_SCHEME)].lower() != _SCHEME:
+            return None
+        return self._role_of(header[len(_SCHEME) :].strip())
+
     def _identify(self, header: str) -> _Caller:
         if header[: len(_SCHEME)].lower() != _SCHEME:
             raise UnauthenticatedError("A token is required: send Authorization: Bearer …")
