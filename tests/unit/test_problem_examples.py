@@ -31,6 +31,7 @@ from functions_common.http import problems
 from functions_common.http.parsing import MAX_BODY, MAX_QUERY
 from functions_common.http.problems import type_uri
 from inventory_function import domain, store
+from inventory_function.app import LineNotBegunError
 from inventory_function.domain import MAX_IMPORT_BODY
 from inventory_function.group_commit import TooManyWaitingError
 
@@ -147,6 +148,7 @@ def details_of_errors() -> Iterator[str]:
         domain.UnknownProductsError(["P999"]),
         domain.MaxPerOrderExceededError([domain.ExceededLimit("P001", 9, 5)]),
         domain.PreconditionFailedError("P001", exists=True),
+        LineNotBegunError(),
         domain.InsufficientStockError([domain.ShortLine("P001", 2, 1)]),
         domain.ReservationReleasedError(_ID),
         domain.ReservationMismatchError(_ID),

@@ -193,8 +193,9 @@ _CONDITIONS = (etags.IF_MATCH, etags.IF_NONE_MATCH)
 NOT_BEGUN = ProblemType(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "not-begun",
-    "The deadline passed before this line of the import was begun.",
-    example={
+    "In the result of a line: the deadline passed before the line was begun.",
+    ("Retry-After",),
+    {
         "detail": "The deadline passed before this line was begun. Repeat the import with the same"
         " Idempotency-Key."
     },
@@ -317,6 +318,7 @@ OPERATIONS = (
             TEMPORARILY_UNAVAILABLE,
         ),
         parameters=(*paging.PARAMETERS, *_FILTERS),
+        optional_role=OPERATOR,
     ),
     Operation(
         "show_product",
@@ -446,7 +448,7 @@ OPERATIONS = (
             " under this key is not imported again. A line without `add_stock` sets its fields"
             " again. You can correct the lines that failed, and send all of them again."
         ),
-        problems=_UNAVAILABLE,
+        problems=(*_UNAVAILABLE, NOT_BEGUN),
         parameters=(replace(parsing.IDEMPOTENCY_KEY, required=True),),
         body=schemas.ImportedProductRequest,
         body_content_type=NDJSON,

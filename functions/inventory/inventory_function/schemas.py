@@ -406,10 +406,7 @@ class ProductListResponse(msgspec.Struct, frozen=True):
 
     products: Annotated[
         list[ProductResponse],
-        described(
-            "The products, by id. With `name_prefix` they are ordered by name, and with"
-            " `max_available` by available units."
-        ),
+        described("The products. They are ordered by id, unless a filter has another order."),
     ]
     next_cursor: NextCursor
 

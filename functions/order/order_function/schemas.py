@@ -379,7 +379,7 @@ class ProductListResponse(msgspec.Struct, frozen=True):
 
     products: Annotated[
         list[ProductResponse],
-        described("The products, by id. With `name_prefix` they are ordered by name."),
+        described("The products. They are ordered by id, unless a filter has another order."),
     ]
     next_cursor: NextCursor
 

@@ -307,7 +307,7 @@ def _operation(operation: Operation, types: _Types, api: Api) -> Schema:
 def _security(operation: Operation, api: Api) -> list[Schema]:
     """Empty for a public operation. ``{}`` among others means that no token is needed either."""
     if operation.role is None:
-        return []
+        return [{operation.optional_role: []}, {}] if operation.optional_role else []
     without: list[Schema] = [{}] if operation.role == api.optional_role else []
     return [{operation.role: []}, *without]
 

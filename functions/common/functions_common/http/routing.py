@@ -78,6 +78,8 @@ class Operation:
     """Bytes of the request body, if this operation takes more than ``parsing.MAX_BODY``."""
     role: str | None = None
     """The role that the caller needs; None for a public operation."""
+    optional_role: str | None = None
+    """For a public operation: the role that gets more of it."""
     is_documented: bool = True
     """False for pages and their files: they are routed, and are no part of the description."""
     ignores_unknown_query: bool = False
