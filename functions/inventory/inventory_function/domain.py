@@ -17,7 +17,7 @@ Reservations move units between the three states.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
 
@@ -162,6 +162,9 @@ class Product:
 
     So a retried commit recognises its own change, and no two changes have the same tag.
     """
+    stored: Product | None = field(default=None, compare=False, repr=False)
+    """The product that was read from the store; None for a new one. An update writes only the
+    catalogue fields that differ."""
 
     @property
     def key(self) -> Key:

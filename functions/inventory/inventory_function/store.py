@@ -7,6 +7,7 @@ reservations/{reservation_id}                     the units that one attempt at 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime  # noqa: TC003 - msgspec resolves the annotation at runtime
 from typing import TYPE_CHECKING, Any
 
@@ -212,7 +213,7 @@ class _AdjustmentFields(msgspec.Struct):
 
 def _to_product(found: Document) -> Product:
     fields = found.convert(_ProductFields)
-    return Product(
+    product = Product(
         found.id,
         fields.name,
         fields.price,
@@ -226,6 +227,7 @@ def _to_product(found: Document) -> Product:
         fields.low_stock_threshold,
         fields.catalogue_nonce,
     )
+    return replace(product, stored=product)
 
 
 def _to_reservation(found: Document) -> Reservation:
@@ -285,7 +287,7 @@ def _entity_or_unusable(found: Document) -> Entity | Unusable:
 
 def to_document(entity: Entity) -> dict[str, Any]:
     if isinstance(entity, Product):
-        return _without(entity, "product_id", "updated_at")
+        return _without(entity, "product_id", "updated_at", "stored")
     if isinstance(entity, Adjustment):
         return _without(entity, "product_id", "adjustment_id")
     fields = _without(entity, "reservation_id", "lines", "status")
@@ -298,8 +300,23 @@ def to_document(entity: Entity) -> dict[str, Any]:
     }
 
 
+_STOCK_FIELDS = frozenset(("available", "reserved", "shipped"))
+
+
 def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
-    """The fields to write. A stored reservation changes its status only; its lines may be long."""
+    """The fields to write.
+
+    A stored reservation changes its status only; its lines may be long. A stored product changes
+    its stock, and the catalogue fields that differ: a sale does not add fields to a document of an
+    older revision.
+    """
+    if replaces is not None and isinstance(entity, Product) and entity.stored is not None:
+        stored = entity.stored
+        return {
+            name: value
+            for name, value in to_document(entity).items()
+            if name in _STOCK_FIELDS or value != getattr(stored, name)
+        }
     if replaces is not None and isinstance(entity, Reservation):
         return {"status": entity.status.value}
     return to_document(entity)
