@@ -68,12 +68,12 @@ def _ids(args: Mapping[str, str], checks: Checks) -> tuple[str, ...] | None:
     given = args.get("ids")
     if given is None:
         return None
-    ids = tuple(dict.fromkeys(given.split(",")))
+    ids = given.split(",")
     if len(ids) > MAX_LISTED_IDS:
         checks.add_error(f"must be at most {MAX_LISTED_IDS} ids", parameter="ids")
     elif not all(map(is_id, ids)):
         checks.add_error("must be ids of products, separated by commas", parameter="ids")
-    return ids
+    return tuple(dict.fromkeys(ids))
 
 
 def encode_place(filters: ProductFilter, product: Product) -> list[str]:
