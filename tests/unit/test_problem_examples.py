@@ -116,6 +116,7 @@ def details_of_bad_requests(
         {"json": {**body, "note": 1}} if body else {},
         {"query_string": "note=1"},
         {"data": b"{}"},
+        {"headers": {"If-None-Match": "x"}},
         {"query_string": "limit=0"},
         BAD_VALUES.get(operation["operationId"], {}),
         {**BAD_VALUES.get(operation["operationId"], {}), "headers": {}},

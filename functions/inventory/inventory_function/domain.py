@@ -213,7 +213,7 @@ class Product:
 
 
 class CatalogueChanges(TypedDict, total=False):
-    """New values of catalogue fields. A field that is absent stays as it is."""
+    """New values of catalogue fields. A field that is absent does not change."""
 
     name: str
     price: int

@@ -82,14 +82,14 @@ NewMaxPerOrder = Annotated[
     Annotated[Number, whole(1, MAX_QUANTITY, examples=[5])] | UnsetType | None,
     described(
         "The most units of the product that one order may have. `null` removes the limit. If it is"
-        " left out, it stays as it is; a new product has no limit."
+        " left out, it does not change; a new product has no limit."
     ),
 ]
 NewLowStockThreshold = Annotated[
     Annotated[Number, whole(0, MAX_QUANTITY, examples=[10])] | UnsetType | None,
     described(
         "The stock counts as low if at most this many units are available. `null` removes the"
-        " threshold. If it is left out, it stays as it is; a new product has none."
+        " threshold. If it is left out, it does not change; a new product has none."
     ),
 ]
 
@@ -117,7 +117,7 @@ class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class ProductPatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The catalogue fields to change. A field that is left out stays as it is."""
+    """The catalogue fields to change. A field that is left out does not change."""
 
     name: NewName | UnsetType = UNSET
     price: NewPrice | UnsetType = UNSET

@@ -45,6 +45,13 @@ IF_NONE_MATCH_OF_READ = _header(
 )
 
 
+def malformed_detail(name: str) -> str:
+    return (
+        f'{name}: must be * or a list of entity tags such as "…", with the quotes, and have at most'
+        f" {MAX_CONDITION:,} characters; send the ETag of a response, unchanged"
+    )
+
+
 def condition(request: Request, name: str) -> frozenset[str] | None:
     """The tags in a header, without quotes; ``{ANY}`` for ``*``. None if the header is absent.
 
@@ -58,11 +65,7 @@ def condition(request: Request, name: str) -> frozenset[str] | None:
     if value == ANY:
         return frozenset((ANY,))
     if not _TAGS.fullmatch(value):
-        detail = (
-            f'{name}: must be * or a list of entity tags such as "…", with the quotes, and have at'
-            f" most {MAX_CONDITION:,} characters; send the ETag of a response, unchanged"
-        )
-        raise InvalidValueError(InvalidField(detail, header=name))
+        raise InvalidValueError(InvalidField(malformed_detail(name), header=name))
     strong_only = name == IF_MATCH.name
     # A tag that is a quoted asterisk is not ANY; no resource here has it.
     return frozenset(

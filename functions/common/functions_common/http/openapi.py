@@ -15,7 +15,7 @@ import msgspec
 
 from functions_common import money
 from functions_common.firestore.errors import DamagedDocumentError
-from functions_common.http import paging, parsing, problems
+from functions_common.http import etags, paging, parsing, problems
 from functions_common.http.routing import JSON, NDJSON, ProblemType
 from functions_common.http.schema import MAX_MINOR_UNITS
 
@@ -373,7 +373,7 @@ def _implied(operation: Operation, api: Api) -> Iterator[ProblemType]:
     locations = {parameter.location for parameter in operation.parameters}
     yield replace(_MALFORMED, example=_wrong_field(_malformed_example(operation)))
     yield _TOO_LONG
-    if operation.body is not None or "query" in locations:
+    if operation.body is not None or locations & {"query", "header"}:
         yield replace(
             _INVALID, example=_wrong_field(operation.invalid or _invalid_example(locations))
         )
@@ -405,7 +405,9 @@ def _malformed_example(operation: Operation) -> str:
 
 
 def _invalid_example(locations: Collection[str]) -> str:
-    """For an operation that has no example of its own: a page's limit, or a quantity."""
+    """For an operation that has no example of its own: a condition, a limit, or a quantity."""
+    if "header" in locations and "query" not in locations:
+        return etags.malformed_detail(etags.IF_NONE_MATCH.name)
     if "query" in locations:
         return f"limit: must be a whole number from 1 to {paging.MAX_LIMIT}"
     return "#/quantity: must be a whole number from 1 to 1,000,000"
@@ -416,6 +418,8 @@ def _wrong_field(detail: str) -> Schema:
     place = detail.partition(":")[0]
     if place.startswith("#"):
         error = {"detail": detail, "pointer": place}
+    elif place == etags.IF_NONE_MATCH.name:
+        error = {"detail": detail, "header": place}
     elif " " in place:
         error = {"detail": detail, "pointer": "#"}
     else:
