@@ -341,6 +341,7 @@ OPERATIONS = (
         ),
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, etags.IF_NONE_MATCH_OF_READ),
+        invalid=etags.malformed_detail(etags.IF_NONE_MATCH.name),
     ),
     Operation(
         "put_product",

@@ -405,9 +405,7 @@ def _malformed_example(operation: Operation) -> str:
 
 
 def _invalid_example(locations: Collection[str]) -> str:
-    """For an operation that has no example of its own: a condition, a limit, or a quantity."""
-    if "header" in locations and "query" not in locations:
-        return etags.malformed_detail(etags.IF_NONE_MATCH.name)
+    """For an operation that has no example of its own: a page's limit, or a quantity."""
     if "query" in locations:
         return f"limit: must be a whole number from 1 to {paging.MAX_LIMIT}"
     return "#/quantity: must be a whole number from 1 to 1,000,000"
