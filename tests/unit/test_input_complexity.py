@@ -293,7 +293,7 @@ def imported(name: str, unit: bytes, max_length: int = MAX_INPUT) -> Kind:
 
 
 _PUT = {"path": "/products/P001", "method": "PUT"}
-_PATCH = {"path": "/products/P001", "method": "PATCH", "body": b'{"price":1}'}
+_PATCH: dict[str, Any] = {"path": "/products/P001", "method": "PATCH", "body": b'{"price":1}'}
 _ADJUST = {"path": "/products/P001/adjustments"}
 _NAME = b'{"price":1,"name":"'
 

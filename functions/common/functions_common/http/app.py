@@ -115,11 +115,12 @@ def ndjson_response(bodies: Iterable[object]) -> Response:
 
 
 def _reject_long_body(limit: Callable[[str, str, str], int]) -> None:
-    length = request.content_length or 0
-    if length > parsing.MAX_BODY:
-        allowed = limit(request.method, request.path, request.headers.get("Authorization", ""))
-        if length > allowed:
-            raise parsing.body_too_large(allowed)
+    """Set the limit of this request's body, and reject a body that declares more (413)."""
+    allowed = limit(request.method, request.path, request.headers.get("Authorization", ""))
+    if allowed > parsing.MAX_BODY:
+        request.max_content_length = allowed + 1  # one more, as in ``create_app``
+    if (request.content_length or 0) > allowed:
+        raise RequestEntityTooLarge
 
 
 def _set_default_headers(response: Response) -> Response:
@@ -165,11 +166,8 @@ def _http_problem(error: HTTPException) -> Problem:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
     detail = _DETAILS.get(status, status.description)
-    if isinstance(error, RequestEntityTooLarge):
-        large = (
-            error.description if error.description != RequestEntityTooLarge.description else None
-        )
-        detail = large or f"The body is longer than {parsing.MAX_BODY} bytes."
+    if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE and request.max_content_length:
+        detail = f"The body is longer than {request.max_content_length - 1} bytes."
     return Problem(status, detail, headers=headers)
 
 

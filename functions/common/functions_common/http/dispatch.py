@@ -43,7 +43,7 @@ def add_routes(
 def body_limit(operations: Iterable[Operation], callers: Callers) -> Callable[[str, str, str], int]:
     """A function of method, path and ``Authorization`` that returns the largest allowed body.
 
-    The server asks it before it receives a body. Only a caller with the role of an operation can
+    The server calls it before it receives a body. Only a caller with the role of an operation can
     send more than ``parsing.MAX_BODY``, so that others cannot fill the memory.
     """
     large = {(each.method, each.path): each for each in operations if each.max_body is not None}
@@ -60,15 +60,13 @@ def body_limit(operations: Iterable[Operation], callers: Callers) -> Callable[[s
 
 def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:
     allowed = [each.name for each in operation.parameters if each.location == "query"]
-    takes_body, max_body = operation.body is not None, operation.max_body
+    takes_body = operation.body is not None
 
     @wraps(view)
     def check(*args: P.args, **kwargs: P.kwargs) -> T:
         parsing.check_query(request, allowed, ignore_unknown=operation.ignores_unknown_query)
         if not takes_body:
             parsing.reject_body(request)
-        if max_body is not None:
-            request.max_content_length = max_body + 1  # one more, as in ``create_app``
         return view(*args, **kwargs)
 
     return check

@@ -229,10 +229,6 @@ def _check_media_type(request: Request, content_type_needed: str) -> None:
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Encoding"))
 
 
-def body_too_large(max_bytes: int) -> RequestEntityTooLarge:
-    return RequestEntityTooLarge(f"The body is longer than {max_bytes} bytes.")
-
-
 def _read(request: Request, max_bytes: int) -> bytes:
     """The whole body, at most ``max_bytes``."""
     declared = _declared_length(request)
@@ -245,7 +241,7 @@ def _read(request: Request, max_bytes: int) -> bytes:
     except Exception as error:  # each WSGI server has its own errors for a broken body
         raise _unreadable() from error
     if len(data) > max_bytes:  # sent in chunks: a declared length was checked before
-        raise body_too_large(max_bytes)
+        raise RequestEntityTooLarge
     if declared is not None and len(data) < declared:
         detail = f"The body is incomplete: {len(data)} of {declared} bytes arrived; send it again"
         raise MalformedRequestError(InvalidField(detail, pointer="#"))
