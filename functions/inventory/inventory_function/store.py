@@ -300,7 +300,22 @@ def to_document(entity: Entity) -> dict[str, Any]:
     }
 
 
-_STOCK_FIELDS = frozenset(("available", "reserved", "shipped"))
+_CATALOGUE_FIELDS = tuple(
+    name
+    for name in _ProductFields.__struct_fields__
+    if name not in ("available", "reserved", "shipped")
+)
+
+
+def _changed_fields(product: Product, stored: Product) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "available": product.available,
+        "reserved": product.reserved,
+        "shipped": product.shipped,
+    }
+    if product.catalogue_fields != stored.catalogue_fields:
+        fields |= {name: getattr(product, name) for name in _CATALOGUE_FIELDS}
+    return fields
 
 
 def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
@@ -311,12 +326,7 @@ def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
     older revision.
     """
     if replaces is not None and isinstance(entity, Product) and entity.stored is not None:
-        stored = entity.stored
-        return {
-            name: value
-            for name, value in to_document(entity).items()
-            if name in _STOCK_FIELDS or value != getattr(stored, name)
-        }
+        return _changed_fields(entity, entity.stored)
     if replaces is not None and isinstance(entity, Reservation):
         return {"status": entity.status.value}
     return to_document(entity)
