@@ -12,6 +12,7 @@ from support.builders import product, put_product, soon, stocked
 from support.fakes import MemoryStock
 
 from functions_common.http.etags import MAX_CONDITION
+from functions_common.http.paging import encode_cursor
 from inventory_function.catalogue import PatchProduct
 from inventory_function.domain import (
     ChangeSupersededError,
@@ -374,6 +375,10 @@ def test_list_has_the_products_that_the_filter_accepts_in_pages_of_each_size(
         ("max_available=1&cursor=WyJQMSJd", {"cursor"}),
         ("max_available=1&cursor=WyJhIiwiUDEiXQ", {"cursor"}),
         ("name_prefix=a&cursor=WyJcdWQ4MDAiLCJQMSJd", {"cursor"}),
+        (f"max_available=1&cursor={encode_cursor(['9' * 40, 'P1'])}", {"cursor"}),
+        (f"max_available=1&cursor={encode_cursor(['-1', 'P1'])}", {"cursor"}),
+        (f"name_prefix=a&cursor={encode_cursor(['a', 'b', 'P1'])}", {"cursor"}),
+        (f"ids=P1&cursor={encode_cursor(['a', 'P1'])}", {"cursor"}),
     ],
 )
 def test_wrong_filter_is_422_and_named(client: Any, query: str, named: set[str]) -> None:

@@ -151,7 +151,8 @@ class _Views:
     def _import_batch(
         self, first: int, parsed: Sequence[ImportLine | RequestError], key: str
     ) -> Iterator[schemas.ImportResultResponse]:
-        outcomes = iter(self._import_outcomes([x for x in parsed if isinstance(x, tuple)], key))
+        wanted = [line for line in parsed if isinstance(line, tuple)]
+        outcomes = iter(self._import_outcomes(wanted, key))
         for number, line in enumerate(parsed, first):
             if isinstance(line, tuple):
                 yield _import_result(number, line[0], next(outcomes))

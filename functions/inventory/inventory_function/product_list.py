@@ -90,6 +90,8 @@ def decode_place(filters: ProductFilter, parts: Sequence[str]) -> ProductPlace:
         raise ValueError(parts)
     value, product_id = parts[0], paging.id_position(parts[1:])
     value.encode()  # raises a ValueError for half a surrogate pair
-    if filters.max_available is not None:
-        return int(value), product_id
-    return value, product_id
+    if filters.max_available is None:
+        return value, product_id
+    if int(value) not in range(MAX_QUANTITY + 1):
+        raise ValueError(value)
+    return int(value), product_id
