@@ -67,7 +67,7 @@ class UnitOfWork:
         ]
 
     def changed_products(self) -> list[tuple[Product | None, Product]]:
-        """Every changed product, as it was read and as it is now; None: it is new."""
+        """Every changed product, before and after the changes. Before is None if it is new."""
         return [
             (cast("Product | None", self._read[key][0]), entity)
             for key, entity in self._changed.items()
