@@ -62,7 +62,7 @@ fuzz: $(VENV)/.dev .fuzz/.made ## Random requests for ten minutes (FUZZ_SECONDS,
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/fuzz
 
 test-clients: $(VENV)/.dev .api/.made ## Generate Python and TypeScript clients, and place orders with them; needs Node.js 20
-	$(BIN)/python -m pytest tests/integration/test_generated_clients.py -rs
+	$(BIN)/python -m pytest tests/integration/clients/test_generated_clients.py -rs
 
 conformance: $(VENV)/.run .conformance/.made ## Run the Firestore client's own system tests on the embedded emulator
 	$(BIN)/python tests/conformance/run.py $(TESTS)
@@ -217,7 +217,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@touch $@
 
 # Linters of the description and generators of clients. `make lint` and `make test` do not need them:
-# without them, tests/integration/test_generated_clients.py is skipped.
+# without them, tests/integration/clients/test_generated_clients.py is skipped.
 .api/.made: tools/api/package.json tools/api/package-lock.json tools/api/requirements.txt
 	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null || { \
 		echo "Node.js 20 or later with npm is needed: https://nodejs.org." \

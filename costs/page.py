@@ -28,8 +28,8 @@ def _lines(measured: Mapping[str, Usage]) -> Iterator[str]:
 The Firestore usage of each act without contention: documents read, written and deleted, and round
 trips. Real processes did each act over HTTP, and the embedded emulator
 [counted](../emulators/firestore/README.md) the documents that Firestore charges for.
-`tests/integration/test_cost.py` fails if an act uses more. An order of L products takes L reads,
-L + 2 writes and three round trips. The other orders below have one product.
+`tests/integration/requests/test_cost.py` fails if an act uses more. An order of L products takes
+L reads, L + 2 writes and three round trips. The other orders below have one product.
 
 | | Reads | Writes | Deletes | Round trips | $ for a million |
 |---|--:|--:|--:|--:|--:|"""

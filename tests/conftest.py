@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.emulators import REQUIRE_INDEXES, in_environment, running
+from support.emulator.instances import REQUIRE_INDEXES, in_environment, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -79,10 +79,10 @@ class Profile:
 
 def profile_one_order() -> Profile:
     sys.path.insert(0, str(ROOT / "tests"))
-    from support.apps import inventory_app, order_app  # noqa: PLC0415 - after the path is set
-    from support.builders import stocked  # noqa: PLC0415
-    from support.fakes import MemoryOrders  # noqa: PLC0415
-    from support.in_process import client_of  # noqa: PLC0415
+    from support.in_process.apps import inventory_app, order_app  # noqa: PLC0415 - after the path is set
+    from support.in_process.client import client_of  # noqa: PLC0415
+    from support.stores.builders import stocked  # noqa: PLC0415
+    from support.stores.fakes import MemoryOrders  # noqa: PLC0415
 
     profile = Profile()
     profile.install()

@@ -110,7 +110,7 @@ def write(documents: Documents, changes: list[Change]) -> None:
 def order_and_reservation() -> Iterator[tuple[DocumentPath, dict[str, Any]]]:
     attempt = Attempt.begin("C123", [Line(PRODUCT, 1)], None)
     items = (Item(PRODUCT, 1, 99_999, "Laptop"),)
-    order = Order.new_confirmed(attempt, items, "USD", datetime.now(UTC))
+    order = Order.new_reserved(attempt, items, "USD", datetime.now(UTC))
     document = to_document(order)
     yield ("orders", order.order_id), document
     reservation = {

@@ -52,7 +52,11 @@ def _orders(recording: Recording, checks: Checks) -> Comparison:
     unknown = sum(1 for each in recording.answers if each.status in UNDECIDED)
     agree = created <= stored and len(stored) - len(created) <= unknown
     return Comparison(
-        "Confirmed orders", f"{len(created)}", f"{len(stored)}", "GET /orders, every page", agree
+        "Confirmed orders",
+        f"{len(created):,}",
+        f"{len(stored):,}",
+        "GET /orders, every page",
+        agree,
     )
 
 
@@ -64,15 +68,15 @@ def _stock(recording: Recording, checks: Checks) -> list[Comparison]:
     return [
         Comparison(
             "Sold of the hot product",
-            f"{shelf.sold}",
-            f"{sold}",
+            f"{shelf.sold:,}",
+            f"{sold:,}",
             "reserved stock of inventory",
             shelf.sold == sold,
         ),
         Comparison(
             "Left of the hot product",
-            f"{recording.opening - shelf.sold}",
-            f"{left}",
+            f"{recording.opening - shelf.sold:,}",
+            f"{left:,}",
             "available stock of inventory",
             left == recording.opening - shelf.sold,
         ),

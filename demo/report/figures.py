@@ -25,6 +25,11 @@ def percentile(values: Iterable[float], share: float) -> float | None:
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
 
 
+def load_delay(recording: Recording) -> float | None:
+    """p99 of the seconds from a request's due time until it was sent; None without requests."""
+    return percentile((each.sent - each.due for each in recording.answers), 0.99)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     confirmed: int

@@ -1,6 +1,6 @@
 """The report of a run: one self-contained HTML file, its pictures as SVG files, and the data.
 
-``python -m demo.report.report FOLDER`` writes the report again from the data of a run.
+``python -m demo.report FOLDER`` writes the report again from the data of a run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.recording import Platform, Recording
-from demo.report import cold_start, cross_check, summary
+from demo.report import cold_start, cross_check, figures, summary
 from demo.report.timeline import timeline
 from demo.report.waterfall import waterfall
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 STYLE = "".join(
     Path(__file__).with_name(name).read_text() for name in ("picture.css", "report.css")
 )
+LATE_SECONDS = 1.0
+"""A p99 of the load generator's delay above this is reported as a fault of the run."""
 WIDE, NARROW, SLIDE = 990, 330, 1280
 """Widths in pixels. The report has each picture twice, because scaled text is too small to read."""
 
@@ -129,7 +131,8 @@ def _row(figure: Figure) -> str:
     explanation = (
         f'<br><span class="soft">{escape(figure.explanation)}</span>' if figure.explanation else ""
     )
-    name, value = escape(figure.name), escape(figure.value)
+    name = escape(figure.name)
+    value = escape(figure.value).replace(", ", ",<br>")  # two values need two lines on a phone
     return f'<tr><th scope="row">{name}{explanation}</th><td class="n">{value}</td></tr>'
 
 
@@ -184,6 +187,13 @@ def _notes(recording: Recording, found: ColdStart | None) -> str:
         f" {recording.mix:.0%} of the buyers ordered the hot product."
     )
     notes = [load, LOAD, ON_KNATIVE if recording.where is Platform.KNATIVE else ON_PROCESSES]
+    delay = figures.load_delay(recording)
+    if delay is not None and delay > LATE_SECONDS:
+        notes.append(
+            f"The load generator sent 1% of the orders {delay:.1f} s late or later, because the"
+            " machine was too busy. The latencies include this delay. Run the demo again on a quiet"
+            f" machine, or with fewer than {recording.buyers} buyers per second (--buyers)."
+        )
     if found is not None and found.clock_skew > 0:
         notes.append(
             f"The two clocks differ by at least {found.clock_skew * 1000:.0f} ms: a part of the"

@@ -27,8 +27,8 @@ def highlights(recording: Recording, found: ColdStart | None) -> list[Figure]:
     if found is not None:
         shown.append(Figure("cold start: first order, from zero pods", f"{found.seconds:.2f} s"))
     shown.append(Figure("orders confirmed", f"{outcomes.confirmed:,}"))
-    sold = f"{product.sold:,} of {recording.opening:,}"
-    shown.append(Figure("hot product sold", sold))
+    sold = f"of {recording.opening:,} units of the hot product sold"
+    shown.append(Figure(sold, f"{product.sold:,}"))
     if recording.where is Platform.KNATIVE:
         shown.append(Figure("peak pods, both functions", f"{_peak_pods(recording)}"))
     checks = recording.checks
@@ -95,9 +95,9 @@ def _latency(recording: Recording) -> list[Figure]:
             value = f"{milliseconds(p50)}, {milliseconds(p99)}"
             explanation = f"{len(waits):,} responses, maximum {milliseconds(max(waits))}"
             found.append(Figure(f"Latency p50, p99: {phase.name}", value, explanation))
-    late = figures.percentile((each.sent - each.due for each in recording.answers), 0.99)
     explanation = "from a request's due time until it was sent; part of its latency"
-    found.append(Figure("Load generator delay p99", milliseconds(late), explanation))
+    delay = milliseconds(figures.load_delay(recording))
+    found.append(Figure("Load generator delay p99", delay, explanation))
     return found
 
 

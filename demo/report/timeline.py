@@ -20,7 +20,7 @@ INTERVAL = 1.0
 LEFT, RIGHT, HEAD, TITLE, GAP, FOOT = 46.0, 24.0, 30.0, 24.0, 14.0, 34.0
 PANEL = 104.0
 FASTEST, SLOWEST = 0.004, 40.0
-"""Ends of the latency axis in seconds; no request takes longer."""
+"""Ends of the latency axis in seconds. A request that was sent late may exceed it."""
 LINES = ("come", "ask")
 """Kinds with a line in the legend."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 from deployment.cluster import NAMESPACE, run
-from support.cluster import Shop
+from support.processes.cluster import Shop
 
 
 def _missing() -> str | None:

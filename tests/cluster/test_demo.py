@@ -11,7 +11,7 @@ import pytest
 from demo.recording import Platform, Recording
 from demo.report import cold_start, figures, report
 from deployment.cluster import FUNCTIONS, get, of, run
-from support.cluster import Shop
+from support.processes.cluster import Shop
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from collections import Counter
 import pytest
 import requests
 from deployment.cluster import INVENTORY, get, in_a_pod, kn, kubectl, run_job
-from support import cluster
-from support.cluster import Load, Service, Shop
+from support.processes import cluster
+from support.processes.cluster import Load, Service, Shop
 
 USUAL_DESIGN = (
     "the usual design, a locking transaction for each order: 23 orders/s, 83 of 100 get 500"

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from deployment import cluster
 from deployment.cluster import INVENTORY, NAMESPACE, get, kn, kubectl
-from support import permissions, tokens
-from support.cluster import Shop
-from support.permissions import ANOTHER, CUSTOMER, PRODUCT, Cell
+from support.clients import permissions
+from support.clients.permissions import ANOTHER, CUSTOMER, PRODUCT, Cell
+from support.peers import tokens
+from support.processes.cluster import Shop
 
 KEYS = f"http://issuer.{NAMESPACE}.svc.cluster.local/keys.json"
 

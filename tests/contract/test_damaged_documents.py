@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.cloud.firestore import DELETE_FIELD, GeoPoint
-from support.apps import signed
-from support.builders import soon
-from support.fixture_documents import NO_TIME, Shop, load
+from support.in_process.apps import signed
+from support.in_process.fixture_documents import NO_TIME, Shop, load
+from support.stores.builders import soon
 
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.settings import FirestoreSettings

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from google.cloud.firestore_v1 import types
 from google.rpc.status_pb2 import Status
-from support.builders import product, soon
+from support.stores.builders import product, soon
 
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.documents import Change, Documents
@@ -38,7 +38,7 @@ DENIED = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED}
 REJECTED = {Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.UNIMPLEMENTED}
 CODES = [code for code in Code if code is not Code.OK]
 
-ORDER = Order.new_confirmed(
+ORDER = Order.new_reserved(
     Attempt.begin("C1", [Line("P001", 1)], None), (), "USD", datetime.now(UTC)
 )
 

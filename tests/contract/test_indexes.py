@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from google.api_core.exceptions import FailedPrecondition
 from google.cloud.firestore import FieldFilter
-from support.crashing import CrashingShop
-from support.emulators import INDEXES, REQUIRE_INDEXES, in_environment, running
-from support.queries import QUERIES
+from support.emulator.instances import INDEXES, REQUIRE_INDEXES, in_environment, running
+from support.in_process.crashing import CrashingShop
+from support.stores.queries import QUERIES
 
 if TYPE_CHECKING:
     from pathlib import Path

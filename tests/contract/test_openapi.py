@@ -13,9 +13,9 @@ from typing import Any
 import jsonschema
 import pytest
 from flask import Flask
-from support.apps import inventory_app, order_app
-from support.builders import stocked
-from support.fakes import FakeInventory, MemoryOrders
+from support.in_process.apps import inventory_app, order_app
+from support.stores.builders import stocked
+from support.stores.fakes import FakeInventory, MemoryOrders
 from tools import compatibility, openapi
 
 from functions_common.http import docs_page, problems

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
-from support import tokens
-from support.described_apps import UNAUTHORIZED, Shop, api, described_shop
+from support.in_process.described_apps import UNAUTHORIZED, Shop, api, described_shop
+from support.peers import tokens
 
 NOT_FOUND, METHOD_NOT_ALLOWED = 404, 405
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from flask import Flask
-from support.apps import OPERATOR, inventory_app, order_app
-from support.builders import soon, stocked, units
-from support.fakes import FakeInventory, MemoryOrders
-from support.in_process import client_of
-from support.memory_shop import InventoryInProcess
-from support.queues import wait_until_queued
+from support.in_process.apps import OPERATOR, inventory_app, order_app
+from support.in_process.client import client_of
+from support.in_process.memory_shop import InventoryInProcess
+from support.in_process.queues import wait_until_queued
+from support.stores.builders import soon, stocked, units
+from support.stores.fakes import FakeInventory, MemoryOrders
 
 from order_function.domain import Line
 from order_function.inventory import client as inventory_client
@@ -64,7 +64,7 @@ def test_what_is_asked_for_together_is_held_once(
     monkeypatch: pytest.MonkeyPatch, *, lost: bool
 ) -> None:
     """Whether the answer to all of them arrives, or all have to ask again."""
-    monkeypatch.setattr(inventory_client, "OVERTAKE_AFTER", 10)
+    monkeypatch.setattr(inventory_client, "MAX_QUEUE_SECONDS", 10)
     store = stocked(P001=7)
     client = client_of(inventory_app(store))
     adapter = client._http.session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.cloud import firestore
 from google.cloud.firestore import FieldFilter
-from support.builders import soon
+from support.stores.builders import soon
 
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import StoreUnavailableError

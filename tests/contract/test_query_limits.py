@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.crashing import CrashingShop, UnlimitedQueryError
-from support.queries import QUERIES
+from support.in_process.crashing import CrashingShop, UnlimitedQueryError
+from support.stores.queries import QUERIES
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from support.apps import inventory_app
-from support.builders import product, soon
-from support.fakes import FakeInventory, MemoryOrders, MemoryStock, MemoryUnfinishedWork
-from support.in_process import client_of
+from support.in_process.apps import inventory_app
+from support.in_process.client import client_of
+from support.stores.builders import product, soon
+from support.stores.fakes import FakeInventory, MemoryOrders, MemoryStock, MemoryUnfinishedWork
 
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import ConflictError, StoreError, StoreRejectedError
@@ -201,7 +201,7 @@ class TestStockInFirestore(StockStoreContract):
 
 def order(customer_id: str = "C1", created_at: datetime = NOW) -> Order:
     attempt = Attempt.begin(customer_id, [Line("P001", 2)], None)
-    return Order.new_confirmed(attempt, (Item("P001", 2, 99_999, "Laptop"),), "USD", created_at)
+    return Order.new_reserved(attempt, (Item("P001", 2, 99_999, "Laptop"),), "USD", created_at)
 
 
 REJECTION = Rejection("insufficient-stock", "Short", {"lines": [{"product_id": "P001"}]})

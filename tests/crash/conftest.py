@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.crashing import CrashingShop
+from support.in_process.crashing import CrashingShop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

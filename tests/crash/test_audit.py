@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.builders import soon
-from support.crashing import PROJECT, CrashingShop
+from support.in_process.crashing import PROJECT, CrashingShop
+from support.stores.builders import soon
 
 from firestore_emulator.launcher import free_port
 from order_function.audit import __main__ as audit

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from support.apps import OPERATOR
-from support.builders import soon
-from support.crashing import CrashingShop, Cut
-from support.documented_client import DocumentedClient, Reply
-from support.dying import ProcessDiedError
+from support.in_process.apps import OPERATOR
+from support.in_process.crashing import CrashingShop, Cut
+from support.in_process.documented_client import DocumentedClient, Reply
+from support.in_process.dying import ProcessDiedError
+from support.stores.builders import soon
 
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from support.apps import ORDER
-from support.emulators import REQUIRE_INDEXES, in_environment, running
-from support.shop import TIMEOUT, Shop
+from support.emulator.instances import REQUIRE_INDEXES, in_environment, running
+from support.in_process.apps import ORDER
+from support.processes.shop import TIMEOUT, Shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from support.firestore_process import Firestore
-from support.shop import COMMAND_SECONDS, Shop
+from support.emulator.firestore_process import Firestore
+from support.processes.shop import COMMAND_SECONDS, Shop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
-from support.emulators import in_environment, running
+from support.emulator.instances import in_environment, running
 
 
 @pytest.fixture(scope="session")

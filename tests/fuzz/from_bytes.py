@@ -18,10 +18,10 @@ import atheris
 with atheris.instrument_imports(
     include=["functions_common", "order_function", "inventory_function", "jwt"]
 ):
-    from support import tokens
-    from support.apps import OPERATOR, ORDER, inventory_app, order_app
-    from support.builders import stocked
-    from support.fakes import FakeInventory, MemoryOrders
+    from support.in_process.apps import OPERATOR, ORDER, inventory_app, order_app
+    from support.peers import tokens
+    from support.stores.builders import stocked
+    from support.stores.fakes import FakeInventory, MemoryOrders
 
 from flask import Flask
 from tools import openapi

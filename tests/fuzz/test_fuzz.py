@@ -26,10 +26,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
-from support import described_apps, tokens
-from support.apps import ORDER
-from support.hostile_tokens import HOSTILE
-from support.shop import Shop
+from support.clients.hostile_tokens import HOSTILE
+from support.in_process import described_apps
+from support.in_process.apps import ORDER
+from support.peers import tokens
+from support.processes.shop import Shop
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "6")) / 2
 SEED = int(os.environ.get("FUZZ_SEED") or secrets.randbelow(2**32))

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
-from support.shop import Shop
+from support.processes.attacked_server import FUNCTIONS, AttackedServer, attacked_server
+from support.processes.shop import Shop
 
 
 @pytest.fixture(scope="session")

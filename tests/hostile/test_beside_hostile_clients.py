@@ -13,9 +13,9 @@ import pytest
 from benchmarks.hostile.beside import FULL, LENIENT, Plan, Target, measure, table, verdict
 from benchmarks.hostile.customers import Caller, orders, reservations
 from rich.console import Console
-from support.apps import ORDER
-from support.attacked_server import FUNCTIONS, attacked_server
-from support.shop import Shop
+from support.in_process.apps import ORDER
+from support.processes.attacked_server import FUNCTIONS, attacked_server
+from support.processes.shop import Shop
 
 ATTACKED = FUNCTIONS if os.environ.get("HOSTILE_BAR") == "full" else ("order and inventory",)
 BAR = FULL if len(ATTACKED) > 1 else LENIENT

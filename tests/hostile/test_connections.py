@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from local.processes import Process
-from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
-from support.raw_client import RawClient, get, head
-from support.shop import Shop
+from support.clients.raw_client import RawClient, get, head
+from support.processes.attacked_server import FUNCTIONS, AttackedServer, attacked_server
+from support.processes.shop import Shop
 
 CONNECTIONS = 20
 DESCRIPTORS = 64

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support.attacked_server import AttackedServer
-from support.raw_client import RawClient, assert_problem, get
-from support.shop import Shop
+from support.clients.raw_client import RawClient, assert_problem, get
+from support.processes.attacked_server import AttackedServer
+from support.processes.shop import Shop
 
 FLOODERS, PIPELINED = 200, 300
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from benchmarks.hostile.customers import LOST, Caller, Customers, orders
-from support.attacked_server import attacked_server
-from support.raw_client import NoResponseError, get
-from support.shop import Shop
+from support.clients.raw_client import NoResponseError, get
+from support.processes.attacked_server import attacked_server
+from support.processes.shop import Shop
 
 CUSTOMERS = 16
 OPENING_STOCK = 1_000_000

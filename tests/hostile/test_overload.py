@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from benchmarks.hostile.customers import Caller, Customers, Window, orders, percentile
 from rich.console import Console
-from support.attacked_server import attacked_server
-from support.shop import Shop
+from support.processes.attacked_server import attacked_server
+from support.processes.shop import Shop
 
 FULL = os.environ.get("HOSTILE_BAR") == "full"
 CROWDS = (1000, 2500) if FULL else (1000,)

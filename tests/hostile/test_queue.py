@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
-from support.raw_client import RawClient, assert_problem
-from support.shop import Shop
+from support.clients.raw_client import RawClient, assert_problem
+from support.processes.attacked_server import FUNCTIONS, AttackedServer, attacked_server
+from support.processes.shop import Shop
 
 THREADS, QUEUED = 2, 1
 CLIENTS = 10

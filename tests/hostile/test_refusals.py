@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from support.attacked_server import AttackedServer
-from support.raw_client import assert_problem, get, head
+from support.clients.raw_client import assert_problem, get, head
+from support.processes.attacked_server import AttackedServer
 
 JSON = "Content-Type: application/json"
 PIECE, PIECES = b"x" * 8 * 1024, 8

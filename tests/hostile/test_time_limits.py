@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from support.attacked_server import FUNCTIONS, AttackedServer, attacked_server
-from support.raw_client import RawResponse, assert_problem, get, head
-from support.shop import Shop
+from support.clients.raw_client import RawResponse, assert_problem, get, head
+from support.processes.attacked_server import FUNCTIONS, AttackedServer, attacked_server
+from support.processes.shop import Shop
 
 LIMITS: dict[str, Any] = {
     "HEADER_TIMEOUT_SECONDS": "1",

@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.browser import chromium
-from support.shop import Shop
+from support.clients.browser import chromium
+from support.processes.shop import Shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,24 +1,24 @@
 """Batches concurrent calls: items submitted while a batch is in flight share the next batch.
 
 A thread that finds no batch in flight becomes the leader. It starts its batch without delay, so a
-single caller never waits. The batcher has no thread of its own: the leader carries the batch in its
-own thread. When the batch ends, the leader hands over to the first waiter in the queue, which leads
-the next batch. A leader carries one batch only, unless its own item is still unfinished.
+single caller never waits. The batcher has no thread of its own: the leader processes the batch in
+its own thread. When the batch ends, the leader hands over to the first waiter in the queue, which
+leads the next batch. A leader processes one batch only, unless its own item is still unfinished.
 
 Example: the threads A, B and C submit the items a, b and c.
 
-    A submits a      No batch is in flight: A leads, and carries [a].
+    A submits a      No batch is in flight: A leads, and processes [a].
     B submits b      A batch is in flight: b is queued, and B sleeps.
     C submits c      c is queued behind b, and C sleeps.
     [a] ends         A wakes B, the first in the queue, and returns the result of a.
-    B wakes          B leads: it takes b and c out of the queue, and carries [b, c].
+    B wakes          B leads: it takes b and c out of the queue, and processes [b, c].
     [b, c] ends      The queue is empty, so there is no next leader. B wakes C.
                      B returns the result of b, and C that of c.
 
-If c does not fit into the batch of b, B carries [b] and then wakes C, which carries [c].
+If c does not fit into the batch of b, B processes [b] and then wakes C, which processes [c].
 
-The queue is first in, first out. One exception: an item that the carrier returns as ``RETRY`` goes
-back to the front.
+The queue is first in, first out. One exception: an item with the result ``RETRY`` goes back to the
+front.
 """
 
 from __future__ import annotations
@@ -42,14 +42,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-OVERTAKE_AFTER = 0.1
-"""Seconds. order's batches (calls to inventory, writes of orders) use it. A call normally takes
-less time, and a customer hardly notices this delay."""
-MIN_LEFT_TO_SHARE = 1.0
-"""Seconds. order's batches use it. If the leader's deadline ends the call early, the outcome of
-every item in the batch is unknown. So a leader with little time left carries no item but its
-own."""
-
 
 class QueueFullError(Exception):
     """The queue holds as many items as it may. The item was not queued."""
@@ -61,9 +53,9 @@ class QueueFullError(Exception):
 
 
 class UnknownResultError(Exception):
-    """The item was in a batch, and the batcher does not know its result.
+    """The item was in a batch, and its result is unknown.
 
-    The carrier may have carried the item out, or may still do so.
+    The item may have been processed, or may still be.
     """
 
 
@@ -72,7 +64,7 @@ class Retry(Enum):
 
 
 RETRY: Final = Retry.RETRY
-"""A carrier returns this for an unfinished item that another batch can finish."""
+"""``process_batch`` returns this for an unfinished item that another batch can finish."""
 
 
 class _State(Enum):
@@ -121,8 +113,7 @@ class _Entry(Generic[T, R]):
     deadline: Deadline
     weight: int = 0
     size: int = 0
-    """Weight and size are set when the entry is queued. A leader that starts at once needs neither.
-    """
+    """Weight and size are set when the entry is queued; otherwise the entry needs neither."""
     state: _State = _State.QUEUED
     outcome: R | _Failure | None = None
     wakeup: _Wakeup = field(default_factory=_Wakeup)
@@ -133,9 +124,11 @@ class _Entry(Generic[T, R]):
 
 
 class Batcher(Generic[T, R]):
-    def __init__(  # noqa: PLR0913 - two callers, each with its own limits
+    """Joins the items of concurrent callers into batches, as the example above shows."""
+
+    def __init__(  # noqa: PLR0913 - each user of the class has its own limits
         self,
-        carry: Callable[[Sequence[T], Deadline], Sequence[R | Retry]],
+        process_batch: Callable[[Sequence[T], Deadline], Sequence[R | Retry]],
         weight: Callable[[T], int],
         max_weight: int,
         *,
@@ -146,25 +139,25 @@ class Batcher(Generic[T, R]):
         overtake_after: float = math.inf,
         while_waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """Set the carrier and the limits of batches and queue.
+        """Set the function that processes a batch, and the limits of batches and queue.
 
-        ``carry`` carries out a batch by the leader's deadline; the leader's item is the first. It
-        returns for each item, in order, its result or ``RETRY``. If it raises an exception, every
-        caller of the batch gets that exception. It raises DeadlineExceededError only if it has sent
-        nothing: then the leader alone gets the exception, and the other items are retried.
+        ``process_batch`` gets the items, the leader's first, and the leader's deadline. It returns
+        for each item, in order, its result or ``RETRY``. If it raises an exception, every caller of
+        the batch gets that exception. It raises DeadlineExceededError only if it has sent nothing:
+        then the leader alone gets the exception, and the other items are retried.
 
         ``weight`` and ``max_weight`` limit a batch: the sum of its weights, unless a single item
         weighs more. ``size`` and ``max_queued`` limit the queue in the same manner. The batcher
         calls both functions under its lock.
 
-        Times are in seconds. An item with ``min_left`` or less before its deadline is not carried.
-        A leader with ``min_left_to_share`` or less carries its own item only. A waiter that has
-        been queued for ``overtake_after`` leads a batch beside the one that is in flight; by
-        default, batches never overlap.
+        Times are in seconds. An item with ``min_left`` or less before its deadline enters no
+        batch. A leader with ``min_left_to_share`` or less processes its own item only. A waiter
+        that has been queued for ``overtake_after`` leads a batch beside the one that is in flight;
+        by default, batches never overlap.
 
         ``while_waiting`` gives a context that surrounds the wait of a queued caller.
         """
-        self._carry = carry
+        self._process_batch = process_batch
         self._weight = weight
         self._max_weight = max_weight
         self._size = size
@@ -178,17 +171,22 @@ class Batcher(Generic[T, R]):
         self._queued = 0
         """The size of all items in the queue."""
         self._leader: _Entry[T, R] | None = None
-        """The entry that leads: its thread carries a batch, or is about to wake up for that.
+        """The entry that leads: its thread processes a batch, or is about to wake up for that.
 
         None if no thread leads; then the queue is empty. If a waiter overtakes a leader, the
         waiter is the leader from then on, although both batches are in flight.
         """
 
     def submit(self, item: T, deadline: Deadline) -> R:
-        """Return the item's result, as the carrier gave it.
+        """Return the item's result.
 
-        Raises the carrier's exception; QueueFullError; DeadlineExceededError if the item was in no
-        batch by its deadline; UnknownResultError if it was in one that has not ended by then.
+        Raises:
+        - the exception of ``process_batch``
+        - QueueFullError: the item was not queued
+        - DeadlineExceededError: the item was in no batch by its deadline
+        - UnknownResultError: the item's batch has not ended by the deadline, or its leader's thread
+          was ended
+
         """
         entry: _Entry[T, R] = _Entry(item, deadline)
         batch = self._start_or_queue(entry)
@@ -230,12 +228,12 @@ class Batcher(Generic[T, R]):
                     if entry.deadline.passed:
                         entry.finish(_Failure(UnknownResultError("in flight at the deadline")))
                         return []
-                    overtake_after = math.inf
+                    overtake_after = math.inf  # an item in flight cannot overtake
                 elif self._is_late(entry):
                     self._withdraw(entry)
                     return []
                 elif self._leader is entry or (not woken and overtake_after < math.inf):
-                    return self._take(entry)
+                    return self._take_batch(entry)
                 else:  # a batch that did not finish the item has put it back
                     overtake_after = self._overtake_after
 
@@ -246,7 +244,7 @@ class Batcher(Generic[T, R]):
         if self._leader is entry:
             self._hand_over()
 
-    def _take(self, leader: _Entry[T, R]) -> list[_Entry[T, R]]:
+    def _take_batch(self, leader: _Entry[T, R]) -> list[_Entry[T, R]]:
         """Take the leader out of the queue, and the first entries that fit into its batch."""
         self._leader = leader
         self._queue.remove(leader)
@@ -264,32 +262,23 @@ class Batcher(Generic[T, R]):
             entry.state = _State.IN_BATCH
         return batch
 
-    def _dequeue(self) -> _Entry[T, R]:
-        entry = self._queue.popleft()
-        self._queued -= entry.size
-        return entry
-
-    def _is_late(self, entry: _Entry[T, R]) -> bool:
-        return entry.deadline.remaining <= self._min_left
-
-    def _expire(self, entry: _Entry[T, R]) -> None:
-        entry.finish(_Failure(DeadlineExceededError("too long in the queue")))
-        entry.wakeup.wake()
-
     def _lead(self, batch: list[_Entry[T, R]]) -> None:
-        died = _Failure(UnknownResultError("the leader's thread ended without a result"))
-        outcomes: Sequence[R | Retry | _Failure] = [died] * len(batch)
+        """Process the batch and finish its entries, also if the thread is ended (SystemExit)."""
+        no_result = _Failure(UnknownResultError("the leader's thread ended without a result"))
+        outcomes: Sequence[R | Retry | _Failure] = [no_result] * len(batch)
         try:
-            results = self._carry([entry.item for entry in batch], batch[0].deadline)
+            results = self._process_batch([entry.item for entry in batch], batch[0].deadline)
             outcomes = [result for _, result in zip(batch, results, strict=True)]
         except DeadlineExceededError as error:
             outcomes = [_Failure(error), *[RETRY] * (len(batch) - 1)]
         except Exception as error:  # noqa: BLE001 - every caller of the batch raises it
             outcomes = [_Failure(error)] * len(batch)
         finally:
-            self._finish(batch, outcomes)
+            self._finish_batch(batch, outcomes)
 
-    def _finish(self, batch: list[_Entry[T, R]], outcomes: Iterable[R | Retry | _Failure]) -> None:
+    def _finish_batch(
+        self, batch: list[_Entry[T, R]], outcomes: Iterable[R | Retry | _Failure]
+    ) -> None:
         """Store the outcomes, wake the next leader, then wake the callers of the finished items.
 
         The next leader comes first, so that its batch starts without delay.
@@ -312,9 +301,6 @@ class Batcher(Generic[T, R]):
             if entry is not batch[0]:  # the leader's thread is this one
                 entry.wakeup.wake()
 
-    def _measure(self, entry: _Entry[T, R]) -> None:
-        entry.weight, entry.size = self._weight(entry.item), self._size(entry.item)
-
     def _put_back(self, entry: _Entry[T, R]) -> None:
         self._measure(entry)
         entry.state = _State.QUEUED
@@ -331,3 +317,18 @@ class Batcher(Generic[T, R]):
             else:
                 self._leader = self._queue[0]
                 self._leader.wakeup.wake()
+
+    def _measure(self, entry: _Entry[T, R]) -> None:
+        entry.weight, entry.size = self._weight(entry.item), self._size(entry.item)
+
+    def _dequeue(self) -> _Entry[T, R]:
+        entry = self._queue.popleft()
+        self._queued -= entry.size
+        return entry
+
+    def _is_late(self, entry: _Entry[T, R]) -> bool:
+        return entry.deadline.remaining <= self._min_left
+
+    def _expire(self, entry: _Entry[T, R]) -> None:
+        entry.finish(_Failure(DeadlineExceededError("too long in the queue")))
+        entry.wakeup.wake()

@@ -91,14 +91,14 @@ class _Submission:
 
 
 _OperationRef = tuple[_Submission, int]
-"""An operation of a request, by its index."""
+"""A submission, and the index of one of its operations."""
 
 
 class GroupCommit:
     def __init__(self, store: StockStore, max_waiting: int = MAX_WAITING) -> None:
         self._transactions = Transactions(store)
         self._batcher = Batcher(
-            self._carry,
+            self._process_batch,
             _Submission.count_documents,
             MAX_DOCUMENTS,
             size=_Submission.count_undecided,
@@ -123,72 +123,78 @@ class GroupCommit:
 
         Raises a ``StoreError`` if it applies to all of them.
         """
-        request = _Submission(operations, [None] * len(operations))
+        submission = _Submission(operations, [None] * len(operations))
         try:
-            self._batcher.submit(request, deadline)
+            self._batcher.submit(submission, deadline)
         except QueueFullError as error:
             raise TooManyWaitingError(
                 f"{error.queued} operations are queued already; try again."
             ) from None
         except DeadlineExceededError as error:
-            request.fail(request.failure or StoreUnavailableError(str(error)))
+            submission.fail(submission.failure or StoreUnavailableError(str(error)))
         except UnknownResultError as error:
-            request.fail(OutcomeUnknownError(str(error)))
-        return request.results()
+            submission.fail(OutcomeUnknownError(str(error)))
+        return submission.results()
 
-    def _carry(self, requests: Sequence[_Submission], deadline: Deadline) -> list[Retry | None]:
-        """Store an outcome in each request. Requests with undecided operations are retried.
+    def _process_batch(
+        self, submissions: Sequence[_Submission], deadline: Deadline
+    ) -> list[Retry | None]:
+        """Commit the operations. A submission is retried while it has undecided operations.
 
-        If the commit fails, the leader's request is not retried: the transactions have used all of
-        its time. The requests after it may have time left.
+        If the commit fails, the leader's submission is not retried: the transactions have used all
+        of its time. The submissions after it may have time left.
         """
-        parts = [(request, index) for request in requests for index in request.undecided()]
+        refs = [
+            (submission, index) for submission in submissions for index in submission.undecided()
+        ]
         try:
-            self._commit(parts, deadline)
+            self._commit(refs, deadline)
         except StoreError as error:
-            logs.event("Group commit failed", operations=len(parts), error=str(error)[:300])
-            for request in requests:
-                request.fail(error)
-            return [None, *map(_retry_if_undecided, requests[1:])]
-        return [*map(_retry_if_undecided, requests)]
+            logs.event("Group commit failed", operations=len(refs), error=str(error)[:300])
+            for submission in submissions:
+                submission.fail(error)
+            return [None, *map(_retry_if_undecided, submissions[1:])]
+        return [*map(_retry_if_undecided, submissions)]
 
-    def _commit(self, parts: Sequence[_OperationRef], deadline: Deadline) -> None:
-        """Commit once, or several times if one operation makes the commit of all impossible.
+    def _commit(self, refs: Sequence[_OperationRef], deadline: Deadline) -> None:
+        """Commit the operations and store their outcomes. Some may stay without an outcome.
 
-        Raises a StoreError that no single operation causes. Operations without an outcome can then
-        be retried.
+        This takes several commits if a single operation makes the commit of all impossible. Raises
+        a StoreError that no single operation causes. Operations without an outcome can be retried.
         """
-        operations = [request.operations[index] for request, index in parts]
+        operations = [submission.operations[index] for submission, index in refs]
         try:
-            unknown = any(request.outcome_unknown for request, _ in parts)
+            unknown = any(submission.outcome_unknown for submission, _ in refs)
             outcomes = self._transactions.execute(
                 operations, deadline, after_unknown_outcome=unknown
             )
         except StoreRejectedError as error:
-            self._isolate(parts, error, deadline)
+            self._isolate(refs, error, deadline)
             return
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - it must fail its own request, and no other
-            self._isolate(parts, error, deadline)
+            self._isolate(refs, error, deadline)
             return
-        for (request, index), outcome in zip(parts, outcomes, strict=False):
-            request.outcomes[index] = outcome
+        # A commit takes the first operations that fit: there can be fewer outcomes than operations.
+        for (submission, index), outcome in zip(refs, outcomes, strict=False):
+            submission.outcomes[index] = outcome
 
-    def _isolate(
-        self, parts: Sequence[_OperationRef], error: Exception, deadline: Deadline
-    ) -> None:
-        """One operation causes the error: halve the batch until that operation fails alone."""
-        if len(parts) > 1:
-            half = len(parts) // 2
-            self._commit(parts[:half], deadline)
-            self._commit(parts[half:], deadline)
+    def _isolate(self, refs: Sequence[_OperationRef], error: Exception, deadline: Deadline) -> None:
+        """One operation causes the error: halve the batch until that operation fails alone.
+
+        This takes up to 2n - 2 further commits for n operations.
+        """
+        if len(refs) > 1:
+            half = len(refs) // 2
+            self._commit(refs[:half], deadline)
+            self._commit(refs[half:], deadline)
             return
-        ((request, index),) = parts
-        if request.outcome_unknown:
+        ((submission, index),) = refs
+        if submission.outcome_unknown:
             error = OutcomeUnknownError(str(error))
-        request.outcomes[index] = Outcome(error=error)
+        submission.outcomes[index] = Outcome(error=error)
 
 
-def _retry_if_undecided(request: _Submission) -> Retry | None:
-    return RETRY if None in request.outcomes else None
+def _retry_if_undecided(submission: _Submission) -> Retry | None:
+    return RETRY if None in submission.outcomes else None

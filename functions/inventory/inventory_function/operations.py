@@ -3,7 +3,7 @@
 A transaction decides its operations one after the other against one ``UnitOfWork``. So the
 operations of a group commit behave as if each had its own transaction. An operation that fails
 changes nothing. After a commit with an unknown outcome, the operation is decided again on documents
-that are read again. Its ids and its nonce are chosen before the first attempt, so it recognises a
+that are read again. Its ids and its nonce are chosen before the first try, so it recognises a
 change that it has made itself.
 """
 

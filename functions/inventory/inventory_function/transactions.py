@@ -50,15 +50,15 @@ FIRST_PAUSE_CEILING, MAX_PAUSE_CEILING = 0.02, 0.25
 and before any later one. The ceiling doubles with each retry."""
 
 MIN_LEFT = 0.2
-"""Seconds. An attempt begins only if this much time is left: about the time of a read and a commit
+"""Seconds. A transaction begins only if so much time is left: about the time of a read and a commit
 when Firestore is slow. If the deadline ends a commit early, its outcome is unknown to every request
-in it. A request that fails before its attempt is known to have changed nothing."""
+in it. A request that fails before its transaction is known to have changed nothing."""
 
 VERIFY_ROUNDS = 16
 """After a transaction in which the assumption "the reservation is absent" failed, so many further
 ones read every reservation first. Such failures come in series: repeated requests, or a product
-that is sold out. Each failure costs a second attempt or a second read. If one request in twenty is
-for a reservation that exists, half of the transactions would fail once."""
+that is sold out. Each failure costs a second transaction or a second read. If one request in twenty
+is for a reservation that exists, half of the transactions would fail once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Transactions:
                     assume_absent=assume_absent,
                     after_unknown_outcome=after_unknown_outcome or unknown,
                 )
-                return self._attempt(operations, work, deadline)
+                return self._try_once(operations, work, deadline)
             except DeadlineExceededError:
                 break
             except StoreRejectedError as error:
@@ -120,7 +120,7 @@ class Transactions:
             unknown |= isinstance(failure, OutcomeUnknownError)
             exists = isinstance(failure, AlreadyExistsError)
             # A reservation exists that was assumed absent. That is no conflict with another writer,
-            # so no pause is needed: the next attempt reads the reservation.
+            # so no pause is needed: the next try reads the reservation.
             retry_now = exists and assume_absent
             assume_absent = assume_absent and not (exists or unknown)
             if not (retry_now or backoff.pause(failure)):
@@ -133,7 +133,7 @@ class Transactions:
         self._verify_rounds -= 1
         return False
 
-    def _attempt(
+    def _try_once(
         self, operations: Sequence[StockOperation[Any]], work: UnitOfWork, deadline: Deadline
     ) -> list[Outcome]:
         needs = self._read_needs(operations, work, deadline)
@@ -170,14 +170,14 @@ class Transactions:
 
 
 class _Backoff:
-    """Pauses between attempts, with full jitter. Only failures of the database make them grow."""
+    """Pauses between tries, with full jitter. Only failures of the database make them grow."""
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._ceiling = FIRST_PAUSE_CEILING
 
     def pause(self, failure: StoreError) -> bool:
-        """Sleep. Return False if the deadline leaves no time for another attempt."""
+        """Sleep. Return False if the deadline leaves no time for another try."""
         if isinstance(failure, ConflictError):
             ceiling = CONFLICT_PAUSE_CEILING
         else:

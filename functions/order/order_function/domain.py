@@ -155,11 +155,11 @@ class ReservationName:
     """
 
     order_id: str
-    attempt: int
+    attempt_number: int
     fingerprint: str
 
     def __str__(self) -> str:
-        return f"{self.order_id}.{self.attempt}.{self.fingerprint}"
+        return f"{self.order_id}.{self.attempt_number}.{self.fingerprint}"
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -214,7 +214,7 @@ class Attempt:
 
     def after(self, abandoned: Order) -> Self:
         """The next attempt. It never takes over the reservation of the abandoned attempt."""
-        return replace(self, number=max(self.number, abandoned.attempt) + 1)
+        return replace(self, number=max(self.number, abandoned.attempt_number) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ class Order:
     status: Status | NewerStatus
     created_at: datetime
     fingerprint: str
-    attempt: int
+    attempt_number: int
     nonce: str
     lines: tuple[Line, ...]
     items: tuple[Item, ...] = ()
@@ -238,11 +238,14 @@ class Order:
     fields that differ, so fields that another revision added to items and lines stay."""
 
     @classmethod
-    def new_confirmed(
+    def new_reserved(
         cls, attempt: Attempt, items: tuple[Item, ...], currency: str, now: datetime
     ) -> Self:
-        """Confirmed at these prices; rejected if the customer expected another total."""
-        return cls.new_pending(attempt, now).decide_pending(items, currency)
+        """An order whose stock is reserved: confirmed, or rejected for its price.
+
+        See ``confirm_or_reject``.
+        """
+        return cls.new_pending(attempt, now).confirm_or_reject(items, currency)
 
     @classmethod
     def new_rejected(cls, attempt: Attempt, rejection: Rejection, now: datetime) -> Self:
@@ -272,14 +275,14 @@ class Order:
             Status.ABANDONED,
             now,
             name.fingerprint,
-            name.attempt,
+            name.attempt_number,
             nonce=random_id(),
             lines=(),
         )
 
     @property
     def reservation_id(self) -> str:
-        return str(ReservationName(self.order_id, self.attempt, self.fingerprint))
+        return str(ReservationName(self.order_id, self.attempt_number, self.fingerprint))
 
     @property
     def total_price(self) -> int:
@@ -311,17 +314,16 @@ class Order:
         """Whether this is the abandoned mark of an attempt of the same body."""
         return self.status is Status.ABANDONED and self.fingerprint == attempt.fingerprint
 
-    def for_customer(self, customer_id: str | None) -> Self:
-        """Return the order. Raises OrderNotFoundError if it belongs to another customer.
+    def require_customer(self, customer_id: str | None) -> None:
+        """Raise OrderNotFoundError if the order belongs to another customer.
 
         None is a caller who may see the orders of all customers.
         """
         if customer_id not in (None, self.customer_id):
             raise OrderNotFoundError(self.order_id)
-        return self
 
-    def decide_pending(self, items: tuple[Item, ...], currency: str) -> Self:
-        """Confirm a pending order at these prices, or reject it for its price.
+    def confirm_or_reject(self, items: tuple[Item, ...], currency: str) -> Self:
+        """Confirm a pending order at these prices; reject it if its total is not the expected one.
 
         An order of another status does not change.
         """

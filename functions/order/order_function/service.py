@@ -57,16 +57,17 @@ if TYPE_CHECKING:
     from order_function.ports import Inventory, OrderStore, VersionedOrder
 
     Transition = Callable[[Order], Order]
+
 MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.02, 0.5
-"""Before a write of unknown outcome is checked and tried again."""
-INVENTORY_SHARE = 0.9
+"""The pause before an order is written again, after a conflict or an unknown outcome."""
+RESERVE_FRACTION = 0.9
 """The fraction of a keyed request's time that Reserve may take.
 
 The rest is for reading the order document if inventory is unavailable. An earlier delivery of the
 request may have written it, and then its decision is replayed.
 """
-ASYNC_INVENTORY_SHARE = 0.7
-"""The same fraction if the client accepts a pending order."""
+ASYNC_RESERVE_FRACTION = 0.7
+"""The same fraction if the client accepts a pending order. The rest is for writing that order."""
 
 DEPENDENCY_ERRORS = (InventoryUnavailableError, StoreError, DeadlineExceededError)
 """Inventory or Firestore failed, or the time ran out."""
@@ -116,14 +117,14 @@ class _Delivery:
     """The version of the mark that this attempt replaces; None for a new document."""
 
     @property
-    def inventory_deadline(self) -> Deadline:
+    def reserve_deadline(self) -> Deadline:
         """The deadline of Reserve.
 
         With a key, or if a pending order is accepted, it leaves time for the order document.
         """
         if self.respond_async:
-            return self.deadline.fraction(ASYNC_INVENTORY_SHARE)
-        return self.deadline.fraction(INVENTORY_SHARE) if self.attempt.keyed else self.deadline
+            return self.deadline.fraction(ASYNC_RESERVE_FRACTION)
+        return self.deadline.fraction(RESERVE_FRACTION) if self.attempt.keyed else self.deadline
 
     def next_attempt(self, abandoned: Order, version: datetime) -> Self:
         return replace(self, attempt=self.attempt.after(abandoned), replaced_version=version)
@@ -172,13 +173,13 @@ class Orders:
             attempt = delivery.attempt
             try:
                 order = self._reserve(delivery)
-                existing = self._write(delivery, order)  # Decide
+                existing = self._decide(delivery, order)
             except ReservationReleasedError as error:
                 existing = self._read_after_release(delivery, error)
             except InventoryUnavailableError as error:
                 return self._replay_without_inventory(delivery, error)
             if existing is None:  # this delivery decided
-                return self._return_decision(delivery, order)
+                return self._return_own_decision(delivery, order)
             found, version = existing
             if not found.can_be_replaced_by(attempt):  # Replay
                 if not found.owns(attempt.reservation_id):
@@ -190,14 +191,15 @@ class Orders:
             delivery = delivery.next_attempt(found, version)
 
     def _reserve(self, delivery: _Delivery) -> Order:
-        """Reserve the stock; return the order that Decide writes. It may be rejected or pending.
+        """Reserve the stock. Return the order that ``_decide`` writes.
 
-        Raises ReservationReleasedError if another process has released the reservation.
+        The order is confirmed, rejected or pending. Raises ReservationReleasedError if another
+        process has released the reservation.
         """
         attempt = delivery.attempt
         try:
             items, currency = self._inventory.reserve(
-                attempt.reservation_id, attempt.lines, delivery.inventory_deadline
+                attempt.reservation_id, attempt.lines, delivery.reserve_deadline
             )
         except ReservationRejectedError as error:
             return Order.new_rejected(attempt, error.rejection, _now())
@@ -205,10 +207,10 @@ class Orders:
             if not delivery.respond_async:
                 raise
             return Order.new_pending(attempt, _now())
-        return Order.new_confirmed(attempt, items, currency, _now())
+        return Order.new_reserved(attempt, items, currency, _now())
 
-    def _write(self, delivery: _Delivery, order: Order) -> VersionedOrder | None:
-        """Write the order document. Returns None if this delivery wrote it.
+    def _decide(self, delivery: _Delivery, order: Order) -> VersionedOrder | None:
+        """Write the order document. Return None if this delivery decided.
 
         If a document exists already, nothing is written and that document is returned. It can be
         this delivery's own: an earlier try wrote it, and the response was lost. A rejection
@@ -220,7 +222,7 @@ class Orders:
         if order.rejection is not None and not delivery.attempt.keyed:
             return None
         order_may_exist = False
-        for _ in delivery.deadline.attempts(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
+        for _ in delivery.deadline.backoff(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
             try:
                 self._write_once(delivery, order)
             except (ConflictError, OutcomeUnknownError):
@@ -232,7 +234,7 @@ class Orders:
                 break
             else:
                 return None
-            if found and found.version != delivery.replaced_version:
+            if found and found.version != delivery.replaced_version:  # not the mark to replace
                 return found
         raise OrderOutcomeUnknownError(delivery.attempt)
 
@@ -242,7 +244,7 @@ class Orders:
         else:
             self._store.replace(order, delivery.replaced_version, delivery.deadline)
 
-    def _return_decision(self, delivery: _Delivery, order: Order) -> Placed:
+    def _return_own_decision(self, delivery: _Delivery, order: Order) -> Placed:
         """Return the order that this delivery decided. Raises OrderRejectedError for a rejection.
 
         An order that is rejected for its price has stock. It is released after the document is
@@ -288,7 +290,7 @@ class Orders:
         return _replay(delivery.attempt, found.order)
 
     def _try_to_read(self, delivery: _Delivery) -> VersionedOrder | None:
-        """The order in the store; None if it does not exist, or Firestore is unavailable.
+        """Return the order in the store; None if it does not exist, or Firestore is unavailable.
 
         Raises UnusableDocumentError if the order exists and its document is damaged.
         """
@@ -307,7 +309,8 @@ class Orders:
         """
 
         def begin(order: Order) -> Order:
-            return order.for_customer(customer_id).begin_cancel()
+            order.require_customer(customer_id)
+            return order.begin_cancel()
 
         return self._change_with_stock(
             order_id, begin, self._inventory.release, Order.finish_cancel
@@ -326,10 +329,13 @@ class Orders:
         move_stock: Callable[[Collection[str], Deadline], None],
         finish: Transition,
     ) -> Order:
-        """Write the intention into the order, move the stock, then write that it is done."""
+        """Write the intention into the order, move the stock, then write that it is done.
+
+        Returns the order as begun if the stock cannot move now. ``reconcile`` finishes it.
+        """
         deadline = self._deadline()
         begun = self._update(order_id, begin, deadline)
-        if finish(begun) == begun:
+        if finish(begun) == begun:  # an earlier request has finished the change
             return begun
         try:
             move_stock([begun.reservation_id], deadline)
@@ -352,15 +358,17 @@ class Orders:
             rejection = Rejection("reservation-released", str(error))
             decide = partial(Order.reject, rejection=rejection)
         else:
-            decide = partial(Order.decide_pending, items=items, currency=currency)
+            decide = partial(Order.confirm_or_reject, items=items, currency=currency)
         order = self._update(order_id, decide, deadline)
         if not order.keeps_reservation:
             self._inventory.release([order.reservation_id], deadline)
         return order
 
     def get(self, order_id: str, customer_id: str | None = None) -> Order:
-        """An order. Raises OrderNotFoundError as ``cancel`` does."""
-        return self._get(order_id, self._deadline()).order.for_customer(customer_id)
+        """Return an order. Raises OrderNotFoundError as ``cancel`` does."""
+        order, _ = self._get(order_id, self._deadline())
+        order.require_customer(customer_id)
+        return order
 
     def list_for_customer(
         self,
@@ -369,22 +377,32 @@ class Orders:
         after: tuple[datetime, str] | None,
         limit: int,
     ) -> list[Order]:
-        """A page of a customer's orders, newest first; see ``OrderStore.list_for_customer``."""
+        """Return a page of a customer's orders, newest first.
+
+        See ``OrderStore.list_for_customer``.
+        """
         return self._store.list_for_customer(customer_id, status, after, limit, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
-        """Status and body of inventory's list of products. A limiter admits few calls at a time."""
+        """Return status and body of inventory's list of products.
+
+        ``list_limiter`` admits a few calls at a time.
+        """
         deadline = self._deadline()
         with self._list_limiter.slot(deadline):
             return self._inventory.catalogue("/products", query, deadline)
 
     def product(self, product_id: str) -> tuple[int, bytes]:
-        """Status and body of inventory's response for one product."""
+        """Return status and body of inventory's response for one product."""
         return self._inventory.catalogue(f"/products/{product_id}", {}, self._deadline())
 
     def _update(self, order_id: str, transition: Transition, deadline: Deadline) -> Order:
-        """Read the order and write it changed. Retries if another writer changed it in between."""
-        for _ in deadline.attempts(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
+        """Read the order, change it and write it. Return it as written.
+
+        Retries if another writer changed it in between, or if the outcome of the write is unknown.
+        Raises UnfinishedChangeError at the deadline.
+        """
+        for _ in deadline.backoff(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
             order, version = self._get(order_id, deadline)
             changed = transition(order)
             if changed == order:
@@ -395,7 +413,7 @@ class Orders:
         raise UnfinishedChangeError(order_id)
 
     def _get(self, order_id: str, deadline: Deadline) -> VersionedOrder:
-        """An order that customers may see. Raises OrderNotFoundError for an abandoned mark."""
+        """Read an order that customers may see. Raises OrderNotFoundError for an abandoned mark."""
         found = self._store.get(order_id, deadline)
         if found is None or found.order.status is Status.ABANDONED:
             raise OrderNotFoundError(order_id)
@@ -406,7 +424,11 @@ class Orders:
 
 
 def _replay(attempt: Attempt, found: Order) -> Placed:
-    """The decision in the document. Raises IdempotencyKeyReusedError if another body made it."""
+    """Return the decision in the document.
+
+    Raises OrderRejectedError for a rejection; IdempotencyKeyReusedError if the document belongs to
+    another body.
+    """
     if found.fingerprint != attempt.fingerprint:
         raise IdempotencyKeyReusedError
     replayed = not found.was_written_by(attempt)

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
-from functions_common.batching import (
-    MIN_LEFT_TO_SHARE,
-    OVERTAKE_AFTER,
-    Batcher,
-    UnknownResultError,
-)
+from functions_common.batching import Batcher, UnknownResultError
 from functions_common.firestore.documents import Change, Document, Documents, convert_document
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
 from functions_common.firestore.queries import Position, Queries, Query
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
+from order_function.batch_limits import MAX_QUEUE_SECONDS, MIN_SECONDS_TO_SHARE
 from order_function.domain import Item, Line, Order, Rejection, Status, parse_status
 from order_function.ports import VersionedOrder
 
@@ -57,8 +53,8 @@ class FirestoreOrders:
             self._create_batch,
             lambda new: new.lines,
             MAX_BATCH_LINES,
-            min_left_to_share=MIN_LEFT_TO_SHARE,
-            overtake_after=OVERTAKE_AFTER,
+            min_left_to_share=MIN_SECONDS_TO_SHARE,
+            overtake_after=MAX_QUEUE_SECONDS,
         )
 
     def get(self, order_id: str, deadline: Deadline) -> VersionedOrder | None:
@@ -105,9 +101,9 @@ class FirestoreOrders:
         fields = to_document(order)
         if (before := order.stored) is not None:
             fields = {
-                name: value
-                for name, value in fields.items()
-                if getattr(order, name) != getattr(before, name)
+                field: fields[field]
+                for field, attribute in _ATTRIBUTES.items()
+                if getattr(order, attribute) != getattr(before, attribute)
             }
         self._documents.commit([Change(_path(order.order_id), fields, version)], deadline)
 
@@ -181,11 +177,16 @@ def _to_order(found: Document) -> Order:
     return replace(order, stored=order)
 
 
-_STORED = tuple(name for name in Order.__slots__ if name not in ("order_id", "stored"))
+_ATTRIBUTES = {
+    "attempt" if name == "attempt_number" else name: name
+    for name in Order.__slots__
+    if name not in ("order_id", "stored")
+}
+"""For each field of an order's document, the attribute of the order that it holds."""
 
 
 def to_document(order: Order) -> dict[str, Any]:
-    fields = {name: getattr(order, name) for name in _STORED}
+    fields = {field: getattr(order, attribute) for field, attribute in _ATTRIBUTES.items()}
     return {
         **fields,
         "status": str(order.status),

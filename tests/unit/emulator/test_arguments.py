@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf.message import Message
-from support.firestore_messages import DATABASE, delete, document, name, put
+from support.emulator.firestore_messages import DATABASE, delete, document, name, put
 
 import firestore_emulator
 from firestore_emulator.cli.arguments import parser

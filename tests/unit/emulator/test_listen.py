@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
-from support.firestore_messages import (
+from support.emulator.firestore_messages import (
     DATABASE,
     composite,
     delete,
@@ -18,7 +18,7 @@ from support.firestore_messages import (
     stored,
     value,
 )
-from support.listening import ROOT, Contents, Mirror, add_documents, add_query, remove
+from support.emulator.listening import ROOT, Contents, Mirror, add_documents, add_query, remove
 
 from firestore_emulator.indexes.checks import require_indexes
 from firestore_emulator.indexes.requirements import Indexes

@@ -5,7 +5,7 @@ import pytest
 from google.protobuf.message import DecodeError, Message
 from hypothesis import given
 from hypothesis import strategies as st
-from support.firestore_messages import (
+from support.emulator.firestore_messages import (
     DATABASE,
     NAN,
     composite,

@@ -4,7 +4,7 @@ There are two stages. ``body`` checks the names and JSON types of fields, with m
 ``Checks`` checks bounds, patterns and decimals (422), and lists all wrong fields.
 
 The size of every input is checked before it is parsed, and parsing takes time in proportion to that
-size: tests/unit/test_input_complexity.py doubles each input.
+size: tests/unit/http/test_input_complexity.py doubles each input.
 """
 
 from __future__ import annotations

@@ -49,18 +49,18 @@ class Deadline:
             raise DeadlineExceededError
         return min(max_seconds, remaining)
 
-    def attempts(
+    def backoff(
         self,
         first_pause: float,
         max_pause: float,
         min_pause: Callable[[], float] = lambda: 0.0,
     ) -> Iterator[int]:
-        """Count attempts from 1, with a pause before each further attempt.
+        """Count tries from 1, for a loop that retries. It pauses before each try but the first.
 
         Pauses are exponential backoff with full jitter: a random time up to ``first_pause``
         seconds, then up to twice as much each time, up to ``max_pause``. No pause is shorter than
-        the result of ``min_pause``. The first attempt always takes place. The iterator ends
-        if the next pause would last until the deadline.
+        the result of ``min_pause``. The first try always takes place. The iterator ends if the
+        next pause would last until the deadline.
         """
         ceiling, count = first_pause, 1
         while True:

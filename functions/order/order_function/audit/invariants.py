@@ -234,7 +234,7 @@ def _check_reservation(
     if own and own.status in KEEPS_STOCK:
         return
     in_progress = reservation.status == HELD and reservation.age < grace
-    whose = f"order is {order.status}, attempt {order.attempt}" if order else "no order"
+    whose = f"order is {order.status}, attempt {order.attempt_number}" if order else "no order"
     if reservation.live and not in_progress:
         yield Finding("no-stock-leaks", reservation.path, f"{reservation.status}, {whose}")
     if reservation.status == CONSUMED and own is None:

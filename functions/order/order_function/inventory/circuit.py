@@ -16,7 +16,7 @@ TRIAL_EVERY = 1.0
 class Circuit:
     """Opens after several consecutive failures over some time; one success closes it again.
 
-    The time counts from the end of the first failed attempt. Calls that wait for a slow cold start
+    The time counts from the end of the first failed send. Calls that wait for a slow cold start
     and time out together do not open the circuit, no matter how long they waited.
     """
 
@@ -46,7 +46,7 @@ class Circuit:
             self._failures = 0
 
     def record_failure(self, started_at: float) -> None:
-        """``started_at``: the start of the failed attempt, on the monotonic clock."""
+        """``started_at``: the start of the failed send, on the monotonic clock."""
         with self._lock:
             if started_at < self._last_success:
                 return

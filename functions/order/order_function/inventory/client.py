@@ -2,6 +2,9 @@
 
 A reservation passes four functions of this module: ``reserve`` builds the request and checks the
 reply, ``_call`` retries, ``_reserve_batch`` joins queued reservations, and ``_send`` sends them.
+
+Here a *send* is one HTTP request, or the batch that a reservation is part of. An *attempt* is
+something else: an attempt to place an order, which may need several sends.
 """
 
 from __future__ import annotations
@@ -14,12 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import requests
 
-from functions_common.batching import (
-    MIN_LEFT_TO_SHARE,
-    OVERTAKE_AFTER,
-    Batcher,
-    UnknownResultError,
-)
+from functions_common.batching import Batcher, UnknownResultError
 from functions_common.http import problems
 from functions_common.http.client import (
     MAX_BYTES,
@@ -29,6 +27,7 @@ from functions_common.http.client import (
 )
 from functions_common.observability import activity, logs
 from functions_common.runtime.deadlines import DeadlineExceededError
+from order_function.batch_limits import MAX_QUEUE_SECONDS, MIN_SECONDS_TO_SHARE
 from order_function.domain import MAX_LINES
 from order_function.inventory import replies
 from order_function.inventory.circuit import Circuit
@@ -42,12 +41,11 @@ if TYPE_CHECKING:
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Item, Line
 
-
 ATTEMPT_TIMEOUT_SECONDS = 7.0
-"""Seconds for one attempt, as a whole: above inventory's own deadline (5 s). If a cold start takes
-longer, the next attempt finds a warm pod."""
+"""Seconds for one send, as a whole: above inventory's own deadline (5 s). If a cold start takes
+longer, the next send finds a warm pod."""
 MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.05, 1.0
-"""Before the next attempt."""
+"""The pause before the next send."""
 MAX_RESERVATION_BYTES = 128 * 1024
 """More than the longest reservation in a reply: 100 lines of 1.1 kB."""
 
@@ -80,15 +78,15 @@ class QueuedReservation(NamedTuple):
 
 
 class _Failure(NamedTuple):
-    """Why an attempt failed, and what the next attempt must know."""
+    """Why a send failed, and the facts that the next send depends on."""
 
     reason: str
-    sent: bool = False
-    """The attempt may have reached inventory, so its outcome is unknown."""
+    outcome_unknown: bool = False
+    """The request may have reached inventory and had its effect."""
     of_batch: bool = False
     """Inventory replied to the batch, and the reply is unusable. So inventory is not down."""
     retry_after: int = 0
-    """Seconds that inventory demands before the next attempt."""
+    """Seconds that inventory demands before the next send."""
 
 
 class InventoryClient:
@@ -106,8 +104,8 @@ class InventoryClient:
             self._reserve_batch,
             lambda each: len(each.items),
             MAX_LINES,
-            min_left_to_share=MIN_LEFT_TO_SHARE,
-            overtake_after=OVERTAKE_AFTER,
+            min_left_to_share=MIN_SECONDS_TO_SHARE,
+            overtake_after=MAX_QUEUE_SECONDS,
         )
         self._http = HttpClient(connections)
 
@@ -161,29 +159,33 @@ class InventoryClient:
         circuit: Circuit | None = None,
         is_final: Callable[[Reply], bool] = lambda _: False,
     ) -> Reply:
-        """Send until there is a reply. Every call of inventory is idempotent.
+        """Send until there is a reply, and return it. Every call of inventory is idempotent.
 
-        A reservation is first sent in a batch, and any other request alone:
+        A reservation (``reservation``) is first sent in a batch. Any other request is always sent
+        alone. The default ``circuit`` is the one for orders. The result of a send decides the next
+        step:
 
-        ==============================  =============================  =======  =======
-        Outcome of an attempt           Next attempt of a reservation  Circuit  Outcome
-        ==============================  =============================  =======  =======
-        a reply                         none: return the reply         success  known
-        502, 503, 504 and ``is_final``  none: return the reply         success  known
-        502, 503 or 504                 alone                          failure  unknown
-        503, inventory did not begin    in a batch, after Retry-After  failure  known
-        connection never made           in a batch                     failure  known
-        connection broke, or timeout    alone                          failure  unknown
-        the batch has no usable reply   alone                          -        unknown
-        no time left, or circuit open   none: raise                    -        as before
-        ==============================  =============================  =======  =======
+        ==============================  ========================  =======  ==============
+        Result of a send                Next step                 Circuit  Effect of send
+        ==============================  ========================  =======  ==============
+        a reply, not 502, 503, 504      return the reply          success  known
+        502, 503, 504 and ``is_final``  return the reply          success  known
+        502, 503 or 504                 send alone                failure  unknown
+        503, inventory did not begin    batch, after Retry-After  failure  none
+        connection never made           send in a batch           failure  none
+        connection broke, or timeout    send alone                failure  unknown
+        the batch has no usable reply   send alone                -        unknown
+        no time left, or circuit open   raise                     -        none
+        ==============================  ========================  =======  ==============
 
-        After an attempt of unknown outcome a reservation is sent alone, because another member of
-        the batch may be the cause. Raises InventoryUnavailableError.
+        After one unknown effect, a reservation is always sent alone, because another member of the
+        batch may be the cause.
+
+        Raises InventoryUnavailableError; its ``outcome_unknown`` is true after one unknown effect.
         """
         circuit = circuit or self._circuit
         failure, outcome_unknown = _Failure("no time left"), False
-        for _ in deadline.attempts(
+        for _ in deadline.backoff(
             MIN_BACKOFF_SECONDS,
             MAX_BACKOFF_SECONDS,
             lambda: failure.retry_after,  # noqa: B023 - the newest
@@ -202,13 +204,13 @@ class InventoryClient:
             except DeadlineExceededError:
                 break
             except (UnknownResultError, _BatchFailedError, requests.RequestException) as error:
-                failure = _failure_of_attempt(error)
+                failure = _failure_of_send(error)
             else:
                 if reply.status not in _UNAVAILABLE or is_final(reply):
                     circuit.record_success()
                     return reply
                 failure = _failure_of_reply(reply)
-            outcome_unknown = outcome_unknown or failure.sent
+            outcome_unknown = outcome_unknown or failure.outcome_unknown
             if not failure.of_batch:
                 circuit.record_failure(started_at)
         raise _unavailable(failure, outcome_unknown=outcome_unknown)
@@ -218,8 +220,9 @@ class InventoryClient:
     ) -> list[Reply]:
         """Send queued reservations in one request. Each gets the reply that it would get alone.
 
-        Raises _BatchFailedError unless inventory replied to every member, or is unavailable: one
-        member may be the cause, and must not decide about the others.
+        If inventory is unavailable (502, 503, 504), every member gets that reply. Raises
+        _BatchFailedError if the batch has no usable reply: one member may be the cause, so each
+        member is then sent alone.
         """
         if len(members) == 1:
             return [self._send(members[0].request, deadline, members[0].trace)]
@@ -259,46 +262,28 @@ class InventoryClient:
         )
 
 
-def _batch_body(members: Sequence[QueuedReservation]) -> dict[str, Any]:
-    return {
-        "reservations": [
-            {"reservation_id": each.reservation_id, "items": each.items} for each in members
-        ]
-    }
-
-
 def _note_trace_of_batch(reply: Reply, trace: Trace | None) -> None:
     """A batch has a trace of its own: note it in the log line of the order that waited."""
     if trace and reply.trace_id != trace.trace_id:
         activity.note(inventory_trace=reply.trace_id)
 
 
-def _failure_of_attempt(error: Exception) -> _Failure:
-    """An attempt without a reply."""
+def _failure_of_send(error: Exception) -> _Failure:
+    """The failure of a send without a usable reply."""
     if isinstance(error, UnknownResultError):
-        return _Failure("no response by the deadline", sent=True)
+        return _Failure("no response by the deadline", outcome_unknown=True)
     if isinstance(error, _BatchFailedError):
-        return _Failure(f"the batch failed: {error}"[:300], sent=True, of_batch=True)
+        return _Failure(f"the batch failed: {error}"[:300], outcome_unknown=True, of_batch=True)
     reason = f"{type(error).__name__}: {error}"[:300]
-    return _Failure(reason, sent=not isinstance(error, NotSentError))
+    return _Failure(reason, outcome_unknown=not isinstance(error, NotSentError))
 
 
 def _failure_of_reply(reply: Reply) -> _Failure:
-    """A reply that inventory is unavailable."""
+    """The failure that a reply with status 502, 503 or 504 reports."""
     reason = f"status {reply.status}"
     if replies.was_not_begun(reply):
-        return _Failure(reason, sent=False, retry_after=reply.retry_after)
-    return _Failure(reason, sent=True)
-
-
-def _batch_failed(reason: str, status: int | None = None) -> _BatchFailedError:
-    logs.event(
-        "a batch of reservations failed; each is retried alone",
-        severity=logging.WARNING,
-        status=status,
-        reason=reason[:300],
-    )
-    return _BatchFailedError(reason)
+        return _Failure(reason, retry_after=reply.retry_after)
+    return _Failure(reason, outcome_unknown=True)
 
 
 def _unavailable(failure: _Failure, *, outcome_unknown: bool) -> InventoryUnavailableError:
@@ -309,3 +294,21 @@ def _unavailable(failure: _Failure, *, outcome_unknown: bool) -> InventoryUnavai
         outcome_unknown=outcome_unknown,
     )
     return InventoryUnavailableError(failure.reason, outcome_unknown=outcome_unknown)
+
+
+def _batch_body(members: Sequence[QueuedReservation]) -> dict[str, Any]:
+    return {
+        "reservations": [
+            {"reservation_id": each.reservation_id, "items": each.items} for each in members
+        ]
+    }
+
+
+def _batch_failed(reason: str, status: int | None = None) -> _BatchFailedError:
+    logs.event(
+        "a batch of reservations failed; each is retried alone",
+        severity=logging.WARNING,
+        status=status,
+        reason=reason[:300],
+    )
+    return _BatchFailedError(reason)

@@ -70,7 +70,8 @@ class _Signals:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._receive)
 
-    def stop(self, sweep: Sweep) -> None:
+    def stop_on_signal(self, sweep: Sweep) -> None:
+        """Stop this sweep on a signal; immediately if one was received already."""
         self._sweep = sweep
         if self.received is not None:
             sweep.stop()
@@ -90,7 +91,7 @@ def main() -> int:
         logs.fatal(f"Cannot start: {error}")
         return 1
     sweep = create_sweep(settings, FirestoreConnection(settings.firestore))
-    signals.stop(sweep)
+    signals.stop_on_signal(sweep)
     with activity.recording(Trace.begin()) as sweeping:  # inventory logs the same trace id
         report = sweep.run()
         severity = logging.WARNING if report.failed or report.stopped else logging.INFO

@@ -167,7 +167,7 @@ class Sweep:
         self._read_every_page, self._failed_calls = False, 0
         self._recording_failures(self._finish_orders)
         began = time.monotonic()
-        self._recording_failures(self._settle_all_held)
+        self._recording_failures(self._settle_held)
         self._complete_report(time.monotonic() - began)
         return self._report
 
@@ -192,13 +192,17 @@ class Sweep:
                 self._add(unfinished=len(page))
                 self._record_oldest("oldest_unfinished_seconds", page)
                 for found in page:
-                    pool.submit(self._finish, found)
+                    pool.submit(self._finish_order_or_fail, found)
 
-    def _finish(self, found: UnfinishedOrder) -> None:
+    def _finish_order_or_fail(self, found: UnfinishedOrder) -> None:
         if not self._stopping.is_set():
             self._recording_failures(partial(self._finish_order, found), f"orders/{found.order_id}")
 
     def _finish_order(self, found: UnfinishedOrder) -> None:
+        """Decide a pending order, or finish its cancellation or fulfilment.
+
+        A cancellation or fulfilment younger than ``min_age`` may still be in progress, and is left.
+        """
         order = found.order
         if isinstance(order, StoreError):
             raise order
@@ -216,7 +220,7 @@ class Sweep:
         if not done:
             self._fail(f"{order.order_id} is still {order.status}", f"orders/{order.order_id}")
 
-    def _settle_all_held(self) -> None:
+    def _settle_held(self) -> None:
         with WorkerPool(self._concurrency) as pool:
             for batch in self._batches_of_held():
                 if self._stopping.is_set():
@@ -224,7 +228,7 @@ class Sweep:
                 if self._failed_calls >= MAX_FAILED_CALLS:
                     self._fail("inventory is unavailable: the rest is left for the next sweep")
                     return
-                pool.submit(self._recording_failures, partial(self._decide_and_settle_batch, batch))
+                pool.submit(self._recording_failures, partial(self._settle_batch, batch))
         self._read_every_page = not self._stopping.is_set()
 
     def _batches_of_held(self) -> Iterator[Sequence[HeldReservation]]:
@@ -234,7 +238,20 @@ class Sweep:
             self._add(held=len(page))
             yield from _batches(page, DECISION_BATCH)
 
-    def _decide_and_settle_batch(self, batch: Sequence[HeldReservation]) -> None:
+    def _settle_batch(self, batch: Sequence[HeldReservation]) -> None:
+        """Choose an action for each reservation of the batch, then call inventory."""
+        actions = self._choose_actions(batch)
+        self._settle_or_split("confirmed", self._inventory.confirm, actions[Action.CONFIRM])
+        for ids in _batches(actions[Action.RELEASE], STOCK_BATCH):
+            self._settle_or_split("released", self._inventory.release, ids)
+        for ids in _batches(actions[Action.CONSUME], STOCK_BATCH):
+            self._settle_or_split("consumed", self._inventory.consume, ids)
+
+    def _choose_actions(self, batch: Sequence[HeldReservation]) -> dict[Action, list[str]]:
+        """Return the ids for each action. Reservations younger than ``min_age`` have none.
+
+        Writes the abandoned marks that must exist before a release.
+        """
         old = [held for held in batch if held.age >= self._min_age]
         order_ids = {held.name.order_id for held in old if held.name}
         try:
@@ -244,27 +261,22 @@ class Sweep:
             raise
         actions: dict[Action, list[str]] = {action: [] for action in Action}
         for held in old:
-            action = self._decide_or_fail(
-                held, found.get(held.name.order_id) if held.name else None
-            )
-            actions[action].append(held.reservation_id)
+            order = found.get(held.name.order_id) if held.name else None
+            actions[self._choose_action_or_fail(held, order)].append(held.reservation_id)
         newer = set(actions[Action.NEWER])
         self._add(newer=len(newer))
         self._record_oldest(
             "oldest_held_seconds", [held for held in batch if held.reservation_id not in newer]
         )
-        self._settle_in_one_call("confirmed", self._inventory.confirm, actions[Action.CONFIRM])
-        for ids in _batches(actions[Action.RELEASE], STOCK_BATCH):
-            self._settle_in_one_call("released", self._inventory.release, ids)
-        for ids in _batches(actions[Action.CONSUME], STOCK_BATCH):
-            self._settle_in_one_call("consumed", self._inventory.consume, ids)
+        return actions
 
-    def _decide_or_fail(self, held: HeldReservation, found: Found) -> Action:
-        decide = partial(self._decide, held, found)
-        action = self._recording_failures(decide, f"reservations/{held.reservation_id}")
+    def _choose_action_or_fail(self, held: HeldReservation, found: Found) -> Action:
+        choose = partial(self._choose_action, held, found)
+        action = self._recording_failures(choose, f"reservations/{held.reservation_id}")
         return action or Action.LATER
 
-    def _decide(self, held: HeldReservation, found: Found) -> Action:
+    def _choose_action(self, held: HeldReservation, found: Found) -> Action:
+        """Return the action. For a reservation without an order, write an abandoned mark first."""
         if held.name is None:
             return Action.RELEASE
         if isinstance(found, StoreError):
@@ -296,15 +308,17 @@ class Sweep:
         self._add(abandoned=1)
         return True
 
-    def _settle_in_one_call(
+    def _settle_or_split(
         self,
         counter: str,
         call: Callable[[Collection[str], Deadline], None],
         reservation_ids: Sequence[str],
     ) -> None:
-        """Settle the reservations in one call. Each one that inventory cannot settle fails alone.
+        """Settle the reservations, normally in one call. One that cannot be settled fails alone.
 
-        ``counter``: the field of the report that counts the others.
+        If inventory rejects a whole call, the cause may be a single reservation. Then both halves
+        are sent on their own, and so on until that reservation is alone: at most 2n - 1 calls for n
+        reservations. ``counter``: the field of the report that counts the settled ones.
         """
         if not reservation_ids or self._stopping.is_set():
             return
@@ -317,8 +331,8 @@ class Sweep:
             self._failed_calls = 0
             if error.whole_request_failed and len(reservation_ids) > 1:
                 half = len(reservation_ids) // 2
-                self._settle_in_one_call(counter, call, reservation_ids[:half])
-                self._settle_in_one_call(counter, call, reservation_ids[half:])
+                self._settle_or_split(counter, call, reservation_ids[:half])
+                self._settle_or_split(counter, call, reservation_ids[half:])
                 return
             for reservation_id, reason in error.reasons.items():
                 self._fail(f"{reservation_id}: {reason}", f"reservations/{reservation_id}")
@@ -396,4 +410,4 @@ def _batches(items: Sequence[U], size: int) -> Iterator[Sequence[U]]:
 
 def _is_mark_of_earlier_attempt(order: Order, name: ReservationName) -> bool:
     """Whether the document is the mark of an earlier attempt of the same body."""
-    return order.can_be_replaced_by(name) and order.attempt < name.attempt
+    return order.can_be_replaced_by(name) and order.attempt_number < name.attempt_number

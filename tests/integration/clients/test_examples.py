@@ -1,0 +1,100 @@
+"""The clients of docs/examples, against running functions."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from threading import Timer
+from uuid import uuid4
+
+import pytest
+from local.stack import ROOT
+from support.processes.shop import Shop
+
+EXAMPLES = ROOT / "docs/examples"
+CLIENTS = [
+    pytest.param([sys.executable, str(EXAMPLES / "place_order.py")], id="python"),
+    pytest.param(
+        ["node", str(EXAMPLES / "place_order.mjs")],
+        id="javascript",
+        marks=pytest.mark.skipif(
+            shutil.which("node") is None, reason="node is not on this machine"
+        ),
+    ),
+]
+
+
+def run(client: list[str], shop: Shop, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*client, shop.orders[0], *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def product_id(shop: Shop) -> str:
+    product_id = f"P-{uuid4().hex[:8]}"
+    shop.offer(product_id, 3)
+    return product_id
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_example_places_an_order(client: list[str], shop: Shop, product_id: str) -> None:
+    done = run(client, shop, "C123", product_id, "2")
+    order = json.loads(done.stdout)
+    assert (done.returncode, order["status"], order["quantity"]) == (0, "confirmed", 2)
+    assert shop.stock(product_id) == (1, 2)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_example_reports_the_problem_when_stock_is_short(
+    client: list[str], shop: Shop, product_id: str
+) -> None:
+    done = run(client, shop, "C123", product_id, "4")
+    problem = json.loads(done.stderr)
+    assert (done.returncode, problem["lines"][0]["available_quantity"]) == (1, 3)
+
+
+def test_example_does_not_report_a_pending_order_as_rejected(
+    own_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the integrator voids the payment of an order that is confirmed later."""
+    example = importlib.import_module("docs.examples.place_order")
+    monkeypatch.setattr(example, "GIVE_UP", 8)
+    monkeypatch.setattr(example, "TIMEOUT", 7)
+    product_id = f"P-{uuid4().hex[:8]}"
+    own_shop.offer(product_id, 3)
+    own_shop.kill(own_shop.inventories[0])
+    body = {"customer_id": "C123", "product_id": product_id, "quantity": 1}
+    with pytest.raises(example.UndecidedError):
+        example.place_order(own_shop.orders[0], body, uuid4().hex)
+
+
+def test_example_returns_an_order_that_was_fulfilled_since(shop: Shop, product_id: str) -> None:
+    example = importlib.import_module("docs.examples.place_order")
+    body, key = {"customer_id": "C123", "product_id": product_id, "quantity": 1}, uuid4().hex
+    order = example.place_order(shop.orders[0], body, key)
+    shop.fulfil(order["order_id"])
+    assert example.place_order(shop.orders[0], body, key)["status"] == "fulfilled"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_example_polls_a_pending_order_when_inventory_is_away(
+    client: list[str], own_shop: Shop
+) -> None:
+    product_id = f"P-{uuid4().hex[:8]}"
+    own_shop.offer(product_id, 3)
+    inventory = own_shop.inventories[0]
+    own_shop.kill(inventory)
+
+    def come_back() -> None:
+        own_shop.start(inventory)
+        own_shop.carry_out("reconcile")
+
+    back = Timer(8.0, come_back)
+    back.start()
+    done = run(client, own_shop, "C123", product_id, "2")
+    back.join()
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "confirmed"), done.stderr
+    assert own_shop.stock(product_id) == (1, 2)

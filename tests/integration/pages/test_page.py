@@ -1,0 +1,262 @@
+"""The shop page in a real browser, on real processes."""
+
+# ruff: noqa: RUF001 - the page has a multiplication sign
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
+from support.clients.browser import CONTRASTS, DESK, PHONE
+from support.peers import tokens
+from support.processes.shop import Shop
+
+pytestmark = pytest.mark.one_emulator
+
+
+def unavailable(route: Route, retry_after: int) -> None:
+    route.fulfill(
+        status=503,
+        headers={"Retry-After": str(retry_after), "Content-Type": "application/problem+json"},
+        body=json.dumps({"detail": "The stock cannot be reached; try again."}),
+    )
+
+
+@pytest.fixture(scope="module")
+def shop(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A new shop, so that the page's request is the first of its process."""
+    if which == "official":
+        pytest.skip("the page does not depend on the database")
+    with Shop(emulator, tmp_path_factory.mktemp("logs")) as shop:
+        shop.offer("P001", 10)
+        shop.offer("P002", 1)
+        yield shop
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with browser.new_context(viewport=DESK) as context:
+        context.set_default_timeout(10_000)
+        yield context
+
+
+@pytest.fixture
+def page(context: BrowserContext, shop: Shop) -> Iterator[Page]:
+    """The loaded page; the test fails if its script throws or breaks the policy."""
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if "Security" in said.text else None)
+    page.goto(shop.orders[0])
+    expect(page.locator("[data-product]")).to_have_count(2)
+    yield page
+    assert errors == []
+
+
+def buy(page: Page, product_id: str, quantity: int = 1) -> None:
+    card = page.locator(f"[data-product={product_id}]")
+    card.get_by_role("spinbutton").fill(str(quantity))
+    card.get_by_role("button").click()
+
+
+def news(page: Page, text: str) -> None:
+    expect(page.get_by_role("status")).to_contain_text(text)
+
+
+def test_first_response_of_a_process_is_cold(page: Page, shop: Shop) -> None:
+    """It runs first: the order process has had no other request."""
+    starts = page.locator("#request-list .status")
+    expect(starts).to_have_text(["warm", "warm", "cold"])
+    expect(page.locator("#request-list > tr").last).to_contain_text("GET this page")
+    pods = page.get_by_role("list", name="Pods that responded").get_by_role("listitem")
+    expect(pods).to_have_text(re.compile("[a-zA-Z0-9.-]+ 2 responses"))
+    shop.kill(shop.orders[0])
+    shop.start(shop.orders[0])
+    page.get_by_role("button", name="Refresh").click()
+    expect(starts).to_have_count(5)
+    assert starts.all_inner_texts().count("cold") == 2
+    expect(pods).to_have_count(2)
+    expect(pods.last).to_contain_text("with its cold start")
+
+
+def test_order_is_placed_and_cancelled(page: Page, shop: Shop) -> None:
+    available, reserved = shop.stock("P001")
+    buy(page, "P001", 2)
+    news(page, "Ordered: 2 × Laptop.")
+    stock = page.locator("[data-product=P001] .stock")
+    expect(stock).to_have_text(f"{available - 2} available, {reserved + 2} reserved")
+    order = page.locator("#order-list > li").first
+    expect(order).to_contain_text("confirmed")
+    expect(order).to_contain_text("$1,999.98")
+    order.get_by_role("button", name="Cancel the order of 2 × Laptop").click()
+    news(page, "Cancelled: 2 × Laptop.")
+    expect(order).to_contain_text("cancelled")
+    expect(order.get_by_role("button")).to_be_hidden()
+    expect(order.locator("h3")).to_be_focused()
+    assert shop.stock("P001") == (available, reserved)
+
+
+def test_rejection_names_product_and_quantities(page: Page) -> None:
+    buy(page, "P001", 1000)
+    shortage = "Laptop: 10 in stock, you asked for 1,000."
+    news(page, f"Not ordered: 1,000 × Laptop. {shortage}")
+    order = page.locator("#order-list > li").first
+    expect(order).to_contain_text("rejected")
+    expect(order).to_contain_text(shortage)
+
+
+def test_product_cannot_be_ordered_when_it_is_out_of_stock(page: Page) -> None:
+    buy(page, "P002")
+    news(page, "Ordered")
+    button = page.locator("[data-product=P002]").get_by_role("button", name="Out of stock")
+    expect(button).to_be_disabled()
+    page.locator("#order-list > li").first.get_by_role("button").click()
+    expect(page.locator("[data-product=P002]").get_by_role("button", name="Order")).to_be_enabled()
+
+
+def test_order_is_repeated_with_its_key_when_stock_cannot_be_reached(
+    page: Page, shop: Shop
+) -> None:
+    keys = []
+
+    def away_twice(route: Route) -> None:
+        if route.request.method != "POST":
+            return route.continue_()
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            return unavailable(route, retry_after=1)
+        if len(keys) == 2:  # processed, but the response is lost
+            route.fetch()
+            return route.abort()
+        return route.continue_()
+
+    page.route("**/orders", away_twice)
+    available, _ = shop.stock("P001")
+    buy(page, "P001")
+    news(page, "Not possible now (503): 1 × Laptop.")
+    expect(page.locator("#waiting")).to_contain_text("The stock cannot be reached")
+    news(page, "No response: 1 × Laptop.")
+    news(page, "Ordered: 1 × Laptop.")
+    expect(page.locator("#waiting > li")).to_have_count(0)
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    assert shop.stock("P001")[0] == available - 1
+
+
+@pytest.mark.parametrize("status", [503, 500])
+def test_order_is_repeated_with_its_key_when_its_outcome_is_unknown(
+    page: Page, shop: Shop, status: int
+) -> None:
+    keys = []
+
+    def unknown_once(route: Route) -> None:
+        if route.request.method != "POST":
+            return route.continue_()
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) > 1:
+            return route.continue_()
+        route.fetch()
+        problem = {"type": "urn:problem-type:order-outcome-unknown", "detail": "May be."}
+        headers = {"Retry-After": "1", "Content-Type": "application/problem+json"}
+        return route.fulfill(status=status, headers=headers, body=json.dumps(problem))
+
+    page.route("**/orders", unknown_once)
+    available, _ = shop.stock("P001")
+    buy(page, "P001")
+    expect(page.locator("#waiting")).to_contain_text("The order may have been placed.")
+    news(page, "Ordered: 1 × Laptop.")
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    assert shop.stock("P001")[0] == available - 1
+
+
+def test_page_says_that_the_outcome_is_unknown_when_the_customer_stops(page: Page) -> None:
+    page.route("**/orders", lambda route: unavailable(route, retry_after=60))
+    buy(page, "P001")
+    page.get_by_role("button", name="Stop").click()
+    news(page, "Stopped: 1 × Laptop. Its outcome is unknown.")
+
+
+def test_order_is_kept_as_pending_when_inventory_is_down(
+    emulator: str, tmp_path: Path, context: BrowserContext
+) -> None:
+    with Shop(emulator, tmp_path, REQUEST_DEADLINE_SECONDS="1") as shop:
+        shop.offer("P001", 10)
+        page = context.new_page()
+        page.goto(shop.orders[0])
+        page.locator("[data-product=P001]").wait_for()
+        shop.kill(shop.inventories[0])
+        buy(page, "P001")
+        news(page, "Pending: 1 × Laptop.")
+        expect(page.locator("#products-state")).to_contain_text("The list below is old.")
+        expect(page.locator("#order-list > li").first).to_contain_text("pending")
+        page.locator("#keep").uncheck()
+        buy(page, "P001")
+        expect(page.locator("#waiting")).to_contain_text("The order may have been placed.")
+
+
+def test_page_asks_for_a_token_when_the_shop_requires_one(
+    emulator: str, tmp_path: Path, context: BrowserContext
+) -> None:
+    trusting = tokens.environment(tokens.in_file(tmp_path).keys_file)
+    with Shop(emulator, tmp_path, **trusting) as shop:
+        shop.offer("P001", 10)
+        page = context.new_page()
+        page.goto(shop.orders[0])
+        expect(page.locator("#orders-state")).to_have_text(
+            "Enter your token to place orders and to see them."
+        )
+        expect(page.locator(".bad")).to_have_count(0)
+        buy(page, "P001")
+        news(page, "Enter your token first.")
+        expect(page.get_by_label("Your token")).to_be_focused()
+        expect(page.get_by_label("Customer")).to_be_hidden()
+        page.get_by_label("Your token").fill(tokens.token("C7"))
+        page.get_by_role("button", name="Use token").click()
+        expect(page.locator("#orders-state")).to_have_text("No orders yet.")
+        buy(page, "P001")
+        news(page, "Ordered: 1 × Laptop.")
+        order = page.locator("#order-list > li").first
+        order.get_by_role("button", name="Cancel the order of 1 × Laptop").click()
+        news(page, "Cancelled: 1 × Laptop.")
+        expect(page.get_by_role("textbox", name="Your token")).to_have_value("")
+        kept = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
+        assert "eyJ" not in kept
+
+
+def test_order_is_placed_by_keyboard(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the products")).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("spinbutton", name="Quantity of P001")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    news(page, "Ordered: 2 × Laptop.")
+    expect(page.get_by_role("spinbutton", name="Quantity of P001")).to_be_focused()
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    tree = page.locator("body").aria_snapshot()
+    nameless = r"- (?:button|checkbox|textbox|spinbutton|link|meter)(?:$|:)"
+    assert re.findall(nameless, tree, re.MULTILINE) == []
+    assert tree.count("- button") > 4
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_page_fits_and_its_text_has_contrast(
+    browser: Browser, shop: Shop, size: ViewportSize, scheme: str
+) -> None:
+    with browser.new_context(viewport=size, color_scheme=scheme) as context:  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(shop.orders[0])
+        page.locator("[data-product=P001]").wait_for()
+        buy(page, "P001", 1000)
+        news(page, "Not ordered")
+        assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
+        assert page.evaluate(CONTRASTS) == []

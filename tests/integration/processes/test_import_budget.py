@@ -1,0 +1,78 @@
+"""A cold start consists of imports: a function loads no more than functions/import_budget.toml."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tomllib
+from collections import Counter
+from importlib.machinery import PathFinder
+
+import pytest
+from local import stack, tokens
+from local.processes import Process
+from support.in_process.apps import OPERATOR, ORDER
+
+from firestore_emulator.launcher import free_port
+
+BUDGET = tomllib.loads((stack.ROOT / "functions/import_budget.toml").read_text())
+SERVER = stack.ROOT / "tests/support/processes/listing_modules.py"
+OURS = {"functions_common", "order_function", "inventory_function", "main", "__main__"}
+NOBODY = "127.0.0.1:1"
+
+
+def package_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.fixture(scope="module", params=["order", "inventory"])
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The modules that the real server has loaded before its first request."""
+    directory = tmp_path_factory.mktemp("modules")
+    modules = directory / "modules"
+    environment = {
+        "FUNCTION": request.param,
+        "PORT": str(free_port()),
+        "HOST": stack.HOST,
+        "PYTHONPATH": "",
+        "GOOGLE_CLOUD_PROJECT": "none",
+        "FIRESTORE_EMULATOR_HOST": NOBODY,
+        "INVENTORY_SERVICE_URL": f"http://{NOBODY}",
+        **tokens.variables(ORDER, OPERATOR),
+        "AUTH_MODE": "open",
+        "MODULES": str(modules),
+    }
+    server = [sys.executable, str(SERVER)]
+    process = Process(request.param, server, environment, directory / "log")
+    process.start()
+    try:
+        process.wait_until(modules.exists, lambda: None)
+    finally:
+        process.kill()
+    return modules.read_text().split()
+
+
+def test_function_imports_no_more_modules_than_the_budget(loaded: list[str]) -> None:
+    others = [module for module in loaded if package_of(module) not in OURS]
+    most = Counter(map(package_of, others)).most_common(30)
+    assert len(others) <= BUDGET["modules"], f"most are of {most}"
+
+
+def test_function_imports_only_packages_of_the_budget(loaded: list[str]) -> None:
+    packages = {package_of(module) for module in loaded} - OURS
+    assert {name for name in packages if is_installed(name)} <= set(BUDGET["packages"])
+
+
+def is_installed(package: str) -> bool:
+    """Modules other than the interpreter's and those that an extension module creates."""
+    spec = None if package.startswith("_") else PathFinder.find_spec(package)
+    if spec is None:
+        return False
+    places = spec.submodule_search_locations or [str(spec.origin)]
+    return any("site-packages" in place for place in places)
+
+
+@pytest.mark.parametrize("name", BUDGET["late"])
+def test_rarely_needed_module_is_imported_on_first_use(loaded: list[str], name: str) -> None:
+    assert importlib.util.find_spec(name), "there is no such module"
+    assert name not in loaded, BUDGET["late"][name]

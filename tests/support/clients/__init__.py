@@ -1,0 +1,1 @@
+"""Clients of the functions: good and bad requests, forged tokens, permissions and a browser."""

@@ -1,0 +1,1 @@
+"""Emulators that tests start, their messages, and the comparison of two emulators."""

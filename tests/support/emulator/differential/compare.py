@@ -1,0 +1,61 @@
+"""Runs the same steps on both emulators until they differ."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from google.cloud.firestore_v1 import types
+
+from support.emulator.differential.differences import listed
+from support.emulator.differential.session import ROOT, Outcome, Session, Step
+
+
+@dataclass(frozen=True)
+class Found:
+    """The last step is the one with different responses."""
+
+    steps: tuple[Step, ...]
+    ours: Outcome
+    its: Outcome
+
+    def __str__(self) -> str:
+        listed = "\n".join(f"  {step}" for step in self.steps)
+        return f"after\n{listed}\nours: {self.ours}\nthe official one: {self.its}"
+
+
+# A new database on both emulators, with a session each.
+Fresh = Callable[[], tuple[Session, Session]]
+
+
+def first_difference(fresh: Fresh, steps: Iterable[Step]) -> Found | None:
+    """The first difference that is not listed."""
+    ours, its = fresh()
+    done = []
+    for step in steps:
+        done.append(step)
+        answer, other = ours.run(step), its.run(step)
+        if answer != other:
+            known = listed(step, answer, other)
+            if known is None:
+                return Found(tuple(done), answer, other)
+            if known.diverges:
+                return None
+    return None
+
+
+def shortest(found: Found, fresh: Fresh) -> Found:
+    """The same without the steps that are not needed."""
+    for step in found.steps[-2::-1]:
+        rest = tuple(each for each in found.steps if each is not step)
+        smaller = first_difference(fresh, rest)
+        if smaller is not None and smaller.steps == rest:
+            found = smaller
+    return found
+
+
+def whole_state() -> Sequence[Step]:
+    """Requests that read all documents."""
+    everything = types.StructuredQuery.pb()(from_=[{"all_descendants": True}])
+    return [
+        Step("RunQuery", types.RunQueryRequest.pb()(parent=ROOT, structured_query=everything)),
+        Step("ListCollectionIds", types.ListCollectionIdsRequest.pb()(parent=ROOT)),
+    ]

@@ -1,0 +1,1 @@
+"""order and inventory in the process of the test: on stores in memory, or on an emulator."""

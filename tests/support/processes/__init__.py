@@ -1,0 +1,1 @@
+"""The functions as real processes, on this machine or in a cluster."""

@@ -1,0 +1,1 @@
+"""Stores in memory, objects in a known state, and the queries of the real stores."""

@@ -1,0 +1,59 @@
+"""Every query that the functions make of Firestore."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from inventory_function.domain import ProductFilter
+from inventory_function.store import Store as StockStore
+from order_function.audit.snapshot import Snapshot
+from order_function.domain import Status
+from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
+from order_function.store import FirestoreOrders
+from support.stores.builders import soon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from functions_common.firestore.client import FirestoreConnection
+
+PLACE = (datetime(2026, 1, 1, tzinfo=UTC), "A1")
+"""A list in the order of time."""
+
+ON_SALE = ProductFilter(sold_in="USD")
+
+QUERIES: dict[str, Callable[[FirestoreConnection], object]] = {
+    "orders": lambda it: FirestoreOrders(it).list_for_customer("C1", None, None, 9, soon()),
+    "orders of a status": lambda it: FirestoreOrders(it).list_for_customer(
+        "C1", Status.CONFIRMED, PLACE, 9, soon()
+    ),
+    "products": lambda it: StockStore(it).products(None, 9, soon()),
+    "products after one": lambda it: StockStore(it).products("P1", 9, soon()),
+    "products on sale": lambda it: StockStore(it).products("P1", 9, soon(), ON_SALE),
+    "products off sale": lambda it: StockStore(it).products(
+        ("EUR", "P1"), 9, soon(), ProductFilter(not_sold_in="USD")
+    ),
+    "products on sale by name": lambda it: StockStore(it).products(
+        ("Lap", "P1"), 9, soon(), replace(ON_SALE, name_prefix="La")
+    ),
+    "products on sale by stock": lambda it: StockStore(it).products(
+        (1, "P1"), 9, soon(), replace(ON_SALE, max_available=5)
+    ),
+    "products by name": lambda it: StockStore(it).products(
+        None, 9, soon(), ProductFilter(name_prefix="La")
+    ),
+    "products by stock": lambda it: StockStore(it).products(
+        None, 9, soon(), ProductFilter(max_available=5)
+    ),
+    "adjustments": lambda it: StockStore(it).adjustments("P1", None, 9, soon()),
+    "adjustments after one": lambda it: StockStore(it).adjustments("P1", PLACE, 9, soon()),
+    "reservations": lambda it: StockStore(it).reservations_of("P1", None, 9, soon()),
+    "held reservations": lambda it: FirestoreUnfinishedWork(it).held_reservations(None, 9, soon()),
+    "unfinished orders": lambda it: FirestoreUnfinishedWork(it).unfinished_orders(None, 9, soon()),
+    "audited orders": lambda it: [*Snapshot(it).orders()],
+    "audited reservations": lambda it: [*Snapshot(it).reservations()],
+    "audited products": lambda it: [*Snapshot(it).products()],
+    "audited adjustments": lambda it: [*Snapshot(it).adjustments()],
+}

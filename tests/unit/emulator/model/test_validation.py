@@ -1,0 +1,96 @@
+from datetime import UTC, datetime
+
+import pytest
+from support.emulator.firestore_messages import (
+    Plain,
+    database,
+    document,
+    plain_fields,
+    put,
+    reference,
+    value,
+    vector,
+)
+
+from firestore_emulator.model.errors import InvalidArgumentError
+from firestore_emulator.model.messages import Value
+from firestore_emulator.model.validation import MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_VALUE_BYTES
+
+
+def nested(depth: int) -> Plain:
+    inner: Plain = 1
+    for _ in range(depth):
+        inner = {"m": inner}
+    return inner
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        nested(MAX_DEPTH),
+        "x" * 1_000_000,
+        reference("a/b"),
+        vector(1, 2),
+        [{"a": [1]}],
+        {"x" * 1500: 1},
+        {"a.b": 1},
+        Value(geo_point_value={"latitude": -90, "longitude": 180}),
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+    ],
+)
+def test_valid_content_is_stored_unchanged(content: Plain) -> None:
+    db = database(put("c/a", x=content))
+    (stored,) = db.collection("c")
+    assert stored.fields["x"] == value(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (nested(MAX_DEPTH + 1), "deeper"),
+        ("é" * (MAX_VALUE_BYTES // 2 + 1), "longer than"),
+        (b"x" * (MAX_VALUE_BYTES + 1), "longer than"),
+        (["x" * (MAX_DOCUMENT_BYTES // 2)] * 2, "maximum entity size"),
+        (Value(), "unset"),
+        ([Value()], "unset"),
+        (Value(field_reference_value="x"), "field_reference_value"),
+        ([[1]], "array value in an array"),
+        (Value(reference_value="elsewhere"), "projects/P"),
+        (reference("a"), "lacks a document id"),
+        ({"": 1}, "empty"),
+        ({"__x__": 1}, "reserved"),
+        ({"x" * 1501: 1}, "longer than"),
+        (Value(geo_point_value={"latitude": 90.1}), "geo point"),
+        (Value(geo_point_value={"longitude": float("nan")}), "geo point"),
+        (Value(timestamp_value={"seconds": -62_135_596_801}), "timestamp"),
+        (Value(timestamp_value={"seconds": 253_402_300_800}), "timestamp"),
+        (Value(timestamp_value={"nanos": -1}), "timestamp"),
+        (vector(), "vector"),
+        ({"__type__": "__vector__"}, "vector"),
+        ({"__type__": "__vector__", "value": [1.0], "more": 1}, "vector"),
+        ({"__type__": "__vector__", "value": [1]}, "doubles"),
+    ],
+)
+def test_invalid_content_is_rejected(content: Plain, message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        database(put("c/a", x=content))
+
+
+def test_timestamps_are_cut_to_microseconds() -> None:
+    content = Value(timestamp_value={"seconds": 1, "nanos": 123_456_789})
+    (found,) = database(put("c/a", x=[content])).collection("c")
+    assert found.fields["x"].array_value.values[0].timestamp_value.nanos == 123_456_000
+
+
+def test_rejected_document_is_not_stored() -> None:
+    db = database(put("c/a", x=1))
+    with pytest.raises(InvalidArgumentError):
+        db.commit([put("c/a", x=[[1]])])
+    assert plain_fields(db, "c/a") == {"x": 1}
+
+
+def test_validation_does_not_change_the_request() -> None:
+    write = put("c/a", x=Value(timestamp_value={"nanos": 1}))
+    database(write)
+    assert write.update == document("c/a", x=Value(timestamp_value={"nanos": 1}))

@@ -1,0 +1,264 @@
+"""The operations on stock: one at a time, and in any order."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.stores.builders import adjust, lines, product, put_product, release, reserve
+
+from inventory_function.domain import (
+    IdempotencyKeyReusedError,
+    InsufficientStockError,
+    Line,
+    NegativeStockError,
+    Product,
+    Reservation,
+    ReservationMismatchError,
+    ReservationReleasedError,
+    ReservationStatus,
+    StockError,
+    UnknownProductsError,
+    merge,
+)
+from inventory_function.operations import Confirm, Consume, StockOperation
+from inventory_function.unit_of_work import UnitOfWork
+
+
+def work_with(*products: Product) -> UnitOfWork:
+    work = UnitOfWork()
+    for each in products:
+        work.add(each.key, each, None)
+    return work
+
+
+def decide(work: UnitOfWork, operation: StockOperation[Any]) -> Any:
+    """Decide; documents that the operation needs and that were not added do not exist."""
+    while missing := [key for key in operation.needs(work) if key not in work]:
+        for key in missing:
+            work.add(key, None, None)
+    return operation.decide(work)
+
+
+def units(work: UnitOfWork, product_id: str = "P001") -> tuple[int, int, int]:
+    found = work.known_product(product_id)
+    return found.available, found.reserved, found.shipped
+
+
+def status(work: UnitOfWork, reservation_id: str) -> ReservationStatus:
+    found = work.reservation(reservation_id)
+    assert found is not None
+    return found.status
+
+
+def test_reserve_moves_available_to_reserved_and_keeps_name_and_price() -> None:
+    work = work_with(product(available=5))
+    reservation, new = decide(work, reserve("R", P001=2))
+    assert new
+    assert units(work) == (3, 2, 0)
+    assert [(line.unit_price, line.name) for line in reservation.lines] == [(99_999, "Laptop")]
+
+
+def test_reserve_holds_no_line_and_names_every_short_one_when_stock_is_short() -> None:
+    work = work_with(product("A", available=1), product("B", available=9), product("C"))
+    with pytest.raises(InsufficientStockError) as short:
+        decide(work, reserve("R", A=2, B=3, C=1))
+    short_lines = [(line.product_id, line.requested, line.available) for line in short.value.lines]
+    assert short_lines == [("A", 2, 1), ("C", 1, 0)]
+    assert units(work, "B") == (9, 0, 0)
+    assert not list(work.changes())
+
+
+def test_last_unit_is_sold_once() -> None:
+    work = work_with(product(available=1))
+    decide(work, reserve("first", P001=1))
+    with pytest.raises(InsufficientStockError):
+        decide(work, reserve("second", P001=1))
+    assert units(work) == (0, 1, 0)
+
+
+def test_products_are_not_on_sale_when_unknown_retired_or_of_another_currency() -> None:
+    retired = product("B", available=9, active=False)
+    foreign = product("C", available=9, currency="EUR")
+    work = work_with(product("A", available=9), retired, foreign)
+    with pytest.raises(UnknownProductsError) as unknown:
+        decide(work, reserve("R", A=1, B=1, C=1, D=1))
+    assert unknown.value.product_ids == ("B", "C", "D")
+
+
+def test_existing_reservation_is_returned_when_stock_is_short() -> None:
+    work = work_with(product(available=1))
+    first = reserve("R", P001=1)
+    assert decide(work, first)[1]
+    assert decide(work, first)[1], "its own reservation, after a commit with unknown outcome"
+    again, new = decide(work, reserve("R", P001=1))
+    assert not new
+    assert again.status is ReservationStatus.HELD
+    assert units(work) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("settle", [Confirm, Consume])
+def test_settled_reservation_is_returned_when_reserved_again(settle: Any) -> None:
+    work = work_with(product(available=5))
+    decide(work, reserve("R", P001=2))
+    decide(work, settle("R"))
+    again, new = decide(work, reserve("R", P001=2))
+    assert (again.status.live or again.status is ReservationStatus.CONSUMED, new) == (True, False)
+    assert units(work)[0] == 3
+
+
+def test_release_returns_units_of_a_confirmed_reservation() -> None:
+    work = work_with(product(available=5))
+    decide(work, reserve("R", P001=2))
+    decide(work, Confirm("R"))
+    decide(work, release("R"))
+    assert units(work) == (5, 0, 0)
+
+
+@pytest.mark.parametrize("operation", [release("R"), Consume("R")])
+def test_operation_changes_nothing_when_a_product_is_missing(
+    operation: StockOperation[Any],
+) -> None:
+    work = work_with(product("A", available=5), product("B", available=5))
+    decide(work, reserve("R", A=1, B=1))
+    work.add(("products", "B"), None, None)
+    with pytest.raises(UnknownProductsError):
+        decide(work, operation)
+    assert status(work, "R") is ReservationStatus.HELD
+    assert units(work, "A") == (4, 1, 0)
+
+
+def test_reservation_keeps_its_price_when_the_product_changes() -> None:
+    work = work_with(product(available=5))
+    decide(work, reserve("R", P001=1))
+    decide(work, put_product("P001", name="Laptop 2", price=1, active=True))
+    again, _ = decide(work, reserve("R", P001=1))
+    assert again.lines[0].unit_price == 99_999
+    assert again.lines[0].name == "Laptop"
+
+
+def test_reserve_fails_when_the_reservation_has_other_lines() -> None:
+    work = work_with(product(available=5))
+    decide(work, reserve("R", P001=1))
+    with pytest.raises(ReservationMismatchError):
+        decide(work, reserve("R", P001=2))
+
+
+def test_release_returns_units_once() -> None:
+    work = work_with(product(available=5))
+    decide(work, reserve("R", P001=2))
+    decide(work, release("R"))
+    decide(work, release("R"))
+    assert units(work) == (5, 0, 0)
+    with pytest.raises(ReservationReleasedError):
+        decide(work, reserve("R", P001=2))
+
+
+def test_reserve_fails_when_the_unknown_reservation_was_released_before() -> None:
+    work = work_with(product(available=5))
+    decide(work, release("late"))
+    with pytest.raises(ReservationReleasedError):
+        decide(work, reserve("late", P001=1))
+    assert units(work) == (5, 0, 0)
+
+
+def test_confirm_changes_held_reservations_only() -> None:
+    work = work_with(product(available=5))
+    for name in ("held", "released", "consumed"):
+        decide(work, reserve(name, P001=1))
+    decide(work, release("released"))
+    decide(work, Consume("consumed"))
+    found = {name: decide(work, Confirm(name)) for name in ("held", "released", "consumed")}
+    statuses = {name: reservation.status.value for name, reservation in found.items()}
+    assert statuses == {"held": "confirmed", "released": "released", "consumed": "consumed"}
+    assert decide(work, Confirm("unknown")) is None
+    assert units(work) == (3, 1, 1)
+
+
+def test_consume_ships_units_once_and_a_later_release_changes_nothing() -> None:
+    work = work_with(product(available=5))
+    decide(work, reserve("R", P001=2))
+    decide(work, Confirm("R"))
+    decide(work, Consume("R"))
+    decide(work, Consume("R"))
+    assert decide(work, Consume("unknown")) is None
+    decide(work, release("R"))
+    assert units(work) == (3, 0, 2)
+    assert status(work, "R") is ReservationStatus.CONSUMED
+
+
+def test_adjustment_counts_once_for_each_key() -> None:
+    work = work_with(product())
+    first = adjust("P001", 7, key="delivery-1")
+    assert decide(work, first)[1]
+    assert decide(work, first)[1], "its own adjustment"
+    made, new = decide(work, adjust("P001", 7, key="delivery-1"))
+    assert (made.available, new) == (7, False)
+    with pytest.raises(IdempotencyKeyReusedError):
+        decide(work, adjust("P001", 8, key="delivery-1"))
+    assert units(work) == (7, 0, 0)
+
+
+def test_adjustment_cannot_remove_reserved_units() -> None:
+    work = work_with(product(available=5))
+    decide(work, reserve("R", P001=4))
+    with pytest.raises(NegativeStockError):
+        decide(work, adjust("P001", -2))
+    decide(work, adjust("P001", -1))
+    assert units(work) == (0, 4, 0)
+
+
+def test_putting_an_unchanged_product_writes_nothing() -> None:
+    work = work_with()
+    put = put_product("P001", active=True)
+    assert decide(work, put) is True
+    work = work_with(work.known_product("P001"))
+    assert decide(work, put) is False
+    assert not list(work.changes())
+
+
+def test_lines_of_one_product_are_merged() -> None:
+    assert merge([Line("B", 1), Line("A", 2), Line("B", 3)]) == lines(A=2, B=4)
+
+
+PRODUCTS = ("A", "B")
+RESERVATIONS = ("R1", "R2", "R3")
+some_operation = st.one_of(
+    st.builds(
+        lambda name, quantities: reserve(name, **quantities),
+        st.sampled_from(RESERVATIONS),
+        st.dictionaries(st.sampled_from(PRODUCTS), st.integers(1, 6), min_size=1),
+    ),
+    st.builds(release, st.sampled_from(RESERVATIONS)),
+    st.builds(Confirm, st.sampled_from(RESERVATIONS)),
+    st.builds(Consume, st.sampled_from(RESERVATIONS)),
+    st.builds(adjust, st.sampled_from(PRODUCTS), st.integers(-9, 9).filter(bool)),
+)
+
+
+@given(st.lists(some_operation, max_size=30))
+def test_stock_adds_up_after_any_operations(operations: list[StockOperation[Any]]) -> None:
+    work = work_with(product("A", available=10), product("B", available=3))
+    adjusted = {"A": 10, "B": 3}
+    reservations: dict[str, Reservation] = {}
+    for operation in operations:
+        try:
+            result = decide(work, operation)
+        except StockError:
+            continue
+        if isinstance(operation, type(adjust("A", 1))):
+            adjusted[operation.product_id] += operation.delta
+        elif result is not None:
+            found = result[0] if isinstance(result, tuple) else result
+            reservations[found.reservation_id] = found
+    for product_id in PRODUCTS:
+        available, reserved, shipped = units(work, product_id)
+        assert available >= 0
+        assert available + reserved + shipped == adjusted[product_id]
+        assert reserved == sum(
+            line.quantity
+            for found in reservations.values()
+            if found.status.live
+            for line in found.lines
+            if line.product_id == product_id
+        )

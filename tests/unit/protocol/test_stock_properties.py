@@ -1,0 +1,281 @@
+"""Property tests: after any requests in any order, stock adds up and responses stay true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.in_process.dying import ProcessDiedError
+from support.in_process.memory_shop import Between, WholeShop, death
+from support.stores.builders import SOON, stocked, units
+
+from functions_common.firestore.errors import StoreError
+from inventory_function.domain import (
+    Adjustment,
+    CatalogueChanges,
+    Line,
+    RecordedReservation,
+    StockError,
+    merge,
+)
+from inventory_function.service import Inventory
+from order_function import domain as order
+from order_function import service
+from order_function.domain import Status
+from order_function.ports import InventoryUnavailableError
+
+BOUNDED = settings(max_examples=100, stateful_step_count=30, deadline=None, print_blob=True)
+
+PRODUCTS = ("A", "B", "C")
+OPENING = 12
+names = st.sampled_from(["R1", "R2", "R3", "R4"])
+products = st.sampled_from(PRODUCTS)
+wanted = st.lists(st.tuples(products, st.integers(1, 5)), min_size=1, max_size=4)
+
+
+def is_rejected(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except StockError:
+        return True
+    return False
+
+
+@dataclass
+class Shelf:
+    """The model of a product."""
+
+    bought: int = OPENING
+    on_sale: bool = True
+
+
+@dataclass
+class Held:
+    """The model of a reservation."""
+
+    quantities: dict[str, int] = field(default_factory=dict)
+    state: str = "live"
+
+
+class InventoryMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = stocked(**dict.fromkeys(PRODUCTS, OPENING))
+        self.inventory = Inventory(self.store, "USD", SOON)
+        self.shelves = {name: Shelf() for name in PRODUCTS}
+        self.reservations: dict[str, Held] = {}
+        self.adjusted: dict[tuple[str, str], int] = {}
+
+    def units(self, product_id: str, state: str) -> int:
+        found = (each for each in self.reservations.values() if each.state == state)
+        return sum(each.quantities.get(product_id, 0) for each in found)
+
+    def available(self, product_id: str) -> int:
+        gone = self.units(product_id, "live") + self.units(product_id, "shipped")
+        return self.shelves[product_id].bought - gone
+
+    @rule(name=names, lines=wanted)
+    def reserve(self, name: str, lines: list[tuple[str, int]]) -> None:
+        quantities = {each: sum(n for other, n in lines if other == each) for each, _ in lines}
+        there = self.reservations.get(name)
+        fine = (
+            there.state != "released" and there.quantities == quantities
+            if there
+            else all(
+                self.shelves[each].on_sale and n <= self.available(each)
+                for each, n in quantities.items()
+            )
+        )
+        merged = merge(Line(*each) for each in lines)
+        assert is_rejected(lambda: self.inventory.reserve(name, merged)) != fine
+        if fine:
+            self.reservations.setdefault(name, Held(quantities))
+
+    @rule(some=st.lists(names, min_size=1, unique=True))
+    def release(self, some: list[str]) -> None:
+        self.inventory.release(tuple(some))
+        for name in some:
+            there = self.reservations.setdefault(name, Held())
+            there.state = "released" if there.state == "live" else there.state
+
+    @rule(some=st.lists(names, min_size=1, unique=True))
+    def consume(self, some: list[str]) -> None:
+        self.inventory.consume(tuple(some))
+        for there in (self.reservations[name] for name in some if name in self.reservations):
+            there.state = "shipped" if there.state == "live" else there.state
+
+    @rule(some=st.lists(names, min_size=1, unique=True))
+    def confirm(self, some: list[str]) -> None:
+        """Changes the state of no unit."""
+        self.inventory.confirm(tuple(some))
+
+    @rule(name=products, key=st.sampled_from("12345"), delta=st.integers(-6, 6).filter(bool))
+    def adjust(self, name: str, key: str, delta: int) -> None:
+        known = self.adjusted.get((name, key))
+        fine = known == delta if known else self.available(name) + delta >= 0
+        assert is_rejected(lambda: self.inventory.adjust(name, key, delta, "counted")) != fine
+        if fine and not known:
+            self.adjusted[name, key] = delta
+            self.shelves[name].bought += delta
+
+    @rule(name=products, price=st.integers(0, 3), on_sale=st.sampled_from([True, False, None]))
+    def put_product(self, name: str, price: int, *, on_sale: bool | None) -> None:
+        changes: CatalogueChanges = {"name": "Lamp", "price": price}
+        if on_sale is not None:
+            changes["active"] = on_sale
+        self.inventory.put_product(name, changes)
+        if on_sale is not None:
+            self.shelves[name].on_sale = on_sale
+
+    @invariant()
+    def every_unit_is_in_one_place(self) -> None:
+        for name, shelf in self.shelves.items():
+            expected = tuple(self.units(name, state) for state in ("live", "shipped"))
+            found = units(self.store, name)
+            assert found == (self.available(name), *expected)
+            assert min(found) >= 0
+            assert sum(found) == shelf.bought
+
+    @invariant()
+    def the_ledger_adds_up_in_pages_of_any_size(self) -> None:
+        whole = self.ledger("A", 1000)
+        assert len(whole) == len(set(map(place, whole)))
+        moved = [movement for entry in whole for movement in entry.movements("A")]
+        columns = zip(*((m.available, m.reserved, m.shipped) for m in moved), strict=True)
+        assert tuple(map(sum, columns)) == units(self.store, "A")
+        for size in range(1, len(whole)):
+            assert self.ledger("A", size) == whole
+
+    def ledger(self, product_id: str, size: int) -> list[Adjustment | RecordedReservation]:
+        found: list[Adjustment | RecordedReservation] = []
+        while page := self.inventory.ledger(product_id, place(found[-1]) if found else None, size):
+            found += page
+        return found
+
+
+def place(entry: Adjustment | RecordedReservation) -> Any:
+    if isinstance(entry, Adjustment):
+        return entry.created_at, entry.adjustment_id
+    return entry.reservation.reservation_id
+
+
+TestInventory = InventoryMachine.TestCase
+TestInventory.settings = settings(BOUNDED, max_examples=60)
+
+
+keys = st.sampled_from(["k1", "k2", "k3"])
+bodies = st.lists(st.tuples(st.sampled_from("AB"), st.integers(1, 4)), min_size=1, max_size=2)
+places = st.integers(0, 8)
+
+
+NO_RESPONSE = (
+    ProcessDiedError,
+    InventoryUnavailableError,
+    service.OrderOutcomeUnknownError,
+    service.UnfinishedChangeError,
+    StoreError,
+)
+OUTCOMES = {
+    "cancel": {Status.CANCELLING, Status.CANCELLED},
+    "fulfil": {Status.FULFILLING, Status.FULFILLED},
+}
+
+
+class OrderMachine(RuleBasedStateMachine):
+    """Customers, an operator and reconcile. Each process can be killed at any call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shop = WholeShop(A=6, B=6)
+        self.deliveries: list[order.Attempt] = []
+        self.confirmed: set[str] = set()
+        """Orders whose response was 201."""
+        self.requested: dict[str, set[Status]] = {}
+        """Further statuses that an order may have, because a request asked to change it."""
+        self.rejections: dict[tuple[str, str], order.Rejection] = {}
+        """The rejection of a body under a key."""
+        self.impatience = pytest.MonkeyPatch()
+        self.impatience.setattr(service, "MIN_BACKOFF_SECONDS", 0.0)
+
+    @rule(key=keys, lines=bodies, total=st.sampled_from([None, None, 1]), dies=places)
+    def place(self, key: str, lines: list[tuple[str, int]], total: int | None, dies: int) -> None:
+        attempt = order.Attempt.begin("C1", [order.Line(*each) for each in lines], key, total)
+        self.deliveries.append(attempt)
+        orders = self.shop.orders_with(Between(dies, death))
+        body = (attempt.order_id, attempt.fingerprint)
+        refusal = None
+        with suppress(*NO_RESPONSE, order.IdempotencyKeyReusedError):
+            try:
+                placed = orders.place(attempt, respond_async=key == "k3").order
+            except order.OrderRejectedError as error:
+                refusal = error.rejection
+            else:
+                assert body not in self.rejections, "a rejection is final"
+                if placed.status is Status.CONFIRMED:
+                    self.confirmed.add(placed.order_id)
+        if refusal:
+            assert self.rejections.setdefault(body, refusal) == refusal
+
+    @rule(verb=st.sampled_from(["cancel", "fulfil"]), key=keys, dies=places)
+    def move(self, verb: str, key: str, dies: int) -> None:
+        order_id = order.Attempt.begin("C1", [], key).order_id
+        self.requested.setdefault(order_id, set()).update(OUTCOMES[verb])
+        with suppress(*NO_RESPONSE, order.OrderError):
+            getattr(self.shop.orders_with(Between(dies, death)), verb)(order_id)
+
+    @rule(units_more=st.integers(1, 3), name=st.sampled_from("AB"), key=st.integers(0, 99))
+    def restock(self, name: str, units_more: int, key: int) -> None:
+        with suppress(StockError):
+            self.shop.inventory.service.adjust(name, str(key), units_more, "delivery")
+
+    @rule()
+    def inventory_goes_or_comes_back(self) -> None:
+        self.shop.inventory.away = not self.shop.inventory.away
+
+    @precondition(lambda self: not self.shop.store.faults.coming)
+    @rule(fault=st.sampled_from(["conflict", "lost", "dropped", "away"]))
+    def a_write_goes_wrong(self, fault: str) -> None:
+        self.shop.store.faults.coming.append(fault)
+
+    @rule(dies=places)
+    def sweep(self, dies: int) -> None:
+        with suppress(ProcessDiedError):
+            self.shop.sweep(between=Between(dies, death))
+
+    @invariant()
+    def a_201_stays_true(self) -> None:
+        for order_id in self.confirmed:
+            status = self.shop.orders.get(order_id).status
+            assert status in {Status.CONFIRMED, *self.requested.get(order_id, ())}
+
+    @invariant()
+    def a_rejection_stays_final(self) -> None:
+        for order_id, fingerprint in self.rejections:
+            found = self.shop.store.documents.get(order_id)
+            assert found, "a rejection is stored before its response"
+            assert (found[0].status, found[0].fingerprint) == (Status.REJECTED, fingerprint)
+
+    def teardown(self) -> None:
+        """All faults end and reconcile runs: no stock is leaked, and every key can be used."""
+        self.impatience.undo()
+        self.shop.inventory.away = False
+        self.shop.store.faults.coming.clear()
+        self.shop.sweep_up()
+        assert not self.shop.findings()
+        for delivery in self.deliveries:
+            with suppress(order.OrderRejectedError, order.IdempotencyKeyReusedError):
+                self.shop.orders.place(delivery)
+        self.shop.sweep_up()
+        assert not self.shop.findings()
+        self.a_201_stays_true()
+        self.a_rejection_stays_final()
+
+
+TestOrders = OrderMachine.TestCase
+TestOrders.settings = BOUNDED
