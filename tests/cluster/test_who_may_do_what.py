@@ -59,7 +59,8 @@ class Doors:
             name = f"R-{uuid.uuid4().hex}"
             path = cell.path.format(product_id=PRODUCT, reservation_id=name, seq=SEQ)
             body = permissions.body(cell, name)
-            calls.append((cell.method, path, body, self.shown(cell.caller), name))
+            shown = {"Content-Type": permissions.media_type(cell), **self.shown(cell.caller)}
+            calls.append((cell.method, path, body, shown, name))
         said = cluster.in_a_pod(f"""
 import json, uuid
 found = []
@@ -67,7 +68,7 @@ for method, path, body, shown, name in json.loads({json.dumps(json.dumps(calls))
     items = {{"items": [{{"product_id": {PRODUCT!r}, "quantity": 1}}]}}
     ask("PUT", "/reservations/" + name, "order", json=items).raise_for_status()
     headers = {{"Accept": "text/html", "Idempotency-Key": uuid.uuid4().hex, **shown}}
-    found.append(ask(method, path, json=body, headers=headers).status_code)
+    found.append(ask(method, path, json=body, headers=headers, allow_redirects=False).status_code)
 print(json.dumps(found))
 """)
         found: list[int] = json.loads(said.splitlines()[-1])

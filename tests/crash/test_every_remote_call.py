@@ -8,6 +8,7 @@ leaked, and no order is unfinished.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -461,6 +462,70 @@ def a_new_product_and_its_stock(shop: CrashingShop) -> Iterator[None]:
     assert shop.units("P1") == (10, 0, 0)
 
 
+def read(shop: CrashingShop, product_id: str = "P1") -> Any:
+    return until_response(shop, "inventory", "GET", f"/products/{product_id}")
+
+
+def change(shop: CrashingShop, **changes: object) -> Any:
+    """A change as docs/api.md describes it: after a 412, read and repeat what is missing."""
+    for _ in range(TRIES):
+        found = read(shop)
+        if all(found.json[field] == value for field, value in changes.items()):
+            return found
+        headers = AS_OPERATOR | {"If-Match": found.headers["ETag"]}
+        answer = until_response(
+            shop, "inventory", "PATCH", "/products/P1", json=changes, headers=headers
+        )
+        if answer.status_code == 200:
+            return answer
+        assert answer.status_code == 412
+    raise AssertionError("the change was never made")
+
+
+def changes_of_two_clerks(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    change(shop, name="Lantern")
+    change(shop, price=12)
+    yield
+    found = read(shop).json
+    assert (found["name"], found["price"]) == ("Lantern", 12)
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def an_import_of_two_products(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    lines = [{"product_id": name, "name": "Lamp", "price": 9, "add_stock": 5} for name in "PQ"]
+    for _ in range(TRIES):
+        answer = until_response(
+            shop,
+            "inventory",
+            "POST",
+            "/products:import",
+            data="\n".join(map(json.dumps, lines)),
+            content_type="application/x-ndjson",
+            headers=AS_OPERATOR | {"Idempotency-Key": "import"},
+        )
+        results = [json.loads(line) for line in answer.text.splitlines()]
+        if all(result["status"] in (200, 201) for result in results):
+            break
+    yield
+    assert [shop.units(name) for name in "PQ"] == [(5, 0, 0), (5, 0, 0)]
+
+
+def an_order_beyond_the_limit(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    change(shop, max_per_order=1)
+    yield
+    answers = [place(shop) for _ in range(2)]
+    yield
+    assert {answer.status_code for answer in answers} == {409}
+    limits = [{"product_id": "P1", "requested": 2, "max_per_order": 1}]
+    assert all(answer.json["limits"] == limits for answer in answers)
+    assert shop.units("P1") == (10, 0, 0)
+
+
 FLOWS: tuple[Flow, ...] = (
     an_order_with_a_key,
     an_order_of_three_lines,
@@ -491,6 +556,9 @@ FLOWS: tuple[Flow, ...] = (
     finishing_a_cancel,
     finishing_a_fulfilment,
     a_new_product_and_its_stock,
+    changes_of_two_clerks,
+    an_import_of_two_products,
+    an_order_beyond_the_limit,
 )
 
 

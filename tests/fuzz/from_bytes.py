@@ -42,10 +42,13 @@ BODIES = (
     {"delta": 1, "reason": "delivery", "reference": "D-1", "actor": "A"},
     {"ids": ["R1", "R2"]},
     {"kind": "release", "items": [{"product_id": "P001", "quantity": 1}]},
+    {"price": 1, "active": False, "max_per_order": 5, "low_stock_threshold": None},
+    {"product_id": "P001", "name": "Laptop", "price": 1, "add_stock": 5},
 )
 HEADERS = (
     "HTTP_AUTHORIZATION", "HTTP_IDEMPOTENCY_KEY", "HTTP_PREFER", "HTTP_ACCEPT", "HTTP_TRACEPARENT",
-    "HTTP_TRACESTATE", "HTTP_IF_NONE_MATCH", "HTTP_COOKIE", "HTTP_X_FORWARDED_FOR", "HTTP_HOST",
+    "HTTP_TRACESTATE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH", "HTTP_COOKIE", "HTTP_X_FORWARDED_FOR",
+    "HTTP_HOST",
 )  # fmt: skip
 
 
@@ -138,7 +141,9 @@ def _request(bytes_of: Any, rules: list[str]) -> dict[str, Any]:
         "wsgi.errors": sys.stderr,
         "wsgi.version": (1, 0),
         "wsgi.input_terminated": True,
-        "CONTENT_TYPE": bytes_of.PickValueInList(["application/json", _text(bytes_of, 30)]),
+        "CONTENT_TYPE": bytes_of.PickValueInList(
+            ["application/json", "application/x-ndjson", _text(bytes_of, 30)]
+        ),
     }
     for name in HEADERS:
         if bytes_of.ConsumeBool():

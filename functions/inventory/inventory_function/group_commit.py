@@ -164,7 +164,10 @@ class GroupCommit:
         """
         operations = [submission.operations[index] for submission, index in refs]
         try:
-            outcomes = self._transactions.execute(operations, deadline)
+            unknown = any(submission.outcome_unknown for submission, _ in refs)
+            outcomes = self._transactions.execute(
+                operations, deadline, after_unknown_outcome=unknown
+            )
         except StoreRejectedError as error:
             self._isolate(refs, error, deadline)
             return

@@ -18,8 +18,9 @@ from functions_common.firestore.errors import (
     StoreUnavailableError,
     UnusableDocumentError,
 )
+from functions_common.observability import logs
 from functions_common.runtime.deadlines import DeadlineExceededError
-from inventory_function.domain import StockError
+from inventory_function.domain import StockError, crossed_low_stock
 from inventory_function.unit_of_work import NotReadError, UnitOfWork
 
 if TYPE_CHECKING:
@@ -81,7 +82,11 @@ class Transactions:
         """How many of the next transactions read every reservation."""
 
     def execute(
-        self, operations: Sequence[StockOperation[Any]], deadline: Deadline
+        self,
+        operations: Sequence[StockOperation[Any]],
+        deadline: Deadline,
+        *,
+        after_unknown_outcome: bool = False,
     ) -> list[Outcome]:
         """Decide the operations in turn, commit once, and return the outcome of each.
 
@@ -90,6 +95,9 @@ class Transactions:
         Raises OutcomeUnknownError if a commit was sent and its outcome is not known. Any other
         StoreError means that nothing was written. One of the operations causes a
         StoreRejectedError, which is not retried.
+
+        ``after_unknown_outcome``: an earlier call with some of the operations raised
+        OutcomeUnknownError.
         """
         backoff = _Backoff(deadline)
         assume_absent = self._may_assume_absent()
@@ -97,7 +105,11 @@ class Transactions:
         failure: StoreError = StoreUnavailableError("no time left to begin")
         while True:
             try:
-                return self._try_once(operations, UnitOfWork(assume_absent=assume_absent), deadline)
+                work = UnitOfWork(
+                    assume_absent=assume_absent,
+                    after_unknown_outcome=after_unknown_outcome or unknown,
+                )
+                return self._try_once(operations, work, deadline)
             except DeadlineExceededError:
                 break
             except StoreRejectedError as error:
@@ -133,6 +145,7 @@ class Transactions:
             outcomes, unread = _decide(fitting, work)
         if changes := work.changes():
             self._store.commit(changes, deadline)
+            _log_low_stock(work)
         if work.assumption_failed:
             self._verify_rounds = VERIFY_ROUNDS
         return outcomes
@@ -194,6 +207,18 @@ def _decide(
         except NotReadError as error:
             unread.add(error.key)
     return outcomes, unread
+
+
+def _log_low_stock(work: UnitOfWork) -> None:
+    """Log each product that a commit has made low. A commit with a lost response logs none."""
+    for before, after in work.changed_products():
+        if crossed_low_stock(before, after):
+            logs.event(
+                "Low stock",
+                product_id=after.product_id,
+                available=after.available,
+                threshold=after.low_stock_threshold,
+            )
 
 
 def _count_fitting(needs: Sequence[Sequence[Key]]) -> int:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from functions_common.http import paging, parsing
 from functions_common.http.problems import TEMPORARILY_UNAVAILABLE, type_uri
 from functions_common.http.routing import Api, Operation, Parameter, ProblemType, ResponseSpec
-from functions_common.http.schema import example, identifier
+from functions_common.http.schema import as_schema, example, identifier
 from order_function import change_requests, domain, schemas
 from order_function.web_ui import page
 
@@ -165,7 +165,26 @@ _PRODUCT = {
     "available_quantity": 48,
     "reserved_quantity": 2,
     "last_updated": _CREATED_AT,
+    "max_per_order": 5,
+    "low_stock_threshold": 10,
+    "low_stock": False,
 }
+
+_PRODUCT_FILTERS = (
+    Parameter(
+        "ids",
+        "query",
+        Annotated[str, as_schema(examples=["P001,P002"])],
+        "Only these products: up to 100 ids, separated by commas.",
+    ),
+    Parameter(
+        "name_prefix",
+        "query",
+        Annotated[str, as_schema(minLength=1, maxLength=200, examples=["Lap"])],
+        "Only products with a name that begins with this text. Case matters. The list is ordered by"
+        " name.",
+    ),
+)
 
 _UNKNOWN_ORDER = ProblemType(
     HTTPStatus.NOT_FOUND,
@@ -235,6 +254,13 @@ _REJECTIONS = (
         "insufficient-stock",
         "The stock is too low. `lines` has every product that is short.",
         **_SHORTAGE,
+        order_id=_ID,
+    ),
+    _rejection(
+        "max-per-order-exceeded",
+        "An item has more units than one order may have. `limits` has every such product.",
+        detail="More than one order may have: P001 (at most 5, 9 requested)",
+        limits=[{"product_id": "P001", "requested": 9, "max_per_order": 5}],
         order_id=_ID,
     ),
     _rejection(
@@ -634,9 +660,9 @@ OPERATIONS = (
             )
         },
         tag=PRODUCTS,
-        description="Returns the catalogue with the stock of each product, ordered by id.",
+        description="Returns the products on sale with their stock, ordered by id.",
         problems=(TEMPORARILY_UNAVAILABLE,),
-        parameters=paging.PARAMETERS,
+        parameters=(*paging.PARAMETERS, *_PRODUCT_FILTERS),
     ),
     Operation(
         "show_product",

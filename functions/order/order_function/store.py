@@ -175,7 +175,7 @@ class FirestoreOrders:
             ("shard", "in", [*LISTED_SHARDS, *REJECTED_SHARDS]),
             (STORED_AT, ">=", since),
         )
-        query = Query((ORDERS,), where, oldest_first=STORED_AT, after=position)
+        query = Query((ORDERS,), where, order_by=STORED_AT, after=position)
         found, read_time = self._queries.page_and_time(query, limit, _changed_order, deadline)
         return ChangedOrders(found, read_time or since)
 

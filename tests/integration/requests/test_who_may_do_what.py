@@ -45,8 +45,14 @@ class Doors:
             cell.method,
             url + cell.path.format(**places),
             json=permissions.body(cell, places["reservation_id"]),
-            headers=IN_BROWSERS | {"Idempotency-Key": uuid.uuid4().hex} | _shown(cell.caller),
+            headers={
+                **IN_BROWSERS,
+                "Idempotency-Key": uuid.uuid4().hex,
+                "Content-Type": permissions.media_type(cell),
+                **_shown(cell.caller),
+            },
             timeout=TIMEOUT,
+            allow_redirects=False,
         ).status_code
 
     def _order(self, shop: Shop) -> str:

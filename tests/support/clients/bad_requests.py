@@ -277,6 +277,23 @@ def _product(name: str, status: int, named: str, /, **changes: Any) -> BadReques
     return _post(name, "/products/P001", body, status, named, "PUT")
 
 
+def _patch(name: str, status: int, named: str, body: object) -> BadRequest:
+    return _post(name, "/products/P001", body, status, named, "PATCH")
+
+
+def _import(name: str, status: int, named: str | None, body: bytes, **headers: str) -> BadRequest:
+    sent = {"Content-Type": "application/x-ndjson", "Idempotency-Key": "bad"} | {
+        key.replace("_", "-"): value for key, value in headers.items()
+    }
+    return BadRequest(name, "POST", "/products:import", status, named, body, sent)
+
+
+def _condition(name: str, header: str, value: str, method: str = "PATCH") -> BadRequest:
+    body = b"" if method == "GET" else b'{"name":"x","price":1}'
+    headers = JSON | {header: value}
+    return BadRequest(name, method, "/products/P001", 422, header, body, headers)
+
+
 def _adjustment(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:
     body = json.dumps({"delta": 1, "reason": "x"} | changes).encode()
     path, headers = "/products/P001/adjustments", JSON | {"Idempotency-Key": "bad"}
@@ -324,6 +341,8 @@ INVENTORY = [
         ("GET", "/products"),
         ("GET", "/products/P001"),
         ("PUT", "/products/P001"),
+        ("PATCH", "/products/P001"),
+        ("POST", "/products:import"),
         ("GET", "/products/P001/availability"),
         ("GET", _STOCK),
         ("POST", _STOCK),
@@ -365,6 +384,58 @@ INVENTORY = [
     ),
     _post(
         "a reserved name", "/products/__x__", {"name": "x", "price": 1}, 422, "product_id", "PUT"
+    ),
+    _product("a limit of 0", 422, "#/max_per_order", max_per_order=0),
+    _product("a limit as text", 400, "#/max_per_order", max_per_order="5"),
+    _product("half a unit as threshold", 422, "#/low_stock_threshold", low_stock_threshold=0.5),
+    _patch("no field to change", 422, "#", {}),
+    _patch("a price below zero in a patch", 422, "#/price", {"price": -1}),
+    _patch("null as name", 400, "#/name", {"name": None}),
+    _patch("null as active", 400, "#/active", {"active": None}),
+    _patch("stock in a patch", 400, "#/available_quantity", {"available_quantity": 5}),
+    _patch("a limit below zero", 422, "#/max_per_order", {"max_per_order": -1}),
+    _patch("a threshold beyond bounds", 422, "#/low_stock_threshold", {"low_stock_threshold": 1e9}),
+    _patch("a patch that is a list", 400, "#", []),
+    _condition("a tag without quotes", "If-Match", "x"),
+    _condition("half a tag", "If-Match", '"x', "PUT"),
+    _condition("an asterisk among tags", "If-None-Match", '"x", *', "PUT"),
+    _condition("tags of 5 kB", "If-Match", ",".join(['"x"'] * 1250)),
+    _condition("an invalid tag of a copy", "If-None-Match", "x", "GET"),
+    BadRequest("active that is no flag", "GET", "/products?active=1", 422, "active"),
+    BadRequest("no ids at all", "GET", "/products?ids=", 422, "ids"),
+    BadRequest("an invalid id among ids", "GET", "/products?ids=P001,a%2Fb", 422, "ids"),
+    BadRequest("101 ids of products", "GET", f"/products?ids={'P,' * 100}Q", 422, "ids"),
+    BadRequest("an empty prefix", "GET", "/products?name_prefix=", 422, "name_prefix"),
+    BadRequest("a negative stock", "GET", "/products?max_available=-1", 422, "max_available"),
+    BadRequest(
+        "two filters with an order",
+        "GET",
+        "/products?max_available=1&name_prefix=a",
+        422,
+        "name_prefix",
+    ),
+    BadRequest("the same filter twice", "GET", "/products?active=true&active=false", 400, "active"),
+    BadRequest(
+        "a cursor of another order",
+        "GET",
+        "/products?max_available=1&cursor=WyJQMDAxIl0",
+        422,
+        "cursor",
+    ),
+    _import("an import without lines", 422, "#", b""),
+    _import("an import of 5,001 lines", 422, "#", b"{}\n" * 5001),
+    _import("an import of 2 MB", 413, None, b" " * 2_000_000),
+    _import("an import as JSON", 415, "Content-Type", b"{}", Content_Type="application/json"),
+    _import("a compressed import", 415, "Content-Encoding", b"{}", Content_Encoding="gzip"),
+    _import("an import with an invalid key", 422, "Idempotency-Key", b"{}", Idempotency_Key="a,b"),
+    BadRequest(
+        "an import without a key",
+        "POST",
+        "/products:import",
+        400,
+        "Idempotency-Key",
+        b"{}",
+        {"Content-Type": "application/x-ndjson"},
     ),
     _adjustment("delta 0", 422, "#/delta", delta=0),
     _adjustment("delta 1.5", 422, "#/delta", delta=1.5),

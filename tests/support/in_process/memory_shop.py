@@ -292,7 +292,7 @@ class WholeShop(OrderShop[InventoryInProcess]):
 
     def stock_price(self, price: int, product_id: str = "P001") -> None:
         """Change the price in the catalogue, in minor units."""
-        self.inventory.service.put_product(product_id, "Laptop", price)
+        self.inventory.service.put_product(product_id, {"name": "Laptop", "price": price})
 
     def findings(self) -> list[Finding]:
         return MemorySnapshot(self).findings()

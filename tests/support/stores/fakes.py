@@ -22,10 +22,13 @@ from functions_common.firestore.errors import (
     StoreUnavailableError,
 )
 from inventory_function.domain import (
+    ALL_PRODUCTS,
     Adjustment,
     Entity,
     Key,
     Product,
+    ProductFilter,
+    ProductPlace,
     RecordedReservation,
     Reservation,
     ReservationStatus,
@@ -168,13 +171,18 @@ class MemoryStock:
 
     def products(
         self,
-        after: str | None,
+        after: ProductPlace | None,
         limit: int,
         deadline: Deadline,  # noqa: ARG002
+        filters: ProductFilter = ALL_PRODUCTS,
     ) -> list[Product]:
+        def rank(place: ProductPlace) -> tuple[bool, ProductPlace]:
+            return isinstance(place, tuple), place
+
         found = (each for each in self._usable() if isinstance(each, Product))
-        later = (product for product in found if after is None or product.product_id > after)
-        return sorted(later, key=lambda product: product.product_id)[:limit]
+        placed = [(rank(filters.place(each)), each) for each in found if filters.accepts(each)]
+        later = [(place, each) for place, each in placed if after is None or place > rank(after)]
+        return [each for _, each in sorted(later, key=lambda pair: pair[0])][:limit]
 
     def adjustments(
         self,

@@ -53,6 +53,9 @@ def test_product_is_shown_with_all_its_fields(client: Any) -> None:
         "active": True,
         "available_quantity": 50,
         "reserved_quantity": 0,
+        "max_per_order": None,
+        "low_stock_threshold": None,
+        "low_stock": False,
     }
 
 

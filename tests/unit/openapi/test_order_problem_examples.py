@@ -45,6 +45,8 @@ def price_changed() -> domain.OrderRejectedError:
 UNKNOWN = stock.UnknownProductsError(["P999"])
 SHORT = stock.InsufficientStockError([stock.ShortLine("P001", 2, 1)])
 RELEASED = stock.ReservationReleasedError(f"{ORDER_ID}.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA")
+LIMITED = stock.MaxPerOrderExceededError([stock.ExceededLimit("P001", 9, 5)])
+LIMITS = {"limits": [{"product_id": "P001", "requested": 9, "max_per_order": 5}]}
 SHORT_LINES = {"lines": [{"product_id": "P001", "requested": 2, "available_quantity": 1}]}
 
 ERRORS: list[Exception] = [
@@ -58,6 +60,7 @@ ERRORS: list[Exception] = [
     price_changed(),
     rejected(Rejection("unknown-product", str(UNKNOWN), {"product_ids": ["P999"]})),
     rejected(Rejection("insufficient-stock", str(SHORT), SHORT_LINES)),
+    rejected(Rejection("max-per-order-exceeded", str(LIMITED), LIMITS)),
     rejected(Rejection("reservation-released", str(RELEASED))),
 ]
 

@@ -31,6 +31,8 @@ from functions_common.http import problems
 from functions_common.http.parsing import MAX_BODY, MAX_QUERY
 from functions_common.http.problems import type_uri
 from inventory_function import domain, store
+from inventory_function.app import LineNotBegunError
+from inventory_function.domain import MAX_IMPORT_BODY
 from inventory_function.group_commit import TooManyWaitingError
 
 ORDERS_OWN = {
@@ -43,6 +45,9 @@ ORDERS_OWN = {
 BAD_VALUES: dict[str, dict[str, Any]] = {
     "place_order": {"json": {"customer_id": "C1", "product_id": "P001", "quantity": 0}},
     "put_product": {"json": {"name": "Laptop", "price": -1}},
+    "patch_product": {"json": {"price": -1}},
+    "import_products": {"data": b"", "content_type": "application/x-ndjson"},
+    "list_products": {"query_string": "active=false"},
     "show_availability": {"query_string": "quantity=0"},
     "adjust_product": {"json": {"delta": 0, "reason": "delivery"}},
     "put_reservation": {"json": {"items": [{"product_id": "P001", "quantity": 0}]}},
@@ -58,7 +63,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     "release": {"json": {"ids": []}},
     "consume": {"json": {"ids": []}},
 }
-"""A request with a wrong value for each operation that has no page."""
+"""A request with a wrong value for each operation, unless ``limit=0`` is one."""
 
 
 _INVALID, _EXPIRED = "x" * 20, tokens.token(exp=PAST)
@@ -109,12 +114,16 @@ def details_of_bad_requests(
         None,
     )
     requests: list[dict[str, Any]] = [
-        {"json": {**body, "note": 1}} if body else {"query_string": "note=1"},
+        {"json": {**body, "note": 1}} if body else {},
+        {"query_string": "note=1"},
         {"data": b"{}"},
+        {"headers": {"If-None-Match": "x"}},
         {"query_string": "limit=0"},
         BAD_VALUES.get(operation["operationId"], {}),
+        {**BAD_VALUES.get(operation["operationId"], {}), "headers": {}},
         {"query_string": "x" * (MAX_QUERY + 1)},
         {"data": b"x" * (MAX_BODY + 1)},
+        {"data": b"x" * (MAX_IMPORT_BODY + 1)},
         {"data": b"{}", "content_type": "text/plain"},
         *({"headers": signed_by(token)} for token in (_INVALID, _EXPIRED)),
         *({"headers": signed_by(token_of(role))} for role in roles if role not in needed),
@@ -139,6 +148,9 @@ def details_of_errors() -> Iterator[str]:
         NewerDocumentError(f"reservations/{_ID}", "returning"),
         TooManyWaitingError("250 operations are queued already; try again."),
         domain.UnknownProductsError(["P999"]),
+        domain.MaxPerOrderExceededError([domain.ExceededLimit("P001", 9, 5)]),
+        domain.PreconditionFailedError("P001", exists=True),
+        LineNotBegunError(),
         domain.InsufficientStockError([domain.ShortLine("P001", 2, 1)]),
         domain.ReservationReleasedError(_ID),
         domain.ReservationMismatchError(_ID),

@@ -18,6 +18,7 @@ from support.stores.builders import BY, SOON, stocked, units
 from functions_common.firestore.errors import StoreError
 from inventory_function.domain import (
     Adjustment,
+    CatalogueChanges,
     Line,
     Movement,
     MovementKind,
@@ -184,7 +185,10 @@ class InventoryMachine(RuleBasedStateMachine):
 
     @rule(name=products, price=st.integers(0, 3), on_sale=st.sampled_from([True, False, None]))
     def put_product(self, name: str, price: int, *, on_sale: bool | None) -> None:
-        self.inventory.put_product(name, "Lamp", price, active=on_sale)
+        changes: CatalogueChanges = {"name": "Lamp", "price": price}
+        if on_sale is not None:
+            changes["active"] = on_sale
+        self.inventory.put_product(name, changes)
         if on_sale is not None:
             self.shelves[name].on_sale = on_sale
 
