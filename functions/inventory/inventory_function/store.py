@@ -367,8 +367,8 @@ def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
     """The fields to write.
 
     A stored reservation changes its status and counts only; its lines may be long. A stored product
-    changes its stock, and the catalogue fields if they differ: a sale adds no field to a document of an
-    older revision.
+    changes its stock, and the catalogue fields if they differ. So a sale adds no field to a document
+    of an older revision.
     """
     if replaces is not None and isinstance(entity, Product) and entity.stored is not None:
         return _changed_fields(entity, entity.stored)
