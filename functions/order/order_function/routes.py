@@ -659,7 +659,7 @@ OPERATIONS = (
 API = Api(
     name="order",
     title="Order API",
-    version="2.0.0",
+    version="3.0.0",
     description=(
         "Place, list, confirm, cancel, fulfil and return orders, and read the catalogue.\n\n"
         "**Authentication.** An operation that names a role needs a token of this role:"
