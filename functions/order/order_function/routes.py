@@ -109,11 +109,15 @@ def _item(**members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     return {"line_id": "1", "product_id": "P001", "quantity": 2, **counts, **members}
 
 
+def _priced_item(**counts: int) -> dict[str, Any]:
+    return _item(**counts, unit_price=999.99, name="Laptop")
+
+
 def _priced_order(
     status: str, *events: dict[str, Any], counts: dict[str, int] | None = None, **members: str
 ) -> dict[str, Any]:
-    item = _item(**(counts or {}), unit_price=999.99, name="Laptop")
-    return _order(status, *events, items=[item], total_price=1999.98, currency="USD", **members)
+    items = [_priced_item(**(counts or {}))]
+    return _order(status, *events, items=items, total_price=1999.98, currency="USD", **members)
 
 
 _CONFIRMED = _event(2, "confirmed")
@@ -139,6 +143,7 @@ _HELD_ORDER = _priced_order(
     _event(2, "awaiting_payment"),
     expires_at="2025-11-23T19:26:48.658182+00:00",
 )
+_FULFILLED = _event(3, "fulfilled", _CHANGED_AT, actor="operator")
 _ONE_UNIT = [{"line_id": "1", "product_id": "P001", "quantity": 1}]
 
 
@@ -271,7 +276,7 @@ _NEWER_REVISION = ProblemType(
         "detail": f"The order {_ID} is returning: only a newer revision of order knows that"
         " status and may change the order. Repeat the request later.",
         "order_status": "returning",
-        "items": [_item()],
+        "items": [_priced_item()],
     },
 )
 
@@ -280,7 +285,8 @@ def _unchangeable(
     kind: str, description: str, detail: str, status: str, **counts: int
 ) -> ProblemType:
     """The order is in a status, or has counts, that forbid the change."""
-    example = {"detail": detail, "order_status": status, "items": [_item(**counts)]}
+    item = _item() if status == "pending" else _priced_item(**counts)
+    example = {"detail": detail, "order_status": status, "items": [item]}
     return ProblemType(HTTPStatus.CONFLICT, kind, description, example=example)
 
 
@@ -293,6 +299,7 @@ def _change(  # noqa: PLR0913 - the parts of a description
     done: dict[str, Any],
     begun: dict[str, Any],
     refused: ProblemType,
+    exceeded: ProblemType | None = None,
 ) -> Operation:
     """An operation that moves units of an order."""
     return Operation(
@@ -318,7 +325,7 @@ def _change(  # noqa: PLR0913 - the parts of a description
         problems=(
             _UNKNOWN_ORDER,
             refused,
-            _EXCEEDS_REMAINING,
+            exceeded or _EXCEEDS_REMAINING,
             _TOO_MANY_MOVEMENTS,
             _CHANGE_KEY_REUSED,
             _NEWER_REVISION,
@@ -338,7 +345,8 @@ def _change(  # noqa: PLR0913 - the parts of a description
 
 _EXCEEDS_REMAINING = _unchangeable(
     "exceeds-remaining",
-    "More units than are left, or an unknown line. `items` has the counts of every line.",
+    "The request has more units of a line than are left, or a line that the order does not have."
+    " `items` has the counts of every line.",
     f"The order {_ID} does not allow this: line 1 (P001): 3 requested, and 2 of 2 are left",
     "confirmed",
 )
@@ -528,7 +536,7 @@ OPERATIONS = (
         done={
             "fulfilled": _changed_order(
                 "fulfilled",
-                _event(3, "fulfilled", _CHANGED_AT, actor="operator"),
+                _FULFILLED,
                 counts={"fulfilled": 2},
                 fulfilled_at=_CHANGED_AT,
             ),
@@ -553,18 +561,33 @@ OPERATIONS = (
         done={
             "one unit of two": _changed_order(
                 "fulfilled",
-                _event(3, "fulfilled", _CHANGED_AT, actor="operator"),
+                _FULFILLED,
                 _event(4, "line_returned", _CHANGED_AT, actor="operator", items=_ONE_UNIT),
                 counts={"fulfilled": 2, "returned": 1},
                 fulfilled_at=_CHANGED_AT,
             )
         },
-        begun={"changing": _changed_order("changing", counts={"fulfilled": 2})},
+        begun={
+            "changing": _changed_order(
+                "changing", _FULFILLED, counts={"fulfilled": 2}, fulfilled_at=_CHANGED_AT
+            )
+        },
         refused=_unchangeable(
             "not-returnable",
-            "Nothing of the order was fulfilled. `order_status` and `items` say more.",
+            "Nothing of the order was fulfilled, or a change of the whole order is in progress."
+            " `order_status` and `items` say more.",
             f"The order {_ID} is confirmed, and nothing of it can be returned",
             "confirmed",
+        ),
+        exceeded=_unchangeable(
+            "exceeds-remaining",
+            "The request has more units of a line than were fulfilled and have not come back, or a"
+            " line that the order does not have. `items` has the counts of every line.",
+            f"The order {_ID} does not allow this: line 1 (P001): 2 requested, and 1 of 2 can come"
+            " back",
+            "fulfilled",
+            fulfilled=2,
+            returned=1,
         ),
     ),
     Operation(

@@ -437,7 +437,12 @@ class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
     __doc__ = problems.ProblemResponse.__doc__
 
     order_status: Annotated[
-        PublicStatus | UnsetType, described("If the order cannot be changed: its status.")
+        str | UnsetType,
+        example(
+            "cancelled",
+            description="If the order cannot be changed: its status. It is not one of the statuses"
+            " of `Order` if only a newer revision of order knows it.",
+        ),
     ] = UNSET
     items: Annotated[
         list[OrderItemResponse] | UnsetType,
