@@ -160,7 +160,7 @@ def _parts(path: str) -> list[BadRequest]:
                 ("quantity 10^12", 422, "/0/quantity", [one | {"quantity": 10**12}]),
                 ("quantity as text", 400, "/0/quantity", [one | {"quantity": "1"}]),
                 *(
-                    (f"{line[:9] or 'nothing'} as line", 422, "/0/line_id", [one | {"line_id": line}])
+                    (f"{line[:9]!r} as line", 422, "/0/line_id", [one | {"line_id": line}])
                     for line in ("", "0", "01", "1000", "P001", "\u0661", "1\n", LONG)
                 ),
                 ("a line twice", 422, "/1/line_id", [one, one | {"quantity": 2}]),

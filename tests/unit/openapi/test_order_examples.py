@@ -36,10 +36,9 @@ def orders() -> Iterator[tuple[str, dict[str, Any]]]:
 EXAMPLES = dict(orders())
 
 
-@pytest.fixture(params=EXAMPLES.values(), ids=EXAMPLES)
+@pytest.fixture(params=EXAMPLES)
 def order(request: pytest.FixtureRequest) -> dict[str, Any]:
-    found: dict[str, Any] = request.param
-    return found
+    return EXAMPLES[request.param]
 
 
 def test_example_is_an_order_of_the_api(order: dict[str, Any]) -> None:
