@@ -685,14 +685,15 @@ API = Api(
     version="3.0.0",
     description=(
         "Place, list, confirm, cancel, fulfil and return orders, and read the catalogue.\n\n"
-        "**Authentication.** An operation that names a role needs a token of this role:"
+        "**Authentication.** An operation that names roles needs a token of one of them:"
         " `Authorization: Bearer …`. If the shop runs with `AUTH_MODE=open`, customers need no"
         " token, and `customer_id` names the customer.\n\n"
         "**Errors.** Every error is a problem document (RFC 9457). Its `type` is the kind of the"
         " error, and `documentation` links to the explanation of this kind. Treat an unknown `type`"
         " by the `status`. A method that a path does not have gets 405 with `Allow`.\n\n"
-        "**Idempotency.** Send an `Idempotency-Key` with `POST /orders`, and repeat the request"
-        " until a response is final. All other operations can be repeated without a key.\n\n"
+        "**Idempotency.** Send an `Idempotency-Key` with `POST /orders` and with each change of a"
+        " part of an order, and repeat the request until a response is final. All other operations"
+        " can be repeated without a key.\n\n"
         "**Pagination.** A list has at most `limit` entries. Send `next_cursor` as `cursor` to get"
         " the next page.\n\n"
         "**Compatibility.** New members of responses and new problem types may be added at any"
