@@ -66,7 +66,7 @@ def _line(example_value: str) -> Any:  # noqa: ANN401 - metadata of a type
     return text(MAX_ADDRESS_LINE, example_value)
 
 
-class AddressRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class ShippingAddress(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Where to ship the goods."""
 
     name: Annotated[str, _line("Ada Lovelace"), described("The recipient.")]
@@ -108,7 +108,7 @@ def check_details(
     reference: str | UnsetType,
     note: str | UnsetType,
     metadata: dict[str, str] | UnsetType,
-    address: AddressRequest | UnsetType,
+    address: ShippingAddress | UnsetType,
 ) -> Details:
     if not isinstance(reference, UnsetType):
         checks.text(reference, MAX_REFERENCE, pointer="#/reference")
@@ -139,8 +139,8 @@ def _check_metadata(checks: Checks, metadata: dict[str, str]) -> None:
         checks.text(value, MAX_METADATA_VALUE, pointer=pointer)
 
 
-def address_response(address: Address | None) -> AddressRequest | UnsetType:
+def address_response(address: Address | None) -> ShippingAddress | UnsetType:
     if address is None:
         return UNSET
     found = {each.name: getattr(address, each.name) for each in fields(address)}
-    return AddressRequest(**{name: value for name, value in found.items() if value is not None})
+    return ShippingAddress(**{name: value for name, value in found.items() if value is not None})

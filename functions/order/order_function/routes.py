@@ -300,6 +300,7 @@ def _change(  # noqa: PLR0913 - the parts of a description
     begun: dict[str, Any],
     refused: ProblemType,
     exceeded: ProblemType | None = None,
+    key: Parameter | None = None,
 ) -> Operation:
     """An operation that moves units of an order."""
     return Operation(
@@ -331,7 +332,7 @@ def _change(  # noqa: PLR0913 - the parts of a description
             _NEWER_REVISION,
             _CHANGE_UNAVAILABLE,
         ),
-        parameters=(_ORDER_ID, _CHANGE_KEY),
+        parameters=(_ORDER_ID, key or _CHANGE_KEY),
         body=change_requests.ChangeRequest,
         optional_body=True,
         examples={
@@ -469,12 +470,20 @@ OPERATIONS = (
             HTTPStatus.OK: ResponseSpec(
                 "A page of orders.",
                 schemas.OrderListResponse,
-                examples={"one page": {"orders": [_CONFIRMED_ORDER], "next_cursor": None}},
+                examples={
+                    "one page": {"orders": [_CONFIRMED_ORDER], "next_cursor": None},
+                    "the last page of changes": {
+                        "orders": [_REJECTED_ORDER],
+                        "next_cursor": None,
+                        "next_updated_since": "2025-11-23T19:20:00.000000+00:00",
+                    },
+                },
             )
         },
         tag=ORDERS,
         description="Returns orders, newest first. A customer sees only their own orders, the"
-        " operator those of all customers.",
+        " operator those of all customers. Rejected orders are listed only if `status` names"
+        " `rejected`, or with `updated_since`.",
         problems=(TEMPORARILY_UNAVAILABLE,),
         parameters=(_CUSTOMER_ID, _STATUS, *_FILTERS, *paging.PARAMETERS),
         invalid="created_to: must be later than created_from",
@@ -489,7 +498,11 @@ OPERATIONS = (
             HTTPStatus.OK: ResponseSpec(
                 "The order.",
                 schemas.OrderResponse,
-                examples={"confirmed": _CONFIRMED_ORDER, "rejected": _REJECTED_ORDER},
+                examples={
+                    "confirmed": _CONFIRMED_ORDER,
+                    "with a hold": _HELD_ORDER,
+                    "rejected": _REJECTED_ORDER,
+                },
             )
         },
         tag=ORDERS,
@@ -502,8 +515,8 @@ OPERATIONS = (
         "cancel",
         "Cancel an order, or a part of it",
         "Cancels units that are neither cancelled nor fulfilled, and makes their stock available"
-        " again. Without `items` it cancels all of them. A rejected order cannot be cancelled."
-        " Repeating the request is safe; with `items` that takes an `Idempotency-Key`.",
+        " again. Without `items` it cancels all of them.\n\n"
+        "You can repeat the request safely. With `items`, it needs an `Idempotency-Key`.",
         roles=(CUSTOMER, OPERATOR),
         done={
             "cancelled": _changed_order(
@@ -530,8 +543,8 @@ OPERATIONS = (
         "fulfil",
         "Fulfil an order, or a part of it",
         "Records that the goods were shipped. Without `items` it fulfils all units that are neither"
-        " cancelled nor fulfilled. Only a confirmed order can be fulfilled. Repeating the request"
-        " is safe; with `items` that takes an `Idempotency-Key`.",
+        " cancelled nor fulfilled. The order must be `confirmed` or `partially_fulfilled`.\n\n"
+        "You can repeat the request safely. With `items`, it needs an `Idempotency-Key`.",
         roles=(OPERATOR,),
         done={
             "fulfilled": _changed_order(
@@ -556,7 +569,7 @@ OPERATIONS = (
         "return",
         "Take back fulfilled units",
         "Records that fulfilled units came back, and makes their stock available again. Without"
-        " `items` it takes back all that can come back. The `Idempotency-Key` is required.",
+        " `items` it takes back all fulfilled units that have not come back.",
         roles=(OPERATOR,),
         done={
             "one unit of two": _changed_order(
@@ -578,6 +591,12 @@ OPERATIONS = (
             " `order_status` and `items` say more.",
             f"The order {_ID} is confirmed, and nothing of it can be returned",
             "confirmed",
+        ),
+        key=replace(
+            _CHANGE_KEY,
+            description="Send a new value for each return, such as a UUID. To repeat a request,"
+            " send the same value: only one of the requests makes the change.",
+            required=True,
         ),
         exceeded=_unchangeable(
             "exceeds-remaining",
@@ -612,8 +631,8 @@ OPERATIONS = (
         },
         tag=ORDERS,
         description=(
-            "Confirms an order that was placed with `hold_seconds`: it is paid. Repeating the"
-            " request is safe."
+            "Confirms an order that was placed with `hold_seconds`: it is paid, and no longer"
+            " expires.\n\nYou can repeat the request safely."
         ),
         problems=(
             _UNKNOWN_ORDER,
