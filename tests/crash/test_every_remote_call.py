@@ -366,7 +366,7 @@ def sweeping_up_a_second_dead_attempt(shop: CrashingShop) -> Iterator[None]:
     sweep(shop)
     name = ReservationName.parse(ATTEMPT.reservation_id)
     assert name is not None
-    held(shop, ATTEMPT.after(Order.new_abandoned_mark(name, datetime.now(UTC))))
+    held(shop, ATTEMPT.after(name.attempt_number))
     yield
     sweep(shop)
     yield

@@ -35,10 +35,10 @@ from functions_common.ids import timestamp
 from order_function import domain
 from order_function.change_requests import LineId  # noqa: TC001 - msgspec reads it
 from order_function.details_request import (
-    AddressRequest,
     Metadata,
     Note,
     Reference,
+    ShippingAddress,
     address_response,
     check_details,
 )
@@ -143,7 +143,7 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     reference: Reference | UnsetType = UNSET
     note: Note | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-    shipping_address: AddressRequest | UnsetType = UNSET
+    shipping_address: ShippingAddress | UnsetType = UNSET
 
     def to_attempt(self, currency: str, customer_id: str | None, key: str | None) -> Attempt:
         """The attempt to place the order.
@@ -400,7 +400,7 @@ class OrderResponse(msgspec.Struct, frozen=True, kw_only=True):
     reference: Reference | UnsetType = UNSET
     note: Note | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-    shipping_address: AddressRequest | UnsetType = UNSET
+    shipping_address: ShippingAddress | UnsetType = UNSET
     history: Annotated[
         list[EventResponse], described("All changes of the order, in their sequence.")
     ]
@@ -454,7 +454,12 @@ class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
     __doc__ = problems.ProblemResponse.__doc__
 
     order_status: Annotated[
-        PublicStatus | UnsetType, described("If the order cannot be changed: its status.")
+        str | UnsetType,
+        example(
+            "cancelled",
+            description="If the order cannot be changed: its status. It is not one of the statuses"
+            " of `Order` if only a newer revision of order knows it.",
+        ),
     ] = UNSET
     items: Annotated[
         list[OrderItemResponse] | UnsetType,

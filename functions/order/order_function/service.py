@@ -136,7 +136,9 @@ class _Delivery:
         return self.deadline.fraction(RESERVE_FRACTION) if self.attempt.keyed else self.deadline
 
     def next_attempt(self, abandoned: Order, version: datetime) -> Self:
-        return replace(self, attempt=self.attempt.after(abandoned), replaced_version=version)
+        return replace(
+            self, attempt=self.attempt.after(abandoned.attempt_number), replaced_version=version
+        )
 
 
 class Orders:

@@ -15,7 +15,7 @@ from local import stack, tokens
 from firestore_emulator.launcher import free_port
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.settings import FirestoreSettings
-from support.in_process.apps import OPERATOR, ORDER
+from support.in_process.apps import OPERATOR, ORDER, PAYMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,7 +70,7 @@ class Shop:
         return {
             "GOOGLE_CLOUD_PROJECT": self.project,
             "FIRESTORE_EMULATOR_HOST": self.emulator,
-            **tokens.variables(ORDER, OPERATOR),
+            **tokens.variables(ORDER, OPERATOR, PAYMENT),
             "AUTH_MODE": "open",
             **self._changes,
         }

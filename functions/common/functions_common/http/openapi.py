@@ -397,12 +397,12 @@ def _implied(operation: Operation, api: Api) -> Iterator[ProblemType]:
 
 def _malformed_example(operation: Operation) -> str:
     if operation.body is not None and operation.body_content_type == JSON:
-        return "#/note: unknown field; correct its name or remove it"
+        return "#/comment: unknown field; correct its name or remove it"
     if operation.ignores_unknown_query:
         return "This operation takes no body: send the request without one"
     queries = [each.name for each in operation.parameters if each.location == "query"]
     known = ", ".join(queries) or "none"
-    return f"note: unknown parameter; remove it (known parameters: {known})"
+    return f"comment: unknown parameter; remove it (known parameters: {known})"
 
 
 def _invalid_example(locations: Collection[str]) -> str:
