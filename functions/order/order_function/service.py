@@ -48,6 +48,7 @@ from order_function.domain import (
 )
 from order_function.ports import (
     InventoryUnavailableError,
+    NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
 )
@@ -427,7 +428,16 @@ class Orders:
         if begun.status is not Status.CHANGING or movement is None:
             return begun
         number = movement.number
-        self._inventory.move(begun.reservation_id, number, movement.kind, movement.lines, deadline)
+        try:
+            self._inventory.move(
+                begun.reservation_id, number, movement.kind, movement.lines, deadline
+            )
+        except NotSettledError:
+            # Inventory refuses it as stale if another process has finished it and begun the next.
+            found = self._get(begun.order_id, deadline).order
+            if found.movement == movement:
+                raise
+            return found
 
         def finish(order: Order) -> Order:
             return order.finish_movement(number, _now())

@@ -80,15 +80,10 @@ class Movement:
     """The units to move. Empty: all that are open."""
     key: str | None = None
     """A digest of the idempotency key of the request."""
-    expired: bool = False
-    """The order is cancelled because its payment did not arrive in time."""
 
     @property
     def by(self) -> By:
         return By(self.actor, self.reason)
-
-    def is_same(self, kind: MovementKind, lines: tuple[Line, ...]) -> bool:
-        return self.kind is kind and sorted(self.lines) == sorted(lines)
 
 
 MOVED = {
