@@ -679,6 +679,24 @@ def _finishing(
     assert shop.units("P1") == units
 
 
+def erasing_a_customer(shop: CrashingShop) -> Iterator[None]:
+    """Of three orders. One is pending, and its flow goes on under the same key."""
+    offer(shop)
+    placed = [place(shop, key, note="Ring twice").json["order_id"] for key in ("1", "2")]
+    shop.store.create(Order.new_pending(ATTEMPT, datetime.now(UTC)), soon())
+    yield
+    answer = until_response(shop, "order", "POST", "/customers/C1/erase", headers=AS_OPERATOR)
+    replay = place(shop, "1", note="Ring twice")
+    yield
+    assert (answer.status_code, answer.json["complete"]) == (200, True)
+    assert (replay.status_code, replay.json["order_id"]) == (201, placed[0])
+    orders = shop.documents("orders")
+    assert {each["customer_id"] for each in orders.values()} == {"erased"}
+    assert not [each for each in orders.values() if "note" in each]
+    assert shown(shop, ATTEMPT.order_id) == "confirmed"
+    assert shop.units("P1") == (4, 6, 0)
+
+
 def a_new_product_and_its_stock(shop: CrashingShop) -> Iterator[None]:
     yield
     offer(shop)
@@ -793,6 +811,7 @@ FLOWS: tuple[Flow, ...] = (
     finishing_a_cancel,
     finishing_a_fulfilment,
     finishing_a_movement,
+    erasing_a_customer,
     a_new_product_and_its_stock,
     changes_of_two_clerks,
     an_import_of_two_products,

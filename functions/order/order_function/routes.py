@@ -16,7 +16,7 @@ from order_function.web_ui import page
 CUSTOMER, OPERATOR, PAYMENT = domain.CUSTOMER, domain.OPERATOR, domain.PAYMENT
 RESPOND_ASYNC = "respond-async"
 
-ORDERS, PRODUCTS = "Orders", "Products"
+ORDERS, CUSTOMERS, PRODUCTS = "Orders", "Customers", "Products"
 
 _ORDER_ID = Parameter(
     "order_id", "path", schemas.OrderId, "The `order_id` of the order.", required=True
@@ -496,6 +496,7 @@ OPERATIONS = (
             HTTPStatus.OK: ResponseSpec(
                 "A page of orders.",
                 schemas.OrderListResponse,
+                lines="All orders of the filters: an `Order` on each line.",
                 examples={
                     "one page": {"orders": [_CONFIRMED_ORDER], "next_cursor": None},
                     "the last page of changes": {
@@ -507,9 +508,15 @@ OPERATIONS = (
             )
         },
         tag=ORDERS,
-        description="Returns orders, newest first. A customer sees only their own orders, the"
-        " operator those of all customers. Rejected orders are listed only if `status` names"
-        " `rejected`, or with `updated_since`.",
+        description=(
+            "Returns orders, newest first. A customer sees only their own orders, the operator"
+            " those of all customers. Rejected orders are listed only if `status` names `rejected`,"
+            " or with `updated_since`.\n\n"
+            "**Export.** With `Accept: application/x-ndjson` the response has all orders of the"
+            " filters, one JSON object on each line, and no pages. Do not send `limit`, `cursor` or"
+            " `updated_since` with it. If order cannot read all of them, the connection ends"
+            " without the last chunk: HTTP clients report that as an incomplete response."
+        ),
         problems=(TEMPORARILY_UNAVAILABLE,),
         parameters=(_CUSTOMER_ID, _STATUS, *_FILTERS, *paging.PARAMETERS),
         invalid="created_to: must be later than created_from",
@@ -690,6 +697,56 @@ OPERATIONS = (
         roles=(OPERATOR, PAYMENT),
     ),
     Operation(
+        "erase_customer",
+        "POST",
+        "/customers/{customer_id}/erase",
+        "Erase a customer",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The orders are erased. If `complete` is false, the time of one request was not"
+                " enough for all of them: repeat the request.",
+                schemas.ErasedResponse,
+                examples={
+                    "complete": {"erased": 12, "complete": True},
+                    "a part": {"erased": 480, "complete": False},
+                },
+            )
+        },
+        tag=CUSTOMERS,
+        description=(
+            "Removes what is personal from all orders of a customer: `customer_id` becomes"
+            f" `{domain.ERASED}`; `note`, `metadata` and `shipping_address` are removed; and the"
+            " history loses reasons and names. Everything else stays: ids, `reference`, lines,"
+            " prices, and the types and times of the history. It cannot be undone.\n\n"
+            "Repeat the request until `complete` is true. That is safe at any time. First revoke"
+            " the customer's tokens: an order that the customer places later is not erased."
+        ),
+        problems=(
+            replace(
+                _NEWER_REVISION,
+                description="A newer revision of order set a status that this revision does not"
+                " know. All other orders of the customer are erased. Repeat the request later.",
+            ),
+            replace(
+                TEMPORARILY_UNAVAILABLE,
+                description="Some orders may be erased already. Repeat the request after"
+                " `Retry-After` seconds.",
+            ),
+        ),
+        parameters=(
+            Parameter(
+                "customer_id",
+                "path",
+                Annotated[str, identifier("C123")],
+                "The customer to erase.",
+                required=True,
+            ),
+        ),
+        invalid="customer_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..'"
+        " or '__…__'",
+        roles=(OPERATOR,),
+    ),
+    Operation(
         "list_products",
         "GET",
         "/products",
@@ -761,6 +818,7 @@ API = Api(
     },
     tags={
         ORDERS: "Place orders, and change them afterwards.",
+        CUSTOMERS: "Remove what is personal from a customer's orders.",
         PRODUCTS: "Read the catalogue and the stock.",
     },
     optional_role=CUSTOMER,

@@ -43,6 +43,7 @@ from order_function.details_request import (
     check_details,
 )
 from order_function.domain import (
+    ERASED,
     MAX_HOLD_SECONDS,
     MAX_LINES,
     MAX_QUANTITY,
@@ -236,6 +237,8 @@ def check_customer(
 ) -> None:
     """Check that the customer is a valid id, and the customer of the token if there is one."""
     checks.identifier(customer_id, **place)
+    if customer_id == ERASED:
+        checks.add_error("is reserved for the orders of erased customers", **place)
     if token_customer not in (None, customer_id):
         checks.add_error("must be the customer of the token; you can leave it out", **place)
 
@@ -448,6 +451,18 @@ class OrderListResponse(msgspec.Struct, frozen=True):
             " changed after this list."
         ),
     ] = UNSET
+
+
+class ErasedResponse(msgspec.Struct, frozen=True):
+    """The progress of erasing a customer."""
+
+    erased: Annotated[
+        int, example(12, minimum=0, description="The number of orders that this request erased.")
+    ]
+    complete: Annotated[
+        bool,
+        described("No order of the customer is left. If it is false, repeat the request."),
+    ]
 
 
 class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ from functions_common.ids import digest_id, random_id
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
 from functions_common.runtime.deadlines import DeadlineExceededError
+from order_function import erasure
 from order_function.domain import (
     RECONCILE,
     IdempotencyKeyReusedError,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Attempt, By, MovementKind
+    from order_function.erasure import Erased
     from order_function.ports import (
         ChangedOrders,
         Inventory,
@@ -492,6 +494,10 @@ class Orders:
     def list_by_id(self, prefix: str, after: str | None, limit: int) -> list[Order]:
         """Return a page of the orders whose id begins with this, by id."""
         return self._store.list_by_id(prefix, after, limit, self._deadline())
+
+    def erase_customer(self, customer_id: str) -> Erased:
+        """Remove everything that is personal from a customer's orders. See ``erasure``."""
+        return erasure.erase_customer(self._store, customer_id, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
         """Return status and body of inventory's list of products.

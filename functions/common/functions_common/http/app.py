@@ -43,7 +43,7 @@ from functions_common.http.auth.callers import (
 )
 from functions_common.http.dispatch import add_routes, body_limit
 from functions_common.http.problems import Problem
-from functions_common.http.routing import NDJSON
+from functions_common.http.routing import JSON, NDJSON
 from functions_common.limiter import TooManyListRequestsError
 from functions_common.observability import logs
 from functions_common.observability.request_log import RequestLog
@@ -101,7 +101,11 @@ def json_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A JSON response. Decimals become JSON numbers with the same digits."""
-    return Response(_encoder.encode(body), status, headers=headers, content_type="application/json")
+    return Response(encode_json(body), status, headers=headers, content_type=JSON)
+
+
+def encode_json(body: object) -> bytes:
+    return _encoder.encode(body)
 
 
 def problem_from_text(status: HTTPStatus, kind: str) -> Callable[[Exception], Problem]:

@@ -324,12 +324,15 @@ def _examples(values: Any) -> Schema:  # noqa: ANN401 - JSON by name
 
 
 def _response(response: ResponseSpec, types: _Types) -> Schema:
-    described = {"description": response.description, "headers": _headers(response.headers)}
+    described: Schema = {"description": response.description, "headers": _headers(response.headers)}
     if response.body is not None:
         media: Schema = {"schema": types[response.body]}
         if response.examples:
             media["examples"] = _examples(response.examples)
         described["content"] = {response.content_type: media}
+    if response.lines:
+        lines = {"type": "string", "description": response.lines}
+        described["content"][NDJSON] = {"schema": lines}
     return described
 
 

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from order_function.domain.details import Details
     from order_function.domain.lines import Item
 
+ERASED = "erased"
+"""The ``customer_id`` of orders whose customer was erased. No customer has it."""
 PRICE_CHANGED = "price-changed"
 """The kind of a rejection because the order does not cost the ``expected_total``."""
 
@@ -259,10 +261,29 @@ class Order:
     def require_customer(self, customer_id: str | None) -> None:
         """Raise OrderNotFoundError if the order belongs to another customer.
 
-        None is a caller who may see the orders of all customers.
+        None is a caller who may see the orders of all customers. An erased order belongs to no
+        customer.
         """
-        if customer_id not in (None, self.customer_id):
+        if customer_id is None:
+            return
+        if customer_id != self.customer_id or customer_id == ERASED:
             raise OrderNotFoundError(self.order_id)
+
+    def erase_personal(self) -> Self:
+        """Remove everything that says who the customer is, and all texts that people wrote.
+
+        The shop's ``reference``, the lines, and the types and times of the history stay. So do the
+        ids and digests that let a repeated request find its order.
+        """
+        if self.of_newer_revision:
+            raise NewerRevisionError(self)
+        return replace(
+            self,
+            customer_id=ERASED,
+            details=self.details.without_personal(),
+            history=tuple(event.without_personal() for event in self.history),
+            movement=self.movement and self.movement.without_personal(),
+        )
 
     def confirm_or_reject(
         self, items: tuple[Item, ...], currency: str, actor: str, now: datetime
