@@ -768,6 +768,38 @@ def an_order_beyond_the_limit(shop: CrashingShop) -> Iterator[None]:
     assert shop.units("P1") == (10, 0, 0)
 
 
+def an_event_of_low_stock(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    change(shop, low_stock_threshold=8)
+    shop.has_sink = True
+    shop.restart()
+    yield
+    answer = place(shop)
+    try:
+        shop.publish_low_stock()
+    except ProcessDiedError:
+        shop.restart()
+    yield
+    assert answer.status_code == 201
+    assert not shop.documents("low_stock_events")
+    assert len({(event.event_id, event.body) for event in shop.received}) == 1
+    assert json.loads(shop.received[0].body)["available"] == 8
+
+
+def an_event_of_low_stock_that_reconcile_sends(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    change(shop, low_stock_threshold=8)
+    shop.has_sink = True
+    shop.restart()
+    place(shop)
+    shop.restart()
+    yield
+    sweep(shop)
+    yield
+    assert not shop.documents("low_stock_events")
+    assert len({(event.event_id, event.body) for event in shop.received}) == 1
+
+
 FLOWS: tuple[Flow, ...] = (
     an_order_with_a_key,
     an_order_of_three_lines,
@@ -816,6 +848,8 @@ FLOWS: tuple[Flow, ...] = (
     changes_of_two_clerks,
     an_import_of_two_products,
     an_order_beyond_the_limit,
+    an_event_of_low_stock,
+    an_event_of_low_stock_that_reconcile_sends,
 )
 
 

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from functions_common.events.low_stock import LowStockEvent
+    from functions_common.events.publisher_thread import PublisherThread
+    from functions_common.events.settings import SinkSettings
     from functions_common.http.problems import RequestError
     from inventory_function.domain import RecordedReservation
     from inventory_function.import_lines import ImportLine
@@ -55,21 +58,43 @@ if TYPE_CHECKING:
 
 def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
     """Build the application: the composition root. Tests pass an inventory with a fake store."""
+    publisher = None
     if inventory is None:
         connection = FirestoreConnection(settings.firestore)
         connection.prepare()
+        publisher = None if settings.sink is None else _publisher(connection, settings.sink)
         inventory = Inventory(
             Store(connection, limiter.firestore_list_limiter(settings.server.concurrency)),
             settings.currency,
             settings.request_deadline_seconds,
             settings.max_waiting,
+            None if publisher is None else publisher.add,
         )
     callers = Callers(
         {ORDER: settings.order_token_hashes, OPERATOR: settings.operator_token_hashes}
     )
     views = _Views(inventory, callers)
     api = replace(API, currency=settings.currency)
-    return http_app.create_app(api, views, callers, PROBLEMS, settings.server)
+    app = http_app.create_app(api, views, callers, PROBLEMS, settings.server)
+    if publisher is not None:
+        publisher.attach(app)
+    return app
+
+
+def _publisher(
+    connection: FirestoreConnection, settings: SinkSettings
+) -> PublisherThread[LowStockEvent]:
+    """The publisher of the events of this process."""
+    # Most shops have no sink.
+    from functions_common.events.low_stock_outbox import (  # noqa: PLC0415
+        FirestoreLowStockOutbox,
+        publish,
+    )
+    from functions_common.events.publisher_thread import PublisherThread  # noqa: PLC0415
+    from functions_common.events.sink import Sink  # noqa: PLC0415
+
+    outbox, sink = FirestoreLowStockOutbox(connection), Sink(settings, connections=1)
+    return PublisherThread(partial(publish, outbox, sink))
 
 
 MAX_LOGGED_IDS = 10

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
 
+from functions_common.events.low_stock import LowStockEvent
 from functions_common.ids import digest_id
 
 if TYPE_CHECKING:
@@ -705,7 +706,7 @@ class Unusable:
     """Raised in each operation that needs the document."""
 
 
-Entity = Product | Reservation | Adjustment
+Entity = Product | Reservation | Adjustment | LowStockEvent
 
 
 def product_key(product_id: str) -> Key:

@@ -25,8 +25,9 @@ from inventory_function.operations import Adjust, Confirm, Consume, Move, Releas
 from inventory_function.transactions import MIN_LEFT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from functions_common.events.low_stock import LowStockEvent
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.domain import (
         Adjustment,
@@ -55,11 +56,13 @@ class Inventory:
         currency: str,
         deadline_seconds: float,
         max_waiting: int = MAX_WAITING,
+        on_low_stock: Callable[[LowStockEvent], None] | None = None,
     ) -> None:
+        """``on_low_stock``: gets each event that is stored. None: none is stored."""
         self._store = store
-        self._group = GroupCommit(store, max_waiting)
+        self._group = GroupCommit(store, max_waiting, on_low_stock)
         self._confirmations = GroupCommit(store, MAX_CONFIRMATIONS_WAITING)
-        self._imports = GroupCommit(store, MAX_IMPORTS_WAITING)
+        self._imports = GroupCommit(store, MAX_IMPORTS_WAITING, on_low_stock)
         self.currency = currency
         self._deadline_seconds = deadline_seconds
 

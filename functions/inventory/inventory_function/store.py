@@ -3,6 +3,7 @@
 products/{product_id}                             name, price, currency, active, quantities
 products/{product_id}/adjustments/{adjustment_id} a change of the available units
 reservations/{reservation_id}                     the units that one attempt at an order holds
+low_stock_events/{event_id}                       an event that is not known to be sent
 
 A reservation stores the units that its movements moved in ``counts``, an entry for each line with a
 count. Without movements there are no counts, and the status applies to all units.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from functions_common.events.low_stock import LowStockEvent
 from functions_common.firestore.documents import (
     Change,
     Document,
@@ -336,6 +338,8 @@ def to_document(entity: Entity) -> dict[str, Any]:
         return _without(entity, "product_id", "updated_at", "stored")
     if isinstance(entity, Adjustment):
         return _without(entity, "product_id", "adjustment_id")
+    if isinstance(entity, LowStockEvent):
+        return _without(entity, "event_id")
     return {
         "currency": entity.currency,
         "nonce": entity.nonce,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from bisect import bisect_right
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from functions_common.events.low_stock import LowStockEvent
 from functions_common.firestore.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -24,10 +27,10 @@ from inventory_function.domain import StockError, crossed_low_stock
 from inventory_function.unit_of_work import NotReadError, UnitOfWork
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from functions_common.runtime.deadlines import Deadline
-    from inventory_function.domain import Key
+    from inventory_function.domain import Key, Product
     from inventory_function.operations import StockOperation
     from inventory_function.ports import StockStore
 
@@ -76,8 +79,12 @@ class Outcome:
 
 
 class Transactions:
-    def __init__(self, store: StockStore) -> None:
+    def __init__(
+        self, store: StockStore, on_low_stock: Callable[[LowStockEvent], None] | None = None
+    ) -> None:
+        """``on_low_stock``: gets each event that a commit has stored. None: none is stored."""
         self._store = store
+        self._on_low_stock = on_low_stock
         self._verify_rounds = 0
         """How many of the next transactions read every reservation."""
 
@@ -143,12 +150,27 @@ class Transactions:
             work.undo()
             self._read(unread, work, deadline)
             outcomes, unread = _decide(fitting, work)
-        if changes := work.changes():
-            self._store.commit(changes, deadline)
-            _log_low_stock(work)
+        if work.changes():
+            self._commit(work, deadline)
         if work.assumption_failed:
             self._verify_rounds = VERIFY_ROUNDS
         return outcomes
+
+    def _commit(self, work: UnitOfWork, deadline: Deadline) -> None:
+        """Write all changes. With a sink, the same commit stores the events of low stock.
+
+        If the response to a commit is lost, its products are not logged. ``reconcile`` then
+        publishes its events.
+        """
+        changed = work.changed_products()
+        low = [after for before, after in changed if crossed_low_stock(before, after)]
+        events = [*map(_low_stock_event, low)] if self._on_low_stock else []
+        self._store.commit([*work.changes(), *((event, None) for event in events)], deadline)
+        for product in low:
+            _log_low_stock(product)
+        if self._on_low_stock:
+            for event in events:
+                self._on_low_stock(event)
 
     def _read_needs(
         self, operations: Sequence[StockOperation[Any]], work: UnitOfWork, deadline: Deadline
@@ -209,16 +231,25 @@ def _decide(
     return outcomes, unread
 
 
-def _log_low_stock(work: UnitOfWork) -> None:
-    """Log each product that a commit has made low. A commit with a lost response logs none."""
-    for before, after in work.changed_products():
-        if crossed_low_stock(before, after):
-            logs.event(
-                "Low stock",
-                product_id=after.product_id,
-                available=after.available,
-                threshold=after.low_stock_threshold,
-            )
+def _low_stock_event(product: Product) -> LowStockEvent:
+    assert product.low_stock_threshold is not None  # noqa: S101 - its stock is low
+    return LowStockEvent(
+        f"{product.product_id}.{secrets.token_hex(8)}",
+        product.product_id,
+        product.name,
+        product.available,
+        product.low_stock_threshold,
+        datetime.now(UTC),
+    )
+
+
+def _log_low_stock(product: Product) -> None:
+    logs.event(
+        "Low stock",
+        product_id=product.product_id,
+        available=product.available,
+        threshold=product.low_stock_threshold,
+    )
 
 
 def _count_fitting(needs: Sequence[Sequence[Key]]) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -58,13 +58,14 @@ if TYPE_CHECKING:
     from flask import Flask
     from msgspec import UnsetType
 
+    from functions_common.events.publisher_thread import PublisherThread
+    from functions_common.events.settings import SinkSettings
     from functions_common.http.auth.callers import Issuer
     from functions_common.runtime.settings import IssuerSettings
     from order_function.domain import Attempt, Order
-    from order_function.events.publisher import PublisherThread
     from order_function.order_filters import ListRequest
     from order_function.service import Placed
-    from order_function.settings import Settings, SinkSettings
+    from order_function.settings import Settings
 
 LATEST_CHANGE = timedelta(seconds=10)
 """A change is visible at most so long after its ``stored_at``. Firestore sets that time when it
@@ -106,21 +107,20 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     api = replace(API, currency=settings.currency)
     app = http_app.create_app(api, views, callers, PROBLEMS, settings.server)
     if publisher is not None:
-        app.before_request(publisher.request_begins)
-        app.teardown_request(publisher.request_ends)
+        publisher.attach(app)
     return app
 
 
-def _publisher(connection: FirestoreConnection, settings: SinkSettings) -> PublisherThread:
-    """The publisher of events, which stops when the process ends."""
+def _publisher(connection: FirestoreConnection, settings: SinkSettings) -> PublisherThread[str]:
+    """The publisher of the events of this process."""
     # Most shops have no sink.
+    from functions_common.events.publisher_thread import PublisherThread  # noqa: PLC0415
+    from functions_common.events.sink import Sink  # noqa: PLC0415
     from order_function.events.outbox import FirestoreOutbox  # noqa: PLC0415
-    from order_function.events.publisher import PublisherThread  # noqa: PLC0415
-    from order_function.events.sink import Sink  # noqa: PLC0415
+    from order_function.events.publisher import publish_by_id  # noqa: PLC0415
 
-    publisher = PublisherThread(FirestoreOutbox(connection), Sink(settings, connections=1))
-    atexit.register(publisher.stop)
-    return publisher
+    outbox, sink = FirestoreOutbox(connection), Sink(settings, connections=1)
+    return PublisherThread(partial(publish_by_id, outbox, sink))
 
 
 def _issuer(settings: IssuerSettings | None) -> Issuer | None:

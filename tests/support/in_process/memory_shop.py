@@ -33,15 +33,14 @@ from order_function.ports import (
     ReservationReleasedError,
     VersionedOrder,
 )
-from order_function.reconcile.publishing import Publishing
-from order_function.reconcile.sweep import Report, Sweep
+from order_function.reconcile.sweep import Publishing, Report, Sweep
 from order_function.service import Orders, Placed
 from support.in_process.dying import ProcessDiedError
 from support.stores.builders import SOON, soon, stocked
 from support.stores.fakes import FakeInventory, MemoryOrders, MemoryUnfinishedWork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.transactions import Outcome
@@ -140,7 +139,7 @@ class OrderShop(Generic[InventoryT]):
         patience: timedelta = NO_TIME,
         between: Between = NOTHING,
         in_flight: int = 1,
-        publishing: Publishing | None = None,
+        publishing: Sequence[Publishing] = (),
     ) -> Sweep:
         return Sweep(
             between.watch(MemoryUnfinishedWork(self.store, self._reservations)),

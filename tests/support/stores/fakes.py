@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from functions_common.events.low_stock import LOW_STOCK_EVENTS, LowStockEvent
 from functions_common.firestore.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -226,6 +227,24 @@ class MemoryStock:
             for entity, _ in self.documents.values()
             if isinstance(entity, Reservation) and entity.status is ReservationStatus.HELD
         }
+
+
+class MemoryLowStockOutbox:
+    """The events that inventory has stored."""
+
+    def __init__(self, stock: MemoryStock) -> None:
+        self._stock = stock
+
+    def unsent(self, after: str | None, limit: int, deadline: Deadline) -> list[LowStockEvent]:  # noqa: ARG002
+        stored = (each for each, _ in self._stock.documents.values())
+        found = [each for each in stored if isinstance(each, LowStockEvent)]
+        later = (each for each in found if after is None or each.event_id > after)
+        return sorted(later, key=lambda each: each.event_id)[:limit]
+
+    def delete(self, event_ids: Collection[str], deadline: Deadline) -> int:  # noqa: ARG002
+        for each in event_ids:
+            self._stock.documents.pop((LOW_STOCK_EVENTS, each), None)
+        return len(event_ids)
 
 
 class MemoryOrders:

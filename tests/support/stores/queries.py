@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from functions_common.events.low_stock_outbox import FirestoreLowStockOutbox
 from inventory_function.domain import ProductFilter
 from inventory_function.store import Store as StockStore
 from order_function.audit.snapshot import Snapshot
@@ -84,6 +85,8 @@ QUERIES: dict[str, Callable[[FirestoreConnection], object]] = {
     ),
     "adjustments": lambda it: StockStore(it).adjustments("P1", None, 9, soon()),
     "adjustments after one": lambda it: StockStore(it).adjustments("P1", PLACE, 9, soon()),
+    "events of low stock": lambda it: FirestoreLowStockOutbox(it).unsent(None, 9, soon()),
+    "events of low stock after one": lambda it: FirestoreLowStockOutbox(it).unsent("P1", 9, soon()),
     "reservations": lambda it: StockStore(it).reservations_of("P1", None, 9, soon()),
     "held reservations": lambda it: FirestoreUnfinishedWork(it).held_reservations(None, 9, soon()),
     "unfinished orders": lambda it: FirestoreUnfinishedWork(it).unfinished_orders(None, 9, soon()),

@@ -1,29 +1,25 @@
-"""The CloudEvent of an event of an order, as an HTTP request in binary mode (CloudEvents 1.0).
+"""The CloudEvent of an event of an order.
 
-The same event always becomes the same request, since a repeated delivery must not differ from the
-first: all data comes from the event itself, and from the order's facts that never change.
+All data comes from the event itself, and from the order's facts that never change. So a repeated
+delivery is the same as the first.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from functions_common.events import cloud_event
+from functions_common.events.cloud_event import Attributes
 from functions_common.ids import timestamp
 
 if TYPE_CHECKING:
+    from functions_common.events.cloud_event import EventRequest
     from order_function.domain import Event, Order
 
 SOURCE = "/orders"
 TYPE_PREFIX = "order."
-SCHEMA = "/docs#events"
-
-
-class EventRequest(NamedTuple):
-    event_id: str
-    headers: dict[str, str]
-    body: bytes
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -44,9 +40,6 @@ class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
     reference: str | None = None
 
 
-_encoder = msgspec.json.Encoder()
-
-
 def to_request(order: Order, seq: int) -> EventRequest:
     """``seq``: the place of the event in the order's history, counted from 1."""
     event = order.history[seq - 1]
@@ -62,18 +55,10 @@ def to_request(order: Order, seq: int) -> EventRequest:
         event.reason,
         order.details.reference,
     )
-    headers = {
-        "ce-specversion": "1.0",
-        "ce-id": event_id,
-        "ce-source": SOURCE,
-        "ce-type": f"{TYPE_PREFIX}{event.type}",
-        "ce-subject": order.order_id,
-        "ce-time": timestamp(event.at),
-        "ce-sequence": f"{seq:010}",
-        "ce-partitionkey": order.order_id,
-        "Content-Type": "application/json",
-    }
-    return EventRequest(event_id, headers, _encoder.encode(data))
+    attributes = Attributes(
+        event_id, SOURCE, f"{TYPE_PREFIX}{event.type}", order.order_id, event.at
+    )
+    return cloud_event.to_request(attributes, data, sequence=seq)
 
 
 def _items(order: Order, event: Event) -> list[_Item]:

@@ -30,11 +30,12 @@ from order_function.inventory.client import InventoryClient
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
-from order_function.settings import ReconcileSettings, SinkSettings
+from order_function.settings import ReconcileSettings
 from order_function.store import FirestoreOrders
 
 if TYPE_CHECKING:
-    from order_function.reconcile.publishing import Publishing
+    from functions_common.events.settings import SinkSettings
+    from order_function.reconcile.sweep import Publishing
 
 _KILLED = 128
 """Plus the number of a signal: the exit code of a process that the signal ended."""
@@ -44,7 +45,7 @@ CONCURRENCY = 4
 
 def create_sweep(settings: ReconcileSettings, connection: FirestoreConnection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
-    publishing = None if settings.sink is None else _publishing(connection, settings.sink)
+    publishing = [] if settings.sink is None else _publishing(connection, settings.sink)
     # The changes of the sweep itself are marked; the sweep publishes their events at its end.
     store = FirestoreOrders(connection, on_event=_only_mark if publishing else None)
     inventory = InventoryClient(
@@ -68,13 +69,18 @@ def _only_mark(_order_id: str) -> None:
     """The store marks the order. Nothing else is to be done."""
 
 
-def _publishing(connection: FirestoreConnection, settings: SinkSettings) -> Publishing:
+def _publishing(connection: FirestoreConnection, settings: SinkSettings) -> list[Publishing]:
     # Most shops have no sink.
+    from functions_common.events.low_stock_outbox import FirestoreLowStockOutbox  # noqa: PLC0415
+    from functions_common.events.sink import Sink  # noqa: PLC0415
     from order_function.events.outbox import FirestoreOutbox  # noqa: PLC0415
-    from order_function.events.sink import Sink  # noqa: PLC0415
-    from order_function.reconcile.publishing import Publishing  # noqa: PLC0415
+    from order_function.reconcile.publishing import low_stock_events, order_events  # noqa: PLC0415
 
-    return Publishing(FirestoreOutbox(connection), Sink(settings, connections=1))
+    sink = Sink(settings, connections=1)
+    return [
+        order_events(FirestoreOutbox(connection), sink),
+        low_stock_events(FirestoreLowStockOutbox(connection), sink),
+    ]
 
 
 class _Signals:

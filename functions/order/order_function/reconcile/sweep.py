@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError, StoreError
 from functions_common.observability import logs
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import timedelta
 
+    from functions_common.events.sending import Published
     from order_function.domain import ReservationName
-    from order_function.events.publisher import Published
     from order_function.ports import (
         HeldReservation,
         Inventory,
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
         UnfinishedWork,
         VersionedOrder,
     )
-    from order_function.reconcile.publishing import Publishing
     from order_function.service import Orders
 
     T = TypeVar("T", HeldReservation, UnfinishedOrder, Order)
@@ -156,6 +155,15 @@ _DONE = (
 )
 
 
+class Publishing(Protocol):
+    """Publishes the events that are left."""
+
+    def publish_left(
+        self, stopping: Callable[[], bool], report: Callable[[Published], None]
+    ) -> None:
+        """Publish events until none is left, or ``stopping``. ``report`` gets partial results."""
+
+
 class Sweep:
     def __init__(  # noqa: PLR0913 - by keyword
         self,
@@ -166,13 +174,13 @@ class Sweep:
         min_age: timedelta,
         *,
         concurrency: int = 1,
-        publishing: Publishing | None = None,
+        publishing: Sequence[Publishing] = (),
     ) -> None:
         """``min_age``: younger reservations and changes may still be in progress, and are left.
 
         ``concurrency``: orders, or batches of reservations, that are handled at the same time.
 
-        ``publishing``: publishes events at the end of the sweep. None: the shop has no sink.
+        ``publishing``: each publishes events at the end of the sweep. Empty: the shop has no sink.
         """
         self._work = work
         self._store = store
@@ -203,7 +211,8 @@ class Sweep:
         began = time.monotonic()
         self._recording_failures(self._settle_held)
         self._complete_report(time.monotonic() - began)
-        self._recording_failures(self._publish_events)
+        for each in self._publishing:
+            self._recording_failures(partial(self._publish_events, each))
         return self._report
 
     def _complete_report(self, seconds: float) -> None:
@@ -215,9 +224,8 @@ class Sweep:
         if not self._read_every_page:
             self._recording_failures(self._count_left)
 
-    def _publish_events(self) -> None:
-        if self._publishing is not None:
-            self._publishing.publish_left(self._stopping.is_set, self._report_published)
+    def _publish_events(self, publishing: Publishing) -> None:
+        publishing.publish_left(self._stopping.is_set, self._report_published)
 
     def _report_published(self, published: Published) -> None:
         self._add(published=published.events)

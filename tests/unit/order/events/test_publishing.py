@@ -4,6 +4,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -12,12 +13,14 @@ from support.in_process.memory_shop import Between, MemoryShop, death, every_pla
 from support.stores.builders import BY, soon
 from support.stores.fakes import MemoryOrders, MemoryOutbox
 
+from functions_common.events import publisher_thread
+from functions_common.events.cloud_event import EventRequest
+from functions_common.events.publisher_thread import PublisherThread
+from functions_common.events.sending import MAX_FAILURES, Published
+from functions_common.events.sink import SinkError
 from order_function.domain import Line, MovementKind, Order
-from order_function.events import publisher
-from order_function.events.cloud_event import EventRequest
-from order_function.events.publisher import MAX_FAILURES, PublisherThread, publish
-from order_function.events.sink import SinkError
-from order_function.reconcile.publishing import Publishing
+from order_function.events.publisher import publish, publish_by_id
+from order_function.reconcile.publishing import order_events
 
 TWO = (Line("P001", 2),)
 
@@ -67,8 +70,8 @@ class PublishingShop(MemoryShop):
 
     def publish_left(self) -> int:
         """Run reconcile's part."""
-        results: list[publisher.Published] = []
-        Publishing(self.outbox, self.sink).publish_left(lambda: False, results.append)  # type: ignore[arg-type]
+        results: list[Published] = []
+        order_events(self.outbox, self.sink).publish_left(lambda: False, results.append)  # type: ignore[arg-type]
         return sum(each.events for each in results)
 
 
@@ -116,7 +119,7 @@ def test_page_is_left_when_the_sink_is_unavailable(shop: PublishingShop) -> None
         shop.place("C1", TWO, None)
     shop.sink.fails = set(shop.store.documents)
     found = shop.outbox.unsent(None, 99, soon())
-    published = publish(found, shop.outbox, shop.sink)  # type: ignore[arg-type]
+    published = publish(shop.outbox, shop.sink, found)  # type: ignore[arg-type]
     assert len(published.failures) == MAX_FAILURES
     assert shop.store.unsent == set(shop.store.documents)
 
@@ -146,7 +149,7 @@ def test_no_event_is_lost_or_out_of_sequence_when_something_happens_at_any_call(
         between = Between(place, happenings[happening])
         watched = between.watch(shop.outbox), between.watch(shop.sink)
         try:
-            Publishing(*watched).publish_left(lambda: False, lambda _: None)  # type: ignore[arg-type]
+            order_events(*watched).publish_left(lambda: False, lambda _: None)  # type: ignore[arg-type]
         except ProcessDiedError:
             assert between.happened
         shop.publish_left()
@@ -168,14 +171,14 @@ def test_damaged_order_does_not_stop_the_others(shop: PublishingShop) -> None:
 
 
 @pytest.fixture
-def thread(shop: PublishingShop) -> Iterator[PublisherThread]:
-    thread = PublisherThread(shop.outbox, shop.sink)  # type: ignore[arg-type]
+def thread(shop: PublishingShop) -> Iterator[PublisherThread[str]]:
+    thread = PublisherThread(partial(publish_by_id, shop.outbox, shop.sink))  # type: ignore[arg-type]
     yield thread
     thread.stop()
 
 
 def test_thread_publishes_what_the_process_writes(
-    shop: PublishingShop, thread: PublisherThread
+    shop: PublishingShop, thread: PublisherThread[str]
 ) -> None:
     order = shop.place("C1", TWO, None).order
     thread.add(order.order_id)
@@ -186,7 +189,7 @@ def test_thread_publishes_what_the_process_writes(
 
 
 def test_thread_survives_a_failing_database(
-    shop: PublishingShop, thread: PublisherThread, monkeypatch: pytest.MonkeyPatch
+    shop: PublishingShop, thread: PublisherThread[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = shop.place("C1", TWO, None).order
     reading = threading.Event()
@@ -204,7 +207,7 @@ def test_thread_survives_a_failing_database(
 
 
 def test_thread_gives_way_to_requests(
-    shop: PublishingShop, thread: PublisherThread, monkeypatch: pytest.MonkeyPatch
+    shop: PublishingShop, thread: PublisherThread[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
 
@@ -220,9 +223,9 @@ def test_thread_gives_way_to_requests(
 
 
 def test_waiting_orders_are_limited(
-    shop: PublishingShop, thread: PublisherThread, monkeypatch: pytest.MonkeyPatch
+    shop: PublishingShop, thread: PublisherThread[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "MAX_WAITING", 0)
+    monkeypatch.setattr(publisher_thread, "MAX_WAITING", 0)
     thread.add(shop.place("C1", TWO, None).order.order_id)
     thread.stop()
     assert not shop.sink.received

@@ -14,8 +14,8 @@ import requests
 from functions_common.http.client import HttpClient
 
 if TYPE_CHECKING:
-    from order_function.events.cloud_event import EventRequest
-    from order_function.settings import SinkSettings
+    from functions_common.events.cloud_event import EventRequest
+    from functions_common.events.settings import SinkSettings
 
 SEND_SECONDS = 10.0
 """For one event, as a whole: look-up, connect, send, response. Some brokers respond only after a

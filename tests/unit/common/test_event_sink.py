@@ -8,11 +8,11 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
+from functions_common.events.cloud_event import EventRequest
+from functions_common.events.settings import SinkSettings
+from functions_common.events.sink import Sink, SinkError, signature
 from functions_common.http.client import NotSentError
 from functions_common.runtime.settings import Environment, SettingsError
-from order_function.events.cloud_event import EventRequest
-from order_function.events.sink import Sink, SinkError, signature
-from order_function.settings import SinkSettings
 
 EVENT = EventRequest("ORD1.1", {"ce-id": "ORD1.1"}, b'{"seq":1}')
 SECRET = base64.b64encode(b"k" * 32).decode()
