@@ -126,6 +126,8 @@ class Shop:
             "customer_id": itertools.cycle([CUSTOMER]),
             "order_id": itertools.cycle(orders),
             "line_id": itertools.cycle(["1"]),
+            "actor": itertools.cycle(["Anna"]),
+            "reason": itertools.cycle(["damaged in transit"]),
             "reservation_id": itertools.cycle(reserved),
             "seq": itertools.cycle(["1"]),
         }
