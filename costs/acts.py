@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ PROJECT = "cost"
 LINES = 3
 LISTED = 10
 SWEPT = 10
+IMPORTED = 100
 _PRODUCTS = [f"P{n}" for n in range(1, LINES + 1)]
 _STOCK = 100
 _SECONDS = 30
@@ -57,8 +59,9 @@ def measure(logs: Path) -> dict[str, Usage]:
         _wait_for(meter, processes=3)
         for product_id in _PRODUCTS:
             shop.offer(product_id, _STOCK)
-        inventory = shop.catalogue.removeprefix("http://")
-        return _Acts(shop.orders[0], f"{stack.HOST}:{port}", inventory, sweep, meter).all()
+        alone_address = f"{stack.HOST}:{port}"
+        catalogue = shop.catalogue.removeprefix("http://")
+        return _Acts(shop.orders[0], alone_address, catalogue, sweep, meter).all()
 
 
 def _impatient(settings: dict[str, str]) -> dict[str, str]:
@@ -138,6 +141,12 @@ class _Acts:
         found[CONFIRMED] = of(self._reconcile)
         found["An order taken while inventory is away"] = of(self._place_without_inventory)
         found["A sweep that decides it and confirms it"] = of(self._reconcile)
+        found["A product changed"] = of(self._change_product)
+        found[f"An import of {IMPORTED} products with stock"] = of(self._import_products)
+        found[f"The same import, repeated: {IMPORTED} products"] = of(self._import_products)
+        found[f"A list of {LISTED} products on sale"] = of(
+            lambda: self._request("GET", f"/products?limit={LISTED - 1}")
+        )
         return found
 
     def _acts_of_staff(self) -> dict[str, Usage]:
@@ -170,6 +179,30 @@ class _Acts:
         """Change one unit of the order's only line."""
         body = {"items": [{"line_id": "1", "quantity": 1}]}
         self._request("POST", f"/orders/{order_id}/{verb}", body, {"Idempotency-Key": verb})
+
+    def _change_product(self) -> None:
+        path = f"/products/{_PRODUCTS[0]}"
+        self._request("PATCH", path, {"price": 2}, {"If-Match": "*"}, address=self._inventory)
+
+    def _import_products(self) -> None:
+        lines = (
+            {"product_id": f"I{n:03}", "name": "Lamp", "price": 1, "add_stock": 5}
+            for n in range(IMPORTED)
+        )
+        with direct_session() as session:
+            response = session.post(
+                f"http://{self._inventory}/products:import",
+                data="\n".join(json.dumps(line) for line in lines),
+                headers={
+                    "Authorization": f"Bearer {local_shop.OPERATOR_TOKEN}",
+                    "Content-Type": "application/x-ndjson",
+                    "Idempotency-Key": "import",
+                },
+                timeout=_SECONDS,
+            )
+        statuses = {json.loads(line)["status"] for line in response.text.splitlines()}
+        if not statuses <= {200, 201}:
+            raise AssertionError(f"the import failed: {response.text[:500]}")
 
     def _place(
         self,

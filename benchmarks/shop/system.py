@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from local import shop, stack
 from local.processes import Process
 
+from firestore_emulator.launcher import free_port
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from local.shop import Shop
@@ -27,7 +29,20 @@ def source(function: str, main: Path, port: int, settings: dict[str, str], logs:
 
 
 @contextmanager
-def running(
+def receiving(logs: Path) -> Iterator[str]:
+    """A process that accepts events; its address."""
+    port = free_port()
+    command = [sys.executable, str(HERE / "receiver.py"), str(port)]
+    process = Process("receiver", command, {}, logs / f"receiver-{port}.log")
+    stack.start([process], [port])
+    try:
+        yield f"http://{stack.HOST}:{port}"
+    finally:
+        process.stop()
+
+
+@contextmanager
+def running(  # noqa: PLR0913 - by keyword
     address: str,
     project: str,
     logs: Path,
@@ -35,10 +50,13 @@ def running(
     design: str = "ours",
     orders: int = 1,
     inventories: int = 1,
+    order_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Shop]:
     """``design`` is ours, usual or floor."""
 
     def function(name: str, port: int, settings: dict[str, str], logs: Path) -> Process:
+        if name == "order":
+            settings = {**settings, **(order_settings or {})}
         if design == "ours":
             return stack.function(name, port, settings, logs)
         return source(name, HERE / design / f"{name}.py", port, settings, logs)

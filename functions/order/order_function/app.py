@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from functions_common.http.auth import callers
 from functions_common.http.auth.callers import Callers, IssuedRole
 from functions_common.http.parsing import Checks
 from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
-from functions_common.http.routing import JSON, LINES
+from functions_common.http.routing import JSON, NDJSON
 from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
 from order_function import domain, export, order_filters, schemas
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from msgspec import UnsetType
 
+    from functions_common.events.publisher_thread import PublisherThread
+    from functions_common.events.settings import SinkSettings
     from functions_common.http.auth.callers import Issuer
     from functions_common.runtime.settings import IssuerSettings
     from order_function.domain import Attempt, Order
@@ -72,12 +75,18 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 
 def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     """Create all objects and connect them. Tests pass ``orders`` with their own dependencies."""
+    publisher = None
     if orders is None:
         connection = FirestoreConnection(settings.firestore)
         connection.prepare()
         concurrency = settings.server.concurrency
+        publisher = None if settings.sink is None else _publisher(connection, settings.sink)
         orders = Orders(
-            FirestoreOrders(connection, limiter.firestore_list_limiter(concurrency)),
+            FirestoreOrders(
+                connection,
+                limiter.firestore_list_limiter(concurrency),
+                None if publisher is None else publisher.add,
+            ),
             InventoryClient(
                 settings.inventory_service_url,
                 settings.token,
@@ -96,7 +105,22 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     )
     views = _Views(orders, settings)
     api = replace(API, currency=settings.currency)
-    return http_app.create_app(api, views, callers, PROBLEMS, settings.server)
+    app = http_app.create_app(api, views, callers, PROBLEMS, settings.server)
+    if publisher is not None:
+        publisher.attach(app)
+    return app
+
+
+def _publisher(connection: FirestoreConnection, settings: SinkSettings) -> PublisherThread[str]:
+    """The publisher of the events of this process."""
+    # Most shops have no sink.
+    from functions_common.events.publisher_thread import PublisherThread  # noqa: PLC0415
+    from functions_common.events.sink import Sink  # noqa: PLC0415
+    from order_function.events.outbox import FirestoreOutbox  # noqa: PLC0415
+    from order_function.events.publisher import publish_by_id  # noqa: PLC0415
+
+    outbox, sink = FirestoreOutbox(connection), Sink(settings, connections=1)
+    return PublisherThread(partial(publish_by_id, outbox, sink))
 
 
 def _issuer(settings: IssuerSettings | None) -> Issuer | None:
@@ -166,7 +190,7 @@ class _Views:
 
         body = Export(read_page, _line, self._export_slots, self._page_seconds)
         body.open()
-        response = Response(body, content_type=LINES, direct_passthrough=True)
+        response = Response(body, content_type=NDJSON, direct_passthrough=True)
         response.vary.add("Accept")
         return response
 
@@ -323,7 +347,7 @@ def _page_response(
 def _prefers_lines() -> bool:
     """Whether ``Accept`` prefers JSON lines to JSON. ``*/*`` does not."""
     accepted = request.accept_mimetypes
-    return accepted[LINES] > accepted[JSON]
+    return accepted[NDJSON] > accepted[JSON]
 
 
 def _line(order: Order) -> bytes:

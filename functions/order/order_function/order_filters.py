@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from functions_common.http import paging
 from functions_common.http.parsing import Checks
-from functions_common.http.routing import LINES
+from functions_common.http.routing import NDJSON
 from functions_common.ids import timestamp
 from order_function import schemas
 from order_function.domain import ERASED, PUBLIC_STATUSES, Status, is_order_id_prefix
@@ -103,7 +103,7 @@ def check_export(args: Mapping[str, str]) -> None:
     checks = Checks()
     for name in ("limit", "cursor", "updated_since"):
         if name in args:
-            checks.add_error(f"cannot be combined with Accept: {LINES}", parameter=name)
+            checks.add_error(f"cannot be combined with Accept: {NDJSON}", parameter=name)
     checks.raise_if_failed()
 
 

@@ -35,10 +35,10 @@ from functions_common.ids import timestamp
 from order_function import domain
 from order_function.change_requests import LineId  # noqa: TC001 - msgspec reads it
 from order_function.details_request import (
-    AddressRequest,
     Metadata,
     Note,
     Reference,
+    ShippingAddress,
     address_response,
     check_details,
 )
@@ -144,7 +144,7 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     reference: Reference | UnsetType = UNSET
     note: Note | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-    shipping_address: AddressRequest | UnsetType = UNSET
+    shipping_address: ShippingAddress | UnsetType = UNSET
 
     def to_attempt(self, currency: str, customer_id: str | None, key: str | None) -> Attempt:
         """The attempt to place the order.
@@ -284,6 +284,22 @@ UnknownProducts = Annotated[
     list[ProductId],
     described("With `unknown-product`: the products that are not in the catalogue or not on sale."),
 ]
+
+
+class ExceededLimit(msgspec.Struct, frozen=True):
+    """A product of which the request has more units than one order may have."""
+
+    product_id: ProductId
+    requested: Requested
+    max_per_order: Annotated[
+        int, example(5, minimum=1, description="The most units of the product in one order.")
+    ]
+
+
+ExceededLimits = Annotated[
+    list[ExceededLimit],
+    described("With `max-per-order-exceeded`: every product with too many units."),
+]
 CurrentTotal = Annotated[Money, described("With `price-changed`: the total that applies now.")]
 
 
@@ -294,6 +310,7 @@ class RejectionResponse(msgspec.Struct, frozen=True, kw_only=True):
     detail: Annotated[str, described("The reason, for people.")]
     lines: Shortages | UnsetType = UNSET
     product_ids: UnknownProducts | UnsetType = UNSET
+    limits: ExceededLimits | UnsetType = UNSET
     total_price: CurrentTotal | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
 
@@ -386,7 +403,7 @@ class OrderResponse(msgspec.Struct, frozen=True, kw_only=True):
     reference: Reference | UnsetType = UNSET
     note: Note | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-    shipping_address: AddressRequest | UnsetType = UNSET
+    shipping_address: ShippingAddress | UnsetType = UNSET
     history: Annotated[
         list[EventResponse], described("All changes of the order, in their sequence.")
     ]
@@ -452,7 +469,12 @@ class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
     __doc__ = problems.ProblemResponse.__doc__
 
     order_status: Annotated[
-        PublicStatus | UnsetType, described("If the order cannot be changed: its status.")
+        str | UnsetType,
+        example(
+            "cancelled",
+            description="If the order cannot be changed: its status. It is not one of the statuses"
+            " of `Order` if only a newer revision of order knows it.",
+        ),
     ] = UNSET
     items: Annotated[
         list[OrderItemResponse] | UnsetType,
@@ -460,6 +482,7 @@ class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
     ] = UNSET
     lines: Shortages | UnsetType = UNSET
     product_ids: UnknownProducts | UnsetType = UNSET
+    limits: ExceededLimits | UnsetType = UNSET
     total_price: CurrentTotal | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
     order_id: (
@@ -489,18 +512,36 @@ class ProductResponse(msgspec.Struct, frozen=True):
     last_updated: Annotated[
         Timestamp | None, described("When the product or its stock last changed (UTC).")
     ]
+    max_per_order: Annotated[
+        int | None,
+        example(5, minimum=1, description="The most units of it in one order; null: no limit."),
+    ]
+    low_stock_threshold: Annotated[
+        int | None,
+        example(
+            10,
+            minimum=0,
+            description="The stock is low if at most so many units are available; null: never.",
+        ),
+    ]
+    low_stock: Annotated[
+        bool, described("True if `available_quantity` is at most `low_stock_threshold`.")
+    ]
 
 
 class ProductListResponse(msgspec.Struct, frozen=True):
     """A page of products."""
 
-    products: Annotated[list[ProductResponse], described("The products, by id.")]
+    products: Annotated[
+        list[ProductResponse],
+        described("The products. They are ordered by id, unless a filter has another order."),
+    ]
     next_cursor: NextCursor
 
 
 def extensions_of(rejection: domain.Rejection) -> dict[str, Any]:
     """The members that this kind of rejection adds to a problem; money as a decimal number."""
-    names = ("lines", "product_ids", "total_price", "currency")
+    names = ("lines", "product_ids", "limits", "total_price", "currency")
     extensions = {
         name: rejection.extensions[name] for name in names if name in rejection.extensions
     }

@@ -49,6 +49,7 @@ from order_function.domain import (
 )
 from order_function.ports import (
     InventoryUnavailableError,
+    NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
 )
@@ -138,7 +139,9 @@ class _Delivery:
         return self.deadline.fraction(RESERVE_FRACTION) if self.attempt.keyed else self.deadline
 
     def next_attempt(self, abandoned: Order, version: datetime) -> Self:
-        return replace(self, attempt=self.attempt.after(abandoned), replaced_version=version)
+        return replace(
+            self, attempt=self.attempt.after(abandoned.attempt_number), replaced_version=version
+        )
 
 
 class Orders:
@@ -427,7 +430,16 @@ class Orders:
         if begun.status is not Status.CHANGING or movement is None:
             return begun
         number = movement.number
-        self._inventory.move(begun.reservation_id, number, movement.kind, movement.lines, deadline)
+        try:
+            self._inventory.move(
+                begun.reservation_id, number, movement.kind, movement.lines, deadline
+            )
+        except NotSettledError:
+            # Inventory refuses it as stale if another process has finished it and begun the next.
+            found = self._get(begun.order_id, deadline).order
+            if found.movement == movement:
+                raise
+            return found
 
         def finish(order: Order) -> Order:
             return order.finish_movement(number, _now())

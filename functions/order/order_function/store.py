@@ -25,6 +25,7 @@ from order_function.order_documents import (
     REJECTED_SHARDS,
     SHARDS,
     STORED_AT,
+    UNSENT_EVENTS,
     difference,
     read_order,
     to_document,
@@ -65,9 +66,17 @@ class _NewOrder(NamedTuple):
 
 class FirestoreOrders:
     def __init__(
-        self, connection: FirestoreConnection, list_limiter: ConcurrencyLimiter | None = None
+        self,
+        connection: FirestoreConnection,
+        list_limiter: ConcurrencyLimiter | None = None,
+        on_event: Callable[[str], None] | None = None,
     ) -> None:
-        """``list_limiter`` limits the lists that this process reads concurrently."""
+        """``list_limiter`` limits the lists that this process reads concurrently.
+
+        ``on_event`` gets the id of each order that has a new event, after it is stored. Without it,
+        events are kept in the order's history and are not marked to be sent.
+        """
+        self._on_event = on_event
         self._queries = Queries(connection, list_limiter or ConcurrencyLimiter())
         self._documents = Documents(connection)
         self._batcher = Batcher(
@@ -87,7 +96,7 @@ class FirestoreOrders:
 
         Each write succeeds or fails alone.
         """
-        write = self._documents.encode_write(_change(order, to_document(order), None))
+        write = self._documents.encode_write(self._change(order, to_document(order), None))
         size = max(1, len(order.lines), write.ByteSize() // BYTES_OF_A_LINE)
         new = _NewOrder(order.order_id, size, write)
         try:
@@ -96,6 +105,7 @@ class FirestoreOrders:
                     raise error
         except UnknownResultError as unanswered:
             raise OutcomeUnknownError("no response by the deadline") from unanswered
+        self._note_events(order)
 
     def _create_batch(
         self, batch: Sequence[_NewOrder], deadline: Deadline
@@ -120,15 +130,26 @@ class FirestoreOrders:
         """Write the fields that differ from the order that was read; all fields of a new order."""
         before = order.stored
         if before is None:
-            change = _change(order, to_document(order), version)
+            change = self._change(order, to_document(order), version)
         else:
             found = difference(order, before)
             change = replace(
-                _change(order, found.fields, version),
+                self._change(order, found.fields, version),
                 removed=found.removed,
                 appended={"history": found.events},
             )
         self._documents.commit([change], deadline)
+        self._note_events(order)
+
+    def _change(self, order: Order, fields: dict[str, Any], version: datetime | None) -> Change:
+        if self._on_event and len(order.history) > order.events_sent:
+            fields = {**fields, UNSENT_EVENTS: True}
+        server_time = None if order.status is Status.ABANDONED else STORED_AT
+        return Change(_path(order.order_id), fields, version, server_time)
+
+    def _note_events(self, order: Order) -> None:
+        if self._on_event and len(order.history) > order.events_sent:
+            self._on_event(order.order_id)
 
     def list_newest(
         self,
@@ -164,7 +185,7 @@ class FirestoreOrders:
             ("shard", "in", [*LISTED_SHARDS, *REJECTED_SHARDS]),
             (STORED_AT, ">=", since),
         )
-        query = Query((ORDERS,), where, oldest_first=STORED_AT, after=position)
+        query = Query((ORDERS,), where, order_by=STORED_AT, after=position)
         found, read_time = self._queries.page_and_time(query, limit, _changed_order, deadline)
         return ChangedOrders(found, read_time or since)
 
@@ -241,12 +262,6 @@ def _stored_order(found: Found) -> StoredOrder:
 def _changed_order(found: Found) -> ChangedOrder:
     stored_at: datetime = found.document.fields[STORED_AT]
     return ChangedOrder(read_order(found.document), stored_at)
-
-
-def _change(order: Order, fields: dict[str, Any], version: datetime | None) -> Change:
-    mark = order.status is Status.ABANDONED
-    server_time = None if mark else STORED_AT
-    return Change(_path(order.order_id), fields, version, server_time)
 
 
 def _path(order_id: str) -> tuple[str, str]:

@@ -35,6 +35,10 @@ BUDGET = {
     "A sweep that finds 10 orders to confirm": Usage(reads=32, writes=10, round_trips=6),
     "An order taken while inventory is away": Usage(writes=1, round_trips=1),
     "A sweep that decides it and confirms it": Usage(reads=8, writes=4, round_trips=11),
+    "A product changed": Usage(reads=2, writes=1, round_trips=3),
+    "An import of 100 products with stock": Usage(reads=200, writes=200, round_trips=2),
+    "The same import, repeated: 100 products": Usage(reads=200, round_trips=1),
+    "A list of 10 products on sale": Usage(reads=10, round_trips=1),
 }
 
 

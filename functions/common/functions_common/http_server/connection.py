@@ -29,6 +29,7 @@ from functions_common.http_server.received_request import (
 from functions_common.http_server.responses import AppResponse, ErrorResponse
 
 if TYPE_CHECKING:
+    from functions_common.http.cors import Cors
     from functions_common.runtime.settings import ServerSettings
 
 MAX_BLANK = 64
@@ -73,6 +74,7 @@ class ConnectionServer(Protocol):
     """The part of ``Server`` that a connection uses."""
 
     retry_after: int
+    cors: Cors | None
 
     @property
     def stopping(self) -> bool: ...

@@ -33,7 +33,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from functions_common.http.parsing import MAX_BODY
+from functions_common.http.parsing import BODY_LIMIT, MAX_BODY
 from functions_common.http_server.connection import ClientConnection
 from functions_common.http_server.received_request import MAX_HEADERS, OverloadedError
 from functions_common.http_server.worker_pause import WorkerPause
@@ -42,6 +42,7 @@ from functions_common.observability import logs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from functions_common.http.cors import Cors
     from functions_common.http_server.connection import Limits
 
 GRACEFUL_SECONDS = 20.0
@@ -97,8 +98,14 @@ class WorkerPool(ThreadedTaskDispatcher):
 class Server(TcpWSGIServer):
     channel_class = ClientConnection
 
-    def __init__(self, sock: socket.socket, threads: int, limits: Limits) -> None:
-        """Serve on a listening socket. ``application`` must be set before ``run``."""
+    def __init__(
+        self, sock: socket.socket, threads: int, limits: Limits, cors: Cors | None = None
+    ) -> None:
+        """Serve on a listening socket. ``application`` must be set before ``run``.
+
+        ``cors`` has the CORS headers of the server's own responses; None for no such headers.
+        """
+        self.cors = cors
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._limits = limits
         self._max_connections = _max_connections(limits.connections)
@@ -129,7 +136,8 @@ class Server(TcpWSGIServer):
             max_request_header_size=MAX_HEADERS,
             max_request_body_size=MAX_BODY + 1,
             log_socket_errors=False,
-            outbuf_overflow=2 * MAX_UNSENT,  # never to a file: the file system is read-only
+            inbuf_overflow=2 * MAX_UNSENT,  # never to a file: the file system is read-only
+            outbuf_overflow=2 * MAX_UNSENT,
             backlog=BACKLOG,
         )
         workers = WorkerPool(threads, limits)
@@ -401,10 +409,17 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def serve(app: Any, sock: socket.socket, threads: int, limits: Limits) -> None:  # noqa: ANN401 - WSGI
+def serve(
+    app: Any,  # noqa: ANN401 - WSGI
+    sock: socket.socket,
+    threads: int,
+    limits: Limits,
+    cors: Cors | None = None,
+) -> None:
     """Serve the WSGI app until SIGTERM or SIGINT. Must be called on the main thread."""
-    server = Server(sock, threads, limits)
+    server = Server(sock, threads, limits, cors)
     server.application = app
+    server.adj.body_limit = getattr(app, "extensions", {}).get(BODY_LIMIT)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
     server.run()

@@ -94,8 +94,6 @@ class Movement:
     """The units to move. Empty: all that are open."""
     key: str | None = None
     """A digest of the idempotency key of the request."""
-    expired: bool = False
-    """The order is cancelled because its payment did not arrive in time."""
 
     @property
     def by(self) -> By:
@@ -104,9 +102,6 @@ class Movement:
     def without_personal(self) -> Movement:
         actor, reason = self.by.without_personal()
         return replace(self, actor=actor, reason=reason)
-
-    def is_same(self, kind: MovementKind, lines: tuple[Line, ...]) -> bool:
-        return self.kind is kind and sorted(self.lines) == sorted(lines)
 
 
 MOVED = {

@@ -392,7 +392,7 @@ class Order:
         digest of the request's idempotency key. A repeated request does not change the order.
         """
         lines, excess = self._units(kind, wanted)
-        if self._has_movement(kind, lines, key):
+        if self._has_movement(kind, lines if wanted else None, key):
             return self
         self._require_no_movement()
         self._check_movable(kind)
@@ -457,15 +457,20 @@ class Order:
     def with_events(self, *events: Event) -> Self:
         return replace(self, history=(*self.history, *events))
 
-    def _has_movement(self, kind: MovementKind, lines: tuple[Line, ...], key: str) -> bool:
-        """Whether the key made this movement. Raises IdempotencyKeyReusedError for another one."""
-        if self.movement and self.movement.key == key:
-            same = self.movement.is_same(kind, lines)
-        elif made := next((each for each in self.history if each.key == key), None):
-            same = made.type == MOVED[kind] and sorted(made.lines) == sorted(lines)
-        else:
+    def _has_movement(self, kind: MovementKind, lines: tuple[Line, ...] | None, key: str) -> bool:
+        """Whether the key made this movement. Raises IdempotencyKeyReusedError for another one.
+
+        ``lines``: None for a request without lines. Which units it moved depends on the time of
+        the movement, so a repeated request is not compared with them.
+        """
+        made: Movement | Event | None = self.movement
+        if made is None or made.key != key:
+            made = next((each for each in self.history if each.key == key), None)
+        if made is None:
             return False
-        if not same:
+        made_kind = MOVED[made.kind] if isinstance(made, Movement) else made.type
+        same_lines = lines is None or sorted(made.lines) == sorted(lines)
+        if made_kind != MOVED[kind] or not same_lines:
             raise IdempotencyKeyReusedError("change of this order")
         return True
 

@@ -88,13 +88,17 @@ class Callers:
     def _caller(self, header: str, roles: Collection[str]) -> Caller:
         if self._issued is not None and self._issued.issuer is None and self._issued.role in roles:
             # This role needs no token. So a header without a shared token is ignored.
-            token = _token(header)
-            shared = None if token is None else self._role_of(token)
+            shared = self.shared_role(header)
             return Caller(shared if shared and shared in roles else self._issued.role, None)
         caller = self._identify(header)
         if caller.role not in roles:
             raise ForbiddenError("The role of this token is not allowed to do this")
         return caller
+
+    def shared_role(self, header: str) -> str | None:
+        """The role of a shared token in an ``Authorization`` header; None for anything else."""
+        token = _token(header)
+        return None if token is None else self._role_of(token)
 
     def _identify(self, header: str) -> Caller:
         token = _token(header)
