@@ -742,8 +742,6 @@ OPERATIONS = (
                 required=True,
             ),
         ),
-        invalid="customer_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..'"
-        " or '__…__'",
         roles=(OPERATOR,),
     ),
     Operation(

@@ -348,8 +348,8 @@ ORDER = [
             f"erasing the customer {name}",
             "POST",
             f"/customers/{name}/erase",
-            422,
-            "customer_id",
+            404,
+            None,
             b"",
             JSON | OPERATOR_TOKEN,
         )

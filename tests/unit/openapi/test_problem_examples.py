@@ -116,7 +116,7 @@ def details_of_bad_requests(
     role = min(needed, key=lambda each: each == "operator", default="")  # the operator may do more
     headers = signed_by(token_of(role))
     path = path.format(
-        customer_id="a b", product_id="P001", reservation_id="R", seq=1, order_id=_ORDER
+        customer_id="C1", product_id="P001", reservation_id="R", seq=1, order_id=_ORDER
     )
     body = next(
         (

@@ -36,7 +36,7 @@ DETAILS: dict[str, Any] = {
     "reference": "WEB-10042",
 }
 
-PERSONAL = ("Ada", "Grace", "ada@", "Lovelace", "C1")
+PERSONAL = ("Ada", "Grace", "ada@", "Lovelace", "customer-one")
 
 
 class Shop:
@@ -67,12 +67,12 @@ def shop() -> Shop:
 
 
 def test_erasing_removes_what_is_personal_and_keeps_the_rest(shop: Shop) -> None:
-    order_id = shop.place(key="key", **DETAILS).json["order_id"]
+    order_id = shop.place("customer-one", key="key", **DETAILS).json["order_id"]
     one = [{"line_id": "1", "quantity": 1}]
     shop.change(order_id, "cancel", "part", items=one, actor="Grace", reason="Ada called")
     shop.change(order_id, "fulfil", actor="Grace", reason="sent to Ada")
     before = shop.show(order_id)
-    response = shop.erase()
+    response = shop.erase("customer-one")
     assert (response.status_code, response.json) == (200, {"erased": 1, "complete": True})
     after = shop.show(order_id)
     assert not [text for text in PERSONAL if text in str(after)]
@@ -166,7 +166,6 @@ def test_customer_id_of_erased_orders_is_reserved(shop: Shop) -> None:
     found = [
         shop.place(ERASED),
         shop.client.get(f"/orders?customer_id={ERASED}"),
-        shop.erase(ERASED),
     ]
     for response in found:
         assert response.status_code == 422
@@ -279,10 +278,9 @@ def test_only_the_operator_erases(shop: Shop, headers: dict[str, str]) -> None:
     assert shop.show(order_id)["customer_id"] == "C1"
 
 
-@pytest.mark.parametrize("customer_id", ["a b", "__x__", "x" * 129])
-def test_invalid_customer_is_422(shop: Shop, customer_id: str) -> None:
-    response = shop.erase(customer_id)
-    assert (response.status_code, response.json["errors"][0]["parameter"]) == (422, "customer_id")
+@pytest.mark.parametrize("customer_id", [ERASED, "a b", "__x__", "x" * 129])
+def test_invalid_customer_is_404(shop: Shop, customer_id: str) -> None:
+    assert shop.erase(customer_id).status_code == 404
 
 
 def test_audit_is_clean_after_erasing() -> None:
