@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     """Makes a process of a function from its name, port, settings and log folder."""
 
 ORDER_TOKEN, OPERATOR_TOKEN = "token-of-the-order-function", "token-of-an-operator"
+PAYMENT_TOKEN = "token-of-a-payment-service"  # noqa: S105 - of local processes
 TIMEOUT = 30
 
 
@@ -57,7 +58,7 @@ def settings(address: str, project: str, inventory: str = "http://127.0.0.1:1") 
         "GOOGLE_CLOUD_PROJECT": project,
         "FIRESTORE_EMULATOR_HOST": address,
         "INVENTORY_SERVICE_URL": inventory,
-        **tokens.variables(ORDER_TOKEN, OPERATOR_TOKEN),
+        **tokens.variables(ORDER_TOKEN, OPERATOR_TOKEN, PAYMENT_TOKEN),
         "AUTH_MODE": "open",
     }
 

@@ -810,7 +810,7 @@ OPERATIONS = (
 API = Api(
     name="inventory",
     title="Inventory API",
-    version="3.0.0",
+    version="2.0.0",
     description=(
         "Manage the catalogue and its stock, and reserve stock for orders.\n\n"
         "**Authentication.** An operation that names a role needs a token of this role:"

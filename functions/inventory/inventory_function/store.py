@@ -370,9 +370,9 @@ def _changed_fields(product: Product, stored: Product) -> dict[str, Any]:
 def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
     """The fields to write.
 
-    A stored reservation changes its status and counts only; its lines may be long. A stored product
-    changes its stock, and the catalogue fields if they differ: a sale adds no field to a document
-    of an older revision.
+    A stored reservation changes its status and counts only; its lines may be long. A stored
+    product changes its stock, and the catalogue fields if they differ. So a sale adds no field to a
+    document of an older revision.
     """
     if replaces is not None and isinstance(entity, Product) and entity.stored is not None:
         return _changed_fields(entity, entity.stored)

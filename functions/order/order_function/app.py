@@ -22,11 +22,13 @@ from functions_common.http.auth import callers
 from functions_common.http.auth.callers import Callers, IssuedRole
 from functions_common.http.parsing import Checks
 from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
+from functions_common.http.routing import JSON, NDJSON
 from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
-from order_function import domain, order_filters, schemas
+from order_function import domain, export, order_filters, schemas
 from order_function.change_requests import ChangeRequest, ConfirmRequest
 from order_function.domain import MovementKind, OrderNotFoundError, Status
+from order_function.export import Export, ExportSlots
 from order_function.inventory.client import InventoryClient
 from order_function.order_filters import ChangePosition
 from order_function.ports import CatalogueBusyError, InventoryUnavailableError
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from functions_common.http.auth.callers import Issuer
     from functions_common.runtime.settings import IssuerSettings
     from order_function.domain import Attempt, Order
+    from order_function.order_filters import ListRequest
     from order_function.service import Placed
     from order_function.settings import Settings
 
@@ -100,7 +103,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
         },
         IssuedRole(CUSTOMER, _issuer(settings.issuer)),
     )
-    views = _Views(orders, settings.currency)
+    views = _Views(orders, settings)
     api = replace(API, currency=settings.currency)
     app = http_app.create_app(api, views, callers, PROBLEMS, settings.server)
     if publisher is not None:
@@ -138,9 +141,11 @@ def _issuer(settings: IssuerSettings | None) -> Issuer | None:
 class _Views:
     """The views. Each has the name of an operation in ``routes``."""
 
-    def __init__(self, orders: Orders, currency: str) -> None:
+    def __init__(self, orders: Orders, settings: Settings) -> None:
         self._orders = orders
-        self._currency = currency
+        self._currency = settings.currency
+        self._export_slots = ExportSlots(settings.server.concurrency)
+        self._page_seconds = settings.request_deadline_seconds
         self._page = Page()
 
     def place_order(self) -> Response:
@@ -157,6 +162,8 @@ class _Views:
         args = request.args
         caller = callers.caller()
         wanted = order_filters.parse(args, caller, staff=caller.role == OPERATOR)
+        if _prefers_lines():
+            return self._export(wanted)
         limit = paging.limit(args)
         if wanted.updated_since is not None:
             return self._list_changed(wanted.updated_since, limit)
@@ -170,8 +177,26 @@ class _Views:
             )
         )
 
+    def _export(self, wanted: ListRequest) -> Response:
+        order_filters.check_export(request.args)
+        prefix = wanted.order_id
+
+        def read_page(last: Order | None) -> list[Order]:
+            if prefix is not None:
+                after_id = last.order_id if last else None
+                return self._orders.list_by_id(prefix, after_id, export.PAGE)
+            after = (last.created_at, last.order_id) if last else None
+            return self._orders.list_newest(wanted.wanted, after, export.PAGE)
+
+        body = Export(read_page, _line, self._export_slots, self._page_seconds)
+        body.open()
+        response = Response(body, content_type=NDJSON, direct_passthrough=True)
+        response.vary.add("Accept")
+        return response
+
     def _list_by_id(self, prefix: str, limit: int) -> Response:
-        after = paging.decode_cursor(request.args, paging.id_position)
+        read_position = order_filters.position_with_prefix(prefix)
+        after = paging.decode_cursor(request.args, read_position)
         found = self._orders.list_by_id(prefix, after, limit + 1)
         return _page_response(*paging.split_page(found, limit, lambda order: [order.order_id]))
 
@@ -233,6 +258,13 @@ class _Views:
         checks.raise_if_failed()
         order = self._orders.confirm(order_id, by)
         return http_app.json_response(schemas.OrderResponse.of(order))
+
+    def erase_customer(self, customer_id: str) -> Response:
+        checks = Checks()
+        schemas.check_customer(checks, customer_id, None, parameter="customer_id")
+        checks.raise_if_failed()
+        erased, complete = self._orders.erase_customer(customer_id)
+        return http_app.json_response(schemas.ErasedResponse(erased, complete))
 
     def list_products(self) -> Response:
         return _catalogue_response(*self._orders.products(request.args.to_dict()))
@@ -307,7 +339,19 @@ def _page_response(
     page: Iterable[Order], cursor: str | None, next_since: str | UnsetType = UNSET
 ) -> Response:
     orders = [*map(schemas.OrderResponse.of, page)]
-    return http_app.json_response(schemas.OrderListResponse(orders, cursor, next_since))
+    response = http_app.json_response(schemas.OrderListResponse(orders, cursor, next_since))
+    response.vary.add("Accept")
+    return response
+
+
+def _prefers_lines() -> bool:
+    """Whether ``Accept`` prefers JSON lines to JSON. ``*/*`` does not."""
+    accepted = request.accept_mimetypes
+    return accepted[NDJSON] > accepted[JSON]
+
+
+def _line(order: Order) -> bytes:
+    return http_app.encode_json(schemas.OrderResponse.of(order)) + b"\n"
 
 
 def _checked_id(order_id: str) -> str:

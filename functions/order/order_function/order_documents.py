@@ -248,14 +248,17 @@ class Difference(NamedTuple):
     fields: dict[str, Any]
     removed: list[str]
     events: list[dict[str, Any]]
-    """They are appended to the history."""
+    """They are appended to the history. Empty if the earlier events change, too: then the whole
+    history is in ``fields``."""
 
 
 def difference(order: Order, before: Order) -> Difference:
     new, old = to_document(order), to_document(before)
     changed = {name: value for name, value in new.items() if value != old.get(name)}
-    changed.pop("history", None)
-    events = [*map(_set_fields, order.history[len(before.history) :])]
+    events = []
+    if order.history[: len(before.history)] == before.history:
+        changed.pop("history", None)
+        events = [*map(_set_fields, order.history[len(before.history) :])]
     return Difference(changed, [name for name in old if name not in new], events)
 
 

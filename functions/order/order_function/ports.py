@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from functions_common.firestore.errors import StoreError
+    from functions_common.firestore.errors import StoreError, UnusableDocumentError
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import (
         Item,
@@ -138,6 +138,11 @@ class VersionedOrder(NamedTuple):
     version: datetime
 
 
+class StoredOrder(NamedTuple):
+    order_id: str
+    found: VersionedOrder | UnusableDocumentError
+
+
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
     """The orders that a list has. A field that is None or empty admits all values."""
@@ -214,6 +219,11 @@ class OrderStore(Protocol):
         self, prefix: str, after: str | None, limit: int, deadline: Deadline
     ) -> list[Order]:
         """The orders whose id begins with this, by id, without rejected ones."""
+
+    def orders_of(
+        self, customer_id: str, after: str | None, limit: int, deadline: Deadline
+    ) -> list[StoredOrder]:
+        """All orders of a customer, by id, rejected ones and damaged documents too."""
 
 
 class SentEvents(NamedTuple):

@@ -35,14 +35,15 @@ from functions_common.ids import timestamp
 from order_function import domain
 from order_function.change_requests import LineId  # noqa: TC001 - msgspec reads it
 from order_function.details_request import (
-    AddressRequest,
     Metadata,
     Note,
     Reference,
+    ShippingAddress,
     address_response,
     check_details,
 )
 from order_function.domain import (
+    ERASED,
     MAX_HOLD_SECONDS,
     MAX_LINES,
     MAX_QUANTITY,
@@ -143,7 +144,7 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     reference: Reference | UnsetType = UNSET
     note: Note | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-    shipping_address: AddressRequest | UnsetType = UNSET
+    shipping_address: ShippingAddress | UnsetType = UNSET
 
     def to_attempt(self, currency: str, customer_id: str | None, key: str | None) -> Attempt:
         """The attempt to place the order.
@@ -236,6 +237,8 @@ def check_customer(
 ) -> None:
     """Check that the customer is a valid id, and the customer of the token if there is one."""
     checks.identifier(customer_id, **place)
+    if customer_id == ERASED:
+        checks.add_error("is reserved for the orders of erased customers", **place)
     if token_customer not in (None, customer_id):
         checks.add_error("must be the customer of the token; you can leave it out", **place)
 
@@ -400,7 +403,7 @@ class OrderResponse(msgspec.Struct, frozen=True, kw_only=True):
     reference: Reference | UnsetType = UNSET
     note: Note | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-    shipping_address: AddressRequest | UnsetType = UNSET
+    shipping_address: ShippingAddress | UnsetType = UNSET
     history: Annotated[
         list[EventResponse], described("All changes of the order, in their sequence.")
     ]
@@ -450,11 +453,28 @@ class OrderListResponse(msgspec.Struct, frozen=True):
     ] = UNSET
 
 
+class ErasedResponse(msgspec.Struct, frozen=True):
+    """The progress of erasing a customer."""
+
+    erased: Annotated[
+        int, example(12, minimum=0, description="The number of orders that this request erased.")
+    ]
+    complete: Annotated[
+        bool,
+        described("No order of the customer is left. If it is false, repeat the request."),
+    ]
+
+
 class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
     __doc__ = problems.ProblemResponse.__doc__
 
     order_status: Annotated[
-        PublicStatus | UnsetType, described("If the order cannot be changed: its status.")
+        str | UnsetType,
+        example(
+            "cancelled",
+            description="If the order cannot be changed: its status. It is not one of the statuses"
+            " of `Order` if only a newer revision of order knows it.",
+        ),
     ] = UNSET
     items: Annotated[
         list[OrderItemResponse] | UnsetType,

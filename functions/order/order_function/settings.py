@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from functions_common.events.settings import SinkSettings
@@ -44,7 +44,9 @@ class Settings:
     @classmethod
     def read(cls, env: Environment) -> Settings:
         return cls(
-            server=ServerSettings.load(env),
+            server=replace(
+                ServerSettings.load(env), allowed_origins=env.origins("CORS_ALLOWED_ORIGINS")
+            ),
             firestore=FirestoreSettings.load(env),
             inventory_service_url=env.http_url("INVENTORY_SERVICE_URL"),
             request_deadline_seconds=_deadline(env),

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from functions_common.batching import Batcher, UnknownResultError
 from functions_common.firestore.documents import Change, Documents
-from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
+from functions_common.firestore.errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    UnusableDocumentError,
+)
 from functions_common.firestore.queries import MAX_ALTERNATIVES, Position, Queries, Query
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
@@ -26,7 +30,13 @@ from order_function.order_documents import (
     read_order,
     to_document,
 )
-from order_function.ports import ChangedOrder, ChangedOrders, OrderFilter, VersionedOrder
+from order_function.ports import (
+    ChangedOrder,
+    ChangedOrders,
+    OrderFilter,
+    StoredOrder,
+    VersionedOrder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -186,6 +196,16 @@ class FirestoreOrders:
         query = Query((ORDERS,), after=position, id_prefix=prefix)
         return self._queries.page(query, limit, _reading(OrderFilter()), deadline)
 
+    def orders_of(
+        self, customer_id: str, after: str | None, limit: int, deadline: Deadline
+    ) -> list[StoredOrder]:
+        query = Query(
+            (ORDERS,),
+            (("customer_id", "==", customer_id),),
+            after=None if after is None else Position(_path(after)),
+        )
+        return self._queries.page(query, limit, _stored_order, deadline)
+
 
 def _conditions(wanted: OrderFilter) -> Iterator[list[Condition]]:
     """The conditions of each query that a filter needs. Their results must be merged."""
@@ -228,6 +248,15 @@ def _reading(wanted: OrderFilter) -> Callable[[Found], Order | None]:
         return order if wanted.matches(order) else None
 
     return read
+
+
+def _stored_order(found: Found) -> StoredOrder:
+    document = found.document
+    try:
+        stored = VersionedOrder(read_order(document), document.update_time)
+    except UnusableDocumentError as error:
+        return StoredOrder(document.id, error)
+    return StoredOrder(document.id, stored)
 
 
 def _changed_order(found: Found) -> ChangedOrder:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from support.in_process.apps import OPERATOR
 from support.peers.event_sink import EventSink
-from support.processes.shop import OPERATOR, TIMEOUT, Shop
+from support.processes.shop import TIMEOUT, Shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,15 +4,29 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
+import requests
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Route,
+    ViewportSize,
+    expect,
+)
 from support.clients.browser import CONTRASTS, DESK, PHONE
+from support.in_process.apps import OPERATOR
 from support.peers import tokens
-from support.processes.shop import Shop
+from support.processes.shop import TIMEOUT, Shop
 
 pytestmark = pytest.mark.one_emulator
 
@@ -56,10 +70,28 @@ def page(context: BrowserContext, shop: Shop) -> Iterator[Page]:
     assert errors == []
 
 
-def buy(page: Page, product_id: str, quantity: int = 1) -> None:
+def add(page: Page, product_id: str, quantity: int = 1) -> None:
     card = page.locator(f"[data-product={product_id}]")
     card.get_by_role("spinbutton").fill(str(quantity))
     card.get_by_role("button").click()
+
+
+def place(page: Page) -> None:
+    page.get_by_role("button", name="Place order").click()
+
+
+def buy(page: Page, product_id: str, quantity: int = 1) -> None:
+    add(page, product_id, quantity)
+    place(page)
+
+
+def first_order(page: Page) -> Locator:
+    return page.locator("#order-list > li").first
+
+
+def line(page: Page, product_id: str) -> Locator:
+    """The product's line in the cart."""
+    return page.locator(f"[data-line={product_id}]")
 
 
 def news(page: Page, text: str) -> None:
@@ -103,9 +135,137 @@ def test_rejection_names_product_and_quantities(page: Page) -> None:
     buy(page, "P001", 1000)
     shortage = "Laptop: 10 in stock, you asked for 1,000."
     news(page, f"Not ordered: 1,000 × Laptop. {shortage}")
-    order = page.locator("#order-list > li").first
-    expect(order).to_contain_text("rejected")
-    expect(order).to_contain_text(shortage)
+    expect(first_order(page)).to_contain_text("rejected")
+    expect(first_order(page)).to_contain_text(shortage)
+    rejected = line(page, "P001").get_by_role("spinbutton")
+    expect(rejected).to_have_accessible_description("Laptop 10 in stock, you asked for 1,000.")
+    expect(rejected).to_have_attribute("aria-invalid", "true")
+    rejected.fill("1")
+    place(page)
+    news(page, "Ordered: 1 × Laptop.")
+    first_order(page).get_by_role("button").click()
+    news(page, "Cancelled")
+
+
+def test_cart_of_several_lines_is_ordered_at_once(page: Page, shop: Shop) -> None:
+    available, _ = shop.stock("P001")
+    expect(page.get_by_text("The cart is empty.")).to_be_visible()
+    add(page, "P001", 2)
+    add(page, "P002")
+    add(page, "P001", 1)
+    news(page, "Added: 1 × Laptop.")
+    expect(page.locator("[data-line]")).to_have_count(2)
+    expect(line(page, "P001").get_by_role("spinbutton")).to_have_value("3")
+    expect(page.locator("#cart-total")).to_have_text("$3,999.96")
+    line(page, "P001").get_by_role("spinbutton").fill("1")
+    expect(page.locator("#cart-total")).to_have_text("$1,999.98")
+    place(page)
+    news(page, "Ordered: 1 × Laptop, 1 × Laptop.")
+    expect(page.get_by_text("The cart is empty.")).to_be_visible()
+    expect(page.locator("#cart")).to_be_focused()
+    expect(first_order(page)).to_contain_text("$1,999.98")
+    assert shop.stock("P001")[0] == available - 1
+    first_order(page).get_by_role("button").click()
+    news(page, "Cancelled")
+
+
+def test_line_is_removed_from_the_cart(page: Page) -> None:
+    add(page, "P001")
+    add(page, "P002")
+    line(page, "P001").get_by_role("button", name="Remove Laptop").click()
+    expect(line(page, "P002").get_by_role("spinbutton")).to_be_focused()
+    line(page, "P002").get_by_role("button").click()
+    expect(page.locator("#cart")).to_be_focused()
+    expect(page.get_by_role("button", name="Place order")).to_be_hidden()
+
+
+def test_total_that_changed_is_rejected_with_both_prices(page: Page, shop: Shop) -> None:
+    add(page, "P001", 2)
+    shop.offer("P001", 10, price=1099.99)
+    try:
+        place(page)
+        news(page, "the order costs $2,199.98 now. To accept that, place it again.")
+        expect(page.locator("#cart-total")).to_have_text("$2,199.98")
+        place(page)
+        news(page, "Ordered: 2 × Laptop.")
+        first_order(page).get_by_role("button").click()
+        news(page, "Cancelled")
+    finally:
+        shop.offer("P001", 10)
+
+
+def test_held_order_shows_the_time_left_and_how_to_pay(page: Page, shop: Shop) -> None:
+    page.get_by_role("spinbutton", name="Quantity of P001").press("Enter")
+    page.get_by_role("checkbox", name="Hold the stock").check()
+    place(page)
+    news(page, "Held: 1 × Laptop. Pay within 15 minutes.")
+    order = first_order(page)
+    expect(order.locator(".status")).to_have_text("awaiting payment")
+    expect(order).to_contain_text(re.compile(r"The stock is held for 14 min \d+ s more."))
+    order.get_by_text("How to pay").click()
+    command = order.locator("pre").inner_text()
+    order_id = order.get_attribute("data-order")
+    url = f"{shop.orders[0]}/orders/{order_id}/confirm"
+    assert command == f'curl -X POST {url} -H "Authorization: Bearer $TOKEN"'
+    subprocess.run(["sh", "-c", command], env={**os.environ, "TOKEN": OPERATOR}, check=True)
+    page.get_by_role("button", name="Refresh").click()
+    expect(order.locator(".status")).to_have_text("confirmed")
+    expect(order.get_by_text("The stock is held")).to_be_hidden()
+
+
+def test_hold_that_has_ended_is_shown(page: Page) -> None:
+    add(page, "P001")
+    page.get_by_role("checkbox", name="Hold the stock").check()
+    place(page)
+    expect(first_order(page)).to_contain_text("The stock is held for")
+    page.clock.set_system_time(time.time() + 3600)
+    expect(first_order(page)).to_contain_text("The hold has ended.")
+    first_order(page).get_by_role("button").click()
+    news(page, "Cancelled")
+
+
+def test_order_shows_its_history_and_parts_with_full_dates(page: Page, shop: Shop) -> None:
+    buy(page, "P001", 3)
+    news(page, "Ordered")
+    order = first_order(page)
+    year = datetime.now(tz=UTC).year
+    expect(order.locator("time").first).to_have_text(re.compile(rf"\w+ \d+, {year}, \d+:\d\d:\d\d"))
+    change = {"items": [{"line_id": "1", "quantity": 1}], "reason": "damaged in transit"}
+    sent = requests.post(
+        f"{shop.orders[0]}/orders/{order.get_attribute('data-order')}/cancel",
+        json=change,
+        headers={"Idempotency-Key": "one-of-three"},
+        timeout=TIMEOUT,
+    )
+    sent.raise_for_status()
+    page.get_by_role("button", name="Refresh").click()
+    expect(order).to_contain_text("Laptop: 1 cancelled")
+    order.get_by_text("History").click()
+    events = order.get_by_role("list").get_by_role("listitem")
+    expect(events).to_have_count(3)
+    expect(events.last).to_contain_text("Cancelled in part · ")
+    expect(events.last).to_contain_text("1 × Laptop, by customer, damaged in transit")
+    order.get_by_role("button").click()
+    news(page, "Cancelled")
+
+
+def test_failed_lists_are_loaded_again_by_their_retry_buttons(
+    context: BrowserContext, shop: Shop
+) -> None:
+    page = context.new_page()
+    failing = re.compile(r"/(products|orders)\?")
+    page.route(failing, lambda route: unavailable(route, retry_after=1))
+    page.goto(shop.orders[0])
+    expect(page.get_by_text("The products cannot be loaded. The stock cannot")).to_be_visible()
+    expect(page.get_by_text("The orders cannot be loaded.")).to_be_visible()
+    expect(page.locator(".skeleton")).to_have_count(0)
+    page.unroute(failing)
+    page.locator("#products-retry").press("Enter")
+    expect(page.locator("[data-product]")).to_have_count(2)
+    expect(page.locator("#products")).to_be_focused()
+    page.locator("#orders-retry").click()
+    expect(first_order(page)).to_be_visible()
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
 
 
 def test_product_cannot_be_ordered_when_it_is_out_of_stock(page: Page) -> None:
@@ -114,7 +274,7 @@ def test_product_cannot_be_ordered_when_it_is_out_of_stock(page: Page) -> None:
     button = page.locator("[data-product=P002]").get_by_role("button", name="Out of stock")
     expect(button).to_be_disabled()
     page.locator("#order-list > li").first.get_by_role("button").click()
-    expect(page.locator("[data-product=P002]").get_by_role("button", name="Order")).to_be_enabled()
+    expect(page.locator("[data-product=P002]").get_by_role("button", name="Add")).to_be_enabled()
 
 
 def test_order_is_repeated_with_its_key_when_stock_cannot_be_reached(
@@ -191,10 +351,11 @@ def test_order_is_kept_as_pending_when_inventory_is_down(
         shop.kill(shop.inventories[0])
         buy(page, "P001")
         news(page, "Pending: 1 × Laptop.")
-        expect(page.locator("#products-state")).to_contain_text("The list below is old.")
+        expect(page.locator("#products-state")).to_contain_text("The list is from")
         expect(page.locator("#order-list > li").first).to_contain_text("pending")
+        add(page, "P001")
         page.locator("#keep").uncheck()
-        buy(page, "P001")
+        place(page)
         expect(page.locator("#waiting")).to_contain_text("The order may have been placed.")
 
 
@@ -217,7 +378,7 @@ def test_page_asks_for_a_token_when_the_shop_requires_one(
         page.get_by_label("Your token").fill(tokens.token("C7"))
         page.get_by_role("button", name="Use token").click()
         expect(page.locator("#orders-state")).to_have_text("No orders yet.")
-        buy(page, "P001")
+        place(page)
         news(page, "Ordered: 1 × Laptop.")
         order = page.locator("#order-list > li").first
         order.get_by_role("button", name="Cancel the order of 1 × Laptop").click()
@@ -236,8 +397,15 @@ def test_order_is_placed_by_keyboard(page: Page) -> None:
     expect(page.get_by_role("spinbutton", name="Quantity of P001")).to_be_focused()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
+    news(page, "Added: 2 × Laptop.")
+    in_card = page.locator("[data-product=P001]").get_by_role("spinbutton")
+    expect(in_card).to_be_focused()
+    page.get_by_role("link", name="Skip to the cart").press("Enter")
+    page.keyboard.press("Tab")
+    expect(line(page, "P001").get_by_role("spinbutton")).to_be_focused()
+    page.keyboard.press("Enter")
     news(page, "Ordered: 2 × Laptop.")
-    expect(page.get_by_role("spinbutton", name="Quantity of P001")).to_be_focused()
+    expect(page.locator("#cart")).to_be_focused()
 
 
 def test_every_control_has_a_name(page: Page) -> None:
@@ -258,5 +426,69 @@ def test_page_fits_and_its_text_has_contrast(
         page.locator("[data-product=P001]").wait_for()
         buy(page, "P001", 1000)
         news(page, "Not ordered")
+        page.get_by_text("History").first.click()
         assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
         assert page.evaluate(CONTRASTS) == []
+
+
+SHIFTS = """
+  window.shifts = [];
+  new PerformanceObserver((list) => window.shifts.push(...list.getEntries()
+    .filter((entry) => !entry.hadRecentInput)
+    .map(({ startTime, value, sources }) => ({
+      at: startTime, value, moved: sources.map(({ node }) => node?.outerHTML?.slice(0, 60)),
+    })))).observe({ type: "layout-shift", buffered: true });
+"""
+MAX_SHIFT = 0.1
+"""The "good" limit for cumulative layout shift (CLS): https://web.dev/articles/cls."""
+
+
+def layout_shift(page: Page) -> float:
+    """CLS: the largest sum of a session, which has pauses under 1 s and takes at most 5 s."""
+    largest = session = 0.0
+    began = last = float("-inf")
+    for shift in page.evaluate("window.shifts"):
+        if shift["at"] - last > 1000 or shift["at"] - began > 5000:
+            began, session = shift["at"], 0.0
+        last, session = shift["at"], session + shift["value"]
+        largest = max(largest, session)
+    return largest
+
+
+@pytest.mark.parametrize("loading", ["products first", "orders first", "products fail"])
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_page_does_not_move_while_it_loads_and_orders(
+    browser: Browser, shop: Shop, size: ViewportSize, loading: str
+) -> None:
+    """Responses take longer than half a second, in which the browser would excuse a shift."""
+    seconds = {"products first": (0.6, 1.2), "orders first": (1.2, 0.6), "products fail": (0.6, 1)}
+    products, orders = seconds[loading]
+
+    def slow_products(route: Route) -> None:
+        time.sleep(products)
+        if loading == "products fail":
+            return unavailable(route, 1)
+        return route.continue_()
+
+    def slow_orders(route: Route) -> None:
+        time.sleep(orders)
+        route.continue_()
+
+    with browser.new_context(viewport=size) as context:
+        page = context.new_page()
+        page.add_init_script(SHIFTS)
+        page.route("**/products?*", slow_products)
+        page.route(re.compile("/orders"), slow_orders)
+        page.goto(shop.orders[0])
+        expect(page.locator(".skeleton")).to_have_count(0)
+        page.wait_for_timeout(500)
+        if loading != "products fail":
+            buy(page, "P001")
+            news(page, "Ordered")
+            expect(first_order(page)).to_contain_text("confirmed")
+            first_order(page).get_by_role("button").click()
+            news(page, "Cancelled")
+            expect(first_order(page)).to_contain_text("cancelled")
+            page.wait_for_timeout(500)
+        shifts = page.evaluate("window.shifts")
+        assert layout_shift(page) < MAX_SHIFT, shifts

@@ -64,8 +64,9 @@ def order_app(
     *,
     currency: str = "USD",
     list_limiter: ConcurrencyLimiter | None = None,
+    allowed_origins: tuple[str, ...] = (),
 ) -> Flask:
-    server = replace(_SERVER, instance=instance or Instance())
+    server = replace(_SERVER, instance=instance or Instance(), allowed_origins=allowed_origins)
     settings = OrderSettings(
         server,
         _FIRESTORE,

@@ -118,10 +118,12 @@ class OrderShop(Generic[InventoryT]):
         key: str | None,
         expected_total: int | None = None,
         *,
+        hold_seconds: int | None = None,
         respond_async: bool = False,
         between: Between = NOTHING,
     ) -> Placed:
-        attempt = Attempt.begin(customer_id, merge_lines(lines), key, expected_total)
+        merged = merge_lines(lines)
+        attempt = Attempt.begin(customer_id, merged, key, expected_total, hold_seconds)
         return self.orders_with(between).place(attempt, respond_async=respond_async)
 
     def orders_with(self, between: Between) -> Orders:

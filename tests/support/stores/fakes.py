@@ -54,6 +54,7 @@ from order_function.ports import (
     ReservationRejectedError,
     ReservationReleasedError,
     SentEvents,
+    StoredOrder,
     UnfinishedOrder,
     VersionedOrder,
 )
@@ -333,6 +334,19 @@ class MemoryOrders:
         later = (order for order in found if after is None or order.order_id > after)
         return sorted(later, key=lambda order: order.order_id)[:limit]
 
+    def orders_of(
+        self,
+        customer_id: str,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[StoredOrder]:
+        return [
+            StoredOrder(order_id, self.damaged.get(order_id, found))
+            for order_id, found in sorted(self.documents.items())
+            if found.order.customer_id == customer_id and (after is None or order_id > after)
+        ][:limit]
+
     def _readable(self) -> Iterator[Order]:
         found = self.documents.items()
         return (order for order_id, (order, _) in found if order_id not in self.damaged)
@@ -610,7 +624,9 @@ class MemoryUnfinishedWork:
         found = (
             (order.expires_at, order.order_id, order)
             for order, _ in self._orders.documents.values()
-            if order.status is Status.AWAITING_PAYMENT and order.expires_at
+            if order.status is Status.AWAITING_PAYMENT
+            and order.expires_at
+            and order.order_id not in self._orders.damaged
         )
         overdue = (each for each in found if each[0] < now)
         later = (each for each in overdue if after is None or each[:2] > after)

@@ -58,6 +58,10 @@ QUERIES: dict[str, Callable[[FirestoreConnection], object]] = {
         PLACE[0], PLACE, 9, soon()
     ),
     "orders by id": lambda it: FirestoreOrders(it).list_by_id("ORD", None, 9, soon()),
+    "orders of a customer": lambda it: FirestoreOrders(it).orders_of("C1", None, 9, soon()),
+    "orders of a customer after one": lambda it: FirestoreOrders(it).orders_of(
+        "C1", "ORD1", 9, soon()
+    ),
     "expired holds": lambda it: FirestoreUnfinishedWork(it).expired_holds(
         PLACE[0], None, 9, soon()
     ),

@@ -75,6 +75,44 @@ def test_error_names_a_missing_or_malformed_setting(name: str, value: str) -> No
         order_function.settings.Settings.load(REQUIRED | {name: value})
 
 
+def test_allowed_origins_are_loaded() -> None:
+    def load(origins: str) -> tuple[str, ...]:
+        settings = order_function.settings.Settings.load(
+            REQUIRED | {"CORS_ALLOWED_ORIGINS": origins}
+        )
+        return settings.server.allowed_origins
+
+    assert load("") == ()
+    several = ("https://shop.example", "https://www.xn--bcher-kva.example:8443")
+    assert load(", ".join(several)) == several
+    assert load("http://localhost:3000,http://[::1]:3000,") == (
+        "http://localhost:3000",
+        "http://[::1]:3000",
+    )
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "null",
+        "shop.example",
+        "http://shop.example",
+        "https://Shop.example",
+        "https://shop.example/",
+        "https://shop.example:443",
+        "http://localhost:80",
+        "https://*.shop.example",
+        "https://user@shop.example",
+        "https://shop.example https://other.example",
+    ],
+)
+def test_error_names_a_malformed_origin(origin: str) -> None:
+    origins = f"https://shop.example,{origin}"
+    with pytest.raises(SettingsError, match=f"^CORS_ALLOWED_ORIGINS has {re.escape(repr(origin))}"):
+        order_function.settings.Settings.load(REQUIRED | {"CORS_ALLOWED_ORIGINS": origins})
+
+
 def test_issuer_settings_are_loaded_when_auth_is_required() -> None:
     order = order_function.settings.Settings.load(REQUIRED | ISSUER)
     assert order.issuer == IssuerSettings(

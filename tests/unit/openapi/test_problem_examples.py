@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from support.clients.hostile_tokens import PAST
-from support.in_process.apps import OPERATOR, ORDER, inventory_app, order_app
+from support.in_process.apps import OPERATOR, ORDER, PAYMENT, inventory_app, order_app
 from support.peers import tokens
 from support.stores.builders import stocked
 from support.stores.fakes import FakeInventory, MemoryOrders, MemoryStock
@@ -37,13 +37,22 @@ from inventory_function.group_commit import TooManyWaitingError
 
 ORDERS_OWN = {
     "price-changed", "reservation-released", "unknown-order", "not-cancellable", "not-fulfillable",
-    "newer-revision", "idempotency-key-reused", "order-outcome-unknown",
+    "not-returnable", "not-confirmable", "order-expired", "exceeds-remaining",
+    "too-many-movements", "newer-revision", "idempotency-key-reused", "order-outcome-unknown",
     "order-outcome-unknown-without-key",
 }  # fmt: skip
 """Kinds whose ``detail`` order writes itself: test_order_problem_examples.py checks them."""
 
 BAD_VALUES: dict[str, dict[str, Any]] = {
     "place_order": {"json": {"customer_id": "C1", "product_id": "P001", "quantity": 0}},
+    "list_orders": {
+        "query_string": "created_from=2025-11-23T00:00:00Z&created_to=2025-11-23T00:00:00Z"
+    },
+    **{
+        f"{verb}_order": {"json": {"items": [{"line_id": "1", "quantity": 0}]}}
+        for verb in ("cancel", "fulfil", "return")
+    },
+    "confirm_order": {"json": {"actor": "Anna"}},
     "put_product": {"json": {"name": "Laptop", "price": -1}},
     "patch_product": {"json": {"price": -1}},
     "import_products": {"data": b"", "content_type": "application/x-ndjson"},
@@ -76,7 +85,8 @@ def app_of(name: str, folder: Path) -> Flask:
 
 
 def token_of(role: str) -> str:
-    return {"order": ORDER, "operator": OPERATOR}.get(role) or tokens.token()
+    shared = {"order": ORDER, "operator": OPERATOR, "payment": PAYMENT}
+    return shared.get(role) or tokens.token()
 
 
 def signed_by(token: str) -> dict[str, str]:
@@ -103,8 +113,9 @@ def details_of_bad_requests(
 ) -> Iterator[str]:
     """The details of the responses to requests that are wrong in each of the common ways."""
     needed = {role for each in operation["security"] for role in each}
-    headers = signed_by(token_of("".join(needed)))
-    path = path.format(product_id="P001", reservation_id="R", seq=1, order_id="O")
+    role = min(needed, key=lambda each: each == "operator", default="")  # the operator may do more
+    headers = signed_by(token_of(role))
+    path = path.format(product_id="P001", reservation_id="R", seq=1, order_id=_ORDER)
     body = next(
         (
             each["value"]
@@ -114,8 +125,8 @@ def details_of_bad_requests(
         None,
     )
     requests: list[dict[str, Any]] = [
-        {"json": {**body, "note": 1}} if body else {},
-        {"query_string": "note=1"},
+        {"json": {**body, "comment": 1}} if body else {},
+        {"query_string": "comment=1"},
         {"data": b"{}"},
         {"headers": {"If-None-Match": "x"}},
         {"query_string": "limit=0"},
@@ -170,7 +181,8 @@ def details_of_errors() -> Iterator[str]:
         yield detail_of(error)
 
 
-_ID = "ORDDESCKHDGSADGKKJWAA664EK133.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA"
+_ORDER = "ORDDESCKHDGSADGKKJWAA664EK133"
+_ID = f"{_ORDER}.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA"
 
 
 def detail_of(error: Exception) -> str:

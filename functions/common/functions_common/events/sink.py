@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from functions_common.events.cloud_event import EventRequest
     from functions_common.events.settings import SinkSettings
 
-SEND_SECONDS = 5.0
-"""For one event, as a whole: look-up, connect, send, response."""
+SEND_SECONDS = 10.0
+"""For one event, as a whole: look-up, connect, send, response. Some brokers respond only after a
+receiver has, which may first have to start."""
 MAX_RESPONSE_BYTES = 64 * 1024
 
 

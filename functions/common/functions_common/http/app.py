@@ -15,8 +15,9 @@ These are the steps, in order:
 7. The view parses the request (``parsing``), calls one use case, and returns ``json_response``.
 8. An exception in steps 3 to 7 becomes a problem document: the problem table has one entry for each
    type of exception.
-9. ``RequestLog.finish`` adds the trace id and the times to the headers, and writes the log line.
-10. ``_set_default_headers`` makes the response private unless the view says otherwise.
+9. ``Cors.complete`` adds the CORS headers, if pages of other origins are allowed.
+10. ``RequestLog.finish`` adds the trace id and the times to the headers, and writes the log line.
+11. ``_set_default_headers`` makes the response private unless the view says otherwise.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from functions_common.http.auth.callers import (
 )
 from functions_common.http.dispatch import add_routes, body_limit
 from functions_common.http.problems import Problem
-from functions_common.http.routing import NDJSON
+from functions_common.http.routing import JSON, NDJSON
 from functions_common.limiter import TooManyListRequestsError
 from functions_common.observability import logs
 from functions_common.observability.request_log import RequestLog
@@ -87,6 +88,10 @@ def create_app(
     app.before_request(partial(_reject_long_body, limit))
     app.after_request(_set_default_headers)
     app.after_request(request_log.finish)  # Flask runs the last one first
+    if server.allowed_origins:
+        from functions_common.http.cors import Cors  # noqa: PLC0415 - most deployments have none
+
+        app.after_request(Cors(server.allowed_origins).complete)
     app.teardown_request(request_log.leave)
     for error, to_problem in {**_COMMON_PROBLEMS, **problem_table}.items():
         app.register_error_handler(error, _handler(to_problem))
@@ -101,7 +106,11 @@ def json_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A JSON response. Decimals become JSON numbers with the same digits."""
-    return Response(_encoder.encode(body), status, headers=headers, content_type="application/json")
+    return Response(encode_json(body), status, headers=headers, content_type=JSON)
+
+
+def encode_json(body: object) -> bytes:
+    return _encoder.encode(body)
 
 
 def problem_from_text(status: HTTPStatus, kind: str) -> Callable[[Exception], Problem]:

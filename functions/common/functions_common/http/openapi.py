@@ -324,12 +324,15 @@ def _examples(values: Any) -> Schema:  # noqa: ANN401 - JSON by name
 
 
 def _response(response: ResponseSpec, types: _Types) -> Schema:
-    described = {"description": response.description, "headers": _headers(response.headers)}
+    described: Schema = {"description": response.description, "headers": _headers(response.headers)}
     if response.body is not None:
         media: Schema = {"schema": types[response.body]}
         if response.examples:
             media["examples"] = _examples(response.examples)
         described["content"] = {response.content_type: media}
+    if response.lines:
+        lines = {"type": "string", "description": response.lines}
+        described["content"][NDJSON] = {"schema": lines}
     return described
 
 
@@ -397,12 +400,12 @@ def _implied(operation: Operation, api: Api) -> Iterator[ProblemType]:
 
 def _malformed_example(operation: Operation) -> str:
     if operation.body is not None and operation.body_content_type == JSON:
-        return "#/note: unknown field; correct its name or remove it"
+        return "#/comment: unknown field; correct its name or remove it"
     if operation.ignores_unknown_query:
         return "This operation takes no body: send the request without one"
     queries = [each.name for each in operation.parameters if each.location == "query"]
     known = ", ".join(queries) or "none"
-    return f"note: unknown parameter; remove it (known parameters: {known})"
+    return f"comment: unknown parameter; remove it (known parameters: {known})"
 
 
 def _invalid_example(locations: Collection[str]) -> str:

@@ -69,6 +69,8 @@ _UTF_8 = ("utf-8", "utf8")
 _MAX_DIGITS = 100
 _NOT_AN_ID = "must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..' or '__…__'"
 _LOCATION = re.compile(r" - at `\$(.*)`$")
+_SOME_VALUE = "[...]"
+"""msgspec does not name the key of a wrong value in a ``dict``."""
 _FIELD = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
 _FIELD_ERRORS = {
     "missing required": "is missing",
@@ -303,8 +305,10 @@ def _invalid_field(message: str) -> InvalidField:
     place = _LOCATION.search(message)
     detail = message[: place.start()] if place else message
     path = re.sub(r"\[(\d+)\]", r".\1", place[1]) if place else ""
+    if path.endswith(_SOME_VALUE):
+        path, detail = path.removesuffix(_SOME_VALUE), f"one of its values is wrong: {detail}"
     member = _FIELD.search(detail)
-    pointer = "#" + path.replace(".", "/") + (f"/{_escaped(member[2])}" if member else "")
+    pointer = "#" + path.replace(".", "/") + (f"/{escape_pointer(member[2])}" if member else "")
     if member:
         detail = _FIELD_ERRORS[member[1]]
     for python, json_type in _JSON_TYPES.items():
@@ -312,7 +316,7 @@ def _invalid_field(message: str) -> InvalidField:
     return InvalidField(f"{pointer}: {detail[:_MAX_DETAIL]}", pointer=pointer)
 
 
-def _escaped(member: str) -> str:
+def escape_pointer(member: str) -> str:
     """A field's name in a JSON pointer (RFC 6901)."""
     return member[:_MAX_DETAIL].replace("~", "~0").replace("/", "~1")
 
@@ -363,9 +367,22 @@ class Checks:
 
     def text(self, value: str, max_length: int, **place: str) -> str:
         """A line of text for people, with a visible character."""
-        if len(value) > max_length or not text.is_one_line(value):
+        return self._text(
+            value, value, f"1 to {max_length} characters on one line", max_length, place
+        )
+
+    def lines(self, value: str, max_length: int, **place: str) -> str:
+        """The same as ``text``, with several lines: a line feed is between two of them."""
+        in_one = value.replace("\n", " ")
+        size = f"1 to {max_length:,} characters, with a line feed between lines"
+        return self._text(value, in_one, size, max_length, place)
+
+    def _text(
+        self, value: str, in_one_line: str, size: str, max_length: int, place: Mapping[str, str]
+    ) -> str:
+        if len(value) > max_length or not text.is_one_line(in_one_line):
             self.add_error(
-                f"must be 1 to {max_length} characters on one line, at least one of them visible,"
+                f"must be {size}, at least one of them visible,"
                 " without control, formatting, private or unassigned characters",
                 **place,
             )

@@ -36,6 +36,8 @@ class ResponseSpec:
     headers: tuple[str, ...] = ()
     """Names of headers that ``openapi`` describes; a name means the same in all responses."""
     content_type: str = JSON
+    lines: str = ""
+    """The meaning of each line, if the client can request JSON lines with ``Accept``."""
     examples: Mapping[str, Any] = field(default_factory=dict)
     """Bodies, by a short name of the case."""
 

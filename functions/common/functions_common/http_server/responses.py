@@ -32,6 +32,12 @@ class _SinglePacketTask(Task):
         header: bytes = super().build_response_header()
         return header
 
+    def set_close_on_finish(self) -> None:
+        """Close after this response. waitress also calls it if a response cannot have a body."""
+        asked = self.request.headers.get("CONNECTION", "").lower() == "close"
+        if self.has_body or asked or self.version == "1.0" or self.channel.server.stopping:
+            super().set_close_on_finish()
+
     def write(self, data: bytes) -> None:
         if self.wrote_header:
             super().write(data)
@@ -77,13 +83,30 @@ class ErrorResponse(_SinglePacketTask, ErrorTask):
             ("X-Content-Type-Options", "nosniff"),
             ("X-Trace-Id", trace_id),
             *problem.headers.items(),
+            *self._cors_headers(),
         ]
         self.content_length = len(body)
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
 
+    def _cors_headers(self) -> list[tuple[str, str]]:
+        """As the app's. If the request's headers were not read, its origin is unknown."""
+        cors = self.channel.server.cors
+        if cors is None:
+            return []
+        return [("Vary", "Origin"), *cors.headers(self.request.headers.get("ORIGIN")).items()]
+
 
 class AppResponse(_SinglePacketTask, WSGITask):
-    """Calls the app and sends its response."""
+    """Calls the app and sends its response.
+
+    A response without a length is a stream. It is sent in chunks, and the app makes the next one
+    when the client has received most of those before.
+    """
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.chunked_response:
+            self.channel.wait_for_reader()
 
     def get_environment(self) -> dict[str, Any]:
         environment: dict[str, Any] = super().get_environment()

@@ -42,6 +42,7 @@ from functions_common.observability import logs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from functions_common.http.cors import Cors
     from functions_common.http_server.connection import Limits
 
 GRACEFUL_SECONDS = 20.0
@@ -97,8 +98,14 @@ class WorkerPool(ThreadedTaskDispatcher):
 class Server(TcpWSGIServer):
     channel_class = ClientConnection
 
-    def __init__(self, sock: socket.socket, threads: int, limits: Limits) -> None:
-        """Serve on a listening socket. ``application`` must be set before ``run``."""
+    def __init__(
+        self, sock: socket.socket, threads: int, limits: Limits, cors: Cors | None = None
+    ) -> None:
+        """Serve on a listening socket. ``application`` must be set before ``run``.
+
+        ``cors`` has the CORS headers of the server's own responses; None for no such headers.
+        """
+        self.cors = cors
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._limits = limits
         self._max_connections = _max_connections(limits.connections)
@@ -402,9 +409,15 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def serve(app: Any, sock: socket.socket, threads: int, limits: Limits) -> None:  # noqa: ANN401 - WSGI
+def serve(
+    app: Any,  # noqa: ANN401 - WSGI
+    sock: socket.socket,
+    threads: int,
+    limits: Limits,
+    cors: Cors | None = None,
+) -> None:
     """Serve the WSGI app until SIGTERM or SIGINT. Must be called on the main thread."""
-    server = Server(sock, threads, limits)
+    server = Server(sock, threads, limits, cors)
     server.application = app
     server.adj.body_limit = getattr(app, "extensions", {}).get(BODY_LIMIT)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,6 +17,7 @@ from functions_common.runtime.settings import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from functions_common.http.cors import Cors
     from functions_common.observability.startup_timing import StartupTimer
 
 
@@ -43,7 +44,17 @@ def serve_function(
     gc.enable()
     start.log_started(function, settings.server.instance.revision)
     limits = Limits.of(settings.server, settings.request_deadline_seconds)
-    server.serve(app, listening, settings.server.concurrency, limits)
+    cors = _cors(settings.server.allowed_origins)
+    server.serve(app, listening, settings.server.concurrency, limits, cors)
+
+
+def _cors(origins: tuple[str, ...]) -> Cors | None:
+    """The CORS headers for the server's own responses; None if no origin is allowed."""
+    if not origins:
+        return None
+    from functions_common.http.cors import Cors  # noqa: PLC0415 - most deployments have none
+
+    return Cors(origins)
 
 
 def load_app(source: str) -> Any:  # noqa: ANN401 - a WSGI app

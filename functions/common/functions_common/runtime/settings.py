@@ -26,6 +26,10 @@ _EMPTY_HASHES = (
 _ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9A-Fa-f:]+\]")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _CLAIM = re.compile(r"[!-~]{1,128}")
+_ORIGIN = re.compile(
+    r"https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?"
+    r"|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[1-9][0-9]{0,4})?"
+)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
 
@@ -106,6 +110,18 @@ class Environment:
         if not set(hashes).isdisjoint(_EMPTY_HASHES):
             raise SettingsError(f"{name} holds the SHA-256 of an empty token")
         return hashes
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        """Origins of web pages, separated by commas, exactly as browsers send them."""
+        origins = tuple(each.strip() for each in (self.optional(name) or "").split(",") if each)
+        for origin in origins:
+            default_port = ":443" if origin.startswith("https:") else ":80"
+            if not _ORIGIN.fullmatch(origin) or origin.endswith(default_port):
+                raise SettingsError(
+                    f"{name} has {origin!r}: each origin must be like https://shop.example, in"
+                    " lower case, without a path or the default port (http only for localhost)"
+                )
+        return origins
 
     def http_url(self, name: str) -> str:
         """The URL of a service, without a trailing slash."""
@@ -250,6 +266,8 @@ class ServerSettings:
     instance: Instance = Instance()
     telemetry: bool = False
     """Export to OpenTelemetry. Its SDK reads its own settings, such as the endpoint."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins whose pages may call the function from a browser (CORS). Only order reads any."""
 
     @classmethod
     def load(cls, env: Environment) -> ServerSettings:

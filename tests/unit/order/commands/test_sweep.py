@@ -34,8 +34,8 @@ def abandoned(attempt: Attempt) -> Order:
     return Order.new_abandoned_mark(named(attempt), NOW)
 
 
-SECOND = FIRST.after(abandoned(FIRST))
-THIRD = FIRST.after(abandoned(SECOND))
+SECOND = FIRST.after(FIRST.number)
+THIRD = FIRST.after(SECOND.number)
 OTHER_BODY = Attempt.begin("C1", [Line("P001", 1)], "key")
 
 

@@ -15,11 +15,40 @@ const MAX_ATTEMPTS = 20;
 const RETRYABLE = new Set([0, 502, 503, 504]);
 /** The order may have been placed. A 500 can have this type, too. */
 const OUTCOME_UNKNOWN = "urn:problem-type:order-outcome-unknown";
-const CANCELLABLE = new Set(["confirmed", "pending", "cancelling"]);
+const HOLD_SECONDS = 900;
+/** Every status of an order, in words. The list names all of them, because it omits rejected orders otherwise. */
+const STATUSES = {
+  pending: "pending",
+  awaiting_payment: "awaiting payment",
+  confirmed: "confirmed",
+  changing: "changing",
+  partially_fulfilled: "partly shipped",
+  cancelling: "cancelling",
+  cancelled: "cancelled",
+  rejected: "rejected",
+  fulfilling: "shipping",
+  fulfilled: "shipped",
+};
+const PRICE_CHANGED = "urn:problem-type:price-changed";
+const CANCELLABLE = new Set([
+  "pending", "awaiting_payment", "confirmed", "changing", "partially_fulfilled", "cancelling",
+]);
 const MEANING = {
   pending: "Inventory was unavailable. The shop confirms or rejects the order at its next check after inventory is back.",
+  changing: "The shop completes the change at its next check after inventory is back.",
   cancelling: "The shop completes the cancellation at its next check after inventory is back.",
   fulfilling: "The shop records the shipping at its next check after inventory is back.",
+};
+const EVENTS = {
+  placed: "Placed",
+  awaiting_payment: "Stock held for the payment",
+  confirmed: "Confirmed",
+  rejected: "Rejected",
+  cancelled: "Cancelled",
+  fulfilled: "Shipped",
+  line_cancelled: "Cancelled in part",
+  line_fulfilled: "Shipped in part",
+  line_returned: "Returned",
 };
 
 const at = (id) => document.getElementById(id);
@@ -44,10 +73,23 @@ function money(amount, currency) {
   return new Intl.NumberFormat("en", { style: "currency", currency }).format(amount);
 }
 
-/** The total, rounded to the decimals of the currency: binary fractions leave a remainder. */
-function total(price, quantity, currency) {
+/** An amount, rounded to the decimals of the currency: binary fractions leave a remainder. */
+function rounded(amount, currency) {
   const format = new Intl.NumberFormat("en", { style: "currency", currency });
-  return Number((price * quantity).toFixed(format.resolvedOptions().maximumFractionDigits));
+  return Number(amount.toFixed(format.resolvedOptions().maximumFractionDigits));
+}
+
+/** A date with the time, which its title has with the zone. */
+function timeOf(text) {
+  const date = new Date(text);
+  const shown = date.toLocaleString("en", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+  return make("time", { datetime: text, title: date.toString() }, shown);
+}
+
+/** "14 min 59 s", or "2 h 5 min" from an hour on. */
+function duration(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 const formatted = (number) => number.toLocaleString("en");
@@ -61,8 +103,28 @@ function freshKey() {
 
 function announce(text, kind = "good") {
   at("news").replaceChildren(make("p", { class: kind }, text));
+  at("dismiss").hidden = false;
   clearTimeout(announce.timer);
-  if (kind === "good") announce.timer = setTimeout(() => at("news").replaceChildren(), 6000);
+  if (kind === "good") announce.timer = setTimeout(dismiss, 6000);
+}
+
+function dismiss() {
+  at("news").replaceChildren();
+  at("dismiss").hidden = true;
+}
+
+/** The line above a list. After a failure it has a button that repeats the request. */
+function showState(list, text, failed = false) {
+  setText(at(`${list}-state`), text);
+  at(`${list}-state`).classList.toggle("bad", failed);
+  const retry = at(`${list}-retry`);
+  if (!failed && document.activeElement === retry) at(list).focus();
+  retry.hidden = !failed;
+}
+
+/** Remove the placeholders. The list has its real entries, or none. */
+function removeSkeletons(list) {
+  for (const each of list.querySelectorAll(".skeleton")) each.remove();
 }
 
 // ---- The customer -----------------------------------------------------------------------------
@@ -91,6 +153,9 @@ const customerField = () => (token ? {} : { customer_id: customer() });
 
 // ---- Requests ---------------------------------------------------------------------------------
 
+/** Milliseconds by which the server's clock is ahead of the browser's. */
+let clockAhead = 0;
+
 /** Send a request, and return its status and body; status 0 if there was no response. */
 async function send(method, path, { body, headers } = {}) {
   const slow = setTimeout(
@@ -112,6 +177,7 @@ async function send(method, path, { body, headers } = {}) {
       cache: "no-store",
     });
     received = response.headers;
+    clockAhead = Date.parse(received.get("Date")) - Date.now() || 0;
     result = { status: response.status, body: null, retryAfter: Number(received.get("Retry-After")) };
     if (/[/+]json/.test(received.get("Content-Type") ?? "")) result.body = await response.json();
   } catch {
@@ -119,7 +185,7 @@ async function send(method, path, { body, headers } = {}) {
   }
   clearTimeout(slow);
   if (result.status === 401) requireToken();
-  if (at("news").textContent.startsWith("Waiting for a response")) at("news").replaceChildren();
+  if (at("news").textContent.startsWith("Waiting for a response")) dismiss();
   record(`${method} ${path.split("?")[0]}`, result.status, {
     clientMs: performance.now() - started,
     parts: timings(received?.get("Server-Timing")),
@@ -131,15 +197,28 @@ async function send(method, path, { body, headers } = {}) {
 
 function reason({ status, body }) {
   if (status === 0) return "No response: the connection failed. Check your network.";
-  if (body?.lines) return explain(body);
-  return body?.detail ?? `The status is ${status}, without a reason.`;
+  return body ? explain(body) : `The status is ${status}, without a reason.`;
 }
 
-/** A problem or a rejection as a sentence; the products that are short with their numbers. */
-function explain({ detail, lines }) {
-  if (!lines) return detail;
-  return lines.map(({ product_id: id, requested, available_quantity: available }) =>
-    `${productName(id)}: ${formatted(available)} in stock, you asked for ${formatted(requested)}.`).join(" ");
+/** A problem or a rejection in sentences that name the products. */
+function explain(problem) {
+  const lines = [...reasonsByProduct(problem)].map(([id, text]) => `${productName(id)}: ${text}.`);
+  if (lines.length) return lines.join(" ");
+  if (problem.type === PRICE_CHANGED) {
+    return `The prices have changed: the order costs ${money(problem.total_price, problem.currency)} now. To accept that, place it again.`;
+  }
+  return problem.detail ?? "There is no reason.";
+}
+
+/** What is wrong with each product, by its id: the members of the problem types that name products. */
+function reasonsByProduct({ lines = [], product_ids = [], limits = [] }) {
+  return new Map([
+    ...lines.map(({ product_id, requested, available_quantity }) =>
+      [product_id, `${formatted(available_quantity)} in stock, you asked for ${formatted(requested)}`]),
+    ...limits.map(({ product_id, requested, max_per_order }) =>
+      [product_id, `at most ${formatted(max_per_order)} in one order, you asked for ${formatted(requested)}`]),
+    ...product_ids.map((id) => [id, "not on sale"]),
+  ]);
 }
 
 // ---- Requests and pods ------------------------------------------------------------------------
@@ -209,6 +288,7 @@ function count(pod, revision, cold) {
 
 const products = new Map();
 let productPages = 1;
+let loadedAt = null;
 
 async function refreshProducts() {
   let cursor = null;
@@ -216,18 +296,27 @@ async function refreshProducts() {
     const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
     const result = await send("GET", `products?limit=${PAGE_SIZE}${from}`);
     if (result.status !== 200) {
-      at("products-state").className = "notice bad";
-      const old = products.size ? " The list below is old." : "";
-      setText(at("products-state"), `The products cannot be loaded. ${reason(result)}${old}`);
+      const old = products.size ? ` The list is from ${loadedAt}.` : "";
+      showState("products", `The products cannot be loaded. ${reason(result)}${old}`, true);
+      showSections();
       return;
     }
+    removeSkeletons(at("product-list"));
     result.body.products.forEach(showProduct);
     cursor = result.body.next_cursor;
     if (cursor === null) break;
   }
   at("more-products").hidden = cursor === null;
-  at("products-state").className = "notice";
-  setText(at("products-state"), products.size ? "" : "There are no products yet.");
+  loadedAt = new Date().toLocaleTimeString("en", { hourCycle: "h23" });
+  showState("products", products.size ? "" : "There are no products yet.");
+  showCart();
+  showSections();
+}
+
+/** Show the sections below the products. Before, the products' placeholders may change in number. */
+function showSections() {
+  removeSkeletons(at("product-list"));
+  at("main").removeAttribute("aria-busy");
 }
 
 function showProduct(product) {
@@ -243,16 +332,14 @@ function showProduct(product) {
   shown.meter.value = available;
   shown.meter.setAttribute("aria-label", `${available} of ${available + reserved} available`);
   shown.stock.classList.toggle("out", available === 0);
-  if (!shown.busy) {
-    setText(shown.button, available === 0 ? "Out of stock" : "Order");
-    shown.button.setAttribute("aria-disabled", String(available === 0));
-  }
+  const text = !product.active ? "Not on sale" : available === 0 ? "Out of stock" : "Add to cart";
+  setText(shown.button, text);
+  shown.button.setAttribute("aria-disabled", String(text !== "Add to cart"));
 }
 
 function newProduct(id) {
   const shown = {
     product: null,
-    busy: false,
     name: make("h3", { id: `name-${id}` }),
     price: make("span", { class: "price" }),
     left: make("strong", {}),
@@ -260,15 +347,15 @@ function newProduct(id) {
     meter: make("meter", { min: "0" }),
     quantity: make("input", {
       type: "number", min: "1", max: "1000000", step: "1", value: "1", required: "",
-      "aria-label": `Quantity of ${id}`,
+      "aria-label": `Quantity of ${id}`, "aria-describedby": `name-${id}`,
     }),
-    button: make("button", { class: "first", "aria-describedby": `name-${id}` }, "Order"),
+    button: make("button", { class: "first", "aria-describedby": `name-${id}` }, "Add to cart"),
   };
   shown.stock = make("p", { class: "stock" }, shown.left, shown.rest);
   const form = make("form", {
     onsubmit: (event) => {
       event.preventDefault();
-      if (shown.button.getAttribute("aria-disabled") !== "true") order(shown);
+      if (shown.button.getAttribute("aria-disabled") !== "true") add(id, shown.quantity.valueAsNumber);
     },
   }, shown.quantity, shown.button);
   const top = make("div", { class: "top" }, shown.name, shown.price);
@@ -278,30 +365,153 @@ function newProduct(id) {
   return shown;
 }
 
+// ---- The cart ---------------------------------------------------------------------------------
+
+/** The lines by product, in the order in which they were added. */
+const cart = new Map();
+const MAX_QUANTITY = 1000000;
+
+function add(id, quantity) {
+  if (!cart.has(id)) cart.set(id, newCartLine(id));
+  const input = cart.get(id).quantity;
+  input.value = Math.min((input.valueAsNumber || 0) + quantity, MAX_QUANTITY);
+  showReasons(new Map());
+  showCart();
+  announce(`Added: ${formatted(quantity)} × ${productName(id)}.`);
+}
+
+function remove(id) {
+  const { row } = cart.get(id);
+  const next = (row.nextElementSibling ?? row.previousElementSibling)?.querySelector("input") ?? at("cart");
+  cart.delete(id);
+  row.remove();
+  showCart();
+  next.focus();
+}
+
+function newCartLine(id) {
+  const line = {
+    name: make("h3", { id: `cart-name-${id}` }),
+    total: make("span", { class: "price" }),
+    reason: make("p", { class: "bad", id: `cart-reason-${id}` }),
+    quantity: make("input", {
+      type: "number", min: "1", max: MAX_QUANTITY, step: "1", required: "",
+      "aria-label": `Quantity of ${id} in the cart`, "aria-describedby": `cart-name-${id} cart-reason-${id}`,
+      oninput: showCart,
+    }),
+    remove: make("button", { type: "button", onclick: () => remove(id) }, "Remove"),
+  };
+  line.row = make("li", { "data-line": id },
+    make("div", { class: "top" }, line.name, line.total),
+    make("div", { class: "actions" }, line.quantity, line.remove),
+    line.reason);
+  at("cart-lines").append(line.row);
+  return line;
+}
+
+function showCart() {
+  for (const [id, { name, total, quantity, remove }] of cart) {
+    const { price, currency } = products.get(id).product;
+    setText(name, productName(id));
+    remove.setAttribute("aria-label", `Remove ${productName(id)}`);
+    setText(total, money(price * (quantity.valueAsNumber || 0), currency));
+  }
+  const { units, amount } = cartTotal();
+  setText(at("cart-total"), amount);
+  setText(at("to-cart"), `Cart: ${formatted(units)} ${plural("unit", units)}, ${amount}`);
+  at("to-cart").hidden = cart.size === 0;
+  at("cart-form").hidden = cart.size === 0;
+  at("cart-empty").hidden = cart.size > 0;
+  if (cart.size > 0) {
+    setText(at("cart-empty"), "The cart is empty. Add products to it.");
+    at("cart-empty").className = "";
+    at("cart-empty").style.minHeight = "";
+  }
+}
+
+/** The units, and the sum as a number and as text. All products of a shop have one currency. */
+function cartTotal() {
+  let [units, sum, currency] = [0, 0, null];
+  for (const [id, { quantity }] of cart) {
+    const { product } = products.get(id);
+    units += quantity.valueAsNumber || 0;
+    sum += product.price * (quantity.valueAsNumber || 0);
+    currency = product.currency;
+  }
+  if (currency === null) return { units, sum, amount: "" };
+  return { units, sum: rounded(sum, currency), amount: money(sum, currency) };
+}
+
+/** Show in each line of the cart why it was rejected. */
+function showReasons(reasons) {
+  for (const [id, line] of cart) {
+    const text = reasons.get(id);
+    setText(line.reason, text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
+    line.quantity.setAttribute("aria-invalid", String(Boolean(text)));
+  }
+}
+
 // ---- Placing ----------------------------------------------------------------------------------
 
-async function order(shown) {
-  if (tokenIsMissing()) return;
-  const { product_id, price, currency, name } = shown.product;
-  const quantity = shown.quantity.valueAsNumber;
-  const body = {
-    ...customerField(), product_id, quantity, expected_total: total(price, quantity, currency),
-  };
+let placing = false;
+
+async function placeOrder() {
+  if (placing || tokenIsMissing()) return;
+  const items = [...cart].map(([id, { quantity }]) => ({ product_id: id, quantity: quantity.valueAsNumber }));
+  const body = { ...customerField(), items, expected_total: cartTotal().sum };
+  if (at("hold").checked) body.hold_seconds = HOLD_SECONDS;
   const headers = { "Idempotency-Key": freshKey() };
   if (at("keep").checked) headers.Prefer = "respond-async";
-  shown.busy = true;
-  setText(shown.button, "Ordering…");
-  shown.button.setAttribute("aria-disabled", "true");
-  await untilFinal(`${formatted(quantity)} × ${name}`, () => send("POST", "orders", { body, headers }), placed);
-  shown.busy = false;
-  showProduct(shown.product);
+  const what = items.map(({ product_id: id, quantity }) => `${formatted(quantity)} × ${productName(id)}`).join(", ");
+  showReasons(new Map());
+  showPlacing(true);
+  await untilFinal(what, () => send("POST", "orders", { body, headers }), (result) => placed(result, what, items));
+  showPlacing(false);
   await refresh();
 }
 
-function placed(result, what) {
-  if (result.status === 201) return announce(`Ordered: ${what}.`);
-  if (result.status === 202) return announce(`Pending: ${what}. ${MEANING.pending}`, "warn");
+function showPlacing(now) {
+  placing = now;
+  setText(at("place"), now ? "Placing the order…" : "Place order");
+  at("place").setAttribute("aria-disabled", String(now));
+}
+
+function placed(result, what, items) {
+  if (result.status === 201 || result.status === 202) {
+    const text = outcome(result, what);
+    takeOut(items, text);
+    return announce(text, result.status === 202 ? "warn" : "good");
+  }
+  if (result.status === 409) showReasons(reasonsByProduct(result.body));
   return announce(`Not ordered: ${what}. ${reason(result)}`, "bad");
+}
+
+function outcome({ status, body }, what) {
+  if (status === 202) return `Pending: ${what}. ${MEANING.pending}`;
+  return body.status === "awaiting_payment" ? `Held: ${what}. Pay within 15 minutes.` : `Ordered: ${what}.`;
+}
+
+/** Take ordered units out of the cart. The customer may have added others since.
+ *
+ * An empty cart shows the outcome and keeps its height, so that the orders below do not move.
+ */
+function takeOut(items, text) {
+  const height = at("cart-form").offsetHeight;
+  const focused = at("cart-form").contains(document.activeElement);
+  for (const { product_id: id, quantity } of items) {
+    const line = cart.get(id);
+    if (!line) continue;
+    line.quantity.value = line.quantity.valueAsNumber - quantity;
+    if (line.quantity.valueAsNumber > 0) continue;
+    cart.delete(id);
+    line.row.remove();
+  }
+  showCart();
+  if (cart.size > 0) return;
+  setText(at("cart-empty"), `${text} The cart is empty.`);
+  at("cart-empty").className = "notice";
+  at("cart-empty").style.minHeight = `${height}px`;
+  if (focused) at("cart").focus();
 }
 
 /** Repeat a request after its Retry-After until its outcome is final, or the customer stops it. */
@@ -358,25 +568,22 @@ async function listOrders() {
   const requested = token ? "your token" : customer();
   if (requested !== whose) {
     orders.clear();
-    at("order-list").replaceChildren();
+    for (const row of at("order-list").querySelectorAll("[data-order]")) row.remove();
     [whose, orderPages] = [requested, 1];
     setText(at("whose"), requested);
   }
-  const filter = Object.entries(customerField()).map(([name, id]) => `${name}=${encodeURIComponent(id)}&`).join("");
+  const filter = new URLSearchParams({ ...customerField(), status: Object.keys(STATUSES).join(",") });
   const found = [];
   let cursor = null;
   for (let page = 0; page < orderPages; page += 1) {
     const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-    const result = await send("GET", `orders?${filter}limit=${PAGE_SIZE}${from}`);
+    const result = await send("GET", `orders?${filter}&limit=${PAGE_SIZE}${from}`);
     if (requested !== whose) return; // the customer was changed during the request
-    if (result.status === 401 && !token) {
-      at("orders-state").className = "notice";
-      setText(at("orders-state"), "Enter your token to place orders and to see them.");
-      return;
-    }
     if (result.status !== 200) {
-      at("orders-state").className = "notice bad";
-      setText(at("orders-state"), `The orders cannot be loaded. ${reason(result)}`);
+      removeSkeletons(at("order-list"));
+      const unknown = result.status === 401 && !token;
+      if (unknown) showState("orders", "Enter your token to place orders and to see them.");
+      else showState("orders", `The orders cannot be loaded. ${reason(result)}`, true);
       return;
     }
     found.push(...result.body.orders);
@@ -384,8 +591,9 @@ async function listOrders() {
     if (cursor === null) break;
   }
   at("more-orders").hidden = cursor === null;
-  at("orders-state").className = "notice";
-  setText(at("orders-state"), found.length ? "" : "No orders yet.");
+  removeSkeletons(at("order-list"));
+  if (!token) setText(at("customer-use"), "No login: you can order as any customer. Not for production.");
+  showState("orders", found.length ? "" : "No orders yet.");
   found.forEach(showOrder);
   // Newest first. Rows in the right place are not moved, so that none loses the focus.
   found.reduceRight((next, { order_id: id }) => {
@@ -399,18 +607,50 @@ function showOrder(found) {
   const id = found.order_id;
   if (!orders.has(id)) orders.set(id, newOrder(id));
   const shown = orders.get(id);
-  setText(shown.status, found.status);
+  shown.order = found;
+  setText(shown.status, STATUSES[found.status] ?? found.status);
   shown.status.className = `status ${found.status}`;
   const items = found.items.map((item) => `${formatted(item.quantity)} × ${nameOf(item)}`).join(", ");
   setText(shown.items, items);
-  const time = new Date(found.created_at).toLocaleTimeString("en", { hourCycle: "h23" });
-  const price = found.total_price === undefined ? "" : ` · ${money(found.total_price, found.currency)}`;
-  setText(shown.when, time + price);
+  shown.when.replaceChildren(timeOf(found.created_at));
+  if (found.total_price !== undefined) shown.when.append(` · ${money(found.total_price, found.currency)}`);
+  setText(shown.parts, partsOf(found.items));
   setText(shown.more, found.rejection ? explain(found.rejection) : MEANING[found.status] ?? "");
+  showTimeLeft(shown);
+  const history = found.history.map((event) => make("li", {},
+    `${EVENTS[event.type] ?? event.type} · `, timeOf(event.at), ` · ${eventDetails(event)}`));
+  if (shown.history.children.length !== history.length) shown.history.replaceChildren(...history);
   const focused = document.activeElement === shown.cancel;
   shown.cancel.hidden = !CANCELLABLE.has(found.status);
   shown.cancel.setAttribute("aria-label", `Cancel the order of ${items}, ${id}`);
   if (focused && shown.cancel.hidden) shown.items.focus();
+}
+
+/** What became of the units, if that differs within a line: "Laptop: 1 cancelled, 1 shipped". */
+function partsOf(items) {
+  const parts = items.map((item) => {
+    const counts = [["cancelled", item.cancelled], ["shipped", item.fulfilled], ["returned", item.returned]];
+    const some = counts.filter(([, count]) => count > 0);
+    const whole = some.length === 1 && some[0][1] === item.quantity && !item.returned && items.length === 1;
+    if (!some.length || whole) return null;
+    return `${nameOf(item)}: ${some.map(([name, count]) => `${formatted(count)} ${name}`).join(", ")}`;
+  });
+  return parts.filter((part) => part !== null).join(". ");
+}
+
+function eventDetails({ actor, reason, items = [] }) {
+  const units = items.map((item) => `${formatted(item.quantity)} × ${productName(item.product_id)}`);
+  return [...units, `by ${actor}`, ...(reason ? [reason] : [])].join(", ");
+}
+
+/** An order that waits for its payment: the time left, and how to pay. */
+function showTimeLeft({ order, left, pay }) {
+  pay.hidden = order.status !== "awaiting_payment";
+  if (pay.hidden) return;
+  const seconds = Math.floor((Date.parse(order.expires_at) - Date.now() - clockAhead) / 1000);
+  setText(left, seconds > 0
+    ? `The stock is held for ${duration(seconds)} more.`
+    : "The hold has ended. The shop cancels the order at its next check.");
 }
 
 /** A line of a pending order has no name: use that of the catalogue. */
@@ -424,15 +664,31 @@ function newOrder(id) {
   const shown = {
     items: make("h3", { tabindex: "-1" }),
     status: make("span", {}),
+    order: null,
     when: make("p", { class: "soft" }),
+    parts: make("p", { class: "soft" }),
     more: make("p", { class: "soft" }),
+    left: make("p", {}),
+    history: make("ol", {}),
     cancel: make("button", { type: "button", onclick: () => cancel(id) }, "Cancel"),
   };
+  const url = new URL(`orders/${id}/confirm`, document.baseURI);
+  shown.pay = make(
+    "div", { class: "pay" }, shown.left,
+    make("details", {},
+      make("summary", { "aria-label": `How to pay order ${id}` }, "How to pay"),
+      make("p", {}, "A payment service confirms the order. This page has no token for that: run this command with the token of a payment service or of an operator."),
+      make("pre", {}, make("code", {}, `curl -X POST ${url} -H "Authorization: Bearer $TOKEN"`)),
+    ),
+  );
   shown.row = make(
     "li", { "data-order": id },
     make("div", { class: "top" }, shown.items, shown.status),
     make("div", { class: "top" }, make("div", {}, shown.when, make("code", { class: "soft" }, id)), shown.cancel),
     shown.more,
+    shown.parts,
+    shown.pay,
+    make("details", {}, make("summary", { "aria-label": `History of order ${id}` }, "History"), shown.history),
   );
   return shown;
 }
@@ -490,7 +746,15 @@ at("token-form").addEventListener("submit", (event) => {
   whose = null;
   listOrders();
 });
+at("cart-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  placeOrder();
+});
+at("dismiss").addEventListener("click", dismiss);
 at("refresh").addEventListener("click", refresh);
+at("products-retry").addEventListener("click", refreshProducts);
+at("orders-retry").addEventListener("click", listOrders);
+setInterval(() => orders.forEach(showTimeLeft), 1000);
 at("follow").addEventListener("change", follow);
 document.addEventListener("visibilitychange", follow);
 at("more-products").addEventListener("click", async () => {
@@ -506,4 +770,6 @@ at("more-orders").addEventListener("click", async () => {
   at("order-list").children[before]?.querySelector("h3").focus();
 });
 recordOpening();
-refresh();
+refresh().then(() => {
+  at("request-section").hidden = false;
+});
