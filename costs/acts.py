@@ -28,6 +28,9 @@ _IMPORTED_STOCK = 5
 _PRODUCTS = [f"P{n}" for n in range(1, LINES + 1)]
 _STOCK = 100
 _SECONDS = 30
+_LONG_HOLD = 900
+_AFTER_EXPIRY = 1.5
+"""Seconds after which a hold of one second is overdue."""
 
 ORDER = "An order of one product"
 CONFIRMED = f"A sweep that finds {SWEPT} orders to confirm"
@@ -129,6 +132,7 @@ class _Acts:
         found = {
             ORDER: of(self._place),
             f"An order of {LINES} products": of(lambda: self._place(_PRODUCTS)),
+            "An order held for its payment": of(lambda: self._place(hold_seconds=_LONG_HOLD)),
             "An order repeated under its key": of(lambda: self._place(headers=keyed)),
             "An order refused: not enough in stock": of(self._place_too_much),
             "An order refused, with a key": of(
@@ -149,6 +153,7 @@ class _Acts:
         self._reconcile()
         found[IDLE] = of(self._reconcile)
         found["The same, with a sink of events"] = of(self._reconcile_with_sink)
+        found |= self._acts_of_staff()
         for _ in range(SWEPT):
             self._place()
         found[CONFIRMED] = of(self._reconcile)
@@ -184,6 +189,37 @@ class _Acts:
                 raise TimeoutError("the event has not been sent")
             time.sleep(0.02)
 
+    def _acts_of_staff(self) -> dict[str, Usage]:
+        """Lists of all customers, changes of parts, holds, and the erasure of a customer."""
+        of = self._meter.of
+        listed = f"/orders?limit={LISTED}"
+        order_id = self._place(quantity=3)
+        paid = self._place(hold_seconds=_LONG_HOLD)
+        self._place(customer="leaving")
+        found = {
+            f"A page of {LISTED} orders of all customers": of(lambda: self._request("GET", listed)),
+            f"A page of {LISTED} changes": of(
+                lambda: self._request("GET", f"{listed}&updated_since=2000-01-01T00:00:00Z")
+            ),
+            "A part of an order cancelled": of(lambda: self._change(order_id, "cancel")),
+            "A part of an order fulfilled": of(lambda: self._change(order_id, "fulfil")),
+            "A part of an order returned": of(lambda: self._change(order_id, "return")),
+            "A payment confirmed": of(lambda: self._request("POST", f"/orders/{paid}/confirm")),
+            "A customer with one order erased": of(
+                lambda: self._request("POST", "/customers/leaving/erase")
+            ),
+        }
+        self._reconcile()
+        self._place(hold_seconds=1)
+        time.sleep(_AFTER_EXPIRY)
+        found["A sweep that cancels an order whose payment is overdue"] = of(self._reconcile)
+        return found
+
+    def _change(self, order_id: str, verb: str) -> None:
+        """Change one unit of the order's only line."""
+        body = {"items": [{"line_id": "1", "quantity": 1}]}
+        self._request("POST", f"/orders/{order_id}/{verb}", body, {"Idempotency-Key": verb})
+
     def _change_product(self) -> None:
         path = f"/products/{_PRODUCTS[0]}"
         self._request("PATCH", path, {"price": 2}, {"If-Match": "*"}, address=self._inventory)
@@ -214,9 +250,11 @@ class _Acts:
         *,
         customer: str = "C1",
         headers: dict[str, str] | None = None,
+        quantity: int = 1,
+        **details: object,
     ) -> str:
         """The order's id."""
-        body = {"customer_id": customer, "items": _items(products, 1)}
+        body = {"customer_id": customer, "items": _items(products, quantity), **details}
         order_id: str = self._request("POST", "/orders", body, headers, 201)["order_id"]
         return order_id
 

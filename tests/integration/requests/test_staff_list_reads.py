@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from benchmarks.staff_lists.__main__ import LIMIT, Page, measure
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COUNT = 2_000
 QUERIES = {"rejected and confirmed": 2, "every status": 3, "ids that begin with ORD0": 2}
@@ -19,8 +14,8 @@ def is_constant(page: Page, queries: int) -> bool:
     return page.usage.round_trips <= queries and page.usage.reads <= queries * (LIMIT + 1)
 
 
-def test_page_takes_constant_reads(tmp_path: Path) -> None:
-    measured = measure(COUNT, tmp_path)
+def test_page_takes_constant_reads() -> None:
+    measured = measure(COUNT)
     too_many = {
         name: pages
         for name, pages in measured.items()

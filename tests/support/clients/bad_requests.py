@@ -341,6 +341,36 @@ ORDER = [
         ("GET", "/openapi.json"),
     ),
     *_queries(("POST", _FULFIL), ("POST", _RETURN), ("POST", _CONFIRM), **OPERATOR_TOKEN),
+    *_queries(("POST", "/customers/C1/erase"), **OPERATOR_TOKEN),
+    *_bodies("erasing a customer", "POST", "/customers/C1/erase", **OPERATOR_TOKEN),
+    *(
+        BadRequest(
+            f"erasing the customer {name}",
+            "POST",
+            f"/customers/{name}/erase",
+            422,
+            "customer_id",
+            b"",
+            JSON | OPERATOR_TOKEN,
+        )
+        for name in ("erased", "a%20b", "__all__", "x" * 129)
+    ),
+    _order("the reserved customer", 422, "#/customer_id", customer_id="erased"),
+    BadRequest(
+        "a list of the reserved customer", "GET", "/orders?customer_id=erased", 422, "customer_id"
+    ),
+    *(
+        BadRequest(
+            f"an export with {name}",
+            "GET",
+            f"/orders?{name}=2026-01-01T00:00:00Z",
+            422,
+            name,
+            b"",
+            OPERATOR_TOKEN | {"Accept": "application/x-ndjson"},
+        )
+        for name in ("limit", "cursor", "updated_since")
+    ),
     *_queries(("POST", _CONFIRM), **PAYMENT_TOKEN),
     BadRequest("a parameter without a name", "GET", "/products?=1", 400, "(empty name)"),
     BadRequest("a parameter of another case", "GET", "/products?Limit=1", 400, "Limit"),

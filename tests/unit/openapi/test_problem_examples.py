@@ -115,7 +115,9 @@ def details_of_bad_requests(
     needed = {role for each in operation["security"] for role in each}
     role = min(needed, key=lambda each: each == "operator", default="")  # the operator may do more
     headers = signed_by(token_of(role))
-    path = path.format(product_id="P001", reservation_id="R", seq=1, order_id=_ORDER)
+    path = path.format(
+        customer_id="a b", product_id="P001", reservation_id="R", seq=1, order_id=_ORDER
+    )
     body = next(
         (
             each["value"]
