@@ -68,8 +68,14 @@ if TYPE_CHECKING:
     from order_function.settings import Settings
 
 LATEST_CHANGE = timedelta(seconds=10)
-"""A change is visible at most so long after its ``stored_at``. Firestore sets that time when it
-begins to process a write, which takes a part of a second."""
+"""A change is visible at most so long after its ``stored_at``.
+
+Firestore sets that time when it processes the write, and shows the change after the commit. Both
+times are by its own clock. order waits for a write for at most 3 s (``CALL_SECONDS``), and a write
+without a response takes effect within that time, too. The rest is reserve. A larger value costs a
+sync more repeated entries; with a smaller one it would miss changes
+(tests/contract/test_sync_of_late_changes.py).
+"""
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 

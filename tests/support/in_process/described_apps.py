@@ -230,8 +230,8 @@ def number_of(case: Case[Any]) -> int:
 
 
 def chosen(case: Case[Any]) -> bool:
-    """True for about every second case."""
-    return number_of(case) % 2 == 0
+    """True for about every second case. False if it would erase the orders of the other cases."""
+    return number_of(case) % 2 == 0 and not case.path.startswith("/customers/")
 
 
 def accepting(case: Case[Any]) -> dict[str, str]:
