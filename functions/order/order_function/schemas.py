@@ -34,17 +34,7 @@ from functions_common.http.schema import (
 )
 from functions_common.ids import timestamp
 from order_function import domain
-from order_function.change_requests import LineId  # noqa: TC001 - msgspec reads it
-from order_function.details_request import (
-    Metadata,
-    Note,
-    Reference,
-    ShippingAddress,
-    address_response,
-    check_details,
-)
 from order_function.domain import (
-    ERASED,
     MAX_HOLD_SECONDS,
     MAX_LINES,
     MAX_QUANTITY,
@@ -53,6 +43,16 @@ from order_function.domain import (
     EventType,
     Line,
     merge_lines,
+)
+from order_function.inputs.changes import LineId  # noqa: TC001 - msgspec reads it
+from order_function.inputs.customers import check_customer, customer_of
+from order_function.inputs.details import (
+    Metadata,
+    Note,
+    Reference,
+    ShippingAddress,
+    address_response,
+    check_details,
 )
 
 OrderId = Annotated[
@@ -214,30 +214,6 @@ OneProductOrItems = Annotated[
     ),
 ]
 """A struct cannot express which members exclude each other; JSON Schema can."""
-
-
-def customer_of(requested: str | UnsetType, token_customer: str | None, **place: str) -> str:
-    """The customer whom the request names, or else the customer of the token.
-
-    Raises ``MalformedRequestError`` if there is neither; ``place`` names the missing field.
-    """
-    if not isinstance(requested, UnsetType):
-        return requested
-    if token_customer is None:
-        where = next(iter(place.values()))
-        raise MalformedRequestError(InvalidField(f"{where}: is missing", **place))
-    return token_customer
-
-
-def check_customer(
-    checks: Checks, customer_id: str, token_customer: str | None, **place: str
-) -> None:
-    """Check that the customer is a valid id, and the customer of the token if there is one."""
-    checks.identifier(customer_id, **place)
-    if customer_id == ERASED:
-        checks.add_error("is reserved for the orders of erased customers", **place)
-    if token_customer not in (None, customer_id):
-        checks.add_error("must be the customer of the token; you can leave it out", **place)
 
 
 def _line(checks: Checks, pointer: str, item: OrderItemRequest) -> Line:
