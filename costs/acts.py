@@ -6,7 +6,7 @@ import json
 import os
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from local import shop as local_shop
 from local import stack
@@ -24,6 +24,7 @@ LINES = 3
 LISTED = 10
 SWEPT = 10
 IMPORTED = 100
+_IMPORTED_STOCK = 5
 _PRODUCTS = [f"P{n}" for n in range(1, LINES + 1)]
 _STOCK = 100
 _SECONDS = 30
@@ -50,18 +51,28 @@ def measure(logs: Path) -> dict[str, Usage]:
         )
         ends.callback(alone.stop)
         stack.start([alone], [port])
-        sweep = stack.command(
-            "reconcile",
-            _without_grace(local_shop.settings(address, PROJECT, shop.catalogue)),
-            logs / "sweep",
+        sink = {"EVENT_SINK_URL": ends.enter_context(local_shop.receiving(logs))}
+        sink_port = free_port()
+        notifying = stack.function(
+            "inventory", sink_port, local_shop.settings(address, PROJECT) | sink, logs
         )
+        ends.callback(notifying.stop)
+        stack.start([notifying], [sink_port])
+        of_sweep = _without_grace(local_shop.settings(address, PROJECT, shop.catalogue))
+        sweep = stack.command("reconcile", of_sweep, logs / "sweep")
+        notifying_sweep = stack.command("reconcile", of_sweep | sink, logs / "notifying-sweep")
         meter = Meter(address, PROJECT)
-        _wait_for(meter, processes=3)
+        _wait_for(meter, processes=4)
         for product_id in _PRODUCTS:
             shop.offer(product_id, _STOCK)
-        alone_address = f"{stack.HOST}:{port}"
         catalogue = shop.catalogue.removeprefix("http://")
-        return _Acts(shop.orders[0], alone_address, catalogue, sweep, meter).all()
+        addresses = _Addresses(
+            shop.orders[0],
+            f"{stack.HOST}:{port}",
+            catalogue,
+            f"{stack.HOST}:{sink_port}",
+        )
+        return _Acts(addresses, sweep, notifying_sweep, meter).all()
 
 
 def _impatient(settings: dict[str, str]) -> dict[str, str]:
@@ -93,16 +104,22 @@ def figures(measured: Mapping[str, Usage]) -> dict[str, int]:
     }
 
 
+class _Addresses(NamedTuple):
+    order: str
+    alone: str
+    """Of an order without an inventory."""
+    inventory: str
+    notifying: str
+    """Of an inventory with a sink of events."""
+
+
 class _Acts:
     def __init__(
-        self, order: str, alone: str, inventory: str, sweep: Process, meter: Meter
+        self, addresses: _Addresses, sweep: Process, notifying_sweep: Process, meter: Meter
     ) -> None:
-        """``order`` and ``alone`` are addresses of order; ``alone`` has no inventory.
-
-        ``inventory`` is the address of inventory.
-        """
-        self._order, self._alone, self._inventory = order, alone, inventory
-        self._sweep = sweep
+        """``notifying_sweep``: a sweep with a sink of events."""
+        self._order, self._alone, self._inventory, self._notifying = addresses
+        self._sweep, self._notifying_sweep = sweep, notifying_sweep
         self._meter = meter
 
     def all(self) -> dict[str, Usage]:
@@ -135,6 +152,7 @@ class _Acts:
         )
         self._reconcile()
         found[IDLE] = of(self._reconcile)
+        found["The same, with a sink of events"] = of(self._reconcile_with_sink)
         found |= self._acts_of_staff()
         for _ in range(SWEPT):
             self._place()
@@ -147,7 +165,29 @@ class _Acts:
         found[f"A list of {LISTED} products on sale"] = of(
             lambda: self._request("GET", f"/products?limit={LISTED - 1}")
         )
+        self._set_threshold(_IMPORTED_STOCK - 2)
+        found["A unit reserved, in inventory"] = of(lambda: self._reserve_one("above"))
+        found["A unit reserved that makes stock low, and the event sent"] = of(self._make_low)
         return found
+
+    def _set_threshold(self, units: int) -> None:
+        body = {"low_stock_threshold": units}
+        self._request("PATCH", "/products/I000", body, address=self._inventory)
+
+    def _reserve_one(self, reservation_id: str) -> None:
+        path, body = f"/reservations/{reservation_id}", {"items": _items(["I000"], 1)}
+        token = {"Authorization": f"Bearer {local_shop.ORDER_TOKEN}"}
+        self._request("PUT", path, body, token, 201, address=self._notifying)
+
+    def _make_low(self) -> None:
+        """The thread of the process sends the event, and deletes it."""
+        deletes = self._meter.read().deletes
+        self._reserve_one("low")
+        late = time.monotonic() + _SECONDS
+        while self._meter.read().deletes == deletes:
+            if time.monotonic() > late:
+                raise TimeoutError("the event has not been sent")
+            time.sleep(0.02)
 
     def _acts_of_staff(self) -> dict[str, Usage]:
         """Lists of all customers, changes of parts, holds, and the erasure of a customer."""
@@ -186,7 +226,7 @@ class _Acts:
 
     def _import_products(self) -> None:
         lines = (
-            {"product_id": f"I{n:03}", "name": "Lamp", "price": 1, "add_stock": 5}
+            {"product_id": f"I{n:03}", "name": "Lamp", "price": 1, "add_stock": _IMPORTED_STOCK}
             for n in range(IMPORTED)
         )
         with direct_session() as session:
@@ -240,9 +280,10 @@ class _Acts:
         self._request("PUT", path, body, token, 201, address=self._inventory)
 
     def _reconcile(self) -> None:
-        self._sweep.start()
-        if self._sweep.wait(_SECONDS):
-            raise AssertionError(self._sweep.describe_end())
+        _run(self._sweep)
+
+    def _reconcile_with_sink(self) -> None:
+        _run(self._notifying_sweep)
 
     def _request(
         self,
@@ -265,6 +306,12 @@ class _Acts:
         if response.status_code != expected:
             raise AssertionError(f"{method} {path}: {response.status_code} {response.text}")
         return response.json()
+
+
+def _run(sweep: Process) -> None:
+    sweep.start()
+    if sweep.wait(_SECONDS):
+        raise AssertionError(sweep.describe_end())
 
 
 def _items(products: list[str], quantity: int) -> list[dict[str, object]]:

@@ -8,6 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from local.shop import receiving
+
 from benchmarks.shop import system
 from benchmarks.shop.buyers import CREATED, Buyer, Sales, sell
 
@@ -80,7 +82,7 @@ def with_and_without_events(address: str, logs: Path, rounds: int) -> dict[str, 
     So no round has to send the events that the round before left.
     """
     found = {"without events": Sales(), "with events": Sales()}
-    with system.receiving(logs) as sink:
+    with receiving(logs) as sink:
         for n in range(rounds):
             for name, sales in found.items():
                 settings = {"EVENT_SINK_URL": sink} if name == "with events" else {}

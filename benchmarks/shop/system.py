@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from local import shop, stack
 from local.processes import Process
 
-from firestore_emulator.launcher import free_port
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -26,19 +24,6 @@ def source(function: str, main: Path, port: int, settings: dict[str, str], logs:
     command = [sys.executable, str(stack.ROOT / "functions/serve.py"), str(main)]
     log = logs / f"{main.parent.name}-{function}-{port}.log"
     return Process(f"{main.parent.name} {function}", command, {**settings, **own}, log)
-
-
-@contextmanager
-def receiving(logs: Path) -> Iterator[str]:
-    """A process that accepts events; its address."""
-    port = free_port()
-    command = [sys.executable, str(HERE / "receiver.py"), str(port)]
-    process = Process("receiver", command, {}, logs / f"receiver-{port}.log")
-    stack.start([process], [port])
-    try:
-        yield f"http://{stack.HOST}:{port}"
-    finally:
-        process.stop()
 
 
 @contextmanager

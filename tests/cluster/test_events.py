@@ -42,7 +42,7 @@ def received() -> list[dict[str, Any]]:
 def wait_for_events(order_id: str, count: int) -> list[dict[str, Any]]:
     late = time.monotonic() + SECONDS
     while True:
-        found = [each for each in received() if each["data"]["order_id"] == order_id]
+        found = [each for each in received() if each["data"].get("order_id") == order_id]
         if len({each["id"] for each in found}) >= count:
             return found
         assert time.monotonic() < late, f"{len(found)} of {count} events came"

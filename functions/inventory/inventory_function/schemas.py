@@ -91,7 +91,8 @@ NewMaxPerOrder = Annotated[
 NewLowStockThreshold = Annotated[
     Annotated[Number, whole(0, MAX_QUANTITY, examples=[10])] | UnsetType | None,
     described(
-        "The stock counts as low if at most this many units are available. `null` removes the"
+        "The stock counts as low if at most this many units are available. When it becomes low, an"
+        " event `product.low_stock` is sent, if the shop has a sink of events. `null` removes the"
         " threshold. If it is left out, it does not change; a new product has none."
     ),
 ]

@@ -69,7 +69,7 @@ class UnitOfWork:
     def changed_products(self) -> list[tuple[Product | None, Product]]:
         """Every changed product, before and after the changes. Before is None if it is new."""
         return [
-            (cast("Product | None", self._read[key][0]), entity)
+            (cast("Product | None", self._read[key][0]) if key in self._read else None, entity)
             for key, entity in self._changed.items()
             if isinstance(entity, Product)
         ]

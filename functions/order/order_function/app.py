@@ -25,12 +25,13 @@ from functions_common.http.problems import InvalidField, MalformedRequestError, 
 from functions_common.http.routing import JSON, NDJSON
 from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
-from order_function import domain, export, order_filters, schemas
-from order_function.change_requests import ChangeRequest, ConfirmRequest
+from order_function import domain, export, schemas
 from order_function.domain import MovementKind, OrderNotFoundError, Status
 from order_function.export import Export, ExportSlots
+from order_function.inputs import filters
+from order_function.inputs.changes import ChangeRequest, ConfirmRequest
+from order_function.inputs.filters import ChangePosition
 from order_function.inventory.client import InventoryClient
-from order_function.order_filters import ChangePosition
 from order_function.ports import CatalogueBusyError, InventoryUnavailableError
 from order_function.routes import (
     API,
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from functions_common.http.auth.callers import Issuer
     from functions_common.runtime.settings import IssuerSettings
     from order_function.domain import Attempt, Order
-    from order_function.order_filters import ListRequest
+    from order_function.inputs.filters import ListRequest
     from order_function.service import Placed
     from order_function.settings import Settings
 
@@ -167,7 +168,7 @@ class _Views:
     def list_orders(self) -> Response:
         args = request.args
         caller = callers.caller()
-        wanted = order_filters.parse(args, caller, staff=caller.role == OPERATOR)
+        wanted = filters.parse(args, caller, staff=caller.role == OPERATOR)
         if _prefers_lines():
             return self._export(wanted)
         limit = paging.limit(args)
@@ -184,7 +185,7 @@ class _Views:
         )
 
     def _export(self, wanted: ListRequest) -> Response:
-        order_filters.check_export(request.args)
+        filters.check_export(request.args)
         prefix = wanted.order_id
 
         def read_page(last: Order | None) -> list[Order]:
@@ -201,7 +202,7 @@ class _Views:
         return response
 
     def _list_by_id(self, prefix: str, limit: int) -> Response:
-        read_position = order_filters.position_with_prefix(prefix)
+        read_position = filters.position_with_prefix(prefix)
         after = paging.decode_cursor(request.args, read_position)
         found = self._orders.list_by_id(prefix, after, limit + 1)
         return _page_response(*paging.split_page(found, limit, lambda order: [order.order_id]))

@@ -10,7 +10,8 @@ from functions_common.http import paging, parsing
 from functions_common.http.problems import TEMPORARILY_UNAVAILABLE, type_uri
 from functions_common.http.routing import Api, Operation, Parameter, ProblemType, ResponseSpec
 from functions_common.http.schema import as_schema, example, identifier
-from order_function import change_requests, domain, schemas
+from order_function import domain, schemas
+from order_function.inputs import changes
 from order_function.web_ui import page
 
 CUSTOMER, OPERATOR, PAYMENT = domain.CUSTOMER, domain.OPERATOR, domain.PAYMENT
@@ -359,7 +360,7 @@ def _change(  # noqa: PLR0913 - the parts of a description
             _CHANGE_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID, key or _CHANGE_KEY),
-        body=change_requests.ChangeRequest,
+        body=changes.ChangeRequest,
         optional_body=True,
         examples={
             "everything that is left": {"reason": "ordered by mistake"},
@@ -690,7 +691,7 @@ OPERATIONS = (
             _CHANGE_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),
-        body=change_requests.ConfirmRequest,
+        body=changes.ConfirmRequest,
         optional_body=True,
         examples={"by the operator": {"actor": "Anna", "reason": "bank transfer 4711"}},
         invalid="#/actor: only the operator may send it",

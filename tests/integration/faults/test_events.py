@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from support.in_process.apps import OPERATOR
 from support.peers.event_sink import EventSink
 from support.processes.shop import TIMEOUT, Shop
 
@@ -106,6 +108,59 @@ def test_process_that_ends_sends_what_waits(shop: Shop, sink: EventSink) -> None
     shop.signal(shop.orders[0], signal.SIGTERM)
     assert shop.wait_until_ended(shop.orders[0]) == 0
     assert {order_id: [1, 2] for order_id in order_ids} == sink.numbers()
+
+
+def test_each_crossing_of_a_threshold_has_one_event_when_the_sink_fails_half_of_the_time(
+    shop: Shop, sink: EventSink
+) -> None:
+    """Reconcile sends the events that a killed process could not send."""
+    sink.failing = 0.5
+    products = [f"LOW{n}" for n in range(8)]
+    for product_id in products:
+        shop.offer(product_id, 10)
+        set_threshold(shop, product_id, 6)
+
+    def sell(product_id: str) -> None:
+        """The fourth unit and the fourth after the restock make the stock low."""
+        for _ in range(5):
+            assert shop.place(product_id).status_code == 201
+        shop.adjust(product_id, 5, "restock").raise_for_status()
+        for _ in range(5):
+            assert shop.place(product_id).status_code == 201
+
+    with ThreadPoolExecutor(4) as pool:
+        [*pool.map(sell, products)]
+    shop.kill(shop.inventories[0])
+    shop.start(shop.inventories[0])
+    for _ in range(30):
+        if shop.carry_out("reconcile", RECONCILE_AFTER_SECONDS="0")[0] == 0:
+            break
+    sink.check()
+    assert {name: len(ids) for name, ids in sink.low_stock().items()} == dict.fromkeys(products, 2)
+    assert shop.carry_out("reconcile", RECONCILE_AFTER_SECONDS="0")[1]["published"] == 0
+    assert shop.carry_out("audit", "--grace", "0")[0] == 0
+
+
+def test_event_of_low_stock_arrives_without_reconcile(shop: Shop, sink: EventSink) -> None:
+    set_threshold(shop, "P001", 999)
+    shop.place("P001").raise_for_status()
+    late = time.monotonic() + 10
+    while not sink.low_stock():
+        assert time.monotonic() < late
+        time.sleep(0.02)
+    shop.place("P001").raise_for_status()
+    sink.wait_for(4)
+    assert len(sink.low_stock()["P001"]) == 1
+    assert shop.carry_out("reconcile", RECONCILE_AFTER_SECONDS="0")[1]["published"] == 0
+
+
+def set_threshold(shop: Shop, product_id: str, units: int) -> None:
+    requests.patch(
+        f"{shop.inventories[0]}/products/{product_id}",
+        json={"low_stock_threshold": units},
+        headers={"Authorization": f"Bearer {OPERATOR}"},
+        timeout=TIMEOUT,
+    ).raise_for_status()
 
 
 def test_sink_that_does_not_respond_holds_no_order(shop: Shop, sink: EventSink) -> None:

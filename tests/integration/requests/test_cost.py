@@ -22,6 +22,7 @@ BUDGET = {
     "A movement of one product, in inventory": Usage(reads=2, writes=2, round_trips=2),
     "A movement of 3 products, in inventory": Usage(reads=4, writes=4, round_trips=2),
     "A sweep that finds nothing": Usage(reads=3, round_trips=3),
+    "The same, with a sink of events": Usage(reads=5, round_trips=5),
     "A page of 10 orders of all customers": Usage(reads=11, round_trips=1),
     "A page of 10 changes": Usage(reads=11, round_trips=1),
     "A part of an order cancelled": Usage(reads=4, writes=4, round_trips=7),
@@ -39,6 +40,10 @@ BUDGET = {
     "An import of 100 products with stock": Usage(reads=200, writes=200, round_trips=2),
     "The same import, repeated: 100 products": Usage(reads=200, round_trips=1),
     "A list of 10 products on sale": Usage(reads=10, round_trips=1),
+    "A unit reserved, in inventory": Usage(reads=1, writes=2, round_trips=2),
+    "A unit reserved that makes stock low, and the event sent": Usage(
+        reads=1, writes=3, deletes=1, round_trips=3
+    ),
 }
 
 
@@ -56,6 +61,7 @@ def within(used: Usage, budget: Usage) -> bool:
     return (
         used.reads <= budget.reads
         and used.writes <= budget.writes
+        and used.deletes <= budget.deletes
         and used.round_trips <= budget.round_trips
     )
 

@@ -18,6 +18,10 @@ class Received(NamedTuple):
     body: bytes
 
     @property
+    def of_product(self) -> bool:
+        return self.headers["ce-source"] == "/products"
+
+    @property
     def order_id(self) -> str:
         return self.event_id.rpartition(".")[0]
 
@@ -66,9 +70,20 @@ class EventSink:
         found: dict[str, list[int]] = {}
         with self._lock:
             for each in self.received:
+                if each.of_product:
+                    continue
                 numbers = found.setdefault(each.order_id, [])
                 if each.seq not in numbers:
                     numbers.append(each.seq)
+        return found
+
+    def low_stock(self) -> dict[str, set[str]]:
+        """The ids of each product's events of low stock."""
+        found: dict[str, set[str]] = {}
+        with self._lock:
+            for each in self.received:
+                if each.of_product:
+                    found.setdefault(each.headers["ce-subject"], set()).add(each.event_id)
         return found
 
     def check(self) -> None:

@@ -62,9 +62,18 @@ class PublisherThread(Generic[H]):
                 return
             self._waiting.append(item)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="events", daemon=True)
-                self._thread.start()
+                self._start()
             self._changed.notify()
+
+    def _start(self) -> None:
+        """Start the thread. If the system has no room for one, the next ``add`` tries again."""
+        thread = threading.Thread(target=self._run, name="events", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            _log_failure(str(error))
+        else:
+            self._thread = thread
 
     def attach(self, app: Flask) -> None:
         """Give way to the requests of this application, and stop when the process ends."""

@@ -39,7 +39,7 @@ from order_function.domain.history import (
 from order_function.domain.lines import MAX_TOTAL, Line, in_order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from order_function.domain.attempt import Attempt
@@ -241,10 +241,6 @@ class Order:
     def rejected_for_price(self) -> bool:
         """The order was rejected although its stock was reserved."""
         return self.rejection is not None and self.rejection.kind == PRICE_CHANGED
-
-    def time_of(self, event: EventType) -> datetime | None:
-        """When this first happened. None if it did not, or if an older revision did it."""
-        return next((each.at for each in self.history if each.type == event), None)
 
     def was_written_by(self, attempt: Attempt) -> bool:
         """Whether this delivery wrote the document; if so, the response is not a replay."""
@@ -502,9 +498,9 @@ class Order:
                 excess += _excess(kind, line_id, line, quantity)
         return tuple(units), excess
 
-    def lines_by_id(self) -> Iterator[tuple[str, Line]]:
+    def lines_by_id(self) -> list[tuple[str, Line]]:
         """The id of a line is its place in the order, counted from 1."""
-        return ((str(place), line) for place, line in enumerate(self.lines, 1))
+        return [(str(place), line) for place, line in enumerate(self.lines, 1)]
 
     def _refusal(self, error: Callable[[Order], UnchangeableOrderError]) -> UnchangeableOrderError:
         return NewerRevisionError(self) if self.of_newer_revision else error(self)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from typing import Any
 
 import jsonschema
 import pytest
 from local.stack import ROOT
 
+from functions_common.events import low_stock_outbox
+from functions_common.events.low_stock import LowStockEvent
 from order_function.domain import (
     Attempt,
     By,
@@ -24,7 +27,10 @@ from order_function.domain import (
 from order_function.events.cloud_event import to_request
 
 TEXT = (ROOT / "docs/events.md").read_text()
-SCHEMA = json.loads(re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)[0])
+SCHEMA, PRODUCT_SCHEMA = (
+    json.loads(found) for found in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
+)
+EXAMPLE, PRODUCT_EXAMPLE = re.findall(r"```http\n(.*?)```", TEXT, re.DOTALL)
 AT = datetime.fromisoformat("2025-11-24T08:02:10.000351+00:00")
 
 
@@ -49,13 +55,29 @@ def test_event_fits_the_documented_schema(kind: EventType) -> None:
 
 
 def test_documented_example_is_an_event() -> None:
-    head, _, body = re.findall(r"```http\n(.*?)```", TEXT, re.DOTALL)[0].partition("\n\n")
+    headers, body = parse(EXAMPLE)
     by = By("operator", "damaged in transit")
     changing = an_order().begin_movement(MovementKind.RELEASE, {"1": 1}, by, "K")
     order = changing.finish_movement(1, AT)
     request = to_request(order, 3)
-    known = json.loads(body)["order_id"]
-    headers = dict(line.split(": ", 1) for line in head.splitlines()[1:])
+    known = body["order_id"]
     sent = {name: text.replace(order.order_id, known) for name, text in request.headers.items()}
     assert sent == headers
-    assert json.loads(request.body.decode().replace(order.order_id, known)) == json.loads(body)
+    assert json.loads(request.body.decode().replace(order.order_id, known)) == body
+
+
+def parse(request: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """The headers and the body of a documented request."""
+    head, _, body = request.partition("\n\n")
+    return dict(line.split(": ", 1) for line in head.splitlines()[1:]), json.loads(body)
+
+
+def test_documented_example_of_a_product_is_an_event() -> None:
+    headers, body = parse(PRODUCT_EXAMPLE)
+    request = low_stock_outbox.to_request(
+        LowStockEvent("P001.5b1f0c7d9e2a4638", "P001", "Laptop", 4, 5, AT)
+    )
+    assert (request.headers, json.loads(request.body)) == (headers, body)
+    jsonschema.validate(body, PRODUCT_SCHEMA)
+    assert body.keys() == PRODUCT_SCHEMA["properties"].keys() == {*PRODUCT_SCHEMA["required"]}
+    assert f"| `{headers['ce-type']}` |" in TEXT

@@ -206,6 +206,22 @@ def test_thread_survives_a_failing_database(
     assert shop.sink.arrived.wait(5)
 
 
+def test_event_is_left_to_the_next_add_when_no_thread_can_start(
+    shop: PublishingShop, thread: PublisherThread[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    first, second = (shop.place("C1", TWO, None).order.order_id for _ in range(2))
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        thread.add(first)
+    assert not shop.sink.received
+    thread.add(second)
+    thread.stop()
+    assert set(shop.sink.first_deliveries()) == {first, second}
+
+
 def test_thread_gives_way_to_requests(
     shop: PublishingShop, thread: PublisherThread[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

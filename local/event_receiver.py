@@ -1,4 +1,4 @@
-"""A process that accepts events: ``python benchmarks/shop/receiver.py PORT``."""
+"""A process that accepts events: ``python local/event_receiver.py PORT``."""
 
 from __future__ import annotations
 

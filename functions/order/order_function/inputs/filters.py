@@ -10,8 +10,8 @@ from functions_common.http import paging
 from functions_common.http.parsing import Checks
 from functions_common.http.routing import NDJSON
 from functions_common.ids import timestamp
-from order_function import schemas
 from order_function.domain import ERASED, PUBLIC_STATUSES, Status, is_order_id_prefix
+from order_function.inputs.customers import check_customer, customer_of
 from order_function.ports import OrderFilter
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ def _customer(
     if staff and args.get("customer_id", ERASED) == ERASED:
         return args.get("customer_id")
     requested = args.get("customer_id", UNSET)
-    customer_id = schemas.customer_of(requested, caller.subject, parameter="customer_id")
-    schemas.check_customer(checks, customer_id, caller.subject, parameter="customer_id")
+    customer_id = customer_of(requested, caller.subject, parameter="customer_id")
+    check_customer(checks, customer_id, caller.subject, parameter="customer_id")
     return customer_id
 
 
