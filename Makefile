@@ -172,6 +172,11 @@ deploy: ## Deploy both functions and the emulator to the cluster, with a small c
 	@$(MAKE) --no-print-directory seed
 	@echo "order is at $$(kn service describe order -n $(NAMESPACE) -o url)"
 
+deploy-events: ## Send events to a broker, and to a receiver; needs Knative Eventing
+	kubectl kustomize knative/events | $(WITH_TAG) | kubectl apply -f -
+	kubectl -n $(NAMESPACE) wait --for=condition=Ready broker/default trigger/event-receiver \
+		sinkbinding/order sinkbinding/inventory ksvc/event-receiver ksvc/order ksvc/inventory --timeout=180s
+
 seed: ## Enter the catalogue in the cluster
 	kubectl -n $(NAMESPACE) create configmap catalogue --from-file=local/catalogue.py \
 		--dry-run=client -o yaml | kubectl apply -f -

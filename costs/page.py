@@ -30,7 +30,7 @@ trips. Real processes did each act over HTTP, and the embedded emulator
 [counted](../emulators/firestore/README.md) the documents that Firestore charges for.
 `tests/integration/requests/test_cost.py` fails if an act uses more. An order of L products takes
 L reads, L + 2 writes and three round trips. A movement of L products takes L + 1 reads and L + 1
-writes in inventory. Every other act below is of an order of one product.
+writes in inventory. The other orders below have one product.
 
 | | Reads | Writes | Deletes | Round trips | $ for a million |
 |---|--:|--:|--:|--:|--:|"""

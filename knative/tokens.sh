@@ -1,7 +1,8 @@
 #!/bin/sh
-# Make the Secret `tokens`: a token of the order function and one of the operator, and the SHA-256 of
-# each. order has its own token and the operator's hash, inventory has both hashes. Only `make seed`
-# reads the operator's token.
+# Make the Secret `tokens`: a token of the order function, one of the operator and one of the service
+# that confirms payments, and the SHA-256 of each. order has its own token and the other two hashes.
+# inventory has the hashes of order and the operator. Only `make seed` reads the operator's token, and
+# no pod of the shop reads that of the payment service.
 #
 # Existing tokens stay; hashes are made again, so run this after you have changed a token. A hash
 # without its token stays, too: operators may keep the token elsewhere.
@@ -37,7 +38,7 @@ extract() {
 kubectl -n "$namespace" get secret tokens --ignore-not-found \
 	-o 'go-template={{range $key, $value := .data}}{{$key}} {{$value}}{{"\n"}}{{end}}' >"$secret" || exit 1
 
-for name in order operator; do
+for name in order operator payment; do
 	extract "$name"
 	if [ ! -e "$keys/$name" ]; then
 		extract "$name-sha256"

@@ -30,7 +30,8 @@ GUIDE = """
   emulator   {emulator}
   logs       {logs}
 
-  The operator's token, for catalogue, stock and fulfilment: {operator}
+  The operator's token, for catalogue, stock and all orders:   {operator}
+  The payment service's token, to confirm orders with a hold:  {payment}
 
 Open {order} in a browser. {order}/docs describes the API. With curl:
 
@@ -41,6 +42,7 @@ Open {order} in a browser. {order}/docs describes the API. With curl:
   curl {inventory}/products/P001
   curl -X POST {order}/orders/ORD.../cancel
   curl -X POST {order}/orders/ORD.../fulfil -H 'Authorization: Bearer {operator}'
+  curl -X POST {order}/orders/ORD.../confirm -H 'Authorization: Bearer {payment}'
   curl {inventory}/products/P001/adjustments \\
     -H 'Authorization: Bearer {operator}' \\
     -H 'Content-Type: application/json' -H 'Idempotency-Key: delivery-1' \\
@@ -159,15 +161,18 @@ def _run_functions(
     signals: Signals,
 ) -> None:
     order, inventory = f"http://{HOST}:{ports.order}", f"http://{HOST}:{ports.inventory}"
-    operators = environ.get("OPERATOR_TOKENS") or secrets.token_urlsafe()
+    orders, operators, payments = (
+        environ.get(name) or secrets.token_urlsafe()
+        for name in ("ORDER_TOKENS", "OPERATOR_TOKENS", "PAYMENT_TOKENS")
+    )
     settings = {
         "GOOGLE_CLOUD_PROJECT": environ.get("GOOGLE_CLOUD_PROJECT") or "demo",
         "FIRESTORE_EMULATOR_HOST": address,
         "INVENTORY_SERVICE_URL": inventory,
         "AUTH_MODE": environ.get("AUTH_MODE") or "open",
-        **tokens.variables(environ.get("ORDER_TOKENS") or secrets.token_urlsafe(), operators),
+        **tokens.variables(orders, operators, payments),
     }
-    operator = operators.partition(",")[0].strip()
+    operator, payment = (each.partition(",")[0].strip() for each in (operators, payments))
     if settings["AUTH_MODE"] == "open":
         _say(OPEN)
     functions = [
@@ -184,7 +189,7 @@ def _run_functions(
     addresses = {"order": order, "inventory": inventory, "emulator": address}
     reconcile = stack.command("reconcile", settings, LOGS / f"reconcile-{ports.order}.log")
     reconcile.log.unlink(missing_ok=True)
-    _say(GUIDE.format(**addresses, logs=LOGS, operator=operator))
+    _say(GUIDE.format(**addresses, logs=LOGS, operator=operator, payment=payment))
     try:
         _watch(children, Timer(reconcile, every), signals)
     finally:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firestore_emulator.launcher import free_port
 from local import stack, tokens
-from local.processes import direct_session
+from local.processes import Process, direct_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from local.processes import Process
-
     Factory = Callable[[str, int, dict[str, str], Path], Process]
     """Makes a process of a function from its name, port, settings and log folder."""
 
 ORDER_TOKEN, OPERATOR_TOKEN = "token-of-the-order-function", "token-of-an-operator"
+PAYMENT_TOKEN = "token-of-a-payment-service"  # noqa: S105 - of local processes
 TIMEOUT = 30
 
 
@@ -58,7 +58,7 @@ def settings(address: str, project: str, inventory: str = "http://127.0.0.1:1") 
         "GOOGLE_CLOUD_PROJECT": project,
         "FIRESTORE_EMULATOR_HOST": address,
         "INVENTORY_SERVICE_URL": inventory,
-        **tokens.variables(ORDER_TOKEN, OPERATOR_TOKEN),
+        **tokens.variables(ORDER_TOKEN, OPERATOR_TOKEN, PAYMENT_TOKEN),
         "AUTH_MODE": "open",
     }
 
@@ -90,3 +90,16 @@ def running(
         stack.start(stock, inventory_ports)
         stack.start(public, order_ports)
         yield Shop([f"{stack.HOST}:{port}" for port in order_ports], stock, urls[0])
+
+
+@contextmanager
+def receiving(logs: Path) -> Iterator[str]:
+    """A process that accepts events; its address."""
+    port = free_port()
+    command = [sys.executable, str(stack.ROOT / "local/event_receiver.py"), str(port)]
+    process = Process("receiver", command, {}, logs / f"receiver-{port}.log")
+    stack.start([process], [port])
+    try:
+        yield f"http://{stack.HOST}:{port}"
+    finally:
+        process.stop()

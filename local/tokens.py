@@ -16,17 +16,22 @@ def hashes(tokens: str) -> str:
     return ",".join(hashlib.sha256(token).hexdigest() for token in each)
 
 
-def variables(order: str, operator: str) -> dict[str, str]:
-    """Settings of both functions, from the tokens of both roles.
+def variables(order: str, operator: str, payment: str = "") -> dict[str, str]:
+    """Settings of both functions, from the tokens of each role; ``payment`` may be empty.
 
-    OPERATOR_TOKENS is empty, so that no function inherits the operator's tokens.
+    OPERATOR_TOKENS and PAYMENT_TOKENS are empty, so that no function inherits these tokens.
     """
-    for name, given in {"ORDER_TOKENS": order, "OPERATOR_TOKENS": operator}.items():
+    roles = {"ORDER_TOKENS": order, "OPERATOR_TOKENS": operator, "PAYMENT_TOKENS": payment}
+    for name, given in roles.items():
+        if not given and name == "PAYMENT_TOKENS":
+            continue
         if min(len(token.strip()) for token in given.split(",")) < MIN_LENGTH:
             raise LocalError(f"{name}: each token must have at least {MIN_LENGTH} characters")
     return {
         "ORDER_TOKENS": order,
         "ORDER_TOKEN_HASHES": hashes(order),
         "OPERATOR_TOKEN_HASHES": hashes(operator),
+        "PAYMENT_TOKEN_HASHES": hashes(payment) if payment else "",
         "OPERATOR_TOKENS": "",
+        "PAYMENT_TOKENS": "",
     }

@@ -133,7 +133,7 @@ class EventType(Text):
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
-    EXPIRED = "expired"
+    """Also if the payment did not come: ``Order.expired`` distinguishes the two."""
     FULFILLED = "fulfilled"
     LINE_CANCELLED = "line_cancelled"
     LINE_FULFILLED = "line_fulfilled"
@@ -339,9 +339,8 @@ class Order(NamedTuple):
     @property
     def final_event(self) -> EventType:
         """The event of an order that has no open units."""
-        if self.status is OrderStatus.FULFILLED:
-            return EventType.FULFILLED
-        return EventType.EXPIRED if self.expired else EventType.CANCELLED
+        fulfilled = self.status is OrderStatus.FULFILLED
+        return EventType.FULFILLED if fulfilled else EventType.CANCELLED
 
     def __str__(self) -> str:
         movement = f" {self.movement}" if self.movement else ""

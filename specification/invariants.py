@@ -138,12 +138,11 @@ def history_explains(order: Order) -> None:
         raise InvariantError(f"the order {order} was confirmed without its payment")
     if order.status in STATUS_EVENTS:
         last = [each for each in types if each not in LINES][-1:]
-        if last != [STATUS_EVENTS[order.status]] and not (order.expired and last == EXPIRED):
+        if last != [STATUS_EVENTS[order.status]]:
             raise InvariantError(f"the history of the order {order} does not explain its status")
 
 
 LINES = (EventType.LINE_CANCELLED, EventType.LINE_FULFILLED, EventType.LINE_RETURNED)
-EXPIRED = [EventType.EXPIRED]
 STATUS_EVENTS = {
     OrderStatus.PENDING: EventType.PLACED,
     OrderStatus.AWAITING_PAYMENT: EventType.AWAITING_PAYMENT,

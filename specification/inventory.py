@@ -61,9 +61,10 @@ class Inventory:
         return apply(world, attempt, found, kind, found.units_left)
 
     def move(self, world: World, attempt: Attempt, movement: Movement) -> tuple[World, bool]:
-        """Apply a movement once. False: the reservation has fewer units than it moves.
+        """Apply a movement once. False: inventory refuses it, and nothing changes.
 
-        A repeated call changes nothing, even if it arrives after later movements.
+        A repeated call of the last movement succeeds without a change. A call of an earlier one is
+        refused: it comes from a process whose movement another process has finished.
         """
         found = world.reservation(attempt)
         if not found:
@@ -71,13 +72,15 @@ class Inventory:
         if self.was_applied(found, movement):
             return world, True
         kind, units = movement.change.kind, movement.change.units
-        if units > self.movable(found, kind):
+        if not self.is_next(found, movement) or units > self.movable(found, kind):
             return world, False
         return apply(world, attempt, found._replace(last_movement=movement.seq), kind, units), True
 
     def was_applied(self, found: Reservation, movement: Movement) -> bool:
-        """True if the reservation has a movement of this number, or of a later one."""
-        return movement.seq <= found.last_movement
+        return movement.seq == found.last_movement
+
+    def is_next(self, found: Reservation, movement: Movement) -> bool:
+        return movement.seq == found.last_movement + 1
 
     def movable(self, found: Reservation, kind: Kind) -> int:
         return found.moved.movable(kind, found.units)

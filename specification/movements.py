@@ -70,7 +70,8 @@ class Movements(Outbox):
         """Apply the open movement and close it.
 
         If the document has changed, the movement may still be open: a publisher changes the
-        document as well. So the caller reads the document again.
+        document as well. If inventory refuses the movement, another process has finished it. In
+        both cases the caller reads the document again.
         """
         assert changing.movement  # noqa: S101 - the callers check it
         if (yield from call(self.inventory.move, changing.attempt, changing.movement)):

@@ -89,6 +89,14 @@ class Run:
         self.raw["one_order_p50_ms"] = found
         self._ratio("warm_over_floor", found["ours"], found["floor"])
 
+    def events(self) -> None:
+        """Fifty products over HTTP, with events and without."""
+        with started("embedded") as address:
+            found = sales.with_and_without_events(address, self.logs, sales.ROUNDS)
+        self._sold("sales_with_events", found)
+        with_events, without = found["with events"], found["without events"]
+        self._ratio("with_events_ratio", with_events.per_second, without.per_second)
+
     def cold(self) -> None:
         """Time from the start of a process to its first response."""
         with started("embedded") as address:
@@ -140,6 +148,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "processes": Run.processes,
     "kill": Run.kill,
     "warm": Run.warm,
+    "events": Run.events,
     "cold": Run.cold,
     "cost": Run.cost,
 }

@@ -13,9 +13,10 @@ from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import StoreError
 from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
-from inventory_function.domain import Line
+from inventory_function.catalogue import PutProduct
+from inventory_function.domain import UNCONDITIONAL, CatalogueChanges, Line
 from inventory_function.group_commit import GroupCommit
-from inventory_function.operations import Adjust, PutProduct, Reserve
+from inventory_function.operations import Adjust, Reserve
 from inventory_function.store import Store
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def _reserve(layer: Layer, product_id: str, until: float) -> int:
 
 def _offer(layer: Layer, product_id: str) -> None:
     deadline = Deadline.after(DEADLINE_SECONDS)
-    layer.run(PutProduct(product_id, "Laptop", 99999, "USD", None), deadline)
+    laptop: CatalogueChanges = {"name": "Laptop", "price": 99999, "currency": "USD"}
+    layer.run(PutProduct(product_id, laptop, UNCONDITIONAL, "n"), deadline)
     opening = Adjust(
         product_id, "opening", 1_000_000, "opening stock", None, "bench", datetime.now(UTC), "n"
     )

@@ -32,6 +32,7 @@ LINES = (
     Line("hot_layer_ratio", "transaction layer, 32 threads, over the usual design", 20),
     Line("hot_layer_ratio_official", "the same on the official emulator", 1000),
     Line("many_ratio", "50 products through HTTP, over the usual design", 1.2),
+    Line("with_events_ratio", "50 products through HTTP, with events over without", 0.95),
     Line("warm_over_floor", "one order, p50, over the floor", 2, at_most=True),
     Line("cold_over_hello", "start to first response, over a hello world", 1.5, at_most=True),
     Line("next_sale_after_kill", "seconds from SIGKILL to another's sale", 2, at_most=True),

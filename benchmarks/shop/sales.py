@@ -8,6 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from local.shop import receiving
+
 from benchmarks.shop import system
 from benchmarks.shop.buyers import CREATED, Buyer, Sales, sell
 
@@ -71,6 +73,25 @@ def hot_and_many(address: str, logs: Path, rounds: int, seconds: float) -> dict[
                 found[name].add(crowd.sell(BUYERS, seconds))
         for crowd in crowds.values():
             crowd.check()
+    return found
+
+
+def with_and_without_events(address: str, logs: Path, rounds: int) -> dict[str, Sales]:
+    """Sales of fifty products, by whether events are sent. Each round has new processes.
+
+    So no round has to send the events that the round before left.
+    """
+    found = {"without events": Sales(), "with events": Sales()}
+    with receiving(logs) as sink:
+        for n in range(rounds):
+            for name, sales in found.items():
+                settings = {"EVENT_SINK_URL": sink} if name == "with events" else {}
+                project = f"bench-events-{n}-{name.partition(' ')[0]}"
+                with system.running(address, project, logs, order_settings=settings) as shop:
+                    crowd = Watched(shop, [f"P-{n}" for n in range(PRODUCTS)])
+                    crowd.sell(BUYERS, WARM_UP_SECONDS)
+                    sales.add(crowd.sell(BUYERS, SECONDS))
+                    crowd.check()
     return found
 
 

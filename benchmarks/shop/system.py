@@ -10,7 +10,7 @@ from local import shop, stack
 from local.processes import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from local.shop import Shop
@@ -27,7 +27,7 @@ def source(function: str, main: Path, port: int, settings: dict[str, str], logs:
 
 
 @contextmanager
-def running(
+def running(  # noqa: PLR0913 - by keyword
     address: str,
     project: str,
     logs: Path,
@@ -35,10 +35,13 @@ def running(
     design: str = "ours",
     orders: int = 1,
     inventories: int = 1,
+    order_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Shop]:
     """``design`` is ours, usual or floor."""
 
     def function(name: str, port: int, settings: dict[str, str], logs: Path) -> Process:
+        if name == "order":
+            settings = {**settings, **(order_settings or {})}
         if design == "ours":
             return stack.function(name, port, settings, logs)
         return source(name, HERE / design / f"{name}.py", port, settings, logs)

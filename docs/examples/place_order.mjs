@@ -1,4 +1,6 @@
 // Place an order once: node place_order.mjs http://localhost:8080 C123 P001 2
+// With a fifth argument, hold the stock for so many seconds, and confirm the payment with the token
+// in PAYMENT_TOKEN.
 
 const TIMEOUT = 25_000; // for one request, above order's longest deadline of 19 s
 const GIVE_UP = 900_000; // a pending order is decided within ten minutes of inventory's return
@@ -31,7 +33,8 @@ async function send(url, options, giveUpAt) {
         return { status: response.status };
       });
       if (response.ok) return body;
-      if (response.status < 500 && response.status !== 408) throw new Refused(body);
+      const repeat = response.status === 408 || /newer-revision$/.test(body.type);
+      if (response.status < 500 && !repeat) throw new Refused(body);
       if (FINAL_ERRORS.test(body.type)) throw new Undecided(body);
       retryAfter = 1000 * (Number(response.headers.get("Retry-After")) || 0);
     } catch (error) {
@@ -44,8 +47,9 @@ async function send(url, options, giveUpAt) {
 }
 
 /**
- * The order. Store `key` with the basket before the first call. The order is `confirmed`, unless a
- * repeat of an earlier request finds that it has been cancelled or fulfilled since.
+ * The order. Store `key` with the basket before the first call. The order is `confirmed`, or
+ * `awaiting_payment` if the body has `hold_seconds`, unless a repeat of an earlier request finds
+ * that it has changed since.
  */
 export async function placeOrder(shop, body, key) {
   const giveUpAt = Date.now() + GIVE_UP;
@@ -61,11 +65,24 @@ export async function placeOrder(shop, body, key) {
   return order;
 }
 
+/**
+ * Confirm that the order is paid, and return it. Refund the payment if `Refused` has a problem of the
+ * type `order-expired` or `not-confirmable`.
+ */
+export function confirmPayment(shop, orderId, token) {
+  const headers = { Authorization: `Bearer ${token}` };
+  return send(`${shop}/orders/${orderId}/confirm`, { method: "POST", headers }, Date.now() + GIVE_UP);
+}
+
 if (import.meta.url === new URL(process.argv[1], "file:").href) {
-  const [shop, customer_id, product_id, quantity] = process.argv.slice(2);
+  const [shop, customer_id, product_id, quantity, hold] = process.argv.slice(2);
   const body = { customer_id, product_id, quantity: Number(quantity) };
+  if (hold) body.hold_seconds = Number(hold);
   try {
-    console.log(JSON.stringify(await placeOrder(shop, body, crypto.randomUUID())));
+    let order = await placeOrder(shop, body, crypto.randomUUID());
+    // here the customer pays
+    if (hold) order = await confirmPayment(shop, order.order_id, process.env.PAYMENT_TOKEN);
+    console.log(JSON.stringify(order));
   } catch (error) {
     console.error(error instanceof Refused ? JSON.stringify(error.problem) : error.message);
     process.exitCode = 1;

@@ -1,6 +1,11 @@
-"""Place an order once: ``python place_order.py http://localhost:8080 C123 P001 2``."""
+"""Place an order once: ``python place_order.py http://localhost:8080 C123 P001 2``.
+
+With a fifth argument, hold the stock for so many seconds, and confirm the payment with the token in
+PAYMENT_TOKEN.
+"""
 
 import json
+import os
 import random
 import sys
 import time
@@ -36,9 +41,10 @@ def send(method: str, url: str, give_up_at: float, **arguments: object) -> reque
             if response.status_code < 400:
                 return response
             problem = problem_of(response)
-            if response.status_code < 500 and response.status_code != 408:
+            repeat = response.status_code == 408 or has_type(problem, "newer-revision")
+            if response.status_code < 500 and not repeat:
                 raise RefusedError(problem)
-            if str(problem.get("type")).endswith(FINAL_ERRORS):
+            if has_type(problem, *FINAL_ERRORS):
                 raise UndecidedError(problem)  # an operator must repair the shop first
             retry_after = response.headers.get("Retry-After", "0")
         wait = max(pause * random.uniform(0.5, 1), int(retry_after) if retry_after.isdigit() else 0)
@@ -57,11 +63,15 @@ def problem_of(response: requests.Response) -> dict[str, object]:
     return problem
 
 
+def has_type(problem: dict[str, object], *ends: str) -> bool:
+    return str(problem.get("type")).endswith(ends)
+
+
 def place_order(shop: str, body: dict[str, object], key: str) -> dict[str, object]:
     """Return the order. Store ``key`` with the basket before the first call.
 
-    The order is ``confirmed``, unless a repeat of an earlier request finds that it has been
-    cancelled or fulfilled since.
+    The order is ``confirmed``, or ``awaiting_payment`` if the body has ``hold_seconds``, unless a
+    repeat of an earlier request finds that it has changed since.
     """
     give_up_at = time.monotonic() + GIVE_UP
     headers = {"Idempotency-Key": key, "Prefer": "respond-async"}
@@ -77,12 +87,28 @@ def place_order(shop: str, body: dict[str, object], key: str) -> dict[str, objec
     return order
 
 
+def confirm_payment(shop: str, order_id: object, token: str) -> dict[str, object]:
+    """Confirm that the order is paid, and return it.
+
+    Refund the payment if RefusedError has the type ``order-expired`` or ``not-confirmable``.
+    """
+    url, headers = f"{shop}/orders/{order_id}/confirm", {"Authorization": f"Bearer {token}"}
+    order: dict[str, object]
+    order = send("POST", url, time.monotonic() + GIVE_UP, headers=headers).json()
+    return order
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 5:
+    if len(sys.argv) not in (5, 6):
         sys.exit(__doc__)
-    shop, customer_id, product_id, quantity = sys.argv[1:]
+    shop, customer_id, product_id, quantity, *hold = sys.argv[1:]
     body = {"customer_id": customer_id, "product_id": product_id, "quantity": int(quantity)}
+    if hold:
+        body["hold_seconds"] = int(hold[0])
     try:
-        print(json.dumps(place_order(shop, body, str(uuid.uuid4()))))
+        order = place_order(shop, body, str(uuid.uuid4()))
+        if hold:  # here the customer pays
+            order = confirm_payment(shop, order["order_id"], os.environ["PAYMENT_TOKEN"])
+        print(json.dumps(order))
     except (RefusedError, UndecidedError) as error:
         sys.exit(json.dumps(error.args[0]))

@@ -24,7 +24,7 @@ KEYS = f"http://issuer.{NAMESPACE}.svc.cluster.local/keys.json"
 class Doors:
     shop: Shop
     shared: dict[str, str]
-    """The tokens of the operator and of the order function."""
+    """The tokens of the operator, of the payment service and of the order function."""
 
     def shown(self, caller: str) -> dict[str, str]:
         if caller == "anonymous":
@@ -37,7 +37,7 @@ class Doors:
     def through_the_gateway(self, cell: Cell) -> int:
         places = {"customer_id": CUSTOMER, "product_id": PRODUCT, "order_id": ""}
         if "{order_id}" in cell.path:
-            places["order_id"] = self._order()
+            places["order_id"] = self._order(cell)
         headers = {"Accept": "text/html", "Idempotency-Key": uuid.uuid4().hex}
         return self.shop.order.call(
             cell.method,
@@ -46,11 +46,16 @@ class Doors:
             headers=headers | self.shown(cell.caller),
         ).status_code
 
-    def _order(self) -> str:
+    def _order(self, cell: Cell) -> str:
+        """An order of the customer: fulfilled to be returned, else confirmed."""
         body = {"product_id": PRODUCT, "quantity": 1}
         headers = tokens.shown(CUSTOMER)
         answer = self.shop.order.call("POST", "/orders", json=body, headers=headers)
-        return str(answer.json()["order_id"])
+        order_id = str(answer.json()["order_id"])
+        if cell.path.endswith("/return"):
+            path = f"/orders/{order_id}/fulfil"
+            self.shop.order.call("POST", path, headers=self.shown("operator")).raise_for_status()
+        return order_id
 
     def from_a_pod(self, cells: list[Cell]) -> list[int]:
         """The status of each cell of inventory's table, from one pod. Each has a reservation."""
@@ -59,7 +64,8 @@ class Doors:
             name = f"R-{uuid.uuid4().hex}"
             path = cell.path.format(product_id=PRODUCT, reservation_id=name, seq=SEQ)
             body = permissions.body(cell, name)
-            calls.append((cell.method, path, body, self.shown(cell.caller), name))
+            shown = {"Content-Type": permissions.media_type(cell), **self.shown(cell.caller)}
+            calls.append((cell.method, path, body, shown, name))
         said = cluster.in_a_pod(f"""
 import json, uuid
 found = []
@@ -67,7 +73,7 @@ for method, path, body, shown, name in json.loads({json.dumps(json.dumps(calls))
     items = {{"items": [{{"product_id": {PRODUCT!r}, "quantity": 1}}]}}
     ask("PUT", "/reservations/" + name, "order", json=items).raise_for_status()
     headers = {{"Accept": "text/html", "Idempotency-Key": uuid.uuid4().hex, **shown}}
-    found.append(ask(method, path, json=body, headers=headers).status_code)
+    found.append(ask(method, path, json=body, headers=headers, allow_redirects=False).status_code)
 print(json.dumps(found))
 """)
         found: list[int] = json.loads(said.splitlines()[-1])

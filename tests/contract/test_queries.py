@@ -46,13 +46,13 @@ PAGES: dict[str, tuple[Query, int]] = {
     "of two values": (Query(PRODUCTS, (("name", "==", "é3"), ("tags", "array_contains", "t"))), 9),
     "of a product": (Query(OF_P1), 9),
     "newest first": (Query(OF_P1, newest_first="created_at"), 9),
-    "oldest first": (Query(OF_P1, oldest_first="created_at"), 9),
+    "oldest first": (Query(OF_P1, order_by="created_at"), 9),
     "one of several values": (Query(PRODUCTS, (("name", "in", ["é1", "é3", "é9"]),)), 9),
     "of a time": (
         Query(
             OF_P1,
             (("created_at", ">=", LONG_AGO), ("created_at", "<", FAR_AHEAD)),
-            oldest_first="created_at",
+            order_by="created_at",
         ),
         9,
     ),

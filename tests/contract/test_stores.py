@@ -30,6 +30,7 @@ from inventory_function.domain import (
     MovementKind,
     PricedLine,
     Product,
+    ProductFilter,
     Reservation,
     ReservationStatus,
 )
@@ -161,6 +162,39 @@ class StockStoreContract:
             stock.commit([(product(name), None)], soon())
         assert [p.product_id for p in stock.products(None, 2, soon())] == ["P1", "P2"]
         assert [p.product_id for p in stock.products("P2", 2, soon())] == ["P3"]
+
+    @pytest.mark.parametrize(
+        ("filters", "found"),
+        [
+            (ProductFilter(sold_in="USD"), ["P1", "P2", "P3"]),
+            (ProductFilter(not_sold_in="USD"), ["P4", "P0", "P5"]),
+            (ProductFilter(name_prefix="La"), ["P0", "P5", "P1", "P2"]),
+            (ProductFilter(sold_in="USD", name_prefix="La"), ["P1", "P2"]),
+            (ProductFilter(max_available=5), ["P3", "P2", "P1"]),
+            (ProductFilter(sold_in="USD", max_available=1), ["P3", "P2"]),
+            (ProductFilter(ids=("P9", "P5", "P1")), ["P1", "P5"]),
+            (ProductFilter(ids=("P1", "P3", "P5"), sold_in="USD", max_available=4), ["P3"]),
+        ],
+    )
+    def test_products_are_listed_by_a_filter_in_pages(
+        self, stock: CatalogueStore, filters: ProductFilter, found: list[str]
+    ) -> None:
+        for each in (
+            product("P1", available=5, name="Lamp"),
+            product("P2", available=1, name="Laptop"),
+            product("P3", available=0, name="lap"),
+            product("P4", available=9, name="Mouse", active=False),
+            product("P5", available=9, name="Lab", currency="EUR"),
+            product("P0", available=9, name="Lab", currency="CHF"),
+        ):
+            stock.commit([(each, None)], soon())
+        for limit in (1, 2, 9):
+            pages: list[str] = []
+            after = None
+            while page := stock.products(after, limit, soon(), filters):
+                pages += [each.product_id for each in page]
+                after = filters.place(page[-1])
+            assert pages == found
 
     def test_adjustments_are_listed_newest_first_in_pages(self, stock: CatalogueStore) -> None:
         later = NOW + timedelta(seconds=1)

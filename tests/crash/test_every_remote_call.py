@@ -8,25 +8,36 @@ leaked, and no order is unfinished.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from support.in_process.apps import OPERATOR
+from support.in_process.apps import OPERATOR, PAYMENT
 from support.in_process.crashing import CrashingShop, Cut
 from support.in_process.documented_client import DocumentedClient, Reply
 from support.in_process.dying import ProcessDiedError
 from support.stores.builders import BY, soon
 
-from order_function.domain import Attempt, Line, Order, ReservationName, Status
+from order_function.domain import (
+    MOVING,
+    Attempt,
+    Line,
+    MovementKind,
+    Order,
+    ReservationName,
+    Status,
+)
 
 Flow = Callable[[CrashingShop], Iterator[None]]
 
 TRIES = 10
 STOCK = 10
 AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR}"}
+AS_PAYMENT = {"Authorization": f"Bearer {PAYMENT}"}
 BODY = {"customer_id": "C1", "product_id": "P1", "quantity": 2}
 ATTEMPT = Attempt.begin("C1", [Line("P1", 2)], "key")
 
@@ -77,6 +88,18 @@ def move(shop: CrashingShop, order_id: str, verb: str) -> Any:
     return until_response(shop, "order", "POST", path, headers=AS_OPERATOR)
 
 
+def move_part(shop: CrashingShop, order_id: str, verb: str, quantity: int = 1) -> Any:
+    body = {"items": [{"line_id": "1", "quantity": quantity}]}
+    headers = {**AS_OPERATOR, "Idempotency-Key": f"{verb}-{quantity}"}
+    path = f"/orders/{order_id}/{verb}"
+    return until_response(shop, "order", "POST", path, json=body, headers=headers)
+
+
+def confirm(shop: CrashingShop, order_id: str) -> Any:
+    path = f"/orders/{order_id}/confirm"
+    return until_response(shop, "order", "POST", path, headers=AS_PAYMENT)
+
+
 def offer(shop: CrashingShop, product_id: str = "P1", stock: int = STOCK) -> None:
     url, product = f"/products/{product_id}", {"name": "Lamp", "price": 10}
     answer = until_response(shop, "inventory", "PUT", url, json=product, headers=AS_OPERATOR)
@@ -109,6 +132,18 @@ def shown(shop: CrashingShop, order_id: str) -> str | None:
     """The status of the order in order's API. None for 404."""
     answer: Any = shop.order.test_client().get(f"/orders/{order_id}")
     return answer.json["status"] if answer.status_code == 200 else None
+
+
+def counts(shop: CrashingShop, order_id: str) -> tuple[int, int, int]:
+    """The cancelled, fulfilled and returned units of the order's first line."""
+    answer: Any = shop.order.test_client().get(f"/orders/{order_id}")
+    line = answer.json["items"][0]
+    return line["cancelled"], line["fulfilled"], line["returned"]
+
+
+def history(shop: CrashingShop, order_id: str) -> list[str]:
+    answer: Any = shop.order.test_client().get(f"/orders/{order_id}")
+    return [event["type"] for event in answer.json["history"]]
 
 
 def held(shop: CrashingShop, attempt: Attempt = ATTEMPT) -> None:
@@ -349,6 +384,189 @@ def fulfilling(shop: CrashingShop) -> Iterator[None]:
     assert move(shop, order_id, "cancel").status_code == 409
 
 
+def cancelling_a_part(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    yield
+    answer = move_part(shop, order_id, "cancel")
+    yield
+    assert answer.status_code in (200, 202)
+    assert shown(shop, order_id) == "confirmed"
+    assert counts(shop, order_id) == (1, 0, 0)
+    assert shop.units("P1") == (9, 1, 0)
+    assert move_part(shop, order_id, "cancel").status_code == 200
+    assert history(shop, order_id) == ["placed", "confirmed", "line_cancelled"]
+
+
+def cancelling_part_after_part(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop, quantity=3).json["order_id"]
+    yield
+    move_part(shop, order_id, "cancel", 1)
+    move_part(shop, order_id, "cancel", 2)
+    yield
+    assert shown(shop, order_id) == "cancelled"
+    assert counts(shop, order_id) == (3, 0, 0)
+    assert shop.units("P1") == (10, 0, 0)
+    assert history(shop, order_id)[2:] == ["line_cancelled", "line_cancelled", "cancelled"]
+
+
+def fulfilling_a_part(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    yield
+    answer = move_part(shop, order_id, "fulfil")
+    yield
+    assert answer.status_code in (200, 202)
+    assert shown(shop, order_id) == "partially_fulfilled"
+    assert counts(shop, order_id) == (0, 1, 0)
+    assert shop.units("P1") == (8, 1, 1)
+
+
+def returning_a_part(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    assert move(shop, order_id, "fulfil").status_code == 200
+    yield
+    answer = move_part(shop, order_id, "return")
+    yield
+    assert answer.status_code in (200, 202)
+    assert shown(shop, order_id) == "fulfilled"
+    assert counts(shop, order_id) == (0, 2, 1)
+    assert shop.units("P1") == (9, 0, 1)
+
+
+def returning_everything(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    assert move(shop, order_id, "fulfil").status_code == 200
+    path = f"/orders/{order_id}/return"
+    headers = {**AS_OPERATOR, "Idempotency-Key": "everything"}
+    yield
+    answer = until_response(shop, "order", "POST", path, headers=headers)
+    yield
+    assert answer.status_code in (200, 202)
+    assert counts(shop, order_id) == (0, 2, 2)
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def cancelling_the_rest_of_a_partly_fulfilled_order(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    yield
+    move_part(shop, order_id, "fulfil")
+    answer = move(shop, order_id, "cancel")
+    yield
+    assert answer.status_code in (200, 202)
+    assert shown(shop, order_id) == "fulfilled"
+    assert counts(shop, order_id) == (1, 1, 0)
+    assert shop.units("P1") == (9, 0, 1)
+    assert move(shop, order_id, "cancel").status_code == 200
+    assert history(shop, order_id)[2:] == ["line_fulfilled", "line_cancelled", "fulfilled"]
+
+
+def fulfilling_the_rest_of_a_partly_cancelled_order(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    yield
+    move_part(shop, order_id, "cancel")
+    answer = move(shop, order_id, "fulfil")
+    yield
+    assert answer.status_code in (200, 202)
+    assert shown(shop, order_id) == "fulfilled"
+    assert counts(shop, order_id) == (1, 1, 0)
+    assert shop.units("P1") == (9, 0, 1)
+
+
+def moving_a_part_while_inventory_is_away(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = place(shop).json["order_id"]
+    shop.order_deadline = 0.5
+    shop.restart()
+    shop.inventory_is_away = True
+    yield
+    answer = move_part(shop, order_id, "cancel")
+    shop.inventory_is_away = False
+    shop.order_deadline = 5
+    shop.restart()
+    yield
+    assert answer.status_code == 202
+    assert shown(shop, order_id) == "confirmed"
+    assert counts(shop, order_id) == (1, 0, 0)
+    assert shop.units("P1") == (9, 1, 0)
+
+
+def a_hold_and_its_payment(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    placed = place(shop, hold_seconds=3600)
+    answer = confirm(shop, placed.json["order_id"])
+    yield
+    assert (placed.status_code, answer.status_code) == (201, 200)
+    assert answer.json["status"] == "confirmed"
+    assert shown(shop, answer.json["order_id"]) == "confirmed"
+    assert shop.units("P1") == (8, 2, 0)
+    assert history(shop, answer.json["order_id"]) == ["placed", "awaiting_payment", "confirmed"]
+
+
+def a_hold_that_is_cancelled(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    order_id = place(shop, hold_seconds=3600).json["order_id"]
+    answer = move(shop, order_id, "cancel")
+    yield
+    assert answer.status_code in (200, 202)
+    assert shown(shop, order_id) == "cancelled"
+    assert shop.units("P1") == (10, 0, 0)
+    late = confirm(shop, order_id)
+    assert (late.status_code, late.json["type"]) == (409, "urn:problem-type:not-confirmable")
+
+
+def a_hold_while_inventory_is_away(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    attempt = replace(ATTEMPT, hold_seconds=3600)
+    shop.store.create(Order.new_pending(attempt, datetime.now(UTC)), soon())
+    yield
+    sweep(shop)
+    yield
+    assert shown(shop, attempt.order_id) == "awaiting_payment"
+    assert confirm(shop, attempt.order_id).status_code == 200
+    assert shop.units("P1") == (8, 2, 0)
+
+
+def an_overdue_hold(shop: CrashingShop) -> str:
+    held(shop)
+    items, currency = shop.client.reserve(ATTEMPT.reservation_id, ATTEMPT.lines, soon())
+    attempt = replace(ATTEMPT, hold_seconds=0)
+    order = Order.new_reserved(attempt, items, currency, datetime.now(UTC))
+    shop.store.create(order, soon())
+    return order.order_id
+
+
+def a_hold_that_expires(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    order_id = an_overdue_hold(shop)
+    yield
+    sweep(shop)
+    yield
+    assert shown(shop, order_id) == "cancelled"
+    assert shop.units("P1") == (10, 0, 0)
+    late = confirm(shop, order_id)
+    assert (late.status_code, late.json["type"]) == (409, "urn:problem-type:order-expired")
+
+
+def a_payment_that_is_late_but_in_time(shop: CrashingShop) -> Iterator[None]:
+    """No sweep has tried the expiry, so the order still awaits its payment."""
+    offer(shop)
+    order_id = an_overdue_hold(shop)
+    yield
+    answer = confirm(shop, order_id)
+    yield
+    assert answer.status_code == 200
+    assert shown(shop, order_id) == "confirmed"
+    assert shop.units("P1") == (8, 2, 0)
+
+
 def sweeping_up_a_dead_attempt(shop: CrashingShop) -> Iterator[None]:
     offer(shop)
     held(shop)
@@ -365,7 +583,7 @@ def sweeping_up_a_second_dead_attempt(shop: CrashingShop) -> Iterator[None]:
     sweep(shop)
     name = ReservationName.parse(ATTEMPT.reservation_id)
     assert name is not None
-    held(shop, ATTEMPT.after(Order.new_abandoned_mark(name, datetime.now(UTC))))
+    held(shop, ATTEMPT.after(name.attempt_number))
     yield
     sweep(shop)
     yield
@@ -435,6 +653,13 @@ def finishing_a_fulfilment(shop: CrashingShop) -> Iterator[None]:
     yield from _finishing(shop, lambda order: order.begin_fulfil(BY), "fulfilled", (8, 0, 2))
 
 
+def finishing_a_movement(shop: CrashingShop) -> Iterator[None]:
+    def begin(order: Order) -> Order:
+        return order.begin_movement(MovementKind.CONSUME, {"1": 1}, BY, "key")
+
+    yield from _finishing(shop, begin, "partially_fulfilled", (8, 1, 1))
+
+
 def _finishing(
     shop: CrashingShop,
     begin: Callable[[Order], Order],
@@ -454,11 +679,125 @@ def _finishing(
     assert shop.units("P1") == units
 
 
+def erasing_a_customer(shop: CrashingShop) -> Iterator[None]:
+    """Of three orders. One is pending, and its flow goes on under the same key."""
+    offer(shop)
+    placed = [place(shop, key, note="Ring twice").json["order_id"] for key in ("1", "2")]
+    shop.store.create(Order.new_pending(ATTEMPT, datetime.now(UTC)), soon())
+    yield
+    answer = until_response(shop, "order", "POST", "/customers/C1/erase", headers=AS_OPERATOR)
+    replay = place(shop, "1", note="Ring twice")
+    yield
+    assert (answer.status_code, answer.json["complete"]) == (200, True)
+    assert (replay.status_code, replay.json["order_id"]) == (201, placed[0])
+    orders = shop.documents("orders")
+    assert {each["customer_id"] for each in orders.values()} == {"erased"}
+    assert not [each for each in orders.values() if "note" in each]
+    assert shown(shop, ATTEMPT.order_id) == "confirmed"
+    assert shop.units("P1") == (4, 6, 0)
+
+
 def a_new_product_and_its_stock(shop: CrashingShop) -> Iterator[None]:
     yield
     offer(shop)
     yield
     assert shop.units("P1") == (10, 0, 0)
+
+
+def read(shop: CrashingShop, product_id: str = "P1") -> Any:
+    return until_response(shop, "inventory", "GET", f"/products/{product_id}")
+
+
+def change(shop: CrashingShop, **changes: object) -> Any:
+    """A change as docs/api.md describes it: after a 412, read and repeat what is missing."""
+    for _ in range(TRIES):
+        found = read(shop)
+        if all(found.json[field] == value for field, value in changes.items()):
+            return found
+        headers = AS_OPERATOR | {"If-Match": found.headers["ETag"]}
+        answer = until_response(
+            shop, "inventory", "PATCH", "/products/P1", json=changes, headers=headers
+        )
+        if answer.status_code == 200:
+            return answer
+        assert answer.status_code == 412
+    raise AssertionError("the change was never made")
+
+
+def changes_of_two_clerks(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    change(shop, name="Lantern")
+    change(shop, price=12)
+    yield
+    found = read(shop).json
+    assert (found["name"], found["price"]) == ("Lantern", 12)
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def an_import_of_two_products(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    yield
+    lines = [{"product_id": name, "name": "Lamp", "price": 9, "add_stock": 5} for name in "PQ"]
+    for _ in range(TRIES):
+        answer = until_response(
+            shop,
+            "inventory",
+            "POST",
+            "/products:import",
+            data="\n".join(map(json.dumps, lines)),
+            content_type="application/x-ndjson",
+            headers=AS_OPERATOR | {"Idempotency-Key": "import"},
+        )
+        results = [json.loads(line) for line in answer.text.splitlines()]
+        if all(result["status"] in (200, 201) for result in results):
+            break
+    yield
+    assert [shop.units(name) for name in "PQ"] == [(5, 0, 0), (5, 0, 0)]
+
+
+def an_order_beyond_the_limit(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    change(shop, max_per_order=1)
+    yield
+    answers = [place(shop) for _ in range(2)]
+    yield
+    assert {answer.status_code for answer in answers} == {409}
+    limits = [{"product_id": "P1", "requested": 2, "max_per_order": 1}]
+    assert all(answer.json["limits"] == limits for answer in answers)
+    assert shop.units("P1") == (10, 0, 0)
+
+
+def an_event_of_low_stock(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    change(shop, low_stock_threshold=8)
+    shop.has_sink = True
+    shop.restart()
+    yield
+    answer = place(shop)
+    try:
+        shop.publish_low_stock()
+    except ProcessDiedError:
+        shop.restart()
+    yield
+    assert answer.status_code == 201
+    assert not shop.documents("low_stock_events")
+    assert len({(event.event_id, event.body) for event in shop.received}) == 1
+    assert json.loads(shop.received[0].body)["available"] == 8
+
+
+def an_event_of_low_stock_that_reconcile_sends(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    change(shop, low_stock_threshold=8)
+    shop.has_sink = True
+    shop.restart()
+    place(shop)
+    shop.restart()
+    yield
+    sweep(shop)
+    yield
+    assert not shop.documents("low_stock_events")
+    assert len({(event.event_id, event.body) for event in shop.received}) == 1
 
 
 FLOWS: tuple[Flow, ...] = (
@@ -481,6 +820,19 @@ FLOWS: tuple[Flow, ...] = (
     cancelling_a_pending_order,
     cancelling_an_order_of_a_retired_product,
     fulfilling,
+    cancelling_a_part,
+    cancelling_part_after_part,
+    fulfilling_a_part,
+    returning_a_part,
+    returning_everything,
+    cancelling_the_rest_of_a_partly_fulfilled_order,
+    fulfilling_the_rest_of_a_partly_cancelled_order,
+    moving_a_part_while_inventory_is_away,
+    a_hold_and_its_payment,
+    a_hold_that_is_cancelled,
+    a_hold_while_inventory_is_away,
+    a_hold_that_expires,
+    a_payment_that_is_late_but_in_time,
     sweeping_up_a_dead_attempt,
     sweeping_up_a_second_dead_attempt,
     sweeping_up_what_nobody_has_named,
@@ -490,7 +842,14 @@ FLOWS: tuple[Flow, ...] = (
     a_pending_order_whose_price_has_changed,
     finishing_a_cancel,
     finishing_a_fulfilment,
+    finishing_a_movement,
+    erasing_a_customer,
     a_new_product_and_its_stock,
+    changes_of_two_clerks,
+    an_import_of_two_products,
+    an_order_beyond_the_limit,
+    an_event_of_low_stock,
+    an_event_of_low_stock_that_reconcile_sends,
 )
 
 
@@ -527,9 +886,14 @@ def test_flow_recovers_when_a_remote_call_is_interrupted(
 
 
 def test_unfinished_statuses_are_those_that_a_sweep_finishes() -> None:
-    public = {Status.CONFIRMED, Status.CANCELLED, Status.REJECTED, Status.FULFILLED}
-    assert set(Status) - public - {Status.ABANDONED} == {
-        Status.PENDING,
-        Status.CANCELLING,
-        Status.FULFILLING,
+    """An order that awaits its payment is not unfinished before it is overdue."""
+    stable = {
+        Status.AWAITING_PAYMENT,
+        Status.CONFIRMED,
+        Status.PARTIALLY_FULFILLED,
+        Status.CANCELLED,
+        Status.REJECTED,
+        Status.FULFILLED,
+        Status.ABANDONED,
     }
+    assert set(Status) - stable == {Status.PENDING, *MOVING}

@@ -1,4 +1,4 @@
-"""Real processes, killed by SIGKILL at random while clients buy, cancel, fulfil and restock.
+"""Real processes, killed by SIGKILL at random while clients buy, pay, cancel, fulfil and return.
 
     CRASH_SECONDS=600 CRASH_SEED=7 .venv/bin/python -m pytest tests/crash/test_random_kills.py -s
 
@@ -23,6 +23,8 @@ import requests
 from support.emulator.firestore_process import Firestore
 from support.processes.shop import COMMAND_SECONDS, Shop
 
+from functions_common.ids import digest_id
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -35,11 +37,27 @@ KILL_EVERY = 1.0
 """Average seconds between two kills. The processes take turns."""
 AWAY = (502, 503, 504)
 
-COUNTS = ["abandoned", "confirmed", "released", "consumed", "completed", "cancelled", "fulfilled"]
+COUNTS = [
+    "abandoned",
+    "confirmed",
+    "released",
+    "consumed",
+    "completed",
+    "cancelled",
+    "fulfilled",
+    "moved",
+    "expired",
+]
 """The actions that a sweep reports."""
 
-CAME_TRUE = {"confirmed", "cancelling", "cancelled", "fulfilling", "fulfilled"}
-ENDED = {"confirmed", "cancelled", "rejected", "fulfilled"}
+PLACED = {"awaiting_payment", "confirmed", "partially_fulfilled", "cancelled", "fulfilled"}
+"""The statuses of a placed order when no change is in progress."""
+LINE_EVENTS = {
+    "cancel": ("line_cancelled", "cancelled"),
+    "fulfil": ("line_fulfilled", "fulfilled"),
+    "return": ("line_returned", "returned"),
+}
+"""The event of a change of a part, and the count of a line that it raises."""
 
 
 @dataclass
@@ -54,6 +72,11 @@ class Told:
     """The order id of each final rejection."""
     cancelled: set[str] = field(default_factory=set)
     fulfilled: set[str] = field(default_factory=set)
+    parts: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The order and the key of each unit that was moved, with the verb."""
+    paid: set[str] = field(default_factory=set)
+    expired: set[str] = field(default_factory=set)
+    """Orders whose confirmation came too late."""
     restocked: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     of_key: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """For each key, the order ids in the responses to its deliveries."""
@@ -74,7 +97,16 @@ class Sale:
         self._over = threading.Event()
 
     def run(self, seconds: float) -> None:
-        roles = [*[self.buy] * 6, self.cancel, self.fulfil, self.restock, self.reconcile, self.kill]
+        roles = [
+            *[self.buy] * 6,
+            self.cancel,
+            self.fulfil,
+            *[self.move_part] * 2,
+            *[self.confirm] * 2,
+            self.restock,
+            self.reconcile,
+            self.kill,
+        ]
         with ThreadPoolExecutor(len(roles)) as pool:
             for number, role in enumerate(roles):
                 pool.submit(self._repeat, role, random.Random(self._seed + number))  # noqa: S311
@@ -109,9 +141,12 @@ class Sale:
         product, quantity = chance.choice(PRODUCTS), chance.randint(1, 3)
         prefer = "respond-async" if chance.random() < 0.2 else None
         key = f"key-{uuid.uuid4().hex}" if chance.random() < 0.8 else None
+        hold = chance.randint(1, 3) if chance.random() < 0.3 else None
 
         def deliver(n: int) -> requests.Response:
-            return self.shop.place(product, quantity, n=n, key=key, prefer=prefer)
+            return self.shop.place(
+                product, quantity, n=n, key=key, prefer=prefer, hold_seconds=hold
+            )
 
         if key is None:  # must not be repeated, with or without a response
             try:
@@ -146,28 +181,67 @@ class Sale:
                 self.told.of_key[key].add(order_id)
 
     def cancel(self, chance: random.Random) -> None:
-        self._move(chance, self.shop.cancel, "cancelled", self.told.cancelled)
+        """If units of the order were fulfilled before, it ends as fulfilled."""
+        self._move(chance, self.shop.cancel, {"cancelled", "fulfilled"}, self.told.cancelled)
 
     def fulfil(self, chance: random.Random) -> None:
-        self._move(chance, self.shop.fulfil, "fulfilled", self.told.fulfilled)
+        self._move(chance, self.shop.fulfil, {"fulfilled"}, self.told.fulfilled)
 
     def _move(
         self,
         chance: random.Random,
         call: Callable[..., requests.Response],
-        done: str,
+        done: set[str],
         noted: set[str],
     ) -> None:
         time.sleep(chance.uniform(0, 0.2))
+        order_id = self._any_order(chance)
+        if order_id is None:
+            return
+        answer = self._until_answered(lambda n: call(order_id, n=n), chance)
+        if answer is not None and answer.status_code == 200:
+            assert answer.json()["status"] in done
+            noted.add(order_id)
+
+    def _any_order(self, chance: random.Random) -> str | None:
+        """A recent one in half of the cases: it is more likely that it can still change."""
         with self._lock:
             known = [*self.told.placed, *self.told.accepted]
         if not known:
+            return None
+        return chance.choice(known[-10:] if chance.random() < 0.5 else known)
+
+    def move_part(self, chance: random.Random) -> None:
+        order_id = self._any_order(chance)
+        if order_id is None:
             return
-        order_id = chance.choice(known)
-        answer = self._until_answered(lambda n: call(order_id, n=n), chance)
-        if answer is not None and answer.status_code == 200:
-            assert answer.json()["status"] == done
-            noted.add(order_id)
+        verb, key = chance.choice(("cancel", "fulfil", "fulfil", "return")), uuid.uuid4().hex
+        for _ in range(chance.choice((1, 1, 2))):  # a repeated request moves nothing
+            answer = self._until_answered(
+                lambda n: self.shop.move_part(order_id, verb, key, n=n), chance
+            )
+            if answer is None:
+                return
+            assert answer.status_code in (200, 202, 409), answer.text
+            if answer.status_code == 200:
+                with self._lock:
+                    self.told.parts[order_id, key] = verb
+
+    def confirm(self, chance: random.Random) -> None:
+        """Confirm any order: one that is not held is confirmed already."""
+        time.sleep(chance.uniform(0, 0.1))
+        order_id = self._any_order(chance)
+        if order_id is None:
+            return
+        answer = self._until_answered(lambda n: self.shop.confirm(order_id, n=n), chance)
+        if answer is None:
+            return
+        assert answer.status_code in (200, 409), answer.text
+        with self._lock:
+            if answer.status_code == 200:
+                self.told.paid.add(order_id)
+            elif answer.json()["type"] == "urn:problem-type:order-expired":
+                self.told.expired.add(order_id)
 
     def restock(self, chance: random.Random) -> None:
         time.sleep(chance.uniform(0.2, 0.6))
@@ -240,7 +314,8 @@ def test_nothing_is_oversold_leaked_or_lost_when_processes_are_killed(
     with capsys.disabled():
         print(  # noqa: T201 - the figures are what one runs it for
             f"\nseed {SEED}, {SECONDS:.0f} s: {sum(sale.kills.values())} kills {dict(sale.kills)},"
-            f" responses {dict(sale.told.statuses)}; swept up at the end: {reports[0]}"
+            f" responses {dict(sale.told.statuses)}; {len(sale.told.parts)} parts moved,"
+            f" {len(sale.told.expired)} confirmations too late; swept up at the end: {reports[0]}"
         )
     code, line = shop.carry_out("audit", "--grace", "0")
     assert (code, line["findings"]) == (0, 0), line
@@ -266,14 +341,41 @@ def check(told: Told, documents: dict[str, Any]) -> None:
         return str(documents.get(f"orders/{order_id}", {}).get("status"))
 
     assert told.placed, "no order was placed"
-    assert {each: status(each) for each in told.placed if status(each) not in CAME_TRUE} == {}
-    assert {each: status(each) for each in told.accepted if status(each) not in ENDED} == {}
+    assert {each: status(each) for each in told.placed if status(each) not in PLACED} == {}
+    ended = PLACED | {"rejected"}
+    assert {each: status(each) for each in told.accepted if status(each) not in ended} == {}
     assert {each: status(each) for each in told.refused if status(each) != "rejected"} == {}
-    assert {each: status(each) for each in told.cancelled if status(each) != "cancelled"} == {}
+    nothing_open = ("cancelled", "fulfilled")
+    assert {each: status(each) for each in told.cancelled if status(each) not in nothing_open} == {}
     assert {each: status(each) for each in told.fulfilled if status(each) != "fulfilled"} == {}
     assert {key: ids for key, ids in told.of_key.items() if len(ids) > 1} == {}
+    check_payments(told, documents)
+    check_parts(told, documents)
     for product in PRODUCTS:
         units = documents[f"products/{product}"]
         total = units["available"] + units["reserved"] + units["shipped"]
         assert min(units["available"], units["reserved"], units["shipped"]) >= 0
         assert total >= OPENING_STOCK + told.restocked[product], "no delivery was lost"
+
+
+def check_payments(told: Told, documents: dict[str, Any]) -> None:
+    def has_expired(order_id: str) -> bool:
+        return bool(documents[f"orders/{order_id}"].get("expired"))
+
+    assert [each for each in told.paid if has_expired(each)] == []
+    assert [each for each in told.expired if not has_expired(each)] == []
+    assert not told.paid & told.expired
+
+
+def check_parts(told: Told, documents: dict[str, Any]) -> None:
+    """Each unit that a client moved was moved once, and is counted."""
+    moved: Counter[tuple[str, str]] = Counter()
+    for (order_id, key), verb in told.parts.items():
+        event, count = LINE_EVENTS[verb]
+        history = documents[f"orders/{order_id}"]["history"]
+        digest = digest_id(order_id, key)
+        assert [each["type"] for each in history if each.get("key") == digest] == [event]
+        moved[order_id, count] += 1
+    for (order_id, count), units in moved.items():
+        (counts,) = documents[f"orders/{order_id}"]["counts"].values()
+        assert counts[count] >= units

@@ -18,7 +18,7 @@ import atheris
 with atheris.instrument_imports(
     include=["functions_common", "order_function", "inventory_function", "jwt"]
 ):
-    from support.in_process.apps import OPERATOR, ORDER, inventory_app, order_app
+    from support.in_process.apps import OPERATOR, ORDER, PAYMENT, inventory_app, order_app
     from support.peers import tokens
     from support.stores.builders import stocked
     from support.stores.fakes import FakeInventory, MemoryOrders
@@ -42,10 +42,28 @@ BODIES = (
     {"delta": 1, "reason": "delivery", "reference": "D-1", "actor": "A"},
     {"ids": ["R1", "R2"]},
     {"kind": "release", "items": [{"product_id": "P001", "quantity": 1}]},
+    {"price": 1, "active": False, "max_per_order": 5, "low_stock_threshold": None},
+    {"product_id": "P001", "name": "Laptop", "price": 1, "add_stock": 5},
+    {"items": [{"line_id": "1", "quantity": 1}], "actor": "A", "reason": "damaged"},
+    {
+        "customer_id": "C1",
+        "product_id": "P001",
+        "quantity": 1,
+        "hold_seconds": 60,
+        "reference": "W-1",
+        "note": "a\nb",
+        "metadata": {"channel": "web"},
+        "shipping_address": {"name": "A", "line1": "1", "city": "B", "country": "GB"},
+    },
 )
+QUERIES = (
+    "", "customer_id=C1", "limit=2", "quantity=1", "status=pending,confirmed", "order_id=ORD0",
+    "updated_since=2025-11-23T00:00:00Z", "product_id=P001&created_from=2025-11-23T00:00:00Z",
+)  # fmt: skip
 HEADERS = (
     "HTTP_AUTHORIZATION", "HTTP_IDEMPOTENCY_KEY", "HTTP_PREFER", "HTTP_ACCEPT", "HTTP_TRACEPARENT",
-    "HTTP_TRACESTATE", "HTTP_IF_NONE_MATCH", "HTTP_COOKIE", "HTTP_X_FORWARDED_FOR", "HTTP_HOST",
+    "HTTP_TRACESTATE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH", "HTTP_COOKIE", "HTTP_X_FORWARDED_FOR",
+    "HTTP_HOST",
 )  # fmt: skip
 
 
@@ -127,9 +145,7 @@ def _request(bytes_of: Any, rules: list[str]) -> dict[str, Any]:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": bytes_of.PickValueInList(list(METHODS)),
         "PATH_INFO": path,
-        "QUERY_STRING": bytes_of.PickValueInList(
-            ["", "customer_id=C1", "limit=2", "quantity=1", _text(bytes_of, 60)]
-        ),
+        "QUERY_STRING": bytes_of.PickValueInList([*QUERIES, _text(bytes_of, 60)]),
         "SERVER_NAME": "fuzz",
         "SERVER_PORT": "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
@@ -138,7 +154,9 @@ def _request(bytes_of: Any, rules: list[str]) -> dict[str, Any]:
         "wsgi.errors": sys.stderr,
         "wsgi.version": (1, 0),
         "wsgi.input_terminated": True,
-        "CONTENT_TYPE": bytes_of.PickValueInList(["application/json", _text(bytes_of, 30)]),
+        "CONTENT_TYPE": bytes_of.PickValueInList(
+            ["application/json", "application/x-ndjson", _text(bytes_of, 30)]
+        ),
     }
     for name in HEADERS:
         if bytes_of.ConsumeBool():
@@ -154,7 +172,7 @@ def _values(header: str, bytes_of: Any) -> list[str]:
         return ["text/html", "respond-async", "key-1", free]
     place = bytes_of.ConsumeIntInRange(0, len(TOKEN))
     spliced = TOKEN[:place] + free + TOKEN[place + len(free) :]
-    return [f"Bearer {each}" for each in (TOKEN, OPERATOR, ORDER, spliced, free)] + [free]
+    return [f"Bearer {each}" for each in (TOKEN, OPERATOR, ORDER, PAYMENT, spliced, free)] + [free]
 
 
 def _text(bytes_of: Any, most: int) -> str:

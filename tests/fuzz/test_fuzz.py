@@ -55,8 +55,10 @@ class Door:
 
     @property
     def guarded(self) -> bool:
+        """A token is needed: that of the operator is optional in the list of products."""
         security = self.operation.definition.raw.get("security", [])
-        return bool(security) and ({} not in security or self.shop.customers)
+        needed = {} not in security or (self.shop.customers and {"operator": []} not in security)
+        return bool(security) and needed
 
     def explore(self, turn: int) -> None:
         """Send some requests: valid ones in one round, invalid ones in the next."""

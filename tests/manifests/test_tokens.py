@@ -34,6 +34,7 @@ elif "apply" in arguments:
     stored.write_text(json.dumps(json.load(sys.stdin)))
     print("secret/tokens serverside-applied")
 """
+NAMES = ("order", "operator", "payment")
 TEMPLATE = 'go-template={{range $key, $value := .data}}{{$key}} {{$value}}{{"\\n"}}{{end}}'
 """The fake's output for a Secret."""
 
@@ -75,7 +76,7 @@ class Namespace:
         ran = self.run()
         assert ran.returncode == 0, ran.stderr
         stored = self.stored
-        for name in {"order", "operator"} & stored.keys():
+        for name in set(NAMES) & stored.keys():
             assert stored[name] not in self.seen.read_text() + ran.stdout + ran.stderr
         return stored
 
@@ -89,11 +90,11 @@ def test_tokens_are_generated_with_their_hashes_when_there_is_no_secret(
     namespace: Namespace,
 ) -> None:
     made = namespace.make_tokens()
-    assert set(made) == {"order", "order-sha256", "operator", "operator-sha256"}
-    for name in ("order", "operator"):
+    assert set(made) == {*NAMES, *(f"{name}-sha256" for name in NAMES)}
+    for name in NAMES:
         assert re.fullmatch(r"[0-9a-f]{48}", made[name])
         assert made[f"{name}-sha256"] == tokens.hashes(made[name])
-    assert made["order"] != made["operator"]
+    assert len({made[name] for name in NAMES}) == len(NAMES)
 
 
 @pytest.mark.parametrize("order", ["a-token-of-old-times", "a-token-of-today,a-token-of-yesterday"])
@@ -101,12 +102,14 @@ def test_tokens_stay_and_get_hashes_when_the_secret_has_tokens_only(
     namespace: Namespace, order: str
 ) -> None:
     """The state after an upgrade from a Secret without hashes."""
-    namespace.store(order=order, operator="token-of-an-operator")
+    namespace.store(order=order, operator="token-of-an-operator", payment="token-of-payments")
     assert namespace.make_tokens() == {
         "order": order,
         "order-sha256": tokens.hashes(order),
         "operator": "token-of-an-operator",
         "operator-sha256": tokens.hashes("token-of-an-operator"),
+        "payment": "token-of-payments",
+        "payment-sha256": tokens.hashes("token-of-payments"),
     }
 
 
@@ -179,6 +182,11 @@ def test_no_manifest_gives_the_operators_token_to_a_function_or_a_command() -> N
         if re.search(r"key: operator\b(?!-)|secret:tokens:operator\b(?!-)", path.read_text())
     }
     assert readers == {"catalogue.yaml"}, "the job that is an operator"
+
+
+def test_no_manifest_gives_the_payment_services_token_to_a_pod() -> None:
+    for path in (*(ROOT / "knative").glob("*.yaml"), ROOT / "func.yaml"):
+        assert not re.search(r"key: payment\b(?!-)|secret:tokens:payment\b(?!-)", path.read_text())
 
 
 def test_no_command_of_order_reads_more_than_it_needs() -> None:

@@ -5,56 +5,96 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Response, request
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from werkzeug.exceptions import NotFound
 
 from functions_common import limiter
 from functions_common.firestore.client import FirestoreConnection
+from functions_common.firestore.errors import StoreError
 from functions_common.http import app as http_app
-from functions_common.http import paging, parsing, problems
+from functions_common.http import etags, paging, parsing, problems
 from functions_common.http.auth.callers import Callers
 from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
+from functions_common.http.routing import HTML, JSON
 from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
-from inventory_function import domain, schemas
-from inventory_function.domain import OPERATOR, ORDER, Adjustment
+from inventory_function import domain, product_list, schemas
+from inventory_function.domain import (
+    ANY_PRODUCT,
+    MAX_IMPORT_BODY,
+    MAX_IMPORT_LINES,
+    OPERATOR,
+    ORDER,
+    Adjustment,
+    Precondition,
+)
 from inventory_function.group_commit import TooManyWaitingError
-from inventory_function.routes import API, TOO_MANY_WAITING
-from inventory_function.service import Inventory
+from inventory_function.import_lines import parse_line
+from inventory_function.routes import API, NOT_BEGUN, TOO_MANY_WAITING
+from inventory_function.service import IMPORT_BATCH, Inventory
 from inventory_function.store import Store
+from inventory_function.transactions import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from flask import Flask
 
+    from functions_common.events.low_stock import LowStockEvent
+    from functions_common.events.publisher_thread import PublisherThread
+    from functions_common.events.settings import SinkSettings
+    from functions_common.http.problems import RequestError
     from inventory_function.domain import RecordedReservation
+    from inventory_function.import_lines import ImportLine
     from inventory_function.settings import Settings
-    from inventory_function.transactions import Outcome
 
 
 def create_app(settings: Settings, inventory: Inventory | None = None) -> Flask:
     """Build the application: the composition root. Tests pass an inventory with a fake store."""
+    publisher = None
     if inventory is None:
         connection = FirestoreConnection(settings.firestore)
         connection.prepare()
+        publisher = None if settings.sink is None else _publisher(connection, settings.sink)
         inventory = Inventory(
             Store(connection, limiter.firestore_list_limiter(settings.server.concurrency)),
             settings.currency,
             settings.request_deadline_seconds,
             settings.max_waiting,
+            None if publisher is None else publisher.add,
         )
     callers = Callers(
         {ORDER: settings.order_token_hashes, OPERATOR: settings.operator_token_hashes}
     )
-    views = _Views(inventory)
+    views = _Views(inventory, callers)
     api = replace(API, currency=settings.currency)
-    return http_app.create_app(api, views, callers, PROBLEMS, settings.server)
+    app = http_app.create_app(api, views, callers, PROBLEMS, settings.server)
+    if publisher is not None:
+        publisher.attach(app)
+    return app
+
+
+def _publisher(
+    connection: FirestoreConnection, settings: SinkSettings
+) -> PublisherThread[LowStockEvent]:
+    """The publisher of the events of this process."""
+    # Most shops have no sink.
+    from functions_common.events.low_stock_outbox import (  # noqa: PLC0415
+        FirestoreLowStockOutbox,
+        publish,
+    )
+    from functions_common.events.publisher_thread import PublisherThread  # noqa: PLC0415
+    from functions_common.events.sink import Sink  # noqa: PLC0415
+
+    outbox, sink = FirestoreLowStockOutbox(connection), Sink(settings, connections=1)
+    return PublisherThread(partial(publish, outbox, sink))
 
 
 MAX_LOGGED_IDS = 10
@@ -64,33 +104,113 @@ MAX_LOGGED_IDS = 10
 class _Views:
     """The views. Each has the name of its operation in ``routes.API``."""
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, callers: Callers) -> None:
         self._inventory = inventory
+        self._callers = callers
+
+    def show_start(self) -> Response:
+        """Send people to the documentation. Programs get 404, as for any unknown path."""
+        accepted = request.accept_mimetypes
+        if accepted[HTML] <= accepted[JSON]:
+            raise NotFound
+        return Response(status=HTTPStatus.FOUND, headers={"Location": "/docs", "Vary": "Accept"})
 
     def list_products(self) -> Response:
         args = request.args
         limit = paging.limit(args)
-        after = paging.decode_cursor(args, paging.id_position)
-        found = self._inventory.products(after, limit + 1)
-        page, cursor = paging.split_page(found, limit, lambda product: [product.product_id])
+        filters = product_list.read_filter(args, self._inventory.currency, self._role())
+        after = paging.decode_cursor(args, partial(product_list.decode_place, filters))
+        found = self._inventory.products(filters, after, limit + 1)
+        page, cursor = paging.split_page(found, limit, partial(product_list.encode_place, filters))
         return http_app.json_response(
             schemas.ProductListResponse([*map(self._shown, page)], cursor)
         )
 
+    def _role(self) -> str | None:
+        """The role of the caller of a public operation; None without a valid token."""
+        return self._callers.shared_role(request.headers.get("Authorization", ""))
+
     def show_product(self, product_id: str) -> Response:
-        return http_app.json_response(
-            self._shown(self._inventory.product(_valid_id_or_404(product_id)))
-        )
+        copies = etags.condition(request, "If-None-Match")
+        product = self._inventory.product(_valid_id_or_404(product_id))
+        response = self._product_response(product)
+        etag = response.headers["ETag"]
+        if copies is not None and not copies.isdisjoint((etags.ANY, etag.strip('"'))):
+            return Response(
+                status=HTTPStatus.NOT_MODIFIED,
+                headers={"ETag": etag, "Cache-Control": response.headers["Cache-Control"]},
+            )
+        return response
 
     def put_product(self, product_id: str) -> Response:
         parsing.check_id(product_id, parameter="product_id")
-        body = parsing.body(request, schemas.ProductRequest)
-        name, price = body.to_domain(self._inventory.currency)
-        product, new = self._inventory.put_product(product_id, name, price, active=body.active)
-        return http_app.json_response(self._shown(product), _created_if(new))
+        precondition = _precondition()
+        changes = parsing.body(request, schemas.ProductRequest).to_domain(self._inventory.currency)
+        product, new = self._inventory.put_product(product_id, changes, precondition)
+        return self._product_response(product, _created_if(new))
+
+    def patch_product(self, product_id: str) -> Response:
+        precondition = _precondition()
+        body = parsing.body(request, schemas.ProductPatchRequest)
+        changes = body.to_domain(self._inventory.currency)
+        product = self._inventory.patch_product(_valid_id_or_404(product_id), changes, precondition)
+        return self._product_response(product)
+
+    def import_products(self) -> Response:
+        key = _required_idempotency_key()
+        lines = parsing.lines(request, MAX_IMPORT_BODY, MAX_IMPORT_LINES)
+        results = [*self._imported(lines, key)]
+        failed = sum(result.problem is not UNSET for result in results)
+        activity.note(lines=len(lines), failed_lines=failed)
+        return http_app.ndjson_response(results)
+
+    def _imported(self, lines: list[bytes], key: str) -> Iterator[schemas.ImportResultResponse]:
+        """The outcome of each line. Only the lines of one batch are in memory as objects."""
+        first_lines: dict[str, int] = {}
+        for start in range(0, len(lines), IMPORT_BATCH):
+            parsed = [
+                parse_line(number, line, self._inventory.currency, first_lines)
+                for number, line in enumerate(lines[start : start + IMPORT_BATCH], start + 1)
+            ]
+            yield from self._import_batch(start + 1, parsed, key)
+
+    def _import_batch(
+        self, first: int, parsed: Sequence[ImportLine | RequestError], key: str
+    ) -> Iterator[schemas.ImportResultResponse]:
+        wanted = [line for line in parsed if isinstance(line, tuple)]
+        outcomes = iter(self._import_outcomes(wanted, key))
+        for number, line in enumerate(parsed, first):
+            if isinstance(line, tuple):
+                yield _import_result(number, line[0], next(outcomes))
+            else:
+                yield _failed_import(number, UNSET, line)
+
+    def _import_outcomes(self, wanted: Sequence[ImportLine], key: str) -> list[Outcome]:
+        """An outcome for each product. Never raises, because earlier lines may be stored."""
+        if not wanted:
+            return []
+        try:
+            outcomes = self._inventory.import_products(wanted, key)
+        except StoreError as error:
+            return [Outcome(error=error)] * len(wanted)
+        return outcomes or [Outcome(error=LineNotBegunError())] * len(wanted)
 
     def _shown(self, product: domain.Product) -> schemas.ProductResponse:
         return schemas.ProductResponse.of(product, self._inventory.currency)
+
+    def _product_response(
+        self, product: domain.Product, status: HTTPStatus = HTTPStatus.OK
+    ) -> Response:
+        """The product with its ``ETag``.
+
+        The tag has two parts (docs/adr/0029): the part for ``If-Match`` changes with the catalogue
+        fields, and the other one with everything that the response shows.
+        """
+        response = http_app.json_response(self._shown(product), status)
+        shown = sha256(response.get_data()).hexdigest()[:16]
+        response.headers["ETag"] = f'"{product.catalogue_tag}.{shown}"'
+        response.headers["Cache-Control"] = "no-cache"  # a cache must ask before each use
+        return response
 
     def show_availability(self, product_id: str) -> Response:
         args = request.args
@@ -193,6 +313,48 @@ class _Views:
         return _settled(ids, self._inventory.consume(ids))
 
 
+class LineNotBegunError(Exception):
+    """The deadline passed before the line of an import was begun."""
+
+
+def _precondition() -> Precondition:
+    """The conditions of the request, which compare the first part of our entity tags."""
+    return Precondition(
+        _catalogue_tags(etags.condition(request, "If-Match")),
+        _catalogue_tags(etags.condition(request, "If-None-Match")),
+    )
+
+
+def _catalogue_tags(tags: frozenset[str] | None) -> frozenset[str] | None:
+    if tags is None:
+        return None
+    return frozenset(ANY_PRODUCT if tag == etags.ANY else tag.partition(".")[0] for tag in tags)
+
+
+def _import_result(number: int, product_id: str, outcome: Outcome) -> schemas.ImportResultResponse:
+    if outcome.error is not None:
+        return _failed_import(number, product_id, outcome.error)
+    return schemas.ImportResultResponse(
+        line=number,
+        status=_created_if(outcome.value.new).value,
+        product_id=product_id,
+        available_quantity=outcome.value.available,
+        replayed=outcome.value.replayed or UNSET,
+    )
+
+
+def _failed_import(
+    number: int, product_id: str | UnsetType, error: Exception
+) -> schemas.ImportResultResponse:
+    body = http_app.problem_body(error, PROBLEMS)
+    return schemas.ImportResultResponse(
+        line=number,
+        status=body["status"],
+        product_id=product_id,
+        problem=schemas.ProblemResponse(**body),
+    )
+
+
 def _encode_ledger_position(entry: Adjustment | RecordedReservation) -> list[str]:
     if isinstance(entry, Adjustment):
         return [timestamp(entry.created_at), entry.adjustment_id]
@@ -284,6 +446,14 @@ def _insufficient_stock(error: domain.InsufficientStockError) -> Problem:
     return Problem(HTTPStatus.CONFLICT, str(error), "insufficient-stock", {"lines": lines})
 
 
+def _max_per_order_exceeded(error: domain.MaxPerOrderExceededError) -> Problem:
+    limits = [
+        schemas.ExceededLimit(line.product_id, line.requested, line.max_per_order)
+        for line in error.lines
+    ]
+    return Problem(HTTPStatus.CONFLICT, str(error), "max-per-order-exceeded", {"limits": limits})
+
+
 def _unknown_products(error: domain.UnknownProductsError) -> Problem:
     extensions = {"product_ids": list(error.product_ids)}
     return Problem(HTTPStatus.NOT_FOUND, str(error), "unknown-product", extensions)
@@ -307,6 +477,7 @@ def _too_many_waiting(error: TooManyWaitingError) -> Problem:
 PROBLEMS: http_app.ProblemTable = {
     TooManyWaitingError: _too_many_waiting,
     domain.UnknownProductsError: _unknown_products,
+    domain.MaxPerOrderExceededError: _max_per_order_exceeded,
     domain.InsufficientStockError: _insufficient_stock,
     domain.NegativeStockError: http_app.problem_from_text(
         HTTPStatus.CONFLICT, "insufficient-stock"
@@ -327,5 +498,12 @@ PROBLEMS: http_app.ProblemTable = {
     ),
     domain.IdempotencyKeyReusedError: http_app.problem_from_text(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
+    ),
+    domain.PreconditionFailedError: http_app.problem_from_text(
+        HTTPStatus.PRECONDITION_FAILED, "precondition-failed"
+    ),
+    domain.ChangeSupersededError: lambda error: problems.unavailable(str(error)),
+    LineNotBegunError: lambda _: Problem(
+        NOT_BEGUN.status, NOT_BEGUN.example["detail"], NOT_BEGUN.kind
     ),
 }

@@ -5,6 +5,7 @@ Reservations move units between the three states.
 
     StockError                           the request breaks a rule of stock; nothing changes
     ├── UnknownProductsError             a product is missing, retired or of another currency
+    ├── MaxPerOrderExceededError         some lines exceed the most that one order may have
     ├── InsufficientStockError           some lines exceed what is available; it names all of them
     ├── NegativeStockError               an adjustment would remove more than is available
     ├── ReservationReleasedError         the reservation was released; it can never be held again
@@ -13,15 +14,18 @@ Reservations move units between the three states.
     ├── MovementOutOfOrderError          the movement's number is not the next one
     ├── MovementMismatchError            the movement's number belongs to another movement
     ├── MovementExceedsReservationError  some lines exceed what can move; it names all of them
-    └── IdempotencyKeyReusedError        the key belongs to another adjustment
+    ├── IdempotencyKeyReusedError        the key belongs to another adjustment
+    ├── PreconditionFailedError          the product is not in the state that the request requires
+    └── ChangeSupersededError            the change may have been made, and another one followed it
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
+from functions_common.events.low_stock import LowStockEvent
 from functions_common.ids import digest_id
 
 if TYPE_CHECKING:
@@ -35,6 +39,13 @@ MAX_SETTLED = 50
 MAX_CONFIRMED = 250
 """Reservations that one call confirms. The call reads nothing else. All ids fit into a request
 body."""
+MAX_LISTED_IDS = 100
+"""Products that a list can name by id."""
+MAX_IMPORT_LINES = 5_000
+MAX_IMPORT_LINE = 4_096
+"""Bytes. The longest valid line has about 3,000."""
+MAX_IMPORT_BODY = 1024 * 1024
+"""Bytes: 5,000 lines of 200 bytes."""
 MAX_PRICE = 10**12
 """In minor units."""
 MAX_MOVEMENTS = 999_999_999
@@ -55,6 +66,16 @@ class UnknownProductsError(StockError):
     def __init__(self, product_ids: Iterable[str]) -> None:
         self.product_ids = tuple(product_ids)
         super().__init__(f"Not in the catalogue, or not on sale: {', '.join(self.product_ids)}")
+
+
+class MaxPerOrderExceededError(StockError):
+    def __init__(self, lines: Iterable[ExceededLimit]) -> None:
+        self.lines = tuple(lines)
+        exceeded = (
+            f"{line.product_id} (at most {line.max_per_order}, {line.requested} requested)"
+            for line in self.lines
+        )
+        super().__init__(f"More than one order may have: {', '.join(exceeded)}")
 
 
 class InsufficientStockError(StockError):
@@ -134,6 +155,31 @@ class IdempotencyKeyReusedError(StockError):
         )
 
 
+class PreconditionFailedError(StockError):
+    def __init__(self, product_id: str, *, exists: bool) -> None:
+        super().__init__(
+            f"The product {product_id} exists and does not meet the condition of the request. Read"
+            " it again, then repeat your change with its new ETag."
+            if exists
+            else f"The product {product_id} does not exist, and the request requires that it does."
+        )
+
+
+class ChangeSupersededError(StockError):
+    def __init__(self, product_id: str) -> None:
+        super().__init__(
+            f"The change of {product_id} may have been made, and another change followed it. Read"
+            " the product before you repeat the change."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExceededLimit:
+    product_id: str
+    requested: int
+    max_per_order: int
+
+
 @dataclass(frozen=True, slots=True)
 class ShortLine:
     product_id: str
@@ -169,10 +215,46 @@ class Product:
     shipped: int = 0
     updated_at: datetime | None = None
     """When the stored document last changed; None if the product is not stored yet."""
+    max_per_order: int | None = None
+    """The most units that one order may have; None: no limit."""
+    low_stock_threshold: int | None = None
+    """The stock is low if at most this many units are available; None: it is never low."""
+    catalogue_nonce: str = ""
+    """Chosen by the request that last changed a catalogue field.
+
+    So a retried commit recognises its own change, and no two changes have the same tag.
+    """
+    stored: Product | None = field(default=None, compare=False, repr=False)
+    """The product that was read from the store; None for a new one. An update writes only the
+    catalogue fields that differ."""
 
     @property
     def key(self) -> Key:
         return product_key(self.product_id)
+
+    @property
+    def low_stock(self) -> bool:
+        return self.low_stock_threshold is not None and self.available <= self.low_stock_threshold
+
+    @property
+    def catalogue_tag(self) -> str:
+        """16 characters that change with each change of the catalogue fields, not with the stock.
+
+        The fields count as well as the nonce, because an older revision does not write the nonce.
+        """
+        return digest_id(*map(repr, self.catalogue_fields))[:16]
+
+    @property
+    def catalogue_fields(self) -> tuple[object, ...]:
+        return (
+            self.name,
+            self.price,
+            self.currency,
+            self.active,
+            self.max_per_order,
+            self.low_stock_threshold,
+            self.catalogue_nonce,
+        )
 
     def on_sale(self, currency: str) -> bool:
         """Whether a shop of this currency can sell it."""
@@ -182,13 +264,13 @@ class Product:
         return quantity <= self.available
 
     def reserve(self, quantity: int) -> Product:
-        return replace(self, available=self.available - quantity, reserved=self.reserved + quantity)
+        return self._move(available=-quantity, reserved=quantity)
 
     def release(self, quantity: int) -> Product:
         return self.reserve(-quantity)
 
     def ship(self, quantity: int) -> Product:
-        return replace(self, reserved=self.reserved - quantity, shipped=self.shipped + quantity)
+        return self._move(reserved=-quantity, shipped=quantity)
 
     def restock(self, quantity: int) -> Product:
         return replace(self, shipped=self.shipped - quantity, available=self.available + quantity)
@@ -205,7 +287,113 @@ class Product:
     def adjust(self, delta: int) -> Product:
         if self.available + delta < 0:
             raise NegativeStockError(self, delta)
-        return replace(self, available=self.available + delta)
+        return self._move(available=delta)
+
+    def _move(self, available: int = 0, reserved: int = 0, shipped: int = 0) -> Product:
+        """Add to the quantities. Each sale calls this, and ``replace`` would take longer."""
+        return Product(
+            self.product_id,
+            self.name,
+            self.price,
+            self.currency,
+            self.active,
+            self.available + available,
+            self.reserved + reserved,
+            self.shipped + shipped,
+            self.updated_at,
+            self.max_per_order,
+            self.low_stock_threshold,
+            self.catalogue_nonce,
+            self.stored,
+        )
+
+
+class CatalogueChanges(TypedDict, total=False):
+    """New values of catalogue fields. A field that is absent does not change."""
+
+    name: str
+    price: int
+    currency: str
+    active: bool
+    max_per_order: int | None
+    low_stock_threshold: int | None
+
+
+def crossed_low_stock(before: Product | None, after: Product) -> bool:
+    """Whether the stock is low now and was not before. None: the product is new."""
+    return after.low_stock and not (before and before.low_stock)
+
+
+ProductPlace = str | tuple[str | int, str]
+"""A product's place in a list: its id; before it the value of a field, if that comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFilter:
+    """The products of a list, and their order.
+
+    At most one of ``not_sold_in``, ``name_prefix`` and ``max_available`` is set, unless ``ids`` is:
+    so one index has the products of a page, and a page takes constant work.
+    """
+
+    sold_in: str | None = None
+    """Only products on sale in this currency."""
+    not_sold_in: str | None = None
+    """Only products that are not on sale in this currency: the retired ones by id, then others by
+    currency and id."""
+    name_prefix: str | None = None
+    """Only products with such names, by name. Case matters."""
+    max_available: int | None = None
+    """Only products of which at most so many units are available, by these units."""
+    ids: tuple[str, ...] | None = None
+    """Only these products, by id."""
+
+    def accepts(self, product: Product) -> bool:
+        return (
+            (self.sold_in is None or product.on_sale(self.sold_in))
+            and (self.not_sold_in is None or not product.on_sale(self.not_sold_in))
+            and (self.name_prefix is None or product.name.startswith(self.name_prefix))
+            and (self.max_available is None or product.available <= self.max_available)
+            and (self.ids is None or product.product_id in self.ids)
+        )
+
+    def place(self, product: Product) -> ProductPlace:
+        if self.ids is not None:
+            return product.product_id
+        if self.not_sold_in is not None and product.active:
+            return product.currency, product.product_id
+        if self.name_prefix is not None:
+            return product.name, product.product_id
+        if self.max_available is not None:
+            return product.available, product.product_id
+        return product.product_id
+
+
+ALL_PRODUCTS = ProductFilter()
+
+ANY_PRODUCT = "*"
+"""In a precondition: any existing product, whatever its tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """The state that a request requires of a product, by values of ``Product.catalogue_tag``."""
+
+    match: frozenset[str] | None = None
+    """The product must exist and have one of these tags; None: no such condition."""
+    none_match: frozenset[str] | None = None
+    """If the product exists, it must have none of these tags; None: no such condition."""
+
+    def check(self, product_id: str, found: Product | None) -> None:
+        """Raises PreconditionFailedError."""
+        current = {ANY_PRODUCT, found.catalogue_tag} if found else set()
+        matches = self.match is None or bool(self.match & current)
+        excluded = self.none_match is not None and bool(self.none_match & current)
+        if not matches or excluded:
+            raise PreconditionFailedError(product_id, exists=found is not None)
+
+
+UNCONDITIONAL = Precondition()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -518,7 +706,7 @@ class Unusable:
     """Raised in each operation that needs the document."""
 
 
-Entity = Product | Reservation | Adjustment
+Entity = Product | Reservation | Adjustment | LowStockEvent
 
 
 def product_key(product_id: str) -> Key:

@@ -25,8 +25,9 @@ from inventory_function.transactions import MAX_DOCUMENTS, MIN_LEFT, Outcome, Tr
 from inventory_function.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from functions_common.events.low_stock import LowStockEvent
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.operations import StockOperation
     from inventory_function.ports import StockStore
@@ -95,8 +96,14 @@ _OperationRef = tuple[_Submission, int]
 
 
 class GroupCommit:
-    def __init__(self, store: StockStore, max_waiting: int = MAX_WAITING) -> None:
-        self._transactions = Transactions(store)
+    def __init__(
+        self,
+        store: StockStore,
+        max_waiting: int = MAX_WAITING,
+        on_low_stock: Callable[[LowStockEvent], None] | None = None,
+    ) -> None:
+        """``on_low_stock``: as for ``Transactions``."""
+        self._transactions = Transactions(store, on_low_stock)
         self._batcher = Batcher(
             self._process_batch,
             _Submission.count_documents,
@@ -164,7 +171,10 @@ class GroupCommit:
         """
         operations = [submission.operations[index] for submission, index in refs]
         try:
-            outcomes = self._transactions.execute(operations, deadline)
+            unknown = any(submission.outcome_unknown for submission, _ in refs)
+            outcomes = self._transactions.execute(
+                operations, deadline, after_unknown_outcome=unknown
+            )
         except StoreRejectedError as error:
             self._isolate(refs, error, deadline)
             return

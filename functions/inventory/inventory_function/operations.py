@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from inventory_function.domain import (
     Adjustment,
+    ExceededLimit,
     IdempotencyKeyReusedError,
     InsufficientStockError,
+    MaxPerOrderExceededError,
     MovementKind,
     PricedLine,
     Product,
@@ -94,6 +96,7 @@ class Reserve:
 
     def _products_in_stock(self, work: UnitOfWork) -> list[Product]:
         products = self._products_on_sale(work)
+        self._check_max_per_order(products)
         short = [
             ShortLine(line.product_id, line.quantity, product.available)
             for line, product in zip(self.lines, products, strict=True)
@@ -102,6 +105,15 @@ class Reserve:
         if short:
             raise InsufficientStockError(short)
         return products
+
+    def _check_max_per_order(self, products: list[Product]) -> None:
+        exceeded = [
+            ExceededLimit(line.product_id, line.quantity, product.max_per_order)
+            for line, product in zip(self.lines, products, strict=True)
+            if product.max_per_order is not None and line.quantity > product.max_per_order
+        ]
+        if exceeded:
+            raise MaxPerOrderExceededError(exceeded)
 
     def _existing(self, found: Reservation) -> Reservation:
         if found.status is ReservationStatus.RELEASED:
@@ -246,38 +258,6 @@ def _move_products(lines: Iterable[Line], kind: MovementKind, work: UnitOfWork) 
         moved[line.product_id] = product.move(kind, line.quantity)
     for product in moved.values():
         work.put(product)
-
-
-@dataclass(frozen=True, slots=True)
-class PutProduct:
-    """Create a product, or change its catalogue fields. Its stock does not change.
-
-    The result is whether the product is new.
-    """
-
-    product_id: str
-    name: str
-    price: int
-    currency: str
-    active: bool | None = None
-    """None keeps the value; a new product is active."""
-
-    def needs(self, work: UnitOfWork) -> Sequence[Key]:  # noqa: ARG002
-        return [product_key(self.product_id)]
-
-    def decide(self, work: UnitOfWork) -> bool:
-        found = work.product(self.product_id)
-        current = found or Product(self.product_id, self.name, self.price, self.currency)
-        changed = replace(
-            current,
-            name=self.name,
-            price=self.price,
-            currency=self.currency,
-            active=current.active if self.active is None else self.active,
-        )
-        if changed != found:
-            work.put(changed)
-        return found is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         Entity,
         Key,
         Product,
+        ProductFilter,
+        ProductPlace,
         RecordedReservation,
         Unusable,
     )
@@ -46,8 +48,17 @@ class CatalogueStore(StockStore, Protocol):
         Raises UnusableDocumentError if it is damaged or was written by a newer revision.
         """
 
-    def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
-        """A page of products by id; ``after`` is the last id of the page before."""
+    def products(
+        self,
+        after: ProductPlace | None,
+        limit: int,
+        deadline: Deadline,
+        filters: ProductFilter = ...,
+    ) -> list[Product]:
+        """A page of products; of all by default. ``filters`` has their order.
+
+        ``after`` is the place of the last product of the page before: ``ProductFilter.place``.
+        """
 
     def adjustments(
         self,

@@ -7,10 +7,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
 from functions_common.firestore.errors import NewerDocumentError
-from functions_common.http import paging, parsing
+from functions_common.http import etags, paging, parsing
 from functions_common.http.problems import TEMPORARILY_UNAVAILABLE
-from functions_common.http.routing import Api, Operation, Parameter, ProblemType, ResponseSpec
-from functions_common.http.schema import whole
+from functions_common.http.routing import (
+    HTML,
+    NDJSON,
+    Api,
+    Operation,
+    Parameter,
+    ProblemType,
+    ResponseSpec,
+)
+from functions_common.http.schema import as_schema, whole
 from inventory_function import domain, schemas
 from inventory_function.domain import (
     MAX_MOVEMENTS,
@@ -53,6 +61,38 @@ _QUANTITY = Parameter(
     "The number of units that the caller wants.",
 )
 
+NEEDS_OPERATOR = "active=false needs the operator's token: send it, or leave active out"
+_FILTERS = (
+    Parameter(
+        "active",
+        "query",
+        bool,
+        "`true`: only products on sale. `false`: only products that are not on sale; only the"
+        " operator may list them. If it is left out, the operator gets all products, and others get"
+        " those on sale.",
+    ),
+    Parameter(
+        "ids",
+        "query",
+        Annotated[str, as_schema(examples=["P001,P002"])],
+        f"Only these products: up to {domain.MAX_LISTED_IDS} ids, separated by commas.",
+    ),
+    Parameter(
+        "name_prefix",
+        "query",
+        Annotated[str, as_schema(minLength=1, maxLength=schemas.MAX_NAME, examples=["Lap"])],
+        "Only products with a name that begins with this text. Case matters. The list is ordered by"
+        " name.",
+    ),
+    Parameter(
+        "max_available",
+        "query",
+        Annotated[int, whole(0, MAX_QUANTITY)],
+        "Only products of which at most this many units are available. The list is ordered by these"
+        " units.",
+    ),
+)
+
 _ID = "ORDDESCKHDGSADGKKJWAA664EK133.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA"
 _OTHER_ID = "ORDG6H1V9B3N8QK2C5X7Z0M4RWYTP.0.8QF3M1Z6C9X2V5B7N0K4H1G3DS"
 _AT = "2025-11-23T19:11:48.658182+00:00"
@@ -65,6 +105,9 @@ _PRODUCT = {
     "available_quantity": 48,
     "reserved_quantity": 2,
     "last_updated": _AT,
+    "max_per_order": 5,
+    "low_stock_threshold": 10,
+    "low_stock": False,
 }
 _LAPTOPS = {"product_id": "P001", "quantity": 2}
 _MOUSE = {"product_id": "P002", "quantity": 1}
@@ -149,6 +192,33 @@ _INSUFFICIENT_STOCK = ProblemType(
     example={
         "detail": "Not enough in stock: P001 (1 available, 2 requested)",
         "lines": [{"product_id": "P001", "requested": 2, "available_quantity": 1}],
+    },
+)
+_MAX_PER_ORDER_EXCEEDED = ProblemType(
+    HTTPStatus.CONFLICT,
+    "max-per-order-exceeded",
+    "A line has more units than one order may have. `limits` has every such product.",
+    example={
+        "detail": str(domain.MaxPerOrderExceededError([domain.ExceededLimit("P001", 9, 5)])),
+        "limits": [{"product_id": "P001", "requested": 9, "max_per_order": 5}],
+    },
+)
+_PRECONDITION_FAILED = ProblemType(
+    HTTPStatus.PRECONDITION_FAILED,
+    "precondition-failed",
+    "`If-Match` or `If-None-Match` is not met: another request has changed the product since you"
+    " read it, or the product exists already, or it does not exist. Nothing changed.",
+    example={"detail": str(domain.PreconditionFailedError("P001", exists=True))},
+)
+_CONDITIONS = (etags.IF_MATCH, etags.IF_NONE_MATCH)
+NOT_BEGUN = ProblemType(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "not-begun",
+    "In the result of a line: the deadline passed before the line was begun.",
+    ("Retry-After",),
+    {
+        "detail": "The deadline passed before this line was begun. Repeat the import with the same"
+        " Idempotency-Key."
     },
 )
 _MOVEMENT_PROBLEMS = (
@@ -274,6 +344,19 @@ def _settlement(
 
 OPERATIONS = (
     Operation(
+        "show_start",
+        "GET",
+        "/",
+        "Go to the documentation",
+        {
+            HTTPStatus.FOUND: ResponseSpec(
+                "The documentation is at `/docs`.", None, content_type=HTML
+            )
+        },
+        is_documented=False,
+        ignores_unknown_query=True,
+    ),
+    Operation(
         "list_products",
         "GET",
         "/products",
@@ -286,9 +369,32 @@ OPERATIONS = (
             )
         },
         tag=PRODUCTS,
-        description="Returns the catalogue with the stock of each product, ordered by id.",
-        problems=(TEMPORARILY_UNAVAILABLE,),
-        parameters=paging.PARAMETERS,
+        description=(
+            "Returns the products on sale with their stock, ordered by id. The operator also gets"
+            " products that are not on sale: their `active` is false. A product in another currency"
+            " than the shop's is not on sale.\n\n"
+            "`name_prefix` and `max_available` cannot be used together, and not with `active=false`"
+            " either, unless `ids` is given. While stock changes, a list by `max_available` can"
+            " miss a product or have it twice."
+        ),
+        problems=(
+            ProblemType(
+                HTTPStatus.UNAUTHORIZED,
+                None,
+                "`active=false` without the operator's token.",
+                ("WWW-Authenticate",),
+                {"detail": NEEDS_OPERATOR},
+            ),
+            ProblemType(
+                HTTPStatus.FORBIDDEN,
+                None,
+                "`active=false` with a token of another role.",
+                example={"detail": NEEDS_OPERATOR},
+            ),
+            TEMPORARILY_UNAVAILABLE,
+        ),
+        parameters=(*paging.PARAMETERS, *_FILTERS),
+        optional_role=OPERATOR,
     ),
     Operation(
         "show_product",
@@ -297,13 +403,21 @@ OPERATIONS = (
         "Retrieve a product",
         {
             HTTPStatus.OK: ResponseSpec(
-                "The product.", schemas.ProductResponse, examples={"on sale": _PRODUCT}
-            )
+                "The product.", schemas.ProductResponse, ("ETag",), examples={"on sale": _PRODUCT}
+            ),
+            HTTPStatus.NOT_MODIFIED: ResponseSpec(
+                "The product and its stock are unchanged.", None, ("ETag",)
+            ),
         },
         tag=PRODUCTS,
-        description="Returns a product with its stock.",
+        description=(
+            "Returns a product with its stock, whether it is on sale or not. `ETag` changes with"
+            " everything that the response shows. To change the product only if no other request"
+            " has changed it since, send the `ETag` as `If-Match`."
+        ),
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
-        parameters=(_PRODUCT_ID,),
+        parameters=(_PRODUCT_ID, etags.IF_NONE_MATCH_OF_READ),
+        invalid=etags.malformed_detail(etags.IF_NONE_MATCH.name),
     ),
     Operation(
         "put_product",
@@ -312,12 +426,23 @@ OPERATIONS = (
         "Create or update a product",
         {
             HTTPStatus.OK: ResponseSpec(
-                "The product was updated.", schemas.ProductResponse, examples={"updated": _PRODUCT}
+                "The product was updated.",
+                schemas.ProductResponse,
+                ("ETag",),
+                examples={"updated": _PRODUCT},
             ),
             HTTPStatus.CREATED: ResponseSpec(
                 "The product was created. Its stock is 0.",
                 schemas.ProductResponse,
-                examples={"created": {**_PRODUCT, "available_quantity": 0, "reserved_quantity": 0}},
+                ("ETag",),
+                examples={
+                    "created": {
+                        **_PRODUCT,
+                        "available_quantity": 0,
+                        "reserved_quantity": 0,
+                        "low_stock": True,
+                    }
+                },
             ),
         },
         tag=PRODUCTS,
@@ -325,14 +450,96 @@ OPERATIONS = (
             "Sets the name and the price of a product, and whether it is on sale. The price gets"
             " the shop's currency. To set the stock, create an adjustment."
         ),
-        problems=_UNAVAILABLE,
-        parameters=(_PRODUCT_ID,),
+        problems=(_PRECONDITION_FAILED, *_UNAVAILABLE),
+        parameters=(_PRODUCT_ID, *_CONDITIONS),
         body=schemas.ProductRequest,
         examples={
             "on sale": {"name": "Laptop", "price": 999.99},
             "off sale": {"name": "Laptop", "price": 999.99, "active": False},
         },
         invalid="#/price: must be a number from 0 to 10,000,000,000.00",
+        roles=(OPERATOR,),
+    ),
+    Operation(
+        "patch_product",
+        "PATCH",
+        "/products/{product_id}",
+        "Change a product",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The product after the change.",
+                schemas.ProductResponse,
+                ("ETag",),
+                examples={"changed": _PRODUCT},
+            )
+        },
+        tag=PRODUCTS,
+        description=(
+            "Changes the fields that the request has; the others stay as they are. A new price is"
+            " in the shop's currency.\n\n"
+            "Send the `ETag` of the product as `If-Match`. If another request has changed the"
+            " product since you read it, the response is 412 and nothing changes: read it again,"
+            " and repeat. Sales do not change the part of the `ETag` that `If-Match` compares, so"
+            " you can change a product while it sells."
+        ),
+        problems=(_UNKNOWN_PRODUCT, _PRECONDITION_FAILED, *_UNAVAILABLE),
+        parameters=(_PRODUCT_ID, *_CONDITIONS),
+        body=schemas.ProductPatchRequest,
+        examples={
+            "new price": {"price": 949.5},
+            "limits": {"max_per_order": 5, "low_stock_threshold": 10},
+            "no limit": {"max_per_order": None},
+        },
+        invalid="#/price: must be a number from 0 to 10,000,000,000.00",
+        roles=(OPERATOR,),
+    ),
+    Operation(
+        "import_products",
+        "POST",
+        "/products:import",
+        "Import products",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The outcome of each line, in the order of the request: one JSON object a line.",
+                schemas.ImportResultResponse,
+                content_type=NDJSON,
+                examples={
+                    "created": {
+                        "line": 1,
+                        "status": 201,
+                        "product_id": "P001",
+                        "available_quantity": 50,
+                    }
+                },
+            )
+        },
+        tag=PRODUCTS,
+        description=(
+            "Creates or changes many products, and adds units to their stock. The body has a JSON"
+            f" object on each line: at most {domain.MAX_IMPORT_LINES:,} lines of at most"
+            f" {domain.MAX_IMPORT_LINE:,} bytes, and {domain.MAX_IMPORT_BODY:,} bytes in total.\n\n"
+            "Each line is decided by itself, and has its own status: a line that fails does not"
+            " affect the others. A line that the request has no time to begin has the problem"
+            " `not-begun`.\n\n"
+            "To repeat an import, send the same `Idempotency-Key`. A line that has added stock"
+            " under this key is not imported again. A line without `add_stock` sets its fields"
+            " again. You can correct the lines that failed, and send all of them again."
+        ),
+        problems=(*_UNAVAILABLE, NOT_BEGUN),
+        parameters=(replace(parsing.IDEMPOTENCY_KEY, required=True),),
+        body=schemas.ImportedProductRequest,
+        body_content_type=NDJSON,
+        max_body=domain.MAX_IMPORT_BODY,
+        examples={
+            "with stock": {
+                "product_id": "P001",
+                "name": "Laptop",
+                "price": 999.99,
+                "max_per_order": 5,
+                "add_stock": 50,
+            }
+        },
+        invalid=f"#: must have 1 to {domain.MAX_IMPORT_LINES:,} lines, and has no line",
         roles=(OPERATOR,),
     ),
     Operation(
@@ -464,6 +671,7 @@ OPERATIONS = (
         description="Reserves the stock of all items, or of none. Repeating the request is safe.",
         problems=(
             _NOT_ON_SALE,
+            _MAX_PER_ORDER_EXCEEDED,
             _INSUFFICIENT_STOCK,
             ProblemType(
                 HTTPStatus.GONE,
@@ -602,7 +810,7 @@ OPERATIONS = (
 API = Api(
     name="inventory",
     title="Inventory API",
-    version="3.0.0",
+    version="2.0.0",
     description=(
         "Manage the catalogue and its stock, and reserve stock for orders.\n\n"
         "**Authentication.** An operation that names a role needs a token of this role:"

@@ -7,7 +7,7 @@ The type of a request body has its field names and JSON types; ``to_domain`` che
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -51,6 +51,9 @@ from inventory_function.domain import (
     merge,
 )
 
+if TYPE_CHECKING:
+    from inventory_function.domain import CatalogueChanges
+
 MAX_NAME = 200
 
 ProductId = Annotated[str, identifier("P001"), described("Id of the product.")]
@@ -72,15 +75,34 @@ Change = Annotated[int, example(5)]
 """A signed number of units."""
 
 
-class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The name, the price and the sale of a product. Adjustments set its stock."""
+NewName = Annotated[str, text(MAX_NAME, "Laptop"), described("Name of the product: one line.")]
+NewPrice = Annotated[
+    Number,
+    amount(MAX_PRICE, 999.99),
+    described("The price of one unit, in the shop's currency."),
+]
+NewMaxPerOrder = Annotated[
+    Annotated[Number, whole(1, MAX_QUANTITY, examples=[5])] | UnsetType | None,
+    described(
+        "The most units of the product that one order may have. `null` removes the limit. If it is"
+        " left out, it does not change; a new product has no limit."
+    ),
+]
+NewLowStockThreshold = Annotated[
+    Annotated[Number, whole(0, MAX_QUANTITY, examples=[10])] | UnsetType | None,
+    described(
+        "The stock counts as low if at most this many units are available. When it becomes low, an"
+        " event `product.low_stock` is sent, if the shop has a sink of events. `null` removes the"
+        " threshold. If it is left out, it does not change; a new product has none."
+    ),
+]
 
-    name: Annotated[str, text(MAX_NAME, "Laptop"), described("Name of the product: one line.")]
-    price: Annotated[
-        Number,
-        amount(MAX_PRICE, 999.99),
-        described("The price of one unit, in the shop's currency."),
-    ]
+
+class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The catalogue fields of a product. Adjustments set its stock."""
+
+    name: NewName
+    price: NewPrice
     active: Annotated[
         bool | None,
         described(
@@ -88,14 +110,102 @@ class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             " existing product stays as it is, and a new one is on sale."
         ),
     ] = None
+    max_per_order: NewMaxPerOrder = UNSET
+    low_stock_threshold: NewLowStockThreshold = UNSET
 
-    def to_domain(self, currency: str) -> tuple[str, int]:
-        """Return the name, and the price in minor units."""
+    def to_domain(self, currency: str) -> CatalogueChanges:
         checks = Checks()
-        checks.text(self.name, MAX_NAME, pointer="#/name")
-        price = checks.money(self.price, MAX_PRICE, currency, pointer="#/price")
+        changes = _changes(self, checks, currency)
         checks.raise_if_failed()
-        return self.name, price
+        return changes
+
+
+class ProductPatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The catalogue fields to change. A field that is left out does not change."""
+
+    name: NewName | UnsetType = UNSET
+    price: NewPrice | UnsetType = UNSET
+    active: Annotated[
+        bool | UnsetType,
+        described("`true` puts the product on sale, `false` takes it off sale."),
+    ] = UNSET
+    max_per_order: NewMaxPerOrder = UNSET
+    low_stock_threshold: NewLowStockThreshold = UNSET
+
+    def to_domain(self, currency: str) -> CatalogueChanges:
+        checks = Checks()
+        changes = _changes(self, checks, currency)
+        if not changes:
+            checks.add_error("must have at least one field to change", pointer="#")
+        checks.raise_if_failed()
+        return changes
+
+
+class ImportedProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A line of an import: a product, and units to add to its stock."""
+
+    product_id: ProductId
+    name: NewName
+    price: NewPrice
+    active: Annotated[
+        bool | None,
+        described(
+            "`true` puts the product on sale, `false` takes it off sale. If it is left out, an"
+            " existing product stays as it is, and a new one is on sale."
+        ),
+    ] = None
+    max_per_order: NewMaxPerOrder = UNSET
+    low_stock_threshold: NewLowStockThreshold = UNSET
+    add_stock: Annotated[
+        Number | UnsetType,
+        whole(0, MAX_QUANTITY, examples=[50]),
+        described(
+            "Units to add to the available stock: once for each `Idempotency-Key` and product."
+        ),
+    ] = UNSET
+
+    def to_domain(self, currency: str) -> tuple[str, CatalogueChanges, int]:
+        """Return the product's id, its catalogue fields, and the units to add."""
+        checks = Checks()
+        checks.identifier(self.product_id, pointer="#/product_id")
+        changes = _changes(self, checks, currency)
+        units = 0
+        if self.add_stock is not UNSET:
+            units = checks.integer(self.add_stock, 0, MAX_QUANTITY, pointer="#/add_stock")
+        checks.raise_if_failed()
+        return self.product_id, changes, units
+
+
+def _changes(
+    body: ProductRequest | ProductPatchRequest | ImportedProductRequest,
+    checks: Checks,
+    currency: str,
+) -> CatalogueChanges:
+    """The fields that the body has."""
+    changes: CatalogueChanges = {}
+    if body.name is not UNSET:
+        changes["name"] = checks.text(body.name, MAX_NAME, pointer="#/name")
+    if body.price is not UNSET:
+        changes["price"] = checks.money(body.price, MAX_PRICE, currency, pointer="#/price")
+    if body.active is not UNSET and body.active is not None:
+        changes["active"] = body.active
+    if body.max_per_order is not UNSET:
+        changes["max_per_order"] = _integer_or_none(
+            body.max_per_order, 1, checks, "#/max_per_order"
+        )
+    if body.low_stock_threshold is not UNSET:
+        changes["low_stock_threshold"] = _integer_or_none(
+            body.low_stock_threshold, 0, checks, "#/low_stock_threshold"
+        )
+    return changes
+
+
+def _integer_or_none(
+    number: Number | None, minimum: int, checks: Checks, pointer: str
+) -> int | None:
+    return (
+        None if number is None else checks.integer(number, minimum, MAX_QUANTITY, pointer=pointer)
+    )
 
 
 class AdjustmentRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -292,6 +402,21 @@ class ProductResponse(msgspec.Struct, frozen=True, kw_only=True):
     last_updated: Annotated[
         Timestamp | None, described("When the product or its stock last changed (UTC).")
     ]
+    max_per_order: Annotated[
+        int | None,
+        example(5, minimum=1, description="The most units of it in one order; null: no limit."),
+    ]
+    low_stock_threshold: Annotated[
+        int | None,
+        example(
+            10,
+            minimum=0,
+            description="The stock is low if at most so many units are available; null: never.",
+        ),
+    ]
+    low_stock: Annotated[
+        bool, described("True if `available_quantity` is at most `low_stock_threshold`.")
+    ]
 
     @classmethod
     def of(cls, product: Product, currency: str) -> Self:
@@ -305,13 +430,19 @@ class ProductResponse(msgspec.Struct, frozen=True, kw_only=True):
             available_quantity=product.available,
             reserved_quantity=product.reserved,
             last_updated=timestamp(product.updated_at) if product.updated_at else None,
+            max_per_order=product.max_per_order,
+            low_stock_threshold=product.low_stock_threshold,
+            low_stock=product.low_stock,
         )
 
 
 class ProductListResponse(msgspec.Struct, frozen=True):
     """A page of products."""
 
-    products: Annotated[list[ProductResponse], described("The products, by id.")]
+    products: Annotated[
+        list[ProductResponse],
+        described("The products. They are ordered by id, unless a filter has another order."),
+    ]
     next_cursor: NextCursor
 
 
@@ -398,6 +529,16 @@ class StockShortage(msgspec.Struct, frozen=True):
     available_quantity: Annotated[Units, described("The number of units that are available.")]
 
 
+class ExceededLimit(msgspec.Struct, frozen=True):
+    """A product of which the request has more units than one order may have."""
+
+    product_id: ProductId
+    requested: Requested
+    max_per_order: Annotated[
+        int, example(5, minimum=1, description="The most units of the product in one order.")
+    ]
+
+
 class ExcessLineResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a movement that exceeds the reservation.
 
@@ -457,6 +598,32 @@ class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
             description="With `movement-out-of-order`: the number of the reservation's last"
             " movement; 0 if there was none.",
         ),
+    ] = UNSET
+    limits: Annotated[
+        list[ExceededLimit] | UnsetType,
+        described("With `max-per-order-exceeded`: every product with too many units."),
+    ] = UNSET
+
+
+class ImportResultResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one line of an import."""
+
+    line: Annotated[int, example(1, minimum=1, description="The number of the line, from 1.")]
+    status: Annotated[
+        int, example(201, minimum=200, maximum=599, description="The HTTP status of the outcome.")
+    ]
+    product_id: ProductId | UnsetType = UNSET
+    available_quantity: Annotated[
+        int | UnsetType,
+        example(50, minimum=0, description="Available units right after the import of the line."),
+    ] = UNSET
+    replayed: Annotated[
+        bool | UnsetType,
+        described("True if an earlier import with the same key did this line: nothing changed."),
+    ] = UNSET
+    problem: Annotated[
+        ProblemResponse | UnsetType,
+        described("Why the line was not imported. Absent if it was."),
     ] = UNSET
 
 

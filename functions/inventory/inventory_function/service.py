@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from functions_common.ids import digest_id
 from functions_common.observability import activity
+from inventory_function.catalogue import ImportProduct, PatchProduct, PutProduct
 from inventory_function.domain import (
     MAX_CONFIRMED,
     OPERATOR,
+    UNCONDITIONAL,
+    Precondition,
     Product,
     Reservation,
     UnknownProductsError,
@@ -18,27 +21,32 @@ from inventory_function.domain import (
     reservation_key,
 )
 from inventory_function.group_commit import MAX_WAITING, GroupCommit
-from inventory_function.operations import (
-    Adjust,
-    Confirm,
-    Consume,
-    Move,
-    PutProduct,
-    Release,
-    Reserve,
-)
+from inventory_function.operations import Adjust, Confirm, Consume, Move, Release, Reserve
+from inventory_function.transactions import MIN_LEFT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from functions_common.events.low_stock import LowStockEvent
     from functions_common.runtime.deadlines import Deadline
-    from inventory_function.domain import Adjustment, Line, Movement, RecordedReservation
+    from inventory_function.domain import (
+        Adjustment,
+        CatalogueChanges,
+        Line,
+        Movement,
+        ProductFilter,
+        ProductPlace,
+        RecordedReservation,
+    )
     from inventory_function.ports import CatalogueStore
     from inventory_function.transactions import Outcome
 
 
 MAX_CONFIRMATIONS_WAITING = 4 * MAX_CONFIRMED
 """Only reconcile sends confirmations, with several calls in flight."""
+IMPORT_BATCH = 100
+"""Products of an import that one commit stores, with their adjustments: 200 writes."""
+MAX_IMPORTS_WAITING = 8 * IMPORT_BATCH
 
 
 class Inventory:
@@ -48,10 +56,13 @@ class Inventory:
         currency: str,
         deadline_seconds: float,
         max_waiting: int = MAX_WAITING,
+        on_low_stock: Callable[[LowStockEvent], None] | None = None,
     ) -> None:
+        """``on_low_stock``: gets each event that is stored. None: none is stored."""
         self._store = store
-        self._group = GroupCommit(store, max_waiting)
+        self._group = GroupCommit(store, max_waiting, on_low_stock)
         self._confirmations = GroupCommit(store, MAX_CONFIRMATIONS_WAITING)
+        self._imports = GroupCommit(store, MAX_IMPORTS_WAITING, on_low_stock)
         self.currency = currency
         self._deadline_seconds = deadline_seconds
 
@@ -64,17 +75,65 @@ class Inventory:
             raise UnknownProductsError([product_id])
         return found
 
-    def products(self, after: str | None, limit: int) -> list[Product]:
-        return self._store.products(after, limit, self._deadline())
+    def products(
+        self, filters: ProductFilter, after: ProductPlace | None, limit: int
+    ) -> list[Product]:
+        return self._store.products(after, limit, self._deadline(), filters)
 
     def put_product(
-        self, product_id: str, name: str, price: int, *, active: bool | None = None
+        self,
+        product_id: str,
+        changes: CatalogueChanges,
+        precondition: Precondition = UNCONDITIONAL,
     ) -> tuple[Product, bool]:
-        """Return the stored product, and whether it is new."""
-        operation = PutProduct(product_id, name, price, self.currency, active)
+        """Return the stored product, and whether it is new.
+
+        ``changes`` has the name and the price. The product gets the shop's currency.
+        """
+        operation = PutProduct(product_id, self._priced(changes), precondition, _nonce())
         deadline = self._deadline()
         new = self._group.run(operation, deadline)
         return self._product(product_id, deadline), new
+
+    def patch_product(
+        self,
+        product_id: str,
+        changes: CatalogueChanges,
+        precondition: Precondition = UNCONDITIONAL,
+    ) -> Product:
+        operation = PatchProduct(product_id, self._priced(changes), precondition, _nonce())
+        deadline = self._deadline()
+        self._group.run(operation, deadline)
+        return self._product(product_id, deadline)
+
+    def import_products(
+        self, wanted: Iterable[tuple[str, CatalogueChanges, int]], idempotency_key: str
+    ) -> list[Outcome] | None:
+        """Create or change products, and add units to their stock: at most IMPORT_BATCH of them.
+
+        Each is decided by itself. Returns None if the deadline leaves no time to begin. Imports
+        have commits of their own, so that reservations do not wait for them.
+        """
+        deadline = self._deadline()
+        if deadline.remaining <= MIN_LEFT:
+            return None
+        now = datetime.now(UTC)
+        operations = [
+            ImportProduct(
+                product_id,
+                self._priced(changes),
+                units,
+                digest_id("import", idempotency_key, product_id),
+                now,
+                _nonce(),
+            )
+            for product_id, changes, units in wanted
+        ]
+        return self._imports.run_all(operations, deadline)
+
+    def _priced(self, changes: CatalogueChanges) -> CatalogueChanges:
+        """A new price is in the shop's currency."""
+        return {**changes, "currency": self.currency} if "price" in changes else changes
 
     def adjust(
         self,

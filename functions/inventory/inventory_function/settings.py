@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from functions_common.events.settings import SinkSettings
 from functions_common.runtime.settings import Environment, FirestoreSettings, ServerSettings
 from inventory_function.group_commit import MAX_WAITING
 
@@ -21,6 +22,8 @@ class Settings:
     operator_token_hashes: tuple[str, ...] = field(repr=False)
     max_waiting: int = MAX_WAITING
     """The most operations that wait to change stock. Further requests get 503 immediately."""
+    sink: SinkSettings | None = None
+    """The sink of events. None: events are neither stored nor sent."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:
@@ -38,4 +41,5 @@ class Settings:
             order_token_hashes=env.token_hashes("ORDER_TOKEN_HASHES"),
             operator_token_hashes=env.token_hashes("OPERATOR_TOKEN_HASHES"),
             max_waiting=env.integer("MAX_WAITING", MAX_WAITING, minimum=1, maximum=1000),
+            sink=SinkSettings.load(env),
         )

@@ -3,6 +3,7 @@
 products/{product_id}                             name, price, currency, active, quantities
 products/{product_id}/adjustments/{adjustment_id} a change of the available units
 reservations/{reservation_id}                     the units that one attempt at an order holds
+low_stock_events/{event_id}                       an event that is not known to be sent
 
 A reservation stores the units that its movements moved in ``counts``, an entry for each line with a
 count. Without movements there are no counts, and the status applies to all units.
@@ -10,11 +11,13 @@ count. Without movements there are no counts, and the status applies to all unit
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime  # noqa: TC003 - msgspec resolves the annotation at runtime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from functions_common.events.low_stock import LowStockEvent
 from functions_common.firestore.documents import (
     Change,
     Document,
@@ -27,6 +30,7 @@ from functions_common.firestore.queries import Found, Position, Queries, Query
 from functions_common.ids import is_id
 from functions_common.limiter import ConcurrencyLimiter
 from inventory_function.domain import (
+    ALL_PRODUCTS,
     OPERATOR,
     Adjustment,
     PricedLine,
@@ -41,11 +45,12 @@ from inventory_function.domain import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from functions_common.firestore.client import FirestoreConnection
+    from functions_common.firestore.queries import Condition
     from functions_common.runtime.deadlines import Deadline
-    from inventory_function.domain import Entity, Key
+    from inventory_function.domain import Entity, Key, ProductFilter, ProductPlace
 
 
 class Store:
@@ -53,11 +58,12 @@ class Store:
         self, connection: FirestoreConnection, list_limiter: ConcurrencyLimiter | None = None
     ) -> None:
         """``list_limiter`` limits the lists that this process reads concurrently."""
-        self._queries = Queries(connection, list_limiter or ConcurrencyLimiter())
+        self._list_limiter = list_limiter or ConcurrencyLimiter()
+        self._queries = Queries(connection, self._list_limiter)
         self._documents = Documents(connection)
 
     def read(
-        self, keys: Collection[Key], deadline: Deadline
+        self, keys: Iterable[Key], deadline: Deadline
     ) -> Iterator[tuple[Key, Entity | Unusable | None, datetime | None]]:
         for key, found in self._documents.read(keys, deadline):
             if found is None:
@@ -75,9 +81,60 @@ class Store:
         ((_, found),) = self._documents.read([key], deadline)
         return None if found is None else convert_document(found, to_entity)
 
-    def products(self, after: str | None, limit: int, deadline: Deadline) -> list[Product]:
-        position = None if after is None else Position(product_key(after))
-        query = Query(("products",), after=position)
+    def products(
+        self,
+        after: ProductPlace | None,
+        limit: int,
+        deadline: Deadline,
+        filters: ProductFilter = ALL_PRODUCTS,
+    ) -> list[Product]:
+        if filters.ids is not None:
+            return self._products_by_id(after, limit, deadline, filters)
+        if filters.not_sold_in is not None:
+            return self._products_not_sold(after, limit, deadline, filters.not_sold_in)
+        conditions, order_by = _conditions(filters)
+        return self._product_page(conditions, order_by, after, limit, deadline)
+
+    def _products_by_id(
+        self, after: ProductPlace | None, limit: int, deadline: Deadline, filters: ProductFilter
+    ) -> list[Product]:
+        with self._list_limiter.slot(deadline):
+            found = [
+                entity for _, entity, _ in self.read(map(product_key, filters.ids or ()), deadline)
+            ]
+        products = (each for each in found if isinstance(each, Product) and filters.accepts(each))
+        later = (each for each in products if after is None or each.product_id > str(after))
+        return sorted(later, key=lambda each: each.product_id)[:limit]
+
+    def _products_not_sold(
+        self, after: ProductPlace | None, limit: int, deadline: Deadline, currency: str
+    ) -> list[Product]:
+        """First the retired products, by id. Then those in other currencies, by currency and id."""
+        found: list[Product] = []
+        after_other = after if isinstance(after, tuple) else None
+        if not isinstance(after, tuple):
+            retired: list[Condition] = [("active", "==", False)]
+            found += self._product_page(retired, None, after, limit, deadline)
+        if len(found) < limit:
+            others: list[Condition] = [("active", "==", True), ("currency", "!=", currency)]
+            rest = limit - len(found)
+            found += self._product_page(others, "currency", after_other, rest, deadline)
+        return found
+
+    def _product_page(
+        self,
+        conditions: list[Condition],
+        order_by: str | None,
+        after: ProductPlace | None,
+        limit: int,
+        deadline: Deadline,
+    ) -> list[Product]:
+        position = None
+        if isinstance(after, tuple):
+            position = Position(product_key(after[1]), after[0])
+        elif after is not None:
+            position = Position(product_key(after))
+        query = Query(("products",), tuple(conditions), order_by=order_by, after=position)
         return self._queries.page(
             query, limit, lambda found: convert_document(found.document, _to_product), deadline
         )
@@ -108,6 +165,25 @@ class Store:
         return self._queries.page(query, limit, _to_recorded, deadline)
 
 
+_LAST_CHARACTER = "\U0010ffff"
+"""No name has it, because Unicode assigns it to nothing."""
+
+
+def _conditions(filters: ProductFilter) -> tuple[list[Condition], str | None]:
+    """The conditions of a query, and the field that orders it; None: by id."""
+    conditions: list[Condition] = []
+    if filters.sold_in is not None:
+        conditions += [("active", "==", True), ("currency", "==", filters.sold_in)]
+    if filters.name_prefix is not None:
+        prefix = filters.name_prefix
+        conditions += [("name", ">=", prefix), ("name", "<", prefix + _LAST_CHARACTER)]
+        return conditions, "name"
+    if filters.max_available is not None:
+        conditions.append(("available", "<=", filters.max_available))
+        return conditions, "available"
+    return conditions, None
+
+
 class _ProductFields(msgspec.Struct):
     """The stored fields. One with a default may be missing: older revisions did not write it."""
 
@@ -118,6 +194,9 @@ class _ProductFields(msgspec.Struct):
     available: int = 0
     reserved: int = 0
     shipped: int = 0
+    max_per_order: int | None = None
+    low_stock_threshold: int | None = None
+    catalogue_nonce: str = ""
 
 
 class _LineFields(msgspec.Struct):
@@ -158,7 +237,7 @@ class _AdjustmentFields(msgspec.Struct):
 
 def _to_product(found: Document) -> Product:
     fields = found.convert(_ProductFields)
-    return Product(
+    product = Product(
         found.id,
         fields.name,
         fields.price,
@@ -168,7 +247,11 @@ def _to_product(found: Document) -> Product:
         fields.reserved,
         fields.shipped,
         found.update_time,
+        fields.max_per_order,
+        fields.low_stock_threshold,
+        fields.catalogue_nonce,
     )
+    return replace(product, stored=product)
 
 
 def _to_reservation(found: Document) -> Reservation:
@@ -252,9 +335,11 @@ def _entity_or_unusable(found: Document) -> Entity | Unusable:
 
 def to_document(entity: Entity) -> dict[str, Any]:
     if isinstance(entity, Product):
-        return _without(entity, "product_id", "updated_at")
+        return _without(entity, "product_id", "updated_at", "stored")
     if isinstance(entity, Adjustment):
         return _without(entity, "product_id", "adjustment_id")
+    if isinstance(entity, LowStockEvent):
+        return _without(entity, "event_id")
     return {
         "currency": entity.currency,
         "nonce": entity.nonce,
@@ -264,8 +349,33 @@ def to_document(entity: Entity) -> dict[str, Any]:
     }
 
 
+_CATALOGUE_FIELDS = tuple(
+    name
+    for name in _ProductFields.__struct_fields__
+    if name not in ("available", "reserved", "shipped")
+)
+
+
+def _changed_fields(product: Product, stored: Product) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "available": product.available,
+        "reserved": product.reserved,
+        "shipped": product.shipped,
+    }
+    if product.catalogue_fields != stored.catalogue_fields:
+        fields |= {name: getattr(product, name) for name in _CATALOGUE_FIELDS}
+    return fields
+
+
 def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
-    """The fields to write. Of a stored reservation, only those that can change: no lines."""
+    """The fields to write.
+
+    A stored reservation changes its status and counts only; its lines may be long. A stored
+    product changes its stock, and the catalogue fields if they differ. So a sale adds no field to a
+    document of an older revision.
+    """
+    if replaces is not None and isinstance(entity, Product) and entity.stored is not None:
+        return _changed_fields(entity, entity.stored)
     if replaces is not None and isinstance(entity, Reservation):
         return _changing_fields(entity)
     return to_document(entity)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from bisect import bisect_right
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from functions_common.events.low_stock import LowStockEvent
 from functions_common.firestore.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -18,15 +21,16 @@ from functions_common.firestore.errors import (
     StoreUnavailableError,
     UnusableDocumentError,
 )
+from functions_common.observability import logs
 from functions_common.runtime.deadlines import DeadlineExceededError
-from inventory_function.domain import StockError
+from inventory_function.domain import StockError, crossed_low_stock
 from inventory_function.unit_of_work import NotReadError, UnitOfWork
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from functions_common.runtime.deadlines import Deadline
-    from inventory_function.domain import Key
+    from inventory_function.domain import Key, Product
     from inventory_function.operations import StockOperation
     from inventory_function.ports import StockStore
 
@@ -75,13 +79,21 @@ class Outcome:
 
 
 class Transactions:
-    def __init__(self, store: StockStore) -> None:
+    def __init__(
+        self, store: StockStore, on_low_stock: Callable[[LowStockEvent], None] | None = None
+    ) -> None:
+        """``on_low_stock``: gets each event that a commit has stored. None: none is stored."""
         self._store = store
+        self._on_low_stock = on_low_stock
         self._verify_rounds = 0
         """How many of the next transactions read every reservation."""
 
     def execute(
-        self, operations: Sequence[StockOperation[Any]], deadline: Deadline
+        self,
+        operations: Sequence[StockOperation[Any]],
+        deadline: Deadline,
+        *,
+        after_unknown_outcome: bool = False,
     ) -> list[Outcome]:
         """Decide the operations in turn, commit once, and return the outcome of each.
 
@@ -90,6 +102,9 @@ class Transactions:
         Raises OutcomeUnknownError if a commit was sent and its outcome is not known. Any other
         StoreError means that nothing was written. One of the operations causes a
         StoreRejectedError, which is not retried.
+
+        ``after_unknown_outcome``: an earlier call with some of the operations raised
+        OutcomeUnknownError.
         """
         backoff = _Backoff(deadline)
         assume_absent = self._may_assume_absent()
@@ -97,7 +112,11 @@ class Transactions:
         failure: StoreError = StoreUnavailableError("no time left to begin")
         while True:
             try:
-                return self._try_once(operations, UnitOfWork(assume_absent=assume_absent), deadline)
+                work = UnitOfWork(
+                    assume_absent=assume_absent,
+                    after_unknown_outcome=after_unknown_outcome or unknown,
+                )
+                return self._try_once(operations, work, deadline)
             except DeadlineExceededError:
                 break
             except StoreRejectedError as error:
@@ -131,11 +150,27 @@ class Transactions:
             work.undo()
             self._read(unread, work, deadline)
             outcomes, unread = _decide(fitting, work)
-        if changes := work.changes():
-            self._store.commit(changes, deadline)
+        if work.changes():
+            self._commit(work, deadline)
         if work.assumption_failed:
             self._verify_rounds = VERIFY_ROUNDS
         return outcomes
+
+    def _commit(self, work: UnitOfWork, deadline: Deadline) -> None:
+        """Write all changes. With a sink, the same commit stores the events of low stock.
+
+        If the response to a commit is lost, its products are not logged. ``reconcile`` then
+        publishes its events.
+        """
+        changed = work.changed_products()
+        low = [after for before, after in changed if crossed_low_stock(before, after)]
+        events = [*map(_low_stock_event, low)] if self._on_low_stock else []
+        self._store.commit([*work.changes(), *((event, None) for event in events)], deadline)
+        for product in low:
+            _log_low_stock(product)
+        if self._on_low_stock:
+            for event in events:
+                self._on_low_stock(event)
 
     def _read_needs(
         self, operations: Sequence[StockOperation[Any]], work: UnitOfWork, deadline: Deadline
@@ -194,6 +229,27 @@ def _decide(
         except NotReadError as error:
             unread.add(error.key)
     return outcomes, unread
+
+
+def _low_stock_event(product: Product) -> LowStockEvent:
+    assert product.low_stock_threshold is not None  # noqa: S101 - its stock is low
+    return LowStockEvent(
+        f"{product.product_id}.{secrets.token_hex(8)}",
+        product.product_id,
+        product.name,
+        product.available,
+        product.low_stock_threshold,
+        datetime.now(UTC),
+    )
+
+
+def _log_low_stock(product: Product) -> None:
+    logs.event(
+        "Low stock",
+        product_id=product.product_id,
+        available=product.available,
+        threshold=product.low_stock_threshold,
+    )
 
 
 def _count_fitting(needs: Sequence[Sequence[Key]]) -> int:

@@ -39,8 +39,10 @@ class UnitOfWork:
     deleted: if it is absent now, it was absent before.
     """
 
-    def __init__(self, *, assume_absent: bool = False) -> None:
+    def __init__(self, *, assume_absent: bool = False, after_unknown_outcome: bool = False) -> None:
         self.assume_absent = assume_absent
+        self.after_unknown_outcome = after_unknown_outcome
+        """An earlier commit of some of the operations may have been carried out."""
         self.assumption_failed = False
         """A reservation that could be assumed absent exists, or had to be read."""
         self._read: dict[Key, tuple[Entity | Unusable | None, datetime | None]] = {}
@@ -62,6 +64,14 @@ class UnitOfWork:
         return [
             (entity, self._read[key][1] if key in self._read else None)
             for key, entity in self._changed.items()
+        ]
+
+    def changed_products(self) -> list[tuple[Product | None, Product]]:
+        """Every changed product, before and after the changes. Before is None if it is new."""
+        return [
+            (cast("Product | None", self._read[key][0]) if key in self._read else None, entity)
+            for key, entity in self._changed.items()
+            if isinstance(entity, Product)
         ]
 
     def undo(self) -> None:

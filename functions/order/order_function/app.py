@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,17 @@ from functions_common.http.auth import callers
 from functions_common.http.auth.callers import Callers, IssuedRole
 from functions_common.http.parsing import Checks
 from functions_common.http.problems import InvalidField, MalformedRequestError, Problem
+from functions_common.http.routing import JSON, NDJSON
 from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
-from order_function import domain, order_filters, schemas
-from order_function.change_requests import ChangeRequest, ConfirmRequest
+from order_function import domain, export, schemas
 from order_function.domain import MovementKind, OrderNotFoundError, Status
+from order_function.export import Export, ExportSlots
+from order_function.inputs import filters
+from order_function.inputs.changes import ChangeRequest, ConfirmRequest
+from order_function.inputs.customers import check_customer
+from order_function.inputs.filters import ChangePosition
 from order_function.inventory.client import InventoryClient
-from order_function.order_filters import ChangePosition
 from order_function.ports import CatalogueBusyError, InventoryUnavailableError
 from order_function.routes import (
     API,
@@ -55,26 +60,41 @@ if TYPE_CHECKING:
     from flask import Flask
     from msgspec import UnsetType
 
+    from functions_common.events.publisher_thread import PublisherThread
+    from functions_common.events.settings import SinkSettings
     from functions_common.http.auth.callers import Issuer
     from functions_common.runtime.settings import IssuerSettings
     from order_function.domain import Attempt, Order
+    from order_function.inputs.filters import ListRequest
     from order_function.service import Placed
     from order_function.settings import Settings
 
 LATEST_CHANGE = timedelta(seconds=10)
-"""A change is visible at most so long after its ``stored_at``. Firestore sets that time when it
-begins to process a write, which takes a part of a second."""
+"""A change is visible at most so long after its ``stored_at``.
+
+Firestore sets that time when it processes the write, and shows the change after the commit. Both
+times are by its own clock. order waits for a write for at most 3 s (``CALL_SECONDS``), and a write
+without a response takes effect within that time, too. The rest is reserve. A larger value costs a
+sync more repeated entries; with a smaller one it would miss changes
+(tests/contract/test_sync_of_late_changes.py).
+"""
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 
 def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
     """Create all objects and connect them. Tests pass ``orders`` with their own dependencies."""
+    publisher = None
     if orders is None:
         connection = FirestoreConnection(settings.firestore)
         connection.prepare()
         concurrency = settings.server.concurrency
+        publisher = None if settings.sink is None else _publisher(connection, settings.sink)
         orders = Orders(
-            FirestoreOrders(connection, limiter.firestore_list_limiter(concurrency)),
+            FirestoreOrders(
+                connection,
+                limiter.firestore_list_limiter(concurrency),
+                None if publisher is None else publisher.add,
+            ),
             InventoryClient(
                 settings.inventory_service_url,
                 settings.token,
@@ -91,9 +111,24 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
         },
         IssuedRole(CUSTOMER, _issuer(settings.issuer)),
     )
-    views = _Views(orders, settings.currency)
+    views = _Views(orders, settings)
     api = replace(API, currency=settings.currency)
-    return http_app.create_app(api, views, callers, PROBLEMS, settings.server)
+    app = http_app.create_app(api, views, callers, PROBLEMS, settings.server)
+    if publisher is not None:
+        publisher.attach(app)
+    return app
+
+
+def _publisher(connection: FirestoreConnection, settings: SinkSettings) -> PublisherThread[str]:
+    """The publisher of the events of this process."""
+    # Most shops have no sink.
+    from functions_common.events.publisher_thread import PublisherThread  # noqa: PLC0415
+    from functions_common.events.sink import Sink  # noqa: PLC0415
+    from order_function.events.outbox import FirestoreOutbox  # noqa: PLC0415
+    from order_function.events.publisher import publish_by_id  # noqa: PLC0415
+
+    outbox, sink = FirestoreOutbox(connection), Sink(settings, connections=1)
+    return PublisherThread(partial(publish_by_id, outbox, sink))
 
 
 def _issuer(settings: IssuerSettings | None) -> Issuer | None:
@@ -114,9 +149,11 @@ def _issuer(settings: IssuerSettings | None) -> Issuer | None:
 class _Views:
     """The views. Each has the name of an operation in ``routes``."""
 
-    def __init__(self, orders: Orders, currency: str) -> None:
+    def __init__(self, orders: Orders, settings: Settings) -> None:
         self._orders = orders
-        self._currency = currency
+        self._currency = settings.currency
+        self._export_slots = ExportSlots(settings.server.concurrency)
+        self._page_seconds = settings.request_deadline_seconds
         self._page = Page()
 
     def place_order(self) -> Response:
@@ -132,7 +169,9 @@ class _Views:
     def list_orders(self) -> Response:
         args = request.args
         caller = callers.caller()
-        wanted = order_filters.parse(args, caller, staff=caller.role == OPERATOR)
+        wanted = filters.parse(args, caller, staff=caller.role == OPERATOR)
+        if _prefers_lines():
+            return self._export(wanted)
         limit = paging.limit(args)
         if wanted.updated_since is not None:
             return self._list_changed(wanted.updated_since, limit)
@@ -146,8 +185,26 @@ class _Views:
             )
         )
 
+    def _export(self, wanted: ListRequest) -> Response:
+        filters.check_export(request.args)
+        prefix = wanted.order_id
+
+        def read_page(last: Order | None) -> list[Order]:
+            if prefix is not None:
+                after_id = last.order_id if last else None
+                return self._orders.list_by_id(prefix, after_id, export.PAGE)
+            after = (last.created_at, last.order_id) if last else None
+            return self._orders.list_newest(wanted.wanted, after, export.PAGE)
+
+        body = Export(read_page, _line, self._export_slots, self._page_seconds)
+        body.open()
+        response = Response(body, content_type=NDJSON, direct_passthrough=True)
+        response.vary.add("Accept")
+        return response
+
     def _list_by_id(self, prefix: str, limit: int) -> Response:
-        after = paging.decode_cursor(request.args, paging.id_position)
+        read_position = filters.position_with_prefix(prefix)
+        after = paging.decode_cursor(request.args, read_position)
         found = self._orders.list_by_id(prefix, after, limit + 1)
         return _page_response(*paging.split_page(found, limit, lambda order: [order.order_id]))
 
@@ -209,6 +266,13 @@ class _Views:
         checks.raise_if_failed()
         order = self._orders.confirm(order_id, by)
         return http_app.json_response(schemas.OrderResponse.of(order))
+
+    def erase_customer(self, customer_id: str) -> Response:
+        checks = Checks()
+        check_customer(checks, customer_id, None, parameter="customer_id")
+        checks.raise_if_failed()
+        erased, complete = self._orders.erase_customer(customer_id)
+        return http_app.json_response(schemas.ErasedResponse(erased, complete))
 
     def list_products(self) -> Response:
         return _catalogue_response(*self._orders.products(request.args.to_dict()))
@@ -283,7 +347,19 @@ def _page_response(
     page: Iterable[Order], cursor: str | None, next_since: str | UnsetType = UNSET
 ) -> Response:
     orders = [*map(schemas.OrderResponse.of, page)]
-    return http_app.json_response(schemas.OrderListResponse(orders, cursor, next_since))
+    response = http_app.json_response(schemas.OrderListResponse(orders, cursor, next_since))
+    response.vary.add("Accept")
+    return response
+
+
+def _prefers_lines() -> bool:
+    """Whether ``Accept`` prefers JSON lines to JSON. ``*/*`` does not."""
+    accepted = request.accept_mimetypes
+    return accepted[NDJSON] > accepted[JSON]
+
+
+def _line(order: Order) -> bytes:
+    return http_app.encode_json(schemas.OrderResponse.of(order)) + b"\n"
 
 
 def _checked_id(order_id: str) -> str:

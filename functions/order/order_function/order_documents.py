@@ -6,6 +6,7 @@ Each field of an order has a field of the same meaning. These fields are only fo
   ranges. A range accepts 500 rising values a second. Rejected orders have shards of their own.
 - ``product_ids``: the products of the lines.
 - ``stored_at``: when Firestore stored the last change.
+- ``unsent_events``: true if there may be events to send. Only if the shop has a sink for events.
 - ``payment_due``: ``expires_at``, while the order awaits its payment.
 
 Abandoned marks have none of them, so no list has a mark.
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 ORDERS = "orders"
 RESERVATIONS = "reservations"
 """Inventory's collection. ``reconcile`` and ``audit`` read it; no code of order writes it."""
-STORED_AT, PAYMENT_DUE = "stored_at", "payment_due"
+STORED_AT, PAYMENT_DUE, UNSENT_EVENTS = "stored_at", "payment_due", "unsent_events"
 SHARDS = 4
 LISTED_SHARDS = tuple(range(SHARDS))
 REJECTED_SHARDS = tuple(range(SHARDS, 2 * SHARDS))
@@ -247,14 +248,17 @@ class Difference(NamedTuple):
     fields: dict[str, Any]
     removed: list[str]
     events: list[dict[str, Any]]
-    """They are appended to the history."""
+    """They are appended to the history. Empty if the earlier events change, too: then the whole
+    history is in ``fields``."""
 
 
 def difference(order: Order, before: Order) -> Difference:
     new, old = to_document(order), to_document(before)
     changed = {name: value for name, value in new.items() if value != old.get(name)}
-    changed.pop("history", None)
-    events = [*map(_set_fields, order.history[len(before.history) :])]
+    events = []
+    if order.history[: len(before.history)] == before.history:
+        changed.pop("history", None)
+        events = [*map(_set_fields, order.history[len(before.history) :])]
     return Difference(changed, [name for name in old if name not in new], events)
 
 

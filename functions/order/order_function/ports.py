@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from order_function.domain import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from functions_common.firestore.errors import StoreError
+    from functions_common.firestore.errors import StoreError, UnusableDocumentError
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import (
         Item,
@@ -138,6 +138,11 @@ class VersionedOrder(NamedTuple):
     version: datetime
 
 
+class StoredOrder(NamedTuple):
+    order_id: str
+    found: VersionedOrder | UnusableDocumentError
+
+
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
     """The orders that a list has. A field that is None or empty admits all values."""
@@ -214,6 +219,37 @@ class OrderStore(Protocol):
         self, prefix: str, after: str | None, limit: int, deadline: Deadline
     ) -> list[Order]:
         """The orders whose id begins with this, by id, without rejected ones."""
+
+    def orders_of(
+        self, customer_id: str, after: str | None, limit: int, deadline: Deadline
+    ) -> list[StoredOrder]:
+        """All orders of a customer, by id, rejected ones and damaged documents too."""
+
+
+class SentEvents(NamedTuple):
+    found: VersionedOrder
+    events_sent: int
+    """The first so many events of the order's history were sent."""
+
+
+class Outbox(Protocol):
+    """The events of orders that were not sent yet."""
+
+    def read(self, order_ids: Collection[str], deadline: Deadline) -> list[VersionedOrder]:
+        """The orders that have unsent events, without damaged documents."""
+
+    def unsent(self, after: str | None, limit: int, deadline: Deadline) -> list[VersionedOrder]:
+        """A page of all orders that have unsent events, by id.
+
+        ``after``: the last id of the page before; None for the first page.
+        """
+
+    def record_sent(self, sent: Sequence[SentEvents], deadline: Deadline) -> int:
+        """Record for each order which events were sent. Returns how many could be recorded.
+
+        An order that changed since it was read is left: it has new events, and another publisher
+        sends them. It then repeats those that were sent here.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,15 @@ from typing import Annotated, Any
 from functions_common.http import paging, parsing
 from functions_common.http.problems import TEMPORARILY_UNAVAILABLE, type_uri
 from functions_common.http.routing import Api, Operation, Parameter, ProblemType, ResponseSpec
-from functions_common.http.schema import example, identifier
-from order_function import change_requests, domain, schemas
+from functions_common.http.schema import as_schema, example, identifier
+from order_function import domain, schemas
+from order_function.inputs import changes
 from order_function.web_ui import page
 
 CUSTOMER, OPERATOR, PAYMENT = domain.CUSTOMER, domain.OPERATOR, domain.PAYMENT
 RESPOND_ASYNC = "respond-async"
 
-ORDERS, PRODUCTS = "Orders", "Products"
+ORDERS, CUSTOMERS, PRODUCTS = "Orders", "Customers", "Products"
 
 _ORDER_ID = Parameter(
     "order_id", "path", schemas.OrderId, "The `order_id` of the order.", required=True
@@ -109,11 +110,15 @@ def _item(**members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     return {"line_id": "1", "product_id": "P001", "quantity": 2, **counts, **members}
 
 
+def _priced_item(**counts: int) -> dict[str, Any]:
+    return _item(**counts, unit_price=999.99, name="Laptop")
+
+
 def _priced_order(
     status: str, *events: dict[str, Any], counts: dict[str, int] | None = None, **members: str
 ) -> dict[str, Any]:
-    item = _item(**(counts or {}), unit_price=999.99, name="Laptop")
-    return _order(status, *events, items=[item], total_price=1999.98, currency="USD", **members)
+    items = [_priced_item(**(counts or {}))]
+    return _order(status, *events, items=items, total_price=1999.98, currency="USD", **members)
 
 
 _CONFIRMED = _event(2, "confirmed")
@@ -139,6 +144,7 @@ _HELD_ORDER = _priced_order(
     _event(2, "awaiting_payment"),
     expires_at="2025-11-23T19:26:48.658182+00:00",
 )
+_FULFILLED = _event(3, "fulfilled", _CHANGED_AT, actor="operator")
 _ONE_UNIT = [{"line_id": "1", "product_id": "P001", "quantity": 1}]
 
 
@@ -165,7 +171,26 @@ _PRODUCT = {
     "available_quantity": 48,
     "reserved_quantity": 2,
     "last_updated": _CREATED_AT,
+    "max_per_order": 5,
+    "low_stock_threshold": 10,
+    "low_stock": False,
 }
+
+_PRODUCT_FILTERS = (
+    Parameter(
+        "ids",
+        "query",
+        Annotated[str, as_schema(examples=["P001,P002"])],
+        "Only these products: up to 100 ids, separated by commas.",
+    ),
+    Parameter(
+        "name_prefix",
+        "query",
+        Annotated[str, as_schema(minLength=1, maxLength=200, examples=["Lap"])],
+        "Only products with a name that begins with this text. Case matters. The list is ordered by"
+        " name.",
+    ),
+)
 
 _UNKNOWN_ORDER = ProblemType(
     HTTPStatus.NOT_FOUND,
@@ -238,6 +263,13 @@ _REJECTIONS = (
         order_id=_ID,
     ),
     _rejection(
+        "max-per-order-exceeded",
+        "An item has more units than one order may have. `limits` has every such product.",
+        detail="More than one order may have: P001 (at most 5, 9 requested)",
+        limits=[{"product_id": "P001", "requested": 9, "max_per_order": 5}],
+        order_id=_ID,
+    ),
+    _rejection(
         "unknown-product",
         "A product is not in the catalogue, or it is not on sale. `product_ids` names it.",
         detail="Not in the catalogue, or not on sale: P999",
@@ -271,7 +303,7 @@ _NEWER_REVISION = ProblemType(
         "detail": f"The order {_ID} is returning: only a newer revision of order knows that"
         " status and may change the order. Repeat the request later.",
         "order_status": "returning",
-        "items": [_item()],
+        "items": [_priced_item()],
     },
 )
 
@@ -280,7 +312,8 @@ def _unchangeable(
     kind: str, description: str, detail: str, status: str, **counts: int
 ) -> ProblemType:
     """The order is in a status, or has counts, that forbid the change."""
-    example = {"detail": detail, "order_status": status, "items": [_item(**counts)]}
+    item = _item() if status == "pending" else _priced_item(**counts)
+    example = {"detail": detail, "order_status": status, "items": [item]}
     return ProblemType(HTTPStatus.CONFLICT, kind, description, example=example)
 
 
@@ -293,6 +326,8 @@ def _change(  # noqa: PLR0913 - the parts of a description
     done: dict[str, Any],
     begun: dict[str, Any],
     refused: ProblemType,
+    exceeded: ProblemType | None = None,
+    key: Parameter | None = None,
 ) -> Operation:
     """An operation that moves units of an order."""
     return Operation(
@@ -318,14 +353,14 @@ def _change(  # noqa: PLR0913 - the parts of a description
         problems=(
             _UNKNOWN_ORDER,
             refused,
-            _EXCEEDS_REMAINING,
+            exceeded or _EXCEEDS_REMAINING,
             _TOO_MANY_MOVEMENTS,
             _CHANGE_KEY_REUSED,
             _NEWER_REVISION,
             _CHANGE_UNAVAILABLE,
         ),
-        parameters=(_ORDER_ID, _CHANGE_KEY),
-        body=change_requests.ChangeRequest,
+        parameters=(_ORDER_ID, key or _CHANGE_KEY),
+        body=changes.ChangeRequest,
         optional_body=True,
         examples={
             "everything that is left": {"reason": "ordered by mistake"},
@@ -338,7 +373,8 @@ def _change(  # noqa: PLR0913 - the parts of a description
 
 _EXCEEDS_REMAINING = _unchangeable(
     "exceeds-remaining",
-    "More units than are left, or an unknown line. `items` has the counts of every line.",
+    "The request has more units of a line than are left, or a line that the order does not have."
+    " `items` has the counts of every line.",
     f"The order {_ID} does not allow this: line 1 (P001): 3 requested, and 2 of 2 are left",
     "confirmed",
 )
@@ -461,12 +497,27 @@ OPERATIONS = (
             HTTPStatus.OK: ResponseSpec(
                 "A page of orders.",
                 schemas.OrderListResponse,
-                examples={"one page": {"orders": [_CONFIRMED_ORDER], "next_cursor": None}},
+                lines="All orders of the filters: an `Order` on each line.",
+                examples={
+                    "one page": {"orders": [_CONFIRMED_ORDER], "next_cursor": None},
+                    "the last page of changes": {
+                        "orders": [_REJECTED_ORDER],
+                        "next_cursor": None,
+                        "next_updated_since": "2025-11-23T19:20:00.000000+00:00",
+                    },
+                },
             )
         },
         tag=ORDERS,
-        description="Returns orders, newest first. A customer sees only their own orders, the"
-        " operator those of all customers.",
+        description=(
+            "Returns orders, newest first. A customer sees only their own orders, the operator"
+            " those of all customers. Rejected orders are listed only if `status` names `rejected`,"
+            " or with `updated_since`.\n\n"
+            "**Export.** With `Accept: application/x-ndjson` the response has all orders of the"
+            " filters, one JSON object on each line, and no pages. Do not send `limit`, `cursor` or"
+            " `updated_since` with it. If order cannot read all of them, the connection ends"
+            " without the last chunk: HTTP clients report that as an incomplete response."
+        ),
         problems=(TEMPORARILY_UNAVAILABLE,),
         parameters=(_CUSTOMER_ID, _STATUS, *_FILTERS, *paging.PARAMETERS),
         invalid="created_to: must be later than created_from",
@@ -481,7 +532,11 @@ OPERATIONS = (
             HTTPStatus.OK: ResponseSpec(
                 "The order.",
                 schemas.OrderResponse,
-                examples={"confirmed": _CONFIRMED_ORDER, "rejected": _REJECTED_ORDER},
+                examples={
+                    "confirmed": _CONFIRMED_ORDER,
+                    "with a hold": _HELD_ORDER,
+                    "rejected": _REJECTED_ORDER,
+                },
             )
         },
         tag=ORDERS,
@@ -494,8 +549,8 @@ OPERATIONS = (
         "cancel",
         "Cancel an order, or a part of it",
         "Cancels units that are neither cancelled nor fulfilled, and makes their stock available"
-        " again. Without `items` it cancels all of them. A rejected order cannot be cancelled."
-        " Repeating the request is safe; with `items` that takes an `Idempotency-Key`.",
+        " again. Without `items` it cancels all of them.\n\n"
+        "You can repeat the request safely. With `items`, it needs an `Idempotency-Key`.",
         roles=(CUSTOMER, OPERATOR),
         done={
             "cancelled": _changed_order(
@@ -522,13 +577,13 @@ OPERATIONS = (
         "fulfil",
         "Fulfil an order, or a part of it",
         "Records that the goods were shipped. Without `items` it fulfils all units that are neither"
-        " cancelled nor fulfilled. Only a confirmed order can be fulfilled. Repeating the request"
-        " is safe; with `items` that takes an `Idempotency-Key`.",
+        " cancelled nor fulfilled. The order must be `confirmed` or `partially_fulfilled`.\n\n"
+        "You can repeat the request safely. With `items`, it needs an `Idempotency-Key`.",
         roles=(OPERATOR,),
         done={
             "fulfilled": _changed_order(
                 "fulfilled",
-                _event(3, "fulfilled", _CHANGED_AT, actor="operator"),
+                _FULFILLED,
                 counts={"fulfilled": 2},
                 fulfilled_at=_CHANGED_AT,
             ),
@@ -548,23 +603,44 @@ OPERATIONS = (
         "return",
         "Take back fulfilled units",
         "Records that fulfilled units came back, and makes their stock available again. Without"
-        " `items` it takes back all that can come back. The `Idempotency-Key` is required.",
+        " `items` it takes back all fulfilled units that have not come back.",
         roles=(OPERATOR,),
         done={
             "one unit of two": _changed_order(
                 "fulfilled",
-                _event(3, "fulfilled", _CHANGED_AT, actor="operator"),
+                _FULFILLED,
                 _event(4, "line_returned", _CHANGED_AT, actor="operator", items=_ONE_UNIT),
                 counts={"fulfilled": 2, "returned": 1},
                 fulfilled_at=_CHANGED_AT,
             )
         },
-        begun={"changing": _changed_order("changing", counts={"fulfilled": 2})},
+        begun={
+            "changing": _changed_order(
+                "changing", _FULFILLED, counts={"fulfilled": 2}, fulfilled_at=_CHANGED_AT
+            )
+        },
         refused=_unchangeable(
             "not-returnable",
-            "Nothing of the order was fulfilled. `order_status` and `items` say more.",
+            "Nothing of the order was fulfilled, or a change of the whole order is in progress."
+            " `order_status` and `items` say more.",
             f"The order {_ID} is confirmed, and nothing of it can be returned",
             "confirmed",
+        ),
+        key=replace(
+            _CHANGE_KEY,
+            description="Send a new value for each return, such as a UUID. To repeat a request,"
+            " send the same value: only one of the requests makes the change.",
+            required=True,
+        ),
+        exceeded=_unchangeable(
+            "exceeds-remaining",
+            "The request has more units of a line than were fulfilled and have not come back, or a"
+            " line that the order does not have. `items` has the counts of every line.",
+            f"The order {_ID} does not allow this: line 1 (P001): 2 requested, and 1 of 2 can come"
+            " back",
+            "fulfilled",
+            fulfilled=2,
+            returned=1,
         ),
     ),
     Operation(
@@ -589,8 +665,8 @@ OPERATIONS = (
         },
         tag=ORDERS,
         description=(
-            "Confirms an order that was placed with `hold_seconds`: it is paid. Repeating the"
-            " request is safe."
+            "Confirms an order that was placed with `hold_seconds`: it is paid, and no longer"
+            " expires.\n\nYou can repeat the request safely."
         ),
         problems=(
             _UNKNOWN_ORDER,
@@ -615,11 +691,61 @@ OPERATIONS = (
             _CHANGE_UNAVAILABLE,
         ),
         parameters=(_ORDER_ID,),
-        body=change_requests.ConfirmRequest,
+        body=changes.ConfirmRequest,
         optional_body=True,
         examples={"by the operator": {"actor": "Anna", "reason": "bank transfer 4711"}},
         invalid="#/actor: only the operator may send it",
         roles=(OPERATOR, PAYMENT),
+    ),
+    Operation(
+        "erase_customer",
+        "POST",
+        "/customers/{customer_id}/erase",
+        "Erase a customer",
+        {
+            HTTPStatus.OK: ResponseSpec(
+                "The orders are erased. If `complete` is false, the time of one request was not"
+                " enough for all of them: repeat the request.",
+                schemas.ErasedResponse,
+                examples={
+                    "complete": {"erased": 12, "complete": True},
+                    "a part": {"erased": 480, "complete": False},
+                },
+            )
+        },
+        tag=CUSTOMERS,
+        description=(
+            "Removes what is personal from all orders of a customer: `customer_id` becomes"
+            f" `{domain.ERASED}`; `note`, `metadata` and `shipping_address` are removed; and the"
+            " history loses reasons and names. Everything else stays: ids, `reference`, lines,"
+            " prices, and the types and times of the history. It cannot be undone.\n\n"
+            "Repeat the request until `complete` is true. That is safe at any time. First revoke"
+            " the customer's tokens: an order that the customer places later is not erased."
+        ),
+        problems=(
+            replace(
+                _NEWER_REVISION,
+                description="A newer revision of order set a status that this revision does not"
+                " know. All other orders of the customer are erased. Repeat the request later.",
+            ),
+            replace(
+                TEMPORARILY_UNAVAILABLE,
+                description="Some orders may be erased already. Repeat the request after"
+                " `Retry-After` seconds.",
+            ),
+        ),
+        parameters=(
+            Parameter(
+                "customer_id",
+                "path",
+                Annotated[str, identifier("C123")],
+                "The customer to erase.",
+                required=True,
+            ),
+        ),
+        invalid="customer_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..'"
+        " or '__…__'",
+        roles=(OPERATOR,),
     ),
     Operation(
         "list_products",
@@ -634,9 +760,9 @@ OPERATIONS = (
             )
         },
         tag=PRODUCTS,
-        description="Returns the catalogue with the stock of each product, ordered by id.",
+        description="Returns the products on sale with their stock, ordered by id.",
         problems=(TEMPORARILY_UNAVAILABLE,),
-        parameters=paging.PARAMETERS,
+        parameters=(*paging.PARAMETERS, *_PRODUCT_FILTERS),
     ),
     Operation(
         "show_product",
@@ -662,14 +788,15 @@ API = Api(
     version="2.0.0",
     description=(
         "Place, list, confirm, cancel, fulfil and return orders, and read the catalogue.\n\n"
-        "**Authentication.** An operation that names a role needs a token of this role:"
+        "**Authentication.** An operation that names roles needs a token of one of them:"
         " `Authorization: Bearer …`. If the shop runs with `AUTH_MODE=open`, customers need no"
         " token, and `customer_id` names the customer.\n\n"
         "**Errors.** Every error is a problem document (RFC 9457). Its `type` is the kind of the"
         " error, and `documentation` links to the explanation of this kind. Treat an unknown `type`"
         " by the `status`. A method that a path does not have gets 405 with `Allow`.\n\n"
-        "**Idempotency.** Send an `Idempotency-Key` with `POST /orders`, and repeat the request"
-        " until a response is final. All other operations can be repeated without a key.\n\n"
+        "**Idempotency.** Send an `Idempotency-Key` with `POST /orders` and with each change of a"
+        " part of an order, and repeat the request until a response is final. All other operations"
+        " can be repeated without a key.\n\n"
         "**Pagination.** A list has at most `limit` entries. Send `next_cursor` as `cursor` to get"
         " the next page.\n\n"
         "**Compatibility.** New members of responses and new problem types may be added at any"
@@ -692,6 +819,7 @@ API = Api(
     },
     tags={
         ORDERS: "Place orders, and change them afterwards.",
+        CUSTOMERS: "Remove what is personal from a customer's orders.",
         PRODUCTS: "Read the catalogue and the stock.",
     },
     optional_role=CUSTOMER,

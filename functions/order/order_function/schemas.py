@@ -6,7 +6,8 @@ In openapi.json, ``*Response`` types have no suffix: ``OrderResponse`` is the sc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -33,15 +34,6 @@ from functions_common.http.schema import (
 )
 from functions_common.ids import timestamp
 from order_function import domain
-from order_function.change_requests import LineId  # noqa: TC001 - msgspec reads it
-from order_function.details_request import (
-    AddressRequest,
-    Metadata,
-    Note,
-    Reference,
-    address_response,
-    check_details,
-)
 from order_function.domain import (
     MAX_HOLD_SECONDS,
     MAX_LINES,
@@ -52,10 +44,16 @@ from order_function.domain import (
     Line,
     merge_lines,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+from order_function.inputs.changes import LineId  # noqa: TC001 - msgspec reads it
+from order_function.inputs.customers import check_customer, customer_of
+from order_function.inputs.details import (
+    Metadata,
+    Note,
+    Reference,
+    ShippingAddress,
+    address_response,
+    check_details,
+)
 
 OrderId = Annotated[
     str,
@@ -143,7 +141,7 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     reference: Reference | UnsetType = UNSET
     note: Note | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-    shipping_address: AddressRequest | UnsetType = UNSET
+    shipping_address: ShippingAddress | UnsetType = UNSET
 
     def to_attempt(self, currency: str, customer_id: str | None, key: str | None) -> Attempt:
         """The attempt to place the order.
@@ -218,28 +216,6 @@ OneProductOrItems = Annotated[
 """A struct cannot express which members exclude each other; JSON Schema can."""
 
 
-def customer_of(requested: str | UnsetType, token_customer: str | None, **place: str) -> str:
-    """The customer whom the request names, or else the customer of the token.
-
-    Raises ``MalformedRequestError`` if there is neither; ``place`` names the missing field.
-    """
-    if not isinstance(requested, UnsetType):
-        return requested
-    if token_customer is None:
-        where = next(iter(place.values()))
-        raise MalformedRequestError(InvalidField(f"{where}: is missing", **place))
-    return token_customer
-
-
-def check_customer(
-    checks: Checks, customer_id: str, token_customer: str | None, **place: str
-) -> None:
-    """Check that the customer is a valid id, and the customer of the token if there is one."""
-    checks.identifier(customer_id, **place)
-    if token_customer not in (None, customer_id):
-        checks.add_error("must be the customer of the token; you can leave it out", **place)
-
-
 def _line(checks: Checks, pointer: str, item: OrderItemRequest) -> Line:
     product_id = checks.identifier(item.product_id, pointer=f"{pointer}/product_id")
     quantity = checks.integer(item.quantity, 1, MAX_QUANTITY, pointer=f"{pointer}/quantity")
@@ -281,6 +257,22 @@ UnknownProducts = Annotated[
     list[ProductId],
     described("With `unknown-product`: the products that are not in the catalogue or not on sale."),
 ]
+
+
+class ExceededLimit(msgspec.Struct, frozen=True):
+    """A product of which the request has more units than one order may have."""
+
+    product_id: ProductId
+    requested: Requested
+    max_per_order: Annotated[
+        int, example(5, minimum=1, description="The most units of the product in one order.")
+    ]
+
+
+ExceededLimits = Annotated[
+    list[ExceededLimit],
+    described("With `max-per-order-exceeded`: every product with too many units."),
+]
 CurrentTotal = Annotated[Money, described("With `price-changed`: the total that applies now.")]
 
 
@@ -291,6 +283,7 @@ class RejectionResponse(msgspec.Struct, frozen=True, kw_only=True):
     detail: Annotated[str, described("The reason, for people.")]
     lines: Shortages | UnsetType = UNSET
     product_ids: UnknownProducts | UnsetType = UNSET
+    limits: ExceededLimits | UnsetType = UNSET
     total_price: CurrentTotal | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
 
@@ -383,7 +376,7 @@ class OrderResponse(msgspec.Struct, frozen=True, kw_only=True):
     reference: Reference | UnsetType = UNSET
     note: Note | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-    shipping_address: AddressRequest | UnsetType = UNSET
+    shipping_address: ShippingAddress | UnsetType = UNSET
     history: Annotated[
         list[EventResponse], described("All changes of the order, in their sequence.")
     ]
@@ -392,27 +385,31 @@ class OrderResponse(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, order: domain.Order) -> Self:
         single = order.lines[0] if len(order.lines) == 1 else None
         rejection, currency = order.rejection, order.currency
+        lines = order.lines_by_id()
+        created_at = timestamp(order.created_at)
+        history = _history(order, lines)
+        first = {event.type: event.at for event in reversed(history)}
         return cls(
             order_id=order.order_id,
             customer_id=order.customer_id,
             product_id=single.product_id if single else UNSET,
             quantity=single.quantity if single else UNSET,
-            items=_items(order),
+            items=_items(order, lines),
             status=str(order.status),
             rejection=RejectionResponse.of(rejection) if rejection else UNSET,
             total_price=money.to_wire(order.total_price, currency) if currency else UNSET,
             currency=currency or UNSET,
-            created_at=timestamp(order.created_at),
-            updated_at=timestamp(order.updated_at or order.created_at),
-            expires_at=_time(order.expires_at),
-            confirmed_at=_time(order.time_of(EventType.CONFIRMED)),
-            fulfilled_at=_time(order.time_of(EventType.FULFILLED)),
-            cancelled_at=_time(order.time_of(EventType.CANCELLED)),
+            created_at=created_at,
+            updated_at=timestamp(order.updated_at) if order.updated_at else created_at,
+            expires_at=timestamp(order.expires_at) if order.expires_at else UNSET,
+            confirmed_at=first.get(EventType.CONFIRMED, UNSET),
+            fulfilled_at=first.get(EventType.FULFILLED, UNSET),
+            cancelled_at=first.get(EventType.CANCELLED, UNSET),
             reference=order.details.reference or UNSET,
             note=order.details.note or UNSET,
             metadata=dict(order.details.metadata) or UNSET,
             shipping_address=address_response(order.details.shipping_address),
-            history=[*_history(order)],
+            history=history,
         )
 
 
@@ -433,11 +430,28 @@ class OrderListResponse(msgspec.Struct, frozen=True):
     ] = UNSET
 
 
+class ErasedResponse(msgspec.Struct, frozen=True):
+    """The progress of erasing a customer."""
+
+    erased: Annotated[
+        int, example(12, minimum=0, description="The number of orders that this request erased.")
+    ]
+    complete: Annotated[
+        bool,
+        described("No order of the customer is left. If it is false, repeat the request."),
+    ]
+
+
 class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
     __doc__ = problems.ProblemResponse.__doc__
 
     order_status: Annotated[
-        PublicStatus | UnsetType, described("If the order cannot be changed: its status.")
+        str | UnsetType,
+        example(
+            "cancelled",
+            description="If the order cannot be changed: its status. It is not one of the statuses"
+            " of `Order` if only a newer revision of order knows it.",
+        ),
     ] = UNSET
     items: Annotated[
         list[OrderItemResponse] | UnsetType,
@@ -445,6 +459,7 @@ class ProblemResponse(problems.ProblemResponse, frozen=True, kw_only=True):
     ] = UNSET
     lines: Shortages | UnsetType = UNSET
     product_ids: UnknownProducts | UnsetType = UNSET
+    limits: ExceededLimits | UnsetType = UNSET
     total_price: CurrentTotal | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
     order_id: (
@@ -474,18 +489,36 @@ class ProductResponse(msgspec.Struct, frozen=True):
     last_updated: Annotated[
         Timestamp | None, described("When the product or its stock last changed (UTC).")
     ]
+    max_per_order: Annotated[
+        int | None,
+        example(5, minimum=1, description="The most units of it in one order; null: no limit."),
+    ]
+    low_stock_threshold: Annotated[
+        int | None,
+        example(
+            10,
+            minimum=0,
+            description="The stock is low if at most so many units are available; null: never.",
+        ),
+    ]
+    low_stock: Annotated[
+        bool, described("True if `available_quantity` is at most `low_stock_threshold`.")
+    ]
 
 
 class ProductListResponse(msgspec.Struct, frozen=True):
     """A page of products."""
 
-    products: Annotated[list[ProductResponse], described("The products, by id.")]
+    products: Annotated[
+        list[ProductResponse],
+        described("The products. They are ordered by id, unless a filter has another order."),
+    ]
     next_cursor: NextCursor
 
 
 def extensions_of(rejection: domain.Rejection) -> dict[str, Any]:
     """The members that this kind of rejection adds to a problem; money as a decimal number."""
-    names = ("lines", "product_ids", "total_price", "currency")
+    names = ("lines", "product_ids", "limits", "total_price", "currency")
     extensions = {
         name: rejection.extensions[name] for name in names if name in rejection.extensions
     }
@@ -495,12 +528,16 @@ def extensions_of(rejection: domain.Rejection) -> dict[str, Any]:
     return extensions
 
 
+_Lines = Sequence[tuple[str, Line]]
+"""The lines of an order by their ids."""
+
+
 def order_extensions(order: domain.Order) -> dict[str, Any]:
     """The members of a problem that say why an order cannot be changed."""
-    return {"order_status": str(order.status), "items": _items(order)}
+    return {"order_status": str(order.status), "items": _items(order, order.lines_by_id())}
 
 
-def _items(order: domain.Order) -> list[OrderItemResponse]:
+def _items(order: domain.Order, lines: _Lines) -> list[OrderItemResponse]:
     """The lines of an order; with prices and names if inventory has reserved them."""
     currency = order.currency
     priced = {item.product_id: item for item in order.items} if currency else {}
@@ -515,27 +552,25 @@ def _items(order: domain.Order) -> list[OrderItemResponse]:
             unit_price=money.to_wire(item.unit_price, currency) if item and currency else UNSET,
             name=item.name if item else UNSET,
         )
-        for line_id, line in order.lines_by_id()
+        for line_id, line in lines
         for item in [priced.get(line.product_id)]
     ]
 
 
-def _history(order: domain.Order) -> Iterator[EventResponse]:
-    line_ids = {line.product_id: line_id for line_id, line in order.lines_by_id()}
-    for seq, event in enumerate(order.history, 1):
-        items = [
-            EventItemResponse(line_ids[line.product_id], line.product_id, line.quantity)
-            for line in event.lines
-        ]
-        yield EventResponse(
+def _history(order: domain.Order, lines: _Lines) -> list[EventResponse]:
+    line_ids = {line.product_id: line_id for line_id, line in lines}
+    return [
+        EventResponse(
             seq=seq,
             type=str(event.type),
             at=timestamp(event.at),
             actor=event.actor,
             reason=event.reason or UNSET,
-            items=items or UNSET,
+            items=[
+                EventItemResponse(line_ids[line.product_id], line.product_id, line.quantity)
+                for line in event.lines
+            ]
+            or UNSET,
         )
-
-
-def _time(time: datetime | None) -> str | UnsetType:
-    return UNSET if time is None else timestamp(time)
+        for seq, event in enumerate(order.history, 1)
+    ]

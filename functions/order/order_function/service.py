@@ -36,6 +36,7 @@ from functions_common.ids import digest_id, random_id
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
 from functions_common.runtime.deadlines import DeadlineExceededError
+from order_function import erasure
 from order_function.domain import (
     RECONCILE,
     IdempotencyKeyReusedError,
@@ -48,6 +49,7 @@ from order_function.domain import (
 )
 from order_function.ports import (
     InventoryUnavailableError,
+    NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
 )
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import Attempt, By, MovementKind
+    from order_function.erasure import Erased
     from order_function.ports import (
         ChangedOrders,
         Inventory,
@@ -136,7 +139,9 @@ class _Delivery:
         return self.deadline.fraction(RESERVE_FRACTION) if self.attempt.keyed else self.deadline
 
     def next_attempt(self, abandoned: Order, version: datetime) -> Self:
-        return replace(self, attempt=self.attempt.after(abandoned), replaced_version=version)
+        return replace(
+            self, attempt=self.attempt.after(abandoned.attempt_number), replaced_version=version
+        )
 
 
 class Orders:
@@ -425,7 +430,16 @@ class Orders:
         if begun.status is not Status.CHANGING or movement is None:
             return begun
         number = movement.number
-        self._inventory.move(begun.reservation_id, number, movement.kind, movement.lines, deadline)
+        try:
+            self._inventory.move(
+                begun.reservation_id, number, movement.kind, movement.lines, deadline
+            )
+        except NotSettledError:
+            # Inventory refuses it as stale if another process has finished it and begun the next.
+            found = self._get(begun.order_id, deadline).order
+            if found.movement == movement:
+                raise
+            return found
 
         def finish(order: Order) -> Order:
             return order.finish_movement(number, _now())
@@ -480,6 +494,10 @@ class Orders:
     def list_by_id(self, prefix: str, after: str | None, limit: int) -> list[Order]:
         """Return a page of the orders whose id begins with this, by id."""
         return self._store.list_by_id(prefix, after, limit, self._deadline())
+
+    def erase_customer(self, customer_id: str) -> Erased:
+        """Remove everything that is personal from a customer's orders. See ``erasure``."""
+        return erasure.erase_customer(self._store, customer_id, self._deadline())
 
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
         """Return status and body of inventory's list of products.

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from functions_common.events.settings import SinkSettings
 from functions_common.runtime.settings import (
     Environment,
     FirestoreSettings,
@@ -33,6 +34,8 @@ class Settings:
     """Of the service that confirms payments. Empty: only the operator confirms them."""
     issuer: IssuerSettings | None
     """The issuer of customers' tokens. None: a client can act as any customer, without a token."""
+    sink: SinkSettings | None = None
+    """The sink of events. None: events are not sent."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Settings:
@@ -52,6 +55,7 @@ class Settings:
             operator_token_hashes=env.token_hashes("OPERATOR_TOKEN_HASHES"),
             payment_token_hashes=env.token_hashes("PAYMENT_TOKEN_HASHES", required=False),
             issuer=IssuerSettings.load(env),
+            sink=SinkSettings.load(env),
         )
 
 
@@ -71,6 +75,8 @@ class ReconcileSettings:
     """The first of ORDER_TOKENS. order sends it to inventory."""
     instance: Instance
     telemetry: bool
+    sink: SinkSettings | None = None
+    """As for the function."""
 
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> ReconcileSettings:
@@ -89,6 +95,7 @@ class ReconcileSettings:
             token=env.tokens("ORDER_TOKENS")[0],
             instance=Instance.load(env),
             telemetry=telemetry_enabled(env),
+            sink=SinkSettings.load(env),
         )
 
 

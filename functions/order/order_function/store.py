@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from functions_common.batching import Batcher, UnknownResultError
 from functions_common.firestore.documents import Change, Documents
-from functions_common.firestore.errors import ConflictError, OutcomeUnknownError
+from functions_common.firestore.errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    UnusableDocumentError,
+)
 from functions_common.firestore.queries import MAX_ALTERNATIVES, Position, Queries, Query
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import activity
@@ -21,11 +25,18 @@ from order_function.order_documents import (
     REJECTED_SHARDS,
     SHARDS,
     STORED_AT,
+    UNSENT_EVENTS,
     difference,
     read_order,
     to_document,
 )
-from order_function.ports import ChangedOrder, ChangedOrders, OrderFilter, VersionedOrder
+from order_function.ports import (
+    ChangedOrder,
+    ChangedOrders,
+    OrderFilter,
+    StoredOrder,
+    VersionedOrder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -55,9 +66,17 @@ class _NewOrder(NamedTuple):
 
 class FirestoreOrders:
     def __init__(
-        self, connection: FirestoreConnection, list_limiter: ConcurrencyLimiter | None = None
+        self,
+        connection: FirestoreConnection,
+        list_limiter: ConcurrencyLimiter | None = None,
+        on_event: Callable[[str], None] | None = None,
     ) -> None:
-        """``list_limiter`` limits the lists that this process reads concurrently."""
+        """``list_limiter`` limits the lists that this process reads concurrently.
+
+        ``on_event`` gets the id of each order that has a new event, after it is stored. Without it,
+        events are kept in the order's history and are not marked to be sent.
+        """
+        self._on_event = on_event
         self._queries = Queries(connection, list_limiter or ConcurrencyLimiter())
         self._documents = Documents(connection)
         self._batcher = Batcher(
@@ -77,7 +96,7 @@ class FirestoreOrders:
 
         Each write succeeds or fails alone.
         """
-        write = self._documents.encode_write(_change(order, to_document(order), None))
+        write = self._documents.encode_write(self._change(order, to_document(order), None))
         size = max(1, len(order.lines), write.ByteSize() // BYTES_OF_A_LINE)
         new = _NewOrder(order.order_id, size, write)
         try:
@@ -86,6 +105,7 @@ class FirestoreOrders:
                     raise error
         except UnknownResultError as unanswered:
             raise OutcomeUnknownError("no response by the deadline") from unanswered
+        self._note_events(order)
 
     def _create_batch(
         self, batch: Sequence[_NewOrder], deadline: Deadline
@@ -110,15 +130,26 @@ class FirestoreOrders:
         """Write the fields that differ from the order that was read; all fields of a new order."""
         before = order.stored
         if before is None:
-            change = _change(order, to_document(order), version)
+            change = self._change(order, to_document(order), version)
         else:
             found = difference(order, before)
             change = replace(
-                _change(order, found.fields, version),
+                self._change(order, found.fields, version),
                 removed=found.removed,
                 appended={"history": found.events},
             )
         self._documents.commit([change], deadline)
+        self._note_events(order)
+
+    def _change(self, order: Order, fields: dict[str, Any], version: datetime | None) -> Change:
+        if self._on_event and len(order.history) > order.events_sent:
+            fields = {**fields, UNSENT_EVENTS: True}
+        server_time = None if order.status is Status.ABANDONED else STORED_AT
+        return Change(_path(order.order_id), fields, version, server_time)
+
+    def _note_events(self, order: Order) -> None:
+        if self._on_event and len(order.history) > order.events_sent:
+            self._on_event(order.order_id)
 
     def list_newest(
         self,
@@ -154,7 +185,7 @@ class FirestoreOrders:
             ("shard", "in", [*LISTED_SHARDS, *REJECTED_SHARDS]),
             (STORED_AT, ">=", since),
         )
-        query = Query((ORDERS,), where, oldest_first=STORED_AT, after=position)
+        query = Query((ORDERS,), where, order_by=STORED_AT, after=position)
         found, read_time = self._queries.page_and_time(query, limit, _changed_order, deadline)
         return ChangedOrders(found, read_time or since)
 
@@ -164,6 +195,16 @@ class FirestoreOrders:
         position = None if after is None else Position(_path(after))
         query = Query((ORDERS,), after=position, id_prefix=prefix)
         return self._queries.page(query, limit, _reading(OrderFilter()), deadline)
+
+    def orders_of(
+        self, customer_id: str, after: str | None, limit: int, deadline: Deadline
+    ) -> list[StoredOrder]:
+        query = Query(
+            (ORDERS,),
+            (("customer_id", "==", customer_id),),
+            after=None if after is None else Position(_path(after)),
+        )
+        return self._queries.page(query, limit, _stored_order, deadline)
 
 
 def _conditions(wanted: OrderFilter) -> Iterator[list[Condition]]:
@@ -209,15 +250,18 @@ def _reading(wanted: OrderFilter) -> Callable[[Found], Order | None]:
     return read
 
 
+def _stored_order(found: Found) -> StoredOrder:
+    document = found.document
+    try:
+        stored = VersionedOrder(read_order(document), document.update_time)
+    except UnusableDocumentError as error:
+        return StoredOrder(document.id, error)
+    return StoredOrder(document.id, stored)
+
+
 def _changed_order(found: Found) -> ChangedOrder:
     stored_at: datetime = found.document.fields[STORED_AT]
     return ChangedOrder(read_order(found.document), stored_at)
-
-
-def _change(order: Order, fields: dict[str, Any], version: datetime | None) -> Change:
-    mark = order.status is Status.ABANDONED
-    server_time = None if mark else STORED_AT
-    return Change(_path(order.order_id), fields, version, server_time)
 
 
 def _path(order_id: str) -> tuple[str, str]:

@@ -7,11 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from threading import Timer
 from uuid import uuid4
 
 import pytest
 from local.stack import ROOT
+from support.in_process.apps import PAYMENT
 from support.processes.shop import Shop
 
 EXAMPLES = ROOT / "docs/examples"
@@ -45,6 +47,42 @@ def test_example_places_an_order(client: list[str], shop: Shop, product_id: str)
     order = json.loads(done.stdout)
     assert (done.returncode, order["status"], order["quantity"]) == (0, "confirmed", 2)
     assert shop.stock(product_id) == (1, 2)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_example_holds_the_stock_and_confirms_the_payment(
+    client: list[str], shop: Shop, product_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYMENT_TOKEN", PAYMENT)
+    done = run(client, shop, "C123", product_id, "2", "900")
+    order = json.loads(done.stdout)
+    assert (done.returncode, order["status"]) == (0, "confirmed")
+    assert [each["type"] for each in order["history"]] == [
+        "placed",
+        "awaiting_payment",
+        "confirmed",
+    ]
+    assert order["history"][-1]["actor"] == "payment"
+
+
+def test_example_reports_that_the_order_has_expired(own_shop: Shop) -> None:
+    example = importlib.import_module("docs.examples.place_order")
+    product_id = f"P-{uuid4().hex[:8]}"
+    own_shop.offer(product_id, 3)
+    body = {
+        "customer_id": "C123",
+        "product_id": product_id,
+        "quantity": 1,
+        "hold_seconds": 1,
+    }
+    order = example.place_order(own_shop.orders[0], body, uuid4().hex)
+    assert order["status"] == "awaiting_payment"
+    time.sleep(1.1)
+    own_shop.carry_out("reconcile")
+    with pytest.raises(example.RefusedError) as raised:
+        example.confirm_payment(own_shop.orders[0], order["order_id"], PAYMENT)
+    assert raised.value.args[0]["type"].endswith("order-expired")
+    assert own_shop.stock(product_id) == (3, 0)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -245,13 +245,15 @@ def test_error_is_shown_when_a_function_cannot_start() -> None:
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
 def test_function_has_only_tokens_that_it_sends() -> None:
     order, operator = "token-of-the-order-function", "token-of-an-operator"
-    with Run(ORDER_TOKENS=order, OPERATOR_TOKENS=operator) as run:
+    payment = "token-of-a-payment-service"
+    with Run(ORDER_TOKENS=order, OPERATOR_TOKENS=operator, PAYMENT_TOKENS=payment) as run:
         run.wait_until_it_says("Ctrl-C ends everything")
         found = {name: _environments(run.ports[f"{name.upper()}_PORT"]) for name in HOLDS}
         for name, holds in HOLDS.items():
             assert found[name], name
             for environment in found[name]:
                 assert operator.encode() not in environment
+                assert payment.encode() not in environment
                 assert (order.encode() in environment) == holds
         headers = {"Authorization": f"Bearer {operator}"}
         url = f"http://127.0.0.1:{run.ports['ORDER_PORT']}/orders/ORD{'0' * 26}/fulfil"

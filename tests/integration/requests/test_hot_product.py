@@ -42,7 +42,7 @@ def test_hot_product_is_sold_fairly_and_never_oversold(
     connections: list[FirestoreConnection],
 ) -> None:
     inventories = [Inventory(Store(each), "USD", PATIENCE) for each in connections]
-    inventories[0].put_product("hot", "Laptop", 99_999)
+    inventories[0].put_product("hot", {"name": "Laptop", "price": 99_999})
     inventories[0].adjust("hot", "opening-stock", STOCK, "opening stock")
     sold: Counter[int] = Counter()
     failed: list[Exception] = []

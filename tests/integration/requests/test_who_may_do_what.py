@@ -12,7 +12,7 @@ import pytest
 import requests
 from support.clients import permissions
 from support.clients.permissions import ANOTHER, CUSTOMER, PRODUCT, SEQ, Cell
-from support.in_process.apps import OPERATOR, ORDER
+from support.in_process.apps import OPERATOR, ORDER, PAYMENT
 from support.peers import tokens
 from support.processes.shop import TIMEOUT, Shop
 from tools import openapi
@@ -37,7 +37,7 @@ class Doors:
             "customer_id": CUSTOMER,
             "product_id": PRODUCT,
             "seq": str(SEQ),
-            "order_id": self._order(shop) if "{order_id}" in cell.path else "",
+            "order_id": self._order(shop, cell) if "{order_id}" in cell.path else "",
             "reservation_id": self._reservation(shop) if cell.function == "inventory" else "",
         }
         url = (shop.orders if cell.function == "order" else shop.inventories)[0]
@@ -45,17 +45,27 @@ class Doors:
             cell.method,
             url + cell.path.format(**places),
             json=permissions.body(cell, places["reservation_id"]),
-            headers=IN_BROWSERS | {"Idempotency-Key": uuid.uuid4().hex} | _shown(cell.caller),
+            headers={
+                **IN_BROWSERS,
+                "Idempotency-Key": uuid.uuid4().hex,
+                "Content-Type": permissions.media_type(cell),
+                **_shown(cell.caller),
+            },
             timeout=TIMEOUT,
+            allow_redirects=False,
         ).status_code
 
-    def _order(self, shop: Shop) -> str:
-        """A confirmed order of the customer."""
+    def _order(self, shop: Shop, cell: Cell) -> str:
+        """An order of the customer: fulfilled to be returned, else confirmed."""
         body = {"customer_id": CUSTOMER, "product_id": PRODUCT, "quantity": 1}
         headers = {} if shop is self.open else tokens.shown(CUSTOMER)
         url = f"{shop.orders[0]}/orders"
         answer = requests.post(url, json=body, headers=headers, timeout=TIMEOUT)
-        return str(answer.json()["order_id"])
+        order_id = str(answer.json()["order_id"])
+        if cell.path.endswith("/return"):
+            url, headers = f"{url}/{order_id}/fulfil", _shown("operator")
+            requests.post(url, headers=headers, timeout=TIMEOUT).raise_for_status()
+        return order_id
 
     def _reservation(self, shop: Shop) -> str:
         """A held one."""
@@ -71,7 +81,12 @@ def _shown(caller: str) -> dict[str, str]:
         return {}
     if caller.endswith("customer"):
         return tokens.shown(CUSTOMER if caller == "customer" else ANOTHER)
-    shown = {"operator": OPERATOR, "order function": ORDER, "another pod": "a-token-it-made-up"}
+    shown = {
+        "operator": OPERATOR,
+        "payment service": PAYMENT,
+        "order function": ORDER,
+        "another pod": "a-token-it-made-up",
+    }
     return {"Authorization": f"Bearer {shown[caller]}"}
 
 
@@ -92,7 +107,7 @@ def doors(which: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_every_caller_gets_the_documented_status(doors: Doors) -> None:
     cells = permissions.table()
-    assert len(cells) == 214
+    assert len(cells) == 279
     found = {cell: doors.status(cell) for cell in cells}
     assert [f"{cell} is {status}" for cell, status in found.items() if status != cell.status] == []
 
@@ -117,7 +132,7 @@ def test_tokens_are_in_no_log_and_no_process_list(doors: Doors) -> None:
     assert requests.get(f"{url}/orders?x={secret}", timeout=TIMEOUT).status_code == 401
     said = "".join(map(doors.required.said, (url, doors.required.inventories[0])))
     said += _process_list()
-    for each in (secret.split(".")[2], OPERATOR, ORDER):
+    for each in (secret.split(".")[2], OPERATOR, ORDER, PAYMENT):
         assert each not in said
 
 

@@ -12,6 +12,8 @@ from typing import Any
 JSON = {"Content-Type": "application/json"}
 LONG = "x" * 10_000
 OPERATOR_TOKEN = {"Authorization": "Bearer token-of-an-operator"}
+PAYMENT_TOKEN = {"Authorization": "Bearer token-of-a-payment-service"}
+KEY = {"Idempotency-Key": "K1"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,15 @@ _MANY_KEYS = b"{" + b"".join(b'"k%d":1,' % n for n in range(5000)) + b'"k4999":1
 
 _CANCEL = "/orders/ORD00000000000000000000000000/cancel"
 _FULFIL = "/orders/ORD00000000000000000000000000/fulfil"
+_RETURN = "/orders/ORD00000000000000000000000000/return"
+_CONFIRM = "/orders/ORD00000000000000000000000000/confirm"
+_CHANGES: dict[str, dict[str, str]] = {
+    _CANCEL: {},
+    _FULFIL: OPERATOR_TOKEN,
+    _RETURN: OPERATOR_TOKEN,
+    _CONFIRM: PAYMENT_TOKEN,
+}
+"""The operations that change an order, each with a token that may do it."""
 _SHOW = "/orders/ORD00000000000000000000000000"
 
 
@@ -75,6 +86,198 @@ def _bodies(where: str, method: str, path: str, **headers: str) -> list[BadReque
     ]
 
 
+def _details(
+    name: str, member: str, value: object, status: int = 422, place: str = ""
+) -> BadRequest:
+    """An order with a wrong value of one of its details."""
+    return _order(name, status, f"#/{member}{place}", **{member: value})
+
+
+_ADDRESS = {
+    "name": "Ada Lovelace",
+    "line1": "12 St James's Square",
+    "city": "London",
+    "country": "GB",
+}
+
+
+def _address(name: str, status: int, place: str, /, **changes: object) -> BadRequest:
+    address = {key: value for key, value in (_ADDRESS | changes).items() if value is not ...}
+    return _details(name, "shipping_address", address, status, place)
+
+
+def _change(
+    path: str, name: str, status: int, named: str | None, body: object, /, **headers: str
+) -> BadRequest:
+    """A change of an order by a caller who may make it."""
+    verb = path.rpartition("/")[2]
+    given = JSON | KEY | _CHANGES[path] | headers
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return BadRequest(f"{verb}: {name}", "POST", path, status, named, data, given)
+
+
+def _changes() -> list[BadRequest]:
+    """Bodies that each change of an order must reject."""
+    return [
+        _change(path, name, status, named, body)
+        for path in _CHANGES
+        for name, status, named, body in (
+            ("not JSON", 400, "#", b"{not json"),
+            ("a space", 400, "#", b" "),
+            ("not UTF-8", 400, "#", b'{"reason":"\xff"}'),
+            ("a list", 400, "#", []),
+            ("null", 400, "#", None),
+            ("an unknown member", 400, "#/quantity", {"quantity": 1}),
+            ("an empty reason", 422, "#/reason", {"reason": ""}),
+            ("a reason of two lines", 422, "#/reason", {"reason": "a\nb"}),
+            ("a reason of 201 characters", 422, "#/reason", {"reason": "x" * 201}),
+            ("half a character as reason", 422, "#/reason", {"reason": "\ud800"}),
+            ("a number as reason", 400, "#/reason", {"reason": 1}),
+            ("null as reason", 400, "#/reason", {"reason": None}),
+        )
+    ]
+
+
+def _parts(path: str) -> list[BadRequest]:
+    """Items that a change of a part must reject."""
+    one = {"line_id": "1", "quantity": 1}
+    return [
+        *(
+            _change(path, name, status, f"#/items{place}", {"items": items})
+            for name, status, place, items in (
+                ("no items", 422, "", []),
+                ("101 items", 422, "", [one] * 101),
+                ("items not a list", 400, "", {"1": 1}),
+                ("items null", 400, "", None),
+                ("an item not an object", 400, "/0", ["1"]),
+                ("an item without a line", 400, "/0/line_id", [{"quantity": 1}]),
+                ("an item without a quantity", 400, "/0/quantity", [{"line_id": "1"}]),
+                ("a product instead of a line", 400, "/0/product_id", [_ONE]),
+                ("a number as line", 400, "/0/line_id", [one | {"line_id": 1}]),
+                ("quantity 0", 422, "/0/quantity", [one | {"quantity": 0}]),
+                ("quantity -1", 422, "/0/quantity", [one | {"quantity": -1}]),
+                ("quantity 1.5", 422, "/0/quantity", [one | {"quantity": 1.5}]),
+                ("quantity 10^12", 422, "/0/quantity", [one | {"quantity": 10**12}]),
+                ("quantity as text", 400, "/0/quantity", [one | {"quantity": "1"}]),
+                *(
+                    (f"{line[:9]!r} as line", 422, "/0/line_id", [one | {"line_id": line}])
+                    for line in ("", "0", "01", "1000", "P001", "\u0661", "1\n", LONG)
+                ),
+                ("a line twice", 422, "/1/line_id", [one, one | {"quantity": 2}]),
+            )
+        ),
+        BadRequest(
+            f"{path.rpartition('/')[2]}: items without a key",
+            "POST",
+            path,
+            400,
+            "Idempotency-Key",
+            json.dumps({"items": [one]}).encode(),
+            JSON | _CHANGES[path],
+        ),
+        _change(
+            path, "a key with a comma", 422, "Idempotency-Key", {"items": [one]},
+            **{"Idempotency-Key": "a,b"},
+        ),
+        _change(
+            path, "text", 415, "Content-Type", {"items": [one]}, **{"Content-Type": "text/plain"}
+        ),
+        _change(path, "a body of 5 MB", 413, None, b" " * 5_000_000),
+    ]  # fmt: skip
+
+
+def _list(name: str, query: str, status: int, named: str, **headers: str) -> BadRequest:
+    """A list of a customer's orders; of all orders with the operator's token."""
+    query = query if headers else f"customer_id=C1&{query}"
+    path = f"/orders?{query}"
+    return BadRequest(f"a list with {name}", "GET", path, status, named, b"", JSON | headers)
+
+
+_TIME = "2025-11-23T00:00:00Z"
+_TIMES_THAT_ARE_NONE = {
+    "no time": "x",
+    "an empty time": "",
+    "a day only": "2025-11-23",
+    "no zone": "2025-11-23T00:00:00",
+    "a space in the zone": "2025-11-23T00:00:00+00:00",  # an unescaped + is a space
+    "a 30th of February": "2025-02-30T00:00:00Z",
+    "24 o'clock": "2025-11-23T24:00:00Z",
+    "nanoseconds": "2025-11-23T00:00:00.000000001Z",
+    "seconds since 1970": "1763856000",
+    "a year of five digits": "12025-11-23T00:00:00Z",
+    "a time before all time": "0001-01-01T00:00:00%2B14:00",
+    "Arabic digits": "%D9%A2025-11-23T00:00:00Z",
+}
+
+LISTS = [
+    *(
+        _list(f"{name} as {parameter}", f"{parameter}={value}", 422, parameter, **OPERATOR_TOKEN)
+        for parameter in ("created_from", "created_to", "updated_since")
+        for name, value in _TIMES_THAT_ARE_NONE.items()
+    ),
+    _list("an end at its beginning", f"created_from={_TIME}&created_to={_TIME}", 422, "created_to"),
+    _list(
+        "an end before its beginning",
+        f"created_from={_TIME}&created_to=2025-11-23T01:00:00%2B02:00",
+        422,
+        "created_to",
+    ),
+    _list("an empty status", "status=", 422, "status"),
+    _list("a comma at the end of status", "status=confirmed,", 422, "status"),
+    _list("a space in status", "status=confirmed, pending", 422, "status"),
+    _list("a capital letter in status", "status=Confirmed", 422, "status"),
+    _list("the internal status", "status=abandoned", 422, "status"),
+    _list("1,000 statuses", f"status={','.join(['pending'] * 400)}", 422, "status"),
+    _list("status twice", "status=confirmed&status=pending", 400, "status"),
+    _list("a product with a slash", "product_id=a/b", 422, "product_id"),
+    _list("an empty product", "product_id=", 422, "product_id"),
+    _list("a customer with a slash", "customer_id=a/b", 422, "customer_id", **OPERATOR_TOKEN),
+    _list("an empty customer", "customer_id=", 422, "customer_id", **OPERATOR_TOKEN),
+    _list("a customer's updated_since", f"updated_since={_TIME}", 422, "updated_since"),
+    _list("a customer's order_id", "order_id=ORD", 422, "order_id"),
+    *(
+        _list(f"{prefix or 'nothing'} as order_id", f"order_id={prefix}", 422, "order_id",
+              **OPERATOR_TOKEN)
+        for prefix in ("", "O", "ord0", "ORDU", "ORD0.0", "ORD" + "0" * 27, "__x__", "ORD%FF")
+    ),
+    *(
+        _list(f"{name} and {other}", f"{name}={mine}&{other}={value}", 422, name, **OPERATOR_TOKEN)
+        for name, mine in (("updated_since", _TIME), ("order_id", "ORD0"))
+        for other, value in {
+            "customer_id": "C1",
+            "status": "pending",
+            "created_from": _TIME,
+            "created_to": _TIME,
+            "product_id": "P001",
+        }.items()
+    ),
+    _list(
+        "updated_since and order_id",
+        f"updated_since={_TIME}&order_id=ORD0",
+        422,
+        "updated_since",
+        **OPERATOR_TOKEN,
+    ),
+    _list("a cursor of orders by id", "cursor=WyJPUkQxIl0", 422, "cursor", **OPERATOR_TOKEN),
+    _list(
+        "a cursor of changes", "cursor=WyJjaGFuZ2VkIiwiMSIsIk9SRDEiLCIyIl0", 422, "cursor",
+        **OPERATOR_TOKEN,
+    ),
+    _list(
+        "a broken cursor of changes",
+        f"updated_since={_TIME}&cursor=WyJjaGFuZ2VkIiwiMSIsIk9SRDEiLCIyIl0",
+        422,
+        "cursor",
+        **OPERATOR_TOKEN,
+    ),
+    *(
+        _list("a short cursor of changes", f"updated_since={_TIME}&cursor={cursor}", 422, "cursor",
+              **OPERATOR_TOKEN)
+        for cursor in ("W10", "WyJjaGFuZ2VkIl0", "WzFd", "e30", "bnVsbA")
+    ),
+]  # fmt: skip
+
+
 def _queries(*operations: tuple[str, str], **headers: str) -> list[BadRequest]:
     """An unknown query parameter, which the operation must reject."""
     return [
@@ -93,7 +296,31 @@ def _queries(*operations: tuple[str, str], **headers: str) -> list[BadRequest]:
 
 ORDER = [
     _raw("no body", b""),
-    BadRequest("cancelling without JSON", "POST", _CANCEL, 400, "#", b"{not json", JSON),
+    *_changes(),
+    *(each for path in (_CANCEL, _FULFIL, _RETURN) for each in _parts(path)),
+    BadRequest(
+        "return: no body and no key",
+        "POST",
+        _RETURN,
+        400,
+        "Idempotency-Key",
+        b"",
+        JSON | OPERATOR_TOKEN,
+    ),
+    _change(_CONFIRM, "items", 400, "#/items", {"items": [{"line_id": "1", "quantity": 1}]}),
+    _change(_CONFIRM, "an actor of the payment service", 422, "#/actor", {"actor": "Anna"}),
+    _change(_CANCEL, "an actor of a customer", 422, "#/actor", {"actor": "Anna"}),
+    *(
+        _change(path, f"{name} as actor", status, "#/actor", {"actor": actor}, **OPERATOR_TOKEN)
+        for path in _CHANGES
+        for name, status, actor in (
+            ("nothing", 422, ""),
+            ("129 characters", 422, "x" * 129),
+            ("two lines", 422, "a\nb"),
+            ("a number", 400, 7),
+        )
+    ),
+    *LISTS,
     *_bodies("showing an order", "GET", _SHOW),
     *_bodies("listing orders", "GET", "/orders?customer_id=C1"),
     *_bodies("the catalogue", "GET", "/products"),
@@ -113,7 +340,38 @@ ORDER = [
         ("GET", "/health"),
         ("GET", "/openapi.json"),
     ),
-    *_queries(("POST", _FULFIL), **OPERATOR_TOKEN),
+    *_queries(("POST", _FULFIL), ("POST", _RETURN), ("POST", _CONFIRM), **OPERATOR_TOKEN),
+    *_queries(("POST", "/customers/C1/erase"), **OPERATOR_TOKEN),
+    *_bodies("erasing a customer", "POST", "/customers/C1/erase", **OPERATOR_TOKEN),
+    *(
+        BadRequest(
+            f"erasing the customer {name}",
+            "POST",
+            f"/customers/{name}/erase",
+            422,
+            "customer_id",
+            b"",
+            JSON | OPERATOR_TOKEN,
+        )
+        for name in ("erased", "a%20b", "__all__", "x" * 129)
+    ),
+    _order("the reserved customer", 422, "#/customer_id", customer_id="erased"),
+    BadRequest(
+        "a list of the reserved customer", "GET", "/orders?customer_id=erased", 422, "customer_id"
+    ),
+    *(
+        BadRequest(
+            f"an export with {name}",
+            "GET",
+            f"/orders?{name}=2026-01-01T00:00:00Z",
+            422,
+            name,
+            b"",
+            OPERATOR_TOKEN | {"Accept": "application/x-ndjson"},
+        )
+        for name in ("limit", "cursor", "updated_since")
+    ),
+    *_queries(("POST", _CONFIRM), **PAYMENT_TOKEN),
     BadRequest("a parameter without a name", "GET", "/products?=1", 400, "(empty name)"),
     BadRequest("a parameter of another case", "GET", "/products?Limit=1", 400, "Limit"),
     BadRequest("a query of 5 kB", "GET", f"/products?cursor={'x' * 5000}", 414),
@@ -249,6 +507,59 @@ ORDER = [
     BadRequest("an id with a slash", "GET", "/orders/ORD%2F1", 404),
     BadRequest("an id that is not UTF-8", "GET", "/orders/%ff%00", 404),
     BadRequest("cancelling an invalid id", "POST", "/orders/42/cancel", 404),
+    BadRequest("reading a change", "GET", _RETURN, 405),
+    _order("a customer's member of staff", 400, "#/actor", actor="Anna"),
+    _details("hold_seconds 0", "hold_seconds", 0),
+    _details("hold_seconds -1", "hold_seconds", -1),
+    _details("hold_seconds 1.5", "hold_seconds", 1.5),
+    _details("a hold of 31 days", "hold_seconds", 31 * 24 * 3600),
+    _details("hold_seconds as text", "hold_seconds", "900", 400),
+    _details("hold_seconds true", "hold_seconds", True, 400),
+    _details("hold_seconds null", "hold_seconds", None, 400),
+    _details("an empty reference", "reference", ""),
+    _details("a blank reference", "reference", " "),
+    _details("a reference of 129 characters", "reference", "x" * 129),
+    _details("a reference of two lines", "reference", "a\nb"),
+    _details("a number as reference", "reference", 7, 400),
+    _details("an empty note", "note", ""),
+    _details("a note of blank lines", "note", "\n \n"),
+    _details("a note of 1,001 characters", "note", "x" * 1001),
+    _details("a note with a carriage return", "note", "a\r\nb"),
+    _details("a note with a tab", "note", "a\tb"),
+    _details("a note that changes direction", "note", "a\u202eb"),
+    _details("half a character in a note", "note", "a\n\udfff"),
+    _details("a note not a string", "note", ["a"], 400),
+    _details("metadata not an object", "metadata", ["a"], 400),
+    _details("51 members of metadata", "metadata", {f"k{n}": "v" for n in range(51)}),
+    _details("a metadata value not a string", "metadata", {"gift": True}, 400),
+    _details("nested metadata", "metadata", {"a": {"b": "c"}}, 400),
+    _details("an empty metadata value", "metadata", {"a": ""}, 422, "/a"),
+    _details("a metadata value of 501 characters", "metadata", {"a": "x" * 501}, 422, "/a"),
+    _details("a metadata value of two lines", "metadata", {"a": "b\nc"}, 422, "/a"),
+    _details("a metadata name of 41 characters", "metadata", {"k" * 41: "v"}, 422, "/" + "k" * 41),
+    _details("an empty metadata name", "metadata", {"": "v"}, 422, "/"),
+    _order("a metadata name with a line break", 400, "#", metadata={"a\nb": "v"}),
+    _details("a metadata name of Firestore", "metadata", {"__a__": "v"}, 422, "/__a__"),
+    _order("half a character as metadata name", 400, "#", metadata={"\ud800": "v"}),
+    _details(
+        "a slash in a wrong metadata name",
+        "metadata",
+        {"/~" + "k" * 40: "v"},
+        422,
+        "/~1~0" + "k" * 40,
+    ),
+    _details("an address not an object", "shipping_address", "London", 400),
+    _address("an address without a name", 400, "/name", name=...),
+    _address("an address without a country", 400, "/country", country=...),
+    _address("an unknown member of an address", 400, "/street", street="x"),
+    _address("a country in small letters", 422, "/country", country="gb"),
+    _address("a country of three letters", 422, "/country", country="GBR"),
+    _address("a country of Greek letters", 422, "/country", country="\u0393\u0392"),
+    _address("an empty city", 422, "/city", city=""),
+    _address("a street of two lines", 422, "/line1", line1="a\nb"),
+    _address("a name of 201 characters", 422, "/name", name="x" * 201),
+    _address("half a character in a name", 422, "/name", name="\ud800"),
+    _address("a null phone", 400, "/phone", phone=None),
     BadRequest("a list without a customer", "GET", "/orders", 400, "customer_id"),
     BadRequest("an invalid customer", "GET", "/orders?customer_id=a/b", 422, "customer_id"),
     BadRequest("two customers", "GET", "/orders?customer_id=a&customer_id=b", 400, "customer_id"),
@@ -275,6 +586,23 @@ ORDER = [
 def _product(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:
     body = {"name": "Laptop", "price": 1} | changes
     return _post(name, "/products/P001", body, status, named, "PUT")
+
+
+def _patch(name: str, status: int, named: str, body: object) -> BadRequest:
+    return _post(name, "/products/P001", body, status, named, "PATCH")
+
+
+def _import(name: str, status: int, named: str | None, body: bytes, **headers: str) -> BadRequest:
+    sent = {"Content-Type": "application/x-ndjson", "Idempotency-Key": "bad"} | {
+        key.replace("_", "-"): value for key, value in headers.items()
+    }
+    return BadRequest(name, "POST", "/products:import", status, named, body, sent)
+
+
+def _condition(name: str, header: str, value: str, method: str = "PATCH") -> BadRequest:
+    body = b"" if method == "GET" else b'{"name":"x","price":1}'
+    headers = JSON | {header: value}
+    return BadRequest(name, method, "/products/P001", 422, header, body, headers)
 
 
 def _adjustment(name: str, status: int, named: str, /, **changes: Any) -> BadRequest:
@@ -324,6 +652,8 @@ INVENTORY = [
         ("GET", "/products"),
         ("GET", "/products/P001"),
         ("PUT", "/products/P001"),
+        ("PATCH", "/products/P001"),
+        ("POST", "/products:import"),
         ("GET", "/products/P001/availability"),
         ("GET", _STOCK),
         ("POST", _STOCK),
@@ -365,6 +695,58 @@ INVENTORY = [
     ),
     _post(
         "a reserved name", "/products/__x__", {"name": "x", "price": 1}, 422, "product_id", "PUT"
+    ),
+    _product("a limit of 0", 422, "#/max_per_order", max_per_order=0),
+    _product("a limit as text", 400, "#/max_per_order", max_per_order="5"),
+    _product("half a unit as threshold", 422, "#/low_stock_threshold", low_stock_threshold=0.5),
+    _patch("no field to change", 422, "#", {}),
+    _patch("a price below zero in a patch", 422, "#/price", {"price": -1}),
+    _patch("null as name", 400, "#/name", {"name": None}),
+    _patch("null as active", 400, "#/active", {"active": None}),
+    _patch("stock in a patch", 400, "#/available_quantity", {"available_quantity": 5}),
+    _patch("a limit below zero", 422, "#/max_per_order", {"max_per_order": -1}),
+    _patch("a threshold beyond bounds", 422, "#/low_stock_threshold", {"low_stock_threshold": 1e9}),
+    _patch("a patch that is a list", 400, "#", []),
+    _condition("a tag without quotes", "If-Match", "x"),
+    _condition("half a tag", "If-Match", '"x', "PUT"),
+    _condition("an asterisk among tags", "If-None-Match", '"x", *', "PUT"),
+    _condition("tags of 5 kB", "If-Match", ",".join(['"x"'] * 1250)),
+    _condition("an invalid tag of a copy", "If-None-Match", "x", "GET"),
+    BadRequest("active that is no flag", "GET", "/products?active=1", 422, "active"),
+    BadRequest("no ids at all", "GET", "/products?ids=", 422, "ids"),
+    BadRequest("an invalid id among ids", "GET", "/products?ids=P001,a%2Fb", 422, "ids"),
+    BadRequest("101 ids of products", "GET", f"/products?ids={'P,' * 100}Q", 422, "ids"),
+    BadRequest("an empty prefix", "GET", "/products?name_prefix=", 422, "name_prefix"),
+    BadRequest("a negative stock", "GET", "/products?max_available=-1", 422, "max_available"),
+    BadRequest(
+        "two filters with an order",
+        "GET",
+        "/products?max_available=1&name_prefix=a",
+        422,
+        "name_prefix",
+    ),
+    BadRequest("the same filter twice", "GET", "/products?active=true&active=false", 400, "active"),
+    BadRequest(
+        "a cursor of another order",
+        "GET",
+        "/products?max_available=1&cursor=WyJQMDAxIl0",
+        422,
+        "cursor",
+    ),
+    _import("an import without lines", 422, "#", b""),
+    _import("an import of 5,001 lines", 422, "#", b"{}\n" * 5001),
+    _import("an import of 2 MB", 413, None, b" " * 2_000_000),
+    _import("an import as JSON", 415, "Content-Type", b"{}", Content_Type="application/json"),
+    _import("a compressed import", 415, "Content-Encoding", b"{}", Content_Encoding="gzip"),
+    _import("an import with an invalid key", 422, "Idempotency-Key", b"{}", Idempotency_Key="a,b"),
+    BadRequest(
+        "an import without a key",
+        "POST",
+        "/products:import",
+        400,
+        "Idempotency-Key",
+        b"{}",
+        {"Content-Type": "application/x-ndjson"},
     ),
     _adjustment("delta 0", 422, "#/delta", delta=0),
     _adjustment("delta 1.5", 422, "#/delta", delta=1.5),

@@ -55,6 +55,11 @@ def endpoints(function: str) -> set[tuple[str, str]]:
     return {(cell.method, cell.path.partition("?")[0]) for cell in cells}
 
 
+def media_type(cell: Cell) -> str:
+    """``body`` is one line of an import, or a whole JSON body."""
+    return "application/x-ndjson" if cell.path == "/products:import" else "application/json"
+
+
 def body(cell: Cell, reservation_id: str) -> dict[str, object] | None:
     """The body for the endpoint, if it has one."""
     item = {"product_id": PRODUCT, "quantity": 1}
@@ -67,6 +72,8 @@ def body(cell: Cell, reservation_id: str) -> dict[str, object] | None:
         return {"ids": [reservation_id]}
     sent: dict[tuple[str, str], dict[str, object]] = {
         ("PUT", "/products/{product_id}"): {"name": "Laptop", "price": 999.99},
+        ("PATCH", "/products/{product_id}"): {"price": 999.99},
+        ("POST", "/products:import"): {"product_id": "P001", "name": "Laptop", "price": 999.99},
         ("POST", "/products/{product_id}/adjustments"): {"delta": 1, "reason": "delivery"},
         ("PUT", "/reservations/{reservation_id}"): {"items": [item]},
         ("PUT", "/reservations/{reservation_id}/movements/{seq}"): {

@@ -12,6 +12,7 @@ can interrupt one call:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -21,7 +22,11 @@ import requests
 from google.api_core.exceptions import ServiceUnavailable
 from local import tokens
 
+from functions_common.events import low_stock_outbox
+from functions_common.events.low_stock_outbox import FirestoreLowStockOutbox
+from functions_common.events.sink import SinkError
 from functions_common.firestore.client import FirestoreConnection
+from functions_common.firestore.errors import StoreError
 from functions_common.http.client import NoResponseError, NotSentError
 from functions_common.runtime.settings import FirestoreSettings, ServerSettings
 from inventory_function.app import create_app as create_inventory_app
@@ -32,6 +37,7 @@ from order_function.app import create_app as create_order_app
 from order_function.audit import __main__ as audit
 from order_function.audit.invariants import Finding
 from order_function.inventory.client import InventoryClient
+from order_function.reconcile.publishing import low_stock_events
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
@@ -45,6 +51,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from google.cloud.firestore import Client
+
+    from functions_common.events.cloud_event import EventRequest
+    from functions_common.events.low_stock import LowStockEvent
 
 T = TypeVar("T")
 
@@ -184,6 +193,18 @@ class _CutAdapter(WsgiAdapter):
             raise NoResponseError("the connection broke") from death
 
 
+class _CutSink:
+    """The connection from a process to the sink of events."""
+
+    def __init__(self, shop: CrashingShop, process: str) -> None:
+        self._shop, self._process = shop, process
+
+    def send(self, event: EventRequest) -> None:
+        accept = self._shop.received.append
+        lost = SinkError("the response was lost")
+        self._shop.network.carry(self._process, "POST sink", lambda: accept(event), lost)
+
+
 class CrashingShop:
     """One order and one inventory, in a database of their own."""
 
@@ -192,6 +213,9 @@ class CrashingShop:
         self.network = Network()
         self.inventory_is_away = False
         self.order_deadline: float = DEADLINE_SECONDS
+        self.has_sink = False
+        self.received: list[EventRequest] = []
+        """The events that the sink has accepted, in sequence."""
         firestore = FirestoreSettings(PROJECT, "(default)", emulator)
         self.order_connection = _CutConnection(firestore, "order", self.network)
         self._inventory_connection = _CutConnection(firestore, "inventory", self.network)
@@ -213,6 +237,8 @@ class CrashingShop:
         self.network.heal()
         self.inventory_is_away = False
         self.order_deadline = DEADLINE_SECONDS
+        self.has_sink = False
+        self.received = []
         self.restart()
 
     def restart(self) -> None:
@@ -226,7 +252,9 @@ class CrashingShop:
             (tokens.hashes(OPERATOR),),
         )
         store = InventoryStore(self._inventory_connection)
-        inventory = Inventory(store, "USD", DEADLINE_SECONDS)
+        self._low_stock: list[LowStockEvent] = []
+        on_low_stock = self._low_stock.append if self.has_sink else None
+        inventory = Inventory(store, "USD", DEADLINE_SECONDS, on_low_stock=on_low_stock)
         self.inventory = create_inventory_app(settings, inventory)
         self.client = InventoryClient("http://inventory", ORDER, connections=1, currency="USD")
         self.client._http.session.mount("http://", _CutAdapter(self))  # noqa: SLF001
@@ -266,7 +294,20 @@ class CrashingShop:
     def sweep(self) -> Report:
         """One reconcile that leaves nothing alone for being young."""
         work = FirestoreUnfinishedWork(self.order_connection)
-        return Sweep(work, self.store, self.client, self._orders, timedelta()).run()
+        outbox: Any = FirestoreLowStockOutbox(self.order_connection)
+        sink: Any = _CutSink(self, "order")
+        publishing = [low_stock_events(outbox, sink)] if self.has_sink else []
+        return Sweep(
+            work, self.store, self.client, self._orders, timedelta(), publishing=publishing
+        ).run()
+
+    def publish_low_stock(self) -> None:
+        """Do the work of inventory's thread: publish the events that the process has written."""
+        outbox: Any = FirestoreLowStockOutbox(self._inventory_connection)
+        sink: Any = _CutSink(self, "inventory")
+        events, self._low_stock[:] = self._low_stock[:], []
+        with suppress(StoreError):
+            low_stock_outbox.publish(outbox, sink, events)
 
     @property
     def database(self) -> Client:

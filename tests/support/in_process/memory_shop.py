@@ -33,14 +33,14 @@ from order_function.ports import (
     ReservationReleasedError,
     VersionedOrder,
 )
-from order_function.reconcile.sweep import Report, Sweep
+from order_function.reconcile.sweep import Publishing, Report, Sweep
 from order_function.service import Orders, Placed
 from support.in_process.dying import ProcessDiedError
 from support.stores.builders import SOON, soon, stocked
 from support.stores.fakes import FakeInventory, MemoryOrders, MemoryUnfinishedWork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from functions_common.runtime.deadlines import Deadline
     from inventory_function.transactions import Outcome
@@ -118,10 +118,12 @@ class OrderShop(Generic[InventoryT]):
         key: str | None,
         expected_total: int | None = None,
         *,
+        hold_seconds: int | None = None,
         respond_async: bool = False,
         between: Between = NOTHING,
     ) -> Placed:
-        attempt = Attempt.begin(customer_id, merge_lines(lines), key, expected_total)
+        merged = merge_lines(lines)
+        attempt = Attempt.begin(customer_id, merged, key, expected_total, hold_seconds)
         return self.orders_with(between).place(attempt, respond_async=respond_async)
 
     def orders_with(self, between: Between) -> Orders:
@@ -133,7 +135,11 @@ class OrderShop(Generic[InventoryT]):
         return self.a_sweep(patience, between).run()
 
     def a_sweep(
-        self, patience: timedelta = NO_TIME, between: Between = NOTHING, in_flight: int = 1
+        self,
+        patience: timedelta = NO_TIME,
+        between: Between = NOTHING,
+        in_flight: int = 1,
+        publishing: Sequence[Publishing] = (),
     ) -> Sweep:
         return Sweep(
             between.watch(MemoryUnfinishedWork(self.store, self._reservations)),
@@ -141,7 +147,8 @@ class OrderShop(Generic[InventoryT]):
             between.watch(self.inventory),
             self.orders_with(between),
             patience,
-            in_flight,
+            concurrency=in_flight,
+            publishing=publishing,
         )
 
     def sweep_up(self) -> None:
@@ -286,7 +293,7 @@ class WholeShop(OrderShop[InventoryInProcess]):
 
     def stock_price(self, price: int, product_id: str = "P001") -> None:
         """Change the price in the catalogue, in minor units."""
-        self.inventory.service.put_product(product_id, "Laptop", price)
+        self.inventory.service.put_product(product_id, {"name": "Laptop", "price": price})
 
     def findings(self) -> list[Finding]:
         return MemorySnapshot(self).findings()

@@ -15,7 +15,7 @@ from local import stack, tokens
 from firestore_emulator.launcher import free_port
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.settings import FirestoreSettings
-from support.in_process.apps import OPERATOR, ORDER
+from support.in_process.apps import OPERATOR, ORDER, PAYMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,7 +70,7 @@ class Shop:
         return {
             "GOOGLE_CLOUD_PROJECT": self.project,
             "FIRESTORE_EMULATOR_HOST": self.emulator,
-            **tokens.variables(ORDER, OPERATOR),
+            **tokens.variables(ORDER, OPERATOR, PAYMENT),
             "AUTH_MODE": "open",
             **self._changes,
         }
@@ -119,12 +119,14 @@ class Shop:
         n: int = 0,
         key: str | None = None,
         prefer: str | None = None,
+        hold_seconds: int | None = None,
     ) -> requests.Response:
         """Place an order of customer C123 through the n-th order process."""
         headers = {"Idempotency-Key": key, "Prefer": prefer}
+        hold = {} if hold_seconds is None else {"hold_seconds": hold_seconds}
         return requests.post(
             f"{self.orders[n % len(self.orders)]}/orders",
-            json={"customer_id": "C123", "product_id": product_id, "quantity": quantity},
+            json={"customer_id": "C123", "product_id": product_id, "quantity": quantity, **hold},
             headers={name: value for name, value in headers.items() if value is not None},
             timeout=TIMEOUT,
         )
@@ -137,6 +139,21 @@ class Shop:
         url = f"{self.orders[n % len(self.orders)]}/orders/{order_id}/fulfil"
         headers = {"Authorization": f"Bearer {OPERATOR}"}
         return requests.post(url, headers=headers, timeout=TIMEOUT)
+
+    def confirm(self, order_id: str, *, n: int = 0) -> requests.Response:
+        """Confirm the payment of an order."""
+        url = f"{self.orders[n % len(self.orders)]}/orders/{order_id}/confirm"
+        headers = {"Authorization": f"Bearer {OPERATOR}"}
+        return requests.post(url, headers=headers, timeout=TIMEOUT)
+
+    def move_part(self, order_id: str, verb: str, key: str, *, n: int = 0) -> requests.Response:
+        """Cancel, fulfil or return one unit of the order's first line."""
+        return requests.post(
+            f"{self.orders[n % len(self.orders)]}/orders/{order_id}/{verb}",
+            json={"items": [{"line_id": "1", "quantity": 1}]},
+            headers={"Authorization": f"Bearer {OPERATOR}", "Idempotency-Key": key},
+            timeout=TIMEOUT,
+        )
 
     def show(self, path: str, n: int = 0) -> Any:
         """Order's response for the path."""

@@ -5,9 +5,18 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Unpack
 
 from functions_common.runtime.deadlines import Deadline
-from inventory_function.domain import Line, Movement, MovementKind, Product
+from inventory_function.catalogue import PutProduct
+from inventory_function.domain import (
+    UNCONDITIONAL,
+    CatalogueChanges,
+    Line,
+    Movement,
+    MovementKind,
+    Product,
+)
 from inventory_function.operations import Adjust, Move, Release, Reserve
 from inventory_function.service import Inventory
 from order_function.domain import By
@@ -45,6 +54,12 @@ def move(reservation_id: str, seq: int, kind: str, **quantities: int) -> Move:
     return Move(reservation_id, Movement(seq, MovementKind(kind), lines(**quantities)))
 
 
+def put_product(product_id: str, **changes: Unpack[CatalogueChanges]) -> PutProduct:
+    laptop: CatalogueChanges = {"name": "Laptop", "price": 99_999, "currency": "USD"}
+    nonce = f"nonce-{next(_count)}"
+    return PutProduct(product_id, {**laptop, **changes}, UNCONDITIONAL, nonce)
+
+
 def adjust(product_id: str, delta: int, key: str = "") -> Adjust:
     count = next(_count)
     now = OPENING_TIME + timedelta(seconds=count)
@@ -57,7 +72,7 @@ def stocked(**available: int) -> MemoryStock:
     store = MemoryStock()
     inventory = Inventory(store, "USD", SOON)
     for product_id, units in available.items():
-        inventory.put_product(product_id, "Laptop", 99_999, active=True)
+        inventory.put_product(product_id, {"name": "Laptop", "price": 99_999, "active": True})
         if units:
             inventory.adjust(product_id, "opening-stock", units, "opening stock", None)
     return store

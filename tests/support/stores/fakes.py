@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from functions_common.events.low_stock import LOW_STOCK_EVENTS, LowStockEvent
 from functions_common.firestore.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -22,10 +23,13 @@ from functions_common.firestore.errors import (
     StoreUnavailableError,
 )
 from inventory_function.domain import (
+    ALL_PRODUCTS,
     Adjustment,
     Entity,
     Key,
     Product,
+    ProductFilter,
+    ProductPlace,
     RecordedReservation,
     Reservation,
     ReservationStatus,
@@ -49,12 +53,14 @@ from order_function.ports import (
     OrderFilter,
     ReservationRejectedError,
     ReservationReleasedError,
+    SentEvents,
+    StoredOrder,
     UnfinishedOrder,
     VersionedOrder,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from functions_common.runtime.deadlines import Deadline
 
@@ -167,13 +173,18 @@ class MemoryStock:
 
     def products(
         self,
-        after: str | None,
+        after: ProductPlace | None,
         limit: int,
         deadline: Deadline,  # noqa: ARG002
+        filters: ProductFilter = ALL_PRODUCTS,
     ) -> list[Product]:
+        def rank(place: ProductPlace) -> tuple[bool, ProductPlace]:
+            return isinstance(place, tuple), place
+
         found = (each for each in self._usable() if isinstance(each, Product))
-        later = (product for product in found if after is None or product.product_id > after)
-        return sorted(later, key=lambda product: product.product_id)[:limit]
+        placed = [(rank(filters.place(each)), each) for each in found if filters.accepts(each)]
+        later = [(place, each) for place, each in placed if after is None or place > rank(after)]
+        return [each for _, each in sorted(later, key=lambda pair: pair[0])][:limit]
 
     def adjustments(
         self,
@@ -218,10 +229,31 @@ class MemoryStock:
         }
 
 
+class MemoryLowStockOutbox:
+    """The events that inventory has stored."""
+
+    def __init__(self, stock: MemoryStock) -> None:
+        self._stock = stock
+
+    def unsent(self, after: str | None, limit: int, deadline: Deadline) -> list[LowStockEvent]:  # noqa: ARG002
+        stored = (each for each, _ in self._stock.documents.values())
+        found = [each for each in stored if isinstance(each, LowStockEvent)]
+        later = (each for each in found if after is None or each.event_id > after)
+        return sorted(later, key=lambda each: each.event_id)[:limit]
+
+    def delete(self, event_ids: Collection[str], deadline: Deadline) -> int:  # noqa: ARG002
+        for each in event_ids:
+            self._stock.documents.pop((LOW_STOCK_EVENTS, each), None)
+        return len(event_ids)
+
+
 class MemoryOrders:
     """order's store."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_event: Callable[[str], None] | None = None) -> None:
+        self._on_event = on_event
+        self.unsent: set[str] = set()
+        """Orders that are marked to have unsent events."""
         self.documents: dict[str, VersionedOrder] = {}
         self.damaged: dict[str, DamagedDocumentError] = {}
         """The error of each unreadable document, by id."""
@@ -247,6 +279,9 @@ class MemoryOrders:
         if self.documents.get(order.order_id, (None, None))[1] != version:
             raise ConflictError(order.order_id)
         self.documents[order.order_id] = VersionedOrder(order, self.clock.next())
+        if self._on_event and len(order.history) > order.events_sent:
+            self.unsent.add(order.order_id)
+            self._on_event(order.order_id)
 
     def list_newest(
         self,
@@ -299,9 +334,55 @@ class MemoryOrders:
         later = (order for order in found if after is None or order.order_id > after)
         return sorted(later, key=lambda order: order.order_id)[:limit]
 
+    def orders_of(
+        self,
+        customer_id: str,
+        after: str | None,
+        limit: int,
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[StoredOrder]:
+        return [
+            StoredOrder(order_id, self.damaged.get(order_id, found))
+            for order_id, found in sorted(self.documents.items())
+            if found.order.customer_id == customer_id and (after is None or order_id > after)
+        ][:limit]
+
     def _readable(self) -> Iterator[Order]:
         found = self.documents.items()
         return (order for order_id, (order, _) in found if order_id not in self.damaged)
+
+
+class MemoryOutbox:
+    def __init__(self, orders: MemoryOrders) -> None:
+        self._orders = orders
+
+    def read(self, order_ids: Collection[str], deadline: Deadline) -> list[VersionedOrder]:  # noqa: ARG002
+        found = self._orders
+        return [
+            found.documents[each]
+            for each in order_ids
+            if each in found.unsent and each not in found.damaged
+        ]
+
+    def unsent(self, after: str | None, limit: int, deadline: Deadline) -> list[VersionedOrder]:
+        marked = sorted(self._orders.unsent)
+        return self.read([each for each in marked if after is None or each > after], deadline)[
+            :limit
+        ]
+
+    def record_sent(self, sent: Sequence[SentEvents], deadline: Deadline) -> int:  # noqa: ARG002
+        return sum(self._record(each) for each in sent)
+
+    def _record(self, sent: SentEvents) -> bool:
+        order, version = sent.found
+        found = self._orders.documents[order.order_id]
+        if found.version != version:
+            return False
+        changed = replace(order, events_sent=sent.events_sent)
+        self._orders.documents[order.order_id] = VersionedOrder(changed, self._orders.clock.next())
+        if sent.events_sent == len(order.history):
+            self._orders.unsent.discard(order.order_id)
+        return True
 
 
 class FakeInventory:
@@ -543,7 +624,9 @@ class MemoryUnfinishedWork:
         found = (
             (order.expires_at, order.order_id, order)
             for order, _ in self._orders.documents.values()
-            if order.status is Status.AWAITING_PAYMENT and order.expires_at
+            if order.status is Status.AWAITING_PAYMENT
+            and order.expires_at
+            and order.order_id not in self._orders.damaged
         )
         overdue = (each for each in found if each[0] < now)
         later = (each for each in overdue if after is None or each[:2] > after)

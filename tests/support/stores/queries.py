@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from functions_common.events.low_stock_outbox import FirestoreLowStockOutbox
+from inventory_function.domain import ProductFilter
 from inventory_function.store import Store as StockStore
 from order_function.audit.snapshot import Snapshot
 from order_function.domain import PUBLIC_STATUSES, Status
@@ -41,6 +44,7 @@ FILTERS = {
     "of a product and times": OrderFilter(product_id="P1", **_TIMES),
     "of a product and statuses": OrderFilter(statuses=_SEVERAL, product_id="P1"),
 }
+ON_SALE = ProductFilter(sold_in="USD")
 
 QUERIES: dict[str, Callable[[FirestoreConnection], object]] = {
     **{
@@ -54,13 +58,35 @@ QUERIES: dict[str, Callable[[FirestoreConnection], object]] = {
         PLACE[0], PLACE, 9, soon()
     ),
     "orders by id": lambda it: FirestoreOrders(it).list_by_id("ORD", None, 9, soon()),
+    "orders of a customer": lambda it: FirestoreOrders(it).orders_of("C1", None, 9, soon()),
+    "orders of a customer after one": lambda it: FirestoreOrders(it).orders_of(
+        "C1", "ORD1", 9, soon()
+    ),
     "expired holds": lambda it: FirestoreUnfinishedWork(it).expired_holds(
         PLACE[0], None, 9, soon()
     ),
     "products": lambda it: StockStore(it).products(None, 9, soon()),
     "products after one": lambda it: StockStore(it).products("P1", 9, soon()),
+    "products on sale": lambda it: StockStore(it).products("P1", 9, soon(), ON_SALE),
+    "products off sale": lambda it: StockStore(it).products(
+        ("EUR", "P1"), 9, soon(), ProductFilter(not_sold_in="USD")
+    ),
+    "products on sale by name": lambda it: StockStore(it).products(
+        ("Lap", "P1"), 9, soon(), replace(ON_SALE, name_prefix="La")
+    ),
+    "products on sale by stock": lambda it: StockStore(it).products(
+        (1, "P1"), 9, soon(), replace(ON_SALE, max_available=5)
+    ),
+    "products by name": lambda it: StockStore(it).products(
+        None, 9, soon(), ProductFilter(name_prefix="La")
+    ),
+    "products by stock": lambda it: StockStore(it).products(
+        None, 9, soon(), ProductFilter(max_available=5)
+    ),
     "adjustments": lambda it: StockStore(it).adjustments("P1", None, 9, soon()),
     "adjustments after one": lambda it: StockStore(it).adjustments("P1", PLACE, 9, soon()),
+    "events of low stock": lambda it: FirestoreLowStockOutbox(it).unsent(None, 9, soon()),
+    "events of low stock after one": lambda it: FirestoreLowStockOutbox(it).unsent("P1", 9, soon()),
     "reservations": lambda it: StockStore(it).reservations_of("P1", None, 9, soon()),
     "held reservations": lambda it: FirestoreUnfinishedWork(it).held_reservations(None, 9, soon()),
     "unfinished orders": lambda it: FirestoreUnfinishedWork(it).unfinished_orders(None, 9, soon()),

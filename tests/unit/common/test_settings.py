@@ -250,7 +250,7 @@ def test_only_entry_points_read_the_environment() -> None:
         path for path in (ROOT / "functions").rglob("*.py") if "os.environ" in path.read_text()
     ]
     entries = {"order/main.py", "inventory/main.py", "functions/serve.py"}
-    commands = {"reconcile/__main__.py", "audit/__main__.py"}
+    commands = {"reconcile/__main__.py", "audit/__main__.py", "order_function/upgrade.py"}
     assert {f"{path.parent.name}/{path.name}" for path in sources} == entries | commands
     server = (ROOT / "functions/serve.py").read_text()
     named = re.findall(r'environ.*?"([A-Z_]+)"', server)

@@ -13,7 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from support.clients import bad_requests
 from support.clients.bad_requests import BadRequest
-from support.in_process.apps import OPERATOR, inventory_app, order_app, signed
+from support.in_process.apps import OPERATOR, PAYMENT, inventory_app, order_app, signed
 from support.in_process.apps import ORDER as ORDER_TOKEN
 from support.stores.builders import stocked
 from support.stores.fakes import FakeInventory, MemoryOrders, MemoryStock
@@ -23,8 +23,8 @@ from werkzeug.test import TestResponse
 from order_function.domain import Status
 
 
-def send(client: FlaskClient, bad: BadRequest) -> None:
-    headers = signed(bad.path) | bad.headers
+def send(client: FlaskClient, bad: BadRequest, token: dict[str, str]) -> None:
+    headers = token | bad.headers
     answer = client.open(bad.path, method=bad.method, data=bad.body, headers=headers)
     bad_requests.check(bad, answer.status_code, answer.content_type, answer.data)
     if bad.status == 405:
@@ -46,7 +46,7 @@ def shared_inventory() -> tuple[FlaskClient, MemoryStock]:
 @pytest.mark.parametrize("bad", bad_requests.ORDER, ids=lambda bad: bad.name)
 def test_order_rejects(bad: BadRequest) -> None:
     server = shared_order()
-    send(server.client, bad)
+    send(server.client, bad, {})
     assert not server.store.documents
     assert not server.inventory.calls
 
@@ -55,7 +55,7 @@ def test_order_rejects(bad: BadRequest) -> None:
 def test_inventory_rejects(bad: BadRequest) -> None:
     client, store = shared_inventory()
     before = copy.copy(store.documents)
-    send(client, bad)
+    send(client, bad, signed(bad.path))
     assert store.documents == before
 
 
@@ -220,7 +220,8 @@ def test_every_operation_rejects_undeclared_parameters_and_bodies(name: str) -> 
             assert {"400", "414"} <= operation["responses"].keys()
             address = re.sub(r"\{\w+\}", "X1", path)
             roles = [role for each in operation.get("security", []) for role in each]
-            token = {"order": ORDER_TOKEN, "operator": OPERATOR}.get(roles[0] if roles else "", "")
+            shared = {"order": ORDER_TOKEN, "operator": OPERATOR, "payment": PAYMENT}
+            token = shared.get(roles[0] if roles else "", "")
             headers = {"Authorization": f"Bearer {token}", "Accept": "text/html"}
             json: Any = {} if "requestBody" in operation else None
             wrong: list[dict[str, Any]] = [{"query_string": "no_such=1", "json": json}]

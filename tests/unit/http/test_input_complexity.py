@@ -280,7 +280,20 @@ ORDER = (
     repeated("an undeclared body", b"", b"a", b"", path=_SHOW["path"] + "/cancel"),
 )
 
+
+def imported(name: str, unit: bytes, max_length: int = MAX_INPUT) -> Kind:
+    """An import that repeats ``unit``."""
+
+    def made(length: int) -> Sent:
+        headers = {"Content-Type": "application/x-ndjson"}
+        data = unit * (length // len(unit))
+        return Sent("/products:import", "POST", "", data, headers)
+
+    return Kind(f"import: {name}", made, max_length)
+
+
 _PUT = {"path": "/products/P001", "method": "PUT"}
+_PATCH: dict[str, Any] = {"path": "/products/P001", "method": "PATCH", "body": b'{"price":1}'}
 _ADJUST = {"path": "/products/P001/adjustments"}
 _NAME = b'{"price":1,"name":"'
 
@@ -290,6 +303,19 @@ INVENTORY = (
     path("an unknown reservation", "_", start="/reservations/__"),
     query("a long quantity", "1", start="quantity=", path="/products/P001/availability"),
     query("a long cursor", "A", start="cursor=", path="/products"),
+    query("many ids", "a,", start="ids=", path="/products"),
+    query("a long id", "_", start="ids=__", end="!", path="/products"),
+    query("a long prefix", "a", start="name_prefix=", path="/products"),
+    query("a long stock", "1", start="max_available=", path="/products"),
+    *(
+        header(name, unit, end=end, **_PATCH)
+        for name in ("If-Match", "If-None-Match")
+        for unit, end in (('"a", ', ""), ('"a" ,', "x"), ("W/", '"a"'), ('"', ""), (" ", "!"))
+    ),
+    imported("a long line", b"a"),
+    imported("line breaks", b"\n"),
+    imported("bad lines", b"{}\n", 1024),
+    imported("the same product", b'{"product_id":"P001","name":"a","price":1}\n', 4096),
     cursor("ids", lambda length: b'["' + b"a" * (length // 2) + b'"]', "/products"),
     cursor(
         "a time", lambda length: b'["' + b"2" * (length // 2) + b'","a"]', "/products/P001/ledger"

@@ -72,7 +72,7 @@ def test_described_maximum_expected_total_is_enforced(currency: str) -> None:
 
 
 def test_no_other_amount_in_a_request_has_a_described_maximum(currency: str) -> None:
-    """The two tests above cover all maximums."""
+    """The two tests above cover all maximums: one function checks the prices of inventory."""
     found = set()
     for app in (
         inventory_app(MemoryStock(), currency),
@@ -85,7 +85,12 @@ def test_no_other_amount_in_a_request_has_a_described_maximum(currency: str) -> 
             for member, each in described.get("properties", {}).items():
                 if each.get("type") == "number" and "maximum" in each:
                     found.add((schema, member))
-    assert found == {("ProductRequest", "price"), ("OrderRequest", "expected_total")}
+    assert found == {
+        ("ProductRequest", "price"),
+        ("ProductPatchRequest", "price"),
+        ("ImportedProductRequest", "price"),
+        ("OrderRequest", "expected_total"),
+    }
 
 
 def test_order_is_rejected_when_its_total_exceeds_64_bits() -> None:
@@ -118,7 +123,9 @@ def shop() -> Any:
 
 
 def test_product_of_another_currency_is_inactive(shop: Any) -> None:
-    listed = {each["product_id"]: each for each in shop.get("/products").json["products"]}
+    headers = signed("/products")
+    found = shop.get("/products", headers=headers).json["products"]
+    listed = {each["product_id"]: each for each in found}
     assert (listed["P001"]["active"], listed["P002"]["active"]) == (True, False)
     assert shop.get("/products/P002").json == listed["P002"]
     assert listed["P002"]["currency"] == "EUR"

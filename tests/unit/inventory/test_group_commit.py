@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.in_process.queues import wait_until_queued
-from support.stores.builders import adjust, release, reserve, soon, stocked, units
+from support.stores.builders import adjust, move, release, reserve, soon, stocked, units
 from support.stores.fakes import MemoryStock
 
 from functions_common.firestore.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
@@ -249,6 +249,35 @@ def test_two_processes_with_many_threads_sell_exactly_the_stock() -> None:
         sold = sum(pool.map(buy, range(100)))
     assert sold == 40
     assert units(store, "P001") == (0, 40, 0)
+
+
+def test_movement_is_applied_once_when_two_processes_repeat_it_concurrently() -> None:
+    store = stocked(P001=40)
+    groups = [GroupCommit(store), GroupCommit(store)]  # as two processes on one store
+    groups[0].run(reserve("R", P001=40), soon())
+    with ThreadPoolExecutor(16) as pool:
+        for seq in range(1, 11):
+            movement = move("R", seq, "consume" if seq % 2 else "release", P001=seq % 3 + 1)
+            moved = [
+                pool.submit(groups[n % 2].run, movement, Deadline.after(30)) for n in range(16)
+            ]
+            results = [each.result() for each in moved]
+            assert sum(new for _, new in results) == 1
+            assert len({reservation for reservation, _ in results}) == 1
+    (line,) = results[0][0].lines
+    assert (line.released, line.consumed) == (11, 9)
+    assert units(store, "P001") == (11, 20, 9)
+
+
+@pytest.mark.parametrize("fault", ["conflict", "away", "lost", "dropped"])
+def test_movement_is_applied_once_when_a_commit_fails_once(fault: str) -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    group.run(reserve("R", P001=4), soon())
+    store.faults.coming.append(fault)
+    reservation, new = group.run(move("R", 1, "release", P001=1), soon())
+    assert (reservation.last_movement, new) == (1, fault != "lost")
+    assert units(store, "P001") == (2, 3, 0)
 
 
 class Pause:

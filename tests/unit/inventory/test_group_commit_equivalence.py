@@ -19,20 +19,12 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.in_process.queues import wait_until_queued
-from support.stores.builders import OPENING_TIME, soon, stocked
+from support.stores.builders import OPENING_TIME, put_product, soon, stocked
 from support.stores.fakes import MemoryStock
 
 from inventory_function.domain import Line, Movement, MovementKind, Product, StockError, merge
 from inventory_function.group_commit import GroupCommit
-from inventory_function.operations import (
-    Adjust,
-    Confirm,
-    Consume,
-    Move,
-    PutProduct,
-    Release,
-    Reserve,
-)
+from inventory_function.operations import Adjust, Confirm, Consume, Move, Release, Reserve
 from inventory_function.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -64,7 +56,14 @@ operations = st.one_of(
         names,
         st.builds(Movement, st.integers(1, 3), st.sampled_from(MovementKind), line_lists),
     ),
-    st.builds(PutProduct, products, st.just("Lamp"), st.integers(0, 3), usd, st.booleans()),
+    st.builds(
+        put_product,
+        products,
+        name=st.just("Lamp"),
+        price=st.integers(0, 3),
+        active=st.booleans(),
+        max_per_order=st.none() | st.integers(1, 3),
+    ),
     st.builds(
         Adjust,
         products,

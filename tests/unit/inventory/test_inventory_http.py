@@ -53,6 +53,9 @@ def test_product_is_shown_with_all_its_fields(client: Any) -> None:
         "active": True,
         "available_quantity": 50,
         "reserved_quantity": 0,
+        "max_per_order": None,
+        "low_stock_threshold": None,
+        "low_stock": False,
     }
 
 
@@ -271,6 +274,16 @@ def test_movement_out_of_order_is_409_with_the_last_number(reserved: Any, seq: i
     assert response.status_code == 409
     assert response.json["type"] == "urn:problem-type:movement-out-of-order"
     assert response.json["last_movement"] == 2
+
+
+def test_movement_that_is_not_applied_is_logged_with_its_reason(
+    reserved: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    reserved.put("/reservations/R/movements/1", json=movement(P001=4))
+    (record,) = (each for each in caplog.records if each.message == "Movement not applied")
+    fields = record.__dict__["fields"]
+    assert (record.levelname, fields["reservation_id"], fields["movement"]) == ("WARNING", "R", 1)
+    assert "P001 (3 can move, 4 requested)" in fields["reason"]
 
 
 def test_movement_with_another_body_is_422(reserved: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.stores.builders import adjust, lines, move, product, release, reserve
+from support.stores.builders import adjust, lines, move, product, put_product, release, reserve
 
 from inventory_function.domain import (
     IdempotencyKeyReusedError,
@@ -25,7 +25,7 @@ from inventory_function.domain import (
     UnknownReservationError,
     merge,
 )
-from inventory_function.operations import Confirm, Consume, PutProduct, StockOperation
+from inventory_function.operations import Confirm, Consume, StockOperation
 from inventory_function.unit_of_work import UnitOfWork
 
 
@@ -135,7 +135,7 @@ def test_operation_changes_nothing_when_a_product_is_missing(
 def test_reservation_keeps_its_price_when_the_product_changes() -> None:
     work = work_with(product(available=5))
     decide(work, reserve("R", P001=1))
-    decide(work, PutProduct("P001", "Laptop 2", 1, "USD", active=True))
+    decide(work, put_product("P001", name="Laptop 2", price=1, active=True))
     again, _ = decide(work, reserve("R", P001=1))
     assert again.lines[0].unit_price == 99_999
     assert again.lines[0].name == "Laptop"
@@ -214,7 +214,7 @@ def test_adjustment_cannot_remove_reserved_units() -> None:
 
 def test_putting_an_unchanged_product_writes_nothing() -> None:
     work = work_with()
-    put = PutProduct("P001", "Laptop", 99_999, "USD", active=True)
+    put = put_product("P001", active=True)
     assert decide(work, put) is True
     work = work_with(work.known_product("P001"))
     assert decide(work, put) is False

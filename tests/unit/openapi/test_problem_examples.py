@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from support.clients.hostile_tokens import PAST
-from support.in_process.apps import OPERATOR, ORDER, inventory_app, order_app
+from support.in_process.apps import OPERATOR, ORDER, PAYMENT, inventory_app, order_app
 from support.peers import tokens
 from support.stores.builders import stocked
 from support.stores.fakes import FakeInventory, MemoryOrders, MemoryStock
@@ -31,18 +31,32 @@ from functions_common.http import problems
 from functions_common.http.parsing import MAX_BODY, MAX_QUERY
 from functions_common.http.problems import type_uri
 from inventory_function import domain, store
+from inventory_function.app import LineNotBegunError
+from inventory_function.domain import MAX_IMPORT_BODY
 from inventory_function.group_commit import TooManyWaitingError
 
 ORDERS_OWN = {
     "price-changed", "reservation-released", "unknown-order", "not-cancellable", "not-fulfillable",
-    "newer-revision", "idempotency-key-reused", "order-outcome-unknown",
+    "not-returnable", "not-confirmable", "order-expired", "exceeds-remaining",
+    "too-many-movements", "newer-revision", "idempotency-key-reused", "order-outcome-unknown",
     "order-outcome-unknown-without-key",
 }  # fmt: skip
 """Kinds whose ``detail`` order writes itself: test_order_problem_examples.py checks them."""
 
 BAD_VALUES: dict[str, dict[str, Any]] = {
     "place_order": {"json": {"customer_id": "C1", "product_id": "P001", "quantity": 0}},
+    "list_orders": {
+        "query_string": "created_from=2025-11-23T00:00:00Z&created_to=2025-11-23T00:00:00Z"
+    },
+    **{
+        f"{verb}_order": {"json": {"items": [{"line_id": "1", "quantity": 0}]}}
+        for verb in ("cancel", "fulfil", "return")
+    },
+    "confirm_order": {"json": {"actor": "Anna"}},
     "put_product": {"json": {"name": "Laptop", "price": -1}},
+    "patch_product": {"json": {"price": -1}},
+    "import_products": {"data": b"", "content_type": "application/x-ndjson"},
+    "list_products": {"query_string": "active=false"},
     "show_availability": {"query_string": "quantity=0"},
     "adjust_product": {"json": {"delta": 0, "reason": "delivery"}},
     "put_reservation": {"json": {"items": [{"product_id": "P001", "quantity": 0}]}},
@@ -58,7 +72,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     "release": {"json": {"ids": []}},
     "consume": {"json": {"ids": []}},
 }
-"""A request with a wrong value for each operation that has no page."""
+"""A request with a wrong value for each operation, unless ``limit=0`` is one."""
 
 
 _INVALID, _EXPIRED = "x" * 20, tokens.token(exp=PAST)
@@ -71,7 +85,8 @@ def app_of(name: str, folder: Path) -> Flask:
 
 
 def token_of(role: str) -> str:
-    return {"order": ORDER, "operator": OPERATOR}.get(role) or tokens.token()
+    shared = {"order": ORDER, "operator": OPERATOR, "payment": PAYMENT}
+    return shared.get(role) or tokens.token()
 
 
 def signed_by(token: str) -> dict[str, str]:
@@ -98,8 +113,11 @@ def details_of_bad_requests(
 ) -> Iterator[str]:
     """The details of the responses to requests that are wrong in each of the common ways."""
     needed = {role for each in operation["security"] for role in each}
-    headers = signed_by(token_of("".join(needed)))
-    path = path.format(product_id="P001", reservation_id="R", seq=1, order_id="O")
+    role = min(needed, key=lambda each: each == "operator", default="")  # the operator may do more
+    headers = signed_by(token_of(role))
+    path = path.format(
+        customer_id="a b", product_id="P001", reservation_id="R", seq=1, order_id=_ORDER
+    )
     body = next(
         (
             each["value"]
@@ -109,12 +127,16 @@ def details_of_bad_requests(
         None,
     )
     requests: list[dict[str, Any]] = [
-        {"json": {**body, "note": 1}} if body else {"query_string": "note=1"},
+        {"json": {**body, "comment": 1}} if body else {},
+        {"query_string": "comment=1"},
         {"data": b"{}"},
+        {"headers": {"If-None-Match": "x"}},
         {"query_string": "limit=0"},
         BAD_VALUES.get(operation["operationId"], {}),
+        {**BAD_VALUES.get(operation["operationId"], {}), "headers": {}},
         {"query_string": "x" * (MAX_QUERY + 1)},
         {"data": b"x" * (MAX_BODY + 1)},
+        {"data": b"x" * (MAX_IMPORT_BODY + 1)},
         {"data": b"{}", "content_type": "text/plain"},
         *({"headers": signed_by(token)} for token in (_INVALID, _EXPIRED)),
         *({"headers": signed_by(token_of(role))} for role in roles if role not in needed),
@@ -139,6 +161,9 @@ def details_of_errors() -> Iterator[str]:
         NewerDocumentError(f"reservations/{_ID}", "returning"),
         TooManyWaitingError("250 operations are queued already; try again."),
         domain.UnknownProductsError(["P999"]),
+        domain.MaxPerOrderExceededError([domain.ExceededLimit("P001", 9, 5)]),
+        domain.PreconditionFailedError("P001", exists=True),
+        LineNotBegunError(),
         domain.InsufficientStockError([domain.ShortLine("P001", 2, 1)]),
         domain.ReservationReleasedError(_ID),
         domain.ReservationMismatchError(_ID),
@@ -158,7 +183,8 @@ def details_of_errors() -> Iterator[str]:
         yield detail_of(error)
 
 
-_ID = "ORDDESCKHDGSADGKKJWAA664EK133.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA"
+_ORDER = "ORDDESCKHDGSADGKKJWAA664EK133"
+_ID = f"{_ORDER}.0.B7QD5B2Y3FZV9X1C6M8N4K0TRA"
 
 
 def detail_of(error: Exception) -> str:

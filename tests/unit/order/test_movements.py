@@ -133,6 +133,17 @@ def test_part_is_moved_once_when_the_request_is_repeated(shop: WholeShop, order:
     assert move(shop, order, RELEASE, "K1", _1=1) == later
 
 
+def test_everything_is_returned_once_when_the_request_is_repeated(
+    shop: WholeShop, order: Order
+) -> None:
+    shop.orders.fulfil(order.order_id, BY)
+    returned = move(shop, order, RESTOCK, "K1")
+    assert move(shop, order, RESTOCK, "K1") == returned
+    assert units(shop.stock, "P002") == (10, 0, 0)
+    with pytest.raises(IdempotencyKeyReusedError):
+        move(shop, order, CONSUME, "K1", _1=1)
+
+
 def test_key_is_refused_when_it_made_another_movement(shop: WholeShop, order: Order) -> None:
     move(shop, order, RELEASE, "K1", _1=1)
     for kind, wanted in ((RELEASE, {"_1": 2}), (CONSUME, {"_1": 1}), (RELEASE, {"_2": 1})):
@@ -258,6 +269,29 @@ def test_another_request_at_every_call_does_not_disturb_a_movement(kind: Movemen
         return between
 
     every_place(act)
+
+
+@pytest.mark.parametrize("change", ["move", "cancel"])
+def test_slow_request_continues_when_its_movement_is_finished_and_another_one_is_made(
+    shop: WholeShop, order: Order, change: str
+) -> None:
+    """Inventory refuses the slow request's call: the number is no longer the last one."""
+    shop.inventory.away = True
+    move(shop, order, RELEASE, "K1", _1=1)
+    shop.inventory.away = False
+
+    def other_process() -> None:
+        move(shop, order, CONSUME, "K2", _2=1)
+        move(shop, order, CONSUME, "K3", _2=1)
+
+    slow = shop.orders_with(Between(2, other_process))  # after it has read the order
+    if change == "move":
+        changed = slow.move(order.order_id, RELEASE, {"1": 1}, BY, "K1")
+        assert counts(changed) == {"1": (1, 0, 0), "2": (0, 2, 0)}
+    else:
+        changed = slow.cancel(order.order_id, BY)
+        assert counts(changed) == {"1": (3, 0, 0), "2": (0, 2, 0)}
+    assert not shop.findings()
 
 
 def test_document_of_an_older_revision_has_no_counts(shop: WholeShop, order: Order) -> None:

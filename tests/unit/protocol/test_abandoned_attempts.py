@@ -32,7 +32,7 @@ def mark(attempt: Attempt) -> Order:
     return Order.new_abandoned_mark(name, datetime.now(UTC))
 
 
-SECOND = FIRST.after(mark(FIRST))
+SECOND = FIRST.after(FIRST.number)
 
 
 @pytest.fixture

@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 from support.in_process.dying import ProcessDiedError
-from support.in_process.memory_shop import Between, WholeShop, death
+from support.in_process.memory_shop import Between, MemorySnapshot, WholeShop, death
 from support.stores.builders import BY, SOON, stocked, units
 
 from functions_common.firestore.errors import StoreError
+from functions_common.ids import digest_id
 from inventory_function.domain import (
     Adjustment,
+    CatalogueChanges,
     Line,
     Movement,
     MovementKind,
@@ -184,7 +193,10 @@ class InventoryMachine(RuleBasedStateMachine):
 
     @rule(name=products, price=st.integers(0, 3), on_sale=st.sampled_from([True, False, None]))
     def put_product(self, name: str, price: int, *, on_sale: bool | None) -> None:
-        self.inventory.put_product(name, "Lamp", price, active=on_sale)
+        changes: CatalogueChanges = {"name": "Lamp", "price": price}
+        if on_sale is not None:
+            changes["active"] = on_sale
+        self.inventory.put_product(name, changes)
         if on_sale is not None:
             self.shelves[name].on_sale = on_sale
 
@@ -225,8 +237,11 @@ TestInventory.settings = settings(BOUNDED, max_examples=60)
 
 
 keys = st.sampled_from(["k1", "k2", "k3"])
+often_the_first = st.sampled_from(["k1", "k1", "k2", "k3"])
+never_the_first = st.sampled_from(["k2", "k3"])
 bodies = st.lists(st.tuples(st.sampled_from("AB"), st.integers(1, 4)), min_size=1, max_size=2)
-places = st.integers(0, 8)
+places = st.one_of(st.just(0), st.integers(0, 8))
+"""The call at which a process dies; 0: it does not die."""
 
 
 NO_RESPONSE = (
@@ -240,6 +255,32 @@ OUTCOMES = {
     "cancel": {Status.CANCELLING, Status.CANCELLED},
     "fulfil": {Status.FULFILLING, Status.FULFILLED},
 }
+PARTS = {
+    order.MovementKind.RELEASE: {Status.CHANGING, Status.CANCELLED},
+    order.MovementKind.CONSUME: {
+        Status.CHANGING,
+        Status.PARTIALLY_FULFILLED,
+        Status.FULFILLED,
+    },
+    order.MovementKind.RESTOCK: {Status.CHANGING},
+}
+LINE_EVENTS = {
+    order.MovementKind.RELEASE: order.EventType.LINE_CANCELLED,
+    order.MovementKind.CONSUME: order.EventType.LINE_FULFILLED,
+    order.MovementKind.RESTOCK: order.EventType.LINE_RETURNED,
+}
+UNDECIDED = (Status.PENDING, Status.AWAITING_PAYMENT)
+parts = st.dictionaries(st.sampled_from("12"), st.integers(1, 2), min_size=1)
+
+
+class Part(NamedTuple):
+    """A request to move a part of an order."""
+
+    order_id: str
+    key: str
+    kind: order.MovementKind
+    units: tuple[tuple[str, int], ...]
+    """By line id."""
 
 
 class OrderMachine(RuleBasedStateMachine):
@@ -255,12 +296,41 @@ class OrderMachine(RuleBasedStateMachine):
         """Further statuses that an order may have, because a request asked to change it."""
         self.rejections: dict[tuple[str, str], order.Rejection] = {}
         """The rejection of a body under a key."""
+        self.paid: set[str] = set()
+        """Orders whose payment was confirmed."""
+        self.expired: set[str] = set()
+        """Orders whose confirmation was refused as too late."""
+        self.moved: set[Part] = set()
+        """Requests whose response was 200."""
+        self.refused: set[Part] = set()
+        """Requests whose response was a final 409."""
         self.impatience = pytest.MonkeyPatch()
         self.impatience.setattr(service, "MIN_BACKOFF_SECONDS", 0.0)
 
-    @rule(key=keys, lines=bodies, total=st.sampled_from([None, None, 1]), dies=places)
-    def place(self, key: str, lines: list[tuple[str, int]], total: int | None, dies: int) -> None:
-        attempt = order.Attempt.begin("C1", [order.Line(*each) for each in lines], key, total)
+    @initialize(fulfilled=st.sampled_from([{}, {}, {"1": 2}, {"1": 3, "2": 2}]))
+    def an_order_has_parts_that_can_move(self, fulfilled: dict[str, int]) -> None:
+        self.place("k1", [("A", 3), ("B", 2)], None, None, dies=0)
+        if fulfilled:
+            self.move_a_part(order.MovementKind.CONSUME, "k1", "m0", fulfilled, dies=0)
+
+    @rule(
+        key=keys,
+        lines=bodies,
+        total=st.sampled_from([None, None, 1]),
+        hold=st.sampled_from([None, 0, 0, 3600]),
+        dies=places,
+    )
+    def place(
+        self,
+        key: str,
+        lines: list[tuple[str, int]],
+        total: int | None,
+        hold: int | None,
+        dies: int,
+    ) -> None:
+        """``hold``: after 0 seconds the next sweep expires the order, unless it is confirmed."""
+        merged = order.merge_lines(order.Line(*each) for each in lines)
+        attempt = order.Attempt.begin("C1", merged, key, total, hold)
         self.deliveries.append(attempt)
         orders = self.shop.orders_with(Between(dies, death))
         body = (attempt.order_id, attempt.fingerprint)
@@ -284,14 +354,66 @@ class OrderMachine(RuleBasedStateMachine):
         with suppress(*NO_RESPONSE, order.OrderError):
             getattr(self.shop.orders_with(Between(dies, death)), verb)(order_id, BY)
 
+    @rule(
+        kind=st.sampled_from(order.MovementKind),
+        key=often_the_first,
+        request=st.sampled_from(["m1", "m2", "m3", "m4"]),
+        units=parts,
+        dies=places,
+    )
+    def move_a_part(
+        self, kind: order.MovementKind, key: str, request: str, units: dict[str, int], dies: int
+    ) -> None:
+        order_id = order.Attempt.begin("C1", [], key).order_id
+        self.requested.setdefault(order_id, set()).update(PARTS[kind])
+        part = Part(order_id, request, kind, tuple(sorted(units.items())))
+        with suppress(*NO_RESPONSE, order.OrderNotFoundError, order.IdempotencyKeyReusedError):
+            self.send(part, self.shop.orders_with(Between(dies, death)))
+
+    def send(self, part: Part, orders: service.Orders) -> None:
+        try:
+            changed = orders.move(part.order_id, part.kind, dict(part.units), BY, part.key)
+        except order.UnchangeableOrderError as refusal:
+            assert part not in self.moved
+            if part.kind is not order.MovementKind.RESTOCK and (
+                refusal.order.status not in UNDECIDED
+            ):
+                self.refused.add(part)
+        else:
+            assert part not in self.refused
+            if changed.status is not Status.CHANGING:
+                self.moved.add(part)
+
+    @rule(key=never_the_first, dies=places)
+    def confirm(self, key: str, dies: int) -> None:
+        self.confirm_with(Between(dies, death), key)
+
+    @rule(key=never_the_first, lines=bodies, sweeps=st.integers(1, 3))
+    def confirm_while_the_hold_expires(
+        self, key: str, lines: list[tuple[str, int]], sweeps: int
+    ) -> None:
+        """``sweeps``: the call of the confirmation before which a sweep runs."""
+        self.place(key, lines, None, 0, dies=0)
+        self.confirm_with(Between(sweeps, self.shop.sweep), key)
+
+    def confirm_with(self, between: Between, key: str) -> None:
+        order_id = order.Attempt.begin("C1", [], key).order_id
+        with suppress(*NO_RESPONSE, order.OrderError):
+            try:
+                self.shop.orders_with(between).confirm(order_id, BY)
+            except order.OrderExpiredError:
+                self.expired.add(order_id)
+            else:
+                self.paid.add(order_id)
+
     @rule(units_more=st.integers(1, 3), name=st.sampled_from("AB"), key=st.integers(0, 99))
     def restock(self, name: str, units_more: int, key: int) -> None:
         with suppress(StockError):
             self.shop.inventory.service.adjust(name, str(key), units_more, "delivery")
 
-    @rule()
-    def inventory_goes_or_comes_back(self) -> None:
-        self.shop.inventory.away = not self.shop.inventory.away
+    @rule(away=st.sampled_from([False, False, True]))
+    def inventory_goes_or_comes_back(self, *, away: bool) -> None:
+        self.shop.inventory.away = away
 
     @precondition(lambda self: not self.shop.store.faults.coming)
     @rule(fault=st.sampled_from(["conflict", "lost", "dropped", "away"]))
@@ -310,6 +432,59 @@ class OrderMachine(RuleBasedStateMachine):
             assert status in {Status.CONFIRMED, *self.requested.get(order_id, ())}
 
     @invariant()
+    def a_payment_is_confirmed_or_late_for_ever(self) -> None:
+        for order_id in self.paid:
+            found = self.shop.stored(order_id)
+            assert not found.expired
+            assert found.status in {Status.CONFIRMED, *self.requested.get(order_id, ())}
+        for order_id in self.expired:
+            found = self.shop.stored(order_id)
+            assert found.expired
+            assert found.status in OUTCOMES["cancel"]
+
+    @invariant()
+    def a_part_moves_once(self) -> None:
+        for part in self.moved:
+            found = self.shop.stored(part.order_id)
+            lines = dict(found.lines_by_id())
+            key = digest_id(part.order_id, part.key)
+            (event,) = (each for each in found.history if each.key == key)
+            assert event.type == LINE_EVENTS[part.kind]
+            assert sorted(event.lines) == sorted(
+                order.Line(lines[line_id].product_id, units) for line_id, units in part.units
+            )
+
+    @invariant()
+    def the_history_adds_up(self) -> None:
+        """The counts of a line are the sums of its events. Only a change of the whole has none."""
+        for found, _ in self.shop.store.documents.values():
+            keys_of_events = [each.key for each in found.history if each.key]
+            assert len(keys_of_events) == len(set(keys_of_events))
+            types = [each.type for each in found.history]
+            if not any(each in types for each in LINE_EVENTS.values()):
+                continue
+            for line in found.lines:
+                moved = [
+                    sum(
+                        each.quantity
+                        for event in found.history
+                        if event.type == kind
+                        for each in event.lines
+                        if each.product_id == line.product_id
+                    )
+                    for kind in LINE_EVENTS.values()
+                ]
+                whole = order.EventType.LINE_CANCELLED not in types and (
+                    order.EventType.LINE_FULFILLED not in types
+                )
+                moved[1] += line.quantity if whole else 0  # it was fulfilled before the first part
+                assert moved == [line.cancelled, line.fulfilled, line.returned]
+
+    @invariant()
+    def nothing_is_wrong_before_reconcile(self) -> None:
+        assert not MemorySnapshot(self.shop).findings(timedelta(days=1))
+
+    @invariant()
     def a_rejection_stays_final(self) -> None:
         for order_id, fingerprint in self.rejections:
             found = self.shop.store.documents.get(order_id)
@@ -326,8 +501,12 @@ class OrderMachine(RuleBasedStateMachine):
         for delivery in self.deliveries:
             with suppress(order.OrderRejectedError, order.IdempotencyKeyReusedError):
                 self.shop.orders.place(delivery)
+        for part in [*self.moved]:
+            self.send(part, self.shop.orders)
         self.shop.sweep_up()
         assert not self.shop.findings()
+        self.a_part_moves_once()
+        self.a_payment_is_confirmed_or_late_for_ever()
         self.a_201_stays_true()
         self.a_rejection_stays_final()
 

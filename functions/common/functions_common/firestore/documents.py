@@ -219,6 +219,10 @@ class Documents:
             encode_change(change, write, self._connection.rpcs.root)
         return write
 
+    def encode_deletion(self, path: Path) -> Any:  # noqa: ANN401 - made by protobuf, untyped
+        """The deletion of a document, which may be deleted already, for ``write_each``."""
+        return Write(delete=self._connection.rpcs.root + "/".join(path))
+
     def write_each(self, writes: Sequence[Any], deadline: Deadline) -> list[StoreError | None]:
         """Write each change on its own, in one request.
 

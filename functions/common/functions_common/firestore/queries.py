@@ -35,13 +35,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Operator = Literal["==", "in", "array_contains", ">=", "<"]
+Operator = Literal["==", "!=", "<", "<=", ">=", "in", "array_contains"]
 _OPERATORS: dict[Operator, Any] = {
     "==": StructuredQuery.FieldFilter.Operator.EQUAL,
     "in": StructuredQuery.FieldFilter.Operator.IN,
-    "array_contains": StructuredQuery.FieldFilter.Operator.ARRAY_CONTAINS,
-    ">=": StructuredQuery.FieldFilter.Operator.GREATER_THAN_OR_EQUAL,
+    "!=": StructuredQuery.FieldFilter.Operator.NOT_EQUAL,
     "<": StructuredQuery.FieldFilter.Operator.LESS_THAN,
+    "<=": StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL,
+    ">=": StructuredQuery.FieldFilter.Operator.GREATER_THAN_OR_EQUAL,
+    "array_contains": StructuredQuery.FieldFilter.Operator.ARRAY_CONTAINS,
 }
 MAX_ALTERNATIVES = 30
 """The product of the sizes of all ``in`` lists of a query is at most this: a limit of Firestore."""
@@ -59,8 +61,8 @@ class Position(NamedTuple):
     """The position of a document in the order of a query."""
 
     path: Path
-    time: datetime | None = None
-    """The value of the query's ``newest_first`` or ``oldest_first``, if it has one of them."""
+    value: datetime | str | int | None = None
+    """The value of ``newest_first`` or ``order_by``, if the query has one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,15 @@ class Query:
     where: tuple[Condition, ...] = ()
     newest_first: str | None = None
     """A field with a time: order by it, then by name, both descending."""
-    oldest_first: str | None = None
-    """The same, ascending. A query has at most one of the two."""
+    order_by: str | None = None
+    """A field: order by it, then by name, both ascending."""
     after: Position | None = None
     id_prefix: str = ""
     """Only for a query ordered by name: the ids begin with this."""
+
+    @property
+    def ordering_field(self) -> str | None:
+        return self.newest_first or self.order_by
 
     def encode(self, root: str, limit: int) -> Any:  # noqa: ANN401 - made by protobuf, untyped
         request = RunQueryRequest(parent=(root + "/".join(self.collection[:-1])).rstrip("/"))
@@ -84,12 +90,13 @@ class Query:
         query.from_.add().collection_id = self.collection[-1]
         self._encode_conditions(query.where)
         direction = _ASCENDING if self.newest_first is None else _DESCENDING
-        if (field := self.time_field) is not None:
+        field = self.ordering_field
+        if field is not None:
             query.order_by.add(field={"field_path": field}, direction=direction)
         query.order_by.add(field={"field_path": "__name__"}, direction=direction)
         if self.after is not None:
-            if self.time_field is not None:
-                encode_value(self.after.time, query.start_at.values.add())
+            if field is not None:
+                encode_value(self.after.value, query.start_at.values.add())
             query.start_at.values.add().reference_value = root + "/".join(self.after.path)
         elif self.id_prefix:
             query.start_at.values.add().reference_value = self._name(root, self.id_prefix)
@@ -99,10 +106,6 @@ class Query:
             query.end_at.before = True
         query.limit.value = limit
         return request
-
-    @property
-    def time_field(self) -> str | None:
-        return self.newest_first or self.oldest_first
 
     def _name(self, root: str, document_id: str) -> str:
         return root + "/".join((*self.collection, document_id))
@@ -174,7 +177,7 @@ class Queries:
 
 
 def _position(document: Document, query: Query) -> Position:
-    field = query.time_field
+    field = query.ordering_field
     return Position(document.path, None if field is None else document.fields[field])
 
 

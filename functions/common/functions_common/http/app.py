@@ -22,6 +22,7 @@ These are the steps, in order:
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,15 +42,16 @@ from functions_common.http.auth.callers import (
     IssuerUnavailableError,
     UnauthenticatedError,
 )
-from functions_common.http.dispatch import add_routes
+from functions_common.http.dispatch import add_routes, body_limit
 from functions_common.http.problems import Problem
+from functions_common.http.routing import JSON, NDJSON
 from functions_common.limiter import TooManyListRequestsError
 from functions_common.observability import logs
 from functions_common.observability.request_log import RequestLog
 from functions_common.runtime.deadlines import DeadlineExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from functions_common.http.auth.callers import Callers
     from functions_common.http.routing import Api
@@ -81,7 +83,9 @@ def create_app(
     app.url_map.merge_slashes = False  # else Flask would redirect, in HTML
     request_log = RequestLog(api.name, server)
     app.before_request(request_log.begin)
-    app.before_request(_reject_long_body)
+    limit = body_limit(api.operations, callers)
+    app.extensions[parsing.BODY_LIMIT] = limit
+    app.before_request(partial(_reject_long_body, limit))
     app.after_request(_set_default_headers)
     app.after_request(request_log.finish)  # Flask runs the last one first
     if server.allowed_origins:
@@ -102,7 +106,11 @@ def json_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A JSON response. Decimals become JSON numbers with the same digits."""
-    return Response(_encoder.encode(body), status, headers=headers, content_type="application/json")
+    return Response(encode_json(body), status, headers=headers, content_type=JSON)
+
+
+def encode_json(body: object) -> bytes:
+    return _encoder.encode(body)
 
 
 def problem_from_text(status: HTTPStatus, kind: str) -> Callable[[Exception], Problem]:
@@ -110,8 +118,17 @@ def problem_from_text(status: HTTPStatus, kind: str) -> Callable[[Exception], Pr
     return lambda error: Problem(status, str(error), kind)
 
 
-def _reject_long_body() -> None:
-    if (request.content_length or 0) > parsing.MAX_BODY:
+def ndjson_response(bodies: Iterable[object]) -> Response:
+    """A JSON document on each line."""
+    return Response(_encoder.encode_lines(bodies), content_type=NDJSON)
+
+
+def _reject_long_body(limit: Callable[[str, str, str], int]) -> None:
+    """Set the limit of this request's body, and reject a body that declares more (413)."""
+    allowed = limit(request.method, request.path, request.headers.get("Authorization", ""))
+    if allowed > parsing.MAX_BODY:
+        request.max_content_length = allowed + 1  # one more, as in ``create_app``
+    if (request.content_length or 0) > allowed:
         raise RequestEntityTooLarge
 
 
@@ -151,14 +168,16 @@ _DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this path.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This path does not support this method; see Allow.",
     HTTPStatus.REQUEST_URI_TOO_LONG: f"The query is longer than {parsing.MAX_QUERY} characters.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body is longer than {parsing.MAX_BODY} bytes.",
 }
 
 
 def _http_problem(error: HTTPException) -> Problem:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return Problem(status, _DETAILS.get(status, status.description), headers=headers)
+    detail = _DETAILS.get(status, status.description)
+    if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE and request.max_content_length:
+        detail = f"The body is longer than {request.max_content_length - 1} bytes."
+    return Problem(status, detail, headers=headers)
 
 
 def _unauthenticated(error: UnauthenticatedError) -> Problem:

@@ -40,6 +40,24 @@ def add_routes(
         app.add_url_rule(rule, operation.name, view, methods=[operation.method])
 
 
+def body_limit(operations: Iterable[Operation], callers: Callers) -> Callable[[str, str, str], int]:
+    """A function of method, path and ``Authorization`` that returns the largest allowed body.
+
+    The server calls it before it receives a body. Only a caller with the role of an operation can
+    send more than ``parsing.MAX_BODY``, so that others cannot fill the memory.
+    """
+    large = {(each.method, each.path): each for each in operations if each.max_body is not None}
+
+    def limit(method: str, path: str, authorization: str) -> int:
+        operation = large.get((method, path))
+        if operation is None or operation.max_body is None:
+            return parsing.MAX_BODY
+        allowed = callers.shared_role(authorization) in operation.roles
+        return operation.max_body if allowed else parsing.MAX_BODY
+
+    return limit
+
+
 def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:
     allowed = [each.name for each in operation.parameters if each.location == "query"]
     takes_body = operation.body is not None

@@ -15,8 +15,8 @@ import msgspec
 
 from functions_common import money
 from functions_common.firestore.errors import DamagedDocumentError
-from functions_common.http import paging, parsing, problems
-from functions_common.http.routing import ProblemType
+from functions_common.http import etags, paging, parsing, problems
+from functions_common.http.routing import JSON, NDJSON, ProblemType
 from functions_common.http.schema import MAX_MINOR_UNITS
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ _HEADERS: dict[str, Schema] = {
         "description": "Allows the page to load its own files only.",
         "required": True,
         "schema": {"type": "string"},
+    },
+    "ETag": {
+        "description": "The version of the product in this response, with its stock.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[^"]+"$'},
     },
     "Idempotent-Replayed": {
         "description": "`true` if an earlier request with the same key made this outcome.",
@@ -100,27 +105,30 @@ _INVALID = ProblemType(
     "The shape is right, and a value is not acceptable. `errors` has the first 20 errors. If there"
     " are more, a last entry has their number.",
 )
-_TOO_LARGE = ProblemType(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    None,
-    f"The body has more than {parsing.MAX_BODY:,} bytes.",
-    example={"detail": f"The body is longer than {parsing.MAX_BODY} bytes."},
-)
-_NOT_JSON = ProblemType(
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    None,
-    "The body is not `application/json` in UTF-8, or it is compressed.",
-    ("Accept-Encoding",),
-    {
-        "detail": "Content-Type: must be application/json, and be given once",
-        "errors": [
-            {
-                "detail": "Content-Type: must be application/json, and be given once",
-                "header": "Content-Type",
-            }
-        ],
-    },
-)
+
+
+def _too_large(max_body: int) -> ProblemType:
+    return ProblemType(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        None,
+        f"The body has more than {max_body:,} bytes.",
+        example={"detail": f"The body is longer than {max_body} bytes."},
+    )
+
+
+def _unsupported(content_type: str) -> ProblemType:
+    detail = f"Content-Type: must be {content_type}, and be given once"
+    return ProblemType(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        None,
+        f"The body is not `{content_type}` in UTF-8, or it is compressed.",
+        ("Accept-Encoding",),
+        {"detail": detail, "errors": [{"detail": detail, "header": "Content-Type"}]},
+    )
+
+
+_TOO_LARGE = _too_large(parsing.MAX_BODY)
+_NOT_JSON, _NOT_NDJSON = _unsupported(JSON), _unsupported(NDJSON)
 _TOO_LONG = ProblemType(
     HTTPStatus.REQUEST_URI_TOO_LONG,
     None,
@@ -281,7 +289,8 @@ def _operation(operation: Operation, types: _Types, api: Api) -> Schema:
         if operation.examples:
             media["examples"] = _examples(operation.examples)
         required = not operation.optional_body
-        described["requestBody"] = {"required": required, "content": {"application/json": media}}
+        content = {operation.body_content_type: media}
+        described["requestBody"] = {"required": required, "content": content}
     described["responses"] = {
         **{
             str(status.value): _response(response, types)
@@ -298,6 +307,8 @@ def _operation(operation: Operation, types: _Types, api: Api) -> Schema:
 
 def _security(operation: Operation, api: Api) -> list[Schema]:
     """Empty for a public operation. ``{}`` among others means that no token is needed either."""
+    if not operation.roles:
+        return [{operation.optional_role: []}, {}] if operation.optional_role else []
     without: list[Schema] = [{}] if api.optional_role in operation.roles else []
     return [*({role: []} for role in operation.roles), *without]
 
@@ -313,12 +324,15 @@ def _examples(values: Any) -> Schema:  # noqa: ANN401 - JSON by name
 
 
 def _response(response: ResponseSpec, types: _Types) -> Schema:
-    described = {"description": response.description, "headers": _headers(response.headers)}
+    described: Schema = {"description": response.description, "headers": _headers(response.headers)}
     if response.body is not None:
         media: Schema = {"schema": types[response.body]}
         if response.examples:
             media["examples"] = _examples(response.examples)
         described["content"] = {response.content_type: media}
+    if response.lines:
+        lines = {"type": "string", "description": response.lines}
+        described["content"][NDJSON] = {"schema": lines}
     return described
 
 
@@ -363,7 +377,7 @@ def _implied(operation: Operation, api: Api) -> Iterator[ProblemType]:
     locations = {parameter.location for parameter in operation.parameters}
     yield replace(_MALFORMED, example=_wrong_field(_malformed_example(operation)))
     yield _TOO_LONG
-    if operation.body is not None or "query" in locations:
+    if operation.body is not None or locations & {"query", "header"}:
         yield replace(
             _INVALID, example=_wrong_field(operation.invalid or _invalid_example(locations))
         )
@@ -378,20 +392,20 @@ def _implied(operation: Operation, api: Api) -> Iterator[ProblemType]:
     if "path" in locations and operation.method != "PUT":  # a PUT creates; an invalid id is 422
         yield _UNKNOWN_PATH
     if operation.body is not None:
-        yield _TOO_LARGE
-        yield _NOT_JSON
+        yield _TOO_LARGE if operation.max_body is None else _too_large(operation.max_body)
+        yield _NOT_JSON if operation.body_content_type == JSON else _NOT_NDJSON
     if any(each.status == HTTPStatus.SERVICE_UNAVAILABLE for each in operation.problems):
         yield from _INTERNAL_ERRORS
 
 
 def _malformed_example(operation: Operation) -> str:
-    if operation.body is not None:
-        return "#/note: unknown field; correct its name or remove it"
+    if operation.body is not None and operation.body_content_type == JSON:
+        return "#/comment: unknown field; correct its name or remove it"
     if operation.ignores_unknown_query:
         return "This operation takes no body: send the request without one"
     queries = [each.name for each in operation.parameters if each.location == "query"]
     known = ", ".join(queries) or "none"
-    return f"note: unknown parameter; remove it (known parameters: {known})"
+    return f"comment: unknown parameter; remove it (known parameters: {known})"
 
 
 def _invalid_example(locations: Collection[str]) -> str:
@@ -406,6 +420,8 @@ def _wrong_field(detail: str) -> Schema:
     place = detail.partition(":")[0]
     if place.startswith("#"):
         error = {"detail": detail, "pointer": place}
+    elif place == etags.IF_NONE_MATCH.name:
+        error = {"detail": detail, "header": place}
     elif " " in place:
         error = {"detail": detail, "pointer": "#"}
     else:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
-_MAX_CURSOR = 512
-"""Characters. The longest cursor of any list, a time and an id, has fewer than 250."""
+_MAX_CURSOR = 1400
+"""Characters. The longest cursor of any list, a product's name and its id, has fewer than 1,300."""
 
 PARAMETERS = (
     Parameter(
@@ -50,7 +50,11 @@ def split_page(
 
 def encode_cursor(position: Sequence[str]) -> str:
     """A URL-safe text that is opaque to clients."""
-    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(json.dumps(position, ensure_ascii=False).encode())
+        .decode()
+        .rstrip("=")
+    )
 
 
 def decode_cursor(args: Mapping[str, str], read: Callable[[Sequence[str]], T]) -> T | None:

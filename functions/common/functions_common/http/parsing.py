@@ -33,7 +33,7 @@ from functions_common.http.problems import (
     MalformedRequestError,
     UnsupportedMediaTypeError,
 )
-from functions_common.http.routing import Parameter
+from functions_common.http.routing import JSON, NDJSON, Parameter
 from functions_common.http.schema import KEY_PATTERN, MAX_KEY, as_schema
 from functions_common.ids import is_id
 
@@ -49,6 +49,8 @@ Number = int | Decimal
 
 MAX_BODY = 64 * 1024
 """Bytes."""
+BODY_LIMIT = "functions_common.body_limit"
+"""Key of ``app.extensions``: ``dispatch.body_limit``, which the server needs as well."""
 MAX_QUERY = 4096
 """Characters. The longest useful query, with every character percent-encoded, has about 1,500."""
 _MAX_LISTED_ERRORS = 20
@@ -67,6 +69,8 @@ _UTF_8 = ("utf-8", "utf8")
 _MAX_DIGITS = 100
 _NOT_AN_ID = "must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not '.', '..' or '__…__'"
 _LOCATION = re.compile(r" - at `\$(.*)`$")
+_SOME_VALUE = "[...]"
+"""msgspec does not name the key of a wrong value in a ``dict``."""
 _FIELD = re.compile(r"(missing required|unknown) field `(.*)`$", re.DOTALL)
 _FIELD_ERRORS = {
     "missing required": "is missing",
@@ -177,25 +181,41 @@ def _warm_up_type(target: type) -> None:
 
 def body(request: Request, target: type[T]) -> T:
     """The request's JSON body as a msgspec Struct. Raises RequestError."""
-    _check_media_type(request)
-    return _parse(_read(request), target)
+    _check_media_type(request, JSON)
+    return document(_read(request, MAX_BODY), target, "The body")
 
 
 def optional_body(request: Request, target: type[T]) -> T | None:
     """The request's JSON body as ``body`` returns it. None for an empty body."""
-    data = _read(request)
+    data = _read(request, MAX_BODY)
     if not data:
         return None
-    _check_media_type(request)
-    return _parse(data, target)
+    _check_media_type(request, JSON)
+    return document(data, target, "The body")
 
 
-def _parse(data: bytes, target: type[T]) -> T:
+def lines(request: Request, max_bytes: int, max_lines: int) -> list[bytes]:
+    """The lines of an NDJSON body, without a blank one at its end. Raises RequestError."""
+    _check_media_type(request, NDJSON)
+    data = _read(request, max_bytes)
+    found = data.count(b"\n") + (not data.endswith(b"\n"))
+    if not data.strip() or found > max_lines:
+        count = "no line" if not data.strip() else f"{found:,} lines"
+        detail = f"#: must have 1 to {max_lines:,} lines, and has {count}"
+        raise InvalidValueError(InvalidField(detail, pointer="#"))
+    return data.removesuffix(b"\n").split(b"\n")
+
+
+def document(data: bytes, target: type[T], name: str) -> T:
+    """A JSON document as a msgspec Struct. Raises MalformedRequestError.
+
+    ``name``: what the document is to the client, such as "The body".
+    """
     try:
         value = loads(data)
     except ValueError as error:  # includes bytes that are not UTF-8
         reason = str(error) if data else "it is empty"
-        detail = f"The body is not valid JSON: {reason}"
+        detail = f"{name} is not valid JSON: {reason}"
         raise MalformedRequestError(InvalidField(detail, pointer="#")) from error
     try:
         return convert(value, target)
@@ -203,15 +223,17 @@ def _parse(data: bytes, target: type[T]) -> T:
         raise MalformedRequestError(_invalid_field(str(error))) from error
 
 
-def _check_media_type(request: Request) -> None:
+def _check_media_type(request: Request, content_type_needed: str) -> None:
     """Raise UnsupportedMediaTypeError unless the body is JSON in UTF-8, without compression.
+
+    ``content_type_needed``: JSON, or NDJSON.
 
     A header that the client sends twice arrives as one value with a comma, so a comma is an error.
     """
     content_type = request.headers.get("Content-Type", "")
     bounded = len(content_type) <= _MAX_HEADER and "," not in content_type
-    if not bounded or request.mimetype != "application/json":
-        detail = "Content-Type: must be application/json, and be given once"
+    if not bounded or request.mimetype != content_type_needed:
+        detail = f"Content-Type: must be {content_type_needed}, and be given once"
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Type"))
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in _UTF_8 or content_type.lower().count("charset") > 1:
@@ -223,8 +245,8 @@ def _check_media_type(request: Request) -> None:
         raise UnsupportedMediaTypeError(InvalidField(detail, header="Content-Encoding"))
 
 
-def _read(request: Request) -> bytes:
-    """The whole body, at most MAX_BODY bytes."""
+def _read(request: Request, max_bytes: int) -> bytes:
+    """The whole body, at most ``max_bytes``."""
     declared = _declared_length(request)
     try:
         data = request.get_data(cache=False)
@@ -234,7 +256,7 @@ def _read(request: Request) -> bytes:
         raise
     except Exception as error:  # each WSGI server has its own errors for a broken body
         raise _unreadable() from error
-    if len(data) > MAX_BODY:  # sent in chunks: a declared length was checked before
+    if len(data) > max_bytes:  # sent in chunks: a declared length was checked before
         raise RequestEntityTooLarge
     if declared is not None and len(data) < declared:
         detail = f"The body is incomplete: {len(data)} of {declared} bytes arrived; send it again"
@@ -283,8 +305,10 @@ def _invalid_field(message: str) -> InvalidField:
     place = _LOCATION.search(message)
     detail = message[: place.start()] if place else message
     path = re.sub(r"\[(\d+)\]", r".\1", place[1]) if place else ""
+    if path.endswith(_SOME_VALUE):
+        path, detail = path.removesuffix(_SOME_VALUE), f"one of its values is wrong: {detail}"
     member = _FIELD.search(detail)
-    pointer = "#" + path.replace(".", "/") + (f"/{_escaped(member[2])}" if member else "")
+    pointer = "#" + path.replace(".", "/") + (f"/{escape_pointer(member[2])}" if member else "")
     if member:
         detail = _FIELD_ERRORS[member[1]]
     for python, json_type in _JSON_TYPES.items():
@@ -292,7 +316,7 @@ def _invalid_field(message: str) -> InvalidField:
     return InvalidField(f"{pointer}: {detail[:_MAX_DETAIL]}", pointer=pointer)
 
 
-def _escaped(member: str) -> str:
+def escape_pointer(member: str) -> str:
     """A field's name in a JSON pointer (RFC 6901)."""
     return member[:_MAX_DETAIL].replace("~", "~0").replace("/", "~1")
 
@@ -343,9 +367,22 @@ class Checks:
 
     def text(self, value: str, max_length: int, **place: str) -> str:
         """A line of text for people, with a visible character."""
-        if len(value) > max_length or not text.is_one_line(value):
+        return self._text(
+            value, value, f"1 to {max_length} characters on one line", max_length, place
+        )
+
+    def lines(self, value: str, max_length: int, **place: str) -> str:
+        """The same as ``text``, with several lines: a line feed is between two of them."""
+        in_one = value.replace("\n", " ")
+        size = f"1 to {max_length:,} characters, with a line feed between lines"
+        return self._text(value, in_one, size, max_length, place)
+
+    def _text(
+        self, value: str, in_one_line: str, size: str, max_length: int, place: Mapping[str, str]
+    ) -> str:
+        if len(value) > max_length or not text.is_one_line(in_one_line):
             self.add_error(
-                f"must be 1 to {max_length} characters on one line, at least one of them visible,"
+                f"must be {size}, at least one of them visible,"
                 " without control, formatting, private or unassigned characters",
                 **place,
             )
@@ -401,14 +438,16 @@ def check_query(request: Request, allowed: Collection[str], *, ignore_unknown: b
             raise MalformedRequestError(InvalidField(detail, parameter=name))
 
 
-def query_integer(args: Mapping[str, str], name: str, default: int, maximum: int) -> int:
-    """A query parameter from 1 to ``maximum``."""
+def query_integer(
+    args: Mapping[str, str], name: str, default: int, maximum: int, minimum: int = 1
+) -> int:
+    """A query parameter from ``minimum`` to ``maximum``."""
     given = args.get(name)
     if given is None:
         return default
     checks = Checks()
     number: Number = int(given) if re.fullmatch(r"[0-9]{1,9}", given) else Decimal("NaN")
-    value = checks.integer(number, 1, maximum, parameter=name)
+    value = checks.integer(number, minimum, maximum, parameter=name)
     checks.raise_if_failed()
     return value
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from http import HTTPStatus
 
-JSON, HTML = "application/json", "text/html"
+JSON, HTML, NDJSON = "application/json", "text/html", "application/x-ndjson"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class ResponseSpec:
     headers: tuple[str, ...] = ()
     """Names of headers that ``openapi`` describes; a name means the same in all responses."""
     content_type: str = JSON
+    lines: str = ""
+    """The meaning of each line, if the client can request JSON lines with ``Accept``."""
     examples: Mapping[str, Any] = field(default_factory=dict)
     """Bodies, by a short name of the case."""
 
@@ -75,8 +77,13 @@ class Operation:
     """Request bodies, by a short name of the case."""
     invalid: str = ""
     """An example of the ``detail`` for a wrong value (422): ``#/price: must be a number …``."""
+    body_content_type: str = JSON
+    max_body: int | None = None
+    """Bytes of the request body, if this operation takes more than ``parsing.MAX_BODY``."""
     roles: tuple[str, ...] = ()
     """The roles that may call it; empty for a public operation."""
+    optional_role: str | None = None
+    """For a public operation: the role that gets more of it."""
     is_documented: bool = True
     """False for pages and their files: they are routed, and are no part of the description."""
     ignores_unknown_query: bool = False

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 
 from functions_common.http_server.received_request import (
     DETAILS,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 MAX_BLANK = 64
 """Bytes of line breaks before a request. Some clients send a line break after a body."""
 
+STREAM_BUFFER = 64 * 1024
+"""Bytes of a stream that wait for the client at most when the app makes the next part of it."""
 LINGER_SECONDS = 2.0
 """After an error response, the time in which the client can go on sending. Then the socket closes.
 An immediate close would reset the connection, and the client might never see the response."""
@@ -164,6 +166,20 @@ class ClientConnection(HTTPChannel):
             return len(data)
         written: int = super().write_soon(data)
         return written
+
+    def wait_for_reader(self) -> None:
+        """Wait until the client has read all but STREAM_BUFFER bytes of the response so far.
+
+        Called on the thread of ``service``. ``enforce_limits`` closes the connection if the client
+        does not read so much within the send timeout. Raises ClientDisconnected then.
+        """
+        self._sending_since = time.monotonic()
+        self.server.watch(self)  # the main thread sends
+        with self.outbuf_lock:
+            while self.connected and self.total_outbufs_len > STREAM_BUFFER:
+                self.outbuf_lock.wait()
+        if not self.connected:
+            raise ClientDisconnected
 
     def readable(self) -> bool:
         """Waitress and ``Server.watch`` call this before a wait for events; on any thread."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from copy import copy
 from http import HTTPStatus
 from typing import Any
 
@@ -53,6 +54,7 @@ class ReceivedRequest(HTTPRequestParser):
 
     def __init__(self, adj: Any) -> None:  # noqa: ANN401 - waitress's settings
         super().__init__(adj)
+        self.adj: Any
         self.first_byte_ns = time.monotonic_ns()
 
     @property
@@ -95,7 +97,18 @@ class ReceivedRequest(HTTPRequestParser):
             return self.fail(HTTPStatus.EXPECTATION_FAILED)
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("HTTP version is not supported")
+        self._raise_body_limit()
         return None
+
+    def _raise_body_limit(self) -> None:
+        """Some operations take a longer body; see ``dispatch.body_limit``."""
+        body_limit = getattr(self.adj, "body_limit", None)
+        if self.body_rcv is None or body_limit is None:
+            return
+        limit = body_limit(self.command, self.path, self.headers.get("AUTHORIZATION", ""))
+        if limit > MAX_BODY:
+            self.adj = copy(self.adj)
+            self.adj.max_request_body_size = limit + 1
 
     def fail(self, status: HTTPStatus) -> None:
         """End the request here with the given status."""

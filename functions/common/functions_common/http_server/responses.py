@@ -97,7 +97,16 @@ class ErrorResponse(_SinglePacketTask, ErrorTask):
 
 
 class AppResponse(_SinglePacketTask, WSGITask):
-    """Calls the app and sends its response."""
+    """Calls the app and sends its response.
+
+    A response without a length is a stream. It is sent in chunks, and the app makes the next one
+    when the client has received most of those before.
+    """
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.chunked_response:
+            self.channel.wait_for_reader()
 
     def get_environment(self) -> dict[str, Any]:
         environment: dict[str, Any] = super().get_environment()

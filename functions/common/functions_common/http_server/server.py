@@ -33,7 +33,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from functions_common.http.parsing import MAX_BODY
+from functions_common.http.parsing import BODY_LIMIT, MAX_BODY
 from functions_common.http_server.connection import ClientConnection
 from functions_common.http_server.received_request import MAX_HEADERS, OverloadedError
 from functions_common.http_server.worker_pause import WorkerPause
@@ -136,7 +136,8 @@ class Server(TcpWSGIServer):
             max_request_header_size=MAX_HEADERS,
             max_request_body_size=MAX_BODY + 1,
             log_socket_errors=False,
-            outbuf_overflow=2 * MAX_UNSENT,  # never to a file: the file system is read-only
+            inbuf_overflow=2 * MAX_UNSENT,  # never to a file: the file system is read-only
+            outbuf_overflow=2 * MAX_UNSENT,
             backlog=BACKLOG,
         )
         workers = WorkerPool(threads, limits)
@@ -418,6 +419,7 @@ def serve(
     """Serve the WSGI app until SIGTERM or SIGINT. Must be called on the main thread."""
     server = Server(sock, threads, limits, cors)
     server.application = app
+    server.adj.body_limit = getattr(app, "extensions", {}).get(BODY_LIMIT)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
     server.run()

@@ -49,6 +49,7 @@ from order_function.domain.lines import (
     merge_lines,
 )
 from order_function.domain.order import (
+    ERASED,
     KEEPS_RESERVATION,
     MOVING,
     PRICE_CHANGED,
@@ -62,6 +63,7 @@ from order_function.domain.order import (
 
 __all__ = [
     "CUSTOMER",
+    "ERASED",
     "EXPIRED",
     "KEEPS_RESERVATION",
     "MAX_HOLD_SECONDS",

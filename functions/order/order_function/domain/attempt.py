@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from order_function.domain.details import Details
     from order_function.domain.lines import Line
-    from order_function.domain.order import Order
 
 MAX_HOLD_SECONDS = 30 * 24 * 3600
 _DIGEST = rf"[0-9A-HJKMNP-TV-Z]{{{ID_LENGTH}}}"
@@ -98,9 +97,12 @@ class Attempt:
             details,
         )
 
-    def after(self, abandoned: Order) -> Self:
-        """The next attempt. It never takes over the reservation of the abandoned attempt."""
-        return replace(self, number=max(self.number, abandoned.attempt_number) + 1)
+    def after(self, abandoned: int) -> Self:
+        """The next attempt. It never takes over the reservation of the abandoned attempt.
+
+        ``abandoned``: the number of that attempt.
+        """
+        return replace(self, number=max(self.number, abandoned) + 1)
 
 
 def _fingerprint(

@@ -5,7 +5,7 @@ Each transition appends its events to the order, in the write that makes it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +18,7 @@ CUSTOMER, OPERATOR, PAYMENT, RECONCILE = "customer", "operator", "payment", "rec
 """Actors, unless the operator names another one."""
 EXPIRED = "expired"
 """The reason of a cancellation by ``reconcile``: the payment did not arrive in time."""
+_ROLES = frozenset((CUSTOMER, OPERATOR, PAYMENT, RECONCILE))
 MAX_MOVEMENTS = 100
 """Movements of parts of one order. With them a document stays below half of Firestore's 1 MiB."""
 
@@ -42,6 +43,12 @@ class By(NamedTuple):
     actor: str
     reason: str | None = None
 
+    def without_personal(self) -> By:
+        """Without names and texts of people. Only the operator can send a name."""
+        if self.actor == RECONCILE:
+            return self
+        return By(self.actor if self.actor in _ROLES else OPERATOR)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -56,6 +63,13 @@ class Event:
     """The units that the event is about. Empty if it is about the whole order."""
     key: str | None = None
     """A digest of the idempotency key of the request."""
+
+    def without_personal(self) -> Event:
+        """A rejection keeps its reason: that is the kind of the problem."""
+        actor, reason = By(self.actor, self.reason).without_personal()
+        return replace(
+            self, actor=actor, reason=self.reason if self.type == EventType.REJECTED else reason
+        )
 
 
 class MovementKind(StrEnum):
@@ -80,15 +94,14 @@ class Movement:
     """The units to move. Empty: all that are open."""
     key: str | None = None
     """A digest of the idempotency key of the request."""
-    expired: bool = False
-    """The order is cancelled because its payment did not arrive in time."""
 
     @property
     def by(self) -> By:
         return By(self.actor, self.reason)
 
-    def is_same(self, kind: MovementKind, lines: tuple[Line, ...]) -> bool:
-        return self.kind is kind and sorted(self.lines) == sorted(lines)
+    def without_personal(self) -> Movement:
+        actor, reason = self.by.without_personal()
+        return replace(self, actor=actor, reason=reason)
 
 
 MOVED = {

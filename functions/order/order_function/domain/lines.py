@@ -65,5 +65,8 @@ def merge_lines(lines: Iterable[Line]) -> tuple[Line, ...]:
 
 def in_order_of(lines: Iterable[Line], items: Iterable[Item]) -> tuple[Item, ...]:
     """The items in the order of the lines. Inventory returns them sorted by product."""
+    items = tuple(items)
+    if len(items) == 1:
+        return items
     places = {line.product_id: place for place, line in enumerate(lines)}
     return tuple(sorted(items, key=lambda item: places.get(item.product_id, len(places))))

@@ -39,13 +39,15 @@ from order_function.domain.history import (
 from order_function.domain.lines import MAX_TOTAL, Line, in_order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from order_function.domain.attempt import Attempt
     from order_function.domain.details import Details
     from order_function.domain.lines import Item
 
+ERASED = "erased"
+"""The ``customer_id`` of orders whose customer was erased. No customer has it."""
 PRICE_CHANGED = "price-changed"
 """The kind of a rejection because the order does not cost the ``expected_total``."""
 
@@ -240,10 +242,6 @@ class Order:
         """The order was rejected although its stock was reserved."""
         return self.rejection is not None and self.rejection.kind == PRICE_CHANGED
 
-    def time_of(self, event: EventType) -> datetime | None:
-        """When this first happened. None if it did not, or if an older revision did it."""
-        return next((each.at for each in self.history if each.type == event), None)
-
     def was_written_by(self, attempt: Attempt) -> bool:
         """Whether this delivery wrote the document; if so, the response is not a replay."""
         return self.nonce == attempt.nonce
@@ -259,10 +257,29 @@ class Order:
     def require_customer(self, customer_id: str | None) -> None:
         """Raise OrderNotFoundError if the order belongs to another customer.
 
-        None is a caller who may see the orders of all customers.
+        None is a caller who may see the orders of all customers. An erased order belongs to no
+        customer.
         """
-        if customer_id not in (None, self.customer_id):
+        if customer_id is None:
+            return
+        if customer_id != self.customer_id or customer_id == ERASED:
             raise OrderNotFoundError(self.order_id)
+
+    def erase_personal(self) -> Self:
+        """Remove everything that says who the customer is, and all texts that people wrote.
+
+        The shop's ``reference``, the lines, and the types and times of the history stay. So do the
+        ids and digests that let a repeated request find its order.
+        """
+        if self.of_newer_revision:
+            raise NewerRevisionError(self)
+        return replace(
+            self,
+            customer_id=ERASED,
+            details=self.details.without_personal(),
+            history=tuple(event.without_personal() for event in self.history),
+            movement=self.movement and self.movement.without_personal(),
+        )
 
     def confirm_or_reject(
         self, items: tuple[Item, ...], currency: str, actor: str, now: datetime
@@ -371,7 +388,7 @@ class Order:
         digest of the request's idempotency key. A repeated request does not change the order.
         """
         lines, excess = self._units(kind, wanted)
-        if self._has_movement(kind, lines, key):
+        if self._has_movement(kind, lines if wanted else None, key):
             return self
         self._require_no_movement()
         self._check_movable(kind)
@@ -436,15 +453,20 @@ class Order:
     def with_events(self, *events: Event) -> Self:
         return replace(self, history=(*self.history, *events))
 
-    def _has_movement(self, kind: MovementKind, lines: tuple[Line, ...], key: str) -> bool:
-        """Whether the key made this movement. Raises IdempotencyKeyReusedError for another one."""
-        if self.movement and self.movement.key == key:
-            same = self.movement.is_same(kind, lines)
-        elif made := next((each for each in self.history if each.key == key), None):
-            same = made.type == MOVED[kind] and sorted(made.lines) == sorted(lines)
-        else:
+    def _has_movement(self, kind: MovementKind, lines: tuple[Line, ...] | None, key: str) -> bool:
+        """Whether the key made this movement. Raises IdempotencyKeyReusedError for another one.
+
+        ``lines``: None for a request without lines. Which units it moved depends on the time of
+        the movement, so a repeated request is not compared with them.
+        """
+        made: Movement | Event | None = self.movement
+        if made is None or made.key != key:
+            made = next((each for each in self.history if each.key == key), None)
+        if made is None:
             return False
-        if not same:
+        made_kind = MOVED[made.kind] if isinstance(made, Movement) else made.type
+        same_lines = lines is None or sorted(made.lines) == sorted(lines)
+        if made_kind != MOVED[kind] or not same_lines:
             raise IdempotencyKeyReusedError("change of this order")
         return True
 
@@ -476,9 +498,9 @@ class Order:
                 excess += _excess(kind, line_id, line, quantity)
         return tuple(units), excess
 
-    def lines_by_id(self) -> Iterator[tuple[str, Line]]:
+    def lines_by_id(self) -> list[tuple[str, Line]]:
         """The id of a line is its place in the order, counted from 1."""
-        return ((str(place), line) for place, line in enumerate(self.lines, 1))
+        return [(str(place), line) for place, line in enumerate(self.lines, 1)]
 
     def _refusal(self, error: Callable[[Order], UnchangeableOrderError]) -> UnchangeableOrderError:
         return NewerRevisionError(self) if self.of_newer_revision else error(self)

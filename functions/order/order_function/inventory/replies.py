@@ -45,6 +45,7 @@ _UNAVAILABLE = f"{_TYPE_PREFIX}temporarily-unavailable"
 _RELEASED = f"{_TYPE_PREFIX}reservation-released"
 _SHORT = f"{_TYPE_PREFIX}insufficient-stock"
 _UNKNOWN = f"{_TYPE_PREFIX}unknown-product"
+_MAX_PER_ORDER = f"{_TYPE_PREFIX}max-per-order-exceeded"
 _HELD_STATUSES = ("held", "confirmed", "partial", "consumed")
 """Statuses of a reservation that has its stock. A repeated request can get the last three."""
 _CATALOGUE_PROBLEMS = (
@@ -136,11 +137,18 @@ class _ShortLine(msgspec.Struct):
     available_quantity: int
 
 
+class _ExceededLimit(msgspec.Struct):
+    product_id: str
+    requested: int
+    max_per_order: int
+
+
 class _Problem(msgspec.Struct):
     type: str
     detail: str
     lines: list[_ShortLine] = []
     product_ids: list[str] = []
+    limits: list[_ExceededLimit] = []
 
 
 class _Product(msgspec.Struct):
@@ -152,6 +160,9 @@ class _Product(msgspec.Struct):
     available_quantity: int = 0
     reserved_quantity: int = 0
     last_updated: str | None = None
+    max_per_order: int | None = None
+    low_stock_threshold: int | None = None
+    low_stock: bool = False
 
 
 class _Products(msgspec.Struct):
@@ -401,19 +412,13 @@ def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> R
     """The reason of a rejection. It may name only products of the request."""
     extensions: dict[str, Any]
     if (status, problem.type) == (HTTPStatus.CONFLICT, _SHORT):
-        for line in problem.lines:
-            requested, available = request.quantities.get(line.product_id), line.available_quantity
-            name = line.product_id[:80]
-            if line.requested != requested:
-                raise UnusableReplyError(
-                    f"requested of {name!r} is {line.requested}, order requested {requested or 0}"
-                )
-            if not 0 <= available < line.requested:
-                raise UnusableReplyError(
-                    f"{name!r} is not short: {available} available, {line.requested} requested"
-                )
+        _check_shortages(problem.lines, request)
         product_ids = [line.product_id for line in problem.lines]
         extensions = {"lines": [msgspec.to_builtins(line) for line in problem.lines]}
+    elif (status, problem.type) == (HTTPStatus.CONFLICT, _MAX_PER_ORDER):
+        _check_limits(problem.limits, request)
+        product_ids = [limit.product_id for limit in problem.limits]
+        extensions = {"limits": [msgspec.to_builtins(limit) for limit in problem.limits]}
     elif (status, problem.type) == (HTTPStatus.NOT_FOUND, _UNKNOWN):
         product_ids = problem.product_ids
         extensions = {"product_ids": product_ids}
@@ -428,6 +433,35 @@ def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> R
     return Rejection(
         problem.type.removeprefix(_TYPE_PREFIX), problem.detail[:MAX_DETAIL], extensions
     )
+
+
+def _check_shortages(lines: Sequence[_ShortLine], request: ReservationRequest) -> None:
+    for line in lines:
+        _check_requested(line, request)
+        if not 0 <= line.available_quantity < line.requested:
+            raise UnusableReplyError(
+                f"{line.product_id[:80]!r} is not short: {line.available_quantity} available,"
+                f" {line.requested} requested"
+            )
+
+
+def _check_limits(limits: Sequence[_ExceededLimit], request: ReservationRequest) -> None:
+    for limit in limits:
+        _check_requested(limit, request)
+        if not 1 <= limit.max_per_order < limit.requested:
+            raise UnusableReplyError(
+                f"{limit.product_id[:80]!r} is within its limit: at most {limit.max_per_order},"
+                f" {limit.requested} requested"
+            )
+
+
+def _check_requested(line: _ShortLine | _ExceededLimit, request: ReservationRequest) -> None:
+    requested = request.quantities.get(line.product_id)
+    if line.requested != requested:
+        raise UnusableReplyError(
+            f"requested of {line.product_id[:80]!r} is {line.requested}, order requested"
+            f" {requested or 0}"
+        )
 
 
 def _check_page(page: _Products) -> None:
@@ -464,3 +498,5 @@ def _check_product(product: _Product) -> None:
     _name(product.name)
     if product.available_quantity < 0 or product.reserved_quantity < 0:
         raise UnusableReplyError("a quantity is negative")
+    if (product.max_per_order or 1) < 1 or (product.low_stock_threshold or 0) < 0:
+        raise UnusableReplyError("a limit is out of range")

@@ -20,6 +20,7 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.observability import activity, logs
@@ -32,6 +33,10 @@ from order_function.service import Orders
 from order_function.settings import ReconcileSettings
 from order_function.store import FirestoreOrders
 
+if TYPE_CHECKING:
+    from functions_common.events.settings import SinkSettings
+    from order_function.reconcile.sweep import Publishing
+
 _KILLED = 128
 """Plus the number of a signal: the exit code of a process that the signal ended."""
 CONCURRENCY = 4
@@ -40,7 +45,9 @@ CONCURRENCY = 4
 
 def create_sweep(settings: ReconcileSettings, connection: FirestoreConnection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
-    store = FirestoreOrders(connection)
+    publishing = [] if settings.sink is None else _publishing(connection, settings.sink)
+    # The changes of the sweep itself are marked; the sweep publishes their events at its end.
+    store = FirestoreOrders(connection, on_event=_only_mark if publishing else None)
     inventory = InventoryClient(
         settings.inventory_service_url,
         settings.token,
@@ -53,8 +60,27 @@ def create_sweep(settings: ReconcileSettings, connection: FirestoreConnection) -
         inventory,
         Orders(store, inventory, settings.request_deadline_seconds),
         timedelta(seconds=settings.reconcile_after_seconds),
-        CONCURRENCY,
+        concurrency=CONCURRENCY,
+        publishing=publishing,
     )
+
+
+def _only_mark(_order_id: str) -> None:
+    """The store marks the order. Nothing else is to be done."""
+
+
+def _publishing(connection: FirestoreConnection, settings: SinkSettings) -> list[Publishing]:
+    # Most shops have no sink.
+    from functions_common.events.low_stock_outbox import FirestoreLowStockOutbox  # noqa: PLC0415
+    from functions_common.events.sink import Sink  # noqa: PLC0415
+    from order_function.events.outbox import FirestoreOutbox  # noqa: PLC0415
+    from order_function.reconcile.publishing import low_stock_events, order_events  # noqa: PLC0415
+
+    sink = Sink(settings, connections=1)
+    return [
+        order_events(FirestoreOutbox(connection), sink),
+        low_stock_events(FirestoreLowStockOutbox(connection), sink),
+    ]
 
 
 class _Signals:

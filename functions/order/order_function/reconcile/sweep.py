@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from functions_common.firestore.errors import ConflictError, OutcomeUnknownError, StoreError
 from functions_common.observability import logs
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import timedelta
 
+    from functions_common.events.sending import Published
     from order_function.domain import ReservationName
     from order_function.ports import (
         HeldReservation,
@@ -116,6 +117,8 @@ class Report:
     """Orders of which a part was cancelled, fulfilled or returned."""
     expired: int = 0
     """Orders that were cancelled because their payment was not confirmed in time."""
+    published: int = 0
+    """Events that the sink accepted."""
     newer: int = 0
     """Left to a newer revision: only that knows the status of the order."""
     failed: int = 0
@@ -152,19 +155,32 @@ _DONE = (
 )
 
 
+class Publishing(Protocol):
+    """Publishes the events that are left."""
+
+    def publish_left(
+        self, stopping: Callable[[], bool], report: Callable[[Published], None]
+    ) -> None:
+        """Publish events until none is left, or ``stopping``. ``report`` gets partial results."""
+
+
 class Sweep:
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword
         self,
         work: UnfinishedWork,
         store: OrderStore,
         inventory: Inventory,
         orders: Orders,
         min_age: timedelta,
+        *,
         concurrency: int = 1,
+        publishing: Sequence[Publishing] = (),
     ) -> None:
         """``min_age``: younger reservations and changes may still be in progress, and are left.
 
         ``concurrency``: orders, or batches of reservations, that are handled at the same time.
+
+        ``publishing``: each publishes events at the end of the sweep. Empty: the shop has no sink.
         """
         self._work = work
         self._store = store
@@ -172,6 +188,7 @@ class Sweep:
         self._orders = orders
         self._min_age = min_age
         self._concurrency = concurrency
+        self._publishing = publishing
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._failed_calls = 0
@@ -194,6 +211,8 @@ class Sweep:
         began = time.monotonic()
         self._recording_failures(self._settle_held)
         self._complete_report(time.monotonic() - began)
+        for each in self._publishing:
+            self._recording_failures(partial(self._publish_events, each))
         return self._report
 
     def _complete_report(self, seconds: float) -> None:
@@ -204,6 +223,14 @@ class Sweep:
         report.left = report.held - settled if self._read_every_page else None
         if not self._read_every_page:
             self._recording_failures(self._count_left)
+
+    def _publish_events(self, publishing: Publishing) -> None:
+        publishing.publish_left(self._stopping.is_set, self._report_published)
+
+    def _report_published(self, published: Published) -> None:
+        self._add(published=published.events)
+        for reason in published.failures:
+            self._fail(f"event not published: {reason}")
 
     def _count_left(self) -> None:
         self._report.left = self._work.count_held(self._call_deadline())

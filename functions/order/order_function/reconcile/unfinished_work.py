@@ -75,7 +75,7 @@ class FirestoreUnfinishedWork:
         query = Query(
             (ORDERS,),
             (("shard", "in", [*LISTED_SHARDS]), (PAYMENT_DUE, "<", now)),
-            oldest_first=PAYMENT_DUE,
+            order_by=PAYMENT_DUE,
             after=None if after is None else Position((ORDERS, after[1]), after[0]),
         )
         return self._queries.page(query, limit, lambda found: read_order(found.document), deadline)

@@ -29,6 +29,7 @@ from order_function.domain import (
     Attempt,
     Item,
     Line,
+    MovementKind,
     Order,
     OrderError,
     ReservationName,
@@ -289,11 +290,18 @@ KEYS = st.text("abc", min_size=1, max_size=2)
 Step = Callable[[WholeShop], object]
 
 
-def placing(key: str, quantities: dict[str, int], total: int | None, dies_before: int) -> Step:
+def placing(
+    key: str, quantities: dict[str, int], total: int | None, hold: int | None, dies_before: int
+) -> Step:
     lines = [Line(*each) for each in quantities.items()]
-    between = Between(dies_before, death)
     return lambda shop: shop.place(
-        "C1", lines, key, total, respond_async=len(key) == 1, between=between
+        "C1",
+        lines,
+        key,
+        total,
+        hold_seconds=hold,
+        respond_async=len(key) == 1,
+        between=Between(dies_before, death),
     )
 
 
@@ -303,6 +311,18 @@ def moving(verb: str, which: int, dies_before: int) -> Step:
         if order_ids:
             orders = shop.orders_with(Between(dies_before, death))
             getattr(orders, verb)(order_ids[which % len(order_ids)], BY)
+
+    return move
+
+
+def moving_a_part(
+    kind: MovementKind, units: dict[str, int], key: str, which: int, dies_before: int
+) -> Step:
+    def move(shop: WholeShop) -> None:
+        order_ids = sorted(shop.store.documents)
+        if order_ids:
+            orders = shop.orders_with(Between(dies_before, death))
+            orders.move(order_ids[which % len(order_ids)], kind, units, BY, key)
 
     return move
 
@@ -318,9 +338,18 @@ STEPS = st.one_of(
         KEYS,
         st.dictionaries(st.sampled_from(PRODUCTS), st.integers(1, 4), min_size=1),
         st.sampled_from([None, None, None, 1]),
+        st.sampled_from([None, None, 0, 3600]),
         PLACES,
     ),
-    st.builds(moving, st.sampled_from(["cancel", "fulfil"]), st.integers(0, 9), PLACES),
+    st.builds(moving, st.sampled_from(["cancel", "fulfil", "confirm"]), st.integers(0, 9), PLACES),
+    st.builds(
+        moving_a_part,
+        st.sampled_from(MovementKind),
+        st.dictionaries(st.sampled_from("12"), st.integers(1, 2), min_size=1),
+        KEYS,
+        st.integers(0, 9),
+        PLACES,
+    ),
     st.builds(away, is_away=st.booleans()),
     st.just(WholeShop.sweep),
 )
@@ -433,6 +462,27 @@ def order_repriced(snapshot: MemorySnapshot, data: st.DataObject) -> None:
     replaced(snapshot.all_orders, victim, damaged)
 
 
+def order_miscounted(snapshot: MemorySnapshot, data: st.DataObject) -> None:
+    counted = (Status.CONFIRMED, Status.PARTIALLY_FULFILLED, Status.FULFILLED)
+    found = [each for each in snapshot.all_orders if each.order.status in counted]
+    victim = data.draw(st.sampled_from(found))
+    first, *rest = victim.order.lines
+    move = data.draw(st.sampled_from([Line.cancel, Line.fulfil, Line.take_back]))
+    lines = (move(first, data.draw(st.sampled_from([-1, 1]))), *rest)
+    replaced(snapshot.all_orders, victim, replace(victim, order=replace(victim.order, lines=lines)))
+
+
+def reservation_miscounted(snapshot: MemorySnapshot, data: st.DataObject) -> None:
+    victim = data.draw(st.sampled_from(holding(snapshot)))
+    product_id, counts = next(iter(victim.counts.items()))
+    name = data.draw(st.sampled_from(["released", "consumed", "returned"]))
+    damaged = replace(counts, **{name: getattr(counts, name) + 1})
+    if victim.status == CONSUMED and name == "consumed":
+        damaged = replace(damaged, released=counts.released - 1)  # all units stay counted
+    counts_by_product = {**victim.counts, product_id: damaged}
+    replaced(snapshot.all_reservations, victim, replace(victim, counts=counts_by_product))
+
+
 DAMAGES = (
     miscounted,
     misplaced,
@@ -443,6 +493,8 @@ DAMAGES = (
     order_lost,
     order_flipped,
     order_repriced,
+    order_miscounted,
+    reservation_miscounted,
 )
 
 

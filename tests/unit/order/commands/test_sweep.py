@@ -15,6 +15,8 @@ from support.in_process.memory_shop import (
 )
 from support.stores.builders import BY, soon, units
 
+from functions_common.events.sending import Published
+from functions_common.firestore.errors import StoreUnavailableError
 from order_function.domain import Attempt, Line, Order, ReservationName, Status
 from order_function.reconcile.sweep import PAGE, Report
 
@@ -32,8 +34,8 @@ def abandoned(attempt: Attempt) -> Order:
     return Order.new_abandoned_mark(named(attempt), NOW)
 
 
-SECOND = FIRST.after(abandoned(FIRST))
-THIRD = FIRST.after(abandoned(SECOND))
+SECOND = FIRST.after(FIRST.number)
+THIRD = FIRST.after(SECOND.number)
 OTHER_BODY = Attempt.begin("C1", [Line("P001", 1)], "key")
 
 
@@ -350,3 +352,18 @@ def test_the_next_sweep_finishes_the_work_when_a_sweep_crashes_at_any_call(
         return between
 
     every_place(act)
+
+
+def test_events_of_the_second_kind_are_published_when_the_first_kind_fails(
+    shop: MemoryShop,
+) -> None:
+    class Failing:
+        def publish_left(self, *_: object) -> None:
+            raise StoreUnavailableError("no index")
+
+    class Working:
+        def publish_left(self, _: object, report: Callable[[Published], None]) -> None:
+            report(Published(2, 2, []))
+
+    report = shop.a_sweep(publishing=[Failing(), Working()]).run()
+    assert (report.published, report.failed) == (2, 1)

@@ -78,34 +78,36 @@ class Callers:
         def guarded(view: Callable[P, T]) -> Callable[P, T]:
             @wraps(view)
             def guard(*args: P.args, **kwargs: P.kwargs) -> T:
-                g.caller = self._caller(request.headers.get("Authorization", ""), roles)
+                g.caller = self._identify(request.headers.get("Authorization", ""), roles)
                 return view(*args, **kwargs)
 
             return guard
 
         return guarded
 
-    def _caller(self, header: str, roles: Collection[str]) -> Caller:
-        if self._issued is not None and self._issued.issuer is None and self._issued.role in roles:
-            # This role needs no token. So a header without a shared token is ignored.
-            token = _token(header)
-            shared = None if token is None else self._role_of(token)
-            return Caller(shared if shared and shared in roles else self._issued.role, None)
-        caller = self._identify(header)
-        if caller.role not in roles:
-            raise ForbiddenError("The role of this token is not allowed to do this")
-        return caller
-
-    def _identify(self, header: str) -> Caller:
+    def _identify(self, header: str, roles: Collection[str]) -> Caller:
+        role = self.shared_role(header) if header else None
+        if role is not None and role in roles:
+            return Caller(role, None)
+        issued = self._issued
+        if issued is not None and issued.issuer is None and issued.role in roles:
+            return Caller(issued.role, None)  # it needs no token; other tokens are ignored
         token = _token(header)
         if token is None:
             raise UnauthenticatedError("A token is required: send Authorization: Bearer …")
-        role = self._role_of(token)
-        if role is not None:
-            return Caller(role, None)
-        if self._issued is None or self._issued.issuer is None:
+        if role is None and issued is not None and issued.issuer is not None:
+            subject = issued.issuer.subject(token)
+            if issued.role in roles:
+                return Caller(issued.role, subject)
+            role = issued.role
+        if role is None:
             raise UnauthenticatedError("The token is invalid")
-        return Caller(self._issued.role, self._issued.issuer.subject(token))
+        raise ForbiddenError("The role of this token is not allowed to do this")
+
+    def shared_role(self, header: str) -> str | None:
+        """The role of a shared token in an ``Authorization`` header; None for anything else."""
+        token = _token(header)
+        return None if token is None else self._role_of(token)
 
     def _role_of(self, token: str) -> str | None:
         """Compares with all hashes, in constant time, so that the duration reveals nothing."""

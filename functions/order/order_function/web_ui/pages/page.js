@@ -329,7 +329,8 @@ function showProduct(product) {
   setText(shown.name, product.name);
   setText(shown.price, money(product.price, product.currency));
   setText(shown.left, formatted(available));
-  setText(shown.rest, ` available, ${formatted(reserved)} reserved`);
+  const limit = product.max_per_order ? `, at most ${formatted(product.max_per_order)} in one order` : "";
+  setText(shown.rest, ` available, ${formatted(reserved)} reserved${limit}`);
   shown.meter.max = Math.max(1, available + reserved);
   shown.meter.value = available;
   shown.meter.setAttribute("aria-label", `${available} of ${available + reserved} available`);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -13,6 +14,7 @@ from order_function.domain import MAX_LINES, MAX_QUANTITY, OPERATOR, By
 
 MAX_ACTOR, MAX_REASON = 128, 200
 LINE_ID_PATTERN = r"^[1-9][0-9]{0,2}$"
+_LINE_ID = re.compile(LINE_ID_PATTERN)
 
 LineId = Annotated[
     str,
@@ -80,7 +82,10 @@ class ChangeRequest(ConfirmRequest, forbid_unknown_fields=True, frozen=True):
             quantity = checks.integer(
                 item.quantity, 1, MAX_QUANTITY, pointer=f"#/items/{n}/quantity"
             )
-            if item.line_id in units:
+            if not _LINE_ID.fullmatch(item.line_id):
+                detail = "must be the line_id of a line of the order, such as 1"
+                checks.add_error(detail, pointer=f"#/items/{n}/line_id")
+            elif item.line_id in units:
                 checks.add_error("is listed twice", pointer=f"#/items/{n}/line_id")
             units[item.line_id] = quantity
         return units

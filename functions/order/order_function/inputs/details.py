@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from functions_common.http.parsing import escape_pointer
 from functions_common.http.schema import as_schema, described, example, text
+from functions_common.http.text import is_one_line
 from order_function.domain import Address, Details
 from order_function.domain.details import (
     MAX_ADDRESS_LINE,
@@ -30,25 +33,40 @@ Reference = Annotated[
 Note = Annotated[
     str,
     example("Please ring twice", minLength=1, maxLength=MAX_NOTE),
-    described("A note of the customer or the shop. It may have several lines."),
+    described(
+        "A note of the customer or the shop. It may have several lines, with a line feed between"
+        " them."
+    ),
 ]
+METADATA_NAME_PATTERN = r"^(?!__.*__$)"
+"""Firestore reserves ``__…__``."""
 Metadata = Annotated[
     dict[str, str],
     as_schema(
         maxProperties=MAX_METADATA,
-        propertyNames={"minLength": 1, "maxLength": MAX_METADATA_KEY},
-        additionalProperties={"type": "string", "maxLength": MAX_METADATA_VALUE},
+        propertyNames={
+            "minLength": 1,
+            "maxLength": MAX_METADATA_KEY,
+            "pattern": METADATA_NAME_PATTERN,
+        },
+        additionalProperties={"type": "string", "minLength": 1, "maxLength": MAX_METADATA_VALUE},
         examples=[{"channel": "web"}],
     ),
-    described("Texts of the shop, by a name of its choice."),
+    described(
+        "Texts of the shop, by names of its choice. A name is one line, and has no two underscores"
+        " at both its beginning and its end."
+    ),
 ]
+
+
+_NAME = re.compile(METADATA_NAME_PATTERN)
 
 
 def _line(example_value: str) -> Any:  # noqa: ANN401 - metadata of a type
     return text(MAX_ADDRESS_LINE, example_value)
 
 
-class AddressRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class ShippingAddress(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Where to ship the goods."""
 
     name: Annotated[str, _line("Ada Lovelace"), described("The recipient.")]
@@ -90,12 +108,12 @@ def check_details(
     reference: str | UnsetType,
     note: str | UnsetType,
     metadata: dict[str, str] | UnsetType,
-    address: AddressRequest | UnsetType,
+    address: ShippingAddress | UnsetType,
 ) -> Details:
     if not isinstance(reference, UnsetType):
         checks.text(reference, MAX_REFERENCE, pointer="#/reference")
     if not isinstance(note, UnsetType):
-        checks.text(note.replace("\n", " "), MAX_NOTE, pointer="#/note")
+        checks.lines(note, MAX_NOTE, pointer="#/note")
     if not isinstance(metadata, UnsetType):
         _check_metadata(checks, metadata)
     return Details(
@@ -111,15 +129,18 @@ def _check_metadata(checks: Checks, metadata: dict[str, str]) -> None:
         checks.add_error(f"must have at most {MAX_METADATA} members", pointer="#/metadata")
         return
     for name, value in metadata.items():
-        pointer = f"#/metadata/{name[:MAX_METADATA_KEY]}"
-        if not 1 <= len(name) <= MAX_METADATA_KEY:
-            detail = f"a name must have 1 to {MAX_METADATA_KEY} characters"
+        pointer = f"#/metadata/{escape_pointer(name)}"
+        if len(name) > MAX_METADATA_KEY or not (is_one_line(name) and _NAME.match(name)):
+            detail = (
+                f"the name must be 1 to {MAX_METADATA_KEY} characters on one line, at least one of"
+                " them visible; two underscores cannot be at both ends"
+            )
             checks.add_error(detail, pointer=pointer)
         checks.text(value, MAX_METADATA_VALUE, pointer=pointer)
 
 
-def address_response(address: Address | None) -> AddressRequest | UnsetType:
+def address_response(address: Address | None) -> ShippingAddress | UnsetType:
     if address is None:
         return UNSET
     found = {each.name: getattr(address, each.name) for each in fields(address)}
-    return AddressRequest(**{name: value for name, value in found.items() if value is not None})
+    return ShippingAddress(**{name: value for name, value in found.items() if value is not None})

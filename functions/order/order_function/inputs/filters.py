@@ -8,13 +8,14 @@ from msgspec import UNSET
 
 from functions_common.http import paging
 from functions_common.http.parsing import Checks
+from functions_common.http.routing import NDJSON
 from functions_common.ids import timestamp
-from order_function import schemas
-from order_function.domain import PUBLIC_STATUSES, Status, is_order_id_prefix
+from order_function.domain import ERASED, PUBLIC_STATUSES, Status, is_order_id_prefix
+from order_function.inputs.customers import check_customer, customer_of
 from order_function.ports import OrderFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from functions_common.http.auth.callers import Caller
@@ -54,6 +55,18 @@ class ChangePosition(NamedTuple):
         return cls(paging.time_position(position), paging.time_position([first_read, "x"])[0])
 
 
+def position_with_prefix(prefix: str) -> Callable[[Sequence[str]], str]:
+    """Reads the position of a page in a list of orders whose id begins with this."""
+
+    def read(parts: Sequence[str]) -> str:
+        order_id = paging.id_position(parts)
+        if not order_id.startswith(prefix):
+            raise ValueError(order_id)
+        return order_id
+
+    return read
+
+
 def parse(args: Mapping[str, str], caller: Caller, *, staff: bool) -> ListRequest:
     """Read the parameters. Raises RequestError.
 
@@ -85,6 +98,15 @@ def parse(args: Mapping[str, str], caller: Caller, *, staff: bool) -> ListReques
     return ListRequest(wanted, since, order_id)
 
 
+def check_export(args: Mapping[str, str]) -> None:
+    """Raise InvalidValueError if there is a parameter of pages: an export has none."""
+    checks = Checks()
+    for name in ("limit", "cursor", "updated_since"):
+        if name in args:
+            checks.add_error(f"cannot be combined with Accept: {NDJSON}", parameter=name)
+    checks.raise_if_failed()
+
+
 def _check_combinations(args: Mapping[str, str], checks: Checks) -> None:
     for name, excluded in _ONLY_ALONE.items():
         for other in excluded.split():
@@ -95,11 +117,11 @@ def _check_combinations(args: Mapping[str, str], checks: Checks) -> None:
 def _customer(
     args: Mapping[str, str], caller: Caller, checks: Checks, *, staff: bool
 ) -> str | None:
-    if staff and "customer_id" not in args:
-        return None
+    if staff and args.get("customer_id", ERASED) == ERASED:
+        return args.get("customer_id")
     requested = args.get("customer_id", UNSET)
-    customer_id = schemas.customer_of(requested, caller.subject, parameter="customer_id")
-    schemas.check_customer(checks, customer_id, caller.subject, parameter="customer_id")
+    customer_id = customer_of(requested, caller.subject, parameter="customer_id")
+    check_customer(checks, customer_id, caller.subject, parameter="customer_id")
     return customer_id
 
 

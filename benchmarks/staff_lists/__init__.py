@@ -1,0 +1,1 @@
+"""What a page of staff's lists of orders takes in a large shop."""

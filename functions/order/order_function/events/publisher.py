@@ -1,0 +1,54 @@
+"""Publishes the events of orders: an outbox in each order's document (docs/adr/0028).
+
+The write that changes an order also appends its events to the order's history, and marks the order.
+A publisher sends the unsent events in their sequence, and then records in the document how far it
+came. A failed event stops only the events of its own order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions_common.events.sending import CALL_SECONDS, Published, send_each
+from functions_common.events.sink import SinkError
+from functions_common.runtime.deadlines import Deadline
+from order_function.events.cloud_event import to_request
+from order_function.ports import SentEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from functions_common.events.sink import Sink
+    from order_function.domain import Order
+    from order_function.ports import Outbox, VersionedOrder
+
+
+def publish_by_id(outbox: Outbox, sink: Sink, order_ids: Collection[str]) -> Published:
+    """Read these orders, and publish their unsent events."""
+    return publish(outbox, sink, outbox.read(order_ids, Deadline.after(CALL_SECONDS)))
+
+
+def publish(outbox: Outbox, sink: Sink, orders: Iterable[VersionedOrder]) -> Published:
+    """Send the unsent events of these orders, each order's in sequence, and record them."""
+    sent: list[SentEvents] = []
+
+    def send(found: VersionedOrder) -> str | None:
+        events_sent, failure = _send_unsent(found.order, sink)
+        if events_sent > found.order.events_sent or failure is None:
+            sent.append(SentEvents(found, events_sent))
+        return failure
+
+    failures = send_each(orders, send)
+    recorded = outbox.record_sent(sent, Deadline.after(CALL_SECONDS)) if sent else 0
+    accepted = sum(each.events_sent - each.found.order.events_sent for each in sent)
+    return Published(accepted, recorded, failures)
+
+
+def _send_unsent(order: Order, sink: Sink) -> tuple[int, str | None]:
+    """How many events of the history are sent now, and why the next one is not."""
+    for seq in range(order.events_sent + 1, len(order.history) + 1):
+        try:
+            sink.send(to_request(order, seq))
+        except SinkError as error:
+            return seq - 1, f"{order.order_id}.{seq}: {error}"[:300]
+    return len(order.history), None
