@@ -27,11 +27,15 @@ SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 
 
-def use(page: Page, product_id: str, quantity: int) -> None:
+def add(page: Page, product_id: str, quantity: int) -> None:
     card = page.locator(f"[data-product='{product_id}']")
     card.get_by_role("spinbutton").fill(str(quantity))
     card.get_by_role("button").click()
-    page.locator("#news p:not(.warn)").wait_for()
+
+
+def place(page: Page) -> None:
+    page.get_by_role("button", name="Place order").click()
+    page.get_by_role("status").get_by_text("rdered").wait_for()
 
 
 @contextmanager
@@ -62,13 +66,18 @@ def take_page(url: str, folder: Path) -> None:
         page = browser.new_page()
         page.goto(url)
         page.locator("[data-product='P001']").wait_for()
-        use(page, "P001", 2)
+        add(page, "P001", 2)
+        place(page)
         page.get_by_role("button", name="Cancel the order").first.click()
         page.locator(".status.cancelled").first.wait_for()
         for page, name in pages(browser, url):
             page.locator("[data-product='P002']").wait_for()
-            use(page, "P002", 1)
-            use(page, "P003", 1_000_000)
+            add(page, "P002", 1)
+            add(page, "P003", 2)
+            place(page)
+            add(page, "P001", 1)
+            add(page, "P004", 9999)
+            place(page)
             page.wait_for_load_state("networkidle")
             page.screenshot(path=folder / f"page-{name}", full_page=name.startswith("desk"))
 

@@ -126,7 +126,7 @@ def test_documentation_link_of_a_problem_opens_its_section(browser: Browser, pag
 
 
 def curl_of(page: Page, operation: str) -> str:
-    return page.get_by_role("region", name=f"curl for {operation}", exact=True).inner_text()
+    return page.get_by_role("group", name=f"curl for {operation}", exact=True).inner_text()
 
 
 def run_curl(command: str) -> Any:
@@ -169,7 +169,7 @@ def test_operation_is_tried_from_the_page(browser: Browser, pages: Shop) -> None
         card.get_by_role("button", name="Send POST").click()
         result = card.get_by_role("status")
         expect(result).to_contain_text("201 in")
-        shown = json.loads(result.get_by_role("region").inner_text())
+        shown = json.loads(result.get_by_role("group", name="Body").inner_text())
         assert (shown["customer_id"], shown["quantity"]) == ("C7", 3)
         card = page.locator("article#show_order")
         card.get_by_text("Try it").click()
@@ -210,7 +210,10 @@ def test_search_shows_only_the_matching_cards(browser: Browser, pages: Shop) -> 
 def test_docs_page_says_when_a_token_is_needed(browser: Browser, pages: Shop) -> None:
     with silent(browser, DESK) as page:
         opened(page, pages.orders[0])
-        optional = "Needs a token of customer only if the shop requires one (AUTH_MODE=required)"
+        optional = (
+            "Needs a token of customer or operator only if the shop requires one"
+            " (AUTH_MODE=required)"
+        )
         expect(page.locator("article#place_order")).to_contain_text(optional)
         expect(page.locator("article#fulfil_order")).to_contain_text("Needs a token of operator")
         expect(page.locator("article#list_products")).to_contain_text("No token is needed.")
@@ -251,6 +254,7 @@ def test_shop_page_logs_no_errors(browser: Browser, pages: Shop, size: ViewportS
         page.get_by_role("button", name="Show orders").click()
         card = page.locator("[data-product=P001]")
         card.get_by_role("button").click()
+        page.get_by_role("button", name="Place order").click()
         order = page.locator("#order-list > li").first
         expect(order).to_contain_text("confirmed")
         order.get_by_role("button").click()

@@ -10,6 +10,7 @@ import pytest
 from support.in_process.apps import order_app
 from support.stores.fakes import FakeInventory, MemoryOrders
 
+from order_function.domain import PUBLIC_STATUSES
 from order_function.web_ui.page import FOLDER, OPERATIONS
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
@@ -60,3 +61,10 @@ def test_page_has_no_inline_code() -> None:
     page = (FOLDER / "index.html").read_text()
     assert re.findall(r"<style|<script(?! src)|\son\w+=|\sstyle=", page) == []
     assert "innerHTML" not in (FOLDER / "page.js").read_text()
+
+
+def test_page_names_every_status_and_lists_orders_of_all_of_them() -> None:
+    script = (FOLDER / "page.js").read_text()
+    (statuses,) = re.findall(r"const STATUSES = {(.*?)}", script, re.DOTALL)
+    named = re.findall(r"(\w+):", statuses)
+    assert named == [status.value for status in PUBLIC_STATUSES]

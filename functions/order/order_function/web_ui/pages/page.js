@@ -308,7 +308,9 @@ async function refreshProducts() {
   }
   at("more-products").hidden = cursor === null;
   loadedAt = new Date().toLocaleTimeString("en", { hourCycle: "h23" });
-  showState("products", products.size ? "" : "There are no products yet.");
+  const more = cursor === null ? "" : ", and more";
+  const counted = `${formatted(products.size)} ${plural("product", products.size)}${more}`;
+  showState("products", products.size ? counted : "There are no products yet.");
   showCart();
   showSections();
 }
@@ -327,7 +329,8 @@ function showProduct(product) {
   setText(shown.name, product.name);
   setText(shown.price, money(product.price, product.currency));
   setText(shown.left, formatted(available));
-  setText(shown.rest, ` available, ${formatted(reserved)} reserved`);
+  const limit = product.max_per_order ? `, at most ${formatted(product.max_per_order)} in one order` : "";
+  setText(shown.rest, ` available, ${formatted(reserved)} reserved${limit}`);
   shown.meter.max = Math.max(1, available + reserved);
   shown.meter.value = available;
   shown.meter.setAttribute("aria-label", `${available} of ${available + reserved} available`);
@@ -370,6 +373,8 @@ function newProduct(id) {
 /** The lines by product, in the order in which they were added. */
 const cart = new Map();
 const MAX_QUANTITY = 1000000;
+/** Then the page needs no link to the cart. */
+let cartIsVisible = false;
 
 function add(id, quantity) {
   if (!cart.has(id)) cart.set(id, newCartLine(id));
@@ -419,12 +424,11 @@ function showCart() {
   const { units, amount } = cartTotal();
   setText(at("cart-total"), amount);
   setText(at("to-cart"), `Cart: ${formatted(units)} ${plural("unit", units)}, ${amount}`);
-  at("to-cart").hidden = cart.size === 0;
+  at("to-cart").hidden = cart.size === 0 || cartIsVisible;
   at("cart-form").hidden = cart.size === 0;
   at("cart-empty").hidden = cart.size > 0;
   if (cart.size > 0) {
-    setText(at("cart-empty"), "The cart is empty. Add products to it.");
-    at("cart-empty").className = "";
+    at("receipt").replaceChildren();
     at("cart-empty").style.minHeight = "";
   }
 }
@@ -479,7 +483,8 @@ function showPlacing(now) {
 function placed(result, what, items) {
   if (result.status === 201 || result.status === 202) {
     const text = outcome(result, what);
-    takeOut(items, text);
+    takeOut(items);
+    if (cart.size === 0) showReceipt(text, result.body);
     return announce(text, result.status === 202 ? "warn" : "good");
   }
   if (result.status === 409) showReasons(reasonsByProduct(result.body));
@@ -493,9 +498,9 @@ function outcome({ status, body }, what) {
 
 /** Take ordered units out of the cart. The customer may have added others since.
  *
- * An empty cart shows the outcome and keeps its height, so that the orders below do not move.
+ * An empty cart keeps its height, so that the orders below do not move.
  */
-function takeOut(items, text) {
+function takeOut(items) {
   const height = at("cart-form").offsetHeight;
   const focused = at("cart-form").contains(document.activeElement);
   for (const { product_id: id, quantity } of items) {
@@ -508,10 +513,17 @@ function takeOut(items, text) {
   }
   showCart();
   if (cart.size > 0) return;
-  setText(at("cart-empty"), `${text} The cart is empty.`);
-  at("cart-empty").className = "notice";
   at("cart-empty").style.minHeight = `${height}px`;
   if (focused) at("cart").focus();
+}
+
+/** Show the placed order in place of the cart. A pending order has no prices yet. */
+function showReceipt(text, { items, total_price: total, currency }) {
+  const row = (name, amount) => make("div", { class: "top" }, make("span", {}, name),
+    make("span", { class: "price" }, amount === undefined ? "" : money(amount, currency)));
+  const lines = items.map((item) =>
+    row(`${formatted(item.quantity)} × ${nameOf(item)}`, item.unit_price && rounded(item.unit_price * item.quantity, currency)));
+  at("receipt").replaceChildren(make("p", {}, text), ...lines, ...(total === undefined ? [] : [row("Total", total)]));
 }
 
 /** Repeat a request after its Retry-After until its outcome is final, or the customer stops it. */
@@ -593,7 +605,8 @@ async function listOrders() {
   at("more-orders").hidden = cursor === null;
   removeSkeletons(at("order-list"));
   if (!token) setText(at("customer-use"), "No login: you can order as any customer. Not for production.");
-  showState("orders", found.length ? "" : "No orders yet.");
+  const counted = `${formatted(found.length)} ${plural("order", found.length)}${cursor === null ? "" : ", and more"}, newest first`;
+  showState("orders", found.length ? counted : "No orders yet.");
   found.forEach(showOrder);
   // Newest first. Rows in the right place are not moved, so that none loses the focus.
   found.reduceRight((next, { order_id: id }) => {
@@ -750,6 +763,10 @@ at("cart-form").addEventListener("submit", (event) => {
   event.preventDefault();
   placeOrder();
 });
+new IntersectionObserver(([{ isIntersecting }]) => {
+  cartIsVisible = isIntersecting;
+  showCart();
+}).observe(at("cart-form"));
 at("dismiss").addEventListener("click", dismiss);
 at("refresh").addEventListener("click", refresh);
 at("products-retry").addEventListener("click", refreshProducts);
