@@ -50,7 +50,7 @@ def violations(page: Page) -> list[str]:
     """The rules that the page violates, each with its first element."""
     page.evaluate(f"{AXE.read_text()}; undefined")
     found, passed = page.evaluate(RUN)
-    assert passed > 20, "axe has not seen the page"
+    assert passed > 20, "axe checked too little"
     return list(found)
 
 
@@ -95,7 +95,7 @@ def test_shop_page_has_no_violations_with_orders_and_a_rejection(page: Page, sho
     expect(news).to_contain_text("Cancelled")
 
 
-def test_shop_page_has_no_violations_when_it_fails_and_wants_a_token(
+def test_shop_page_has_no_violations_when_it_fails_and_requires_a_token(
     page: Page, shop: Shop
 ) -> None:
     page.route("**/products?*", lambda route: route.fulfill(status=503))

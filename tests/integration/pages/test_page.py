@@ -147,7 +147,7 @@ def test_rejection_names_product_and_quantities(page: Page) -> None:
     news(page, "Cancelled")
 
 
-def test_cart_of_several_lines_is_ordered_at_once(page: Page, shop: Shop) -> None:
+def test_cart_of_several_lines_becomes_one_order(page: Page, shop: Shop) -> None:
     available, _ = shop.stock("P001")
     expect(page.get_by_text("The cart is empty.")).to_be_visible()
     add(page, "P001", 2)
@@ -194,6 +194,28 @@ def test_total_that_changed_is_rejected_with_both_prices(page: Page, shop: Shop)
         shop.offer("P001", 10)
 
 
+def test_limit_of_one_order_is_shown_before_and_after(page: Page, shop: Shop) -> None:
+    def limit(units: int | None) -> None:
+        requests.patch(
+            f"{shop.inventories[0]}/products/P001",
+            json={"max_per_order": units},
+            headers={"Authorization": f"Bearer {OPERATOR}"},
+            timeout=TIMEOUT,
+        ).raise_for_status()
+
+    limit(2)
+    try:
+        page.get_by_role("button", name="Refresh").click()
+        stock = page.locator("[data-product=P001] .stock")
+        expect(stock).to_contain_text("at most 2 in one order")
+        buy(page, "P001", 3)
+        news(page, "Laptop: at most 2 in one order, you asked for 3.")
+        reason = line(page, "P001").locator(".bad")
+        expect(reason).to_have_text("At most 2 in one order, you asked for 3.")
+    finally:
+        limit(None)
+
+
 def test_held_order_shows_the_time_left_and_how_to_pay(page: Page, shop: Shop) -> None:
     page.get_by_role("spinbutton", name="Quantity of P001").press("Enter")
     page.get_by_role("checkbox", name="Hold the stock").check()
@@ -226,8 +248,8 @@ def test_hold_that_has_ended_is_shown(page: Page) -> None:
 
 def test_order_shows_its_history_and_parts_with_full_dates(page: Page, shop: Shop) -> None:
     buy(page, "P001", 3)
-    news(page, "Ordered")
     order = first_order(page)
+    expect(order).to_contain_text("3 × Laptop")
     year = datetime.now(tz=UTC).year
     expect(order.locator("time").first).to_have_text(re.compile(rf"\w+ \d+, {year}, \d+:\d\d:\d\d"))
     change = {"items": [{"line_id": "1", "quantity": 1}], "reason": "damaged in transit"}
