@@ -800,6 +800,47 @@ def an_event_of_low_stock_that_reconcile_sends(shop: CrashingShop) -> Iterator[N
     assert len({(event.event_id, event.body) for event in shop.received}) == 1
 
 
+def events_of_an_order(shop: CrashingShop) -> Iterator[None]:
+    """The process publishes its own events; ``reconcile`` publishes what a crash left."""
+    offer(shop)
+    shop.has_sink = True
+    shop.restart()
+    yield
+    order_id = place(shop).json["order_id"]
+    for verb in (None, "cancel"):
+        if verb is not None:
+            move(shop, order_id, verb)
+        try:
+            shop.publish_order_events()
+        except ProcessDiedError:
+            shop.restart()
+    yield
+    _check_events(shop, order_id, ["placed", "confirmed", "cancelled"])
+
+
+def events_of_an_order_that_reconcile_sends(shop: CrashingShop) -> Iterator[None]:
+    offer(shop)
+    shop.has_sink = True
+    shop.restart()
+    order_id = place(shop).json["order_id"]
+    shop.cancel(order_id)
+    shop.restart()
+    yield
+    sweep(shop)
+    yield
+    _check_events(shop, order_id, ["placed", "confirmed", "cancelled"])
+
+
+def _check_events(shop: CrashingShop, order_id: str, types: list[str]) -> None:
+    """Each event came, the first deliveries in sequence, and a repeated one is the same."""
+    document = shop.documents("orders")[order_id]
+    assert [each["type"] for each in document["history"]] == types
+    assert (document["events_sent"], "unsent_events" in document) == (len(types), False)
+    first = list(dict.fromkeys(event.event_id for event in shop.received))
+    assert first == [f"{order_id}.{seq}" for seq in range(1, len(types) + 1)]
+    assert len({(event.event_id, event.body) for event in shop.received}) == len(types)
+
+
 FLOWS: tuple[Flow, ...] = (
     an_order_with_a_key,
     an_order_of_three_lines,
@@ -849,6 +890,8 @@ FLOWS: tuple[Flow, ...] = (
     an_import_of_two_products,
     an_order_beyond_the_limit,
     an_event_of_low_stock,
+    events_of_an_order,
+    events_of_an_order_that_reconcile_sends,
     an_event_of_low_stock_that_reconcile_sends,
 )
 

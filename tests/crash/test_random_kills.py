@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from support.emulator.firestore_process import Firestore
+from support.peers.event_sink import EventSink
 from support.processes.shop import COMMAND_SECONDS, Shop
 
 from functions_common.ids import digest_id
@@ -47,6 +48,7 @@ COUNTS = [
     "fulfilled",
     "moved",
     "expired",
+    "published",
 ]
 """The actions that a sweep reports."""
 
@@ -296,20 +298,30 @@ def firestore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fires
 
 
 @pytest.fixture
-def shop(firestore: Firestore, tmp_path: Path) -> Iterator[Shop]:
-    with Shop(firestore.address, tmp_path, pairs=2, REQUEST_DEADLINE_SECONDS="2") as shop:
+def sink() -> Iterator[EventSink]:
+    """Fails half of the time."""
+    with EventSink() as sink:
+        sink.failing = 0.5
+        yield sink
+
+
+@pytest.fixture
+def shop(firestore: Firestore, tmp_path: Path, sink: EventSink) -> Iterator[Shop]:
+    settings = {"REQUEST_DEADLINE_SECONDS": "2", "EVENT_SINK_URL": sink.url}
+    with Shop(firestore.address, tmp_path, pairs=2, **settings) as shop:
         yield shop
 
 
 @pytest.mark.timeout(SECONDS + 240)
 def test_nothing_is_oversold_leaked_or_lost_when_processes_are_killed(
-    shop: Shop, firestore: Firestore, capsys: pytest.CaptureFixture[str]
+    shop: Shop, firestore: Firestore, sink: EventSink, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for product in PRODUCTS:
         shop.offer(product, OPENING_STOCK)
     sale = Sale(shop, firestore, SEED)
     sale.run(SECONDS)
     assert not sale.errors
+    sink.failing = 0.0
     reports = list(sweeps(shop))
     with capsys.disabled():
         print(  # noqa: T201 - the figures are what one runs it for
@@ -321,6 +333,7 @@ def test_nothing_is_oversold_leaked_or_lost_when_processes_are_killed(
     assert (code, line["findings"]) == (0, 0), line
     assert sum(sale.kills.values()) >= SECONDS / 6
     check(sale.told, shop.documents())
+    check_events(sink, shop.documents())
 
 
 def sweeps(shop: Shop) -> Iterator[dict[str, Any]]:
@@ -356,6 +369,15 @@ def check(told: Told, documents: dict[str, Any]) -> None:
         total = units["available"] + units["reserved"] + units["shipped"]
         assert min(units["available"], units["reserved"], units["shipped"]) >= 0
         assert total >= OPENING_STOCK + told.restocked[product], "no delivery was lost"
+
+
+def check_events(sink: EventSink, documents: dict[str, Any]) -> None:
+    """Every event of every order came, in sequence; a repeated one is the same."""
+    sink.check()
+    arrived = sink.numbers()
+    for path, order in documents.items():
+        if path.startswith("orders/") and (history := order.get("history")):
+            assert arrived[path.removeprefix("orders/")] == [*range(1, len(history) + 1)]
 
 
 def check_payments(told: Told, documents: dict[str, Any]) -> None:

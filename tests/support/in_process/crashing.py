@@ -36,8 +36,10 @@ from inventory_function.store import Store as InventoryStore
 from order_function.app import create_app as create_order_app
 from order_function.audit import __main__ as audit
 from order_function.audit.invariants import Finding
+from order_function.events import publisher
+from order_function.events.outbox import FirestoreOutbox
 from order_function.inventory.client import InventoryClient
-from order_function.reconcile.publishing import low_stock_events
+from order_function.reconcile.publishing import low_stock_events, order_events
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
@@ -258,7 +260,9 @@ class CrashingShop:
         self.inventory = create_inventory_app(settings, inventory)
         self.client = InventoryClient("http://inventory", ORDER, connections=1, currency="USD")
         self.client._http.session.mount("http://", _CutAdapter(self))  # noqa: SLF001
-        self.store = FirestoreOrders(self.order_connection)
+        self._changed: list[str] = []
+        on_event = self._changed.append if self.has_sink else None
+        self.store = FirestoreOrders(self.order_connection, on_event=on_event)
         self._orders = Orders(self.store, self.client, self.order_deadline)
         order_settings = OrderSettings(
             _SERVER,
@@ -294,12 +298,22 @@ class CrashingShop:
     def sweep(self) -> Report:
         """One reconcile that leaves nothing alone for being young."""
         work = FirestoreUnfinishedWork(self.order_connection)
-        outbox: Any = FirestoreLowStockOutbox(self.order_connection)
+        low_stock: Any = FirestoreLowStockOutbox(self.order_connection)
+        orders: Any = FirestoreOutbox(self.order_connection)
         sink: Any = _CutSink(self, "order")
-        publishing = [low_stock_events(outbox, sink)] if self.has_sink else []
+        publishing: list[Any] = []
+        if self.has_sink:
+            publishing = [order_events(orders, sink), low_stock_events(low_stock, sink)]
         return Sweep(
             work, self.store, self.client, self._orders, timedelta(), publishing=publishing
         ).run()
+
+    def publish_order_events(self) -> None:
+        """Do the work of order's thread: publish the events that the process has written."""
+        sink: Any = _CutSink(self, "order")
+        changed, self._changed[:] = self._changed[:], []
+        with suppress(StoreError):
+            publisher.publish_by_id(FirestoreOutbox(self.order_connection), sink, changed)
 
     def publish_low_stock(self) -> None:
         """Do the work of inventory's thread: publish the events that the process has written."""
