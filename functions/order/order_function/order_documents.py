@@ -128,6 +128,8 @@ def _to_order(found: Document) -> Order:
     if stored.rejection and "total_price" in stored.rejection.extensions:
         msgspec.convert(stored.rejection.extensions, _PriceChangedExtensions)
     status = parse_status(stored.status)
+    if status is Status.CHANGING and stored.movement is None:
+        raise found.damaged("Object missing required field `movement` while `changing`")
     order = Order(
         found.id,
         stored.customer_id,

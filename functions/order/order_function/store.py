@@ -171,7 +171,9 @@ class FirestoreOrders:
         newest = heapq.merge(
             *pages, key=lambda order: (order.created_at, order.order_id), reverse=True
         )
-        return [*islice(newest, limit)]
+        # An order whose status changes between two queries can be in both pages.
+        by_id = {order.order_id: order for order in newest}
+        return [*islice(by_id.values(), limit)]
 
     def list_changed(
         self,

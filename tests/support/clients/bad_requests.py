@@ -553,6 +553,10 @@ ORDER = [
     _address("an address without a country", 400, "/country", country=...),
     _address("an unknown member of an address", 400, "/street", street="x"),
     _address("a country in small letters", 422, "/country", country="gb"),
+    *(
+        _address(f"the country {country!r}", 422, "/country", country=country)
+        for country in ("A1", "A ", "A\n", "ÄÖ")
+    ),
     _address("a country of three letters", 422, "/country", country="GBR"),
     _address("a country of Greek letters", 422, "/country", country="\u0393\u0392"),
     _address("an empty city", 422, "/city", city=""),

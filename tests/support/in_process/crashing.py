@@ -203,7 +203,7 @@ class _CutSink:
 
     def send(self, event: EventRequest) -> None:
         accept = self._shop.received.append
-        lost = SinkError("the response was lost")
+        lost = SinkError("the response was lost", unavailable=True)
         self._shop.network.carry(self._process, "POST sink", lambda: accept(event), lost)
 
 

@@ -127,7 +127,7 @@ class ListingSink:
 
     def send(self, event: EventRequest) -> None:
         if event.event_id in self.fails:
-            raise SinkError("away")
+            raise SinkError("away", unavailable=True)
         self.received.append(event)
 
 

@@ -121,7 +121,9 @@ def test_fulfilled_units_are_returned_to_the_stock(shop: WholeShop, order: Order
     everything = move(shop, order, RESTOCK, "K2")
     assert counts(everything) == {"1": (0, 3, 3), "2": (0, 2, 2)}
     assert units(shop.stock, "P001") == (10, 0, 0)
-    assert move(shop, order, RESTOCK, "K3") == everything
+    assert move(shop, order, RESTOCK, "K2") == everything
+    with pytest.raises(NotReturnableError):
+        move(shop, order, RESTOCK, "K3")
     assert not shop.findings()
 
 
@@ -146,7 +148,13 @@ def test_everything_is_returned_once_when_the_request_is_repeated(
 
 def test_key_is_refused_when_it_made_another_movement(shop: WholeShop, order: Order) -> None:
     move(shop, order, RELEASE, "K1", _1=1)
-    for kind, wanted in ((RELEASE, {"_1": 2}), (CONSUME, {"_1": 1}), (RELEASE, {"_2": 1})):
+    others = (
+        (RELEASE, {"_1": 2}),
+        (CONSUME, {"_1": 1}),
+        (RELEASE, {"_2": 1}),
+        (RELEASE, {"_1": 1, "_9": 1}),
+    )
+    for kind, wanted in others:
         with pytest.raises(IdempotencyKeyReusedError):
             move(shop, order, kind, "K1", **wanted)
 

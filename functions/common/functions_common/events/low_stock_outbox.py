@@ -14,13 +14,14 @@ import msgspec
 from functions_common.events import cloud_event
 from functions_common.events.cloud_event import Attributes
 from functions_common.events.low_stock import LOW_STOCK_EVENTS, LowStockEvent
-from functions_common.events.sending import CALL_SECONDS, Published, send_each
+from functions_common.events.sending import CALL_SECONDS, MAX_REASON, Published, send_each
 from functions_common.events.sink import SinkError
 from functions_common.firestore.documents import Documents, convert_document
+from functions_common.firestore.errors import StoreError
 from functions_common.firestore.queries import Position, Queries, Query
 from functions_common.ids import timestamp
 from functions_common.limiter import ConcurrencyLimiter
-from functions_common.runtime.deadlines import Deadline
+from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -90,14 +91,18 @@ def publish(outbox: LowStockOutbox, sink: Sink, events: Iterable[LowStockEvent])
     """Send these events, and delete those that the sink accepted."""
     sent: list[str] = []
 
-    def send(event: LowStockEvent) -> str | None:
+    def send(event: LowStockEvent) -> SinkError | None:
         try:
             sink.send(to_request(event))
         except SinkError as error:
-            return f"{event.event_id}: {error}"[:300]
+            return SinkError(f"{event.event_id}: {error}", unavailable=error.unavailable)
         sent.append(event.event_id)
         return None
 
-    failures = send_each(events, send)
-    recorded = outbox.delete(sent, Deadline.after(CALL_SECONDS)) if sent else 0
-    return Published(len(sent), recorded, failures)
+    failures, unavailable = send_each(events, send)
+    recorded = 0
+    try:
+        recorded = outbox.delete(sent, Deadline.after(CALL_SECONDS)) if sent else 0
+    except (StoreError, DeadlineExceededError) as error:
+        failures.append(f"sent, but not recorded: {error}"[:MAX_REASON])
+    return Published(len(sent), recorded, failures, unavailable)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from functions_common.events.sink import SinkError
+
 T = TypeVar("T")
 
 BATCH = 50
@@ -14,6 +16,7 @@ BATCH = 50
 CALL_SECONDS = 5.0
 """For reading or recording one batch."""
 MAX_FAILURES = 3
+MAX_REASON = 300
 
 
 class Published(NamedTuple):
@@ -22,24 +25,27 @@ class Published(NamedTuple):
     recorded: int
     """Documents that now say how many of their events were sent."""
     failures: list[str]
-    """Why events were not sent, one for each document."""
+    """Why events were not sent or not recorded, by document."""
+    unavailable: bool = False
+    """The sink is unavailable, so the other documents are left."""
 
 
-def send_each(documents: Iterable[T], send: Callable[[T], str | None]) -> list[str]:
-    """Send the events of each document in turn, and return the failures.
+def send_each(
+    documents: Iterable[T], send: Callable[[T], SinkError | None]
+) -> tuple[list[str], bool]:
+    """Send the events of each document in turn. Returns the failures.
 
-    ``send`` returns why it failed; None if it did not. After ``MAX_FAILURES`` failures in a row the
-    sink is taken to be unavailable, and the other documents are left.
+    ``send`` returns the error of an event that the sink did not accept. If the sink is unavailable
+    for ``MAX_FAILURES`` documents in a row, the others are left, and the second result is True. An
+    event that the sink rejects holds up no other document.
     """
     failures: list[str] = []
     in_a_row = 0
     for document in documents:
-        failure = send(document)
-        if failure is None:
-            in_a_row = 0
-            continue
-        failures.append(failure)
-        in_a_row += 1
+        error = send(document)
+        if error is not None:
+            failures.append(str(error)[:MAX_REASON])
+        in_a_row = in_a_row + 1 if error is not None and error.unavailable else 0
         if in_a_row == MAX_FAILURES:
-            break
-    return failures
+            return failures, True
+    return failures, False

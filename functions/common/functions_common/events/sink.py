@@ -23,8 +23,16 @@ receiver has, which may first have to start."""
 MAX_RESPONSE_BYTES = 64 * 1024
 
 
+_UNAVAILABLE = (408, 429, 502, 503, 504)
+
+
 class SinkError(Exception):
     """The sink did not accept the event. It may have received it."""
+
+    def __init__(self, reason: str, *, unavailable: bool) -> None:
+        """``unavailable``: the sink would accept no other event now either."""
+        super().__init__(reason)
+        self.unavailable = unavailable
 
 
 class Sink:
@@ -49,9 +57,10 @@ class Sink:
                 max_bytes=MAX_RESPONSE_BYTES,
             )
         except requests.RequestException as error:
-            raise SinkError(str(error)) from error
+            raise SinkError(str(error), unavailable=True) from error
         if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-            raise SinkError(f"the sink responded with status {response.status_code}")
+            reason = f"the sink responded with status {response.status_code}"
+            raise SinkError(reason, unavailable=response.status_code in _UNAVAILABLE)
 
 
 def signature(secret: bytes, message_id: str, at: int, body: bytes) -> dict[str, str]:

@@ -388,14 +388,15 @@ class Order:
         digest of the request's idempotency key. A repeated request does not change the order.
         """
         lines, excess = self._units(kind, wanted)
-        if self._has_movement(kind, lines if wanted else None, key):
+        known = len(lines) == len(wanted)
+        if self._has_movement(kind, lines if wanted else None, key, all_known=known):
             return self
         self._require_no_movement()
         self._check_movable(kind)
         if excess:
             raise ExceedsRemainingError(self, excess)
         if not lines:
-            return self
+            raise self._refusal(NotReturnableError)
         if self.movements >= MAX_MOVEMENTS:
             raise TooManyMovementsError(self)
         number = self.movements + 1
@@ -453,11 +454,19 @@ class Order:
     def with_events(self, *events: Event) -> Self:
         return replace(self, history=(*self.history, *events))
 
-    def _has_movement(self, kind: MovementKind, lines: tuple[Line, ...] | None, key: str) -> bool:
+    def _has_movement(
+        self,
+        kind: MovementKind,
+        lines: tuple[Line, ...] | None,
+        key: str,
+        *,
+        all_known: bool,
+    ) -> bool:
         """Whether the key made this movement. Raises IdempotencyKeyReusedError for another one.
 
         ``lines``: None for a request without lines. Which units it moved depends on the time of
-        the movement, so a repeated request is not compared with them.
+        the movement, so a repeated request is not compared with them. ``all_known``: the order has
+        every line of the request.
         """
         made: Movement | Event | None = self.movement
         if made is None or made.key != key:
@@ -465,7 +474,7 @@ class Order:
         if made is None:
             return False
         made_kind = MOVED[made.kind] if isinstance(made, Movement) else made.type
-        same_lines = lines is None or sorted(made.lines) == sorted(lines)
+        same_lines = lines is None or (all_known and sorted(made.lines) == sorted(lines))
         if made_kind != MOVED[kind] or not same_lines:
             raise IdempotencyKeyReusedError("change of this order")
         return True

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions_common.events.sending import CALL_SECONDS, Published, send_each
+from functions_common.events.sending import CALL_SECONDS, MAX_REASON, Published, send_each
 from functions_common.events.sink import SinkError
-from functions_common.runtime.deadlines import Deadline
+from functions_common.firestore.errors import StoreError
+from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 from order_function.events.cloud_event import to_request
 from order_function.ports import SentEvents
 
@@ -32,23 +33,28 @@ def publish(outbox: Outbox, sink: Sink, orders: Iterable[VersionedOrder]) -> Pub
     """Send the unsent events of these orders, each order's in sequence, and record them."""
     sent: list[SentEvents] = []
 
-    def send(found: VersionedOrder) -> str | None:
-        events_sent, failure = _send_unsent(found.order, sink)
-        if events_sent > found.order.events_sent or failure is None:
+    def send(found: VersionedOrder) -> SinkError | None:
+        events_sent, error = _send_unsent(found.order, sink)
+        if events_sent > found.order.events_sent or error is None:
             sent.append(SentEvents(found, events_sent))
-        return failure
+        return error
 
-    failures = send_each(orders, send)
-    recorded = outbox.record_sent(sent, Deadline.after(CALL_SECONDS)) if sent else 0
+    failures, unavailable = send_each(orders, send)
+    recorded = 0
+    try:
+        recorded = outbox.record_sent(sent, Deadline.after(CALL_SECONDS)) if sent else 0
+    except (StoreError, DeadlineExceededError) as error:
+        failures.append(f"sent, but not recorded: {error}"[:MAX_REASON])
     accepted = sum(each.events_sent - each.found.order.events_sent for each in sent)
-    return Published(accepted, recorded, failures)
+    return Published(accepted, recorded, failures, unavailable)
 
 
-def _send_unsent(order: Order, sink: Sink) -> tuple[int, str | None]:
+def _send_unsent(order: Order, sink: Sink) -> tuple[int, SinkError | None]:
     """How many events of the history are sent now, and why the next one is not."""
     for seq in range(order.events_sent + 1, len(order.history) + 1):
         try:
             sink.send(to_request(order, seq))
         except SinkError as error:
-            return seq - 1, f"{order.order_id}.{seq}: {error}"[:300]
+            reason = f"{order.order_id}.{seq}: {error}"
+            return seq - 1, SinkError(reason, unavailable=error.unavailable)
     return len(order.history), None

@@ -25,6 +25,7 @@ from order_function.domain.details import (
 if TYPE_CHECKING:
     from functions_common.http.parsing import Checks
 
+_COUNTRY = re.compile("[A-Z]{2}")
 Reference = Annotated[
     str,
     text(MAX_REFERENCE, "WEB-10042"),
@@ -96,7 +97,7 @@ class ShippingAddress(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
             values[name] = value
             if name != "country":
                 checks.text(value, MAX_ADDRESS_LINE, pointer=f"{pointer}/{name}")
-        if not (len(self.country) == 2 and self.country.isascii() and self.country.isupper()):  # noqa: PLR2004
+        if not _COUNTRY.fullmatch(self.country):
             checks.add_error(
                 "must be two capital letters (ISO 3166-1)", pointer=f"{pointer}/country"
             )

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_FAILED_PAGES = 2
-"""After so many pages in a row of which no event could be sent, the rest is left."""
-
 
 class LeftEvents(Generic[T]):
     """The unsent events of one kind of document."""
@@ -42,17 +39,17 @@ class LeftEvents(Generic[T]):
     ) -> None:
         """Publish the events of all documents that have unsent ones, a page at a time.
 
-        ``report`` gets the result of each page.
+        If the sink is unavailable, the rest is left. ``report`` gets the result of each page.
         """
         after = None
-        failed_pages = 0
-        while not stopping() and failed_pages < MAX_FAILED_PAGES:
+        while not stopping():
             page = self._unsent(after, BATCH, Deadline.after(CALL_SECONDS))
             if not page:
                 return
             published = self._publish(page)
             report(published)
-            failed_pages = 0 if published.events or not published.failures else failed_pages + 1
+            if published.unavailable:
+                return
             after = self._id_of(page[-1])
 
 

@@ -30,6 +30,8 @@ class FakeSink:
         self.received: list[tuple[str, int, bytes]] = []
         self.fails: set[str] = set()
         """Ids of orders whose events fail."""
+        self.is_away = False
+        """Failures are those of a sink that is unavailable, not of one that rejects events."""
         self.flaky = 0
         """Fail every so many-th event. 0: none."""
         self._sent = 0
@@ -39,7 +41,7 @@ class FakeSink:
         self._sent += 1
         order_id, _, seq = event.event_id.rpartition(".")
         if order_id in self.fails or (self.flaky and self._sent % self.flaky == 0):
-            raise SinkError("away")
+            raise SinkError("away", unavailable=self.is_away)
         self.received.append((order_id, int(seq), event.body))
         self.arrived.set()
 
@@ -117,11 +119,22 @@ def test_failed_event_holds_back_only_the_events_of_its_order(shop: PublishingSh
 def test_page_is_left_when_the_sink_is_unavailable(shop: PublishingShop) -> None:
     for _ in range(MAX_FAILURES + 3):
         shop.place("C1", TWO, None)
-    shop.sink.fails = set(shop.store.documents)
+    shop.sink.fails, shop.sink.is_away = set(shop.store.documents), True
     found = shop.outbox.unsent(None, 99, soon())
     published = publish(shop.outbox, shop.sink, found)  # type: ignore[arg-type]
     assert len(published.failures) == MAX_FAILURES
     assert shop.store.unsent == set(shop.store.documents)
+
+
+def test_many_rejected_orders_do_not_hold_up_the_others(
+    shop: PublishingShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stay in the list of unsent orders, before the others."""
+    monkeypatch.setattr("order_function.reconcile.publishing.BATCH", 2)
+    orders = sorted(shop.place("C1", TWO, None).order.order_id for _ in range(9))
+    shop.sink.fails = set(orders[:8])
+    assert shop.publish_left() == 2
+    assert set(shop.sink.first_deliveries()) == {orders[8]}
 
 
 def test_sent_events_are_recorded_when_a_later_one_fails(shop: PublishingShop) -> None:
