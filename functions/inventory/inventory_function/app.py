@@ -421,7 +421,7 @@ def _movement_number(text: str) -> int:
     """The number of a movement, from the path. Raises InvalidValueError."""
     checks = parsing.Checks()
     number = int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else 0
-    checks.integer(number, 1, domain.MAX_MOVEMENTS, parameter="seq")
+    checks.integer(number, 1, domain.MAX_MOVEMENT_NUMBER, parameter="seq")
     checks.raise_if_failed()
     return number
 

@@ -48,7 +48,7 @@ MAX_IMPORT_BODY = 1024 * 1024
 """Bytes: 5,000 lines of 200 bytes."""
 MAX_PRICE = 10**12
 """In minor units."""
-MAX_MOVEMENTS = 999_999_999
+MAX_MOVEMENT_NUMBER = 999_999_999
 """The highest number of a movement. Each moves at least one unit, so no order comes near it."""
 
 ORDER, OPERATOR = "order", "operator"

@@ -21,7 +21,7 @@ from functions_common.http.routing import (
 from functions_common.http.schema import as_schema, whole
 from inventory_function import domain, schemas
 from inventory_function.domain import (
-    MAX_MOVEMENTS,
+    MAX_MOVEMENT_NUMBER,
     MAX_QUANTITY,
     OPERATOR,
     ORDER,
@@ -50,7 +50,7 @@ _RESERVATION_ID = Parameter(
 _SEQ = Parameter(
     "seq",
     "path",
-    Annotated[int, whole(1, MAX_MOVEMENTS, examples=[1])],
+    Annotated[int, whole(1, MAX_MOVEMENT_NUMBER, examples=[1])],
     "The number of the movement: 1 for the first movement of the reservation, then 2, and so on.",
     required=True,
 )

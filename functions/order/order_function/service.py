@@ -150,10 +150,10 @@ class Orders:
         store: OrderStore,
         inventory: Inventory,
         deadline_seconds: float,
-        list_limiter: ConcurrencyLimiter | None = None,
+        product_list_limiter: ConcurrencyLimiter | None = None,
     ) -> None:
-        """``list_limiter`` limits the lists of products that inventory reads concurrently."""
-        self._list_limiter = list_limiter or ConcurrencyLimiter()
+        """``product_list_limiter`` limits the lists of products that inventory reads at a time."""
+        self._product_list_limiter = product_list_limiter or ConcurrencyLimiter()
         self._store = store
         self._inventory = inventory
         self._deadline_seconds = deadline_seconds
@@ -502,10 +502,10 @@ class Orders:
     def products(self, query: dict[str, str]) -> tuple[int, bytes]:
         """Return status and body of inventory's list of products.
 
-        ``list_limiter`` admits a few calls at a time.
+        ``product_list_limiter`` admits a few calls at a time.
         """
         deadline = self._deadline()
-        with self._list_limiter.slot(deadline):
+        with self._product_list_limiter.slot(deadline):
             return self._inventory.catalogue("/products", query, deadline)
 
     def product(self, product_id: str) -> tuple[int, bytes]:

@@ -63,7 +63,7 @@ def order_app(
     deadline_seconds: float = 5,
     *,
     currency: str = "USD",
-    list_limiter: ConcurrencyLimiter | None = None,
+    product_list_limiter: ConcurrencyLimiter | None = None,
     allowed_origins: tuple[str, ...] = (),
 ) -> Flask:
     server = replace(_SERVER, instance=instance or Instance(), allowed_origins=allowed_origins)
@@ -78,4 +78,6 @@ def order_app(
         payment_token_hashes=(tokens.hashes(PAYMENT),),
         issuer=issuer,
     )
-    return create_order_app(settings, Orders(store, inventory, deadline_seconds, list_limiter))
+    return create_order_app(
+        settings, Orders(store, inventory, deadline_seconds, product_list_limiter)
+    )

@@ -159,7 +159,9 @@ class Slow(FakeInventory):
 def test_order_is_placed_and_a_list_gets_503_when_all_slots_are_in_use() -> None:
     inventory = Slow()
     app = order_app(
-        MemoryOrders(), inventory, list_limiter=ConcurrencyLimiter(max_waiting=0, max_concurrent=1)
+        MemoryOrders(),
+        inventory,
+        product_list_limiter=ConcurrencyLimiter(max_waiting=0, max_concurrent=1),
     )
     first = threading.Thread(target=lambda: app.test_client().get("/products"))
     first.start()

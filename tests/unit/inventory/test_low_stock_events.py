@@ -171,16 +171,16 @@ def test_no_event_is_lost_when_something_happens_at_any_call(happening: str) -> 
         sink.fails = set()
         ids = {event.event_id for event in stored(store)}
 
-        def publish_left() -> None:
-            low_stock_events(outbox, sink).publish_left(lambda: False, lambda _: None)  # type: ignore[arg-type]
+        def publish_unsent() -> None:
+            low_stock_events(outbox, sink).publish_unsent(lambda: False, lambda _: None)  # type: ignore[arg-type]
 
-        between = Between(place, death if happening == "crash" else publish_left)
+        between = Between(place, death if happening == "crash" else publish_unsent)
         watched = between.watch(outbox), between.watch(sink)
         try:
-            low_stock_events(*watched).publish_left(lambda: False, lambda _: None)  # type: ignore[arg-type]
+            low_stock_events(*watched).publish_unsent(lambda: False, lambda _: None)  # type: ignore[arg-type]
         except ProcessDiedError:
             assert between.happened
-        publish_left()
+        publish_unsent()
         assert {event.event_id for event in sink.received} == ids
         bodies = {(event.event_id, event.body) for event in sink.received}
         assert max(Counter(name for name, _ in bodies).values()) == 1

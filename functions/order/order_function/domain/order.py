@@ -111,7 +111,7 @@ _CANCELLABLE = frozenset(
     (Status.PENDING, Status.AWAITING_PAYMENT, Status.CONFIRMED, Status.PARTIALLY_FULFILLED)
 )
 _FULFILLABLE = frozenset((Status.CONFIRMED, Status.PARTIALLY_FULFILLED))
-_PAID = frozenset(
+_NO_PAYMENT_DUE = frozenset(
     (
         Status.CONFIRMED,
         Status.CHANGING,
@@ -190,7 +190,7 @@ class Order:
     @classmethod
     def new_pending(cls, attempt: Attempt, now: datetime) -> Self:
         """An order for which inventory has not decided yet."""
-        held = attempt.hold_seconds
+        seconds = attempt.hold_seconds
         return cls(
             attempt.order_id,
             attempt.customer_id,
@@ -202,7 +202,7 @@ class Order:
             attempt.lines,
             expected_total=attempt.expected_total,
             details=attempt.details,
-            expires_at=None if held is None else now + timedelta(seconds=held),
+            expires_at=None if seconds is None else now + timedelta(seconds=seconds),
             history=(Event(EventType.PLACED, now, attempt.actor),),
         )
 
@@ -323,7 +323,7 @@ class Order:
         if self.status is Status.AWAITING_PAYMENT:
             confirmed = replace(self, status=Status.CONFIRMED)
             return confirmed.with_events(Event(EventType.CONFIRMED, now, *by))
-        if self.status in _PAID:
+        if self.status in _NO_PAYMENT_DUE:
             return self
         if self.expired:
             raise OrderExpiredError(self)

@@ -1,7 +1,8 @@
 """The CloudEvent of an event of an order.
 
 All data comes from the event itself, and from the order's facts that never change. So a repeated
-delivery is the same as the first.
+delivery is the same as the first. The exception is an erased customer: an event that is sent after
+the erasure has no personal data.
 """
 
 from __future__ import annotations

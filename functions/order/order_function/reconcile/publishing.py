@@ -1,4 +1,4 @@
-"""The part of a sweep that publishes the events that are left."""
+"""The part of a sweep that publishes the unsent events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class LeftEvents(Generic[T]):
+class UnsentEvents(Generic[T]):
     """The unsent events of one kind of document."""
 
     def __init__(
@@ -34,7 +34,7 @@ class LeftEvents(Generic[T]):
         """``unsent``: returns a page of documents that have unsent events, by id."""
         self._unsent, self._publish, self._id_of = unsent, publish, id_of
 
-    def publish_left(
+    def publish_unsent(
         self, stopping: Callable[[], bool], report: Callable[[Published], None]
     ) -> None:
         """Publish the events of all documents that have unsent ones, a page at a time.
@@ -53,16 +53,16 @@ class LeftEvents(Generic[T]):
             after = self._id_of(page[-1])
 
 
-def order_events(outbox: Outbox, sink: Sink) -> LeftEvents[VersionedOrder]:
-    return LeftEvents(
+def order_events(outbox: Outbox, sink: Sink) -> UnsentEvents[VersionedOrder]:
+    return UnsentEvents(
         outbox.unsent,
         partial(publisher.publish, outbox, sink),
         lambda found: found.order.order_id,
     )
 
 
-def low_stock_events(outbox: LowStockOutbox, sink: Sink) -> LeftEvents[LowStockEvent]:
-    return LeftEvents(
+def low_stock_events(outbox: LowStockOutbox, sink: Sink) -> UnsentEvents[LowStockEvent]:
+    return UnsentEvents(
         outbox.unsent,
         partial(low_stock_outbox.publish, outbox, sink),
         lambda event: event.event_id,

@@ -156,9 +156,9 @@ _DONE = (
 
 
 class Publishing(Protocol):
-    """Publishes the events that are left."""
+    """Publishes the unsent events."""
 
-    def publish_left(
+    def publish_unsent(
         self, stopping: Callable[[], bool], report: Callable[[Published], None]
     ) -> None:
         """Publish events until none is left, or ``stopping``. ``report`` gets partial results."""
@@ -225,7 +225,7 @@ class Sweep:
             self._recording_failures(self._count_left)
 
     def _publish_events(self, publishing: Publishing) -> None:
-        publishing.publish_left(self._stopping.is_set, self._report_published)
+        publishing.publish_unsent(self._stopping.is_set, self._report_published)
 
     def _report_published(self, published: Published) -> None:
         self._add(published=published.events)
@@ -271,9 +271,9 @@ class Sweep:
             self._recording_failures(partial(self._finish_order, found), f"orders/{found.order_id}")
 
     def _finish_order(self, found: UnfinishedOrder) -> None:
-        """Decide a pending order, or finish its cancellation or fulfilment.
+        """Decide a pending order, or finish the movement of any other.
 
-        A cancellation or fulfilment younger than ``min_age`` may still be in progress, and is left.
+        A movement younger than ``min_age`` may still be in progress, and is left.
         """
         order = found.order
         if isinstance(order, StoreError):
@@ -481,7 +481,10 @@ _ACTION_BY_STATUS: dict[str, Action] = {
     Status.PENDING: Action.LATER,
     Status.FULFILLING: Action.LATER,
 }
-"""The action for a reservation that its order owns, by the order's status."""
+"""The action for a reservation that its order owns, by the order's status.
+
+CONFIRM confirms the reservation, because its order exists. It does not confirm the order.
+"""
 
 
 def _due_position(order: Order) -> tuple[datetime, str]:

@@ -358,11 +358,11 @@ def test_events_of_the_second_kind_are_published_when_the_first_kind_fails(
     shop: MemoryShop,
 ) -> None:
     class Failing:
-        def publish_left(self, *_: object) -> None:
+        def publish_unsent(self, *_: object) -> None:
             raise StoreUnavailableError("no index")
 
     class Working:
-        def publish_left(self, _: object, report: Callable[[Published], None]) -> None:
+        def publish_unsent(self, _: object, report: Callable[[Published], None]) -> None:
             report(Published(2, 2, []))
 
     report = shop.a_sweep(publishing=[Failing(), Working()]).run()

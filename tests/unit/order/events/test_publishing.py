@@ -70,10 +70,10 @@ class PublishingShop(MemoryShop):
         self.outbox = MemoryOutbox(self.store)
         self.sink = FakeSink()
 
-    def publish_left(self) -> int:
+    def publish_unsent(self) -> int:
         """Run reconcile's part."""
         results: list[Published] = []
-        order_events(self.outbox, self.sink).publish_left(lambda: False, results.append)  # type: ignore[arg-type]
+        order_events(self.outbox, self.sink).publish_unsent(lambda: False, results.append)  # type: ignore[arg-type]
         return sum(each.events for each in results)
 
 
@@ -90,28 +90,28 @@ def a_long_life(shop: PublishingShop) -> Order:
 
 def test_events_are_sent_in_sequence_and_once(shop: PublishingShop) -> None:
     order = a_long_life(shop)
-    assert shop.publish_left() == len(order.history)
+    assert shop.publish_unsent() == len(order.history)
     assert shop.sink.first_deliveries() == {order.order_id: [1, 2, 3, 4, 5]}
-    assert shop.publish_left() == 0
+    assert shop.publish_unsent() == 0
     assert len(shop.sink.received) == 5
     assert not shop.store.unsent
 
 
 def test_later_events_follow_those_that_were_sent(shop: PublishingShop) -> None:
     order = shop.place("C1", TWO, None).order
-    assert shop.publish_left() == 2
+    assert shop.publish_unsent() == 2
     shop.orders.cancel(order.order_id, BY)
-    assert shop.publish_left() == 1
+    assert shop.publish_unsent() == 1
     assert shop.sink.first_deliveries() == {order.order_id: [1, 2, 3]}
 
 
 def test_failed_event_holds_back_only_the_events_of_its_order(shop: PublishingShop) -> None:
     orders = sorted(shop.place("C1", TWO, None).order.order_id for _ in range(3))
     shop.sink.fails = {orders[1]}
-    shop.publish_left()
+    shop.publish_unsent()
     assert set(shop.sink.first_deliveries()) == {orders[0], orders[2]}
     shop.sink.fails = set()
-    shop.publish_left()
+    shop.publish_unsent()
     assert shop.sink.first_deliveries()[orders[1]] == [1, 2]
     shop.sink.check()
 
@@ -140,10 +140,10 @@ def test_many_rejected_orders_do_not_hold_up_the_others(
 def test_sent_events_are_recorded_when_a_later_one_fails(shop: PublishingShop) -> None:
     order = a_long_life(shop)
     shop.sink.flaky = 3
-    shop.publish_left()
+    shop.publish_unsent()
     assert shop.stored(order.order_id).events_sent == 2
     shop.sink.flaky = 0
-    shop.publish_left()
+    shop.publish_unsent()
     assert [seq for _, seq, _ in shop.sink.received] == [1, 2, 3, 4, 5]
 
 
@@ -156,16 +156,16 @@ def test_no_event_is_lost_or_out_of_sequence_when_something_happens_at_any_call(
         orders = [a_long_life(shop).order_id, shop.place("C2", TWO, None).order.order_id]
         happenings = {
             "crash": death,
-            "another publisher": shop.publish_left,
+            "another publisher": shop.publish_unsent,
             "a change": lambda: shop.orders.cancel(orders[1], BY),
         }
         between = Between(place, happenings[happening])
         watched = between.watch(shop.outbox), between.watch(shop.sink)
         try:
-            order_events(*watched).publish_left(lambda: False, lambda _: None)  # type: ignore[arg-type]
+            order_events(*watched).publish_unsent(lambda: False, lambda _: None)  # type: ignore[arg-type]
         except ProcessDiedError:
             assert between.happened
-        shop.publish_left()
+        shop.publish_unsent()
         shop.sink.check()
         for order_id in orders:
             history = shop.stored(order_id).history
@@ -179,7 +179,7 @@ def test_no_event_is_lost_or_out_of_sequence_when_something_happens_at_any_call(
 def test_damaged_order_does_not_stop_the_others(shop: PublishingShop) -> None:
     damaged, whole = sorted(shop.place("C1", TWO, None).order.order_id for _ in range(2))
     shop.store.damage(damaged)
-    assert shop.publish_left() == 2
+    assert shop.publish_unsent() == 2
     assert set(shop.sink.first_deliveries()) == {whole}
 
 
@@ -258,4 +258,4 @@ def test_waiting_orders_are_limited(
     thread.add(shop.place("C1", TWO, None).order.order_id)
     thread.stop()
     assert not shop.sink.received
-    assert shop.publish_left() == 2, "reconcile publishes them"
+    assert shop.publish_unsent() == 2, "reconcile publishes them"
