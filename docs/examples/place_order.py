@@ -105,10 +105,11 @@ if __name__ == "__main__":
     body = {"customer_id": customer_id, "product_id": product_id, "quantity": int(quantity)}
     if hold:
         body["hold_seconds"] = int(hold[0])
+    token = os.environ["PAYMENT_TOKEN"] if hold else ""
     try:
         order = place_order(shop, body, str(uuid.uuid4()))
         if hold:  # here the customer pays
-            order = confirm_payment(shop, order["order_id"], os.environ["PAYMENT_TOKEN"])
+            order = confirm_payment(shop, order["order_id"], token)
         print(json.dumps(order))
     except (RefusedError, UndecidedError) as error:
         sys.exit(json.dumps(error.args[0]))

@@ -25,6 +25,8 @@ from order_function.domain import (
     Details,
     Item,
     Line,
+    Movement,
+    MovementKind,
     NewerStatus,
     Order,
     ReservationName,
@@ -64,7 +66,9 @@ def order(
         lines = tuple(line.fulfil(1) for line in placed.lines)
     else:
         lines = placed.lines
-    return replace(placed, status=status, lines=lines)
+    changing = status is Status.CHANGING
+    movement = Movement(MovementKind.RELEASE, "customer", number=1, lines=lines)
+    return replace(placed, status=status, lines=lines, movement=movement if changing else None)
 
 
 def mark() -> Order:

@@ -34,6 +34,7 @@ from inventory_function.domain import (
     Reservation,
     ReservationStatus,
 )
+from order_function import domain as order_domain
 from order_function import store as order_store
 from order_function.domain import (
     MOVING,
@@ -470,7 +471,10 @@ class BacklogContract:
 
     @pytest.mark.parametrize("status", Status)
     def test_unfinished_orders_are_listed_by_status(self, sides: BothSides, status: Status) -> None:
-        stored = replace(order(), status=status)
+        movement = order_domain.Movement(order_domain.MovementKind.RELEASE, "customer", number=1)
+        stored = replace(
+            order(), status=status, movement=movement if status is Status.CHANGING else None
+        )
         sides.orders.create(stored, soon())
         found = [each.order for each in sides.work.unfinished_orders(None, 9, soon())]
         half_done = status in (Status.PENDING, *MOVING)

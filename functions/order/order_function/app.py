@@ -219,7 +219,9 @@ class _Views:
                 (changed.stored_at, changed.order.order_id), first_read
             ).encode(),
         )
-        next_since = UNSET if cursor else timestamp(max(since, first_read - LATEST_CHANGE))
+        next_time = timestamp(max(since, first_read - LATEST_CHANGE))
+        # With Z, since a + would have to be encoded in the next query.
+        next_since = UNSET if cursor else next_time.replace("+00:00", "Z")
         return _page_response([changed.order for changed in page], cursor, next_since)
 
     def show_order(self, order_id: str) -> Response:
@@ -251,7 +253,7 @@ class _Views:
         units = body.check_items(checks)
         checks.raise_if_failed()
         if change_all is not None and not units:
-            return _change_response(change_all(order_id, by, caller.subject))
+            return _change_response(change_all(order_id, by, caller.subject, key))
         if key is None:
             detail = "Idempotency-Key: is required, so that a retry does not change the order twice"
             raise MalformedRequestError(InvalidField(detail, header="Idempotency-Key"))

@@ -503,7 +503,7 @@ OPERATIONS = (
                     "the last page of changes": {
                         "orders": [_REJECTED_ORDER],
                         "next_cursor": None,
-                        "next_updated_since": "2025-11-23T19:20:00.000000+00:00",
+                        "next_updated_since": "2025-11-23T19:20:00.000000Z",
                     },
                 },
             )

@@ -315,16 +315,19 @@ class Orders:
         except (StoreError, DeadlineExceededError):
             return None
 
-    def cancel(self, order_id: str, by: By, customer_id: str | None = None) -> Order:
+    def cancel(
+        self, order_id: str, by: By, customer_id: str | None = None, key: str | None = None
+    ) -> Order:
         """Cancel all open units of an order.
 
         The order stays ``cancelling`` if inventory cannot release its stock now. Raises
         OrderNotFoundError if it belongs to another customer than ``customer_id``. None allows every
-        order.
+        order. Raises IdempotencyKeyReusedError if ``key`` has changed a part of the order.
         """
 
         def begin(order: Order) -> Order:
             order.require_customer(customer_id)
+            order.require_no_part_of(_digest(order_id, key))
             return order.begin_cancel(by)
 
         return self._change_with_stock(order_id, begin, self._inventory.release, _finish_cancel)
@@ -340,14 +343,17 @@ class Orders:
 
         return self._change_with_stock(order_id, begin, self._inventory.release, _finish_cancel)
 
-    def fulfil(self, order_id: str, by: By, customer_id: str | None = None) -> Order:
+    def fulfil(
+        self, order_id: str, by: By, customer_id: str | None = None, key: str | None = None
+    ) -> Order:
         """Fulfil all open units of an order.
 
-        It stays ``fulfilling`` if inventory cannot consume its stock now.
+        It stays ``fulfilling`` if inventory cannot consume its stock now. Raises as ``cancel``.
         """
 
         def begin(order: Order) -> Order:
             order.require_customer(customer_id)
+            order.require_no_part_of(_digest(order_id, key))
             return order.begin_fulfil(by)
 
         return self._change_with_stock(order_id, begin, self._inventory.consume, _finish_fulfil)
@@ -376,7 +382,7 @@ class Orders:
         """
         deadline = self._deadline()
         # It also recognises an own write whose response was lost, so there is always one.
-        key_digest = random_id() if key is None else digest_id(order_id, key)
+        key_digest = _digest(order_id, key) or random_id()
 
         def begin(order: Order) -> Order:
             order.require_customer(customer_id)
@@ -556,6 +562,11 @@ def _replay(attempt: Attempt, found: Order) -> Placed:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _digest(order_id: str, key: str | None) -> str | None:
+    """What an order stores of a client's idempotency key."""
+    return None if key is None else digest_id(order_id, key)
 
 
 def _finish_cancel(order: Order) -> Order:

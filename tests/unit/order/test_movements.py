@@ -157,6 +157,10 @@ def test_key_is_refused_when_it_made_another_movement(shop: WholeShop, order: Or
     for kind, wanted in others:
         with pytest.raises(IdempotencyKeyReusedError):
             move(shop, order, kind, "K1", **wanted)
+    for change_all in (shop.orders.cancel, shop.orders.fulfil):
+        with pytest.raises(IdempotencyKeyReusedError):
+            change_all(order.order_id, BY, key="K1")
+    assert shop.orders.fulfil(order.order_id, BY, key="K2").status is Status.FULFILLED
 
 
 @pytest.mark.parametrize("kind", [RELEASE, CONSUME])

@@ -393,7 +393,8 @@ class Checks:
         if _TIME.fullmatch(value):
             with suppress(ValueError, OverflowError):
                 return datetime.fromisoformat(value.upper()).astimezone(UTC)
-        self.add_error("must be a time like 2025-11-23T19:11:48Z (RFC 3339)", **place)
+        hint = "; percent-encode its +, as %2B" if " " in value else ""
+        self.add_error(f"must be a time like 2025-11-23T19:11:48Z (RFC 3339){hint}", **place)
         return None
 
     def raise_if_failed(self) -> None:

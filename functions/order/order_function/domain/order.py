@@ -454,6 +454,12 @@ class Order:
     def with_events(self, *events: Event) -> Self:
         return replace(self, history=(*self.history, *events))
 
+    def require_no_part_of(self, key: str | None) -> None:
+        """Raise IdempotencyKeyReusedError if a request with this key has changed a part."""
+        keys = {each.key for each in (self.movement, *self.history) if each is not None}
+        if key is not None and key in keys:
+            raise IdempotencyKeyReusedError("change of this order")
+
     def _has_movement(
         self,
         kind: MovementKind,
