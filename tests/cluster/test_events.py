@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from support.processes.cluster import Shop
 
 SECONDS = 180
+PRODUCT = "P-events"
+"""Of these tests alone: others count the stock of the catalogue's products."""
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,7 @@ def eventing(shop: Shop) -> Iterator[Shop]:
     if subprocess.run(asked, capture_output=True, check=False).returncode:
         pytest.skip("the cluster has no Knative Eventing")
     print(run("make", "deploy-events"))
+    cluster.offer(PRODUCT, 100)
     yield shop
     run("kubectl", "delete", "-k", "knative/events", "--ignore-not-found", "--wait")
 
@@ -58,7 +61,7 @@ def wait_for_no_receiver() -> None:
 
 def test_events_reach_a_receiver_that_scales_from_zero(eventing: Shop) -> None:
     wait_for_no_receiver()
-    order = eventing.place("P001", 2).json()
+    order = eventing.place(PRODUCT, 2).json()
     came = wait_for_events(order["order_id"], 2)
     assert cluster.pods("event-receiver"), "it was started by the event"
     first = {each["id"]: each for each in reversed(came)}
@@ -66,12 +69,12 @@ def test_events_reach_a_receiver_that_scales_from_zero(eventing: Shop) -> None:
         "order.placed",
         "order.confirmed",
     }
-    assert came[0]["data"]["items"] == [{"line_id": "1", "product_id": "P001", "quantity": 2}]
+    assert came[0]["data"]["items"] == [{"line_id": "1", "product_id": PRODUCT, "quantity": 2}]
 
 
 def test_reconcile_publishes_what_is_left(eventing: Shop) -> None:
     """And a later change of the same order sends only the new event."""
-    order_id = eventing.place("P001").json()["order_id"]
+    order_id = eventing.place(PRODUCT).json()["order_id"]
     wait_for_events(order_id, 2)
     eventing.order.call("POST", f"/orders/{order_id}/cancel")
     came = wait_for_events(order_id, 3)
