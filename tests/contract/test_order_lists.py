@@ -67,7 +67,7 @@ def order(
     else:
         lines = placed.lines
     changing = status is Status.CHANGING
-    movement = Movement(MovementKind.RELEASE, "customer", number=1, lines=lines)
+    movement = Movement(MovementKind.RELEASE, "customer", number=1, lines=tuple(sorted(lines)))
     return replace(placed, status=status, lines=lines, movement=movement if changing else None)
 
 

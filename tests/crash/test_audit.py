@@ -23,6 +23,7 @@ FULFILLED, CANCELLED, CONFIRMED, REFUSED = "fulfilled", "cancelled", "confirmed"
 ORDER, RESERVATION, PRODUCT = "orders", "reservations", "product"
 LACKS, LEAKS = "order-has-its-stock", "no-stock-leaks"
 SUM, HELD, SHIPPED = "stock-adds-up", "reserved-is-held", "shipped-was-consumed"
+COUNTS = "order-counts-as-reserved"
 
 
 def order_id(answer: Any) -> str:
@@ -83,6 +84,9 @@ def partly_moved(shop: CrashingShop) -> Any:
     name = attempt.reservation_id
     for number, kind in enumerate(("release", "consume", "consume", "restock"), start=1):
         shop.client.move(name, number, kind, [Line("P1", 1)], soon())
+    counts = {"P1": {"cancelled": 1, "fulfilled": 2, "returned": 1}}
+    order: Any = shop.database.document("orders", attempt.order_id)
+    order.update({"status": "partially_fulfilled", "counts": counts})
     return shop.database.document("reservations", name)
 
 
@@ -94,9 +98,9 @@ def test_partly_moved_reservation_has_no_findings(shop: CrashingShop) -> None:
 @pytest.mark.parametrize(
     ("counts", "invariants"),
     [
-        ({"released": 2, "consumed": 2, "returned": 1}, {HELD}),
-        ({"released": 1, "consumed": 2, "returned": 2}, {SHIPPED}),
-        ({"released": 1, "consumed": 3, "returned": 2}, {HELD}),
+        ({"released": 2, "consumed": 2, "returned": 1}, {HELD, COUNTS}),
+        ({"released": 1, "consumed": 2, "returned": 2}, {SHIPPED, COUNTS}),
+        ({"released": 1, "consumed": 3, "returned": 2}, {HELD, COUNTS}),
         ({"released": 1, "consumed": 2, "returned": 3}, {"document-is-whole"}),
     ],
 )

@@ -201,7 +201,8 @@ _EVENT_TYPES = frozenset(map(str, EventType))
 
 
 def _lines(quantities: Mapping[str, int]) -> tuple[Line, ...]:
-    return tuple(Line(*each) for each in quantities.items())
+    """Sorted, since Firestore does not keep the sequence of a map."""
+    return tuple(sorted(Line(*each) for each in quantities.items()))
 
 
 def to_document(order: Order) -> dict[str, Any]:

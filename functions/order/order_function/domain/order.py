@@ -422,7 +422,7 @@ class Order:
         units = {line.product_id: line.open for line in self.lines if line.open}
         if not any(line.has_moved for line in self.lines):
             return self._finish(_MOVES[kind], units, now, [])
-        lines = tuple(Line(*each) for each in units.items())
+        lines = tuple(sorted(Line(*each) for each in units.items()))
         return self._finish(
             _MOVES[kind], units, now, [Event(MOVED[kind], now, *self._mover, lines=lines)]
         )
@@ -504,14 +504,14 @@ class Order:
         lines = dict(self.lines_by_id())
         if not wanted:
             returnable = ((line.product_id, line.fulfilled - line.returned) for line in self.lines)
-            return tuple(Line(*each) for each in returnable if each[1]), []
+            return tuple(sorted(Line(*each) for each in returnable if each[1])), []
         excess = [f"it has no line {line_id}" for line_id in wanted if line_id not in lines]
         units = []
         for line_id, quantity in wanted.items():
             if line := lines.get(line_id):
                 units.append(Line(line.product_id, quantity))
                 excess += _excess(kind, line_id, line, quantity)
-        return tuple(units), excess
+        return tuple(sorted(units)), excess
 
     def lines_by_id(self) -> list[tuple[str, Line]]:
         """The id of a line is its place in the order, counted from 1."""
