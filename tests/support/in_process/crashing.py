@@ -24,7 +24,7 @@ from local import tokens
 
 from functions_common.events import low_stock_outbox
 from functions_common.events.low_stock_outbox import FirestoreLowStockOutbox
-from functions_common.events.sink import SinkError
+from functions_common.events.sending import SinkError
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import StoreError
 from functions_common.http.client import NoResponseError, NotSentError

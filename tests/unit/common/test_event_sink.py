@@ -9,8 +9,9 @@ import requests
 from requests.adapters import BaseAdapter
 
 from functions_common.events.cloud_event import EventRequest
+from functions_common.events.sending import SinkError
 from functions_common.events.settings import SinkSettings
-from functions_common.events.sink import Sink, SinkError, signature
+from functions_common.events.sink import Sink, signature
 from functions_common.http.client import NotSentError
 from functions_common.runtime.settings import Environment, SettingsError
 

@@ -15,8 +15,7 @@ from support.stores.fakes import MemoryLowStockOutbox, MemoryStock
 from functions_common.events.cloud_event import EventRequest
 from functions_common.events.low_stock import LowStockEvent
 from functions_common.events.low_stock_outbox import publish, to_request
-from functions_common.events.sending import MAX_FAILURES
-from functions_common.events.sink import SinkError
+from functions_common.events.sending import MAX_FAILURES, SinkError
 from inventory_function.catalogue import ImportProduct
 from inventory_function.group_commit import GroupCommit
 from inventory_function.operations import Adjust

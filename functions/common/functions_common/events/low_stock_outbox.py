@@ -14,8 +14,13 @@ import msgspec
 from functions_common.events import cloud_event
 from functions_common.events.cloud_event import Attributes
 from functions_common.events.low_stock import LOW_STOCK_EVENTS, LowStockEvent
-from functions_common.events.sending import CALL_SECONDS, MAX_REASON, Published, send_each
-from functions_common.events.sink import SinkError
+from functions_common.events.sending import (
+    CALL_SECONDS,
+    MAX_REASON,
+    Published,
+    SinkError,
+    send_each,
+)
 from functions_common.firestore.documents import Documents, convert_document
 from functions_common.firestore.errors import StoreError
 from functions_common.firestore.queries import Position, Queries, Query

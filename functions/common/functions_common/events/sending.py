@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from functions_common.events.sink import SinkError
-
 T = TypeVar("T")
 
 BATCH = 50
@@ -17,6 +15,15 @@ CALL_SECONDS = 5.0
 """For reading or recording one batch."""
 MAX_FAILURES = 3
 MAX_REASON = 300
+
+
+class SinkError(Exception):
+    """The sink did not accept the event. It may have received it."""
+
+    def __init__(self, reason: str, *, unavailable: bool) -> None:
+        """``unavailable``: the sink would accept no other event now either."""
+        super().__init__(reason)
+        self.unavailable = unavailable
 
 
 class Published(NamedTuple):

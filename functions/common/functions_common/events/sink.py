@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from functions_common.events.sending import SinkError
 from functions_common.http.client import HttpClient
 
 if TYPE_CHECKING:
@@ -24,15 +25,6 @@ MAX_RESPONSE_BYTES = 64 * 1024
 
 
 _UNAVAILABLE = (408, 429, 502, 503, 504)
-
-
-class SinkError(Exception):
-    """The sink did not accept the event. It may have received it."""
-
-    def __init__(self, reason: str, *, unavailable: bool) -> None:
-        """``unavailable``: the sink would accept no other event now either."""
-        super().__init__(reason)
-        self.unavailable = unavailable
 
 
 class Sink:

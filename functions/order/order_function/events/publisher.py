@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions_common.events.sending import CALL_SECONDS, MAX_REASON, Published, send_each
-from functions_common.events.sink import SinkError
+from functions_common.events.sending import (
+    CALL_SECONDS,
+    MAX_REASON,
+    Published,
+    SinkError,
+    send_each,
+)
 from functions_common.firestore.errors import StoreError
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 from order_function.events.cloud_event import to_request

@@ -16,8 +16,7 @@ from support.stores.fakes import MemoryOrders, MemoryOutbox
 from functions_common.events import publisher_thread
 from functions_common.events.cloud_event import EventRequest
 from functions_common.events.publisher_thread import PublisherThread
-from functions_common.events.sending import MAX_FAILURES, Published
-from functions_common.events.sink import SinkError
+from functions_common.events.sending import MAX_FAILURES, Published, SinkError
 from order_function.domain import Line, MovementKind, Order
 from order_function.events.publisher import publish, publish_by_id
 from order_function.reconcile.publishing import order_events
