@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -249,6 +250,23 @@ def test_command_reports_its_progress_and_ends_with_a_verdict(shop: Shop, emulat
         _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert (log_lines(said)[-1]["severity"], log_lines(said)[-1]["left"]) == ("WARNING", 1)
+
+
+@pytest.mark.one_emulator
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
+def test_signalled_command_finishes_its_page_and_names_the_order_to_continue_with(
+    shop: Shop, emulator: str, number: signal.Signals
+) -> None:
+    with command(shop, emulator, "--writes-per-second", "3") as process:
+        while not any("stored_at" in each for each in stored(shop).values()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)  # the command now pauses, since it has written too fast
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, said.decode()
+    verdict = log_lines(said)[-1]
+    assert (verdict["severity"], verdict["stopped"]) == ("WARNING", True)
+    assert (verdict["upgraded"], verdict["after"]) == (ORDERS, max(stored(shop)))
 
 
 @pytest.mark.one_emulator

@@ -17,10 +17,15 @@ from functions_common.http import problems
 from functions_common.http.parsing import Checks, Number
 from functions_common.http.schema import (
     Currency,
+    LastUpdated,
+    LowStock,
+    LowStockThreshold,
+    MaxPerOrder,
     Money,
     NextCursor,
     OnSale,
     Requested,
+    ReservedUnits,
     Timestamp,
     Units,
     amount,
@@ -81,6 +86,13 @@ NewPrice = Annotated[
     amount(MAX_PRICE, 999.99),
     described("The price of one unit, in the shop's currency."),
 ]
+NewActive = Annotated[
+    bool | None,
+    described(
+        "`true` puts the product on sale, `false` takes it off sale. If it is left out, an"
+        " existing product stays as it is, and a new one is on sale."
+    ),
+]
 NewMaxPerOrder = Annotated[
     Annotated[Number, whole(1, MAX_QUANTITY, examples=[5])] | UnsetType | None,
     described(
@@ -103,13 +115,7 @@ class ProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     name: NewName
     price: NewPrice
-    active: Annotated[
-        bool | None,
-        described(
-            "`true` puts the product on sale, `false` takes it off sale. If it is left out, an"
-            " existing product stays as it is, and a new one is on sale."
-        ),
-    ] = None
+    active: NewActive = None
     max_per_order: NewMaxPerOrder = UNSET
     low_stock_threshold: NewLowStockThreshold = UNSET
 
@@ -147,13 +153,7 @@ class ImportedProductRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=
     product_id: ProductId
     name: NewName
     price: NewPrice
-    active: Annotated[
-        bool | None,
-        described(
-            "`true` puts the product on sale, `false` takes it off sale. If it is left out, an"
-            " existing product stays as it is, and a new one is on sale."
-        ),
-    ] = None
+    active: NewActive = None
     max_per_order: NewMaxPerOrder = UNSET
     low_stock_threshold: NewLowStockThreshold = UNSET
     add_stock: Annotated[
@@ -396,27 +396,11 @@ class ProductResponse(msgspec.Struct, frozen=True, kw_only=True):
     currency: Currency
     active: OnSale
     available_quantity: Annotated[Units, described("Units that can be ordered.")]
-    reserved_quantity: Annotated[
-        int, example(2, minimum=0, description="Units that orders hold and that are not shipped.")
-    ]
-    last_updated: Annotated[
-        Timestamp | None, described("When the product or its stock last changed (UTC).")
-    ]
-    max_per_order: Annotated[
-        int | None,
-        example(5, minimum=1, description="The most units of it in one order; null: no limit."),
-    ]
-    low_stock_threshold: Annotated[
-        int | None,
-        example(
-            10,
-            minimum=0,
-            description="The stock is low if at most so many units are available; null: never.",
-        ),
-    ]
-    low_stock: Annotated[
-        bool, described("True if `available_quantity` is at most `low_stock_threshold`.")
-    ]
+    reserved_quantity: ReservedUnits
+    last_updated: LastUpdated
+    max_per_order: MaxPerOrder
+    low_stock_threshold: LowStockThreshold
+    low_stock: LowStock
 
     @classmethod
     def of(cls, product: Product, currency: str) -> Self:

@@ -150,22 +150,26 @@ class Transactions:
             work.undo()
             self._read(unread, work, deadline)
             outcomes, unread = _decide(fitting, work)
-        if work.changes():
-            self._commit(work, deadline)
+        self._commit(work, deadline)
         if work.assumption_failed:
             self._verify_rounds = VERIFY_ROUNDS
         return outcomes
 
     def _commit(self, work: UnitOfWork, deadline: Deadline) -> None:
-        """Write all changes. With a sink, the same commit stores the events of low stock.
+        """Write all changes, if there are any.
+
+        With a sink, the same commit stores the events of low stock.
 
         If the response to a commit is lost, its products are not logged. ``reconcile`` then
         publishes its events.
         """
+        changes = work.changes()
+        if not changes:
+            return
         changed = work.changed_products()
         low = [after for before, after in changed if crossed_low_stock(before, after)]
         events = [*map(_low_stock_event, low)] if self._on_low_stock else []
-        self._store.commit([*work.changes(), *((event, None) for event in events)], deadline)
+        self._store.commit([*changes, *((event, None) for event in events)], deadline)
         for product in low:
             _log_low_stock(product)
         if self._on_low_stock:

@@ -297,7 +297,7 @@ class _Views:
 
 def _catalogue_response(status: int, body: bytes) -> Response:
     """Inventory's own response, unchanged."""
-    content_type = "application/json" if status == HTTPStatus.OK else problems.CONTENT_TYPE
+    content_type = JSON if status == HTTPStatus.OK else problems.CONTENT_TYPE
     return Response(body, status, content_type=content_type)
 
 

@@ -18,10 +18,15 @@ from functions_common.http.parsing import Checks, Number
 from functions_common.http.problems import InvalidField, MalformedRequestError
 from functions_common.http.schema import (
     Currency,
+    LastUpdated,
+    LowStock,
+    LowStockThreshold,
+    MaxPerOrder,
     Money,
     NextCursor,
     OnSale,
     Requested,
+    ReservedUnits,
     Timestamp,
     Units,
     amount,
@@ -483,27 +488,11 @@ class ProductResponse(msgspec.Struct, frozen=True):
     currency: Currency
     active: OnSale
     available_quantity: Annotated[Units, described("Units that can be ordered.")]
-    reserved_quantity: Annotated[
-        int, example(2, minimum=0, description="Units that orders hold and that are not shipped.")
-    ]
-    last_updated: Annotated[
-        Timestamp | None, described("When the product or its stock last changed (UTC).")
-    ]
-    max_per_order: Annotated[
-        int | None,
-        example(5, minimum=1, description="The most units of it in one order; null: no limit."),
-    ]
-    low_stock_threshold: Annotated[
-        int | None,
-        example(
-            10,
-            minimum=0,
-            description="The stock is low if at most so many units are available; null: never.",
-        ),
-    ]
-    low_stock: Annotated[
-        bool, described("True if `available_quantity` is at most `low_stock_threshold`.")
-    ]
+    reserved_quantity: ReservedUnits
+    last_updated: LastUpdated
+    max_per_order: MaxPerOrder
+    low_stock_threshold: LowStockThreshold
+    low_stock: LowStock
 
 
 class ProductListResponse(msgspec.Struct, frozen=True):

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import logging.config
 import os
-import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -37,6 +36,7 @@ from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import logs
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 from functions_common.runtime.settings import Environment, FirestoreSettings, SettingsError
+from functions_common.runtime.stop_signals import StopSignals
 from order_function.domain import Status
 from order_function.order_documents import ORDERS, STORED_AT, read_order, to_document
 
@@ -56,8 +56,6 @@ MAX_REASONS = 20
 STALE = timedelta(minutes=1)
 """If ``stored_at`` is so much older than the document, an older revision made the last change."""
 _LISTED = ("shard", "product_ids")
-_KILLED = 128
-"""Plus the number of a signal: the exit code of a process that the signal ended."""
 
 
 @dataclass(slots=True)
@@ -175,23 +173,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="at most so many writes a second (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
-    received: list[int] = []
-    upgrades: list[Upgrade] = []
-
-    def stop(number: int, _: object) -> None:
-        received.append(number)
-        for each in upgrades:
-            each.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    signals = StopSignals()
     logging.config.dictConfig(logs.configuration())
     try:
         settings = FirestoreSettings.load(Environment(os.environ))
         upgrade = Upgrade(FirestoreConnection(settings), options.after, options.writes_per_second)
-        upgrades.append(upgrade)
-        if received:
-            upgrade.stop()
+        signals.stop_on_signal(upgrade)
         progress = upgrade.run(_report)
     except SettingsError as error:
         logs.fatal(f"Cannot start: {error}")
@@ -199,10 +186,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StoreError, DeadlineExceededError) as error:
         logs.fatal(f"The database cannot be read or written: {error}")
         return 2
-    severity = logging.WARNING if progress.left or received else logging.INFO
-    logs.event("Upgraded", severity=severity, **asdict(progress), stopped=bool(received))
-    if received:
-        return _KILLED + received[0]
+    stopped = signals.exit_code is not None
+    severity = logging.WARNING if progress.left or stopped else logging.INFO
+    logs.event("Upgraded", severity=severity, **asdict(progress), stopped=stopped)
+    if signals.exit_code is not None:
+        return signals.exit_code
     return 1 if progress.left else 0
 
 

@@ -14,19 +14,11 @@ import msgspec
 from functions_common.events import cloud_event
 from functions_common.events.cloud_event import Attributes
 from functions_common.events.low_stock import LOW_STOCK_EVENTS, LowStockEvent
-from functions_common.events.sending import (
-    CALL_SECONDS,
-    MAX_REASON,
-    Published,
-    SinkError,
-    send_each,
-)
+from functions_common.events.sending import Published, SinkError, record_sent, send_each
 from functions_common.firestore.documents import Documents, convert_document
-from functions_common.firestore.errors import StoreError
 from functions_common.firestore.queries import Position, Queries, Query
 from functions_common.ids import timestamp
 from functions_common.limiter import ConcurrencyLimiter
-from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -35,6 +27,7 @@ if TYPE_CHECKING:
     from functions_common.events.sink import Sink
     from functions_common.firestore.client import FirestoreConnection
     from functions_common.firestore.documents import Document
+    from functions_common.runtime.deadlines import Deadline
 
 SOURCE = "/products"
 TYPE = "product.low_stock"
@@ -105,9 +98,5 @@ def publish(outbox: LowStockOutbox, sink: Sink, events: Iterable[LowStockEvent])
         return None
 
     failures, unavailable = send_each(events, send)
-    recorded = 0
-    try:
-        recorded = outbox.delete(sent, Deadline.after(CALL_SECONDS)) if sent else 0
-    except (StoreError, DeadlineExceededError) as error:
-        failures.append(f"sent, but not recorded: {error}"[:MAX_REASON])
+    recorded = record_sent(sent, outbox.delete, failures)
     return Published(len(sent), recorded, failures, unavailable)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from functions_common.firestore.errors import StoreError
+from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
 
@@ -56,3 +59,19 @@ def send_each(
         if in_a_row == MAX_FAILURES:
             return failures, True
     return failures, False
+
+
+def record_sent(
+    sent: Sequence[T], record: Callable[[Sequence[T], Deadline], int], failures: list[str]
+) -> int:
+    """Record what was sent. Returns how many documents ``record`` changed.
+
+    An error is added to ``failures``. Those events are sent again later, with the same ids.
+    """
+    if not sent:
+        return 0
+    try:
+        return record(sent, Deadline.after(CALL_SECONDS))
+    except (StoreError, DeadlineExceededError) as error:
+        failures.append(f"sent, but not recorded: {error}"[:MAX_REASON])
+        return 0

@@ -23,7 +23,6 @@ SEND_SECONDS = 10.0
 receiver has, which may first have to start."""
 MAX_RESPONSE_BYTES = 64 * 1024
 
-
 _UNAVAILABLE = (408, 429, 502, 503, 504)
 
 

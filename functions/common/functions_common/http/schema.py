@@ -84,7 +84,28 @@ OnSale = Annotated[
     ),
 ]
 Timestamp = Annotated[str, example("2025-11-23T19:11:48.658182+00:00", format="date-time")]
+LastUpdated = Annotated[
+    Timestamp | None, described("When the product or its stock last changed (UTC).")
+]
 Units = Annotated[int, example(50, minimum=0)]
+ReservedUnits = Annotated[
+    int, example(2, minimum=0, description="Units that orders hold and that are not shipped.")
+]
+MaxPerOrder = Annotated[
+    int | None,
+    example(5, minimum=1, description="The most units of it in one order; null: no limit."),
+]
+LowStockThreshold = Annotated[
+    int | None,
+    example(
+        10,
+        minimum=0,
+        description="The stock is low if at most so many units are available; null: never.",
+    ),
+]
+LowStock = Annotated[
+    bool, described("True if `available_quantity` is at most `low_stock_threshold`.")
+]
 Requested = Annotated[
     int, example(51, minimum=1, description="The number of units that the request asked for.")
 ]

@@ -111,15 +111,7 @@ _CANCELLABLE = frozenset(
     (Status.PENDING, Status.AWAITING_PAYMENT, Status.CONFIRMED, Status.PARTIALLY_FULFILLED)
 )
 _FULFILLABLE = frozenset((Status.CONFIRMED, Status.PARTIALLY_FULFILLED))
-_NO_PAYMENT_DUE = frozenset(
-    (
-        Status.CONFIRMED,
-        Status.CHANGING,
-        Status.PARTIALLY_FULFILLED,
-        Status.FULFILLING,
-        Status.FULFILLED,
-    )
-)
+_NO_PAYMENT_DUE = KEEPS_RESERVATION - {Status.PENDING, Status.AWAITING_PAYMENT}
 """Statuses of an order whose payment was confirmed, or that needed none."""
 
 

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from functions_common.events.sending import (
     CALL_SECONDS,
-    MAX_REASON,
     Published,
     SinkError,
+    record_sent,
     send_each,
 )
-from functions_common.firestore.errors import StoreError
-from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
+from functions_common.runtime.deadlines import Deadline
 from order_function.events.cloud_event import to_request
 from order_function.ports import SentEvents
 
@@ -45,11 +44,7 @@ def publish(outbox: Outbox, sink: Sink, orders: Iterable[VersionedOrder]) -> Pub
         return error
 
     failures, unavailable = send_each(orders, send)
-    recorded = 0
-    try:
-        recorded = outbox.record_sent(sent, Deadline.after(CALL_SECONDS)) if sent else 0
-    except (StoreError, DeadlineExceededError) as error:
-        failures.append(f"sent, but not recorded: {error}"[:MAX_REASON])
+    recorded = record_sent(sent, outbox.record_sent, failures)
     accepted = sum(each.events_sent - each.found.order.events_sent for each in sent)
     return Published(accepted, recorded, failures, unavailable)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging.config
 import os
-import signal
 import sys
 import time
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from functions_common.firestore.client import FirestoreConnection
 from functions_common.observability import activity, logs
 from functions_common.observability.trace import Trace
 from functions_common.runtime.settings import SettingsError
+from functions_common.runtime.stop_signals import StopSignals
 from order_function.inventory.client import InventoryClient
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from functions_common.events.settings import SinkSettings
     from order_function.reconcile.sweep import Publishing
 
-_KILLED = 128
-"""Plus the number of a signal: the exit code of a process that the signal ended."""
 CONCURRENCY = 4
 """Orders, or batches of reservations, that are handled at the same time."""
 
@@ -83,33 +81,8 @@ def _publishing(connection: FirestoreConnection, settings: SinkSettings) -> list
     ]
 
 
-class _Signals:
-    """Stops the sweep on SIGTERM and SIGINT.
-
-    The handlers are set before the sweep exists. Process 1 of a container ignores both signals
-    unless it has handlers.
-    """
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self._sweep: Sweep | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
-
-    def stop_on_signal(self, sweep: Sweep) -> None:
-        """Stop this sweep on a signal; immediately if one was received already."""
-        self._sweep = sweep
-        if self.received is not None:
-            sweep.stop()
-
-    def _receive(self, number: int, _: object) -> None:
-        self.received = number
-        if self._sweep is not None:
-            self._sweep.stop()
-
-
 def main() -> int:
-    signals = _Signals()
+    signals = StopSignals()
     logging.config.dictConfig(logs.configuration())
     try:
         settings = ReconcileSettings.load(os.environ)
@@ -124,8 +97,8 @@ def main() -> int:
         logs.event("Reconciled", severity=severity, **asdict(report), ms=sweeping.milliseconds())
     if settings.telemetry:
         _export(settings, report)
-    if signals.received is not None:
-        return _KILLED + signals.received
+    if signals.exit_code is not None:
+        return signals.exit_code
     return 1 if report.failed else 0
 
 
