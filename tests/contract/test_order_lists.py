@@ -176,12 +176,12 @@ class Stored:
 
     def changed(self, since: datetime, limit: int = 99) -> ChangedOrders:
         """All changes, read in pages, and the read time of the first page."""
-        first = page = self.store.list_changed(since, None, limit, soon())
+        first = page = self.store.list_changed(since, None, None, limit, soon())
         found = [*page.page]
         while page.page:
             last = page.page[-1]
             after = (last.stored_at, last.order.order_id)
-            page = self.store.list_changed(since, after, limit, soon())
+            page = self.store.list_changed(since, first.read_time, after, limit, soon())
             found += page.page
         return ChangedOrders(found, first.read_time)
 

@@ -501,15 +501,12 @@ OPERATIONS = (
         {
             HTTPStatus.OK: ResponseSpec(
                 "The outcome of each line, in the order of the request: one JSON object a line.",
-                schemas.ImportResultResponse,
-                content_type=NDJSON,
+                None,
+                line=schemas.ImportResultResponse,
                 examples={
-                    "created": {
-                        "line": 1,
-                        "status": 201,
-                        "product_id": "P001",
-                        "available_quantity": 50,
-                    }
+                    "two products": '{"line": 1, "status": 201, "product_id": "P001",'
+                    ' "available_quantity": 50}\n'
+                    '{"line": 2, "status": 200, "product_id": "P002", "available_quantity": 0}\n'
                 },
             )
         },

@@ -209,9 +209,10 @@ class _Views:
 
     def _list_changed(self, since: datetime, limit: int) -> Response:
         position = paging.decode_cursor(request.args, ChangePosition.decode)
-        after = position.after if position else None
-        found, read_time = self._orders.list_changed(since, after, limit + 1)
-        first_read = position.first_read if position else read_time
+        after, until = position or (None, None)
+        found, read_time = self._orders.list_changed(since, until, after, limit + 1)
+        # All pages end there. Else a sync would not end while orders change faster than it reads.
+        first_read = until or read_time
         page, cursor = paging.split_page(
             found,
             limit,

@@ -205,13 +205,18 @@ class OrderStore(Protocol):
         """
 
     def list_changed(
-        self, since: datetime, after: tuple[datetime, str] | None, limit: int, deadline: Deadline
+        self,
+        since: datetime,
+        until: datetime | None,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        deadline: Deadline,
     ) -> ChangedOrders:
-        """All orders that were stored or changed since then, oldest change first.
+        """All orders whose last change was stored in that time, oldest change first.
 
-        Rejected orders are among them.
+        Rejected orders are among them. ``until`` is included; None: up to now.
 
-        ``since`` and the times of the result are by the database's clock. ``after``: the
+        ``since``, ``until`` and the times of the result are by the database's clock. ``after``: the
         ``stored_at`` and id of the last order of the page before; None for the first page.
         """
 

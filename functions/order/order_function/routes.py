@@ -497,7 +497,7 @@ OPERATIONS = (
             HTTPStatus.OK: ResponseSpec(
                 "A page of orders.",
                 schemas.OrderListResponse,
-                lines="All orders of the filters: an `Order` on each line.",
+                line=schemas.OrderResponse,
                 examples={
                     "one page": {"orders": [_CONFIRMED_ORDER], "next_cursor": None},
                     "the last page of changes": {

@@ -430,7 +430,7 @@ class OrderListResponse(msgspec.Struct, frozen=True):
         Timestamp | UnsetType,
         described(
             "Only with `updated_since`, on the last page: send it as `updated_since` to get what"
-            " changed after this list."
+            " changed after the read of the first page."
         ),
     ] = UNSET
 

@@ -492,10 +492,14 @@ class Orders:
         return self._store.list_newest(wanted, after, limit, self._deadline())
 
     def list_changed(
-        self, since: datetime, after: tuple[datetime, str] | None, limit: int
+        self,
+        since: datetime,
+        until: datetime | None,
+        after: tuple[datetime, str] | None,
+        limit: int,
     ) -> ChangedOrders:
         """Return a page of changed orders. See ``OrderStore.list_changed``."""
-        return self._store.list_changed(since, after, limit, self._deadline())
+        return self._store.list_changed(since, until, after, limit, self._deadline())
 
     def list_by_id(self, prefix: str, after: str | None, limit: int) -> list[Order]:
         """Return a page of the orders whose id begins with this, by id."""

@@ -178,16 +178,19 @@ class FirestoreOrders:
     def list_changed(
         self,
         since: datetime,
+        until: datetime | None,
         after: tuple[datetime, str] | None,
         limit: int,
         deadline: Deadline,
     ) -> ChangedOrders:
         position = None if after is None else Position(_path(after[1]), after[0])
-        where: tuple[Condition, ...] = (
+        where: list[Condition] = [
             ("shard", "in", [*LISTED_SHARDS, *REJECTED_SHARDS]),
             (STORED_AT, ">=", since),
-        )
-        query = Query((ORDERS,), where, order_by=STORED_AT, after=position)
+        ]
+        if until is not None:
+            where.append((STORED_AT, "<=", until))
+        query = Query((ORDERS,), tuple(where), order_by=STORED_AT, after=position)
         found, read_time = self._queries.page_and_time(query, limit, _changed_order, deadline)
         return ChangedOrders(found, read_time or since)
 

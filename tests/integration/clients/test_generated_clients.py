@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from local.stack import ROOT
+from support.in_process.apps import OPERATOR
 from support.processes.shop import Shop
 from tools import openapi
 
@@ -106,6 +107,20 @@ def test_generated_python_client_places_and_cancels_an_order(shop: Shop, tmp_pat
     )
     assert json.loads(printed) == OUTCOME
     assert shop.stock("P001") == stock
+
+
+def test_generated_python_client_imports_products(shop: Shop, tmp_path: Path) -> None:
+    generate_python("inventory", tmp_path)
+    printed = run(
+        TOOLS / "venv/bin/python",
+        CLIENTS / "import_products.py",
+        shop.inventories[0],
+        OPERATOR,
+        "import-of-the-python-client",
+        cwd=tmp_path,
+        environment={"PYTHONPATH": str(tmp_path)},
+    )
+    assert json.loads(printed) == [200, 422]
 
 
 def test_generated_typescript_client_places_and_cancels_an_order(

@@ -300,6 +300,7 @@ class MemoryOrders:
     def list_changed(
         self,
         since: datetime,
+        until: datetime | None,
         after: tuple[datetime, str] | None,
         limit: int,
         deadline: Deadline,  # noqa: ARG002
@@ -315,7 +316,9 @@ class MemoryOrders:
         later = (
             changed
             for changed in found
-            if changed.stored_at >= since and (after is None or place(changed) > after)
+            if changed.stored_at >= since
+            and (until is None or changed.stored_at <= until)
+            and (after is None or place(changed) > after)
         )
         return ChangedOrders(sorted(later, key=place)[:limit], self.clock.next())
 

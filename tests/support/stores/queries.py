@@ -53,9 +53,9 @@ QUERIES: dict[str, Callable[[FirestoreConnection], object]] = {
         )
         for name, wanted in FILTERS.items()
     },
-    "changed orders": lambda it: FirestoreOrders(it).list_changed(PLACE[0], None, 9, soon()),
+    "changed orders": lambda it: FirestoreOrders(it).list_changed(PLACE[0], None, None, 9, soon()),
     "changed orders after one": lambda it: FirestoreOrders(it).list_changed(
-        PLACE[0], PLACE, 9, soon()
+        PLACE[0], PLACE[0], PLACE, 9, soon()
     ),
     "orders by id": lambda it: FirestoreOrders(it).list_by_id("ORD", None, 9, soon()),
     "orders of a customer": lambda it: FirestoreOrders(it).orders_of("C1", None, 9, soon()),

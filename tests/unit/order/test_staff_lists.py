@@ -173,6 +173,19 @@ def test_next_updated_since_is_before_the_read_of_the_first_page(shop: Shop) -> 
     assert first_read - app.LATEST_CHANGE - since < timedelta(seconds=1)
 
 
+def test_sync_ends_beside_faster_changes(shop: Shop) -> None:
+    """A client never reads the last page if each page has room for fewer orders than change."""
+    shop.store.clock.pass_by(60)
+    found, later = [], []
+    pages = shop.pages(updated_since=LONG_AGO, limit=2)
+    for page in itertools.islice(pages, 10):
+        found += [each["order_id"] for each in page["orders"]]
+        later += [shop.place("C1") for _ in range(4)]
+    assert page["next_cursor"] is None
+    assert not {*found} & {*later}
+    assert {*later} <= {*shop.ids(updated_since=page["next_updated_since"])}
+
+
 def test_next_updated_since_never_goes_back(shop: Shop) -> None:
     now = shop.store.clock.next()
     response = shop.get(updated_since=now.isoformat())

@@ -261,7 +261,8 @@ def _types(operations: Iterable[Operation]) -> Iterator[object]:
     for operation in operations:
         if operation.body is not None:
             yield operation.body
-        yield from (each.body for each in operation.responses.values() if each.body is not None)
+        for each in operation.responses.values():
+            yield from (body for body in (each.body, each.line) if body is not None)
         yield from (parameter.type for parameter in operation.parameters)
 
 
@@ -325,15 +326,26 @@ def _examples(values: Any) -> Schema:  # noqa: ANN401 - JSON by name
 
 def _response(response: ResponseSpec, types: _Types) -> Schema:
     described: Schema = {"description": response.description, "headers": _headers(response.headers)}
+    content: dict[str, Schema] = {}
     if response.body is not None:
-        media: Schema = {"schema": types[response.body]}
-        if response.examples:
-            media["examples"] = _examples(response.examples)
-        described["content"] = {response.content_type: media}
-    if response.lines:
-        lines = {"type": "string", "description": response.lines}
-        described["content"][NDJSON] = {"schema": lines}
+        content[response.content_type] = {"schema": types[response.body]}
+    if response.line is not None:
+        content[NDJSON] = {"schema": _lines(types[response.line])}
+    if content:
+        described["content"] = content
+    if response.examples:
+        next(iter(content.values()))["examples"] = _examples(response.examples)
     return described
+
+
+def _lines(line: Schema) -> Schema:
+    """A response of JSON lines. It is a string: OpenAPI 3.1 has no sequence."""
+    return {
+        "type": "string",
+        "description": "A JSON object on each line.",
+        "contentMediaType": JSON,
+        "contentSchema": line,
+    }
 
 
 _HEADERS_OF_ALL_RESPONSES = ("Server-Timing", "X-Pod", "X-Revision", "X-Trace-Id")

@@ -36,8 +36,9 @@ class ResponseSpec:
     headers: tuple[str, ...] = ()
     """Names of headers that ``openapi`` describes; a name means the same in all responses."""
     content_type: str = JSON
-    lines: str = ""
-    """The meaning of each line, if the client can request JSON lines with ``Accept``."""
+    line: Any = None
+    """The type of each JSON line of a response with ``NDJSON``. If there is a body, too, the client
+    requests one of the two with ``Accept``."""
     examples: Mapping[str, Any] = field(default_factory=dict)
     """Bodies, by a short name of the case."""
 
