@@ -8,13 +8,21 @@ import shutil
 import subprocess
 import sys
 import time
-from threading import Timer
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+import requests
 from local.stack import ROOT
 from support.in_process.apps import PAYMENT
-from support.processes.shop import Shop
+from support.processes.shop import TIMEOUT, Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.one_emulator
 
 EXAMPLES = ROOT / "docs/examples"
 CLIENTS = [
@@ -39,6 +47,13 @@ def product_id(shop: Shop) -> str:
     product_id = f"P-{uuid4().hex[:8]}"
     shop.offer(product_id, 3)
     return product_id
+
+
+@pytest.fixture
+def hasty_shop(emulator: str, tmp_path: Path) -> Iterator[Shop]:
+    """Its order waits two seconds for inventory."""
+    with Shop(emulator, tmp_path, REQUEST_DEADLINE_SECONDS="2") as shop:
+        yield shop
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -95,18 +110,18 @@ def test_example_reports_the_problem_when_stock_is_short(
 
 
 def test_example_does_not_report_a_pending_order_as_rejected(
-    own_shop: Shop, monkeypatch: pytest.MonkeyPatch
+    hasty_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the integrator voids the payment of an order that is confirmed later."""
     example = importlib.import_module("docs.examples.place_order")
-    monkeypatch.setattr(example, "GIVE_UP", 8)
-    monkeypatch.setattr(example, "TIMEOUT", 7)
+    monkeypatch.setattr(example, "GIVE_UP", 4)
     product_id = f"P-{uuid4().hex[:8]}"
-    own_shop.offer(product_id, 3)
-    own_shop.kill(own_shop.inventories[0])
+    hasty_shop.offer(product_id, 3)
+    hasty_shop.kill(hasty_shop.inventories[0])
     body = {"customer_id": "C123", "product_id": product_id, "quantity": 1}
     with pytest.raises(example.UndecidedError):
-        example.place_order(own_shop.orders[0], body, uuid4().hex)
+        example.place_order(hasty_shop.orders[0], body, uuid4().hex)
+    assert is_pending(hasty_shop)
 
 
 def test_example_returns_an_order_that_was_fulfilled_since(shop: Shop, product_id: str) -> None:
@@ -119,20 +134,27 @@ def test_example_returns_an_order_that_was_fulfilled_since(shop: Shop, product_i
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_example_polls_a_pending_order_when_inventory_is_away(
-    client: list[str], own_shop: Shop
+    client: list[str], hasty_shop: Shop
 ) -> None:
     product_id = f"P-{uuid4().hex[:8]}"
-    own_shop.offer(product_id, 3)
-    inventory = own_shop.inventories[0]
-    own_shop.kill(inventory)
-
-    def come_back() -> None:
-        own_shop.start(inventory)
-        own_shop.carry_out("reconcile")
-
-    back = Timer(8.0, come_back)
-    back.start()
-    done = run(client, own_shop, "C123", product_id, "2")
-    back.join()
+    hasty_shop.offer(product_id, 3)
+    hasty_shop.kill(hasty_shop.inventories[0])
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, client, hasty_shop, "C123", product_id, "2")
+        until = time.monotonic() + TIMEOUT
+        while not is_pending(hasty_shop):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        hasty_shop.start(hasty_shop.inventories[0])
+        hasty_shop.carry_out("reconcile", RECONCILE_AFTER_SECONDS="0")
+    done = running.result()
     assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "confirmed"), done.stderr
-    assert own_shop.stock(product_id) == (1, 2)
+    assert hasty_shop.stock(product_id) == (1, 2)
+
+
+def is_pending(shop: Shop) -> bool:
+    """Whether the customer has a pending order."""
+    query = {"customer_id": "C123", "status": "pending"}
+    response = requests.get(f"{shop.orders[0]}/orders", params=query, timeout=TIMEOUT)
+    response.raise_for_status()
+    return bool(response.json()["orders"])

@@ -121,8 +121,12 @@ def import_lines(shop: Shop, data: bytes | Iterator[bytes], key: str, token: str
 
 
 @pytest.mark.one_emulator
-def test_thousands_of_products_are_imported_once(shop: Shop) -> None:
-    """A request that runs out of time says so for each line; repeat it under its key."""
+def test_thousands_of_products_are_imported_once(two_pairs: Shop) -> None:
+    """A request that runs out of time says so for each line; repeat it under its key.
+
+    The tests that list all products share the other shop.
+    """
+    shop = two_pairs
     prefix, count = f"I{uuid.uuid4().hex[:6]}", MAX_IMPORT_LINES
     data = b"\n".join(
         json.dumps(
