@@ -13,15 +13,12 @@ _MINOR_DIGITS = {
     **dict.fromkeys(_THREE_DIGITS.split(), 3),
     **dict.fromkeys(_FOUR_DIGITS.split(), 4),
 }
-
-
-def minor_digits(currency: str) -> int:
-    return _MINOR_DIGITS.get(currency, 2)
+_HUNDREDTHS = 2
 
 
 def to_wire(minor: int, currency: str) -> Decimal:
     """``99999, "USD"`` → ``Decimal("999.99")``."""
-    return Decimal(minor).scaleb(-minor_digits(currency))
+    return Decimal(minor).scaleb(-_MINOR_DIGITS.get(currency, _HUNDREDTHS))
 
 
 def to_minor(amount: Decimal | int, currency: str) -> int:
@@ -33,10 +30,10 @@ def to_minor(amount: Decimal | int, currency: str) -> int:
     sign, digits, exponent = Decimal(amount).as_tuple()
     if not any(digits):
         return 0
-    shift = int(exponent) + minor_digits(currency)
+    minor_digits = _MINOR_DIGITS.get(currency, _HUNDREDTHS)
+    shift = int(exponent) + minor_digits
     whole, fraction = (digits, ()) if shift >= 0 else (digits[:shift], digits[shift:])
     if any(fraction):
-        limit = minor_digits(currency)
-        raise ValueError(f"{currency} has {limit} decimals, this amount has more")
+        raise ValueError(f"{currency} has {minor_digits} decimals, this amount has more")
     number: int = int("".join(map(str, whole)) or "0") * 10 ** max(shift, 0)
     return -number if sign else number

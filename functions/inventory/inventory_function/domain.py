@@ -56,6 +56,7 @@ ORDER, OPERATOR = "order", "operator"
 
 Key = tuple[str, ...]
 """The path of a document: ``("products", "P001")``."""
+PRODUCTS, RESERVATIONS = "products", "reservations"
 
 
 class StockError(Exception):
@@ -230,7 +231,7 @@ class Product:
 
     @property
     def key(self) -> Key:
-        return product_key(self.product_id)
+        return (PRODUCTS, self.product_id)
 
     @property
     def low_stock(self) -> bool:
@@ -511,7 +512,7 @@ class Reservation:
 
     @property
     def key(self) -> Key:
-        return reservation_key(self.reservation_id)
+        return (RESERVATIONS, self.reservation_id)
 
     @property
     def order_id(self) -> str:
@@ -710,15 +711,15 @@ Entity = Product | Reservation | Adjustment | LowStockEvent
 
 
 def product_key(product_id: str) -> Key:
-    return ("products", product_id)
+    return (PRODUCTS, product_id)
 
 
 def reservation_key(reservation_id: str) -> Key:
-    return ("reservations", reservation_id)
+    return (RESERVATIONS, reservation_id)
 
 
 def adjustment_key(product_id: str, adjustment_id: str) -> Key:
-    return ("products", product_id, "adjustments", adjustment_id)
+    return (PRODUCTS, product_id, "adjustments", adjustment_id)
 
 
 def merge(lines: Iterable[Line]) -> tuple[Line, ...]:

@@ -32,6 +32,8 @@ from functions_common.limiter import ConcurrencyLimiter
 from inventory_function.domain import (
     ALL_PRODUCTS,
     OPERATOR,
+    PRODUCTS,
+    RESERVATIONS,
     Adjustment,
     PricedLine,
     Product,
@@ -134,7 +136,7 @@ class Store:
             position = Position(product_key(after[1]), after[0])
         elif after is not None:
             position = Position(product_key(after))
-        query = Query(("products",), tuple(conditions), order_by=order_by, after=position)
+        query = Query((PRODUCTS,), tuple(conditions), order_by=order_by, after=position)
         return self._queries.page(
             query, limit, lambda found: convert_document(found.document, _to_product), deadline
         )
@@ -160,7 +162,7 @@ class Store:
     ) -> list[RecordedReservation]:
         position = None if after is None else Position(reservation_key(after))
         query = Query(
-            ("reservations",), (("product_ids", "array_contains", product_id),), after=position
+            (RESERVATIONS,), (("product_ids", "array_contains", product_id),), after=position
         )
         return self._queries.page(query, limit, _to_recorded, deadline)
 
@@ -314,8 +316,8 @@ _NO_COUNTS = _CountFields()
 _STATUSES = {status.value: status for status in ReservationStatus}
 
 _READERS: dict[str, Callable[[Document], Entity]] = {
-    "products": _to_product,
-    "reservations": _to_reservation,
+    PRODUCTS: _to_product,
+    RESERVATIONS: _to_reservation,
     "adjustments": _to_adjustment,
 }
 

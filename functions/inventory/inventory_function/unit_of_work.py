@@ -92,9 +92,10 @@ class UnitOfWork:
 
     def reservation_if_read(self, reservation_id: str) -> Reservation | None:
         """None also if the reservation is assumed absent and was not read."""
-        if self.assume_absent and not self._is_known(reservation_key(reservation_id)):
+        key = reservation_key(reservation_id)
+        if self.assume_absent and key not in self._changed and key not in self._read:
             return None
-        return self.reservation(reservation_id)
+        return cast("Reservation | None", self._current(key))
 
     def note_failed_assumption(self) -> None:
         """A reservation cannot be assumed absent. The next transactions read theirs first."""
@@ -103,7 +104,7 @@ class UnitOfWork:
     def require_read(self, reservation_id: str) -> None:
         """Raises NotReadError if the reservation is only assumed absent."""
         key = reservation_key(reservation_id)
-        if not self._is_known(key):
+        if key not in self._changed and key not in self._read:
             raise NotReadError(key)
 
     def adjustment(self, product_id: str, adjustment_id: str) -> Adjustment | None:
@@ -114,9 +115,6 @@ class UnitOfWork:
         key = reservation_key(reservation_id)
         found = self._changed.get(key) or self._read.get(key, (None,))[0]
         return found.held_lines if isinstance(found, Reservation) else ()
-
-    def _is_known(self, key: Key) -> bool:
-        return key in self._changed or key in self._read
 
     def _current(self, key: Key) -> Entity | None:
         """The document with the changes decided so far. Raises the error of an unusable one."""

@@ -13,7 +13,7 @@ from support.in_process.memory_shop import WholeShop
 from support.stores.builders import product
 from support.stores.fakes import FakeInventory, MemoryOrders, MemoryStock
 
-from functions_common.money import minor_digits
+from functions_common.money import to_wire
 from inventory_function.domain import MAX_PRICE
 from order_function import schemas as wire
 from order_function.domain import Attempt, Item, Line, Order, Rejection
@@ -36,7 +36,7 @@ def maximum(client: Any, schema: str, member: str) -> int:
 
 def beyond(most: int, currency: str) -> Decimal:
     """The next larger amount in the currency."""
-    return most + Decimal(1).scaleb(-minor_digits(currency))
+    return most + to_wire(1, currency)
 
 
 def sent(body: dict[str, Any], **amount: Decimal | int) -> dict[str, Any]:

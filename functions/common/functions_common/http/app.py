@@ -63,6 +63,8 @@ ProblemTable = dict[type[Any], "Callable[[Any], Problem]"]
 """For each type of exception, the problem document that clients see."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
+encode_json = _encoder.encode
+"""Decimals become JSON numbers with the same digits."""
 
 
 def create_app(
@@ -105,12 +107,8 @@ def json_response(
     status: HTTPStatus = HTTPStatus.OK,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A JSON response. Decimals become JSON numbers with the same digits."""
+    """A JSON response, encoded by ``encode_json``."""
     return Response(encode_json(body), status, headers=headers, content_type=JSON)
-
-
-def encode_json(body: object) -> bytes:
-    return _encoder.encode(body)
 
 
 def problem_from_text(status: HTTPStatus, kind: str) -> Callable[[Exception], Problem]:
