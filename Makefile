@@ -24,7 +24,10 @@ run: $(VENV)/.run ## Start emulator, inventory and order on this machine, with a
 SERVICES := tests/integration tests/crash/test_every_remote_call.py
 LIBRARIES := $(filter-out $(SERVICES) tests/hostile tests/cluster tests/fixtures tests/support,\
 	$(patsubst %/,%,$(sort $(wildcard tests/*/)))) $(SERVICES:%=--ignore=%)
-PYTEST := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(BIN)/python -m pytest
+# A test that waits for its own threads forever cannot fail at its time limit of 300 s. The second limit
+# ends the run, with the stacks of all threads.
+PYTEST := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(BIN)/python -m pytest \
+	-o faulthandler_timeout=420 -o faulthandler_exit_on_timeout=true
 BY_TARGET := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 test: $(VENV)/.dev ## All tests that need no cluster: about ten minutes on two cores
