@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-services test-libraries test-unit test-properties test-hostile test-crash test-clients fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-services test-crashes test-libraries test-unit test-properties test-hostile test-crash test-clients fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -18,12 +18,13 @@ setup: $(VENV)/.run ## Create .venv with the dependencies of `make run`
 run: $(VENV)/.run ## Start emulator, inventory and order on this machine, with a small catalogue
 	@exec $(BIN)/python -m local
 
-# Two halves run at the same time, one for each of two cores. The hostile clients come last, alone,
-# because they measure throughput. TESTS names options or paths instead: one process runs them.
-# The tests of every remote call stand apart from the other crash tests, so that both halves take equally long.
-SERVICES := tests/integration tests/crash/test_every_remote_call.py
-LIBRARIES := $(filter-out $(SERVICES) tests/hostile tests/cluster tests/fixtures tests/support,\
-	$(patsubst %/,%,$(sort $(wildcard tests/*/)))) $(SERVICES:%=--ignore=%)
+# Three parts run at the same time on two cores, because they wait for processes and browsers. The
+# hostile clients come last, alone, because they measure throughput. TESTS names options or paths
+# instead: one process runs them.
+CRASHES := tests/crash tests/integration/pages
+SERVICES := tests/integration tests/fuzz --ignore=tests/integration/pages
+LIBRARIES := $(filter-out tests/crash tests/fuzz tests/integration tests/hostile tests/cluster tests/fixtures tests/support,\
+	$(patsubst %/,%,$(sort $(wildcard tests/*/))))
 # A test that waits for its own threads forever cannot fail at its time limit of 300 s. The second limit
 # ends the run, with the stacks of all threads.
 PYTEST := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(BIN)/python -m pytest \
@@ -35,12 +36,15 @@ ifdef TESTS
 	$(PYTEST) --ignore=tests/cluster $(TESTS)
 else
 	@failed=0; \
-	$(MAKE) --no-print-directory -j2 --keep-going $(BY_TARGET) test-services test-libraries || failed=1; \
+	$(MAKE) --no-print-directory -j3 --keep-going $(BY_TARGET) test-libraries test-crashes test-services || failed=1; \
 	$(PYTEST) tests/hostile || failed=1; \
 	exit $$failed
 endif
 
-test-services: $(VENV)/.dev # Real processes: integration tests, and a crash at every remote call
+test-crashes: $(VENV)/.dev # A crash at every remote call, random kills, and the pages in a browser
+	$(PYTEST) $(CRASHES)
+
+test-services: $(VENV)/.dev # The other integration tests, with real processes, and random requests
 	$(PYTEST) $(SERVICES)
 
 test-libraries: $(VENV)/.dev # The rest, unit tests included

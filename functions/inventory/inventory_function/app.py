@@ -296,8 +296,6 @@ class _Views:
 
     def show_reservation(self, reservation_id: str) -> Response:
         found = self._inventory.reservation(_valid_id_or_404(reservation_id))
-        if found is None:
-            raise NotFound
         return http_app.json_response(schemas.ReservationResponse.of(found))
 
     def confirm(self) -> Response:

@@ -112,7 +112,7 @@ class ReservationMismatchError(StockError):
 
 class UnknownReservationError(StockError):
     def __init__(self, reservation_id: str) -> None:
-        super().__init__(f"There is no reservation {reservation_id}, so nothing can move")
+        super().__init__(f"There is no reservation {reservation_id}")
 
 
 class MovementOutOfOrderError(StockError):

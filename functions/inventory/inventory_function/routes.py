@@ -221,13 +221,14 @@ NOT_BEGUN = ProblemType(
         " Idempotency-Key."
     },
 )
+_UNKNOWN_RESERVATION = ProblemType(
+    HTTPStatus.NOT_FOUND,
+    "unknown-reservation",
+    "There is no such reservation.",
+    example={"detail": str(domain.UnknownReservationError(_ID))},
+)
 _MOVEMENT_PROBLEMS = (
-    ProblemType(
-        HTTPStatus.NOT_FOUND,
-        "unknown-reservation",
-        "There is no such reservation.",
-        example={"detail": str(domain.UnknownReservationError(_ID))},
-    ),
+    _UNKNOWN_RESERVATION,
     replace(_UNKNOWN_PRODUCT, description="A product of the movement is missing."),
     ProblemType(
         HTTPStatus.CONFLICT,
@@ -705,7 +706,7 @@ OPERATIONS = (
         },
         tag=RESERVATIONS,
         description="Returns the reservation with its current status.",
-        problems=(_NEWER_REVISION, TEMPORARILY_UNAVAILABLE),
+        problems=(_UNKNOWN_RESERVATION, _NEWER_REVISION, TEMPORARILY_UNAVAILABLE),
         parameters=(_RESERVATION_ID,),
         roles=(ORDER,),
     ),

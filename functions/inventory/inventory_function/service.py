@@ -17,6 +17,7 @@ from inventory_function.domain import (
     Product,
     Reservation,
     UnknownProductsError,
+    UnknownReservationError,
     product_key,
     reservation_key,
 )
@@ -200,9 +201,11 @@ class Inventory:
     def _reserve(self, reservation_id: str, lines: tuple[Line, ...]) -> Reserve:
         return Reserve(reservation_id, lines, self.currency, _nonce())
 
-    def reservation(self, reservation_id: str) -> Reservation | None:
+    def reservation(self, reservation_id: str) -> Reservation:
         found = self._store.get(reservation_key(reservation_id), self._deadline())
-        return found if isinstance(found, Reservation) else None
+        if not isinstance(found, Reservation):
+            raise UnknownReservationError(reservation_id)
+        return found
 
     def release(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
         """Return an outcome for each, in order. One that cannot be released fails no other."""

@@ -362,6 +362,119 @@ def test_page_says_that_the_outcome_is_unknown_when_the_customer_stops(page: Pag
     news(page, "Stopped: 1 × Laptop. Its outcome is unknown.")
 
 
+def test_order_is_placed_once_when_a_repeat_is_refused_after_a_lost_response(
+    page: Page, shop: Shop
+) -> None:
+    """Neither the refusal nor the next click may make the customer order twice."""
+    keys = []
+
+    def lost_then_refused(route: Route) -> None:
+        if route.request.method != "POST":
+            return route.continue_()
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            route.fetch()
+            return route.abort()
+        if len(keys) == 2:
+            headers = {"Content-Type": "application/problem+json"}
+            body = json.dumps({"detail": "The server is restarting."})
+            return route.fulfill(status=500, headers=headers, body=body)
+        return route.continue_()
+
+    page.route("**/orders", lost_then_refused)
+    shop.adjust("P001", 10, "for the tests after this").raise_for_status()
+    page.get_by_role("button", name="Refresh").click()
+    available, _ = shop.stock("P001")
+    buy(page, "P001")
+    news(page, "Stopped: 1 × Laptop. Its outcome is unknown. The server is restarting.")
+    place(page)
+    news(page, "Ordered: 1 × Laptop.")
+    assert len(set(keys)) == 1
+    assert shop.stock("P001")[0] == available - 1
+    buy(page, "P001")
+    news(page, "Ordered: 1 × Laptop.")
+    assert len(set(keys)) == 2
+
+
+def test_cancelling_an_order_names_the_units_that_were_not_shipped(page: Page, shop: Shop) -> None:
+    buy(page, "P001", 2)
+    news(page, "Ordered: 2 × Laptop.")
+    order_id = first_order(page).get_attribute("data-order")
+    response = requests.post(
+        f"{shop.orders[0]}/orders/{order_id}/fulfil",
+        json={"items": [{"line_id": "1", "quantity": 1}]},
+        headers={"Authorization": f"Bearer {OPERATOR}", "Idempotency-Key": f"half of {order_id}"},
+        timeout=TIMEOUT,
+    )
+    response.raise_for_status()
+    first_order(page).get_by_role("button", name="Cancel").click()
+    news(page, "Cancelled: 1 × Laptop.")
+    expect(first_order(page)).to_contain_text("Laptop: 1 cancelled, 1 shipped")
+
+
+def test_result_stays_while_the_lists_are_slow(page: Page) -> None:
+    page.route("**/products?*", lambda route: (time.sleep(1.5), route.continue_()))
+    buy(page, "P001")
+    news(page, "Ordered: 1 × Laptop.")
+    page.wait_for_timeout(2_500)
+    news(page, "Ordered: 1 × Laptop.")
+
+
+def test_late_response_of_an_older_request_does_not_replace_the_list(page: Page) -> None:
+    late: list[Route] = []
+
+    def keep_first(route: Route) -> None:
+        if route.request.method == "GET" and not late:
+            late.append(route)
+        else:
+            route.continue_()
+
+    page.locator("#follow").uncheck()
+    page.route("**/orders?*", keep_first)
+    page.get_by_role("button", name="Refresh").click()
+    page.wait_for_timeout(500)
+    old = requests.get(late[0].request.url, timeout=TIMEOUT)
+    buy(page, "P001")
+    news(page, "Ordered: 1 × Laptop.")
+    expect(first_order(page)).to_contain_text("confirmed")
+    order_id = first_order(page).get_attribute("data-order")
+    late[0].fulfill(status=200, content_type="application/json", body=old.text)
+    page.wait_for_timeout(500)
+    assert first_order(page).get_attribute("data-order") == order_id
+    assert order_id not in old.text
+
+
+def test_newest_order_is_first_when_there_are_several_pages(page: Page, shop: Shop) -> None:
+    customer = "C-of-many"
+    for n in range(25):
+        body = {"customer_id": customer, "product_id": "P001", "quantity": 1000}
+        headers = {"Idempotency-Key": f"many-{n}"}
+        requests.post(f"{shop.orders[0]}/orders", json=body, headers=headers, timeout=TIMEOUT)
+    page.get_by_label("Customer").fill(customer)
+    page.get_by_label("Customer").press("Enter")
+    expect(page.locator("#order-list > li")).to_have_count(24)
+    buy(page, "P001")
+    news(page, "Ordered: 1 × Laptop.")
+    expect(first_order(page)).to_contain_text("confirmed")
+    expect(page.locator("#order-list > li")).to_have_count(24)
+
+
+def test_retired_product_is_no_longer_on_sale(page: Page, shop: Shop) -> None:
+    shop.offer("P009", 1)
+    page.reload()
+    card = page.locator("[data-product=P009]")
+    expect(card).to_contain_text("Add to cart")
+    response = requests.patch(
+        f"{shop.inventories[0]}/products/P009",
+        json={"active": False},
+        headers={"Authorization": f"Bearer {OPERATOR}"},
+        timeout=TIMEOUT,
+    )
+    response.raise_for_status()
+    page.get_by_role("button", name="Refresh").click()
+    expect(card).to_contain_text("Not on sale")
+
+
 def test_order_is_kept_as_pending_when_inventory_is_down(
     emulator: str, tmp_path: Path, context: BrowserContext
 ) -> None:

@@ -293,10 +293,13 @@ def test_movement_with_another_body_is_422(reserved: Any) -> None:
     assert response.json["type"] == "urn:problem-type:movement-mismatch"
 
 
-def test_movement_of_an_unknown_reservation_is_404(client: Any) -> None:
-    response = client.put("/reservations/R/movements/1", json=movement(P001=1))
-    assert response.status_code == 404
-    assert response.json["type"] == "urn:problem-type:unknown-reservation"
+def test_unknown_reservation_is_404(client: Any) -> None:
+    shown = client.get("/reservations/R")
+    moved = client.put("/reservations/R/movements/1", json=movement(P001=1))
+    for response in (shown, moved):
+        assert response.status_code == 404
+        assert response.json["type"] == "urn:problem-type:unknown-reservation"
+        assert response.json["detail"] == "There is no reservation R"
 
 
 def test_rest_of_a_partly_shipped_reservation_is_released(reserved: Any) -> None:

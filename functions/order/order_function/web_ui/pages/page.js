@@ -13,10 +13,12 @@ const MAX_ROWS = 20;
 const MAX_ATTEMPTS = 20;
 /** Statuses after which a request is repeated; 0 means that there was no response. */
 const RETRYABLE = new Set([0, 502, 503, 504]);
+/** Statuses that tell what became of the order, even if an earlier attempt had no response. */
+const DECISIVE = new Set([200, 201, 202, 409, 422]);
 /** The order may have been placed. A 500 can have this type, too. */
 const OUTCOME_UNKNOWN = "urn:problem-type:order-outcome-unknown";
 const HOLD_SECONDS = 900;
-/** Every status of an order, in words. The list names all of them, because it omits rejected orders otherwise. */
+/** Every status of an order, in words. The list requests all of them: without a filter it omits rejected orders. */
 const STATUSES = {
   pending: "pending",
   awaiting_payment: "awaiting payment",
@@ -79,7 +81,7 @@ function rounded(amount, currency) {
   return Number(amount.toFixed(format.resolvedOptions().maximumFractionDigits));
 }
 
-/** A date with the time, which its title has with the zone. */
+/** Date and time. The title also shows the time zone. */
 function timeOf(text) {
   const date = new Date(text);
   const shown = date.toLocaleString("en", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
@@ -132,7 +134,7 @@ function removeSkeletons(list) {
 /** Sent with every request, and stored only in this variable. */
 let token = null;
 
-/** The shop requires a token, which names the customer: so the page no longer does. */
+/** The shop requires a token. The token identifies the customer, so hide the customer's field. */
 function requireToken() {
   at("token-form").hidden = false;
   at("customer-form").hidden = true;
@@ -156,12 +158,22 @@ const customerField = () => (token ? {} : { customer_id: customer() });
 /** Milliseconds by which the server's clock is ahead of the browser's. */
 let clockAhead = 0;
 
+const WAITING = "Waiting for a response. If no pod is running, one starts first (cold start).";
+const isWaiting = () => at("news").textContent === WAITING;
+let slowRequests = 0;
+
+/** Count a slow request. Say that the page waits, unless that would replace other news. */
+function noteSlow() {
+  slowRequests += 1;
+  if (at("dismiss").hidden) announce(WAITING, "warn");
+}
+
 /** Send a request, and return its status and body; status 0 if there was no response. */
 async function send(method, path, { body, headers } = {}) {
-  const slow = setTimeout(
-    () => announce("Waiting for a response. If no pod is running, one starts first (cold start).", "warn"),
-    SLOW_MS,
-  );
+  let slow = setTimeout(() => {
+    slow = null;
+    noteSlow();
+  }, SLOW_MS);
   const started = performance.now();
   let result = { status: 0, body: null, retryAfter: null };
   let received = null;
@@ -183,9 +195,10 @@ async function send(method, path, { body, headers } = {}) {
   } catch {
     result.status = 0; // no connection, or a broken one: the order may have been placed
   }
+  if (slow === null) slowRequests -= 1;
   clearTimeout(slow);
   if (result.status === 401) requireToken();
-  if (at("news").textContent.startsWith("Waiting for a response")) dismiss();
+  if (isWaiting() && slowRequests === 0) dismiss();
   record(`${method} ${path.split("?")[0]}`, result.status, {
     clientMs: performance.now() - started,
     parts: timings(received?.get("Server-Timing")),
@@ -290,11 +303,17 @@ const products = new Map();
 let productPages = 1;
 let loadedAt = null;
 
+/** The newest request for each list. An older one may get its response later: it must not replace newer rows. */
+const newest = { products: 0, orders: 0 };
+
 async function refreshProducts() {
+  const turn = (newest.products += 1);
+  const listed = new Set();
   let cursor = null;
   for (let page = 0; page < productPages; page += 1) {
     const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
     const result = await send("GET", `products?limit=${PAGE_SIZE}${from}`);
+    if (turn !== newest.products) return;
     if (result.status !== 200) {
       const old = products.size ? ` The list is from ${loadedAt}.` : "";
       showState("products", `The products cannot be loaded. ${reason(result)}${old}`, true);
@@ -303,10 +322,14 @@ async function refreshProducts() {
     }
     removeSkeletons(at("product-list"));
     result.body.products.forEach(showProduct);
+    for (const { product_id: id } of result.body.products) listed.add(id);
     cursor = result.body.next_cursor;
     if (cursor === null) break;
   }
   at("more-products").hidden = cursor === null;
+  if (cursor === null) products.forEach(({ product }, id) => {
+    if (!listed.has(id)) showProduct({ ...product, active: false }); // the list omits retired products
+  });
   loadedAt = new Date().toLocaleTimeString("en", { hourCycle: "h23" });
   const more = cursor === null ? "" : ", and more";
   const counted = `${formatted(products.size)} ${plural("product", products.size)}${more}`;
@@ -315,7 +338,7 @@ async function refreshProducts() {
   showSections();
 }
 
-/** Show the sections below the products. Before, the products' placeholders may change in number. */
+/** Show the sections below the products. Until now the number of cards could change, and move them. */
 function showSections() {
   removeSkeletons(at("product-list"));
   at("main").removeAttribute("aria-busy");
@@ -373,7 +396,7 @@ function newProduct(id) {
 /** The lines by product, in the order in which they were added. */
 const cart = new Map();
 const MAX_QUANTITY = 1000000;
-/** Then the page needs no link to the cart. */
+/** While the cart is visible, the link to it is hidden. */
 let cartIsVisible = false;
 
 function add(id, quantity) {
@@ -458,18 +481,22 @@ function showReasons(reasons) {
 // ---- Placing ----------------------------------------------------------------------------------
 
 let placing = false;
+/** The last order, if its outcome is unknown: to place the same again, the page sends the same key. */
+let undecided = null;
 
 async function placeOrder() {
   if (placing || tokenIsMissing()) return;
   const items = [...cart].map(([id, { quantity }]) => ({ product_id: id, quantity: quantity.valueAsNumber }));
   const body = { ...customerField(), items, expected_total: cartTotal().sum };
   if (at("hold").checked) body.hold_seconds = HOLD_SECONDS;
-  const headers = { "Idempotency-Key": freshKey() };
+  const content = JSON.stringify({ ...body, customer_id: null });
+  undecided = { content, key: undecided?.content === content ? undecided.key : freshKey() };
+  const headers = { "Idempotency-Key": undecided.key };
   if (at("keep").checked) headers.Prefer = "respond-async";
   const what = items.map(({ product_id: id, quantity }) => `${formatted(quantity)} × ${productName(id)}`).join(", ");
   showReasons(new Map());
   showPlacing(true);
-  await untilFinal(what, () => send("POST", "orders", { body, headers }), (result) => placed(result, what, items));
+  await untilFinal(what, () => send("POST", "orders", { body, headers }), (result) => showOutcome(result, what, items));
   showPlacing(false);
   await refresh();
 }
@@ -480,7 +507,8 @@ function showPlacing(now) {
   at("place").setAttribute("aria-disabled", String(now));
 }
 
-function placed(result, what, items) {
+function showOutcome(result, what, items) {
+  undecided = null;
   if (result.status === 201 || result.status === 202) {
     const text = outcome(result, what);
     takeOut(items);
@@ -526,13 +554,19 @@ function showReceipt(text, { items, total_price: total, currency }) {
   at("receipt").replaceChildren(make("p", {}, text), ...lines, ...(total === undefined ? [] : [row("Total", total)]));
 }
 
-/** Repeat a request after its Retry-After until its outcome is final, or the customer stops it. */
+/** Repeat a request after its Retry-After until its outcome is final, or the customer stops it.
+ *
+ * An attempt without an outcome may have taken effect, whatever a later one says about itself, such as 401.
+ */
 async function untilFinal(what, attempt, then) {
+  dismiss();
   for (let attempts = 1; ; attempts += 1) {
     const result = await attempt();
-    if (!RETRYABLE.has(result.status) && !outcomeUnknown(result)) return then(result, what);
-    if (attempts === MAX_ATTEMPTS || !(await waitToRetry(what, result))) {
-      return announce(`Stopped: ${what}. Its outcome is unknown. Check the orders below.`, "bad");
+    const again = RETRYABLE.has(result.status) || outcomeUnknown(result);
+    if (!again && (attempts === 1 || DECISIVE.has(result.status))) return then(result);
+    const why = again ? "" : ` ${reason(result)}`;
+    if (!again || attempts === MAX_ATTEMPTS || !(await waitToRetry(what, result))) {
+      return announce(`Stopped: ${what}. Its outcome is unknown.${why} Check the orders below.`, "bad");
     }
   }
 }
@@ -577,12 +611,13 @@ let orderPages = 1;
 let whose = null;
 
 async function listOrders() {
+  const turn = (newest.orders += 1);
   const requested = token ? "your token" : customer();
   if (requested !== whose) {
     orders.clear();
     for (const row of at("order-list").querySelectorAll("[data-order]")) row.remove();
     [whose, orderPages] = [requested, 1];
-    setText(at("whose"), requested);
+    setText(at("orders"), token ? "Your orders" : `Orders of ${requested}`);
   }
   const filter = new URLSearchParams({ ...customerField(), status: Object.keys(STATUSES).join(",") });
   const found = [];
@@ -590,7 +625,7 @@ async function listOrders() {
   for (let page = 0; page < orderPages; page += 1) {
     const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
     const result = await send("GET", `orders?${filter}&limit=${PAGE_SIZE}${from}`);
-    if (requested !== whose) return; // the customer was changed during the request
+    if (turn !== newest.orders) return;
     if (result.status !== 200) {
       removeSkeletons(at("order-list"));
       const unknown = result.status === 401 && !token;
@@ -608,6 +643,12 @@ async function listOrders() {
   const counted = `${formatted(found.length)} ${plural("order", found.length)}${cursor === null ? "" : ", and more"}, newest first`;
   showState("orders", found.length ? counted : "No orders yet.");
   found.forEach(showOrder);
+  const listed = new Set(found.map((order) => order.order_id));
+  orders.forEach(({ row }, id) => {
+    if (listed.has(id)) return;
+    row.remove(); // newer orders have moved it to the next page
+    orders.delete(id);
+  });
   // Newest first. Rows in the right place are not moved, so that none loses the focus.
   found.reduceRight((next, { order_id: id }) => {
     const row = orders.get(id).row;
@@ -639,7 +680,7 @@ function showOrder(found) {
   if (focused && shown.cancel.hidden) shown.items.focus();
 }
 
-/** What became of the units, if that differs within a line: "Laptop: 1 cancelled, 1 shipped". */
+/** What became of the units, unless the status says it: "Laptop: 1 cancelled, 1 shipped". */
 function partsOf(items) {
   const parts = items.map((item) => {
     const counts = [["cancelled", item.cancelled], ["shipped", item.fulfilled], ["returned", item.returned]];
@@ -706,13 +747,21 @@ function newOrder(id) {
   return shown;
 }
 
+/** The units that were cancelled since. Units that are shipped are not cancelled with the rest. */
+function cancelledSince(before, items) {
+  const units = items.map((item, n) => [item.cancelled - before[n].cancelled, nameOf(item)]);
+  return units.filter(([count]) => count > 0).map(([count, name]) => `${formatted(count)} × ${name}`).join(", ") ||
+    "nothing was left to cancel";
+}
+
 async function cancel(id) {
   const shown = orders.get(id);
   if (shown.cancel.getAttribute("aria-disabled") === "true") return;
   shown.cancel.setAttribute("aria-disabled", "true");
   const what = shown.items.textContent;
+  const before = shown.order.items;
   await untilFinal(`cancelling ${what}`, () => send("POST", `orders/${id}/cancel`), (result) => {
-    if (result.status === 200) return announce(`Cancelled: ${what}.`);
+    if (result.status === 200) return announce(`Cancelled: ${cancelledSince(before, result.body.items)}.`);
     if (result.status === 202) return announce(`Cancelling: ${what}. ${MEANING.cancelling}`, "warn");
     return announce(`Not cancelled: ${what}. ${reason(result)}`, "bad");
   });
@@ -722,10 +771,16 @@ async function cancel(id) {
 
 // ---- The page ---------------------------------------------------------------------------------
 
-/** Read or write a value of localStorage; null if the browser forbids it. */
-function remembered(name, value) {
+/** Store a value for the next visit, if the browser allows it. */
+function store(name, value) {
   try {
-    if (value !== undefined) localStorage.setItem(name, value);
+    localStorage.setItem(name, value);
+  } catch {} // the page works without it
+}
+
+/** A stored value; null if there is none, or the browser forbids it. */
+function stored(name) {
+  try {
     return localStorage.getItem(name);
   } catch {
     return null;
@@ -746,10 +801,10 @@ async function follow() {
   followTimer = setTimeout(follow, REFRESH_MS);
 }
 
-at("customer").value = remembered("customer") ?? "C123";
+at("customer").value = stored("customer") ?? "C123";
 at("customer-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  remembered("customer", customer());
+  store("customer", customer());
   listOrders();
 });
 at("token-form").addEventListener("submit", (event) => {
