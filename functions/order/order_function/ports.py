@@ -284,7 +284,7 @@ class UnfinishedWork(Protocol):
     def held_reservations(
         self, after: str | None, limit: int, deadline: Deadline
     ) -> list[HeldReservation]:
-        """Reservations that are neither confirmed, released nor consumed."""
+        """Reservations with the status ``held``."""
 
     def unfinished_orders(
         self, after: str | None, limit: int, deadline: Deadline

@@ -90,7 +90,7 @@ _REPEAT_DOES_NOT_HELP = (StoreRejectedError, UnusableDocumentError)
 class UnfinishedChangeError(Exception):
     """A change of an order could not be finished in time. Repeating it is safe: it is idempotent.
 
-    Raised by ``cancel``, ``fulfil`` and ``decide_pending``. ``place`` raises
+    Raised by each use case that changes an existing order. ``place`` raises
     OrderOutcomeUnknownError instead.
     """
 

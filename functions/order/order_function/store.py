@@ -246,7 +246,7 @@ def _shards_and_statuses(
 
 
 def _reading(wanted: OrderFilter) -> Callable[[Found], Order | None]:
-    """Reads an order. None if the filter has a condition that the query does not have."""
+    """Reads an order; None if it does not match. The query does not have every condition."""
 
     def read(found: Found) -> Order | None:
         order = read_order(found.document)
