@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-services test-crashes test-libraries test-unit test-properties test-hostile test-crash test-clients fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties test-hostile test-crash test-clients fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -21,7 +21,7 @@ run: $(VENV)/.run ## Start emulator, inventory and order on this machine, with a
 # Three parts run at the same time on two cores, because they wait for processes and browsers. The
 # hostile clients come last, alone, because they measure throughput. TESTS names options or paths
 # instead: one process runs them.
-CRASHES := tests/crash tests/integration/pages
+CRASHES_AND_PAGES := tests/crash tests/integration/pages
 SERVICES := tests/integration tests/fuzz --ignore=tests/integration/pages
 LIBRARIES := $(filter-out tests/crash tests/fuzz tests/integration tests/hostile tests/cluster tests/fixtures tests/support,\
 	$(patsubst %/,%,$(sort $(wildcard tests/*/))))
@@ -31,18 +31,18 @@ PYTEST := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(BIN)/python -m pytest \
 	-o faulthandler_timeout=420 -o faulthandler_exit_on_timeout=true
 BY_TARGET := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-test: $(VENV)/.dev ## All tests that need no cluster: about ten minutes on two cores
+test: $(VENV)/.dev ## All tests that need no cluster: about 13 minutes on two cores
 ifdef TESTS
 	$(PYTEST) --ignore=tests/cluster $(TESTS)
 else
 	@failed=0; \
-	$(MAKE) --no-print-directory -j3 --keep-going $(BY_TARGET) test-libraries test-crashes test-services || failed=1; \
+	$(MAKE) --no-print-directory -j3 --keep-going $(BY_TARGET) test-libraries test-crashes-and-pages test-services || failed=1; \
 	$(PYTEST) tests/hostile || failed=1; \
 	exit $$failed
 endif
 
-test-crashes: $(VENV)/.dev # A crash at every remote call, random kills, and the pages in a browser
-	$(PYTEST) $(CRASHES)
+test-crashes-and-pages: $(VENV)/.dev # A crash at every remote call, random kills, and the pages in a browser
+	$(PYTEST) $(CRASHES_AND_PAGES)
 
 test-services: $(VENV)/.dev # The other integration tests, with real processes, and random requests
 	$(PYTEST) $(SERVICES)

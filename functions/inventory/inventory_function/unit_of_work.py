@@ -95,7 +95,7 @@ class UnitOfWork:
         key = reservation_key(reservation_id)
         if self.assume_absent and key not in self._changed and key not in self._read:
             return None
-        return cast("Reservation | None", self._current(key))
+        return self.reservation(reservation_id)
 
     def note_failed_assumption(self) -> None:
         """A reservation cannot be assumed absent. The next transactions read theirs first."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-import requests
 from local.stack import ROOT
 from support.in_process.apps import PAYMENT
 from support.processes.shop import TIMEOUT, Shop
@@ -154,7 +153,4 @@ def test_example_polls_a_pending_order_when_inventory_is_away(
 
 def is_pending(shop: Shop) -> bool:
     """Whether the customer has a pending order."""
-    query = {"customer_id": "C123", "status": "pending"}
-    response = requests.get(f"{shop.orders[0]}/orders", params=query, timeout=TIMEOUT)
-    response.raise_for_status()
-    return bool(response.json()["orders"])
+    return bool(shop.show("/orders?customer_id=C123&status=pending")["orders"])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from support.in_process.apps import OPERATOR
 from support.peers.event_sink import EventSink
 from support.processes.shop import TIMEOUT, Shop
 
@@ -118,7 +117,7 @@ def test_each_crossing_of_a_threshold_has_one_event_when_the_sink_fails_half_of_
     products = [f"LOW{n}" for n in range(8)]
     for product_id in products:
         shop.offer(product_id, 10)
-        set_threshold(shop, product_id, 6)
+        shop.patch(product_id, low_stock_threshold=6)
 
     def sell(product_id: str) -> None:
         """The fourth unit and the fourth after the restock make the stock low."""
@@ -142,7 +141,7 @@ def test_each_crossing_of_a_threshold_has_one_event_when_the_sink_fails_half_of_
 
 
 def test_event_of_low_stock_arrives_without_reconcile(shop: Shop, sink: EventSink) -> None:
-    set_threshold(shop, "P001", 999)
+    shop.patch("P001", low_stock_threshold=999)
     shop.place("P001").raise_for_status()
     late = time.monotonic() + 10
     while not sink.low_stock():
@@ -152,15 +151,6 @@ def test_event_of_low_stock_arrives_without_reconcile(shop: Shop, sink: EventSin
     sink.wait_for(4)
     assert len(sink.low_stock()["P001"]) == 1
     assert shop.carry_out("reconcile", RECONCILE_AFTER_SECONDS="0")[1]["published"] == 0
-
-
-def set_threshold(shop: Shop, product_id: str, units: int) -> None:
-    requests.patch(
-        f"{shop.inventories[0]}/products/{product_id}",
-        json={"low_stock_threshold": units},
-        headers={"Authorization": f"Bearer {OPERATOR}"},
-        timeout=TIMEOUT,
-    ).raise_for_status()
 
 
 def test_sink_that_does_not_respond_holds_no_order(shop: Shop, sink: EventSink) -> None:

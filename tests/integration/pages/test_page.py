@@ -8,8 +8,9 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,42 @@ from support.processes.shop import TIMEOUT, Shop
 pytestmark = pytest.mark.one_emulator
 
 
-def unavailable(route: Route, retry_after: int) -> None:
+def respond_with_problem(route: Route, status: int, retry_after: int = 0, **body: str) -> None:
+    headers = {"Retry-After": str(retry_after)} if retry_after else {}
     route.fulfill(
-        status=503,
-        headers={"Retry-After": str(retry_after), "Content-Type": "application/problem+json"},
-        body=json.dumps({"detail": "The stock cannot be reached; try again."}),
+        status=status,
+        headers={**headers, "Content-Type": "application/problem+json"},
+        body=json.dumps(body),
     )
+
+
+def unavailable(route: Route, retry_after: int) -> None:
+    detail = "The stock cannot be reached; try again."
+    respond_with_problem(route, 503, retry_after, detail=detail)
+
+
+def lose_response(route: Route) -> None:
+    """The shop processes the request, and the browser gets no response."""
+    route.fetch()
+    route.abort()
+
+
+def intercept_orders(page: Page, *handlers: Callable[[Route], None]) -> list[str]:
+    """Let each handler respond to one order, in sequence, and the shop to those after them.
+
+    The returned list gets the idempotency key of each order.
+    """
+    keys: list[str] = []
+    waiting = iter(handlers)
+
+    def handle(route: Route) -> None:
+        if route.request.method != "POST":
+            return route.continue_()
+        keys.append(route.request.headers["idempotency-key"])
+        return next(waiting, Route.continue_)(route)
+
+    page.route("**/orders", handle)
+    return keys
 
 
 @pytest.fixture(scope="module")
@@ -195,15 +226,7 @@ def test_total_that_changed_is_rejected_with_both_prices(page: Page, shop: Shop)
 
 
 def test_limit_of_one_order_is_shown_before_and_after(page: Page, shop: Shop) -> None:
-    def limit(units: int | None) -> None:
-        requests.patch(
-            f"{shop.inventories[0]}/products/P001",
-            json={"max_per_order": units},
-            headers={"Authorization": f"Bearer {OPERATOR}"},
-            timeout=TIMEOUT,
-        ).raise_for_status()
-
-    limit(2)
+    shop.patch("P001", max_per_order=2)
     try:
         page.get_by_role("button", name="Refresh").click()
         stock = page.locator("[data-product=P001] .stock")
@@ -213,7 +236,7 @@ def test_limit_of_one_order_is_shown_before_and_after(page: Page, shop: Shop) ->
         reason = line(page, "P001").locator(".bad")
         expect(reason).to_have_text("At most 2 in one order, you asked for 3.")
     finally:
-        limit(None)
+        shop.patch("P001", max_per_order=None)
 
 
 def test_held_order_shows_the_time_left_and_how_to_pay(page: Page, shop: Shop) -> None:
@@ -302,20 +325,7 @@ def test_product_cannot_be_ordered_when_it_is_out_of_stock(page: Page) -> None:
 def test_order_is_repeated_with_its_key_when_stock_cannot_be_reached(
     page: Page, shop: Shop
 ) -> None:
-    keys = []
-
-    def away_twice(route: Route) -> None:
-        if route.request.method != "POST":
-            return route.continue_()
-        keys.append(route.request.headers["idempotency-key"])
-        if len(keys) == 1:
-            return unavailable(route, retry_after=1)
-        if len(keys) == 2:  # processed, but the response is lost
-            route.fetch()
-            return route.abort()
-        return route.continue_()
-
-    page.route("**/orders", away_twice)
+    keys = intercept_orders(page, partial(unavailable, retry_after=1), lose_response)
     available, _ = shop.stock("P001")
     buy(page, "P001")
     news(page, "Not possible now (503): 1 × Laptop.")
@@ -332,20 +342,12 @@ def test_order_is_repeated_with_its_key_when_stock_cannot_be_reached(
 def test_order_is_repeated_with_its_key_when_its_outcome_is_unknown(
     page: Page, shop: Shop, status: int
 ) -> None:
-    keys = []
-
-    def unknown_once(route: Route) -> None:
-        if route.request.method != "POST":
-            return route.continue_()
-        keys.append(route.request.headers["idempotency-key"])
-        if len(keys) > 1:
-            return route.continue_()
+    def unknown(route: Route) -> None:
         route.fetch()
-        problem = {"type": "urn:problem-type:order-outcome-unknown", "detail": "May be."}
-        headers = {"Retry-After": "1", "Content-Type": "application/problem+json"}
-        return route.fulfill(status=status, headers=headers, body=json.dumps(problem))
+        kind = "urn:problem-type:order-outcome-unknown"
+        respond_with_problem(route, status, 1, type=kind, detail="May be.")
 
-    page.route("**/orders", unknown_once)
+    keys = intercept_orders(page, unknown)
     available, _ = shop.stock("P001")
     buy(page, "P001")
     expect(page.locator("#waiting")).to_contain_text("The order may have been placed.")
@@ -366,22 +368,11 @@ def test_order_is_placed_once_when_a_repeat_is_refused_after_a_lost_response(
     page: Page, shop: Shop
 ) -> None:
     """Neither the refusal nor the next click may make the customer order twice."""
-    keys = []
 
-    def lost_then_refused(route: Route) -> None:
-        if route.request.method != "POST":
-            return route.continue_()
-        keys.append(route.request.headers["idempotency-key"])
-        if len(keys) == 1:
-            route.fetch()
-            return route.abort()
-        if len(keys) == 2:
-            headers = {"Content-Type": "application/problem+json"}
-            body = json.dumps({"detail": "The server is restarting."})
-            return route.fulfill(status=500, headers=headers, body=body)
-        return route.continue_()
+    def refuse(route: Route) -> None:
+        respond_with_problem(route, 500, detail="The server is restarting.")
 
-    page.route("**/orders", lost_then_refused)
+    keys = intercept_orders(page, lose_response, refuse)
     shop.adjust("P001", 10, "for the tests after this").raise_for_status()
     page.get_by_role("button", name="Refresh").click()
     available, _ = shop.stock("P001")
@@ -398,13 +389,7 @@ def test_order_is_placed_once_when_a_repeat_is_refused_after_a_lost_response(
 
 def test_cancelling_an_order_names_the_units_that_were_not_shipped(page: Page, shop: Shop) -> None:
     order_id = shop.place("P001", 2).json()["order_id"]
-    response = requests.post(
-        f"{shop.orders[0]}/orders/{order_id}/fulfil",
-        json={"items": [{"line_id": "1", "quantity": 1}]},
-        headers={"Authorization": f"Bearer {OPERATOR}", "Idempotency-Key": f"half of {order_id}"},
-        timeout=TIMEOUT,
-    )
-    response.raise_for_status()
+    shop.move_part(order_id, "fulfil", f"half of {order_id}").raise_for_status()
     page.get_by_role("button", name="Refresh").click()
     order = page.locator(f"[data-order={order_id}]")
     order.get_by_role("button", name="Cancel").click()
@@ -468,13 +453,7 @@ def test_retired_product_is_no_longer_on_sale(page: Page, shop: Shop) -> None:
     page.reload()
     card = page.locator("[data-product=P009]")
     expect(card).to_contain_text("Add to cart")
-    response = requests.patch(
-        f"{shop.inventories[0]}/products/P009",
-        json={"active": False},
-        headers={"Authorization": f"Bearer {OPERATOR}"},
-        timeout=TIMEOUT,
-    )
-    response.raise_for_status()
+    shop.patch("P009", active=False)
     page.get_by_role("button", name="Refresh").click()
     expect(card).to_contain_text("Not on sale")
 

@@ -45,9 +45,7 @@ class Clerk:
 def new_product(shop: Shop, stock: int = 10) -> str:
     product_id = f"P-{uuid.uuid4().hex[:8]}"
     shop.offer(product_id, stock, 1)
-    url = f"{shop.inventories[0]}/products/{product_id}"
-    body = {"max_per_order": 1, "low_stock_threshold": 0}
-    requests.patch(url, json=body, headers=AS_OPERATOR, timeout=TIMEOUT).raise_for_status()
+    shop.patch(product_id, max_per_order=1, low_stock_threshold=0)
     return product_id
 
 
@@ -175,15 +173,11 @@ def test_list_of_products_on_sale_is_filtered(shop: Shop) -> None:
     url = f"{shop.inventories[0]}/products"
     name = f"Z{uuid.uuid4().hex}"
     for headers in (AS_OPERATOR, {}):
-        requests.patch(
-            f"{url}/{product_id}", json={"name": name}, headers=AS_OPERATOR, timeout=TIMEOUT
-        ).raise_for_status()
+        shop.patch(product_id, name=name)
         for query in (f"ids={product_id}", f"name_prefix={name[:-1]}"):
             for each in (url, f"{shop.orders[0]}/products"):
                 found = requests.get(f"{each}?{query}", headers=headers, timeout=TIMEOUT).json()
                 assert [product["product_id"] for product in found["products"]] == [product_id]
-    requests.patch(
-        f"{url}/{product_id}", json={"active": False}, headers=AS_OPERATOR, timeout=TIMEOUT
-    ).raise_for_status()
+    shop.patch(product_id, active=False)
     found = requests.get(f"{shop.orders[0]}/products?ids={product_id}", timeout=TIMEOUT).json()
     assert found["products"] == []

@@ -87,7 +87,8 @@ def test_export_has_every_order_once_newest_first(full_shop: Shop) -> None:
 def test_exports_take_the_memory_of_a_page(full_shop: Shop) -> None:
     export(full_shop)
     before = full_shop.memory(full_shop.orders[0])
-    export(full_shop)
+    for _ in range(2):
+        export(full_shop)
     assert full_shop.memory(full_shop.orders[0]) - before < MEGABYTES
 
 

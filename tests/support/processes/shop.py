@@ -179,6 +179,15 @@ class Shop:
             timeout=TIMEOUT,
         ).raise_for_status()
 
+    def patch(self, product_id: str, **fields: Any) -> None:
+        """Change fields of a product."""
+        requests.patch(
+            f"{self.inventories[0]}/products/{product_id}",
+            json=fields,
+            headers={"Authorization": f"Bearer {OPERATOR}"},
+            timeout=TIMEOUT,
+        ).raise_for_status()
+
     def adjust(self, product_id: str, delta: int, key: str, *, n: int = 0) -> requests.Response:
         return requests.post(
             f"{self.inventories[n % len(self.inventories)]}/products/{product_id}/adjustments",

@@ -32,7 +32,7 @@ class ResponseSpec:
 
     description: str
     body: Any
-    """The type of the body; None for a response without a body."""
+    """The type of the body; None for a response without a body, or with JSON lines only."""
     headers: tuple[str, ...] = ()
     """Names of headers that ``openapi`` describes; a name means the same in all responses."""
     content_type: str = JSON
