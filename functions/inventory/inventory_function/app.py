@@ -326,7 +326,10 @@ def _precondition() -> Precondition:
 def _catalogue_tags(tags: frozenset[str] | None) -> frozenset[str] | None:
     if tags is None:
         return None
-    return frozenset(ANY_PRODUCT if tag == etags.ANY else tag.partition(".")[0] for tag in tags)
+    if etags.ANY in tags:
+        return frozenset((ANY_PRODUCT,))
+    # A tag such as "*.1" is none of ours. Its first part must not become ANY_PRODUCT.
+    return frozenset(tag.partition(".")[0] for tag in tags) - {ANY_PRODUCT}
 
 
 def _import_result(number: int, product_id: str, outcome: Outcome) -> schemas.ImportResultResponse:

@@ -741,6 +741,7 @@ OPERATIONS = (
                 Annotated[str, identifier("C123")],
                 "The customer to erase.",
                 required=True,
+                is_personal=True,
             ),
         ),
         roles=(OPERATOR,),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.in_process.apps import inventory_app, order_app
+from support.in_process.apps import OPERATOR, inventory_app, order_app
 from support.in_process.client import client_of
 from support.stores.fakes import FakeInventory, MemoryOrders, MemoryStock
 
@@ -91,6 +91,27 @@ def test_log_line_has_the_order_id_for_any_outcome(said: list[dict[str, Any]]) -
     client.post(f"/orders/{refused.json['order_id']}/cancel")  # type: ignore[index]
     client.get("/orders/no-order")
     assert [line.get("order_id") for line in said] == [refused.json["order_id"]] * 2 + [None]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/customers/Ada/erase", 200),
+        ("POST", "/customers/Ada%20L/erase", 404),
+        ("GET", "/customers/Ada/erase", 405),
+        ("POST", "/customers/Ada/erased", 404),
+    ],
+)
+def test_log_line_has_no_customer_id(
+    said: list[dict[str, Any]], method: str, path: str, status: int
+) -> None:
+    client = order_app(MemoryOrders(), FakeInventory(P001=50), INSTANCE).test_client()
+    response = client.open(path, method=method, headers={"Authorization": f"Bearer {OPERATOR}"})
+    assert response.status_code == status
+    line = said[-1]
+    assert line["message"] == f"{method} /customers/… {status}"
+    assert line["httpRequest"]["requestUrl"] == "/customers/…"
+    assert "Ada" not in json.dumps(said)
 
 
 def test_response_headers_name_revision_and_pod(client: Any) -> None:

@@ -193,6 +193,8 @@ def test_change_that_changes_nothing_keeps_the_tag(client: Any) -> None:
         ("P001", {"If_Match": OTHER_TAG}, 412),
         ("P001", {"If_None_Match": OTHER_TAG}, 200),
         ("P001", {"If_Match": '"*"'}, 412),
+        ("P001", {"If_Match": '"*.1"'}, 412),
+        ("P001", {"If_None_Match": '"*.1"'}, 200),
         ("P001", {"If_Match": "*", "If_None_Match": "*"}, 412),
     ],
 )

@@ -16,6 +16,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from flask import g
+
 from functions_common.events.sending import BATCH
 from functions_common.firestore.errors import StoreError
 from functions_common.observability import logs
@@ -48,8 +50,8 @@ class PublisherThread(Generic[H]):
     def __init__(self, publish: Callable[[Sequence[H]], Published]) -> None:
         """``publish``: publishes the events of items that were added, as ``add`` got them."""
         self._publish = publish
-        self._in_progress = 0
-        """Requests that the process works on. The thread gives way to them."""
+        self.requests_in_progress = 0
+        """Requests that the process is working on. The thread gives way to them."""
         self._waiting: deque[H] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -77,17 +79,27 @@ class PublisherThread(Generic[H]):
 
     def attach(self, app: Flask) -> None:
         """Give way to the requests of this application, and stop when the process ends."""
-        app.before_request(self.request_begins)
-        app.teardown_request(self.request_ends)
+
+        def begin() -> None:
+            self.request_begins()
+            g.publisher_gives_way = True
+
+        def end(_error: BaseException | None) -> None:
+            # Flask calls this too for a request that was rejected before ``begin``.
+            if g.pop("publisher_gives_way", False):
+                self.request_ends()
+
+        app.before_request(begin)
+        app.teardown_request(end)
         atexit.register(self.stop)
 
     def request_begins(self) -> None:
         with self._changed:
-            self._in_progress += 1
+            self.requests_in_progress += 1
 
-    def request_ends(self, _error: BaseException | None = None) -> None:
+    def request_ends(self) -> None:
         with self._changed:
-            self._in_progress -= 1
+            self.requests_in_progress -= 1
 
     def stop(self) -> None:
         """Publish what waits, for at most ``STOP_SECONDS``. ``reconcile`` publishes the rest."""
@@ -109,7 +121,7 @@ class PublisherThread(Generic[H]):
         with self._changed:
             while not self._waiting and not self._stopping:
                 self._changed.wait()
-            size = BUSY_BATCH if self._in_progress else BATCH
+            size = BUSY_BATCH if self.requests_in_progress else BATCH
             taken = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
         return [*dict.fromkeys(taken)]
 
@@ -127,7 +139,7 @@ class PublisherThread(Generic[H]):
     def _give_way(self, worked: float) -> None:
         pause = min(worked * (1 / PUBLISHING_SHARE - 1), MAX_PAUSE_SECONDS)
         until = time.monotonic() + pause
-        while self._in_progress and not self._stopping:
+        while self.requests_in_progress and not self._stopping:
             left = until - time.monotonic()
             if left <= 0:
                 return

@@ -58,6 +58,20 @@ def body_limit(operations: Iterable[Operation], callers: Callers) -> Callable[[s
     return limit
 
 
+def personal_paths(operations: Iterable[Operation]) -> frozenset[str]:
+    """The beginnings of the paths that continue with something personal, such as ``/customers/``.
+
+    They are beginnings and not routes because a request with a wrong method or a wrong end of the
+    path has no route.
+    """
+    return frozenset(
+        operation.path.partition("{" + parameter.name + "}")[0]
+        for operation in operations
+        for parameter in operation.parameters
+        if parameter.is_personal
+    )
+
+
 def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:
     allowed = [each.name for each in operation.parameters if each.location == "query"]
     takes_body = operation.body is not None

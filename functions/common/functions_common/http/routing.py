@@ -24,6 +24,8 @@ class Parameter:
     """A type that msgspec can describe; ``Annotated`` metadata goes into the description."""
     description: str
     required: bool = False
+    is_personal: bool = False
+    """The value of this path parameter is personal, so logs and traces must not have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from functions_common.observability.activity import RequestRecord
 from functions_common.observability.trace import Trace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flask import Response
 
     from functions_common.observability.activity import Activity
@@ -28,8 +30,12 @@ _MAX_PATH = 200
 class RequestLog:
     """Hooks of the Flask app: ``begin`` before the view, ``finish`` and ``leave`` after it."""
 
-    def __init__(self, function: str, server: ServerSettings) -> None:
+    def __init__(
+        self, function: str, server: ServerSettings, personal_paths: Iterable[str] = ()
+    ) -> None:
+        """``personal_paths``: the beginnings of paths that logs and traces must not have whole."""
         self._function = function
+        self._personal_paths = tuple(personal_paths)
         self._instance = server.instance
         self._sampled = server.telemetry
         self._first = threading.Lock()
@@ -53,10 +59,13 @@ class RequestLog:
     def finish(self, response: Response) -> Response:
         """Add the response headers, write the log line, and export the spans."""
         current: Activity = g.activity
+        path = request.path[:_MAX_PATH]
+        if path.startswith(self._personal_paths):
+            path = next(each for each in self._personal_paths if path.startswith(each)) + "…"
         record = RequestRecord(
             current,
             request.method,
-            request.path[:_MAX_PATH],
+            path,
             request.url_rule.rule if request.url_rule else None,
             response.status_code,
             current.milliseconds(),

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
+from flask import Flask
 from support.in_process.dying import ProcessDiedError
 from support.in_process.memory_shop import Between, MemoryShop, death, every_place
 from support.stores.builders import BY, soon
@@ -248,6 +249,27 @@ def test_thread_gives_way_to_requests(
     thread.add(shop.place("C1", TWO, None).order.order_id)
     thread.stop()
     assert len(shop.sink.received) == 2
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+def test_thread_counts_requests_in_progress(
+    thread: PublisherThread[str],
+    *,
+    rejected: bool,
+) -> None:
+    app = Flask(__name__)
+
+    @app.before_request
+    def reject() -> str | None:
+        return "rejected" if rejected else None
+
+    @app.get("/")
+    def show() -> str:
+        return str(thread.requests_in_progress)
+
+    thread.attach(app)
+    assert app.test_client().get("/").text == ("rejected" if rejected else "1")
+    assert thread.requests_in_progress == 0
 
 
 def test_waiting_orders_are_limited(
