@@ -268,7 +268,7 @@ class Order(NamedTuple):
     moved: Moved = NOTHING_MOVED
     movement: Movement | None = None
     """The open movement."""
-    movements: int = 0
+    last_movement: int = 0
     """The ``seq`` of the last movement."""
     expired: bool = False
     """True: the order was or is being cancelled because its payment did not come."""
@@ -311,8 +311,8 @@ class Order(NamedTuple):
     def begin(self, change: Change) -> Order:
         """The order with an open movement."""
         changing = self.after(Transition.MOVE)
-        seq = self.movements + 1
-        return changing._replace(movement=Movement(seq, change), movements=seq)
+        seq = self.last_movement + 1
+        return changing._replace(movement=Movement(seq, change), last_movement=seq)
 
     def close(self) -> Order:
         """The order without its open movement, and with the units that it moved."""

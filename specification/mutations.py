@@ -139,7 +139,7 @@ class MoveFirst(Protocol):
     """The units move before the order document contains the movement."""
 
     def begin_movement(self, found: Order, change: Change) -> Generator[Call, bool, bool]:
-        movement = Movement(found.movements + 1, change)
+        movement = Movement(found.last_movement + 1, change)
         yield from call(self.inventory.move, found.attempt, movement)
         return (yield from super().begin_movement(found, change))
 

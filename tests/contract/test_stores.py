@@ -37,7 +37,7 @@ from inventory_function.domain import (
 from order_function import domain as order_domain
 from order_function import store as order_store
 from order_function.domain import (
-    MOVING,
+    MOVING_STATUSES,
     Attempt,
     Item,
     Line,
@@ -477,7 +477,7 @@ class BacklogContract:
         )
         sides.orders.create(stored, soon())
         found = [each.order for each in sides.work.unfinished_orders(None, 9, soon())]
-        half_done = status in (Status.PENDING, *MOVING)
+        half_done = status in (Status.PENDING, *MOVING_STATUSES)
         assert found == ([stored] if half_done else [])
 
     def test_unfinished_orders_are_listed_by_id_in_pages(self, sides: BothSides) -> None:

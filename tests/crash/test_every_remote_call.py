@@ -24,7 +24,7 @@ from support.stores.builders import BY, soon
 
 from functions_common.events.cloud_event import EventRequest
 from order_function.domain import (
-    MOVING,
+    MOVING_STATUSES,
     Attempt,
     Line,
     MovementKind,
@@ -948,4 +948,4 @@ def test_unfinished_statuses_are_those_that_a_sweep_finishes() -> None:
         Status.FULFILLED,
         Status.ABANDONED,
     }
-    assert set(Status) - stable == {Status.PENDING, *MOVING}
+    assert set(Status) - stable == {Status.PENDING, *MOVING_STATUSES}

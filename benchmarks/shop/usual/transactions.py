@@ -40,7 +40,7 @@ class Transactions:
                 for found in transaction.get_all(references):
                     key: Key = tuple(found.reference.path.split("/"))
                     entity = to_entity(Document.from_snapshot(found)) if found.exists else None
-                    stock.add(key, entity, None)
+                    stock.record_read(key, entity, None)
             result = operation.decide(stock)
             for entity, _ in stock.changes():
                 transaction.set(client.document(*entity.key), to_document(entity))

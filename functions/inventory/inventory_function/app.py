@@ -36,7 +36,7 @@ from inventory_function.domain import (
 )
 from inventory_function.group_commit import TooManyWaitingError
 from inventory_function.import_lines import parse_line
-from inventory_function.routes import API, NOT_BEGUN, TOO_MANY_WAITING
+from inventory_function.routes import API, LINE_NOT_BEGUN, TOO_MANY_WAITING
 from inventory_function.service import IMPORT_BATCH, Inventory
 from inventory_function.store import Store
 from inventory_function.transactions import Outcome
@@ -108,7 +108,7 @@ class _Views:
         self._inventory = inventory
         self._callers = callers
 
-    def show_start(self) -> Response:
+    def redirect_to_docs(self) -> Response:
         """Send people to the documentation. Programs get 404, as for any unknown path."""
         accepted = request.accept_mimetypes
         if accepted[HTML] <= accepted[JSON]:
@@ -505,6 +505,6 @@ PROBLEMS: http_app.ProblemTable = {
     ),
     domain.ChangeSupersededError: lambda error: problems.unavailable(str(error)),
     LineNotBegunError: lambda _: Problem(
-        NOT_BEGUN.status, NOT_BEGUN.example["detail"], NOT_BEGUN.kind
+        LINE_NOT_BEGUN.status, LINE_NOT_BEGUN.example["detail"], LINE_NOT_BEGUN.kind
     ),
 }

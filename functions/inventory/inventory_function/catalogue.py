@@ -1,8 +1,8 @@
 """The operations that change the catalogue. They run like those of ``operations``.
 
-A change that comes with a precondition is decided on the product that the transaction has read. So
-of two clerks who change a product that both have read before, the later one gets
-PreconditionFailedError, and no change is lost. Sales do not count as a change of the catalogue.
+The precondition of a change is checked on the product that the transaction has read. If two clerks
+read a product and both change it, the second gets PreconditionFailedError, so no change is lost.
+Sales do not count as a change of the catalogue.
 """
 
 from __future__ import annotations
@@ -137,6 +137,10 @@ def change_product(
     work: UnitOfWork,
 ) -> Product:
     """Change the catalogue fields of a product, or create it. Returns the changed product.
+
+    If the response to the first commit is lost, the operation is decided again and finds its own
+    change. Then it is not known whether that change created the product: callers report that it
+    existed.
 
     Raises PreconditionFailedError, or ChangeSupersededError if it is not known whether an earlier
     attempt of the same request made the change.

@@ -169,8 +169,8 @@ class PreconditionFailedError(StockError):
 class ChangeSupersededError(StockError):
     def __init__(self, product_id: str) -> None:
         super().__init__(
-            f"The change of {product_id} may have been made, and another change followed it. Read"
-            " the product before you repeat the change."
+            f"The change of {product_id} may have been made, and another change followed it. Repeat"
+            " the request. If the response is 412, read the product to see which change it has."
         )
 
 
@@ -241,7 +241,7 @@ class Product:
     def catalogue_tag(self) -> str:
         """16 characters that change with each change of the catalogue fields, not with the stock.
 
-        The fields count as well as the nonce, because an older revision does not write the nonce.
+        Both the fields and the nonce are in it, because an older revision writes no nonce.
         """
         return digest_id(*map(repr, self.catalogue_fields))[:16]
 

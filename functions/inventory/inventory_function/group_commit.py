@@ -166,8 +166,9 @@ class GroupCommit:
     def _commit(self, refs: Sequence[_OperationRef], deadline: Deadline) -> None:
         """Commit the operations and store their outcomes. Some may stay without an outcome.
 
-        This takes several commits if a single operation makes the commit of all impossible. Raises
-        a StoreError that no single operation causes. Operations without an outcome can be retried.
+        If one operation makes the common commit fail, the operations are committed in smaller
+        groups. Raises the StoreErrors that no single operation causes. Operations without an
+        outcome can be retried.
         """
         operations = [submission.operations[index] for submission, index in refs]
         try:

@@ -211,7 +211,7 @@ _PRECONDITION_FAILED = ProblemType(
     example={"detail": str(domain.PreconditionFailedError("P001", exists=True))},
 )
 _CONDITIONS = (etags.IF_MATCH, etags.IF_NONE_MATCH)
-NOT_BEGUN = ProblemType(
+LINE_NOT_BEGUN = ProblemType(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "not-begun",
     "In the result of a line: the deadline passed before the line was begun.",
@@ -338,14 +338,14 @@ def _settlement(
         problems=(*_PROBLEMS_OF_A_SINGLE_ID, *_UNAVAILABLE),
         body=body,
         examples={"one reservation": {"ids": [_ID]}},
-        invalid=f"#/ids: must have 1 to {max_ids} ids",
+        invalid_example=f"#/ids: must have 1 to {max_ids} ids",
         roles=(ORDER,),
     )
 
 
 OPERATIONS = (
     Operation(
-        "show_start",
+        "redirect_to_docs",
         "GET",
         "/",
         "Go to the documentation",
@@ -418,7 +418,7 @@ OPERATIONS = (
         ),
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, etags.IF_NONE_MATCH_OF_READ),
-        invalid=etags.malformed_detail(etags.IF_NONE_MATCH.name),
+        invalid_example=etags.malformed_detail(etags.IF_NONE_MATCH.name),
     ),
     Operation(
         "put_product",
@@ -458,7 +458,7 @@ OPERATIONS = (
             "on sale": {"name": "Laptop", "price": 999.99},
             "off sale": {"name": "Laptop", "price": 999.99, "active": False},
         },
-        invalid="#/price: must be a number from 0 to 10,000,000,000.00",
+        invalid_example="#/price: must be a number from 0 to 10,000,000,000.00",
         roles=(OPERATOR,),
     ),
     Operation(
@@ -491,7 +491,7 @@ OPERATIONS = (
             "limits": {"max_per_order": 5, "low_stock_threshold": 10},
             "no limit": {"max_per_order": None},
         },
-        invalid="#/price: must be a number from 0 to 10,000,000,000.00",
+        invalid_example="#/price: must be a number from 0 to 10,000,000,000.00",
         roles=(OPERATOR,),
     ),
     Operation(
@@ -523,7 +523,7 @@ OPERATIONS = (
             " under this key is not imported again. A line without `add_stock` sets its fields"
             " again. You can correct the lines that failed, and send all of them again."
         ),
-        problems=(*_UNAVAILABLE, NOT_BEGUN),
+        problems=(*_UNAVAILABLE, LINE_NOT_BEGUN),
         parameters=(replace(parsing.IDEMPOTENCY_KEY, required=True),),
         body=schemas.ImportedProductRequest,
         body_content_type=NDJSON,
@@ -537,7 +537,7 @@ OPERATIONS = (
                 "add_stock": 50,
             }
         },
-        invalid=f"#: must have 1 to {domain.MAX_IMPORT_LINES:,} lines, and has no line",
+        invalid_example=f"#: must have 1 to {domain.MAX_IMPORT_LINES:,} lines, and has no line",
         roles=(OPERATOR,),
     ),
     Operation(
@@ -566,7 +566,7 @@ OPERATIONS = (
         ),
         problems=(_UNKNOWN_PRODUCT, TEMPORARILY_UNAVAILABLE),
         parameters=(_PRODUCT_ID, _QUANTITY),
-        invalid=f"quantity: must be a whole number from 1 to {MAX_QUANTITY:,}",
+        invalid_example=f"quantity: must be a whole number from 1 to {MAX_QUANTITY:,}",
     ),
     Operation(
         "list_adjustments",
@@ -621,7 +621,7 @@ OPERATIONS = (
             "delivery": {"delta": 5, "reason": "delivery", "reference": "D-17"},
             "breakage": {"delta": -1, "reason": "broken", "actor": "warehouse 2"},
         },
-        invalid="#/delta: must not be 0",
+        invalid_example="#/delta: must not be 0",
         roles=(OPERATOR,),
     ),
     Operation(
@@ -689,7 +689,7 @@ OPERATIONS = (
         parameters=(_RESERVATION_ID,),
         body=schemas.ReservationRequest,
         examples={"two lines": _ITEMS},
-        invalid=f"#/items/0/quantity: must be a whole number from 1 to {MAX_QUANTITY:,}",
+        invalid_example=f"#/items/0/quantity: must be a whole number from 1 to {MAX_QUANTITY:,}",
         roles=(ORDER,),
     ),
     Operation(
@@ -737,7 +737,7 @@ OPERATIONS = (
         parameters=(_RESERVATION_ID, _SEQ),
         body=schemas.MovementRequest,
         examples={"release": {"kind": "release", "items": [{"product_id": "P001", "quantity": 1}]}},
-        invalid=f"#/kind: must be one of {', '.join(MovementKind)}",
+        invalid_example=f"#/kind: must be one of {', '.join(MovementKind)}",
         roles=(ORDER,),
     ),
     Operation(
@@ -775,7 +775,7 @@ OPERATIONS = (
                 ]
             }
         },
-        invalid="#/reservations/0/items/0/quantity: must be a whole number from 1 to"
+        invalid_example="#/reservations/0/items/0/quantity: must be a whole number from 1 to"
         f" {MAX_QUANTITY:,}",
         roles=(ORDER,),
     ),

@@ -347,7 +347,7 @@ def to_document(entity: Entity) -> dict[str, Any]:
         "nonce": entity.nonce,
         "lines": [*map(_line, entity.lines)],
         "product_ids": [line.product_id for line in entity.lines],  # for queries
-        **_changing_fields(entity),
+        **_settlement_fields(entity),
     }
 
 
@@ -379,11 +379,11 @@ def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
     if replaces is not None and isinstance(entity, Product) and entity.stored is not None:
         return _changed_fields(entity, entity.stored)
     if replaces is not None and isinstance(entity, Reservation):
-        return _changing_fields(entity)
+        return _settlement_fields(entity)
     return to_document(entity)
 
 
-def _changing_fields(reservation: Reservation) -> dict[str, Any]:
+def _settlement_fields(reservation: Reservation) -> dict[str, Any]:
     status = {"status": reservation.status.value}
     if not reservation.last_movement:
         return status

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from inventory_function.ports import StockStore
 
 MAX_DOCUMENTS = 500
-"""Documents that the operations of one commit name. A document counts once for each operation that
-names it; a single operation may name more. A larger commit takes longer, and every request in it
-waits."""
+"""The most documents of the operations in one commit, because every request in a commit waits for
+all of it. A document counts once for each operation that uses it. An operation that uses more than
+this has a commit of its own."""
 DOCUMENT_BYTES = 3_000
-"""The most that naming a document adds to a commit. A reservation of 100 lines with the longest ids
+"""The most bytes that a document adds to a commit. A reservation of 100 lines with the longest ids
 and names takes 1,200 bytes a line, and its products take as much. So 500 documents stay within
 1.5 MB, below Firestore's 10 MiB. Operations beyond them go into the next commit."""
 
@@ -53,13 +53,13 @@ FIRST_PAUSE_CEILING, MAX_PAUSE_CEILING = 0.02, 0.25
 and before any later one. The ceiling doubles with each retry."""
 
 MIN_LEFT = 0.2
-"""Seconds. A transaction begins only if so much time is left: about the time of a read and a commit
-when Firestore is slow. If the deadline ends a commit early, its outcome is unknown to every request
-in it. A request that fails before its transaction is known to have changed nothing."""
+"""Seconds. A transaction begins only if at least this time is left: a read and a commit take about
+as long when Firestore is slow. If the deadline ends a commit early, its outcome is unknown to every
+request in it. A request that fails before its transaction is known to have changed nothing."""
 
 VERIFY_ROUNDS = 16
-"""After a transaction in which the assumption "the reservation is absent" failed, so many further
-ones read every reservation first. Such failures come in series: repeated requests, or a product
+"""The number of transactions that read every reservation first, after the assumption "the
+reservation is absent" has failed. Such failures come in series: repeated requests, or a product
 that is sold out. Each failure costs a second transaction or a second read. If one request in twenty
 is for a reservation that exists, half of the transactions would fail once."""
 
@@ -192,7 +192,7 @@ class Transactions:
 
     def _read(self, keys: Collection[Key], work: UnitOfWork, deadline: Deadline) -> None:
         for found in self._store.read(keys, deadline):
-            work.add(*found)
+            work.record_read(*found)
 
 
 class _Backoff:

@@ -34,9 +34,9 @@ class UnitOfWork:
 
     With ``assume_absent``, an operation that creates a reservation does not read it first. That
     saves a read. If the reservation exists, its creation fails in the commit. If the operation ends
-    without the creation, such as for lack of stock, it must read the reservation after all:
-    ``require_read``. This late read is as good as an early one, because reservations are never
-    deleted: if it is absent now, it was absent before.
+    without the creation, for example for lack of stock, it must read the reservation after all:
+    ``require_read``. A late read is as good as an early one, because reservations are never
+    deleted: a reservation that is absent now was also absent earlier.
     """
 
     def __init__(self, *, assume_absent: bool = False, after_unknown_outcome: bool = False) -> None:
@@ -51,8 +51,10 @@ class UnitOfWork:
     def __contains__(self, key: Key) -> bool:
         return key in self._read
 
-    def add(self, key: Key, entity: Entity | Unusable | None, version: datetime | None) -> None:
-        """Add a document that was read; both are None if it does not exist."""
+    def record_read(
+        self, key: Key, entity: Entity | Unusable | None, version: datetime | None
+    ) -> None:
+        """Record the result of a read. ``entity`` and ``version`` are None for no document."""
         self._read[key] = entity, version
         self._changed.pop(key, None)
 

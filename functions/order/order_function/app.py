@@ -168,32 +168,32 @@ class _Views:
     def list_orders(self) -> Response:
         args = request.args
         caller = callers.caller()
-        wanted = filters.parse(args, caller, staff=caller.role == OPERATOR)
+        listed = filters.parse(args, caller, staff=caller.role == OPERATOR)
         if _prefers_lines():
-            return self._export(wanted)
+            return self._export(listed)
         limit = paging.limit(args)
-        if wanted.updated_since is not None:
-            return self._list_changed(wanted.updated_since, limit)
-        if wanted.order_id is not None:
-            return self._list_by_id(wanted.order_id, limit)
+        if listed.updated_since is not None:
+            return self._list_changed(listed.updated_since, limit)
+        if listed.order_id is not None:
+            return self._list_by_id(listed.order_id, limit)
         after = paging.decode_cursor(args, paging.time_position)
-        found = self._orders.list_newest(wanted.wanted, after, limit + 1)
+        found = self._orders.list_newest(listed.order_filter, after, limit + 1)
         return _page_response(
             *paging.split_page(
                 found, limit, lambda order: [timestamp(order.created_at), order.order_id]
             )
         )
 
-    def _export(self, wanted: ListRequest) -> Response:
+    def _export(self, listed: ListRequest) -> Response:
         filters.check_export(request.args)
-        prefix = wanted.order_id
+        prefix = listed.order_id
 
         def read_page(last: Order | None) -> list[Order]:
             if prefix is not None:
                 after_id = last.order_id if last else None
                 return self._orders.list_by_id(prefix, after_id, export.PAGE)
             after = (last.created_at, last.order_id) if last else None
-            return self._orders.list_newest(wanted.wanted, after, export.PAGE)
+            return self._orders.list_newest(listed.order_filter, after, export.PAGE)
 
         body = Export(read_page, _line, self._export_slots, self._page_seconds)
         body.open()
@@ -250,8 +250,8 @@ class _Views:
         key = parsing.idempotency_key(request)
         body = parsing.optional_body(request, ChangeRequest) or ChangeRequest()
         checks = Checks()
-        by = body.check_by(checks, caller.role)
-        units = body.check_items(checks)
+        by = body.parse_by(checks, caller.role)
+        units = body.parse_items(checks)
         checks.raise_if_failed()
         if change_all is not None and not units:
             return _change_response(change_all(order_id, by, caller.subject, key))
@@ -264,7 +264,7 @@ class _Views:
         order_id = _checked_id(order_id)
         body = parsing.optional_body(request, ConfirmRequest) or ConfirmRequest()
         checks = Checks()
-        by = body.check_by(checks, callers.caller().role)
+        by = body.parse_by(checks, callers.caller().role)
         checks.raise_if_failed()
         order = self._orders.confirm(order_id, by)
         return http_app.json_response(schemas.OrderResponse.of(order))
@@ -340,7 +340,7 @@ def _prefers_async() -> bool:
 
 def _change_response(order: Order) -> Response:
     """200 if the change is complete; 202 if its stock is still to be moved."""
-    status = HTTPStatus.ACCEPTED if order.status in domain.MOVING else HTTPStatus.OK
+    status = HTTPStatus.ACCEPTED if order.status in domain.MOVING_STATUSES else HTTPStatus.OK
     return http_app.json_response(schemas.OrderResponse.of(order), status)
 
 

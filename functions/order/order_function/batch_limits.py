@@ -4,12 +4,12 @@ A batch is one remote call. Others wait for it in the queue of a ``Batcher``.
 """
 
 MAX_QUEUE_SECONDS = 0.1
-"""A queued item waits at most so long for the batch in flight. Then it starts a batch beside it.
+"""The longest that a queued item waits for the batch in flight. Then it starts a second batch.
 
-A call normally takes less time, and a customer hardly notices this delay.
+A call normally takes less time than this, and a customer hardly notices the delay.
 """
 MIN_SECONDS_TO_SHARE = 1.0
-"""A leader with so little time left sends its own item alone.
+"""A leader that has less time left than this sends its own item alone.
 
 If the leader's deadline ended a shared call early, the outcome of every item in the batch would be
 unknown.

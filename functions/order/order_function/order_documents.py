@@ -1,15 +1,17 @@
 """The documents of orders: ``orders/{order_id}``.
 
-Each field of an order has a field of the same meaning. These fields are only for queries:
+A document has a field for each field of ``Order``, and these fields, which only queries use:
 
-- ``shard``: a small number made from the order's id, so that lists of all orders use several index
-  ranges. A range accepts 500 rising values a second. Rejected orders have shards of their own.
+- ``shard``: a small number made from the order's id. It spreads the orders over several ranges of
+  an index, because a range accepts only 500 rising values a second. Rejected orders have other
+  shards.
 - ``product_ids``: the products of the lines.
 - ``stored_at``: when Firestore stored the last change.
 - ``unsent_events``: true if there may be events to send. Only if the shop has a sink for events.
 - ``payment_due``: ``expires_at``, while the order awaits its payment.
 
-Abandoned marks have none of them, so no list has a mark.
+Abandoned marks have none of them, so queries by these fields find no mark. The list by id reads
+every document, and leaves out marks and rejected orders.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import msgspec
 
 from functions_common.firestore.documents import Document, convert_document
 from order_function.domain import (
-    MOVING,
+    MOVING_STATUSES,
     Address,
     Details,
     Event,
@@ -148,7 +150,7 @@ def _to_order(found: Document) -> Order:
         stored.expired or False,
         tuple(map(_event, stored.history)),
         # An older revision finishes a change and leaves its movement behind.
-        _movement(stored.movement) if stored.movement and status in MOVING else None,
+        _movement(stored.movement) if stored.movement and status in MOVING_STATUSES else None,
         stored.movements or 0,
         stored.updated_at,
         stored.events_sent or 0,
@@ -233,7 +235,7 @@ def to_document(order: Order) -> dict[str, Any]:
         "expired": order.expired,
         "history": [*map(_set_fields, order.history)],
         "movement": order.movement and _set_fields(order.movement),
-        "movements": order.movements,
+        "movements": order.last_movement,
         "updated_at": order.updated_at,
         "events_sent": order.events_sent,
     }
@@ -251,8 +253,8 @@ class Difference(NamedTuple):
     fields: dict[str, Any]
     removed: list[str]
     events: list[dict[str, Any]]
-    """They are appended to the history. Empty if the earlier events change, too: then the whole
-    history is in ``fields``."""
+    """Events to append to the history. Empty if an earlier event changes: then ``fields`` has the
+    whole history."""
 
 
 def difference(order: Order, before: Order) -> Difference:

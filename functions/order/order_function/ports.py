@@ -121,7 +121,7 @@ class Inventory(Protocol):
         ``kind``: release, consume or restock. ``lines``: the units to move, one line a product.
         A repeated call must have the same kind and lines. Raises NotSettledError with the reason if
         inventory does not apply the movement: it is not the next one, or it exceeds the
-        reservation. That does not happen while order counts as inventory does.
+        reservation. Then the counts of the order and of its reservation differ, which is a defect.
         """
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:
@@ -145,7 +145,7 @@ class StoredOrder(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
-    """The orders that a list has. A field that is None or empty admits all values."""
+    """Selects the orders of a list. A field that is None or empty admits all orders."""
 
     customer_id: str | None = None
     statuses: frozenset[Status] = frozenset()
@@ -179,7 +179,7 @@ class ChangedOrder(NamedTuple):
 class ChangedOrders(NamedTuple):
     page: list[ChangedOrder]
     read_time: datetime
-    """The page has all changes of its range that were stored before this time."""
+    """When the page was read: it has all changes that were stored before."""
 
 
 class OrderStore(Protocol):
@@ -212,9 +212,9 @@ class OrderStore(Protocol):
         limit: int,
         deadline: Deadline,
     ) -> ChangedOrders:
-        """All orders whose last change was stored in that time, oldest change first.
+        """All orders whose last change was stored from ``since`` to ``until``, oldest change first.
 
-        Rejected orders are among them. ``until`` is included; None: up to now.
+        Both times are included, and so are rejected orders. ``until``: None stands for now.
 
         ``since``, ``until`` and the times of the result are by the database's clock. ``after``: the
         ``stored_at`` and id of the last order of the page before; None for the first page.
@@ -223,18 +223,18 @@ class OrderStore(Protocol):
     def list_by_id(
         self, prefix: str, after: str | None, limit: int, deadline: Deadline
     ) -> list[Order]:
-        """The orders whose id begins with this, by id, without rejected ones."""
+        """The orders whose id has this prefix, sorted by id, without rejected ones."""
 
     def orders_of(
         self, customer_id: str, after: str | None, limit: int, deadline: Deadline
     ) -> list[StoredOrder]:
-        """All orders of a customer, by id, rejected ones and damaged documents too."""
+        """All orders of a customer, sorted by id. Rejected orders and damaged documents, too."""
 
 
 class SentEvents(NamedTuple):
     found: VersionedOrder
     events_sent: int
-    """The first so many events of the order's history were sent."""
+    """The number of events, from the beginning of the history, that were sent."""
 
 
 class Outbox(Protocol):
@@ -252,8 +252,8 @@ class Outbox(Protocol):
     def record_sent(self, sent: Sequence[SentEvents], deadline: Deadline) -> int:
         """Record for each order which events were sent. Returns how many could be recorded.
 
-        An order that changed since it was read is left: it has new events, and another publisher
-        sends them. It then repeats those that were sent here.
+        An order that changed since it was read is not recorded: it has new events. The publisher
+        that sends these also repeats the events that were sent here.
         """
 
 
@@ -272,7 +272,7 @@ class UnfinishedOrder:
     order: Order | StoreError
     """The error if the document is damaged."""
     age: timedelta
-    """Since its last change, by the database's clock alone."""
+    """The time since its last change, by the database's clock alone."""
 
 
 class UnfinishedWork(Protocol):

@@ -366,7 +366,9 @@ def _change(  # noqa: PLR0913 - the parts of a description
             "everything that is left": {"reason": "ordered by mistake"},
             "one unit": {"items": [{"line_id": "1", "quantity": 1}]},
         },
-        invalid=f"#/items/0/quantity: must be a whole number from 1 to {domain.MAX_QUANTITY:,}",
+        invalid_example=(
+            f"#/items/0/quantity: must be a whole number from 1 to {domain.MAX_QUANTITY:,}"
+        ),
         roles=roles,
     )
 
@@ -520,7 +522,7 @@ OPERATIONS = (
         ),
         problems=(TEMPORARILY_UNAVAILABLE,),
         parameters=(_CUSTOMER_ID, _STATUS, *_FILTERS, *paging.PARAMETERS),
-        invalid="created_to: must be later than created_from",
+        invalid_example="created_to: must be later than created_from",
         roles=(CUSTOMER, OPERATOR),
     ),
     Operation(
@@ -694,7 +696,7 @@ OPERATIONS = (
         body=changes.ConfirmRequest,
         optional_body=True,
         examples={"by the operator": {"actor": "Anna", "reason": "bank transfer 4711"}},
-        invalid="#/actor: only the operator may send it",
+        invalid_example="#/actor: only the operator may send it",
         roles=(OPERATOR, PAYMENT),
     ),
     Operation(
@@ -821,5 +823,5 @@ API = Api(
         CUSTOMERS: "Remove what is personal from a customer's orders.",
         PRODUCTS: "Read the catalogue and the stock.",
     },
-    optional_role=CUSTOMER,
+    open_role=CUSTOMER,
 )

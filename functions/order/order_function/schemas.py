@@ -57,7 +57,7 @@ from order_function.inputs.details import (
     Reference,
     ShippingAddress,
     address_response,
-    check_details,
+    parse_details,
 )
 
 OrderId = Annotated[
@@ -168,7 +168,7 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         if not isinstance(self.hold_seconds, UnsetType):
             pointer = "#/hold_seconds"
             hold_seconds = checks.integer(self.hold_seconds, 1, MAX_HOLD_SECONDS, pointer=pointer)
-        details = check_details(
+        details = parse_details(
             checks, self.reference, self.note, self.metadata, self.shipping_address
         )
         checks.raise_if_failed()

@@ -70,8 +70,11 @@ if TYPE_CHECKING:
 
     Transition = Callable[[Order], Order]
 
-MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.02, 0.5
-"""The pause before an order is written again, after a conflict or an unknown outcome."""
+FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.02, 0.5
+"""The longest pause before the first repeat of a write, and before any later one.
+
+A write is repeated after a conflict or an unknown outcome.
+"""
 RESERVE_FRACTION = 0.9
 """The fraction of a keyed request's time that Reserve may take.
 
@@ -84,7 +87,7 @@ ASYNC_RESERVE_FRACTION = 0.7
 DEPENDENCY_ERRORS = (InventoryUnavailableError, StoreError, DeadlineExceededError)
 """Inventory or Firestore failed, or the time ran out."""
 _REPEAT_DOES_NOT_HELP = (StoreRejectedError, UnusableDocumentError)
-"""The DEPENDENCY_ERRORS that a repeat of the request would meet again. An operator must act."""
+"""The DEPENDENCY_ERRORS that every repeat of the request would get, until an operator acts."""
 
 
 class UnfinishedChangeError(Exception):
@@ -236,7 +239,7 @@ class Orders:
         if order.rejection is not None and not delivery.attempt.keyed:
             return None
         order_may_exist = False
-        for _ in delivery.deadline.backoff(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
+        for _ in delivery.deadline.backoff(FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
             try:
                 self._write_once(delivery, order)
             except (ConflictError, OutcomeUnknownError):
@@ -321,8 +324,9 @@ class Orders:
         """Cancel all open units of an order.
 
         The order stays ``cancelling`` if inventory cannot release its stock now. Raises
-        OrderNotFoundError if it belongs to another customer than ``customer_id``. None allows every
-        order. Raises IdempotencyKeyReusedError if ``key`` has changed a part of the order.
+        OrderNotFoundError if it belongs to another customer than ``customer_id``; None stands for
+        staff, who may change every order. Raises IdempotencyKeyReusedError if ``key`` has changed a
+        part of the order.
         """
 
         def begin(order: Order) -> Order:
@@ -381,7 +385,7 @@ class Orders:
         OrderNotFoundError as ``cancel`` does. ``key``: the client's idempotency key.
         """
         deadline = self._deadline()
-        # It also recognises an own write whose response was lost, so there is always one.
+        # A repeated write recognises its movement by the digest, so there is always one.
         key_digest = _digest(order_id, key) or random_id()
 
         def begin(order: Order) -> Order:
@@ -402,7 +406,7 @@ class Orders:
         move_stock: Callable[[Collection[str], Deadline], None],
         finish: Transition,
     ) -> Order:
-        """Write the intention into the order, move the stock, then write that it is done.
+        """Write into the order that the change has begun, move the stock, then write its end.
 
         Returns the order as begun if the stock cannot move now. ``reconcile`` finishes it.
         """
@@ -417,7 +421,7 @@ class Orders:
             return begun
 
     def _begin(self, order_id: str, begin: Transition, deadline: Deadline) -> Order:
-        """Begin a change of an order. A movement of a part is finished before."""
+        """Begin a change of an order. If a movement of a part is open, finish that first."""
         while True:
             try:
                 return self._update(order_id, begin, deadline)
@@ -502,7 +506,7 @@ class Orders:
         return self._store.list_changed(since, until, after, limit, self._deadline())
 
     def list_by_id(self, prefix: str, after: str | None, limit: int) -> list[Order]:
-        """Return a page of the orders whose id begins with this, by id."""
+        """Return a page of the orders whose id has this prefix, sorted by id."""
         return self._store.list_by_id(prefix, after, limit, self._deadline())
 
     def erase_customer(self, customer_id: str) -> Erased:
@@ -528,7 +532,7 @@ class Orders:
         Retries if another writer changed it in between, or if the outcome of the write is unknown.
         Raises UnfinishedChangeError at the deadline.
         """
-        for _ in deadline.backoff(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
+        for _ in deadline.backoff(FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS):
             order, version = self._get(order_id, deadline)
             changed = transition(order)
             if changed == order:

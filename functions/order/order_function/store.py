@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from order_function.domain import Order
 
 MAX_BATCH_LINES = 500
-"""Lines of all orders that one request creates. An order has at least one line, so the request has
-at most 500 documents, which is Firestore's limit."""
+"""Lines of all orders in one request that creates them. An order has at least one line, so the
+request has at most 500 documents, which is Firestore's limit."""
 BYTES_OF_A_LINE = 10_000
 """An order of more bytes counts as several lines, so that a request stays below Firestore's limit
 of 10 MiB. A line has at most 1,200 bytes. A note, metadata and an address can have more."""
@@ -74,7 +74,7 @@ class FirestoreOrders:
         """``list_limiter`` limits the lists that this process reads concurrently.
 
         ``on_event`` gets the id of each order that has a new event, after it is stored. Without it,
-        events are kept in the order's history and are not marked to be sent.
+        the history still has every event, but no order is marked as having unsent ones.
         """
         self._on_event = on_event
         self._queries = Queries(connection, list_limiter or ConcurrencyLimiter())
@@ -246,7 +246,10 @@ def _shards_and_statuses(
 
 
 def _reading(wanted: OrderFilter) -> Callable[[Found], Order | None]:
-    """Reads an order; None if it does not match. The query does not have every condition."""
+    """A function that reads a found order; None if it does not match the filter.
+
+    The query does not have all conditions of the filter.
+    """
 
     def read(found: Found) -> Order | None:
         order = read_order(found.document)

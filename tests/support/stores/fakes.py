@@ -36,7 +36,7 @@ from inventory_function.domain import (
     Unusable,
 )
 from order_function.domain import (
-    MOVING,
+    MOVING_STATUSES,
     Item,
     Line,
     Order,
@@ -610,7 +610,7 @@ class MemoryUnfinishedWork:
         deadline: Deadline,  # noqa: ARG002
     ) -> list[UnfinishedOrder]:
         now = self._orders.clock.next()
-        half_done = (Status.PENDING, *MOVING)
+        half_done = (Status.PENDING, *MOVING_STATUSES)
         return [
             UnfinishedOrder(order_id, self._orders.damaged.get(order_id, order), now - changed)
             for order_id, (order, changed) in sorted(self._orders.documents.items())

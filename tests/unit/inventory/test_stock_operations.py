@@ -32,7 +32,7 @@ from inventory_function.unit_of_work import UnitOfWork
 def work_with(*products: Product) -> UnitOfWork:
     work = UnitOfWork()
     for each in products:
-        work.add(each.key, each, None)
+        work.record_read(each.key, each, None)
     return work
 
 
@@ -40,7 +40,7 @@ def decide(work: UnitOfWork, operation: StockOperation[Any]) -> Any:
     """Decide; documents that the operation needs and that were not added do not exist."""
     while missing := [key for key in operation.needs(work) if key not in work]:
         for key in missing:
-            work.add(key, None, None)
+            work.record_read(key, None, None)
     return operation.decide(work)
 
 
@@ -125,7 +125,7 @@ def test_operation_changes_nothing_when_a_product_is_missing(
 ) -> None:
     work = work_with(product("A", available=5), product("B", available=5))
     decide(work, reserve("R", A=1, B=1))
-    work.add(("products", "B"), None, None)
+    work.record_read(("products", "B"), None, None)
     with pytest.raises(UnknownProductsError):
         decide(work, operation)
     assert status(work, "R") is ReservationStatus.HELD
@@ -363,7 +363,7 @@ def test_move_of_a_released_tombstone_fails() -> None:
 
 def test_move_changes_nothing_when_a_product_is_missing() -> None:
     work = work_with_reservation()
-    work.add(("products", "P002"), None, None)
+    work.record_read(("products", "P002"), None, None)
     with pytest.raises(UnknownProductsError):
         decide(work, move("R", 1, "consume", P001=1, P002=1))
     assert units(work) == (2, 3, 0)

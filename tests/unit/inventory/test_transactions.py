@@ -148,7 +148,7 @@ def read_for(operation: StockOperation[Any], found: list[Product | Reservation])
     entities = {each.key: each for each in found}
     while missing := [key for key in operation.needs(stock) if key not in stock]:
         for key in missing:
-            stock.add(key, entities.get(key), _NOW if key in entities else None)
+            stock.record_read(key, entities.get(key), _NOW if key in entities else None)
     return stock
 
 

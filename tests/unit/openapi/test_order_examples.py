@@ -11,7 +11,7 @@ import pytest
 from tools import openapi
 
 from functions_common.http import problems
-from order_function.domain import MOVING, PUBLIC_STATUSES
+from order_function.domain import MOVING_STATUSES, PUBLIC_STATUSES
 from order_function.routes import OPERATIONS
 from order_function.schemas import OrderResponse
 
@@ -79,7 +79,7 @@ def test_history_agrees_with_the_times(order: dict[str, Any]) -> None:
     assert [each["seq"] for each in history] == [*range(1, len(history) + 1)]
     assert times == sorted(times)
     assert times[0] == order["created_at"]
-    if order["status"] not in MOVING:
+    if order["status"] not in MOVING_STATUSES:
         assert times[-1] == order["updated_at"], "a change that is not complete is not in history"
     for name in TIMES:
         happened = next((each["at"] for each in history if each["type"] == name), None)

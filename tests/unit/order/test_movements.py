@@ -204,7 +204,7 @@ def test_movement_of_another_customer_s_order_is_not_found(shop: WholeShop, orde
 
 
 def test_number_of_movements_is_limited(shop: WholeShop, order: Order) -> None:
-    shop.write(replace(shop.stored(order.order_id), movements=MAX_MOVEMENTS))
+    shop.write(replace(shop.stored(order.order_id), last_movement=MAX_MOVEMENTS))
     with pytest.raises(TooManyMovementsError):
         move(shop, order, RELEASE, "K1", _1=1)
     assert shop.orders.cancel(order.order_id, BY).status is Status.CANCELLED

@@ -172,7 +172,7 @@ def real_order(found: spec.Order) -> order.Order:
         rejection=rejection,
         expired=found.expired,
         movement=real_movement(found),
-        movements=found.movements,
+        last_movement=found.last_movement,
         history=tuple(real_event(found, event) for event in found.history),
     )
 
@@ -206,7 +206,7 @@ def described(found: order.Order) -> dict[str, Any]:
         "counts": [(line.cancelled, line.fulfilled, line.returned) for line in found.lines],
         "movement": open_movement
         and (open_movement.number, open_movement.kind, open_movement.lines, open_movement.key),
-        "movements": found.movements,
+        "last_movement": found.last_movement,
         "expired": found.expired,
         "history": [(str(event.type), event.lines, event.key) for event in found.history],
         "price": [item.unit_price for item in found.items],
@@ -251,7 +251,7 @@ def orders_of(status: OrderStatus, body: Body = TWO) -> Iterator[spec.Order]:
             continue
         for change in CHANGES:
             if change.units <= moved.movable(change.kind, body.units):
-                yield found._replace(movement=spec.Movement(1, change), movements=1)
+                yield found._replace(movement=spec.Movement(1, change), last_movement=1)
 
 
 def test_code_has_every_order_that_is_compared() -> None:
@@ -384,10 +384,10 @@ def real_reservation(
 def real_stock(world: spec.World, last: inventory.Movement | None = None) -> UnitOfWork:
     stock = UnitOfWork()
     product = real_product(world.product)
-    stock.add(product.key, product, None)
+    stock.record_read(product.key, product, None)
     found = world.reservation(ATTEMPT)
     reservation = real_reservation("R", found, last) if found else None
-    stock.add(inventory.reservation_key("R"), reservation, None)
+    stock.record_read(inventory.reservation_key("R"), reservation, None)
     return stock
 
 

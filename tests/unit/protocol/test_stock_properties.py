@@ -305,7 +305,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.refused: set[Part] = set()
         """Requests whose response was a final 409."""
         self.impatience = pytest.MonkeyPatch()
-        self.impatience.setattr(service, "MIN_BACKOFF_SECONDS", 0.0)
+        self.impatience.setattr(service, "FIRST_BACKOFF_SECONDS", 0.0)
 
     @initialize(fulfilled=st.sampled_from([{}, {}, {"1": 2}, {"1": 3, "2": 2}]))
     def an_order_has_parts_that_can_move(self, fulfilled: dict[str, int]) -> None:

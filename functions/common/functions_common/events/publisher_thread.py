@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound="Hashable")
 
 BUSY_BATCH = 5
-"""The same as ``BATCH`` while requests are in progress, so that they wait less."""
-MAX_WAITING = 10_000
-"""Documents whose events wait in this process. ``reconcile`` publishes those of further ones."""
+"""Takes the place of ``BATCH`` while requests are in progress, so that they wait less."""
+MAX_QUEUED_ITEMS = 10_000
+"""The most documents in the queue. ``reconcile`` publishes the events of others."""
 PUBLISHING_SHARE = 0.03
-"""While requests are in progress, the thread works for this share of the time. A process that is
-always busy sends its events late; ``reconcile`` sends those for which there is no room."""
+"""While requests are in progress, the thread works for this share of the time. So a process that is
+always busy sends its events late."""
 MAX_PAUSE_SECONDS = 5.0
 STOP_SECONDS = 3.0
 """How long a process that ends goes on publishing."""
@@ -52,7 +52,7 @@ class PublisherThread(Generic[H]):
         self._publish = publish
         self.requests_in_progress = 0
         """Requests that the process is working on. The thread gives way to them."""
-        self._waiting: deque[H] = deque()
+        self._queue: deque[H] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -60,9 +60,9 @@ class PublisherThread(Generic[H]):
     def add(self, item: H) -> None:
         """Publish the events of this item soon. Never blocks, and never fails."""
         with self._changed:
-            if self._stopping or len(self._waiting) >= MAX_WAITING:
+            if self._stopping or len(self._queue) >= MAX_QUEUED_ITEMS:
                 return
-            self._waiting.append(item)
+            self._queue.append(item)
             if self._thread is None:
                 self._start()
             self._changed.notify()
@@ -119,10 +119,10 @@ class PublisherThread(Generic[H]):
     def _next_batch(self) -> list[H]:
         """The next items, each once. Empty if the process ends and none waits."""
         with self._changed:
-            while not self._waiting and not self._stopping:
+            while not self._queue and not self._stopping:
                 self._changed.wait()
             size = BUSY_BATCH if self.requests_in_progress else BATCH
-            taken = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
+            taken = [self._queue.popleft() for _ in range(min(size, len(self._queue)))]
         return [*dict.fromkeys(taken)]
 
     def _publish_batch(self, batch: Sequence[H]) -> None:

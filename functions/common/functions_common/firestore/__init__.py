@@ -1,6 +1,6 @@
 """Firestore: the connection, documents, queries, and errors by the state of the data.
 
-The modules, from the one that a store uses to the one that makes the calls:
+The modules, from the highest layer to the lowest:
 
 - ``documents``: reads documents by path, and writes them
 - ``queries``: reads pages of documents; a ``ConcurrencyLimiter`` limits them
@@ -8,12 +8,12 @@ The modules, from the one that a store uses to the one that makes the calls:
 - ``rpcs``: the RPCs as plain gRPC calls
 - ``errors``: the errors that leave this package
 
-The path of an error, for a commit that comes second to another writer:
+An example of an error's path: a commit fails because another writer was first.
 
 1. ``rpcs`` raises ``grpc.RpcError`` with the status ABORTED.
-2. ``client.commit_call`` converts it to ``google.api_core``'s ``Aborted``, which the library's
-   client raises, and then to ``errors.ConflictError``: nothing was written. For a read,
-   ``client.read_call`` does this.
+2. ``client.commit_call`` converts it to ``google.api_core``'s ``Aborted``, as Google's library
+   does, and then to ``errors.ConflictError``: nothing was written. ``client.read_call`` does the
+   same for a read.
 3. The use case reads and decides again. An error that no use case handles becomes a problem
    document in ``http/app.py``.
 """

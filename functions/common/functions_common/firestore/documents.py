@@ -231,8 +231,8 @@ class Documents:
         permanently, it is divided until only the change at fault fails. Any other error of a
         request is raised.
 
-        ``deadline`` belongs to the caller of one change; other callers can have earlier ones. To
-        bound their wait, all requests together end within ``CALL_SECONDS``, as one would.
+        The changes can be those of several callers, some with an earlier deadline than
+        ``deadline``. To bound their wait, all requests together end within ``CALL_SECONDS``.
         """
         return self._write_each(writes, deadline.within(CALL_SECONDS))
 

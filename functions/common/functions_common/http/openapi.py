@@ -310,7 +310,7 @@ def _security(operation: Operation, api: Api) -> list[Schema]:
     """Empty for a public operation. ``{}`` among others means that no token is needed either."""
     if not operation.roles:
         return [{operation.optional_role: []}, {}] if operation.optional_role else []
-    without: list[Schema] = [{}] if api.optional_role in operation.roles else []
+    without: list[Schema] = [{}] if api.open_role in operation.roles else []
     return [*({role: []} for role in operation.roles), *without]
 
 
@@ -391,11 +391,11 @@ def _implied(operation: Operation, api: Api) -> Iterator[ProblemType]:
     yield _TOO_LONG
     if operation.body is not None or locations & {"query", "header"}:
         yield replace(
-            _INVALID, example=_wrong_field(operation.invalid or _invalid_example(locations))
+            _INVALID, example=_wrong_field(operation.invalid_example or _invalid_example(locations))
         )
     if operation.roles:
         # Only tokens of an issuer expire.
-        issued = api.optional_role in operation.roles
+        issued = api.open_role in operation.roles
         yield (
             replace(_NO_TOKEN, example={"detail": "The token has expired"}) if issued else _NO_TOKEN
         )

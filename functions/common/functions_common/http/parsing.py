@@ -371,7 +371,7 @@ class Checks:
             value, value, f"1 to {max_length} characters on one line", max_length, place
         )
 
-    def lines(self, value: str, max_length: int, **place: str) -> str:
+    def several_lines(self, value: str, max_length: int, **place: str) -> str:
         """The same as ``text``, with several lines: a line feed is between two of them."""
         in_one = value.replace("\n", " ")
         size = f"1 to {max_length:,} characters, with a line feed between lines"

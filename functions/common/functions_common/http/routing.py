@@ -78,7 +78,7 @@ class Operation:
     """The request may have no body."""
     examples: Mapping[str, Any] = field(default_factory=dict)
     """Request bodies, by a short name of the case."""
-    invalid: str = ""
+    invalid_example: str = ""
     """An example of the ``detail`` for a wrong value (422): ``#/price: must be a number …``."""
     body_content_type: str = JSON
     max_body: int | None = None
@@ -109,7 +109,7 @@ class Api:
     """Each role, and who has it."""
     tags: Mapping[str, str]
     """Each group of operations, and what it is about, in the order of the documentation."""
-    optional_role: str | None = None
+    open_role: str | None = None
     """The role that needs no token in some deployments (``AUTH_MODE=open``)."""
     currency: str = "USD"
     """The currency of the deployment, which bounds of money are described in."""

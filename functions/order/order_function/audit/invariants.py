@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from order_function.domain import MOVING, Item, Status
+from order_function.domain import MOVING_STATUSES, Item, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -157,7 +157,7 @@ OWN_RESERVATION: dict[str, frozenset[str | None]] = {
 }
 """The allowed statuses of an order's own reservation. None: there is no reservation."""
 
-UNFINISHED = frozenset((Status.PENDING, *MOVING))
+UNFINISHED = frozenset((Status.PENDING, *MOVING_STATUSES))
 COUNTED = frozenset(
     (Status.CONFIRMED, Status.PARTIALLY_FULFILLED, Status.FULFILLED, Status.CANCELLED)
 )

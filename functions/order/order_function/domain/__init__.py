@@ -51,7 +51,7 @@ from order_function.domain.lines import (
 from order_function.domain.order import (
     ERASED,
     KEEPS_RESERVATION,
-    MOVING,
+    MOVING_STATUSES,
     PRICE_CHANGED,
     PUBLIC_STATUSES,
     NewerStatus,
@@ -71,7 +71,7 @@ __all__ = [
     "MAX_MOVEMENTS",
     "MAX_QUANTITY",
     "MAX_TOTAL",
-    "MOVING",
+    "MOVING_STATUSES",
     "OPERATOR",
     "PAYMENT",
     "PRICE_CHANGED",

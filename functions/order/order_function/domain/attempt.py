@@ -56,7 +56,7 @@ class Attempt:
     lines: tuple[Line, ...]
     """One line a product: see ``merge_lines``."""
     fingerprint: str
-    """A digest of the body: of everything that the client wants."""
+    """A digest of the body: two requests with the same digest ask for the same order."""
     keyed: bool
     nonce: str
     """Identifies this delivery, so that it can recognize its own writes."""

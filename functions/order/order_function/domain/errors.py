@@ -7,7 +7,7 @@ OrderError
 └── UnchangeableOrderError        the order is in a status, or has counts, that forbid the change
     ├── NotCancellableError       it was rejected, or its goods are shipped or about to be
     ├── NotFulfillableError       it is not confirmed
-    ├── NotReturnableError        nothing of it was fulfilled
+    ├── NotReturnableError        no unit of it is fulfilled, or its last change is not finished
     ├── NotConfirmableError       it was rejected or cancelled, or inventory has not decided yet
     ├── OrderExpiredError         it was cancelled because its payment did not arrive in time
     ├── ExceedsRemainingError     more units than are left, or a product that it does not have

@@ -104,7 +104,7 @@ class Movement:
         return replace(self, actor=actor, reason=reason)
 
 
-MOVED = {
+EVENT_OF_MOVEMENT = {
     MovementKind.RELEASE: EventType.LINE_CANCELLED,
     MovementKind.CONSUME: EventType.LINE_FULFILLED,
     MovementKind.RESTOCK: EventType.LINE_RETURNED,

@@ -26,9 +26,9 @@ from order_function.domain.errors import (
     UnfinishedMovementError,
 )
 from order_function.domain.history import (
+    EVENT_OF_MOVEMENT,
     EXPIRED,
     MAX_MOVEMENTS,
-    MOVED,
     RECONCILE,
     By,
     Event,
@@ -104,7 +104,7 @@ KEEPS_RESERVATION = frozenset(
 )
 """Statuses of an order whose reservation must not be released."""
 
-MOVING = frozenset((Status.CANCELLING, Status.CHANGING, Status.FULFILLING))
+MOVING_STATUSES = frozenset((Status.CANCELLING, Status.CHANGING, Status.FULFILLING))
 """Statuses in which a movement is decided, and inventory may not have applied it yet."""
 
 _CANCELLABLE = frozenset(
@@ -148,13 +148,14 @@ class Order:
     history: tuple[Event, ...] = ()
     """Empty in documents of older revisions."""
     movement: Movement | None = None
-    """The movement that inventory may not have applied yet. Only with a status of ``MOVING``."""
-    movements: int = 0
-    """The number of the last movement of a part."""
+    """The movement that inventory may not have applied yet. None in a status
+    that is not in ``MOVING_STATUSES``."""
+    last_movement: int = 0
+    """The number of the last movement of a part; 0 if there was none."""
     updated_at: datetime | None = None
     """When the order last changed. None if it never did, or in documents of older revisions."""
     events_sent: int = 0
-    """The first so many events of the history were sent."""
+    """The number of events, from the beginning of the history, that were sent."""
     stored: Order | None = field(default=None, compare=False, repr=False)
     """The order that was read from the store; None for a new order. An update writes only the
     fields that differ, so fields that another revision added to items and lines stay."""
@@ -326,12 +327,12 @@ class Order:
 
         Any other order does not change.
         """
-        if self.status is not Status.AWAITING_PAYMENT or not self.has_expired(now):
+        if self.status is not Status.AWAITING_PAYMENT or not self.is_payment_overdue(now):
             return self
         movement = Movement(MovementKind.RELEASE, RECONCILE, EXPIRED)
         return replace(self, status=Status.CANCELLING, movement=movement, expired=True)
 
-    def has_expired(self, now: datetime) -> bool:
+    def is_payment_overdue(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now
 
     def begin_cancel(self, by: By) -> Self:
@@ -389,11 +390,11 @@ class Order:
             raise ExceedsRemainingError(self, excess)
         if not lines:
             raise self._refusal(NotReturnableError)
-        if self.movements >= MAX_MOVEMENTS:
+        if self.last_movement >= MAX_MOVEMENTS:
             raise TooManyMovementsError(self)
-        number = self.movements + 1
+        number = self.last_movement + 1
         movement = Movement(kind, *by, number=number, lines=lines, key=key)
-        return replace(self, status=Status.CHANGING, movement=movement, movements=number)
+        return replace(self, status=Status.CHANGING, movement=movement, last_movement=number)
 
     def finish_movement(self, number: int, now: datetime) -> Self:
         """Complete the movement of this number, after inventory has applied it.
@@ -405,18 +406,25 @@ class Order:
             return self
         units = {line.product_id: line.quantity for line in movement.lines}
         event = Event(
-            MOVED[movement.kind], now, *movement.by, lines=movement.lines, key=movement.key
+            EVENT_OF_MOVEMENT[movement.kind],
+            now,
+            *movement.by,
+            lines=movement.lines,
+            key=movement.key,
         )
-        return self._finish(_MOVES[movement.kind], units, now, [event])
+        return self._finish(_COUNT_MOVED[movement.kind], units, now, [event])
 
     def _finish_with_open_units(self, kind: MovementKind, now: datetime) -> Self:
         """Complete a movement of everything that is open."""
         units = {line.product_id: line.open for line in self.lines if line.open}
         if not any(line.has_moved for line in self.lines):
-            return self._finish(_MOVES[kind], units, now, [])
+            return self._finish(_COUNT_MOVED[kind], units, now, [])
         lines = tuple(sorted(Line(*each) for each in units.items()))
         return self._finish(
-            _MOVES[kind], units, now, [Event(MOVED[kind], now, *self._mover, lines=lines)]
+            _COUNT_MOVED[kind],
+            units,
+            now,
+            [Event(EVENT_OF_MOVEMENT[kind], now, *self._mover, lines=lines)],
         )
 
     def _finish(
@@ -471,9 +479,9 @@ class Order:
             made = next((each for each in self.history if each.key == key), None)
         if made is None:
             return False
-        made_kind = MOVED[made.kind] if isinstance(made, Movement) else made.type
+        made_kind = EVENT_OF_MOVEMENT[made.kind] if isinstance(made, Movement) else made.type
         same_lines = lines is None or (all_known and sorted(made.lines) == sorted(lines))
-        if made_kind != MOVED[kind] or not same_lines:
+        if made_kind != EVENT_OF_MOVEMENT[kind] or not same_lines:
             raise IdempotencyKeyReusedError("change of this order")
         return True
 
@@ -531,7 +539,7 @@ def _status_by_counts(lines: tuple[Line, ...]) -> Status:
     return Status.FULFILLED if fulfilled else Status.CANCELLED
 
 
-_MOVES: dict[MovementKind, Callable[[Line, int], Line]] = {
+_COUNT_MOVED: dict[MovementKind, Callable[[Line, int], Line]] = {
     MovementKind.RELEASE: Line.cancel,
     MovementKind.CONSUME: Line.fulfil,
     MovementKind.RESTOCK: Line.take_back,

@@ -43,7 +43,7 @@ class FirestoreOutbox:
 
 
 def _change(sent: SentEvents) -> Change:
-    """It is no change of the order, so it does not change the time of its last change."""
+    """Not a change of the order, so ``stored_at`` stays as it is."""
     order, version = sent.found
     complete = sent.events_sent == len(order.history)
     return Change(

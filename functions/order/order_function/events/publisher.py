@@ -1,8 +1,9 @@
 """Publishes the events of orders: an outbox in each order's document (docs/adr/0028).
 
 The write that changes an order also appends its events to the order's history, and marks the order.
-A publisher sends the unsent events in their sequence, and then records in the document how far it
-came. A failed event stops only the events of its own order.
+A publisher sends the unsent events in their sequence, and then records in the document how many
+were sent. If the sink rejects an event, only the later events of the same order wait. If it is
+unavailable, the publisher stops, see ``send_each``.
 """
 
 from __future__ import annotations

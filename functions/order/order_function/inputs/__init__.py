@@ -1,1 +1,1 @@
-"""The inputs of clients, apart from an order: changes, details, and filters of lists."""
+"""The parts of requests: customer, details, changes of an order, filters of a list."""

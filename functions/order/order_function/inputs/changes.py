@@ -50,7 +50,7 @@ class ConfirmRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     actor: Actor | UnsetType = UNSET
     reason: Reason | UnsetType = UNSET
 
-    def check_by(self, checks: Checks, role: str) -> By:
+    def parse_by(self, checks: Checks, role: str) -> By:
         """Who makes the change; ``role`` is the caller's."""
         if not isinstance(self.actor, UnsetType):
             checks.text(self.actor, MAX_ACTOR, pointer="#/actor")
@@ -70,7 +70,7 @@ class ChangeRequest(ConfirmRequest, forbid_unknown_fields=True, frozen=True):
         described("The units to change. By default: all that are left."),
     ] = UNSET
 
-    def check_items(self, checks: Checks) -> dict[str, int]:
+    def parse_items(self, checks: Checks) -> dict[str, int]:
         """Units by line id. Empty without items."""
         if isinstance(self.items, UnsetType):
             return {}

@@ -54,8 +54,8 @@ Metadata = Annotated[
         examples=[{"channel": "web"}],
     ),
     described(
-        "Texts of the shop, by names of its choice. A name is one line, and has no two underscores"
-        " at both its beginning and its end."
+        "Texts of the shop, by names of its choice. A name is one line. It must not both begin and"
+        " end with two underscores."
     ),
 ]
 
@@ -104,7 +104,7 @@ class ShippingAddress(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
         return Address(**values)
 
 
-def check_details(
+def parse_details(
     checks: Checks,
     reference: str | UnsetType,
     note: str | UnsetType,
@@ -114,7 +114,7 @@ def check_details(
     if not isinstance(reference, UnsetType):
         checks.text(reference, MAX_REFERENCE, pointer="#/reference")
     if not isinstance(note, UnsetType):
-        checks.lines(note, MAX_NOTE, pointer="#/note")
+        checks.several_lines(note, MAX_NOTE, pointer="#/note")
     if not isinstance(metadata, UnsetType):
         _check_metadata(checks, metadata)
     return Details(
@@ -134,7 +134,7 @@ def _check_metadata(checks: Checks, metadata: dict[str, str]) -> None:
         if len(name) > MAX_METADATA_KEY or not (is_one_line(name) and _NAME.match(name)):
             detail = (
                 f"the name must be 1 to {MAX_METADATA_KEY} characters on one line, at least one of"
-                " them visible; two underscores cannot be at both ends"
+                " them visible; it must not both begin and end with two underscores"
             )
             checks.add_error(detail, pointer=pointer)
         checks.text(value, MAX_METADATA_VALUE, pointer=pointer)

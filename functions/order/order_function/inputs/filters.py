@@ -1,4 +1,8 @@
-"""The query parameters of the list of orders, and the three sequences that the list can have."""
+"""The query parameters of ``GET /orders``.
+
+A list has one of three sequences: newest order first; by time of change, with ``updated_since``; or
+by id, with ``order_id``.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +33,13 @@ _ONLY_ALONE = {
 
 
 class ListRequest(NamedTuple):
-    wanted: OrderFilter
+    """The filters of a request for orders. At most one of the two last fields is set."""
+
+    order_filter: OrderFilter
     updated_since: datetime | None
     """List changes in the sequence in which they were stored, instead of the newest orders."""
     order_id: str | None
-    """List the orders whose id begins with this, by id."""
+    """List the orders whose id has this prefix, sorted by id."""
 
 
 class ChangePosition(NamedTuple):
@@ -56,7 +62,7 @@ class ChangePosition(NamedTuple):
 
 
 def position_with_prefix(prefix: str) -> Callable[[Sequence[str]], str]:
-    """Reads the position of a page in a list of orders whose id begins with this."""
+    """A function that reads a cursor of the list by id. The position must have the prefix."""
 
     def read(parts: Sequence[str]) -> str:
         order_id = paging.id_position(parts)
@@ -99,7 +105,7 @@ def parse(args: Mapping[str, str], caller: Caller, *, staff: bool) -> ListReques
 
 
 def check_export(args: Mapping[str, str]) -> None:
-    """Raise InvalidValueError if there is a parameter of pages: an export has none."""
+    """Raise InvalidValueError for a parameter that only lists in pages have."""
     checks = Checks()
     for name in ("limit", "cursor", "updated_since"):
         if name in args:
@@ -117,7 +123,8 @@ def _check_combinations(args: Mapping[str, str], checks: Checks) -> None:
 def _customer(
     args: Mapping[str, str], caller: Caller, checks: Checks, *, staff: bool
 ) -> str | None:
-    if staff and args.get("customer_id", ERASED) == ERASED:
+    # The id of erased orders is reserved, so ``check_customer`` would reject it.
+    if staff and args.get("customer_id") in (None, ERASED):
         return args.get("customer_id")
     requested = args.get("customer_id", UNSET)
     customer_id = customer_of(requested, caller.subject, parameter="customer_id")

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 ATTEMPT_TIMEOUT_SECONDS = 7.0
 """Seconds for one send, as a whole: above inventory's own deadline (5 s). If a cold start takes
 longer, the next send finds a warm pod."""
-MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.05, 1.0
+FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.05, 1.0
 """The pause before the next send."""
 MAX_RESERVATION_BYTES = 128 * 1024
 """More than the longest reservation in a reply: 100 lines of 1.1 kB."""
@@ -202,7 +202,7 @@ class InventoryClient:
         circuit = circuit or self._circuit
         failure, outcome_unknown = _Failure("no time left"), False
         for _ in deadline.backoff(
-            MIN_BACKOFF_SECONDS,
+            FIRST_BACKOFF_SECONDS,
             MAX_BACKOFF_SECONDS,
             lambda: failure.retry_after,  # noqa: B023 - the newest
         ):

@@ -1,7 +1,7 @@
 """``python -m order_function.reconcile``: one sweep over unfinished orders and reservations.
 
-It is a command that a timer runs. An endpoint would start a pod each time; the command reads
-Firestore, and calls inventory only if there is work. One JSON line reports the results.
+A timer runs the command. It reads Firestore, and calls inventory only if there is work, so an idle
+run wakes no function. One JSON line reports the results.
 
 Exit codes:
 
@@ -44,8 +44,7 @@ CONCURRENCY = 4
 def create_sweep(settings: ReconcileSettings, connection: FirestoreConnection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
     publishing = [] if settings.sink is None else _publishing(connection, settings.sink)
-    # The changes of the sweep itself are marked; the sweep publishes their events at its end.
-    store = FirestoreOrders(connection, on_event=_only_mark if publishing else None)
+    store = FirestoreOrders(connection, on_event=_publish_at_the_end if publishing else None)
     inventory = InventoryClient(
         settings.inventory_service_url,
         settings.token,
@@ -63,8 +62,8 @@ def create_sweep(settings: ReconcileSettings, connection: FirestoreConnection) -
     )
 
 
-def _only_mark(_order_id: str) -> None:
-    """The store marks the order. Nothing else is to be done."""
+def _publish_at_the_end(_order_id: str) -> None:
+    """Do nothing: the store has marked the order, and the sweep publishes its events at its end."""
 
 
 def _publishing(connection: FirestoreConnection, settings: SinkSettings) -> list[Publishing]:

@@ -1,7 +1,7 @@
 """The sweep of ``reconcile``: it finishes orders and reservations that a crash left unfinished.
 
 A held reservation belongs to a request in progress, or to one whose process has ended. The order
-document decides:
+document shows what to do:
 
 - The order owns the reservation: the sweep confirms or consumes the reservation.
 - The order does not own the reservation, because it is cancelled or rejected, or because another
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     T = TypeVar("T", HeldReservation, UnfinishedOrder, Order)
     P = TypeVar("P", str, tuple[datetime, str])
     U = TypeVar("U")
-    Found = VersionedOrder | StoreError | None
+    FoundOrder = VersionedOrder | StoreError | None
     """The order and its version; the error of a damaged document; None if there is no document."""
 
 PAGE = 500
@@ -74,12 +74,12 @@ CALL_SECONDS = 15.0
 STOPPING_SECONDS = 3.0
 """The same after ``stop``: Kubernetes waits 30 s before it kills the process."""
 MAX_FAILED_CALLS = 3
-"""After so many failed calls in a row the sweep no longer calls inventory."""
+"""The number of failed calls in a row after which the sweep no longer calls inventory."""
 MAX_REASONS = 20
 """Reasons in the report. The log has a line for each failure."""
 
 _BY = By(RECONCILE)
-"""Who finishes a change, if an older revision did not record who began it."""
+"""The actor of a change that an older revision began: it did not record who."""
 _EXPECTED = (StoreError, DeadlineExceededError, InventoryUnavailableError, UnfinishedChangeError)
 
 
@@ -124,12 +124,12 @@ class Report:
     failed: int = 0
     """Failed, and left for the next sweep."""
     failures: list[str] = field(default_factory=list)
-    """The first reasons, with the ids that they concern."""
+    """The reasons of the first failures, with the ids of the documents."""
     left: int | None = 0
-    """Held reservations that the sweep found and did not settle.
+    """Held reservations that remain: those that the sweep found and did not settle.
 
-    If the sweep did not read every page, it counts all held reservations at its end instead. None
-    if that count failed.
+    If the sweep did not read every page, it is the number of all held reservations at its end. None
+    if they could not be counted.
     """
     per_second: float = 0.0
     """Reservations settled a second."""
@@ -206,13 +206,13 @@ class Sweep:
         """
         self._report = Report()
         self._read_every_page, self._failed_calls = False, 0
-        self._recording_failures(self._expire_holds)
-        self._recording_failures(self._finish_orders)
+        self._run_step(self._expire_holds)
+        self._run_step(self._finish_orders)
         began = time.monotonic()
-        self._recording_failures(self._settle_held)
+        self._run_step(self._settle_held)
         self._complete_report(time.monotonic() - began)
         for each in self._publishing:
-            self._recording_failures(partial(self._publish_events, each))
+            self._run_step(partial(self._publish_events, each))
         return self._report
 
     def _complete_report(self, seconds: float) -> None:
@@ -222,7 +222,7 @@ class Sweep:
         report.stopped = self._stopping.is_set()
         report.left = report.held - settled if self._read_every_page else None
         if not self._read_every_page:
-            self._recording_failures(self._count_left)
+            self._run_step(self._count_left)
 
     def _publish_events(self, publishing: Publishing) -> None:
         publishing.publish_unsent(self._stopping.is_set, self._report_published)
@@ -244,7 +244,7 @@ class Sweep:
                 self._add(unfinished=len(page))
                 self._record_oldest("oldest_unfinished_seconds", page)
                 for found in page:
-                    pool.submit(self._finish_order_or_fail, found)
+                    pool.submit(self._try_to_finish, found)
 
     def _expire_holds(self) -> None:
         now = datetime.now(UTC)
@@ -259,16 +259,16 @@ class Sweep:
         if self._stopping.is_set():
             return
         path = f"orders/{order.order_id}"
-        expired = self._recording_failures(partial(self._orders.expire, order.order_id), path)
+        expired = self._run_step(partial(self._orders.expire, order.order_id), path)
         if expired is None:
             return
         self._add(expired=expired.status is Status.CANCELLED)
         if expired.status is Status.CANCELLING:
             self._fail(f"{order.order_id} is still {expired.status}", path)
 
-    def _finish_order_or_fail(self, found: UnfinishedOrder) -> None:
+    def _try_to_finish(self, found: UnfinishedOrder) -> None:
         if not self._stopping.is_set():
-            self._recording_failures(partial(self._finish_order, found), f"orders/{found.order_id}")
+            self._run_step(partial(self._finish_order, found), f"orders/{found.order_id}")
 
     def _finish_order(self, found: UnfinishedOrder) -> None:
         """Decide a pending order, or finish the movement of any other.
@@ -305,7 +305,7 @@ class Sweep:
                 if self._failed_calls >= MAX_FAILED_CALLS:
                     self._fail("inventory is unavailable: the rest is left for the next sweep")
                     return
-                pool.submit(self._recording_failures, partial(self._settle_batch, batch))
+                pool.submit(self._run_step, partial(self._settle_batch, batch))
         self._read_every_page = not self._stopping.is_set()
 
     def _batches_of_held(self) -> Iterator[Sequence[HeldReservation]]:
@@ -339,7 +339,7 @@ class Sweep:
         actions: dict[Action, list[str]] = {action: [] for action in Action}
         for held in old:
             order = found.get(held.name.order_id) if held.name else None
-            actions[self._choose_action_or_fail(held, order)].append(held.reservation_id)
+            actions[self._try_to_choose_action(held, order)].append(held.reservation_id)
         newer = set(actions[Action.NEWER])
         self._add(newer=len(newer))
         self._record_oldest(
@@ -347,12 +347,12 @@ class Sweep:
         )
         return actions
 
-    def _choose_action_or_fail(self, held: HeldReservation, found: Found) -> Action:
+    def _try_to_choose_action(self, held: HeldReservation, found: FoundOrder) -> Action:
         choose = partial(self._choose_action, held, found)
-        action = self._recording_failures(choose, f"reservations/{held.reservation_id}")
+        action = self._run_step(choose, f"reservations/{held.reservation_id}")
         return action or Action.LATER
 
-    def _choose_action(self, held: HeldReservation, found: Found) -> Action:
+    def _choose_action(self, held: HeldReservation, found: FoundOrder) -> Action:
         """Return the action. For a reservation without an order, write an abandoned mark first."""
         if held.name is None:
             return Action.RELEASE
@@ -434,7 +434,7 @@ class Sweep:
                 return
             after = position_of(page[-1])
 
-    def _recording_failures(self, step: Callable[[], U], document: str | None = None) -> U | None:
+    def _run_step(self, step: Callable[[], U], document: str | None = None) -> U | None:
         """The result of the step. If it fails, the failure is reported, and the result is None."""
         try:
             return step()

@@ -66,7 +66,7 @@ OPERATIONS = (
 
 
 class HtmlNotAcceptedError(Exception):
-    """The client prefers JSON to HTML."""
+    """The client does not prefer HTML to JSON."""
 
 
 class Page:
@@ -74,7 +74,8 @@ class Page:
         accepted = request.accept_mimetypes
         if accepted[HTML] <= accepted[JSON]:
             raise HtmlNotAcceptedError(
-                "This path has an HTML page, and the request prefers JSON. See /openapi.json."
+                "This path has an HTML page only, and the request does not prefer HTML. See"
+                " /openapi.json for the API."
             )
         response = self.show(request)
         response.vary.add("Accept")

@@ -275,7 +275,7 @@ def test_thread_counts_requests_in_progress(
 def test_waiting_orders_are_limited(
     shop: PublishingShop, thread: PublisherThread[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher_thread, "MAX_WAITING", 0)
+    monkeypatch.setattr(publisher_thread, "MAX_QUEUED_ITEMS", 0)
     thread.add(shop.place("C1", TWO, None).order.order_id)
     thread.stop()
     assert not shop.sink.received
