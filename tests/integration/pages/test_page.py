@@ -52,6 +52,26 @@ def lose_response(route: Route) -> None:
     route.abort()
 
 
+DELAYS = """
+  window.delays = {};
+  const fetchNow = window.fetch;
+  window.fetch = async (path, options) => {
+    const list = String(path).split("?")[0];
+    await new Promise((resolve) => setTimeout(resolve, window.delays[list] ?? 0));
+    return fetchNow(path, options);
+  };
+"""
+"""Delays requests in the browser, by their path. A route would delay all requests, one by one."""
+
+
+def wait_until(page: Page, condition: Callable[[], object]) -> None:
+    """Let the browser work until the condition holds, for at most 10 s."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        page.wait_for_timeout(20)
+
+
 def intercept_orders(page: Page, *handlers: Callable[[Route], None]) -> list[str]:
     """Let each handler respond to one order, in sequence, and the shop to those after them.
 
@@ -297,6 +317,7 @@ def test_order_shows_its_history_and_parts_with_full_dates(page: Page, shop: Sho
 def test_failed_lists_are_loaded_again_by_their_retry_buttons(
     context: BrowserContext, shop: Shop
 ) -> None:
+    shop.place("P001", 1).raise_for_status()
     page = context.new_page()
     failing = re.compile(r"/(products|orders)\?")
     page.route(failing, lambda route: unavailable(route, retry_after=1))
@@ -398,14 +419,13 @@ def test_cancelling_an_order_names_the_units_that_were_not_shipped(page: Page, s
 
 
 def test_result_stays_while_the_lists_are_slow(page: Page) -> None:
-    def slow(route: Route) -> None:
-        time.sleep(1.5)
-        route.continue_()
-
-    page.route("**/products?*", slow)
-    buy(page, "P001")
-    news(page, "Ordered: 1 × Laptop.")
-    page.wait_for_timeout(2_500)
+    """A request is slow after one second, and the page then says that it waits."""
+    page.locator("#follow").uncheck()
+    page.evaluate(f"{{ {DELAYS} }}")
+    page.evaluate("window.delays.products = 1500")
+    with page.expect_response(re.compile(r"/products\?")):
+        buy(page, "P001")
+        news(page, "Ordered: 1 × Laptop.")
     news(page, "Ordered: 1 × Laptop.")
 
 
@@ -421,14 +441,16 @@ def test_late_response_of_an_older_request_does_not_replace_the_list(page: Page)
     page.locator("#follow").uncheck()
     page.route("**/orders?*", keep_first)
     page.get_by_role("button", name="Refresh").click()
-    page.wait_for_timeout(500)
+    wait_until(page, lambda: late)
     old = requests.get(late[0].request.url, timeout=TIMEOUT)
     buy(page, "P001")
     news(page, "Ordered: 1 × Laptop.")
     expect(first_order(page)).to_contain_text("confirmed")
     order_id = str(first_order(page).get_attribute("data-order"))
+    responses = page.locator("#request-list > tr")
+    before = responses.count()
     late[0].fulfill(status=200, content_type="application/json", body=old.text)
-    page.wait_for_timeout(500)
+    expect(responses).to_have_count(before + 1)
     assert first_order(page).get_attribute("data-order") == order_id
     assert order_id not in old.text
 
@@ -546,6 +568,9 @@ def test_page_fits_and_its_text_has_contrast(
         news(page, "Not ordered")
         page.get_by_text("History").first.click()
         assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
+        table = page.get_by_role("table")
+        assert table.evaluate("(table) => table.scrollWidth <= table.parentElement.clientWidth")
+        expect(table.get_by_role("row", name="POST orders")).to_contain_text("409")
         assert page.evaluate(CONTRASTS) == []
 
 
@@ -579,26 +604,23 @@ def test_page_does_not_move_while_it_loads_and_orders(
     browser: Browser, shop: Shop, size: ViewportSize, loading: str
 ) -> None:
     """Responses take longer than half a second, in which the browser would excuse a shift."""
-    seconds = {"products first": (0.6, 1.2), "orders first": (1.2, 0.6), "products fail": (0.6, 1)}
-    products, orders = seconds[loading]
-
-    def slow_products(route: Route) -> None:
-        time.sleep(products)
-        if loading == "products fail":
-            return unavailable(route, 1)
-        return route.continue_()
-
-    def slow_orders(route: Route) -> None:
-        time.sleep(orders)
-        route.continue_()
-
+    delays = {
+        "products first": {"products": 600, "orders": 1200},
+        "orders first": {"products": 1200, "orders": 600},
+        "products fail": {"products": 600, "orders": 1000},
+    }[loading]
+    received: list[str] = []
     with browser.new_context(viewport=size) as context:
         page = context.new_page()
+        page.on("response", lambda each: received.append(each.url.split("?")[0].split("/")[-1]))
         page.add_init_script(SHIFTS)
-        page.route("**/products?*", slow_products)
-        page.route(re.compile("/orders"), slow_orders)
+        page.add_init_script(f"{{ {DELAYS} window.delays = {json.dumps(delays)}; }}")
+        if loading == "products fail":
+            page.route("**/products?*", partial(unavailable, retry_after=1))
         page.goto(shop.orders[0])
         expect(page.locator(".skeleton")).to_have_count(0)
+        lists = [each for each in received if each in delays]
+        assert lists[:2] == sorted(delays, key=lambda each: delays[each])
         page.wait_for_timeout(500)
         if loading != "products fail":
             buy(page, "P001")

@@ -251,18 +251,20 @@ function record(request, status, { clientMs, parts, pod, revision }) {
   const start = parts.size === 0 ? "" : parts.has("cold") ? "cold" : "warm";
   const serverMs = parts.get("total");
   const breakdown = [...parts].filter(([name, ms]) => name !== "total" && ms !== undefined);
-  const cell = (text, kind) => make("td", { class: kind ?? null }, text);
+  /** A cell of the column; a phone shows the column's name before the value. */
+  const cell = (column, value, kind) =>
+    make("td", { role: "cell", "data-name": column, class: kind ?? null }, ...(value ? [value] : []));
   at("request-list").prepend(
     make(
       "tr",
-      {},
-      make("th", { scope: "row" }, make("code", {}, request)),
-      cell(status === 0 ? "none" : String(status)),
-      make("td", {}, start ? make("span", { class: `status ${start}` }, start) : ""),
-      cell(clientMs.toFixed(0), "number"),
-      cell(serverMs === undefined ? "" : serverMs.toFixed(1), "number"),
-      cell(breakdown.map(([name, ms]) => `${name} ${ms.toFixed(1)}`).join(", ")),
-      make("td", {}, make("code", {}, pod ?? "")),
+      { role: "row" },
+      make("th", { role: "rowheader" }, make("code", {}, request)),
+      cell("Status", status === 0 ? "none" : String(status)),
+      cell("Start", start && make("span", { class: `status ${start}` }, start)),
+      cell("Client ms", clientMs.toFixed(0), "number"),
+      cell("Server ms", serverMs?.toFixed(1), "number"),
+      cell("Breakdown", breakdown.map(([name, ms]) => `${name} ${ms.toFixed(1)}`).join(", ")),
+      cell("Pod", pod && make("code", {}, pod)),
     ),
   );
   while (at("request-list").rows.length > MAX_ROWS) at("request-list").lastElementChild.remove();
