@@ -281,6 +281,12 @@ class Order(NamedTuple):
     def open_units(self) -> int:
         return self.attempt.body.units - self.moved.released - self.moved.consumed
 
+    @property
+    def was_paid(self) -> bool:
+        """True if a payment confirmed the order. It may have been cancelled afterwards."""
+        confirmed = any(event.type is EventType.CONFIRMED for event in self.history)
+        return self.attempt.body.hold and confirmed
+
     def owns(self, attempt: Attempt) -> bool:
         """True if the attempt's reservation belongs to this order, and the order keeps it."""
         return self.attempt == attempt and self.status in KEEPS_RESERVATION

@@ -35,9 +35,15 @@ class Holds(Outbox):
         return None
 
     def status_of_confirmation(self, found: Order) -> Status:
-        """The status for an order that does not await a payment. No document changes."""
+        """The status for an order that does not await a payment. No document changes.
+
+        A repeated confirmation of a paid order is no reason for a refund, even if the order was
+        cancelled afterwards. Neither is one of an order with shipped units.
+        """
         if found.expired:
             return Status.EXPIRED
+        if found.was_paid or found.moved.consumed:
+            return Status.PAID
         closed = (OrderStatus.CANCELLING, OrderStatus.CANCELLED, OrderStatus.REJECTED)
         return Status.NOT_CONFIRMABLE if found.status in closed else Status.PAID
 

@@ -297,6 +297,9 @@ def counts_agree(response: Response, order: Order) -> bool:
 
 
 def confirmation_agrees(status: Status, order: Order) -> bool:
+    """True if the document shows whether the payment has confirmed the order."""
+    if status is Status.PAID and order.attempt.body.hold:
+        return order.was_paid
     if status in (Status.PAID, Status.NOT_CONFIRMABLE):
-        return not order.expired
+        return not (order.expired or order.was_paid)
     return status is not Status.EXPIRED or order.expired

@@ -231,6 +231,16 @@ class ConfirmExpired(Protocol):
         return Process.of(self.confirm, key)
 
 
+class RefundPaid(Protocol):
+    """A repeated confirmation of a paid order is refused if the order was cancelled afterwards."""
+
+    def status_of_confirmation(self, found: Order) -> Status:
+        cancelled = found.status in (OrderStatus.CANCELLING, OrderStatus.CANCELLED)
+        if cancelled and not found.expired:
+            return Status.NOT_CONFIRMABLE
+        return super().status_of_confirmation(found)
+
+
 class ConfirmUnpaid(Protocol):
     """reconcile confirms a pending order, although its payment has not come."""
 
@@ -323,6 +333,7 @@ MUTATIONS: dict[str, Callable[[], Protocol]] = {
     "expire-blindly": ExpireBlindly,
     "pay-blindly": PayBlindly,
     "confirm-expired": ConfirmExpired,
+    "refund-paid": RefundPaid,
     "confirm-unpaid": ConfirmUnpaid,
     "append-later": AppendLater,
     "record-first": RecordFirst,

@@ -177,7 +177,9 @@ def holds(protocol: Protocol) -> dict[str, Scenario]:
         "payment and expiry": Scenario(
             1, {"buyer": buy, "payment": confirm, "retry": confirm}, start=start
         ),
-        "payment and cancel": Scenario(1, {"payment": confirm, "cancel": cancel}, start=start),
+        "payment and cancel": Scenario(
+            1, {"payment": confirm, "cancel": cancel, "retry": confirm}, start=start
+        ),
         "payment of an order that is being placed": Scenario(1, {"buyer": buy, "payment": confirm}),
         "hold, and another buyer": Scenario(1, {"buyer": buy, "rival": rival}),
         "hold while inventory is unavailable": Scenario(

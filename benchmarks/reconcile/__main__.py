@@ -27,7 +27,7 @@ from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.documents import Change, Documents
 from functions_common.runtime.deadlines import Deadline
 from functions_common.runtime.settings import FirestoreSettings
-from order_function.domain import Attempt, Item, Line, Order
+from order_function.domain import Attempt, Line, Order, PricedLine
 from order_function.order_documents import to_document
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def write(documents: Documents, changes: list[Change]) -> None:
 
 def order_and_reservation() -> Iterator[tuple[DocumentPath, dict[str, Any]]]:
     attempt = Attempt.begin("C123", [Line(PRODUCT, 1)], None)
-    items = (Item(PRODUCT, 1, 99_999, "Laptop"),)
+    items = (PricedLine(PRODUCT, 1, 99_999, "Laptop"),)
     order = Order.new_reserved(attempt, items, "USD", datetime.now(UTC))
     document = to_document(order)
     yield ("orders", order.order_id), document

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from functions_common.firestore.documents import Change, Documents
 from functions_common.runtime.deadlines import Deadline
-from order_function.domain import Attempt, By, Item, Line, Order, Rejection
+from order_function.domain import Attempt, By, Line, Order, PricedLine, Rejection
 from order_function.order_documents import ORDERS, STORED_AT, to_document
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def made(count: int) -> Iterator[Order]:
     for number in range(count):
         lines = [Line(product_id, 1) for product_id in products(number)]
         attempt = Attempt.begin(f"C{number % CUSTOMERS}", lines, None)
-        items = tuple(Item(each.product_id, 1, 99_999, "Laptop") for each in lines)
+        items = tuple(PricedLine(each.product_id, 1, 99_999, "Laptop") for each in lines)
         yield _changed(number, attempt, items, FIRST + timedelta(seconds=number))
 
 
@@ -53,7 +53,7 @@ def products(number: int) -> tuple[str, str]:
     return f"P{first:03}", f"P{(first + 1) % PRODUCTS:03}"
 
 
-def _changed(number: int, attempt: Attempt, items: tuple[Item, ...], now: datetime) -> Order:
+def _changed(number: int, attempt: Attempt, items: tuple[PricedLine, ...], now: datetime) -> Order:
     kind = (number + number // PRODUCTS) % 20
     if kind == 0:
         return Order.new_rejected(attempt, _REJECTION, now)

@@ -23,12 +23,12 @@ from order_function.domain import (
     Attempt,
     By,
     Details,
-    Item,
     Line,
     Movement,
     MovementKind,
     NewerStatus,
     Order,
+    PricedLine,
     ReservationName,
     Status,
 )
@@ -58,7 +58,7 @@ def order(
     created_at: datetime = NOW,
 ) -> Order:
     attempt = Attempt.begin(customer_id, [Line(each, 1) for each in products], None)
-    items = tuple(Item(each, 1, 99_999, "Laptop") for each in products)
+    items = tuple(PricedLine(each, 1, 99_999, "Laptop") for each in products)
     placed = Order.new_reserved(attempt, items, "USD", created_at)
     if status is Status.CANCELLED:
         lines = tuple(line.cancel(1) for line in placed.lines)
@@ -112,7 +112,7 @@ FILTERS = {
 }
 
 
-def newest_first(order: Order) -> tuple[datetime, str]:
+def newest_first_by(order: Order) -> tuple[datetime, str]:
     return order.created_at, order.order_id
 
 
@@ -162,7 +162,7 @@ class Stored:
 
     def newest(self, wanted: OrderFilter, limit: int = 99) -> list[Order]:
         def read(last: Order | None) -> list[Order]:
-            after = None if last is None else newest_first(last)
+            after = None if last is None else newest_first_by(last)
             return self.store.list_newest(wanted, after, limit, soon())
 
         return pages(read, limit)
@@ -241,7 +241,7 @@ class ListContract:
         self, filled: Stored, wanted: OrderFilter
     ) -> None:
         expected = [each for each in filled.orders if is_listed(each, wanted)]
-        assert filled.newest(wanted) == sorted(expected, key=newest_first, reverse=True)
+        assert filled.newest(wanted) == sorted(expected, key=newest_first_by, reverse=True)
 
     @pytest.mark.parametrize("name", ["None all any None", "None every any P1", "C1 all any P1"])
     @pytest.mark.parametrize("size", [1, 2, 5])
@@ -388,7 +388,7 @@ class ListContract:
     def test_erased_order_is_stored_without_what_was_erased(self, empty: Stored) -> None:
         details = Details("WEB-1", "Ring twice", {"email": "a@b"}, Address("Ada", "1 A", "B", "GB"))
         attempt = Attempt.begin("C1", [Line("P1", 2)], "key", details=details)
-        items = (Item("P1", 2, 99_999, "Laptop"),)
+        items = (PricedLine("P1", 2, 99_999, "Laptop"),)
         placed = Order.new_reserved(attempt, items, "USD", NOW)
         empty.add(placed)
         by = By("Grace", "Ada called")

@@ -11,8 +11,9 @@ from support.stores.builders import BY, NOW, soon
 from support.stores.fakes import MemoryOrders, MemoryOutbox
 
 from functions_common.firestore.client import FirestoreConnection
+from functions_common.firestore.errors import ConflictError
 from functions_common.runtime.settings import FirestoreSettings
-from order_function.domain import Attempt, Item, Line, Order, ReservationName
+from order_function.domain import Attempt, Line, Order, PricedLine, ReservationName
 from order_function.events.outbox import FirestoreOutbox
 from order_function.ports import SentEvents
 from order_function.store import FirestoreOrders
@@ -35,7 +36,7 @@ class Both:
 
 def an_order() -> Order:
     attempt = Attempt.begin("C1", [Line("P001", 2)], None)
-    return Order.new_reserved(attempt, (Item("P001", 2, 99_999, "Laptop"),), "USD", NOW)
+    return Order.new_reserved(attempt, (PricedLine("P001", 2, 99_999, "Laptop"),), "USD", NOW)
 
 
 @pytest.fixture
@@ -59,10 +60,10 @@ class OutboxContract:
         order = an_order()
         both.orders.create(order, soon())
         (found,) = both.outbox.read([order.order_id], soon())
-        assert both.outbox.record_sent([SentEvents(found, 1)], soon()) == 1
+        assert both.outbox.record_sent([SentEvents(found, 1)], soon()) == [None]
         (found,) = both.outbox.read([order.order_id], soon())
         assert found.order.events_sent == 1
-        assert both.outbox.record_sent([SentEvents(found, 2)], soon()) == 1
+        assert both.outbox.record_sent([SentEvents(found, 2)], soon()) == [None]
         assert both.outbox.read([order.order_id], soon()) == []
         assert both.unsent() == []
         stored = both.orders.get(order.order_id, soon())
@@ -75,7 +76,8 @@ class OutboxContract:
         (found,) = both.outbox.read([order.order_id], soon())
         changed = found.order.begin_cancel(BY).finish_cancel(NOW)
         both.orders.replace(changed, found.version, soon())
-        assert both.outbox.record_sent([SentEvents(found, 2)], soon()) == 0
+        (error,) = both.outbox.record_sent([SentEvents(found, 2)], soon())
+        assert isinstance(error, ConflictError)
         (found,) = both.outbox.read([order.order_id], soon())
         assert (found.order.events_sent, len(found.order.history)) == (0, 3)
 

@@ -45,7 +45,7 @@ PAGES: dict[str, tuple[Query, int]] = {
     "of a value": (Query(PRODUCTS, (("name", "==", "é3"),)), 9),
     "of two values": (Query(PRODUCTS, (("name", "==", "é3"), ("tags", "array_contains", "t"))), 9),
     "of a product": (Query(OF_P1), 9),
-    "newest first": (Query(OF_P1, newest_first="created_at"), 9),
+    "newest first": (Query(OF_P1, newest_first_by="created_at"), 9),
     "oldest first": (Query(OF_P1, order_by="created_at"), 9),
     "one of several values": (Query(PRODUCTS, (("name", "in", ["é1", "é3", "é9"]),)), 9),
     "of a time": (
@@ -56,7 +56,7 @@ PAGES: dict[str, tuple[Query, int]] = {
         ),
         9,
     ),
-    "of no time": (Query(OF_P1, (("created_at", "<", LONG_AGO),), newest_first="created_at"), 9),
+    "of no time": (Query(OF_P1, (("created_at", "<", LONG_AGO),), newest_first_by="created_at"), 9),
     "ids that begin with P": (Query(PRODUCTS, id_prefix="P"), 9),
     "ids that begin with P3": (Query(PRODUCTS, id_prefix="P3"), 9),
     "ids after one, with a prefix": (Query(PRODUCTS, id_prefix="P", after=Position(P2)), 9),

@@ -39,7 +39,6 @@ from order_function import store as order_store
 from order_function.domain import (
     MOVING_STATUSES,
     Attempt,
-    Item,
     Line,
     Order,
     Rejection,
@@ -294,7 +293,9 @@ class TestStockInFirestore(StockStoreContract):
 
 def order(customer_id: str = "C1", created_at: datetime = NOW) -> Order:
     attempt = Attempt.begin(customer_id, [Line("P001", 2)], None)
-    return Order.new_reserved(attempt, (Item("P001", 2, 99_999, "Laptop"),), "USD", created_at)
+    return Order.new_reserved(
+        attempt, (order_domain.PricedLine("P001", 2, 99_999, "Laptop"),), "USD", created_at
+    )
 
 
 def of_status(status: Status) -> OrderFilter:

@@ -1,4 +1,4 @@
-"""A sync by ``updated_since`` misses no change that becomes visible within LATEST_CHANGE.
+"""A sync by ``updated_since`` misses no change that becomes visible within MAX_VISIBILITY_DELAY.
 
 Firestore sets ``stored_at`` when it begins to process a write, and the change is visible after the
 commit. The emulator of these tests delays that: its ``stored_at`` is earlier than the commit.
@@ -34,7 +34,7 @@ from order_function.store import FirestoreOrders
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LATEST = app.LATEST_CHANGE.total_seconds()
+LATEST = app.MAX_VISIBILITY_DELAY.total_seconds()
 WRITERS, SECONDS = 8, 3.0
 PAUSE = 0.05
 """Seconds of a writer between two orders. Without a pause, the syncs take minutes."""
@@ -164,6 +164,6 @@ def test_sync_beside_writers_misses_no_late_change(
 def test_sync_without_the_bound_misses_late_changes(
     database: Database, connection: FirestoreConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "LATEST_CHANGE", timedelta())
+    monkeypatch.setattr(app, "MAX_VISIBILITY_DELAY", timedelta())
     database.max_lag = LATEST - 1
     assert missed(connection)

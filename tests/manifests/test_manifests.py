@@ -116,7 +116,7 @@ def test_request_deadline_is_below_graceful_timeout_and_pod_timeout(
 def test_deadline_of_order_is_above_that_of_inventory() -> None:
     inventory = int(plain_env("inventory")["REQUEST_DEADLINE_SECONDS"])
     order = int(plain_env("order")["REQUEST_DEADLINE_SECONDS"])
-    assert inventory < client.ATTEMPT_TIMEOUT_SECONDS < service_of_order.RESERVE_FRACTION * order
+    assert inventory < client.CALL_TIMEOUT_SECONDS < service_of_order.RESERVE_FRACTION * order
 
 
 def test_idle_connections_are_kept_longer_than_by_queue_proxy(settings: Any) -> None:

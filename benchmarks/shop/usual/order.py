@@ -36,7 +36,7 @@ class PatientClient(InventoryClient):
         return super()._call(*args, **named)
 
 
-client.ATTEMPT_TIMEOUT_SECONDS = CALL_SECONDS
+client.CALL_TIMEOUT_SECONDS = CALL_SECONDS
 settings = Settings.load(os.environ)
 connection = FirestoreConnection(settings.firestore)
 connection.prepare()

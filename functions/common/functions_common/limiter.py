@@ -100,7 +100,7 @@ class ConcurrencyLimiter:
             if slot.granted.wait(until.remaining):
                 pause = max(0.0, slot.usable_at - time.monotonic())
                 time.sleep(min(pause, until.remaining))
-            if time.monotonic() >= slot.usable_at and slot.granted.is_set():
+            if slot.granted.is_set() and time.monotonic() >= slot.usable_at:
                 return
         self._give_up(slot)
         waited = f"this one waited {time.monotonic() - began:.1f} s"

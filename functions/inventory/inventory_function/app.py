@@ -37,7 +37,7 @@ from inventory_function.domain import (
 from inventory_function.group_commit import TooManyWaitingError
 from inventory_function.import_lines import parse_line
 from inventory_function.routes import API, LINE_NOT_BEGUN, TOO_MANY_WAITING
-from inventory_function.service import IMPORT_BATCH, Inventory
+from inventory_function.service import IMPORT_BATCH, ChangedProductUnreadableError, Inventory
 from inventory_function.store import Store
 from inventory_function.transactions import Outcome
 
@@ -128,7 +128,7 @@ class _Views:
 
     def _role(self) -> str | None:
         """The role of the caller of a public operation; None without a valid token."""
-        return self._callers.shared_role(request.headers.get("Authorization", ""))
+        return self._callers.role_of_shared_token(request.headers.get("Authorization", ""))
 
     def show_product(self, product_id: str) -> Response:
         copies = etags.condition(request, "If-None-Match")
@@ -186,7 +186,7 @@ class _Views:
                 yield _failed_import(number, UNSET, line)
 
     def _import_outcomes(self, wanted: Sequence[ImportLine], key: str) -> list[Outcome]:
-        """An outcome for each product. Never raises, because earlier lines may be stored."""
+        """An outcome for each product. A StoreError is one, because earlier lines may be stored."""
         if not wanted:
             return []
         try:
@@ -216,7 +216,7 @@ class _Views:
         args = request.args
         quantity = parsing.query_integer(args, "quantity", 1, domain.MAX_QUANTITY)
         product = self._inventory.product(_valid_id_or_404(product_id))
-        available = product.on_sale(self._inventory.currency) and product.has_available(quantity)
+        available = product.can_be_ordered(quantity, self._inventory.currency)
         return http_app.json_response(
             schemas.AvailabilityResponse(product.product_id, quantity, available, product.available)
         )
@@ -412,7 +412,7 @@ def _answered(reservation_id: str, outcome: Outcome) -> schemas.ReservationResul
 
 
 def _valid_id_or_404(identifier: str) -> str:
-    """Return the id of an existing resource. A malformed id is 404, because nothing has it."""
+    """Return the id if it is well formed. A malformed id is 404, because nothing has it."""
     if not is_id(identifier):
         raise NotFound
     return identifier
@@ -504,6 +504,7 @@ PROBLEMS: http_app.ProblemTable = {
         HTTPStatus.PRECONDITION_FAILED, "precondition-failed"
     ),
     domain.ChangeSupersededError: lambda error: problems.unavailable(str(error)),
+    ChangedProductUnreadableError: lambda error: problems.unavailable(str(error)),
     LineNotBegunError: lambda _: Problem(
         LINE_NOT_BEGUN.status, LINE_NOT_BEGUN.example["detail"], LINE_NOT_BEGUN.kind
     ),

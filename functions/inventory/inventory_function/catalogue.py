@@ -150,7 +150,7 @@ def change_product(
     try:
         operation.precondition.check(operation.product_id, found)
     except PreconditionFailedError as error:
-        if work.after_unknown_outcome:
+        if work.may_be_committed(operation):
             raise ChangeSupersededError(operation.product_id) from error
         raise
     changes = operation.changes

@@ -3,14 +3,14 @@
 Every unit of a product is available, reserved or shipped. Adjustments add units or remove them.
 Reservations move units between the three states.
 
-    StockError                           the request breaks a rule of stock; nothing changes
+    StockError                           the request breaks a rule of stock
     ├── UnknownProductsError             a product is missing, retired or of another currency
     ├── MaxPerOrderExceededError         some lines exceed the most that one order may have
     ├── InsufficientStockError           some lines exceed what is available; it names all of them
     ├── NegativeStockError               an adjustment would remove more than is available
     ├── ReservationReleasedError         the reservation was released; it can never be held again
     ├── ReservationMismatchError         the reservation exists with other lines
-    ├── UnknownReservationError          a movement names a reservation that does not exist
+    ├── UnknownReservationError          there is no reservation of this id
     ├── MovementOutOfOrderError          the movement's number is not the next one
     ├── MovementMismatchError            the movement's number belongs to another movement
     ├── MovementExceedsReservationError  some lines exceed what can move; it names all of them
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
-MAX_SETTLED = 50
+MAX_RELEASED_OR_CONSUMED = 50
 """Reservations that one call releases or consumes. The call reads all their products."""
 MAX_CONFIRMED = 250
 """Reservations that one call confirms. The call reads nothing else. All ids fit into a request
@@ -264,6 +264,11 @@ class Product:
     def has_available(self, quantity: int) -> bool:
         return quantity <= self.available
 
+    def can_be_ordered(self, quantity: int, currency: str) -> bool:
+        """Whether one order may have so many units now."""
+        within_limit = self.max_per_order is None or quantity <= self.max_per_order
+        return self.on_sale(currency) and self.has_available(quantity) and within_limit
+
     def reserve(self, quantity: int) -> Product:
         return self._move(available=-quantity, reserved=quantity)
 
@@ -333,8 +338,9 @@ ProductPlace = str | tuple[str | int, str]
 class ProductFilter:
     """The products of a list, and their order.
 
-    At most one of ``not_sold_in``, ``name_prefix`` and ``max_available`` is set, unless ``ids`` is:
-    so one index has the products of a page, and a page takes constant work.
+    Without ``ids``, at most one of ``not_sold_in``, ``name_prefix`` and ``max_available`` may be
+    set, so that one index can serve a page. With ``ids`` all may be set: those documents are read
+    by id.
     """
 
     sold_in: str | None = None

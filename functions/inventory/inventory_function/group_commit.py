@@ -172,10 +172,12 @@ class GroupCommit:
         """
         operations = [submission.operations[index] for submission, index in refs]
         try:
-            unknown = any(submission.outcome_unknown for submission, _ in refs)
-            outcomes = self._transactions.execute(
-                operations, deadline, after_unknown_outcome=unknown
-            )
+            maybe_committed = [
+                submission.operations[index]
+                for submission, index in refs
+                if submission.outcome_unknown
+            ]
+            outcomes = self._transactions.execute(operations, deadline, maybe_committed)
         except StoreRejectedError as error:
             self._isolate(refs, error, deadline)
             return

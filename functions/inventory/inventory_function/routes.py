@@ -318,7 +318,7 @@ def _settlement(
     status: str,
     description: str,
     body: type = schemas.ReservationIdsRequest,
-    max_ids: int = domain.MAX_SETTLED,
+    max_ids: int = domain.MAX_RELEASED_OR_CONSUMED,
 ) -> Operation:
     """An operation that moves reservations to another status."""
     return Operation(

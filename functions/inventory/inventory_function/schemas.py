@@ -42,7 +42,7 @@ from inventory_function.domain import (
     MAX_LINES,
     MAX_PRICE,
     MAX_QUANTITY,
-    MAX_SETTLED,
+    MAX_RELEASED_OR_CONSUMED,
     Adjustment,
     ExcessLine,
     LedgerEntry,
@@ -336,11 +336,13 @@ class ReservationBatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen
 class ReservationIdsRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The reservations to change. Each is decided by itself."""
 
-    ids: Annotated[list[ReservationId], entries(1, MAX_SETTLED), described("Ids of reservations.")]
+    ids: Annotated[
+        list[ReservationId], entries(1, MAX_RELEASED_OR_CONSUMED), described("Ids of reservations.")
+    ]
 
     def to_domain(self) -> tuple[str, ...]:
         """Return the ids without duplicates."""
-        return _ids(self.ids, MAX_SETTLED)
+        return _ids(self.ids, MAX_RELEASED_OR_CONSUMED)
 
 
 class ConfirmRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

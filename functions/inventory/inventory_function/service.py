@@ -6,8 +6,10 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from functions_common.firestore.errors import StoreUnavailableError
 from functions_common.ids import digest_id
 from functions_common.observability import activity
+from functions_common.runtime.deadlines import DeadlineExceededError
 from inventory_function.catalogue import ImportProduct, PatchProduct, PutProduct
 from inventory_function.domain import (
     MAX_CONFIRMED,
@@ -48,6 +50,16 @@ MAX_CONFIRMATIONS_WAITING = 4 * MAX_CONFIRMED
 IMPORT_BATCH = 100
 """Products of an import that one commit stores, with their adjustments: 200 writes."""
 MAX_IMPORTS_WAITING = 8 * IMPORT_BATCH
+
+
+class ChangedProductUnreadableError(Exception):
+    """A change of the catalogue was made, and the product cannot be read for the response."""
+
+    def __init__(self, product_id: str) -> None:
+        super().__init__(
+            f"The product {product_id} was changed, and cannot be read now. Read it to see the"
+            " change. If you repeat the change with If-Match, the response is 412."
+        )
 
 
 class Inventory:
@@ -94,7 +106,7 @@ class Inventory:
         operation = PutProduct(product_id, self._priced(changes), precondition, _nonce())
         deadline = self._deadline()
         new = self._group.run(operation, deadline)
-        return self._product(product_id, deadline), new
+        return self._changed_product(product_id, deadline), new
 
     def patch_product(
         self,
@@ -105,7 +117,14 @@ class Inventory:
         operation = PatchProduct(product_id, self._priced(changes), precondition, _nonce())
         deadline = self._deadline()
         self._group.run(operation, deadline)
-        return self._product(product_id, deadline)
+        return self._changed_product(product_id, deadline)
+
+    def _changed_product(self, product_id: str, deadline: Deadline) -> Product:
+        """The product after a change, with its times and with what others have changed since."""
+        try:
+            return self._product(product_id, deadline)
+        except (StoreUnavailableError, DeadlineExceededError) as error:
+            raise ChangedProductUnreadableError(product_id) from error
 
     def import_products(
         self, wanted: Iterable[tuple[str, CatalogueChanges, int]], idempotency_key: str
@@ -215,8 +234,8 @@ class Inventory:
     def confirm(self, reservation_ids: tuple[str, ...]) -> list[Outcome]:
         """Return an outcome for each, in order.
 
-        Confirmations have commits of their own. They change no product, so they conflict with no
-        other request.
+        Confirmations have commits of their own. They change no product, so they conflict only with
+        requests for the same reservation.
         """
         operations = [Confirm(each) for each in reservation_ids]
         return self._confirmations.run_all(operations, self._deadline())

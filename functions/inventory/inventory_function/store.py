@@ -152,7 +152,7 @@ class Store:
         if after is not None:
             position = Position(adjustment_key(product_id, after[1]), after[0])
         collection = (*product_key(product_id), "adjustments")
-        query = Query(collection, newest_first="created_at", after=position)
+        query = Query(collection, newest_first_by="created_at", after=position)
         return self._queries.page(
             query, limit, lambda found: convert_document(found.document, _to_adjustment), deadline
         )
@@ -347,7 +347,7 @@ def to_document(entity: Entity) -> dict[str, Any]:
         "nonce": entity.nonce,
         "lines": [*map(_line, entity.lines)],
         "product_ids": [line.product_id for line in entity.lines],  # for queries
-        **_settlement_fields(entity),
+        **_status_and_count_fields(entity),
     }
 
 
@@ -379,11 +379,11 @@ def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
     if replaces is not None and isinstance(entity, Product) and entity.stored is not None:
         return _changed_fields(entity, entity.stored)
     if replaces is not None and isinstance(entity, Reservation):
-        return _settlement_fields(entity)
+        return _status_and_count_fields(entity)
     return to_document(entity)
 
 
-def _settlement_fields(reservation: Reservation) -> dict[str, Any]:
+def _status_and_count_fields(reservation: Reservation) -> dict[str, Any]:
     status = {"status": reservation.status.value}
     if not reservation.last_movement:
         return status

@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 
 MAX_DOCUMENTS = 500
 """The most documents of the operations in one commit, because every request in a commit waits for
-all of it. A document counts once for each operation that uses it. An operation that uses more than
+all of it. A document counts once for each operation that reads it. An operation that uses more than
 this has a commit of its own."""
 DOCUMENT_BYTES = 3_000
 """The most bytes that a document adds to a commit. A reservation of 100 lines with the longest ids
 and names takes 1,200 bytes a line, and its products take as much. So 500 documents stay within
-1.5 MB, below Firestore's 10 MiB. Operations beyond them go into the next commit."""
+1.5 MB, below Firestore's 10 MiB; a test checks it. Operations beyond MAX_DOCUMENTS go into the next
+commit."""
 
 CONFLICT_PAUSE_CEILING = 0.02
 """Seconds. The longest possible pause before the retry after a conflict. It does not grow. If it
@@ -59,9 +60,9 @@ request in it. A request that fails before its transaction is known to have chan
 
 VERIFY_ROUNDS = 16
 """The number of transactions that read every reservation first, after the assumption "the
-reservation is absent" has failed. Such failures come in series: repeated requests, or a product
-that is sold out. Each failure costs a second transaction or a second read. If one request in twenty
-is for a reservation that exists, half of the transactions would fail once."""
+reservation is absent" has failed. One reservation that exists makes a whole commit fail, and such
+requests come in series: repeats, or requests for a product that is sold out. If one request in
+twenty is a repeat, half of all commits of fourteen requests would fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Outcome:
 
     value: Any = None
     error: Exception | None = None
-    """A StockError, an UnusableDocumentError, or an unexpected error."""
+    """A StockError, a StoreError, an UnusableDocumentError, or an unexpected error."""
 
     def result(self) -> Any:  # noqa: ANN401 - of the operation's own type
         if self.error is not None:
@@ -92,8 +93,7 @@ class Transactions:
         self,
         operations: Sequence[StockOperation[Any]],
         deadline: Deadline,
-        *,
-        after_unknown_outcome: bool = False,
+        maybe_committed: Sequence[StockOperation[Any]] = (),
     ) -> list[Outcome]:
         """Decide the operations in turn, commit once, and return the outcome of each.
 
@@ -103,8 +103,7 @@ class Transactions:
         StoreError means that nothing was written. One of the operations causes a
         StoreRejectedError, which is not retried.
 
-        ``after_unknown_outcome``: an earlier call with some of the operations raised
-        OutcomeUnknownError.
+        ``maybe_committed``: the operations for which an earlier call raised OutcomeUnknownError.
         """
         backoff = _Backoff(deadline)
         assume_absent = self._may_assume_absent()
@@ -114,7 +113,7 @@ class Transactions:
             try:
                 work = UnitOfWork(
                     assume_absent=assume_absent,
-                    after_unknown_outcome=after_unknown_outcome or unknown,
+                    maybe_committed=operations if unknown else maybe_committed,
                 )
                 return self._try_once(operations, work, deadline)
             except DeadlineExceededError:

@@ -16,6 +16,7 @@ from inventory_function.domain import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from inventory_function.domain import Entity, Key, Line
@@ -39,14 +40,19 @@ class UnitOfWork:
     deleted: a reservation that is absent now was also absent earlier.
     """
 
-    def __init__(self, *, assume_absent: bool = False, after_unknown_outcome: bool = False) -> None:
+    def __init__(
+        self, *, assume_absent: bool = False, maybe_committed: Sequence[object] = ()
+    ) -> None:
         self.assume_absent = assume_absent
-        self.after_unknown_outcome = after_unknown_outcome
-        """An earlier commit of some of the operations may have been carried out."""
+        self._maybe_committed = maybe_committed
         self.assumption_failed = False
         """A reservation that could be assumed absent exists, or had to be read."""
         self._read: dict[Key, tuple[Entity | Unusable | None, datetime | None]] = {}
         self._changed: dict[Key, Entity] = {}
+
+    def may_be_committed(self, operation: object) -> bool:
+        """An earlier commit of this operation may have been carried out."""
+        return any(each is operation for each in self._maybe_committed)
 
     def __contains__(self, key: Key) -> bool:
         return key in self._read

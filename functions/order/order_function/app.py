@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from order_function.service import Placed
     from order_function.settings import Settings
 
-LATEST_CHANGE = timedelta(seconds=10)
+MAX_VISIBILITY_DELAY = timedelta(seconds=10)
 """A change is visible at most so long after its ``stored_at``.
 
 Firestore sets that time when it processes the write, and shows the change after the commit. Both
@@ -152,8 +152,8 @@ class _Views:
         self._orders = orders
         self._currency = settings.currency
         self._export_slots = ExportSlots(settings.server.concurrency)
-        self._page_seconds = settings.request_deadline_seconds
-        self._page = Page()
+        self._list_page_seconds = settings.request_deadline_seconds
+        self._web_page = Page()
 
     def place_order(self) -> Response:
         caller = callers.caller()
@@ -163,7 +163,9 @@ class _Views:
         attempt = replace(attempt, actor=caller.role)
         activity.note(order_id=attempt.order_id)
         with _order_id_in_errors(attempt):
-            return _placed_response(self._orders.place(attempt, respond_async=_prefers_async()))
+            respond_async = _prefers_async()
+            placed = self._orders.place(attempt, respond_async=respond_async)
+            return _placed_response(placed, respond_async=respond_async)
 
     def list_orders(self) -> Response:
         args = request.args
@@ -195,7 +197,7 @@ class _Views:
             after = (last.created_at, last.order_id) if last else None
             return self._orders.list_newest(listed.order_filter, after, export.PAGE)
 
-        body = Export(read_page, _line, self._export_slots, self._page_seconds)
+        body = Export(read_page, _json_line, self._export_slots, self._list_page_seconds)
         body.open()
         response = Response(body, content_type=NDJSON, direct_passthrough=True)
         response.vary.add("Accept")
@@ -220,7 +222,7 @@ class _Views:
                 (changed.stored_at, changed.order.order_id), first_read
             ).encode(),
         )
-        next_time = timestamp(max(since, first_read - LATEST_CHANGE))
+        next_time = timestamp(max(since, first_read - MAX_VISIBILITY_DELAY))
         # With Z, since a + would have to be encoded in the next query.
         next_since = UNSET if cursor else next_time.replace("+00:00", "Z")
         return _page_response([changed.order for changed in page], cursor, next_since)
@@ -276,24 +278,24 @@ class _Views:
         return http_app.json_response(schemas.ErasedResponse(erased, complete))
 
     def list_products(self) -> Response:
-        return _catalogue_response(*self._orders.products(request.args.to_dict()))
+        return _catalogue_response(*self._orders.forward_product_list(request.args.to_dict()))
 
     def show_product(self, product_id: str) -> Response:
         if not is_id(product_id):
             raise NotFound
-        return _catalogue_response(*self._orders.product(product_id))
+        return _catalogue_response(*self._orders.forward_product(product_id))
 
     def show_page(self) -> Response:
-        return self._page.show_if_html_accepted(request)
+        return self._web_page.show_if_html_accepted(request)
 
     def show_page_style(self) -> Response:
-        return self._page.show(request)
+        return self._web_page.show(request)
 
     def show_page_script(self) -> Response:
-        return self._page.show(request)
+        return self._web_page.show(request)
 
     def show_page_icon(self) -> Response:
-        return self._page.show(request)
+        return self._web_page.show(request)
 
 
 def _catalogue_response(status: int, body: bytes) -> Response:
@@ -321,14 +323,15 @@ def _order_id_in_errors(attempt: Attempt) -> Iterator[None]:
         raise UnexpectedOutcomeError(attempt, error) from error
 
 
-def _placed_response(placed: Placed) -> Response:
+def _placed_response(placed: Placed, *, respond_async: bool) -> Response:
     headers = {"Location": f"/orders/{placed.order.order_id}"}
     if placed.replayed:
         headers |= REPLAYED
     status = HTTPStatus.CREATED
     if placed.order.status is Status.PENDING:
         status = HTTPStatus.ACCEPTED
-        headers["Preference-Applied"] = RESPOND_ASYNC
+        if respond_async:
+            headers["Preference-Applied"] = RESPOND_ASYNC
     return http_app.json_response(schemas.OrderResponse.of(placed.order), status, headers)
 
 
@@ -359,7 +362,7 @@ def _prefers_lines() -> bool:
     return accepted[NDJSON] > accepted[JSON]
 
 
-def _line(order: Order) -> bytes:
+def _json_line(order: Order) -> bytes:
     return http_app.encode_json(schemas.OrderResponse.of(order)) + b"\n"
 
 
@@ -408,12 +411,12 @@ def _unexpected_outcome_problem(error: UnexpectedOutcomeError) -> Problem:
     return replace(_unknown_outcome_problem(error), status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _page_not_found_problem(error: HtmlNotAcceptedError) -> Problem:
+def _html_not_accepted_problem(error: HtmlNotAcceptedError) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, str(error), headers={"Vary": "Accept"})
 
 
 PROBLEMS: http_app.ProblemTable = {
-    HtmlNotAcceptedError: _page_not_found_problem,
+    HtmlNotAcceptedError: _html_not_accepted_problem,
     domain.OrderNotFoundError: http_app.problem_from_text(HTTPStatus.NOT_FOUND, "unknown-order"),
     domain.OrderRejectedError: _rejection_problem,
     domain.NotCancellableError: _unchangeable("not-cancellable"),

@@ -19,7 +19,7 @@ from order_function.domain import NewerRevisionError
 
 if TYPE_CHECKING:
     from functions_common.runtime.deadlines import Deadline
-    from order_function.ports import OrderStore, StoredOrder, VersionedOrder
+    from order_function.ports import OrderOrError, OrderStore, VersionedOrder
 
 PAGE = 50
 """Orders that one query returns."""
@@ -67,7 +67,7 @@ class _Erasure:
             self._erase_page(page, until)
         return Erased(self._erased, complete=False)
 
-    def _erase_page(self, page: list[StoredOrder], until: Deadline) -> None:
+    def _erase_page(self, page: list[OrderOrError], until: Deadline) -> None:
         last_failed = self._after
         for order_id, found in page:
             if until.passed:

@@ -1,6 +1,6 @@
 """The documents of orders: ``orders/{order_id}``.
 
-A document has a field for each field of ``Order``, and these fields, which only queries use:
+A document has the fields of ``_OrderFields``, and these, which only queries use:
 
 - ``shard``: a small number made from the order's id. It spreads the orders over several ranges of
   an index, because a range accepts only 500 rising values a second. Rejected orders have other
@@ -31,11 +31,11 @@ from order_function.domain import (
     Details,
     Event,
     EventType,
-    Item,
     Line,
     Movement,
     MovementKind,
     Order,
+    PricedLine,
     Rejection,
     Status,
     parse_status,
@@ -94,7 +94,7 @@ class _OrderFields(msgspec.Struct):
     lines: tuple[_LineFields, ...]
     attempt: int = 0
     nonce: str = ""
-    items: tuple[Item, ...] = ()
+    items: tuple[PricedLine, ...] = ()
     currency: str | None = None
     rejection: Rejection | None = None
     expected_total: int | None = None
@@ -159,7 +159,7 @@ def _to_order(found: Document) -> Order:
 
 
 def _lines_with_counts(stored: _OrderFields, status: str) -> tuple[Line, ...]:
-    """The lines. Older revisions change only the status: it says what became of all open units."""
+    """The lines. Older revisions write no counts: the status applies to every unit without one."""
     lines = tuple(
         Line(line.product_id, line.quantity, *_counts_of(stored, line.product_id))
         for line in stored.lines
@@ -277,7 +277,7 @@ def _count_fields(line: Line) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _all_fields(value: Item | Rejection) -> dict[str, Any]:
+def _all_fields(value: PricedLine | Rejection) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 

@@ -5,8 +5,8 @@ The errors of the stores are in functions_common.firestore.errors. The errors of
     InventoryError
     ├── ReservationRejectedError   stock is short, or a product is not on sale: nothing is reserved
     ├── ReservationReleasedError   this reservation was released, and can never be held again
-    └── InventoryUnavailableError  the call did not do its work: inventory did not reply by the
-        │                          deadline, the reply is unusable, or the circuit is open
+    └── InventoryUnavailableError  inventory did not reply by the deadline, the reply is unusable,
+        │                          or the circuit is open. The call may have had its effect
         ├── CatalogueBusyError     inventory replied that it cannot read the catalogue now
         └── NotSettledError        inventory replied that some reservations did not change, or that
                                    it did not apply a movement
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from functions_common.firestore.errors import StoreError, UnusableDocumentError
     from functions_common.runtime.deadlines import Deadline
     from order_function.domain import (
-        Item,
         Line,
         MovementKind,
         Order,
+        PricedLine,
         Rejection,
         ReservationName,
     )
@@ -86,7 +86,7 @@ class Inventory(Protocol):
 
     def reserve(
         self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
-    ) -> tuple[tuple[Item, ...], str]:
+    ) -> tuple[tuple[PricedLine, ...], str]:
         """Hold the stock of every line, or of none. Returns the priced items and their currency.
 
         ``lines`` are merged: one a product.
@@ -138,14 +138,14 @@ class VersionedOrder(NamedTuple):
     version: datetime
 
 
-class StoredOrder(NamedTuple):
+class OrderOrError(NamedTuple):
     order_id: str
     found: VersionedOrder | UnusableDocumentError
 
 
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
-    """Selects the orders of a list. A field that is None or empty admits all orders."""
+    """Selects the orders of a list. A field that is None admits all orders."""
 
     customer_id: str | None = None
     statuses: frozenset[Status] = frozenset()
@@ -179,7 +179,7 @@ class ChangedOrder(NamedTuple):
 class ChangedOrders(NamedTuple):
     page: list[ChangedOrder]
     read_time: datetime
-    """When the page was read: it has all changes that were stored before."""
+    """When the page was read. A change that was stored shortly before may still be missing."""
 
 
 class OrderStore(Protocol):
@@ -227,7 +227,7 @@ class OrderStore(Protocol):
 
     def orders_of(
         self, customer_id: str, after: str | None, limit: int, deadline: Deadline
-    ) -> list[StoredOrder]:
+    ) -> list[OrderOrError]:
         """All orders of a customer, sorted by id. Rejected orders and damaged documents, too."""
 
 
@@ -249,11 +249,13 @@ class Outbox(Protocol):
         ``after``: the last id of the page before; None for the first page.
         """
 
-    def record_sent(self, sent: Sequence[SentEvents], deadline: Deadline) -> int:
-        """Record for each order which events were sent. Returns how many could be recorded.
+    def record_sent(
+        self, sent: Sequence[SentEvents], deadline: Deadline
+    ) -> list[StoreError | None]:
+        """Record for each order which events were sent. Returns the error of each, or None.
 
-        An order that changed since it was read is not recorded: it has new events. The publisher
-        that sends these also repeats the events that were sent here.
+        A ConflictError: the order has changed since it was read, so it has new events. The
+        publisher that sends these also repeats the events that were sent here.
         """
 
 

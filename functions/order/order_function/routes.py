@@ -382,10 +382,12 @@ _EXCEEDS_REMAINING = _unchangeable(
 )
 _TOO_MANY_MOVEMENTS = _unchangeable(
     "too-many-movements",
-    f"Parts of the order were changed {domain.MAX_MOVEMENTS} times, which is the maximum. Change"
-    " everything that is left in one request, without `items`.",
-    f"The order {_ID} has {domain.MAX_MOVEMENTS} changes of parts, which is the maximum. Cancel or"
-    " fulfil everything that is left in one request.",
+    f"Parts of the order were changed {domain.MAX_MOVEMENTS} times, which is the maximum. Cancel"
+    " or fulfil everything that is left in one request, without `items`. Record goods that come"
+    " back by an adjustment of the stock.",
+    f"The order {_ID} has {domain.MAX_MOVEMENTS} changes of parts, which is the maximum. All units"
+    " that are left can still be cancelled or fulfilled, in one request without items. Record goods"
+    " that come back by an adjustment of the stock.",
     "confirmed",
     cancelled=1,
 )
@@ -568,8 +570,9 @@ OPERATIONS = (
         begun={"cancelling": _changed_order("cancelling", counts={})},
         refused=_unchangeable(
             "not-cancellable",
-            "No unit of the order can be cancelled: it is rejected or fulfilled, or a change of the"
-            " whole order is in progress. `order_status` and `items` say more.",
+            "The order cannot be cancelled: it is rejected or fulfilled, or a change of the whole"
+            " order is in progress. A part of a `pending` or `awaiting_payment` order cannot be"
+            " cancelled either, only all of it. `order_status` and `items` say more.",
             f"The order {_ID} is fulfilled and cannot be cancelled",
             "fulfilled",
             fulfilled=2,
@@ -652,7 +655,8 @@ OPERATIONS = (
         "Confirm the payment of an order",
         {
             HTTPStatus.OK: ResponseSpec(
-                "The order is confirmed, by this request or an earlier one.",
+                "The payment is confirmed, by this request or an earlier one. The order may have"
+                " changed since, so read its `status`.",
                 schemas.OrderResponse,
                 examples={
                     "confirmed": _priced_order(
@@ -674,17 +678,18 @@ OPERATIONS = (
             _UNKNOWN_ORDER,
             _unchangeable(
                 "order-expired",
-                "The payment was not confirmed in time, so the order was cancelled and its stock is"
-                " available again. Refund the payment.",
-                f"The order {_ID} was cancelled, because its payment was not confirmed in time. Its"
-                " stock is available again. Refund the payment.",
+                "The payment was not confirmed in time, so the order was cancelled. Refund the"
+                " payment.",
+                f"The order {_ID} is cancelled, because its payment was not confirmed in time."
+                " Refund the payment.",
                 "cancelled",
                 cancelled=2,
             ),
             _unchangeable(
                 "not-confirmable",
-                "The order is rejected or cancelled, or inventory has not decided yet. Repeat the"
-                " request if `order_status` is `pending`; refund the payment if not.",
+                "No payment has confirmed the order, and it is rejected or cancelled, or inventory"
+                " has not decided yet. Repeat the request if `order_status` is `pending`; refund"
+                " the payment if not.",
                 f"The order {_ID} is cancelled and cannot be confirmed",
                 "cancelled",
                 cancelled=2,

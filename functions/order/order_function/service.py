@@ -93,7 +93,7 @@ _REPEAT_DOES_NOT_HELP = (StoreRejectedError, UnusableDocumentError)
 class UnfinishedChangeError(Exception):
     """A change of an order could not be finished in time. Repeating it is safe: it is idempotent.
 
-    Raised by each use case that changes an existing order. ``place`` raises
+    Raised by each use case that changes one existing order. ``place`` raises
     OrderOutcomeUnknownError instead.
     """
 
@@ -202,7 +202,8 @@ class Orders:
                 if not found.owns(attempt.reservation_id):
                     self._try_to_release(delivery)
                 return _replay(attempt, found)
-            # Next attempt. It needs the stock of both reservations: either may hold the last unit.
+            # Next attempt. First release both reservations: the last units, which the next attempt
+            # needs, may be in either.
             both_reservations = {attempt.reservation_id, found.reservation_id}
             self._inventory.release(sorted(both_reservations), delivery.deadline)
             delivery = delivery.next_attempt(found, version)
@@ -210,8 +211,8 @@ class Orders:
     def _reserve(self, delivery: _Delivery) -> Order:
         """Reserve the stock. Return the order that ``_decide`` writes.
 
-        The order is confirmed, rejected or pending. Raises ReservationReleasedError if another
-        process has released the reservation.
+        Its status is confirmed, awaiting payment, rejected or pending. Raises
+        ReservationReleasedError if another process has released the reservation.
         """
         attempt = delivery.attempt
         try:
@@ -331,7 +332,7 @@ class Orders:
 
         def begin(order: Order) -> Order:
             order.require_customer(customer_id)
-            order.require_no_part_of(_digest(order_id, key))
+            order.require_key_changed_no_part(_digest(order_id, key))
             return order.begin_cancel(by)
 
         return self._change_with_stock(order_id, begin, self._inventory.release, _finish_cancel)
@@ -357,13 +358,13 @@ class Orders:
 
         def begin(order: Order) -> Order:
             order.require_customer(customer_id)
-            order.require_no_part_of(_digest(order_id, key))
+            order.require_key_changed_no_part(_digest(order_id, key))
             return order.begin_fulfil(by)
 
         return self._change_with_stock(order_id, begin, self._inventory.consume, _finish_fulfil)
 
     def confirm(self, order_id: str, by: By) -> Order:
-        """Confirm an order that awaits its payment. Idempotent."""
+        """Confirm an order that awaits its payment. Idempotent: see ``Order.confirm_payment``."""
 
         def confirm(order: Order) -> Order:
             return order.confirm_payment(by, _now())
@@ -513,7 +514,7 @@ class Orders:
         """Remove everything that is personal from a customer's orders. See ``erasure``."""
         return erasure.erase_customer(self._store, customer_id, self._deadline())
 
-    def products(self, query: dict[str, str]) -> tuple[int, bytes]:
+    def forward_product_list(self, query: dict[str, str]) -> tuple[int, bytes]:
         """Return status and body of inventory's list of products.
 
         ``product_list_limiter`` admits a few calls at a time.
@@ -522,7 +523,7 @@ class Orders:
         with self._product_list_limiter.slot(deadline):
             return self._inventory.catalogue("/products", query, deadline)
 
-    def product(self, product_id: str) -> tuple[int, bytes]:
+    def forward_product(self, product_id: str) -> tuple[int, bytes]:
         """Return status and body of inventory's response for one product."""
         return self._inventory.catalogue(f"/products/{product_id}", {}, self._deadline())
 

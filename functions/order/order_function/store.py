@@ -34,7 +34,7 @@ from order_function.ports import (
     ChangedOrder,
     ChangedOrders,
     OrderFilter,
-    StoredOrder,
+    OrderOrError,
     VersionedOrder,
 )
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 MAX_BATCH_LINES = 500
 """Lines of all orders in one request that creates them. An order has at least one line, so the
 request has at most 500 documents, which is Firestore's limit."""
-BYTES_OF_A_LINE = 10_000
+BYTES_COUNTED_AS_A_LINE = 10_000
 """An order of more bytes counts as several lines, so that a request stays below Firestore's limit
 of 10 MiB. A line has at most 1,200 bytes. A note, metadata and an address can have more."""
 
@@ -97,7 +97,7 @@ class FirestoreOrders:
         Each write succeeds or fails alone.
         """
         write = self._documents.encode_write(self._change(order, to_document(order), None))
-        size = max(1, len(order.lines), write.ByteSize() // BYTES_OF_A_LINE)
+        size = max(1, len(order.lines), write.ByteSize() // BYTES_COUNTED_AS_A_LINE)
         new = _NewOrder(order.order_id, size, write)
         try:
             with activity.part("firestore"):
@@ -161,7 +161,7 @@ class FirestoreOrders:
         position = None if after is None else Position(_path(after[1]), after[0])
         pages = [
             self._queries.page(
-                Query((ORDERS,), tuple(where), newest_first="created_at", after=position),
+                Query((ORDERS,), tuple(where), newest_first_by="created_at", after=position),
                 limit,
                 _reading(wanted),
                 deadline,
@@ -203,7 +203,7 @@ class FirestoreOrders:
 
     def orders_of(
         self, customer_id: str, after: str | None, limit: int, deadline: Deadline
-    ) -> list[StoredOrder]:
+    ) -> list[OrderOrError]:
         query = Query(
             (ORDERS,),
             (("customer_id", "==", customer_id),),
@@ -258,13 +258,13 @@ def _reading(wanted: OrderFilter) -> Callable[[Found], Order | None]:
     return read
 
 
-def _stored_order(found: Found) -> StoredOrder:
+def _stored_order(found: Found) -> OrderOrError:
     document = found.document
     try:
         stored = VersionedOrder(read_order(document), document.update_time)
     except UnusableDocumentError as error:
-        return StoredOrder(document.id, error)
-    return StoredOrder(document.id, stored)
+        return OrderOrError(document.id, error)
+    return OrderOrError(document.id, stored)
 
 
 def _changed_order(found: Found) -> ChangedOrder:

@@ -349,7 +349,7 @@ def test_order_is_repeated_with_its_key_when_stock_cannot_be_reached(
     keys = intercept_orders(page, partial(unavailable, retry_after=1), lose_response)
     available, _ = shop.stock("P001")
     buy(page, "P001")
-    news(page, "Not possible now (503): 1 × Laptop.")
+    news(page, "No outcome yet (503): 1 × Laptop.")
     expect(page.locator("#waiting")).to_contain_text("The stock cannot be reached")
     news(page, "No response: 1 × Laptop.")
     news(page, "Ordered: 1 × Laptop.")
@@ -383,6 +383,30 @@ def test_page_says_that_the_outcome_is_unknown_when_the_customer_stops(page: Pag
     buy(page, "P001")
     page.get_by_role("button", name="Stop").click()
     news(page, "Stopped: 1 × Laptop. Its outcome is unknown.")
+
+
+def test_order_is_placed_once_when_the_customer_stops_and_the_next_try_is_refused(
+    page: Page, shop: Shop
+) -> None:
+    """The first response is lost, and the token has expired when the customer tries again."""
+
+    def refuse(route: Route) -> None:
+        respond_with_problem(route, 403, detail="The role of this token is not allowed.")
+
+    keys = intercept_orders(page, lose_response, refuse)
+    shop.adjust("P001", 10, "for the tests after this").raise_for_status()
+    page.get_by_role("button", name="Refresh").click()
+    available, _ = shop.stock("P001")
+    buy(page, "P001")
+    page.get_by_role("button", name="Stop").click()
+    news(page, "Stopped: 1 × Laptop. Its outcome is unknown.")
+    place(page)
+    news(page, "Its outcome is unknown. The role of this token is not allowed.")
+    place(page)
+    news(page, "Ordered: 1 × Laptop.")
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    assert shop.stock("P001")[0] == available - 1
 
 
 def test_order_is_placed_once_when_a_repeat_is_refused_after_a_lost_response(

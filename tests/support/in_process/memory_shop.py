@@ -19,9 +19,9 @@ from order_function.audit.invariants import (
 )
 from order_function.domain import (
     Attempt,
-    Item,
     Line,
     Order,
+    PricedLine,
     Rejection,
     ReservationName,
     merge_lines,
@@ -204,7 +204,7 @@ class InventoryInProcess:
         reservation_id: str,
         lines: Iterable[Line],
         deadline: Deadline,  # noqa: ARG002
-    ) -> tuple[tuple[Item, ...], str]:
+    ) -> tuple[tuple[PricedLine, ...], str]:
         wanted = stock.merge(stock.Line(line.product_id, line.quantity) for line in lines)
         with self._errors():
             found, _ = self.service.reserve(reservation_id, wanted)
@@ -354,5 +354,5 @@ def _refused(kind: str, error: Exception, **extensions: Any) -> ReservationRejec
     return ReservationRejectedError(Rejection(kind, str(error), extensions))
 
 
-def _item(line: stock.PricedLine) -> Item:
-    return Item(line.product_id, line.quantity, line.unit_price, line.name)
+def _item(line: stock.PricedLine) -> PricedLine:
+    return PricedLine(line.product_id, line.quantity, line.unit_price, line.name)

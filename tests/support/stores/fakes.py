@@ -37,9 +37,9 @@ from inventory_function.domain import (
 )
 from order_function.domain import (
     MOVING_STATUSES,
-    Item,
     Line,
     Order,
+    PricedLine,
     Rejection,
     ReservationName,
     Status,
@@ -51,10 +51,10 @@ from order_function.ports import (
     InventoryUnavailableError,
     NotSettledError,
     OrderFilter,
+    OrderOrError,
     ReservationRejectedError,
     ReservationReleasedError,
     SentEvents,
-    StoredOrder,
     UnfinishedOrder,
     VersionedOrder,
 )
@@ -241,10 +241,14 @@ class MemoryLowStockOutbox:
         later = (each for each in found if after is None or each.event_id > after)
         return sorted(later, key=lambda each: each.event_id)[:limit]
 
-    def delete(self, event_ids: Collection[str], deadline: Deadline) -> int:  # noqa: ARG002
+    def delete(
+        self,
+        event_ids: Collection[str],
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[StoreError | None]:
         for each in event_ids:
             self._stock.documents.pop((LOW_STOCK_EVENTS, each), None)
-        return len(event_ids)
+        return [None] * len(event_ids)
 
 
 class MemoryOrders:
@@ -343,9 +347,9 @@ class MemoryOrders:
         after: str | None,
         limit: int,
         deadline: Deadline,  # noqa: ARG002
-    ) -> list[StoredOrder]:
+    ) -> list[OrderOrError]:
         return [
-            StoredOrder(order_id, self.damaged.get(order_id, found))
+            OrderOrError(order_id, self.damaged.get(order_id, found))
             for order_id, found in sorted(self.documents.items())
             if found.order.customer_id == customer_id and (after is None or order_id > after)
         ][:limit]
@@ -373,19 +377,23 @@ class MemoryOutbox:
             :limit
         ]
 
-    def record_sent(self, sent: Sequence[SentEvents], deadline: Deadline) -> int:  # noqa: ARG002
-        return sum(self._record(each) for each in sent)
+    def record_sent(
+        self,
+        sent: Sequence[SentEvents],
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[StoreError | None]:
+        return [self._record(each) for each in sent]
 
-    def _record(self, sent: SentEvents) -> bool:
+    def _record(self, sent: SentEvents) -> StoreError | None:
         order, version = sent.found
         found = self._orders.documents[order.order_id]
         if found.version != version:
-            return False
+            return ConflictError("the order has changed")
         changed = replace(order, events_sent=sent.events_sent)
         self._orders.documents[order.order_id] = VersionedOrder(changed, self._orders.clock.next())
         if sent.events_sent == len(order.history):
             self._orders.unsent.discard(order.order_id)
-        return True
+        return None
 
 
 class FakeInventory:
@@ -417,13 +425,13 @@ class FakeInventory:
         reservation_id: str,
         lines: Iterable[Line],
         deadline: Deadline,  # noqa: ARG002
-    ) -> tuple[tuple[Item, ...], str]:
+    ) -> tuple[tuple[PricedLine, ...], str]:
         lines = tuple(lines)
         self.calls.append(("reserve", (reservation_id,)))
         if self.away:
             self._fail(lambda: self._hold(reservation_id, lines))
         self._hold(reservation_id, lines)
-        items = (Item(line.product_id, line.quantity, 99_999, "Laptop") for line in lines)
+        items = (PricedLine(line.product_id, line.quantity, 99_999, "Laptop") for line in lines)
         return tuple(items), "USD"
 
     def release(self, reservation_ids: Collection[str], deadline: Deadline) -> None:  # noqa: ARG002

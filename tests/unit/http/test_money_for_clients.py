@@ -16,7 +16,7 @@ from support.stores.fakes import FakeInventory, MemoryOrders, MemoryStock
 from functions_common.money import to_wire
 from inventory_function.domain import MAX_PRICE
 from order_function import schemas as wire
-from order_function.domain import Attempt, Item, Line, Order, Rejection
+from order_function.domain import Attempt, Line, Order, PricedLine, Rejection
 from order_function.order_documents import to_document
 
 CURRENCIES = ("USD", "JPY", "KWD", "CLF")
@@ -96,7 +96,7 @@ def test_no_other_amount_in_a_request_has_a_described_maximum(currency: str) -> 
 def test_order_is_rejected_when_its_total_exceeds_64_bits() -> None:
     """Firestore's integers cannot hold its total, but the rejection contains it."""
     lines = [Line(f"P{n:03}", 10**6) for n in range(100)]
-    items = tuple(Item(line.product_id, line.quantity, MAX_PRICE, "Yacht") for line in lines)
+    items = tuple(PricedLine(line.product_id, line.quantity, MAX_PRICE, "Yacht") for line in lines)
     total = sum(item.quantity * item.unit_price for item in items)
     assert total > INT64
     attempt = Attempt.begin("C1", lines, "key", 1)

@@ -11,6 +11,7 @@ from support.in_process.apps import ORDER, inventory_app, signed
 from support.stores.builders import product, put_product, soon, stocked
 from support.stores.fakes import MemoryStock
 
+from functions_common.firestore.errors import StoreUnavailableError
 from functions_common.http.etags import MAX_CONDITION
 from functions_common.http.paging import encode_cursor
 from inventory_function.catalogue import PatchProduct
@@ -251,8 +252,32 @@ def test_change_is_not_reported_as_absent_when_it_may_have_been_superseded(
     condition = Precondition(match=frozenset(("an older tag",)))
     change = PatchProduct("P001", {"price": 5}, condition, "mine")
     transactions = Transactions(store)
-    (outcome,) = transactions.execute([change], soon(), after_unknown_outcome=unknown)
-    assert type(outcome.error) is error
+    other = PatchProduct("P001", {"price": 6}, condition, "another's")
+    outcomes = transactions.execute([change, other], soon(), [change] if unknown else [])
+    assert [type(each.error) for each in outcomes] == [error, PreconditionFailedError]
+
+
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_change_that_was_made_is_named_when_the_product_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    store = stocked(P001=1)
+    client: Any = inventory_app(store).test_client()
+
+    def fail(*_: object) -> None:
+        raise StoreUnavailableError("no connection")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "get", fail)
+        response = client.open(
+            "/products/P001", method=method.upper(), json=LAPTOP, headers=OPERATOR
+        )
+    assert (response.status_code, response.json["type"]) == (
+        503,
+        "urn:problem-type:temporarily-unavailable",
+    )
+    assert "P001 was changed" in response.json["detail"]
+    assert client.get("/products/P001").json["price"] == LAPTOP["price"]
 
 
 # Limits

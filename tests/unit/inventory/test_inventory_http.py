@@ -130,6 +130,15 @@ def test_availability_compares_the_quantity_with_the_stock(
     assert (response["requested"], response["available"]) == (quantity, available)
 
 
+def test_availability_respects_the_limit_of_an_order(client: Any) -> None:
+    client.patch("/products/P001", json={"max_per_order": 5})
+    found = [
+        client.get(f"/products/P001/availability?quantity={quantity}").json["available"]
+        for quantity in (5, 6)
+    ]
+    assert found == [True, False]
+
+
 def test_retired_product_is_not_available(client: Any) -> None:
     client.put("/products/P001", json={"name": "Laptop", "price": 1, "active": False})
     response = client.get("/products/P001/availability").json

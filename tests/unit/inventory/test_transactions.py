@@ -13,7 +13,7 @@ from functions_common.firestore.rpcs import Rpcs
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import (
     MAX_LINES,
-    MAX_SETTLED,
+    MAX_RELEASED_OR_CONSUMED,
     InsufficientStockError,
     PricedLine,
     Product,
@@ -181,8 +181,8 @@ def test_largest_request_is_split_into_commits_that_firestore_accepts(
     def products_of(number: int) -> Iterator[Product]:
         return (stuffed(n) for n in range(number * MAX_LINES, (number + 1) * MAX_LINES))
 
-    reservations = [held(n, list(products_of(n))) for n in range(MAX_SETTLED)]
-    products = [each for n in range(MAX_SETTLED) for each in products_of(n)]
+    reservations = [held(n, list(products_of(n))) for n in range(MAX_RELEASED_OR_CONSUMED)]
+    products = [each for n in range(MAX_RELEASED_OR_CONSUMED) for each in products_of(n)]
     memory.documents = {each.key: (each, _NOW) for each in products}
     memory.documents |= {each.key: (each, _NOW) for each in reservations}
     sizes: list[int] = []

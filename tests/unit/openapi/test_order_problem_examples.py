@@ -17,11 +17,11 @@ from order_function.app import PROBLEMS
 from order_function.domain import (
     Attempt,
     By,
-    Item,
     Line,
     MovementKind,
     NewerStatus,
     Order,
+    PricedLine,
     Rejection,
     Status,
 )
@@ -45,7 +45,7 @@ def order(
     pending = Order.new_pending(attempt(), datetime.now(UTC))
     if status is Status.PENDING:
         return pending
-    items = (Item("P001", 2, 99_999, "Laptop"),)
+    items = (PricedLine("P001", 2, 99_999, "Laptop"),)
     lines = tuple(
         replace(line, cancelled=cancelled, fulfilled=fulfilled, returned=returned)
         for line in pending.lines
@@ -65,7 +65,7 @@ def rejected(rejection: Rejection | None) -> domain.OrderRejectedError:
 
 
 def price_changed() -> domain.OrderRejectedError:
-    items = (Item("P001", 2, 109_999, "Laptop"),)
+    items = (PricedLine("P001", 2, 109_999, "Laptop"),)
     pending = Order.new_pending(attempt(expected_total=199_998), datetime.now(UTC))
     return rejected(
         pending.confirm_or_reject(items, "USD", "customer", datetime.now(UTC)).rejection

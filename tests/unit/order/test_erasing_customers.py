@@ -105,6 +105,13 @@ def test_erasing_keeps_the_reasons_of_the_system(shop: Shop) -> None:
     assert rejected.history[-1].reason == "insufficient-stock"
 
 
+def test_erasing_removes_reasons_of_people_who_call_themselves_reconcile(shop: Shop) -> None:
+    order_id = shop.place().json["order_id"]
+    shop.change(order_id, "cancel", actor="reconcile", reason="Ada called")
+    assert shop.erase().status_code == 200
+    assert "Ada" not in str(shop.show(order_id))
+
+
 def test_erasing_clears_the_open_movement(shop: Shop) -> None:
     order_id = shop.place().json["order_id"]
     shop.inventory.away.append(None)

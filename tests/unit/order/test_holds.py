@@ -106,10 +106,27 @@ def test_held_order_is_cancelled_by_the_customer(shop: WholeShop, order: Order) 
     assert not shop.findings()
 
 
+@pytest.mark.parametrize("shipped", [0, 1, 2])
+@pytest.mark.parametrize("inventory", ["answers", "is away"])
+def test_repeated_confirmation_of_a_paid_order_is_no_reason_for_a_refund(
+    shop: WholeShop, order: Order, shipped: int, inventory: str
+) -> None:
+    """Payment providers repeat their notifications, also after the order was cancelled."""
+    shop.orders.confirm(order.order_id, PAYMENT)
+    if shipped:
+        shop.orders.move(order.order_id, MovementKind.CONSUME, {"1": shipped}, BY, "K1")
+    shop.inventory.away = inventory == "is away"
+    if shipped < 2:
+        shop.orders.cancel(order.order_id, BY)
+    before = shop.stored(order.order_id)
+    assert shop.orders.confirm(order.order_id, PAYMENT) == before
+    assert types(before).count("confirmed") == 1
+
+
 def test_held_order_cannot_be_fulfilled_or_changed_in_part(shop: WholeShop, order: Order) -> None:
     with pytest.raises(NotFulfillableError):
         shop.orders.fulfil(order.order_id, BY)
-    with pytest.raises(NotCancellableError):
+    with pytest.raises(NotCancellableError, match="cannot be cancelled in part"):
         shop.orders.move(order.order_id, MovementKind.RELEASE, {"1": 1}, BY, "K1")
 
 

@@ -9,7 +9,9 @@ from support.in_process.memory_shop import Between, MemoryShop
 from support.stores.builders import BY
 
 from order_function.domain import (
+    Address,
     Attempt,
+    Details,
     IdempotencyKeyReusedError,
     Line,
     NotCancellableError,
@@ -270,6 +272,15 @@ def test_the_fingerprint_of_a_body_without_expected_total_never_changes() -> Non
     """Stored orders have this fingerprint, so it must never change."""
     assert Attempt.begin("C1", TWO, "key").fingerprint == "ZBZNXD71AZE4MSQ6V01X64DGV4"
     assert Attempt.begin("C1", TWO, "key", 1).fingerprint != "ZBZNXD71AZE4MSQ6V01X64DGV4"
+
+
+def test_details_without_a_value_are_not_in_the_fingerprint() -> None:
+    """So a later revision can have a new optional field."""
+    address = Address("Ada", "12 St James's Square", "London", "GB")
+    assert Details("WEB-1", shipping_address=address).canonical() == (
+        '{"reference":"WEB-1","shipping_address":{"city":"London","country":"GB",'
+        '"line1":"12 St James\'s Square","name":"Ada"}}'
+    )
 
 
 def test_a_rejection_is_no_replay_when_the_delivery_wrote_it(shop: MemoryShop) -> None:

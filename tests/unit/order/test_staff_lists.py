@@ -169,8 +169,8 @@ def test_next_updated_since_is_before_the_read_of_the_first_page(shop: Shop) -> 
     shop.store.clock.pass_by(3600)
     *_, last = pages
     since = datetime.fromisoformat(last["next_updated_since"])
-    assert since <= first_read - app.LATEST_CHANGE
-    assert first_read - app.LATEST_CHANGE - since < timedelta(seconds=1)
+    assert since <= first_read - app.MAX_VISIBILITY_DELAY
+    assert first_read - app.MAX_VISIBILITY_DELAY - since < timedelta(seconds=1)
 
 
 def test_sync_ends_beside_faster_changes(shop: Shop) -> None:

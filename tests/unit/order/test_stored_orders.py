@@ -23,10 +23,10 @@ from order_function.domain import (
     MAX_QUANTITY,
     MAX_TOTAL,
     Attempt,
-    Item,
     Line,
     Order,
     OrderRejectedError,
+    PricedLine,
     Rejection,
     merge_lines,
 )
@@ -80,7 +80,8 @@ def orders(draw: st.DrawFn) -> Order:
     pending = Order.new_pending(attempt, NOW)
     prices = st.integers(0, MAX_PRICE) | st.just(MAX_PRICE)
     items = tuple(
-        Item(line.product_id, line.quantity, draw(prices), draw(texts)) for line in attempt.lines
+        PricedLine(line.product_id, line.quantity, draw(prices), draw(texts))
+        for line in attempt.lines
     )
     decided = pending.confirm_or_reject(items, "USD", "customer", NOW)
     found = [
@@ -103,7 +104,7 @@ def test_every_order_of_the_domain_is_read_back_equal(order: Order) -> None:
 @pytest.mark.parametrize("total", TOTALS)
 def test_a_price_rejection_is_read_back_equal_at_any_total(total: int) -> None:
     order = Order.new_reserved(
-        Attempt.begin("C1", LINE, "key", 1), (Item("P001", 1, total, "Yacht"),), "USD", NOW
+        Attempt.begin("C1", LINE, "key", 1), (PricedLine("P001", 1, total, "Yacht"),), "USD", NOW
     )
     assert read_back(order) == order
     assert order.rejection is not None
@@ -123,9 +124,11 @@ class PricedInventory(FakeInventory):
 
     price = 1
 
-    def reserve(self, *args: Any) -> tuple[tuple[Item, ...], str]:
+    def reserve(self, *args: Any) -> tuple[tuple[PricedLine, ...], str]:
         items, currency = super().reserve(*args)
-        return tuple(Item(i.product_id, i.quantity, self.price, i.name) for i in items), currency
+        return tuple(
+            PricedLine(i.product_id, i.quantity, self.price, i.name) for i in items
+        ), currency
 
 
 @pytest.mark.parametrize("total", TOTALS)

@@ -86,6 +86,7 @@ CAUGHT = {  # mutation: the scenario that finds it, and the broken invariant
     "expire-blindly": ("payment and expiry", "received '200 confirmed'"),
     "pay-blindly": ("payment and expiry", "count different units"),
     "confirm-expired": ("payment and expiry", "received '409 order-expired'"),
+    "refund-paid": ("payment and cancel", "received '409 not confirmable'"),
     "confirm-unpaid": ("hold while inventory is unavailable", "without its payment"),
     "append-later": ("publish during a cancellation", "differs from its counts"),
     "record-first": ("publish a new order", "never receives the event A.1"),
@@ -161,7 +162,7 @@ def real_order(found: spec.Order) -> order.Order:
         assert name is not None
         return order.Order.new_abandoned_mark(name, NOW)
     line = order.Line("P001", found.attempt.body.units, *found.moved)
-    item = order.Item("P001", found.attempt.body.units, found.price, "Laptop")
+    item = order.PricedLine("P001", found.attempt.body.units, found.price, "Laptop")
     rejection = order.Rejection("insufficient-stock", "Short") if found.rejection else None
     return replace(
         order.Order.new_pending(attempt, NOW),
@@ -260,7 +261,7 @@ def test_code_has_every_order_that_is_compared() -> None:
     assert numbers[OrderStatus.CHANGING] > 10
 
 
-ITEMS = (order.Item("P001", 2, 1, "Laptop"),)
+ITEMS = (order.PricedLine("P001", 2, 1, "Laptop"),)
 SHORT = order.Rejection("insufficient-stock", "Short")
 TRANSITIONS: dict[Transition, Callable[[order.Order], order.Order]] = {
     Transition.CANCEL: lambda found: found.begin_cancel(BY),

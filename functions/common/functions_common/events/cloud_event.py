@@ -35,7 +35,7 @@ class Attributes(NamedTuple):
 
 
 def to_request(event: Attributes, data: object, sequence: int | None = None) -> EventRequest:
-    """``data``: becomes the JSON body. ``sequence``: the place of the event in its subject's."""
+    """``sequence``: the number of the event among those of its subject. ``data``: the body."""
     headers = {
         "ce-specversion": "1.0",
         "ce-id": event.event_id,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from functions_common.events.sink import Sink
     from functions_common.firestore.client import FirestoreConnection
     from functions_common.firestore.documents import Document
+    from functions_common.firestore.errors import StoreError
     from functions_common.runtime.deadlines import Deadline
 
 SOURCE = "/products"
@@ -57,8 +58,8 @@ class LowStockOutbox(Protocol):
     def unsent(self, after: str | None, limit: int, deadline: Deadline) -> list[LowStockEvent]:
         """A page of the stored events, by id. ``after``: the last id of the page before."""
 
-    def delete(self, event_ids: Collection[str], deadline: Deadline) -> int:
-        """Delete events that were sent. Returns how many are now deleted."""
+    def delete(self, event_ids: Collection[str], deadline: Deadline) -> list[StoreError | None]:
+        """Delete events that were sent. Returns the error of each, or None."""
 
 
 class FirestoreLowStockOutbox:
@@ -73,12 +74,11 @@ class FirestoreLowStockOutbox:
             query, limit, lambda found: convert_document(found.document, _to_event), deadline
         )
 
-    def delete(self, event_ids: Collection[str], deadline: Deadline) -> int:
+    def delete(self, event_ids: Collection[str], deadline: Deadline) -> list[StoreError | None]:
         deletions = [
             self._documents.encode_deletion((LOW_STOCK_EVENTS, each)) for each in event_ids
         ]
-        errors = self._documents.write_each(deletions, deadline)
-        return sum(error is None for error in errors)
+        return self._documents.write_each(deletions, deadline)
 
 
 def _to_event(found: Document) -> LowStockEvent:

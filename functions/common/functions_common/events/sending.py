@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from functions_common.firestore.errors import StoreError
+from functions_common.firestore.errors import ConflictError, StoreError
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Published(NamedTuple):
     events: int
     """Events that the sink accepted."""
     recorded: int
-    """Documents that now say how many of their events were sent."""
+    """Documents in which it is recorded that their events were sent."""
     failures: list[str]
     """Why events were not sent or not recorded, by document."""
     unavailable: bool = False
@@ -62,16 +62,25 @@ def send_each(
 
 
 def record_sent(
-    sent: Sequence[T], record: Callable[[Sequence[T], Deadline], int], failures: list[str]
+    sent: Sequence[T],
+    record: Callable[[Sequence[T], Deadline], Sequence[StoreError | None]],
+    failures: list[str],
 ) -> int:
-    """Record what was sent. Returns how many documents ``record`` changed.
+    """Record what was sent. Returns the number of documents in which it is recorded.
 
-    An error is added to ``failures``. Those events are sent again later, with the same ids.
+    Errors are added to ``failures``, apart from conflicts: a document that has changed since has
+    new events. Events that are not recorded are sent again later, with the same ids.
     """
     if not sent:
         return 0
     try:
-        return record(sent, Deadline.after(CALL_SECONDS))
+        errors = record(sent, Deadline.after(CALL_SECONDS))
     except (StoreError, DeadlineExceededError) as error:
         failures.append(f"sent, but not recorded: {error}"[:MAX_REASON])
         return 0
+    failures += [
+        f"sent, but not recorded: {error}"[:MAX_REASON]
+        for error in errors
+        if error is not None and not isinstance(error, ConflictError)
+    ]
+    return errors.count(None)

@@ -2,8 +2,8 @@
 
 The modules, from the highest layer to the lowest:
 
-- ``documents``: reads documents by path, and writes them
 - ``queries``: reads pages of documents; a ``ConcurrencyLimiter`` limits them
+- ``documents``: reads documents by path, and writes them
 - ``client``: the connection of a process, with its credentials, and the translation of errors
 - ``rpcs``: the RPCs as plain gRPC calls
 - ``errors``: the errors that leave this package

@@ -62,17 +62,20 @@ class Position(NamedTuple):
 
     path: Path
     value: datetime | str | int | None = None
-    """The value of ``newest_first`` or ``order_by``, if the query has one of them."""
+    """The value of ``newest_first_by`` or ``order_by``, if the query has one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The documents of a collection that meet all conditions, ordered by name."""
+    """The documents of a collection that meet all conditions.
+
+    They are ordered by document id, unless ``newest_first_by`` or ``order_by`` is set.
+    """
 
     collection: Path
     """``("products",)``, or ``("products", "P001", "adjustments")``."""
     where: tuple[Condition, ...] = ()
-    newest_first: str | None = None
+    newest_first_by: str | None = None
     """A field with a time: order by it, then by name, both descending."""
     order_by: str | None = None
     """A field: order by it, then by name, both ascending."""
@@ -82,14 +85,14 @@ class Query:
 
     @property
     def ordering_field(self) -> str | None:
-        return self.newest_first or self.order_by
+        return self.newest_first_by or self.order_by
 
     def encode(self, root: str, limit: int) -> Any:  # noqa: ANN401 - made by protobuf, untyped
         request = RunQueryRequest(parent=(root + "/".join(self.collection[:-1])).rstrip("/"))
         query = request.structured_query
         query.from_.add().collection_id = self.collection[-1]
         self._encode_conditions(query.where)
-        direction = _ASCENDING if self.newest_first is None else _DESCENDING
+        direction = _ASCENDING if self.newest_first_by is None else _DESCENDING
         field = self.ordering_field
         if field is not None:
             query.order_by.add(field={"field_path": field}, direction=direction)

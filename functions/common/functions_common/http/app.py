@@ -77,7 +77,7 @@ def create_app(
     """An app with the API's operations, plus ``/health`` and the API description.
 
     ``views`` has a method for each operation. ``problem_table`` has the domain's exceptions.
-    All responses are JSON, errors included, except the page at ``/docs``.
+    Errors are JSON, and so are all responses that a view makes with ``json_response``.
     """
     app = Flask(api.name, static_folder=None)
     # One byte more than parsing accepts: parsing itself rejects a longer body.

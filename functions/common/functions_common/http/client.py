@@ -141,7 +141,7 @@ class DeadlineAdapter(BaseAdapter):
         """Send the request and read the response. Raises NotSentError or NoResponseError."""
         expires_at = time.monotonic() + timeout
         call = _Call.of(request)
-        connection = self._alive(call.origin) or self._connect(call.origin, expires_at)
+        connection = self._take_idle(call.origin) or self._connect(call.origin, expires_at)
         try:
             connection.arm(expires_at, max_bytes + MAX_OVERHEAD_BYTES)
             received = _exchange(connection, call, max_bytes)
@@ -157,7 +157,7 @@ class DeadlineAdapter(BaseAdapter):
     def close(self) -> None:
         _close(self._idle)
 
-    def _alive(self, origin: _Origin) -> DeadlineSocket | None:
+    def _take_idle(self, origin: _Origin) -> DeadlineSocket | None:
         """The connection that was used last and that the peer has not closed."""
         idle = self._idle.setdefault(origin, deque())
         while True:
@@ -165,7 +165,7 @@ class DeadlineAdapter(BaseAdapter):
                 connection = idle.pop()
             except IndexError:
                 return None
-            if not _readable(connection):
+            if not _is_stale(connection):
                 return connection
             connection.close()
 
@@ -304,7 +304,7 @@ def _close(idle: dict[_Origin, deque[DeadlineSocket]]) -> None:
             connections.pop().close()
 
 
-def _readable(connection: DeadlineSocket) -> bool:
+def _is_stale(connection: DeadlineSocket) -> bool:
     """The peer has closed this idle connection, or has sent bytes that belong to no request."""
     if isinstance(connection, ssl.SSLSocket) and connection.pending():
         return True

@@ -52,7 +52,7 @@ def body_limit(operations: Iterable[Operation], callers: Callers) -> Callable[[s
         operation = large.get((method, path))
         if operation is None or operation.max_body is None:
             return parsing.MAX_BODY
-        allowed = callers.shared_role(authorization) in operation.roles
+        allowed = callers.role_of_shared_token(authorization) in operation.roles
         return operation.max_body if allowed else parsing.MAX_BODY
 
     return limit

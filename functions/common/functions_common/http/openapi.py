@@ -377,7 +377,7 @@ def _problem_headers(status: HTTPStatus, of_one_status: list[ProblemType]) -> Sc
         if not all(name in each.headers for each in of_one_status)
     }
     if status in _STATUSES_OF_THE_SERVER:
-        optional |= {"Server-Timing", "X-Pod", problems.NOT_BEGUN} & headers.keys()
+        optional |= {"Server-Timing", "X-Pod", problems.NOT_BEGUN_HEADER} & headers.keys()
     for name in sorted(optional):
         if _HEADERS[name].get("required"):
             headers[name] = {**_HEADERS[name], "required": False}

@@ -12,7 +12,7 @@ from functions_common.http.routing import ProblemType
 from functions_common.http.schema import described, example
 
 CONTENT_TYPE = "application/problem+json"
-NOT_BEGUN = "X-Not-Begun"
+NOT_BEGUN_HEADER = "X-Not-Begun"
 """Header of a 503 for a request that the server received but did not pass on to the function."""
 
 
@@ -169,7 +169,7 @@ TEMPORARILY_UNAVAILABLE = ProblemType(
     "temporarily-unavailable",
     "The function cannot process the request now. Repeat it after `Retry-After` seconds; that is"
     " safe.",
-    ("Retry-After", NOT_BEGUN),
+    ("Retry-After", NOT_BEGUN_HEADER),
     {"detail": "The database cannot be reached; try again."},
 )
 

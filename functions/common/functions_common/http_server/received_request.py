@@ -139,7 +139,6 @@ DETAILS = {
         f"The headers are longer than {MAX_HEADERS} bytes, or there are more than"
         f" {MAX_HEADER_FIELDS} of them."
     ),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body is longer than {MAX_BODY} bytes.",
     HTTPStatus.EXPECTATION_FAILED: "The only supported expectation is 100-continue.",
     HTTPStatus.NOT_IMPLEMENTED: "The only supported transfer coding is chunked.",
 }

@@ -60,11 +60,14 @@ class ErrorResponse(_SinglePacketTask, ErrorTask):
             if isinstance(error, RejectedRequestError)
             else DETAILS.get(status, error.body)
         )
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            # The limit of waitress is one byte more than is allowed.
+            detail = f"The body is longer than {self.request.adj.max_request_body_size - 1} bytes."
         headers = {}
         if isinstance(error, OverloadedError):
             headers = {
                 "Retry-After": str(self.channel.server.retry_after),
-                problems.NOT_BEGUN: "true",
+                problems.NOT_BEGUN_HEADER: "true",
             }
         else:
             self.set_close_on_finish()

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from order_function.domain import MOVING_STATUSES, Item, Status
+from order_function.domain import MOVING_STATUSES, PricedLine, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -73,7 +73,7 @@ class AuditedReservation:
     status: str
     """Possibly a status of a newer revision; empty if the document is damaged."""
     currency: str
-    items: tuple[Item, ...]
+    items: tuple[PricedLine, ...]
     age: timedelta
     counts: Mapping[str, MovedUnits] = field(default_factory=dict)
     """By product, as stored: ``moved`` completes them."""
@@ -90,7 +90,7 @@ class AuditedReservation:
     def live(self) -> bool:
         return self.status in LIVE
 
-    def moved(self, item: Item) -> MovedUnits:
+    def moved(self, item: PricedLine) -> MovedUnits:
         """The units of this line that have moved.
 
         A reservation that was released or consumed as a whole has no counts, and neither has one of
@@ -104,7 +104,7 @@ class AuditedReservation:
             return replace(stored, consumed=stored.consumed + rest)
         return stored
 
-    def held(self, item: Item) -> int:
+    def reserved_units(self, item: PricedLine) -> int:
         """The units of this line that count as reserved."""
         moved = self.moved(item)
         return item.quantity - moved.released - moved.consumed
@@ -172,7 +172,7 @@ PRICED = frozenset(
         Status.FULFILLED,
     )
 )
-KEEPS_STOCK = PRICED - {Status.FULFILLED} | {Status.PENDING, Status.CANCELLING}
+MAY_HAVE_STOCK = PRICED - {Status.FULFILLED} | {Status.PENDING, Status.CANCELLING}
 
 
 @dataclass(slots=True)
@@ -210,7 +210,7 @@ class StockTotals:
                 sums.all_reservations = False
                 continue
             sums.shipped += reservation.moved(item).shipped
-            if held := reservation.held(item):
+            if held := reservation.reserved_units(item):
                 sums.reserved += held
                 sums.first_reservation_path = sums.first_reservation_path or reservation.path
 
@@ -296,7 +296,7 @@ def _check_reservation(
         return
     order = owner.order if owner else None
     own = order if order and order.reservation_id == reservation.reservation_id else None
-    if own and own.status in KEEPS_STOCK:
+    if own and own.status in MAY_HAVE_STOCK:
         return
     in_progress = reservation.status == HELD and reservation.age < grace
     whose = f"order is {order.status}, attempt {order.attempt_number}" if order else "no order"

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from functions_common.firestore.client import call_options, read_call, to_datetime
+from functions_common.firestore.client import (
+    CALL_SECONDS,
+    call_options,
+    read_call,
+    to_datetime,
+)
 from functions_common.firestore.documents import Document
 from functions_common.firestore.errors import DamagedDocumentError
 from functions_common.runtime.deadlines import Deadline
@@ -19,7 +24,7 @@ from order_function.audit.invariants import (
     Finding,
     MovedUnits,
 )
-from order_function.domain import Item, ReservationName
+from order_function.domain import PricedLine, ReservationName
 from order_function.order_documents import ORDERS, RESERVATIONS, read_order
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from functions_common.firestore.client import FirestoreConnection
 
 PAGE = 300
-PAGE_SECONDS = 60.0
+"""Documents that one query reads. It ends after ``client.CALL_SECONDS``."""
 
 
 class _CountFields(msgspec.Struct):
@@ -43,7 +48,7 @@ class _CountFields(msgspec.Struct):
 
 class _ReservationFields(msgspec.Struct):
     currency: str
-    lines: tuple[Item, ...] = ()
+    lines: tuple[PricedLine, ...] = ()
     counts: tuple[_CountFields, ...] = ()
 
 
@@ -153,7 +158,7 @@ class Snapshot:
 
 
 def _options() -> dict[str, Any]:
-    return call_options(Deadline.after(PAGE_SECONDS))
+    return call_options(Deadline.after(CALL_SECONDS))
 
 
 def _counts(found: Document, fields: _ReservationFields) -> dict[str, MovedUnits]:
@@ -168,8 +173,8 @@ def _counts(found: Document, fields: _ReservationFields) -> dict[str, MovedUnits
     return counts
 
 
-def _product_ids_only(found: Document) -> tuple[Item, ...]:
+def _product_ids_only(found: Document) -> tuple[PricedLine, ...]:
     """Items with only product ids, of a reservation without usable lines."""
     named = found.fields.get("product_ids")
     ids = named if isinstance(named, list) else []
-    return tuple(Item(each, 0, 0, "") for each in ids if isinstance(each, str))
+    return tuple(PricedLine(each, 0, 0, "") for each in ids if isinstance(each, str))

@@ -44,8 +44,8 @@ from order_function.domain.lines import (
     MAX_LINES,
     MAX_QUANTITY,
     MAX_TOTAL,
-    Item,
     Line,
+    PricedLine,
     merge_lines,
 )
 from order_function.domain.order import (
@@ -85,7 +85,6 @@ __all__ = [
     "EventType",
     "ExceedsRemainingError",
     "IdempotencyKeyReusedError",
-    "Item",
     "Line",
     "Movement",
     "MovementKind",
@@ -100,6 +99,7 @@ __all__ = [
     "OrderExpiredError",
     "OrderNotFoundError",
     "OrderRejectedError",
+    "PricedLine",
     "Rejection",
     "ReservationName",
     "Status",

@@ -48,7 +48,7 @@ class ReservationName:
 class Attempt:
     """One run through the steps of placing an order.
 
-    All fields are chosen before the first remote call.
+    Only ``number`` depends on a remote call: see ``after``.
     """
 
     order_id: str
@@ -114,8 +114,8 @@ def _fingerprint(
 ) -> str:
     """A digest of a body.
 
-    The sequence of the lines does not matter. The digest leaves out fields that the body does not
-    use. So a new optional field does not change the fingerprint of an old body.
+    The sequence of the lines does not matter. The digest leaves out fields without a value, so a
+    new optional field does not change the fingerprint of an old body.
     """
     parts = [part for line in sorted(lines) for part in (line.product_id, str(line.quantity))]
     if expected_total is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +44,16 @@ class Details:
         return Details(reference=self.reference)
 
     def canonical(self) -> str:
-        """A text that equal details have in common."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """A text that equal details have in common. It leaves out what has no value."""
+        return json.dumps(_with_values(asdict(self)), sort_keys=True, separators=(",", ":"))
 
 
 NO_DETAILS = Details()
+
+
+def _with_values(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _with_values(value) if isinstance(value, dict) else value
+        for name, value in fields.items()
+        if value
+    }

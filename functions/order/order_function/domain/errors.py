@@ -7,7 +7,7 @@ OrderError
 └── UnchangeableOrderError        the order is in a status, or has counts, that forbid the change
     ├── NotCancellableError       it was rejected, or its goods are shipped or about to be
     ├── NotFulfillableError       it is not confirmed
-    ├── NotReturnableError        no unit of it is fulfilled, or its last change is not finished
+    ├── NotReturnableError        no fulfilled unit is left to return, or a change is not finished
     ├── NotConfirmableError       it was rejected or cancelled, or inventory has not decided yet
     ├── OrderExpiredError         it was cancelled because its payment did not arrive in time
     ├── ExceedsRemainingError     more units than are left, or a product that it does not have
@@ -62,8 +62,13 @@ class UnchangeableOrderError(OrderError):
 
 
 class NotCancellableError(UnchangeableOrderError):
-    def __init__(self, order: Order) -> None:
-        super().__init__(order, f"is {order.status} and cannot be cancelled")
+    def __init__(self, order: Order, *, only_as_a_whole: bool = False) -> None:
+        super().__init__(
+            order,
+            f"is {order.status} and cannot be cancelled in part. Cancel it without items."
+            if only_as_a_whole
+            else f"is {order.status} and cannot be cancelled",
+        )
 
 
 class NotFulfillableError(UnchangeableOrderError):
@@ -85,8 +90,7 @@ class OrderExpiredError(UnchangeableOrderError):
     def __init__(self, order: Order) -> None:
         super().__init__(
             order,
-            "was cancelled, because its payment was not confirmed in time. Its stock is available"
-            " again. Refund the payment.",
+            "is cancelled, because its payment was not confirmed in time. Refund the payment.",
         )
 
 
@@ -100,8 +104,9 @@ class TooManyMovementsError(UnchangeableOrderError):
     def __init__(self, order: Order) -> None:
         super().__init__(
             order,
-            f"has {MAX_MOVEMENTS} changes of parts, which is the maximum. Cancel or fulfil"
-            " everything that is left in one request.",
+            f"has {MAX_MOVEMENTS} changes of parts, which is the maximum. All units that are left"
+            " can still be cancelled or fulfilled, in one request without items. Record goods that"
+            " come back by an adjustment of the stock.",
         )
 
 

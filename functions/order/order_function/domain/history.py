@@ -45,7 +45,7 @@ class By(NamedTuple):
 
     def without_personal(self) -> By:
         """Without names and texts of people. Only the operator can send a name."""
-        if self.actor == RECONCILE:
+        if self == By(RECONCILE, EXPIRED):
             return self
         return By(self.actor if self.actor in _ROLES else OPERATOR)
 

@@ -45,7 +45,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class PricedLine:
     """A line as inventory reserved it. Later changes of the catalogue do not change it."""
 
     product_id: str
@@ -63,7 +63,7 @@ def merge_lines(lines: Iterable[Line]) -> tuple[Line, ...]:
     return tuple(Line(*item) for item in quantities.items())
 
 
-def in_order_of(lines: Iterable[Line], items: Iterable[Item]) -> tuple[Item, ...]:
+def in_order_of(lines: Iterable[Line], items: Iterable[PricedLine]) -> tuple[PricedLine, ...]:
     """The items in the order of the lines. Inventory returns them sorted by product."""
     items = tuple(items)
     if len(items) == 1:

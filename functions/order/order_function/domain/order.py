@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from functions_common import money
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from order_function.domain.attempt import Attempt
     from order_function.domain.details import Details
-    from order_function.domain.lines import Item
+    from order_function.domain.lines import PricedLine
 
 ERASED = "erased"
 """The ``customer_id`` of orders whose customer was erased. No customer has it."""
@@ -112,7 +113,7 @@ _CANCELLABLE = frozenset(
 )
 _FULFILLABLE = frozenset((Status.CONFIRMED, Status.PARTIALLY_FULFILLED))
 _NO_PAYMENT_DUE = KEEPS_RESERVATION - {Status.PENDING, Status.AWAITING_PAYMENT}
-"""Statuses of an order whose payment was confirmed, or that needed none."""
+"""Statuses in which no payment is due: it was confirmed, or the order needs none first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Order:
     attempt_number: int
     nonce: str
     lines: tuple[Line, ...]
-    items: tuple[Item, ...] = ()
+    items: tuple[PricedLine, ...] = ()
     """The lines with prices. Empty until inventory has reserved them."""
     currency: str | None = None
     rejection: Rejection | None = None
@@ -162,7 +163,7 @@ class Order:
 
     @classmethod
     def new_reserved(
-        cls, attempt: Attempt, items: tuple[Item, ...], currency: str, now: datetime
+        cls, attempt: Attempt, items: tuple[PricedLine, ...], currency: str, now: datetime
     ) -> Self:
         """An order whose stock is reserved: confirmed, or rejected for its price.
 
@@ -275,7 +276,7 @@ class Order:
         )
 
     def confirm_or_reject(
-        self, items: tuple[Item, ...], currency: str, actor: str, now: datetime
+        self, items: tuple[PricedLine, ...], currency: str, actor: str, now: datetime
     ) -> Self:
         """Decide a pending order, whose stock is reserved at these prices.
 
@@ -312,15 +313,26 @@ class Order:
         return rejected.with_events(Event(EventType.REJECTED, now, actor, rejection.kind))
 
     def confirm_payment(self, by: By, now: datetime) -> Self:
-        """Confirm an order that awaits its payment. Idempotent."""
+        """Confirm an order that awaits its payment.
+
+        Idempotent: a paid order does not change, even if it was cancelled afterwards.
+        """
         if self.status is Status.AWAITING_PAYMENT:
             confirmed = replace(self, status=Status.CONFIRMED)
             return confirmed.with_events(Event(EventType.CONFIRMED, now, *by))
-        if self.status in _NO_PAYMENT_DUE:
+        if self.status in _NO_PAYMENT_DUE or self._was_paid:
             return self
         if self.expired:
             raise OrderExpiredError(self)
         raise self._refusal(NotConfirmableError)
+
+    @property
+    def _was_paid(self) -> bool:
+        """A payment confirmed the order, or its goods were shipped without a payment first."""
+        confirmed = any(event.type == EventType.CONFIRMED for event in self.history)
+        return (self.expires_at is not None and confirmed) or any(
+            line.fulfilled for line in self.lines
+        )
 
     def begin_expiry(self, now: datetime) -> Self:
         """Begin to cancel an order whose payment was not confirmed in time.
@@ -454,7 +466,7 @@ class Order:
     def with_events(self, *events: Event) -> Self:
         return replace(self, history=(*self.history, *events))
 
-    def require_no_part_of(self, key: str | None) -> None:
+    def require_key_changed_no_part(self, key: str | None) -> None:
         """Raise IdempotencyKeyReusedError if a request with this key has changed a part."""
         keys = {each.key for each in (self.movement, *self.history) if each is not None}
         if key is not None and key in keys:
@@ -470,9 +482,9 @@ class Order:
     ) -> bool:
         """Whether the key made this movement. Raises IdempotencyKeyReusedError for another one.
 
-        ``lines``: None for a request without lines. Which units it moved depends on the time of
-        the movement, so a repeated request is not compared with them. ``all_known``: the order has
-        every line of the request.
+        ``lines``: None for a request without lines. It moves the units that can come back at that
+        time, so a repeat of it is recognised by its key and kind alone. ``all_known``: the order
+        has every line of the request.
         """
         made: Movement | Event | None = self.movement
         if made is None or made.key != key:
@@ -494,8 +506,10 @@ class Order:
             if self.status not in (Status.PARTIALLY_FULFILLED, Status.FULFILLED):
                 raise self._refusal(NotReturnableError)
         elif self.status not in _FULFILLABLE:
-            release = kind is MovementKind.RELEASE
-            raise self._refusal(NotCancellableError if release else NotFulfillableError)
+            if kind is MovementKind.CONSUME:
+                raise self._refusal(NotFulfillableError)
+            as_a_whole = self.status in _CANCELLABLE
+            raise self._refusal(partial(NotCancellableError, only_as_a_whole=as_a_whole))
 
     def _units(
         self, kind: MovementKind, wanted: Mapping[str, int]

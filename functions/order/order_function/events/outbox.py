@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from functions_common.firestore.client import FirestoreConnection
     from functions_common.firestore.documents import Document
+    from functions_common.firestore.errors import StoreError
     from functions_common.runtime.deadlines import Deadline
     from order_function.ports import SentEvents
 
@@ -36,10 +37,11 @@ class FirestoreOutbox:
         query = Query((ORDERS,), ((UNSENT_EVENTS, "==", True),), after=position)
         return self._queries.page(query, limit, _versioned, deadline)
 
-    def record_sent(self, sent: Sequence[SentEvents], deadline: Deadline) -> int:
+    def record_sent(
+        self, sent: Sequence[SentEvents], deadline: Deadline
+    ) -> list[StoreError | None]:
         changes = [self._documents.encode_write(_change(each)) for each in sent]
-        errors = self._documents.write_each(changes, deadline)
-        return sum(error is None for error in errors)
+        return self._documents.write_each(changes, deadline)
 
 
 def _change(sent: SentEvents) -> Change:

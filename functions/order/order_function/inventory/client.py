@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
     from functions_common.observability.trace import Trace
     from functions_common.runtime.deadlines import Deadline
-    from order_function.domain import Item, Line
+    from order_function.domain import Line, PricedLine
 
-ATTEMPT_TIMEOUT_SECONDS = 7.0
+CALL_TIMEOUT_SECONDS = 7.0
 """Seconds for one send, as a whole: above inventory's own deadline (5 s). If a cold start takes
 longer, the next send finds a warm pod."""
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.05, 1.0
@@ -111,7 +111,7 @@ class InventoryClient:
 
     def reserve(
         self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
-    ) -> tuple[tuple[Item, ...], str]:
+    ) -> tuple[tuple[PricedLine, ...], str]:
         quantities = {line.product_id: line.quantity for line in lines}
         items: list[dict[str, object]] = [
             {"product_id": name, "quantity": units} for name, units in quantities.items()
@@ -263,7 +263,7 @@ class InventoryClient:
         response = self._http.send(
             request.method,
             self._url + request.path,
-            timeout=deadline.timeout(ATTEMPT_TIMEOUT_SECONDS),
+            timeout=deadline.timeout(CALL_TIMEOUT_SECONDS),
             headers=self._headers | (trace.headers() if trace else {}),
             body=None if request.body is None else msgspec.json.encode(request.body),
             query=request.query,
@@ -273,7 +273,7 @@ class InventoryClient:
             response.status_code,
             response.content,
             trace_id=trace.trace_id if trace else None,
-            not_begun=response.headers.get(problems.NOT_BEGUN) == "true",
+            not_begun=response.headers.get(problems.NOT_BEGUN_HEADER) == "true",
             retry_after=replies.parse_retry_after(response.headers.get("Retry-After")),
         )
 

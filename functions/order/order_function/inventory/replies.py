@@ -18,7 +18,7 @@ from functions_common import money
 from functions_common.http import paging, parsing
 from functions_common.ids import is_id
 from functions_common.observability import logs
-from order_function.domain import Item, Rejection
+from order_function.domain import PricedLine, Rejection
 from order_function.ports import (
     CatalogueBusyError,
     InventoryUnavailableError,
@@ -46,7 +46,7 @@ _RELEASED = f"{_TYPE_PREFIX}reservation-released"
 _SHORT = f"{_TYPE_PREFIX}insufficient-stock"
 _UNKNOWN = f"{_TYPE_PREFIX}unknown-product"
 _MAX_PER_ORDER = f"{_TYPE_PREFIX}max-per-order-exceeded"
-_HELD_STATUSES = ("held", "confirmed", "partial", "consumed")
+_STATUSES_WITH_STOCK = ("held", "confirmed", "partial", "consumed")
 """Statuses of a reservation that has its stock. A repeated request can get the last three."""
 _CATALOGUE_PROBLEMS = (
     HTTPStatus.BAD_REQUEST,
@@ -201,7 +201,9 @@ class _BatchReply(msgspec.Struct):
     answers: list[_BatchMember]
 
 
-def parse_reservation(reply: Reply, request: ReservationRequest) -> tuple[tuple[Item, ...], str]:
+def parse_reservation(
+    reply: Reply, request: ReservationRequest
+) -> tuple[tuple[PricedLine, ...], str]:
     """The items with their prices, and the currency. Raises an ``InventoryError``."""
     try:
         if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):
@@ -332,11 +334,11 @@ def _read(reply: Reply, shape: type[T]) -> T:
         raise UnusableReplyError(str(error)) from error
 
 
-def _items(reservation: _Reservation, request: ReservationRequest) -> tuple[Item, ...]:
+def _items(reservation: _Reservation, request: ReservationRequest) -> tuple[PricedLine, ...]:
     if reservation.reservation_id != request.reservation_id:
         name = reservation.reservation_id[:80]
         raise UnusableReplyError(f"the reply is for the reservation {name!r}")
-    if reservation.status not in _HELD_STATUSES:
+    if reservation.status not in _STATUSES_WITH_STOCK:
         raise UnusableReplyError(f"the reservation is {reservation.status[:40]!r}")
     if reservation.currency != request.currency:
         currency = reservation.currency[:10]
@@ -347,7 +349,7 @@ def _items(reservation: _Reservation, request: ReservationRequest) -> tuple[Item
     if held != request.quantities:
         raise UnusableReplyError(_first_difference(held, request.quantities))
     return tuple(
-        Item(
+        PricedLine(
             item.product_id,
             item.quantity,
             _price(item.unit_price, request.currency),

@@ -64,15 +64,15 @@ if TYPE_CHECKING:
 PAGE = 500
 """Reservations that one query returns, as ids."""
 ORDERS_PAGE = 50
-"""Orders that one query returns, as whole documents within ``CALL_SECONDS``."""
+"""Orders that one query returns, as whole documents."""
 DECISION_BATCH = 250
 """Reservations that are decided together. It is inventory's limit for one ``confirm``."""
 STOCK_BATCH = 50
 """Reservations in one ``release`` or ``consume``, which queue with customers' orders."""
 CALL_SECONDS = 15.0
-"""For each remote call of a sweep: more than a cold start of inventory."""
+"""For each call of inventory: more than its cold start. A call of Firestore has its own limit."""
 STOPPING_SECONDS = 3.0
-"""The same after ``stop``: Kubernetes waits 30 s before it kills the process."""
+"""For each call after ``stop``: Kubernetes waits 30 s before it kills the process."""
 MAX_FAILED_CALLS = 3
 """The number of failed calls in a row after which the sweep no longer calls inventory."""
 MAX_REASONS = 20
@@ -111,6 +111,7 @@ class Report:
     released: int = 0
     consumed: int = 0
     completed: int = 0
+    """Pending orders that were decided."""
     cancelled: int = 0
     fulfilled: int = 0
     moved: int = 0
@@ -213,13 +214,13 @@ class Sweep:
         self._complete_report(time.monotonic() - began)
         for each in self._publishing:
             self._run_step(partial(self._publish_events, each))
+        self._report.stopped = self._stopping.is_set()
         return self._report
 
     def _complete_report(self, seconds: float) -> None:
         report = self._report
         settled = report.confirmed + report.released + report.consumed
         report.per_second = round(settled / seconds, 1) if settled else 0.0
-        report.stopped = self._stopping.is_set()
         report.left = report.held - settled if self._read_every_page else None
         if not self._read_every_page:
             self._run_step(self._count_left)

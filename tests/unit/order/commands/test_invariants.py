@@ -27,11 +27,11 @@ from order_function.audit.invariants import (
 )
 from order_function.domain import (
     Attempt,
-    Item,
     Line,
     MovementKind,
     Order,
     OrderError,
+    PricedLine,
     ReservationName,
     Status,
 )
@@ -39,7 +39,7 @@ from order_function.ports import InventoryUnavailableError
 from order_function.service import OrderOutcomeUnknownError, UnfinishedChangeError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ITEMS = (Item("P001", 2, 99_999, "Laptop"), Item("P002", 1, 2_490, "Mouse"))
+ITEMS = (PricedLine("P001", 2, 99_999, "Laptop"), PricedLine("P002", 1, 2_490, "Mouse"))
 LINES = tuple(Line(item.product_id, item.quantity) for item in ITEMS)
 GRACE = timedelta(minutes=1)
 YOUNG, OLD = GRACE / 2, GRACE
@@ -122,7 +122,7 @@ def test_a_finding_is_reported_when_the_reservation_has_a_wrong_status(
     ids=["price", "quantity", "name", "line"],
 )
 def test_a_finding_is_reported_when_the_items_differ_from_the_reservation(
-    status: Status, items: tuple[Item, ...]
+    status: Status, items: tuple[PricedLine, ...]
 ) -> None:
     order = replace(an_order(status), items=items)
     reserved = CONSUMED if status is Status.FULFILLED else CONFIRMED
@@ -230,7 +230,7 @@ def test_a_finding_is_reported_when_a_product_differs_from_its_totals(
     totals = StockTotals()
     for delta in (10, -2):
         totals.add_adjustment("P001", delta)
-    one = (Item("P001", 1, 99_999, "Laptop"),)
+    one = (PricedLine("P001", 1, 99_999, "Laptop"),)
     for name, status in enumerate((HELD, CONFIRMED, CONSUMED, RELEASED)):
         totals.add_reservation(replace(a_reservation(str(name), status), items=one))
     found = [*totals.check_products([product])]
@@ -261,7 +261,7 @@ def test_totals_follow_from_the_status_and_the_counts_of_a_reservation(
     def found(counts: MovedUnits) -> list[tuple[str, str]]:
         totals = StockTotals()
         totals.add_adjustment("P001", 5)
-        three = (Item("P001", 3, 99_999, "Laptop"),)
+        three = (PricedLine("P001", 3, 99_999, "Laptop"),)
         totals.add_reservation(
             replace(a_reservation("R", status), items=three, counts={"P001": counts})
         )

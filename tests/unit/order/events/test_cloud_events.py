@@ -12,15 +12,15 @@ from order_function.domain import (
     Attempt,
     Details,
     EventType,
-    Item,
     Line,
     MovementKind,
     Order,
+    PricedLine,
 )
 from order_function.events.cloud_event import to_request
 
 LINES = (Line("P002", 3), Line("P001", 1))
-ITEMS = (Item("P001", 1, 999, "Mouse"), Item("P002", 3, 99_999, "Laptop"))
+ITEMS = (PricedLine("P001", 1, 999, "Mouse"), PricedLine("P002", 3, 99_999, "Laptop"))
 
 
 def an_order() -> Order:

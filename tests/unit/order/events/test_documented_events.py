@@ -19,10 +19,10 @@ from order_function.domain import (
     Details,
     Event,
     EventType,
-    Item,
     Line,
     MovementKind,
     Order,
+    PricedLine,
 )
 from order_function.events.cloud_event import to_request
 
@@ -35,7 +35,7 @@ AT = datetime.fromisoformat("2025-11-24T08:02:10.000351+00:00")
 
 
 def an_order(reference: str | None = None) -> Order:
-    lines, items = [Line("P001", 2)], (Item("P001", 2, 99_999, "Laptop"),)
+    lines, items = [Line("P001", 2)], (PricedLine("P001", 2, 99_999, "Laptop"),)
     attempt = Attempt.begin("C123", lines, "key", details=Details(reference))
     return Order.new_reserved(attempt, items, "USD", AT)
 

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from order_function.inventory.circuit import MIN_FAILURES, OPEN_AFTER, TRIAL_EVERY, Circuit
-from order_function.inventory.client import ATTEMPT_TIMEOUT_SECONDS
+from order_function.inventory.client import CALL_TIMEOUT_SECONDS
 
 
 class Clock:
@@ -44,9 +44,9 @@ def test_the_circuit_opens_when_calls_fail_for_long_enough(clock: Clock) -> None
 
 
 def test_the_circuit_stays_closed_when_one_call_times_out(clock: Clock) -> None:
-    """A call that takes twice ``ATTEMPT_TIMEOUT_SECONDS``, as during a cold start of inventory."""
+    """A call that takes twice ``CALL_TIMEOUT_SECONDS``, as during a cold start of inventory."""
     circuit = Circuit()
-    began, clock.now = clock.now, clock.now + 2 * ATTEMPT_TIMEOUT_SECONDS
+    began, clock.now = clock.now, clock.now + 2 * CALL_TIMEOUT_SECONDS
     circuit.record_failure(began)
     assert circuit.allows()
 
@@ -54,7 +54,7 @@ def test_the_circuit_stays_closed_when_one_call_times_out(clock: Clock) -> None:
 def test_the_circuit_stays_closed_when_many_calls_time_out_together(clock: Clock) -> None:
     """All calls wait for the same cold start."""
     circuit = Circuit()
-    began, clock.now = clock.now, clock.now + ATTEMPT_TIMEOUT_SECONDS
+    began, clock.now = clock.now, clock.now + CALL_TIMEOUT_SECONDS
     for _ in range(64):
         circuit.record_failure(began)
         clock.now += OPEN_AFTER / 100

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions_common.http import paging
-from order_function.domain import Item
+from order_function.domain import PricedLine
 from order_function.inventory import replies
 from order_function.inventory.replies import MAX_DETAIL, MAX_NAME, Reply, ReservationRequest
 from order_function.ports import (
@@ -72,7 +72,7 @@ def test_a_reservation_is_accepted_when_it_fits_the_request(status: str, extra: 
     body = reservation(status=status, **extra)
     body["items"] = [each | extra for each in reversed(body["items"])]
     assert replies.parse_reservation(reply(201, body), REQUEST) == (
-        (Item("P2", 1, 999, "Lamp"), Item("P1", 2, 999, "Lamp")),
+        (PricedLine("P2", 1, 999, "Lamp"), PricedLine("P1", 2, 999, "Lamp")),
         "USD",
     )
 

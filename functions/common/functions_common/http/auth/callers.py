@@ -86,7 +86,7 @@ class Callers:
         return guarded
 
     def _identify(self, header: str, roles: Collection[str]) -> Caller:
-        role = self.shared_role(header) if header else None
+        role = self.role_of_shared_token(header) if header else None
         if role is not None and role in roles:
             return Caller(role, None)
         issued = self._issued
@@ -104,7 +104,7 @@ class Callers:
             raise UnauthenticatedError("The token is invalid")
         raise ForbiddenError("The role of this token is not allowed to do this")
 
-    def shared_role(self, header: str) -> str | None:
+    def role_of_shared_token(self, header: str) -> str | None:
         """The role of a shared token in an ``Authorization`` header; None for anything else."""
         token = _token(header)
         return None if token is None else self._role_of(token)

@@ -10,7 +10,7 @@ const PAGE_SIZE = 24;
 const REFRESH_MS = 2000;
 const SLOW_MS = 1000;
 const MAX_ROWS = 20;
-const MAX_ATTEMPTS = 20;
+const MAX_SENDS = 20;
 /** Statuses after which a request is repeated; 0 means that there was no response. */
 const RETRYABLE = new Set([0, 502, 503, 504]);
 /** Statuses that tell what became of the order, even if an earlier attempt had no response. */
@@ -53,7 +53,7 @@ const EVENTS = {
   line_returned: "Returned",
 };
 
-const at = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 
 /** An element with attributes and children; text is never read as HTML. */
 function make(name, attributes, ...children) {
@@ -104,23 +104,23 @@ function freshKey() {
 }
 
 function announce(text, kind = "good") {
-  at("news").replaceChildren(make("p", { class: kind }, text));
-  at("dismiss").hidden = false;
+  byId("news").replaceChildren(make("p", { class: kind }, text));
+  byId("dismiss").hidden = false;
   clearTimeout(announce.timer);
   if (kind === "good") announce.timer = setTimeout(dismiss, 6000);
 }
 
 function dismiss() {
-  at("news").replaceChildren();
-  at("dismiss").hidden = true;
+  byId("news").replaceChildren();
+  byId("dismiss").hidden = true;
 }
 
 /** The line above a list. After a failure it has a button that repeats the request. */
 function showState(list, text, failed = false) {
-  setText(at(`${list}-state`), text);
-  at(`${list}-state`).classList.toggle("bad", failed);
-  const retry = at(`${list}-retry`);
-  if (!failed && document.activeElement === retry) at(list).focus();
+  setText(byId(`${list}-state`), text);
+  byId(`${list}-state`).classList.toggle("bad", failed);
+  const retry = byId(`${list}-retry`);
+  if (!failed && document.activeElement === retry) byId(list).focus();
   retry.hidden = !failed;
 }
 
@@ -136,16 +136,16 @@ let token = null;
 
 /** The shop requires a token. The token identifies the customer, so hide the customer's field. */
 function requireToken() {
-  at("token-form").hidden = false;
-  at("customer-form").hidden = true;
+  byId("token-form").hidden = false;
+  byId("customer-form").hidden = true;
 }
 
 /** Whether the shop requires a token that the customer has not entered; then ask for it. */
 function tokenIsMissing() {
-  const missing = !token && !at("token-form").hidden;
+  const missing = !token && !byId("token-form").hidden;
   if (missing) {
     announce("Enter your token first.", "warn");
-    at("token").focus();
+    byId("token").focus();
   }
   return missing;
 }
@@ -159,13 +159,13 @@ const customerField = () => (token ? {} : { customer_id: customer() });
 let clockAhead = 0;
 
 const WAITING = "Waiting for a response. If no pod is running, one starts first (cold start).";
-const isWaiting = () => at("news").textContent === WAITING;
+const isWaiting = () => byId("news").textContent === WAITING;
 let slowRequests = 0;
 
 /** Count a slow request. Say that the page waits, unless that would replace other news. */
 function noteSlow() {
   slowRequests += 1;
-  if (at("dismiss").hidden) announce(WAITING, "warn");
+  if (byId("dismiss").hidden) announce(WAITING, "warn");
 }
 
 /** Send a request, and return its status and body; status 0 if there was no response. */
@@ -254,7 +254,7 @@ function record(request, status, { clientMs, parts, pod, revision }) {
   /** A cell of the column; a phone shows the column's name before the value. */
   const cell = (column, value, kind) =>
     make("td", { role: "cell", "data-name": column, class: kind ?? null }, ...(value ? [value] : []));
-  at("request-list").prepend(
+  byId("request-list").prepend(
     make(
       "tr",
       { role: "row" },
@@ -267,7 +267,7 @@ function record(request, status, { clientMs, parts, pod, revision }) {
       cell("Pod", pod && make("code", {}, pod)),
     ),
   );
-  while (at("request-list").rows.length > MAX_ROWS) at("request-list").lastElementChild.remove();
+  while (byId("request-list").rows.length > MAX_ROWS) byId("request-list").lastElementChild.remove();
   if (pod !== null) count(pod, revision, start === "cold");
 }
 
@@ -287,7 +287,7 @@ function recordOpening() {
 function count(pod, revision, cold) {
   if (!pods.has(pod)) {
     const element = make("li", {}, make("code", {}, pod), make("span", {}));
-    at("pods").append(element);
+    byId("pods").append(element);
     pods.set(pod, { responses: 0, cold: false, element });
   }
   const seen = pods.get(pod);
@@ -296,7 +296,7 @@ function count(pod, revision, cold) {
   const of = revision ? `, revision ${revision}` : "";
   const start = seen.cold ? ", with its cold start" : "";
   setText(seen.element.lastElementChild, ` ${seen.responses} ${plural("response", seen.responses)}${of}${start}`);
-  setText(at("pods-state"), `Responses from ${pods.size} ${plural("pod", pods.size)}.`);
+  setText(byId("pods-state"), `Responses from ${pods.size} ${plural("pod", pods.size)}.`);
 }
 
 // ---- Products ---------------------------------------------------------------------------------
@@ -322,13 +322,13 @@ async function refreshProducts() {
       showSections();
       return;
     }
-    removeSkeletons(at("product-list"));
+    removeSkeletons(byId("product-list"));
     result.body.products.forEach(showProduct);
     for (const { product_id: id } of result.body.products) listed.add(id);
     cursor = result.body.next_cursor;
     if (cursor === null) break;
   }
-  at("more-products").hidden = cursor === null;
+  byId("more-products").hidden = cursor === null;
   if (cursor === null) products.forEach(({ product }, id) => {
     if (!listed.has(id)) showProduct({ ...product, active: false }); // the list omits retired products
   });
@@ -342,8 +342,8 @@ async function refreshProducts() {
 
 /** Show the sections below the products. Until now the number of cards could change, and move them. */
 function showSections() {
-  removeSkeletons(at("product-list"));
-  at("main").removeAttribute("aria-busy");
+  removeSkeletons(byId("product-list"));
+  byId("main").removeAttribute("aria-busy");
 }
 
 function showProduct(product) {
@@ -387,7 +387,7 @@ function newProduct(id) {
     },
   }, shown.quantity, shown.button);
   const top = make("div", { class: "top" }, shown.name, shown.price);
-  at("product-list").append(
+  byId("product-list").append(
     make("li", { "data-product": id }, top, shown.stock, shown.meter, make("code", { class: "soft" }, id), form),
   );
   return shown;
@@ -412,7 +412,7 @@ function add(id, quantity) {
 
 function remove(id) {
   const { row } = cart.get(id);
-  const next = (row.nextElementSibling ?? row.previousElementSibling)?.querySelector("input") ?? at("cart");
+  const next = (row.nextElementSibling ?? row.previousElementSibling)?.querySelector("input") ?? byId("cart");
   cart.delete(id);
   row.remove();
   showCart();
@@ -435,7 +435,7 @@ function newCartLine(id) {
     make("div", { class: "top" }, line.name, line.total),
     make("div", { class: "actions" }, line.quantity, line.remove),
     line.reason);
-  at("cart-lines").append(line.row);
+  byId("cart-lines").append(line.row);
   return line;
 }
 
@@ -447,14 +447,14 @@ function showCart() {
     setText(total, money(price * (quantity.valueAsNumber || 0), currency));
   }
   const { units, amount } = cartTotal();
-  setText(at("cart-total"), amount);
-  setText(at("to-cart"), `Cart: ${formatted(units)} ${plural("unit", units)}, ${amount}`);
-  at("to-cart").hidden = cart.size === 0 || cartIsVisible;
-  at("cart-form").hidden = cart.size === 0;
-  at("cart-empty").hidden = cart.size > 0;
+  setText(byId("cart-total"), amount);
+  setText(byId("to-cart"), `Cart: ${formatted(units)} ${plural("unit", units)}, ${amount}`);
+  byId("to-cart").hidden = cart.size === 0 || cartIsVisible;
+  byId("cart-form").hidden = cart.size === 0;
+  byId("cart-empty").hidden = cart.size > 0;
   if (cart.size > 0) {
-    at("receipt").replaceChildren();
-    at("cart-empty").style.minHeight = "";
+    byId("receipt").replaceChildren();
+    byId("cart-empty").style.minHeight = "";
   }
 }
 
@@ -490,23 +490,25 @@ async function placeOrder() {
   if (placing || tokenIsMissing()) return;
   const items = [...cart].map(([id, { quantity }]) => ({ product_id: id, quantity: quantity.valueAsNumber }));
   const body = { ...customerField(), items, expected_total: cartTotal().sum };
-  if (at("hold").checked) body.hold_seconds = HOLD_SECONDS;
+  if (byId("hold").checked) body.hold_seconds = HOLD_SECONDS;
   const content = JSON.stringify({ ...body, customer_id: null });
-  undecided = { content, key: undecided?.content === content ? undecided.key : freshKey() };
+  const repeated = undecided?.content === content;
+  undecided = { content, key: repeated ? undecided.key : freshKey() };
   const headers = { "Idempotency-Key": undecided.key };
-  if (at("keep").checked) headers.Prefer = "respond-async";
+  if (byId("keep").checked) headers.Prefer = "respond-async";
   const what = items.map(({ product_id: id, quantity }) => `${formatted(quantity)} × ${productName(id)}`).join(", ");
   showReasons(new Map());
   showPlacing(true);
-  await untilFinal(what, () => send("POST", "orders", { body, headers }), (result) => showOutcome(result, what, items));
+  const sendOrder = () => send("POST", "orders", { body, headers });
+  await untilFinal(what, sendOrder, (result) => showOutcome(result, what, items), repeated);
   showPlacing(false);
   await refresh();
 }
 
 function showPlacing(now) {
   placing = now;
-  setText(at("place"), now ? "Placing the order…" : "Place order");
-  at("place").setAttribute("aria-disabled", String(now));
+  setText(byId("place"), now ? "Placing the order…" : "Place order");
+  byId("place").setAttribute("aria-disabled", String(now));
 }
 
 function showOutcome(result, what, items) {
@@ -531,8 +533,8 @@ function outcome({ status, body }, what) {
  * An empty cart keeps its height, so that the orders below do not move.
  */
 function takeOut(items) {
-  const height = at("cart-form").offsetHeight;
-  const focused = at("cart-form").contains(document.activeElement);
+  const height = byId("cart-form").offsetHeight;
+  const focused = byId("cart-form").contains(document.activeElement);
   for (const { product_id: id, quantity } of items) {
     const line = cart.get(id);
     if (!line) continue;
@@ -543,8 +545,8 @@ function takeOut(items) {
   }
   showCart();
   if (cart.size > 0) return;
-  at("cart-empty").style.minHeight = `${height}px`;
-  if (focused) at("cart").focus();
+  byId("cart-empty").style.minHeight = `${height}px`;
+  if (focused) byId("cart").focus();
 }
 
 /** Show the placed order in place of the cart. A pending order has no prices yet. */
@@ -553,21 +555,23 @@ function showReceipt(text, { items, total_price: total, currency }) {
     make("span", { class: "price" }, amount === undefined ? "" : money(amount, currency)));
   const lines = items.map((item) =>
     row(`${formatted(item.quantity)} × ${nameOf(item)}`, item.unit_price && rounded(item.unit_price * item.quantity, currency)));
-  at("receipt").replaceChildren(make("p", {}, text), ...lines, ...(total === undefined ? [] : [row("Total", total)]));
+  byId("receipt").replaceChildren(make("p", {}, text), ...lines, ...(total === undefined ? [] : [row("Total", total)]));
 }
 
-/** Repeat a request after its Retry-After until its outcome is final, or the customer stops it.
+/** Send a request, and repeat it after its Retry-After until its outcome is known or the customer stops it.
  *
- * An attempt without an outcome may have taken effect, whatever a later one says about itself, such as 401.
+ * A request without an outcome may have taken effect, whatever a later one says about itself, such as 401.
+ * `mayHaveTakenEffect`: that is so for an earlier request with the same key.
  */
-async function untilFinal(what, attempt, then) {
+async function untilFinal(what, sendOnce, then, mayHaveTakenEffect = false) {
   dismiss();
-  for (let attempts = 1; ; attempts += 1) {
-    const result = await attempt();
+  for (let sends = 1; ; sends += 1) {
+    const result = await sendOnce();
     const again = RETRYABLE.has(result.status) || outcomeUnknown(result);
-    if (!again && (attempts === 1 || DECISIVE.has(result.status))) return then(result);
+    const isFirst = sends === 1 && !mayHaveTakenEffect;
+    if (!again && (isFirst || DECISIVE.has(result.status))) return then(result);
     const why = again ? "" : ` ${reason(result)}`;
-    if (!again || attempts === MAX_ATTEMPTS || !(await waitToRetry(what, result))) {
+    if (!again || sends === MAX_SENDS || !(await waitToRetry(what, result))) {
       return announce(`Stopped: ${what}. Its outcome is unknown.${why} Check the orders below.`, "bad");
     }
   }
@@ -577,7 +581,7 @@ const outcomeUnknown = ({ body }) => body?.type === OUTCOME_UNKNOWN;
 
 /** Show a countdown to the next attempt; false if the customer stops. */
 function waitToRetry(what, result) {
-  const cause = result.status === 0 ? "No response" : `Not possible now (${result.status})`;
+  const cause = result.status === 0 ? "No response" : `No outcome yet (${result.status})`;
   announce(`${cause}: ${what}. The page repeats the request. Repeats are safe: it takes effect once.`, "warn");
   return new Promise((resolve) => {
     let left = Math.max(1, result.retryAfter || 0);
@@ -601,13 +605,13 @@ function waitToRetry(what, result) {
         make("button", { type: "button", onclick: () => done(false) }, "Stop")),
     );
     update();
-    at("waiting").append(row);
+    byId("waiting").append(row);
   });
 }
 
 // ---- Orders -----------------------------------------------------------------------------------
 
-const customer = () => at("customer").value.trim();
+const customer = () => byId("customer").value.trim();
 const orders = new Map();
 let orderPages = 1;
 let whose = null;
@@ -617,9 +621,9 @@ async function listOrders() {
   const requested = token ? "your token" : customer();
   if (requested !== whose) {
     orders.clear();
-    for (const row of at("order-list").querySelectorAll("[data-order]")) row.remove();
+    for (const row of byId("order-list").querySelectorAll("[data-order]")) row.remove();
     [whose, orderPages] = [requested, 1];
-    setText(at("orders"), token ? "Your orders" : `Orders of ${requested}`);
+    setText(byId("orders"), token ? "Your orders" : `Orders of ${requested}`);
   }
   const filter = new URLSearchParams({ ...customerField(), status: Object.keys(STATUSES).join(",") });
   const found = [];
@@ -629,7 +633,7 @@ async function listOrders() {
     const result = await send("GET", `orders?${filter}&limit=${PAGE_SIZE}${from}`);
     if (turn !== newest.orders) return;
     if (result.status !== 200) {
-      removeSkeletons(at("order-list"));
+      removeSkeletons(byId("order-list"));
       const unknown = result.status === 401 && !token;
       if (unknown) showState("orders", "Enter your token to place orders and to see them.");
       else showState("orders", `The orders cannot be loaded. ${reason(result)}`, true);
@@ -639,9 +643,9 @@ async function listOrders() {
     cursor = result.body.next_cursor;
     if (cursor === null) break;
   }
-  at("more-orders").hidden = cursor === null;
-  removeSkeletons(at("order-list"));
-  if (!token) setText(at("customer-use"), "No login: you can order as any customer. Not for production.");
+  byId("more-orders").hidden = cursor === null;
+  removeSkeletons(byId("order-list"));
+  if (!token) setText(byId("customer-use"), "No login: you can order as any customer. Not for production.");
   const counted = `${formatted(found.length)} ${plural("order", found.length)}${cursor === null ? "" : ", and more"}, newest first`;
   showState("orders", found.length ? counted : "No orders yet.");
   found.forEach(showOrder);
@@ -654,7 +658,7 @@ async function listOrders() {
   // Newest first. Rows in the right place are not moved, so that none loses the focus.
   found.reduceRight((next, { order_id: id }) => {
     const row = orders.get(id).row;
-    if (!row.isConnected || row.nextElementSibling !== next) at("order-list").insertBefore(row, next);
+    if (!row.isConnected || row.nextElementSibling !== next) byId("order-list").insertBefore(row, next);
     return row;
   }, null);
 }
@@ -675,7 +679,8 @@ function showOrder(found) {
   showTimeLeft(shown);
   const history = found.history.map((event) => make("li", {},
     `${EVENTS[event.type] ?? event.type} · `, timeOf(event.at), ` · ${eventDetails(event)}`));
-  if (shown.history.children.length !== history.length) shown.history.replaceChildren(...history);
+  const text = (entries) => entries.map((each) => each.textContent).join();
+  if (text([...shown.history.children]) !== text(history)) shown.history.replaceChildren(...history);
   const focused = document.activeElement === shown.cancel;
   shown.cancel.hidden = !CANCELLABLE.has(found.status);
   shown.cancel.setAttribute("aria-label", `Cancel the order of ${items}, ${id}`);
@@ -796,54 +801,54 @@ let refreshing = false;
 
 async function follow() {
   clearTimeout(followTimer);
-  if (refreshing || document.hidden || !at("follow").checked) return;
+  if (refreshing || document.hidden || !byId("follow").checked) return;
   refreshing = true;
   await refresh();
   refreshing = false;
   followTimer = setTimeout(follow, REFRESH_MS);
 }
 
-at("customer").value = stored("customer") ?? "C123";
-at("customer-form").addEventListener("submit", (event) => {
+byId("customer").value = stored("customer") ?? "C123";
+byId("customer-form").addEventListener("submit", (event) => {
   event.preventDefault();
   store("customer", customer());
   listOrders();
 });
-at("token-form").addEventListener("submit", (event) => {
+byId("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  token = at("token").value.trim();
-  at("token").value = "";
+  token = byId("token").value.trim();
+  byId("token").value = "";
   whose = null;
   listOrders();
 });
-at("cart-form").addEventListener("submit", (event) => {
+byId("cart-form").addEventListener("submit", (event) => {
   event.preventDefault();
   placeOrder();
 });
 new IntersectionObserver(([{ isIntersecting }]) => {
   cartIsVisible = isIntersecting;
   showCart();
-}).observe(at("cart-form"));
-at("dismiss").addEventListener("click", dismiss);
-at("refresh").addEventListener("click", refresh);
-at("products-retry").addEventListener("click", refreshProducts);
-at("orders-retry").addEventListener("click", listOrders);
+}).observe(byId("cart-form"));
+byId("dismiss").addEventListener("click", dismiss);
+byId("refresh").addEventListener("click", refresh);
+byId("products-retry").addEventListener("click", refreshProducts);
+byId("orders-retry").addEventListener("click", listOrders);
 setInterval(() => orders.forEach(showTimeLeft), 1000);
-at("follow").addEventListener("change", follow);
+byId("follow").addEventListener("change", follow);
 document.addEventListener("visibilitychange", follow);
-at("more-products").addEventListener("click", async () => {
+byId("more-products").addEventListener("click", async () => {
   productPages += 1;
-  const before = at("product-list").children.length;
+  const before = byId("product-list").children.length;
   await refreshProducts();
-  at("product-list").children[before]?.querySelector("input").focus();
+  byId("product-list").children[before]?.querySelector("input").focus();
 });
-at("more-orders").addEventListener("click", async () => {
+byId("more-orders").addEventListener("click", async () => {
   orderPages += 1;
-  const before = at("order-list").children.length;
+  const before = byId("order-list").children.length;
   await listOrders();
-  at("order-list").children[before]?.querySelector("h3").focus();
+  byId("order-list").children[before]?.querySelector("h3").focus();
 });
 recordOpening();
 refresh().then(() => {
-  at("request-section").hidden = false;
+  byId("request-section").hidden = false;
 });
