@@ -84,7 +84,7 @@ REPORT ?= $(lastword $(sort $(wildcard .run/demo/*/report.html)))
 screenshots: $(VENV)/.dev ## Take screenshots of the last demo's report for docs/
 	$(BIN)/python -m tools.screenshots $(REPORT) docs
 
-bench: $(VENV)/.dev ## Compare the shop with the usual design and a floor: 15 minutes (PART="hot warm")
+bench: $(VENV)/.dev ## Compare the shop with the usual design, with shops on PostgreSQL, and with a floor: 20 minutes (PART="hot warm")
 	$(BIN)/python -m benchmarks.shop $(PART)
 
 bench-emulator: $(VENV)/.dev ## Compare our emulator with the official one: latency, contention, start, memory
@@ -146,6 +146,8 @@ lock: $(VENV)/.dev ## Update the lock files (UPGRADE=--upgrade for newer version
 	$(BIN)/$(COMPILE) $(UPGRADE) tools/api/requirements.in -o tools/api/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		benchmarks/servers/requirements.in -o benchmarks/servers/requirements.txt
+	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
+		benchmarks/shop/peers/requirements.in -o benchmarks/shop/peers/requirements.txt
 
 # Images, and the cluster of the current kubeconfig. The tag changes with the working tree, so that
 # a change makes a new revision.

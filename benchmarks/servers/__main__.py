@@ -27,8 +27,9 @@ from rich.console import Console
 from benchmarks import results
 from benchmarks.hostile.beside import Plan
 from benchmarks.hostile.kinds import KINDS
+from benchmarks.packages import installed
 from benchmarks.servers import measure, page
-from benchmarks.servers.candidates import CANDIDATES, Candidate, installed
+from benchmarks.servers.candidates import CANDIDATES, REQUIREMENTS, Candidate
 from firestore_emulator.launcher import emulator
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _measure(
     environment = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
     with (
         tempfile.TemporaryDirectory(prefix="servers-") as logs,
-        installed() as packages,
+        installed(REQUIREMENTS) as packages,
         emulator(environment) as address,
         local_shop.running(address, "bench-servers", Path(logs)) as shop,
     ):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +12,7 @@ from local import stack
 from local.processes import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 PYTHON = sys.executable
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -68,15 +65,3 @@ CANDIDATES = (
     Candidate("cheroot", (PYTHON, "-m", "benchmarks.servers.run", "cheroot")),
     Candidate("ours", (PYTHON, str(stack.ROOT / "functions/serve.py")), takes_source=True),
 )
-
-
-@contextmanager
-def installed() -> Iterator[str]:
-    """A PYTHONPATH with the servers that are not dependencies of the project, for a while."""
-    with tempfile.TemporaryDirectory(prefix="servers-") as folder:
-        pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        subprocess.run(  # noqa: S603 - from the lock of this folder
-            [*pip, "--require-hashes", "--no-deps", "--target", folder, "-r", str(REQUIREMENTS)],
-            check=True,
-        )
-        yield folder

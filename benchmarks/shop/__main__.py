@@ -20,8 +20,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from benchmarks import official, results
+from benchmarks.packages import installed
 from benchmarks.shop import cold, layer, sales
 from benchmarks.shop.buyers import Sales
+from benchmarks.shop.peers import postgres
 from benchmarks.shop.requirements import LINES, failed
 from firestore_emulator.launcher import emulator
 
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
 OFFICIAL_SALE_SECONDS = 20.0  # the usual design sells one unit in two seconds there
 LAYER_SECONDS, OFFICIAL_LAYER_SECONDS = 4.0, 20.0
 LAYER_ROUNDS = 3
+
+
+PEER_PACKAGES = Path(postgres.__file__).with_name("requirements.txt")
+PEERS = {"flask": "flask_postgres", "fastapi": "fastapi_postgres", "optimistic": "optimistic"}
+"""The designs beside ours, and what their ratios are called."""
 
 
 class Run:
@@ -59,6 +66,20 @@ class Run:
         self._sold("sales_official", found)
         ours, usual = found["ours hot"], found["usual hot"]
         self._ratio("hot_http_ratio_official", ours.per_second, usual.per_second)
+
+    def peers(self) -> None:
+        """One product, then fifty: ours, optimistic commits, and two shops on PostgreSQL."""
+        with (
+            installed(PEER_PACKAGES) as packages,
+            postgres.running() as server,
+            started("embedded") as address,
+        ):
+            found = sales.beside_peers(address, server, packages, self.logs, sales.ROUNDS)
+        self._sold("sales_beside_peers", found)
+        for kind in ("hot", "many"):
+            ours = found[f"ours {kind}"].per_second
+            for name, key in PEERS.items():
+                self._ratio(f"{kind}_over_{key}", ours, found[f"{name} {kind}"].per_second)
 
     def layer(self) -> None:
         """The transaction layer without HTTP."""
@@ -143,6 +164,7 @@ class Run:
 PARTS: dict[str, Callable[[Run], None]] = {
     "hot": Run.hot,
     "hot-official": Run.hot_official,
+    "peers": Run.peers,
     "layer": Run.layer,
     "layer-official": Run.layer_official,
     "processes": Run.processes,
@@ -171,6 +193,9 @@ def main() -> None:
         console.print(
             f"Without the official emulator its parts are skipped. {reason}", style="yellow"
         )
+    if "peers" in wanted and (reason := postgres.missing()) is not None:
+        wanted.remove("peers")
+        console.print(f"Without PostgreSQL the part peers is skipped. {reason}", style="yellow")
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as logs:
         run = Run(console, Path(logs))
         _measure(run, wanted, console)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import statistics
 import time
 import uuid
 from collections import Counter
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 TIMEOUT = 60
-CREATED = 201
+CREATED, CONFLICT = 201, 409
 
 
 @dataclass(slots=True)
@@ -27,7 +26,10 @@ class Sales:
     """From the first request to the last response."""
     latencies: list[float] = field(default_factory=list)
     """Seconds, of placed orders."""
+    rejected: int = 0
+    """Responses 409, such as for a product that is sold out."""
     failures: Counter[str] = field(default_factory=Counter)
+    """Other responses and errors, by status or name."""
 
     @property
     def placed(self) -> int:
@@ -38,14 +40,19 @@ class Sales:
         return self.placed / self.seconds
 
     def percentile(self, hundredth: int) -> float:
-        """Milliseconds; infinite if fewer than two orders were placed."""
-        if len(self.latencies) < 2:  # noqa: PLR2004 - quantiles need two
+        """Milliseconds. A buyer who got an error has waited longer than everybody with an order.
+
+        So it is infinite if more than the other hundredths failed, or if nobody ordered.
+        """
+        waits = sorted(self.latencies) + [float("inf")] * self.failures.total()
+        if not waits:
             return float("inf")
-        return 1000 * statistics.quantiles(self.latencies, n=100)[hundredth - 1]
+        return 1000 * waits[min(len(waits) - 1, len(waits) * hundredth // 100)]
 
     def add(self, other: Self) -> None:
         self.seconds += other.seconds
         self.latencies += other.latencies
+        self.rejected += other.rejected
         self.failures += other.failures
 
     def figures(self) -> dict[str, object]:
@@ -54,6 +61,7 @@ class Sales:
             "p50_ms": _finite(self.percentile(50)),
             "p99_ms": _finite(self.percentile(99)),
             "placed": self.placed,
+            "rejected": self.rejected,
             "failures": dict(self.failures),
         }
 
@@ -104,6 +112,8 @@ def _buy(address: str, product_id: str, until: float) -> Sales:
             status = buyer.order()
             if status == str(CREATED):
                 sales.latencies.append(time.monotonic() - began)
+            elif status == str(CONFLICT):
+                sales.rejected += 1
             else:
                 sales.failures[status] += 1
     finally:

@@ -12,12 +12,17 @@ from local.shop import receiving
 
 from benchmarks.shop import system
 from benchmarks.shop.buyers import CREATED, Buyer, Sales, sell
+from benchmarks.shop.peers import system as peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from local.shop import Shop
+
+    from benchmarks.shop.peers.postgres import Postgres
+    from benchmarks.shop.peers.system import PeerShop
 
 BUYERS, PRODUCTS = 32, 50
 PLENTY = 1_000_000
@@ -34,7 +39,7 @@ class OversoldError(AssertionError):
 class Watched:
     """A shop with its products, which compares the stock with the orders."""
 
-    def __init__(self, of: Shop, names: Sequence[str]) -> None:
+    def __init__(self, of: Shop | PeerShop, names: Sequence[str]) -> None:
         self._shop, self.names, self._placed, self._uncertain = of, names, 0, 0
         for name in names:
             of.offer(name, PLENTY)
@@ -73,6 +78,35 @@ def hot_and_many(address: str, logs: Path, rounds: int, seconds: float) -> dict[
                 found[name].add(crowd.sell(BUYERS, seconds))
         for crowd in crowds.values():
             crowd.check()
+    return found
+
+
+def beside_peers(
+    address: str, server: Postgres, packages: str, logs: Path, rounds: int
+) -> dict[str, Sales]:
+    """Sales of ours, of an optimistic commit for each request, and of the shops on PostgreSQL.
+
+    The designs sell in turn, with the same buyers. Only the one that sells is running: so nobody
+    pays for the idle processes of others.
+    """
+
+    def start(design: str, n: int) -> AbstractContextManager[Shop | PeerShop]:
+        if design in peers.FRAMEWORKS:
+            return peers.running(design, server, packages, logs)
+        return system.running(address, f"bench-{design}-{n}", logs, design=design)
+
+    found: dict[str, Sales] = {}
+    for n in range(rounds):
+        for design in ("ours", "optimistic", *peers.FRAMEWORKS):
+            with start(design, n) as shop:
+                for kind, products in (("hot", 1), ("many", PRODUCTS)):
+                    crowd = Watched(
+                        shop, [f"P-{design}-{kind}-{n}-{each}" for each in range(products)]
+                    )
+                    crowd.sell(BUYERS, WARM_UP_SECONDS)
+                    sold = found.setdefault(f"{design} {kind}", Sales())
+                    sold.add(crowd.sell(BUYERS, SECONDS))
+                    crowd.check()
     return found
 
 

@@ -1,4 +1,4 @@
-"""Processes of the three designs that the benchmarks compare."""
+"""Processes of the designs on Firestore that the benchmarks compare."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def running(  # noqa: PLR0913 - by keyword
     inventories: int = 1,
     order_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Shop]:
-    """``design`` is ours, usual or floor."""
+    """``design`` is ours, usual, optimistic or floor."""
 
     def function(name: str, port: int, settings: dict[str, str], logs: Path) -> Process:
         if name == "order":

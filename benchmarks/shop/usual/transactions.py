@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from google.api_core.exceptions import AlreadyExists
 from google.cloud import firestore
 
 from functions_common.firestore.documents import Document
@@ -50,22 +51,18 @@ class Transactions:
 
 
 class OrderStore(store.FirestoreOrders):
-    """Replaces order's store: reads whether the order exists, then writes it."""
+    """Replaces order's store: creates each document in a request of its own."""
 
     def __init__(self, connection: FirestoreConnection) -> None:
         super().__init__(connection)
         self._connection = connection
 
     def create(self, order: Order, _deadline: Deadline) -> None:
-        client = self._connection.client
-        reference = client.document(order_documents.ORDERS, order.order_id)
-
-        def carry_out(transaction: firestore.Transaction) -> None:
-            if reference.get(transaction=transaction).exists:
-                raise ConflictError(order.order_id)
-            transaction.set(reference, order_documents.to_document(order))
-
-        _in_a_transaction(client, carry_out)
+        reference = self._connection.client.document(order_documents.ORDERS, order.order_id)
+        try:
+            reference.create(order_documents.to_document(order))
+        except AlreadyExists as error:
+            raise ConflictError(order.order_id) from error
 
 
 def _in_a_transaction(

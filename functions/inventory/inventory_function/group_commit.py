@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_WAITING = 250
-"""Operations in the queue; one request can contain many. An operation with one line names two
-documents, so 250 of them fill the next commit (MAX_DOCUMENTS). A queued request then waits for two
-commits: the one in flight and its own."""
+"""Operations in the queue; one request can contain many. An operation with one line has two
+documents, so 250 of them fill one commit (MAX_DOCUMENTS), and the last one waits for two commits:
+the one in flight and its own. Operations with many lines wait for more."""
 
 _NOTHING_READ = UnitOfWork()
 """For the documents that an operation names before any document is read."""

@@ -13,11 +13,18 @@ from benchmarks.shop.requirements import LINES, failed
 
 
 def test_sales_do_not_count_failed_orders() -> None:
-    sales = Sales(2.0, [0.01] * 10, Counter({"503": 4}))
-    sales.add(Sales(3.0, [0.02] * 5, Counter({"503": 1, "TimeoutError": 2})))
+    sales = Sales(2.0, [0.01] * 10, 3, Counter({"503": 4}))
+    sales.add(Sales(3.0, [0.02] * 5, 1, Counter({"503": 1, "TimeoutError": 2})))
     assert sales.per_second == 15 / 5
-    assert sales.failures == {"503": 5, "TimeoutError": 2}
-    assert sales.figures()["p50_ms"] == 10
+    assert (sales.rejected, sales.failures) == (4, {"503": 5, "TimeoutError": 2})
+
+
+def test_buyers_without_an_order_have_waited_longest() -> None:
+    sales = Sales(1.0, [0.001 * n for n in range(1, 91)], 7, Counter({"503": 10}))
+    assert sales.percentile(50) == pytest.approx(51)
+    assert sales.percentile(89) == pytest.approx(90)
+    assert sales.percentile(90) == float("inf")
+    assert sales.figures()["p99_ms"] is None
 
 
 def test_latency_is_none_when_no_order_was_placed() -> None:
