@@ -16,10 +16,10 @@ import requests
 from local import stack
 from local.processes import LocalError, Process, direct_session
 
+from benchmarks import tree
 from benchmarks.hostile import beside
 from benchmarks.hostile.crowd import Crowd
 from benchmarks.hostile.customers import LOST, UNAVAILABLE, Caller, Customers, orders
-from benchmarks.servers import tree
 from benchmarks.servers.candidates import FLOOR, ORDER, Candidate
 from firestore_emulator.launcher import free_port
 

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks import official, results
 from benchmarks.packages import installed
-from benchmarks.shop import cold, layer, sales
+from benchmarks.shop import cold, layer, sales, usage
 from benchmarks.shop.buyers import Sales
 from benchmarks.shop.peers import postgres
 from benchmarks.shop.requirements import LINES, failed
@@ -125,6 +125,12 @@ class Run:
         self.raw["seconds_to_first_answer"] = found
         self._ratio("cold_over_hello", found["order"], found["hello"])
 
+    def usage(self) -> None:
+        """Processor time of an order by process, and memory at rest."""
+        with started("embedded") as address:
+            found = usage.of_an_order(address, self.logs)
+        self.ratios |= {key: round(value, 3) for key, value in found.items()}
+
     def cost(self) -> None:
         """Firestore usage of an order, counted by the emulator."""
         self.ratios |= acts.figures(acts.measure(self.logs))
@@ -172,6 +178,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "warm": Run.warm,
     "events": Run.events,
     "cold": Run.cold,
+    "usage": Run.usage,
     "cost": Run.cost,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,9 @@ def members(pid: int) -> Iterator[int]:
     """The process and its descendants."""
     yield pid
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from members(int(child))
+        with suppress(FileNotFoundError):  # the thread has just ended
+            for child in (task / "children").read_text().split():
+                yield from members(int(child))
 
 
 def processor_seconds(pid: int) -> float:
