@@ -85,9 +85,11 @@ class ReceivedRequest(HTTPRequestParser):
             return self.fail(
                 HTTPStatus.BAD_REQUEST
             )  # a folded line: HTTP/1.1 allows a server to reject it
-        line, fields = header_plus[: line_end + 2], header_plus[line_end + 2 :]
+        if _SEVERAL_BLANKS.search(header_plus):
+            line, fields = header_plus[: line_end + 2], header_plus[line_end + 2 :]
+            header_plus = line + _LEADING_BLANKS.sub(rb"\1:", fields)
         try:
-            super().parse_header(line + _LEADING_BLANKS.sub(rb"\1:", fields))
+            super().parse_header(header_plus)
         except ValueError:  # an invalid address, or a length with thousands of digits
             long = self.headers.get("CONTENT_LENGTH", "").isdigit()
             return self.fail(
@@ -130,6 +132,8 @@ class ReceivedRequest(HTTPRequestParser):
 
 _LEADING_BLANKS = re.compile(rb"(?m)^([^:\r\n]+):[ \t]+")
 """The time that waitress's own header pattern takes is quadratic in these blanks."""
+_SEVERAL_BLANKS = re.compile(rb":[ \t]{2}")
+"""Few requests have them. Without them the pattern above, which takes time, is not needed."""
 
 DETAILS = {
     HTTPStatus.BAD_REQUEST: "This is not a valid HTTP request.",
