@@ -201,9 +201,6 @@ def test_unimplemented_feature_is_named(gapic: FirestoreClient, database: str, w
         "RunAggregationQueryRequest.explain_options": lambda: gapic.run_aggregation_query(
             request={"parent": root, "explain_options": {}}
         ),
-        "StructuredQuery.find_nearest": lambda: gapic.run_query(
-            request={"parent": root, "structured_query": {"find_nearest": {}}}
-        ),
     }
     for name, call in calls.items():
         with pytest.raises(MethodNotImplemented, match=f"{name} is not implemented"):

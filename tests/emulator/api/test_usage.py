@@ -12,6 +12,8 @@ from google.api_core.exceptions import AlreadyExists
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore import Client, FieldFilter, Or
 from google.cloud.firestore_v1 import types
+from google.cloud.firestore_v1.base_vector_query import DistanceMeasure
+from google.cloud.firestore_v1.vector import Vector
 from support.emulator.instances import in_environment, running
 from support.emulator.serving import serving
 
@@ -95,6 +97,20 @@ def test_index_entries_count_by_the_thousand(
     assert service.usage[DATABASE].reads == 3
     where(client, LARGE, OLD).get()
     assert service.usage[DATABASE].reads == 3 + 3 + 2
+
+
+def test_vector_query_counts_the_vectors_that_it_compares(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "VECTORS_PER_READ", 2)
+    for n in range(CITIES):
+        client.document(f"cities/{n}").update({"at": Vector([float(n), 1.0])})
+    service.usage[DATABASE].reads = 0
+    nearest = where(client, LARGE).find_nearest(
+        "at", Vector([1.0, 1.0]), limit=1, distance_measure=DistanceMeasure.EUCLIDEAN
+    )
+    assert [each.id for each in nearest.get()] == ["2"]
+    assert service.usage[DATABASE].reads == 1 + 2
 
 
 def test_commit_counts_each_of_its_writes(service: Service, client: Client) -> None:

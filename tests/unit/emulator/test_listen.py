@@ -17,6 +17,7 @@ from support.emulator.firestore_messages import (
     put,
     stored,
     value,
+    vector,
 )
 from support.emulator.listening import ROOT, Contents, Mirror, add_documents, add_query, remove
 
@@ -43,7 +44,6 @@ from firestore_emulator.store.history import MAX_BYTES
 
 INVALID_ARGUMENT = 3
 FAILED_PRECONDITION = 9
-UNIMPLEMENTED = 12
 
 
 def query(collection_id: str = "c", *, group: bool = False, **fields: object) -> StructuredQuery:
@@ -54,6 +54,14 @@ def query(collection_id: str = "c", *, group: bool = False, **fields: object) ->
 
 EVERYTHING = query()
 BY_X = query(order_by=orders("x"))
+NEAREST = query(
+    find_nearest={
+        "vector_field": {"field_path": "v"},
+        "query_vector": vector(1, 0),
+        "distance_measure": StructuredQuery.FindNearest.EUCLIDEAN,
+        "limit": {"value": 1},
+    }
+)
 FIRST_TWO = query(order_by=orders("x"), limit={"value": 2})
 
 
@@ -287,7 +295,7 @@ def test_target_with_id_0_gets_an_id_from_the_server(stream: Stream) -> None:
             INVALID_ARGUMENT,
         ),
         (add_query(5, query(limit={"value": -1})), INVALID_ARGUMENT),
-        (add_query(5, query(find_nearest={})), UNIMPLEMENTED),
+        (add_query(5, NEAREST), INVALID_ARGUMENT),
         (add_query(5, EVERYTHING, read_time={"seconds": 10**11}), INVALID_ARGUMENT),
     ],
 )

@@ -8,14 +8,25 @@ others. Each AND of a query's where clause is served by an index that
 
 Several indexes are merged if together they begin with all the fields of the first kind. The
 service reads no index backwards.
+
+An AND of find_nearest is served by one vector index with exactly its fields, in any order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from firestore_emulator.indexes.index import AUTOMATIC, Field, Index, Mode, Scope
+from firestore_emulator.indexes.index import (
+    AUTOMATIC,
+    Field,
+    Index,
+    Mode,
+    Scope,
+    Vector,
+    VectorIndex,
+)
 from firestore_emulator.model.field_paths import NAME, FieldPath
 
 if TYPE_CHECKING:
@@ -40,15 +51,24 @@ class Requirement:
     scope: Scope
     prefix: frozenset[PrefixField]
     orders: tuple[Field, ...]  # the name is the last of them
+    vector: Vector | None = None  # of find_nearest
 
     @property
-    def index(self) -> Index:
-        """The index that serves this requirement alone."""
-        head = [
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of the index that serves this requirement alone, without the vector."""
+        head = (
             Field(path, Mode.CONTAINS if is_element else Mode.ASCENDING)
             for is_element, path in sorted((field.is_element, field.path) for field in self.prefix)
-        ]
-        return Index(self.collection_id, self.scope, (*head, *self.orders))
+        )
+        return *head, *self.orders
+
+    @property
+    def index(self) -> Index | VectorIndex:
+        """The index that serves this requirement alone."""
+        if self.vector is None:
+            return Index(self.collection_id, self.scope, self.fields)
+        filtered = frozenset(field for field in self.fields if field.path != NAME)
+        return VectorIndex(self.collection_id, self.scope, filtered, self.vector)
 
     def prefix_served_by(self, index: Index) -> frozenset[PrefixField] | None:
         """The prefix fields that the index begins with, or None if the index does not help."""
@@ -58,13 +78,21 @@ class Requirement:
 
 
 class Indexes:
-    """The indexes of a database: composite ones, automatic ones and their overrides."""
+    """The indexes of a database: composite and vector ones, automatic ones and their overrides."""
 
-    def __init__(self, composites: Iterable[Index], overrides: Overrides) -> None:
+    def __init__(
+        self,
+        composites: Iterable[Index] = (),
+        overrides: Overrides = MappingProxyType({}),
+        vectors: Iterable[VectorIndex] = (),
+    ) -> None:
         self._composites = tuple(composites)
         self._overrides = overrides
+        self._vectors = frozenset(vectors)
 
     def serve(self, requirement: Requirement) -> bool:
+        if requirement.vector is not None:
+            return requirement.index in self._vectors
         served = map(requirement.prefix_served_by, self._candidates(requirement))
         found = [prefix for prefix in served if prefix is not None]
         return bool(found) and frozenset[PrefixField]().union(*found) == requirement.prefix
@@ -79,7 +107,7 @@ class Indexes:
     def _candidates(self, requirement: Requirement) -> Iterator[Index]:
         collection_id = requirement.collection_id
         yield Index(collection_id, requirement.scope, (Field(NAME, Mode.ASCENDING),))
-        for path in {field.path for field in requirement.index.fields} - {NAME}:
+        for path in {field.path for field in requirement.fields} - {NAME}:
             for scope, mode in self.of_field(collection_id, path):
                 if scope is requirement.scope:
                     yield Index.defined(collection_id, scope, [Field(path, mode)])
@@ -94,6 +122,8 @@ def requirements_of(query: Query) -> Iterable[Requirement]:
     if not selector.collection_id:
         return ()
     scope = Scope.COLLECTION_GROUP if selector.all_descendants else Scope.COLLECTION
+    nearest = query.nearest
+    vector = None if nearest is None else Vector(nearest.path, nearest.dimension)
     found = []
     for conditions in query.where.alternatives():
         prefix = frozenset(
@@ -106,5 +136,5 @@ def requirements_of(query: Query) -> Iterable[Requirement]:
             for order in query.orders
             if PrefixField(order.path, is_element=False) not in prefix
         )
-        found.append(Requirement(selector.collection_id, scope, prefix, orders))
+        found.append(Requirement(selector.collection_id, scope, prefix, orders, vector))
     return dict.fromkeys(found)

@@ -6,7 +6,7 @@ from google.protobuf.internal.containers import (
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.protobuf.wrappers_pb2 import Int32Value, Int64Value
+from google.protobuf.wrappers_pb2 import DoubleValue, Int32Value, Int64Value
 from google.rpc.status_pb2 import Status
 
 class _Message(Message):
@@ -296,6 +296,18 @@ class StructuredQuery(_Message):
     class Projection(_Message):
         fields: RepeatedCompositeFieldContainer[StructuredQuery.FieldReference]
 
+    class FindNearest(_Message):
+        DistanceMeasure: EnumTypeWrapper
+        EUCLIDEAN: int
+        COSINE: int
+        DOT_PRODUCT: int
+        vector_field: StructuredQuery.FieldReference
+        query_vector: Value
+        distance_measure: int
+        limit: Int32Value
+        distance_result_field: str
+        distance_threshold: DoubleValue
+
     select: StructuredQuery.Projection
     from_: RepeatedCompositeFieldContainer[StructuredQuery.CollectionSelector]
     where: StructuredQuery.Filter
@@ -304,7 +316,7 @@ class StructuredQuery(_Message):
     end_at: Cursor
     offset: int
     limit: Int32Value
-    find_nearest: Message
+    find_nearest: StructuredQuery.FindNearest
 
 class TargetChange(_Message):
     TargetChangeType: EnumTypeWrapper

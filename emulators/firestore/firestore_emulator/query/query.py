@@ -2,21 +2,23 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from firestore_emulator.model import field_paths, fields
-from firestore_emulator.model.errors import InvalidArgumentError, UnimplementedError
+from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import NAME, FieldPath
 from firestore_emulator.model.messages import Cursor, Document, StructuredQuery
-from firestore_emulator.model.names import DocumentName, Parent, check_id
+from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.model.values import SortKey, reference_key, sort_key
 from firestore_emulator.query import filters
 from firestore_emulator.query.filters import Condition
+from firestore_emulator.query.nearest import Nearest
+from firestore_emulator.query.selector import Selector
 from firestore_emulator.store.id_map import IdRange
-from firestore_emulator.store.view import View, is_under, merged_by_name
+from firestore_emulator.store.view import View
 
 _AFTER_NAME = "order by clause cannot contain more fields after the key"
 
@@ -29,37 +31,6 @@ class Order(NamedTuple):
 class Row(NamedTuple):
     position: tuple[SortKey, ...]  # one key for every order
     document: Document
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    collection_id: str  # empty: collections of every id
-    all_descendants: bool
-
-    def documents(self, view: View, parent: Parent) -> Iterator[Document]:
-        for path in self._paths(view, parent):
-            yield from view.collection(path)
-
-    def selects(self, name: DocumentName, parent: Parent) -> bool:
-        return is_under(parent.path, name.collection) and self._has_path(name.collection, parent)
-
-    def in_name_order(
-        self, view: View, parent: Parent, range_in: Callable[[str], IdRange], *, descending: bool
-    ) -> Iterator[Document]:
-        """The documents within the id range of each collection. Reads only as far as iterated."""
-        for group in _nested_groups(self._paths(view, parent), descending=descending):
-            streams = [view.in_name_order(path, range_in(path)) for path in group]
-            yield from merged_by_name(streams, descending=descending)
-
-    def _paths(self, view: View, parent: Parent) -> Iterable[str]:
-        if self.collection_id and not self.all_descendants:
-            return [parent.collection(self.collection_id)]
-        return [path for path in view.collection_paths(parent.path) if self._has_path(path, parent)]
-
-    def _has_path(self, path: str, parent: Parent) -> bool:
-        above, _, collection_id = path.rpartition("/")
-        of_depth = self.all_descendants or above == parent.path
-        return of_depth and self.collection_id in {"", collection_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +57,11 @@ class Query:
     offset: int
     limit: int | None
     projection: tuple[FieldPath, ...] | None
+    nearest: Nearest | None = None
 
     @classmethod
     def compile(cls, query: StructuredQuery, summed: frozenset[FieldPath] = frozenset()) -> Self:
         """Compiles a query. Aggregated fields are its last orders, so all results have them."""
-        if query.HasField("find_nearest"):
-            raise UnimplementedError("StructuredQuery.find_nearest")
         where = filters.compile_where(query)
         explicit = _explicit_orders(query)
         projection = _projection(query)
@@ -101,7 +71,7 @@ class Query:
         _check_summed(summed - inequalities, where, explicit)
         _check_projected(summed, projection)
         return cls(
-            selector=_selector(query),
+            selector=Selector.compile(query),
             where=where,
             orders=_with_implicit(explicit, [inequalities, summed]),
             start=_bound(query.start_at, explicit) if query.HasField("start_at") else None,
@@ -109,6 +79,7 @@ class Query:
             offset=_not_negative("offset", query.offset),
             limit=_not_negative("limit", query.limit.value) if query.HasField("limit") else None,
             projection=projection,
+            nearest=Nearest.compile(query),
         )
 
     def run(self, view: View, parent: Parent) -> list[Document]:
@@ -121,10 +92,16 @@ class Query:
         without = replace(self, offset=0, limit=self.offset)
         return sum(1 for _ in without.matches(view, parent))
 
+    def ranked(self, view: View, parent: Parent) -> int:
+        """The number of vectors that find_nearest compares; 0 without it."""
+        return 0 if self.nearest is None else sum(1 for _ in self._rows(view, parent))
+
     def matches(self, view: View, parent: Parent) -> Iterator[Document]:
-        """The results as stored, without projection."""
+        """The results as stored, without projection. Those of find_nearest have the distance."""
         by_name = len(self.orders) == 1  # the name is always the last of them
         found = self._scan_by_name(view, parent) if by_name else self._scan_and_sort(view, parent)
+        if self.nearest is not None:
+            return iter(self.nearest.closest(found))
         end = None if self.limit is None else self.offset + self.limit
         return itertools.islice(found, self.offset, end)
 
@@ -163,7 +140,7 @@ class Query:
         return (row.document for row in rows)
 
     def finds(self, document: Document, parent: Parent) -> bool:
-        """Whether the document is a result, disregarding offset and limit."""
+        """Whether the document is a result, disregarding offset, limit and distance."""
         if not self.selector.selects(DocumentName.parse(document.name), parent):
             return False
         row = self._row(document)
@@ -183,6 +160,8 @@ class Query:
     def _row(self, document: Document) -> Row | None:
         if not self.where.matches(document):
             return None
+        if self.nearest is not None and not self.nearest.can_rank(document):
+            return None
         position = self._position(document)
         return None if position is None else Row(position, document)
 
@@ -200,33 +179,6 @@ class Query:
         if self.start and not self.start.is_before(row.position, self.orders):
             return False
         return not (self.end and self.end.is_before(row.position, self.orders))
-
-
-def _nested_groups(paths: Iterable[str], *, descending: bool) -> Iterable[list[str]]:
-    """Groups of collection paths, in name order.
-
-    A group has a collection and those nested in it: the names of their documents interleave.
-    """
-    groups: list[list[str]] = []
-    for path in sorted(paths, key=reference_key):
-        if groups and path.startswith(f"{groups[-1][0]}/"):
-            groups[-1].append(path)
-        else:
-            groups.append([path])
-    return reversed(groups) if descending else groups
-
-
-def _selector(query: StructuredQuery) -> Selector:
-    selectors = query.from_
-    if len(selectors) > 1:
-        raise InvalidArgumentError(
-            "StructuredQuery.from cannot have more than one collection selector."
-        )
-    if not selectors:
-        return Selector("", all_descendants=False)
-    if selectors[0].collection_id:
-        check_id(selectors[0].collection_id)
-    return Selector(selectors[0].collection_id, selectors[0].all_descendants)
 
 
 def _explicit_orders(query: StructuredQuery) -> list[Order]:

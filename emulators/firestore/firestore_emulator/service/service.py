@@ -165,7 +165,8 @@ class Service:
         found = await self.isolation(parent.database).read(request, lock)
         documents = query.run(found.view, parent)
         skipped = query.skipped(found.view, parent)
-        self.usage[parent.database].add_query(query, len(documents), skipped)
+        ranked = query.ranked(found.view, parent)
+        self.usage[parent.database].add_query(query, len(documents), skipped, ranked)
         responses = [RunQueryResponse(document=each, read_time=found.time) for each in documents]
         if not documents:
             responses = [RunQueryResponse(read_time=found.time)]

@@ -19,6 +19,7 @@ from firestore_emulator.query.filters import inequality_paths
 from firestore_emulator.query.query import Query
 
 INDEX_ENTRIES_PER_READ = 1000
+VECTORS_PER_READ = 100
 
 
 @dataclass(slots=True)
@@ -39,13 +40,15 @@ class Usage:
         """A listing costs at least one read."""
         self.reads += max(1, documents)
 
-    def add_query(self, query: Query, results: int, skipped: int) -> None:
+    def add_query(self, query: Query, results: int, skipped: int = 0, ranked: int = 0) -> None:
         """Documents skipped by the offset are reads too.
 
-        With ranges on several fields the index entries are read as well.
+        With ranges on several fields the index entries are read as well, and with find_nearest the
+        entries of the vector index.
         """
         found = results + skipped
-        self.add_listing(found + (_index_reads(found) if _has_several_ranges(query) else 0))
+        entries = _index_reads(found) if _has_several_ranges(query) else 0
+        self.add_listing(found + entries + math.ceil(ranked / VECTORS_PER_READ))
 
     def add_aggregation(self, found: int) -> None:
         """An aggregation reads index entries only."""
