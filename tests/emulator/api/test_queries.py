@@ -12,6 +12,7 @@ from google.cloud.firestore import (
 )
 from google.cloud.firestore_v1.base_query import BaseFilter, BaseQuery
 from google.cloud.firestore_v1.base_vector_query import DistanceMeasure
+from google.cloud.firestore_v1.query_profile import ExplainOptions
 from google.cloud.firestore_v1.vector import Vector
 
 STOCK: dict[str, dict[str, Any]] = {
@@ -244,3 +245,24 @@ def test_find_nearest_with_an_invalid_limit_is_rejected(
     )
     with pytest.raises(InvalidArgument, match="no more than 1000"):
         query.get()
+
+
+def test_explained_query_returns_metrics_to_the_client(
+    stock: CollectionReference, which: str
+) -> None:
+    if which == "official":
+        pytest.skip("the official emulator ignores explain_options")
+    query = stock.where(filter=FieldFilter("kind", "==", "a"))
+    planned = query.get(explain_options=ExplainOptions(analyze=False))
+    assert list(planned) == []
+    assert planned.get_explain_metrics().plan_summary.indexes_used == [
+        {"query_scope": "Collection", "properties": "(kind ASC, __name__ ASC)"}
+    ]
+    analyzed = query.get(explain_options=ExplainOptions(analyze=True))
+    assert [found.id for found in analyzed] == ["p1", "p3", "p7"]
+    stats = analyzed.get_explain_metrics().execution_stats
+    assert (stats.results_returned, stats.read_operations) == (3, 3)
+    count: Any = query.count()
+    counted = count.get(explain_options=ExplainOptions(analyze=True))
+    assert counted[0][0].value == 3
+    assert counted.get_explain_metrics().execution_stats.read_operations == 1

@@ -189,17 +189,10 @@ def test_list_documents_sorts_by_order_by(
 def test_unimplemented_feature_is_named(gapic: FirestoreClient, database: str, which: str) -> None:
     if which != "embedded":
         pytest.skip("the official emulator has it")
-    root = f"{database}/documents"
     calls = {
         "ExecutePipeline": lambda: gapic.execute_pipeline(request={"database": database}),
         "Resuming a Write stream": lambda: list(
             gapic.write(iter([types.WriteRequest(database=database, stream_id="1")]))
-        ),
-        "RunQueryRequest.explain_options": lambda: gapic.run_query(
-            request={"parent": root, "structured_query": {}, "explain_options": {}}
-        ),
-        "RunAggregationQueryRequest.explain_options": lambda: gapic.run_aggregation_query(
-            request={"parent": root, "explain_options": {}}
         ),
     }
     for name, call in calls.items():

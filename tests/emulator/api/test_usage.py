@@ -17,7 +17,7 @@ from google.cloud.firestore_v1.vector import Vector
 from support.emulator.instances import in_environment, running
 from support.emulator.serving import serving
 
-from firestore_emulator.service import usage
+from firestore_emulator.service import bill
 from firestore_emulator.service.service import Service
 from firestore_emulator.service.usage import Usage
 from firestore_emulator.store.database import Databases
@@ -92,7 +92,7 @@ def test_read_counts_its_documents(
 def test_index_entries_count_by_the_thousand(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage, "INDEX_ENTRIES_PER_READ", 2)
+    monkeypatch.setattr(bill, "INDEX_ENTRIES_PER_READ", 2)
     where(client).count().get()
     assert service.usage[DATABASE].reads == 3
     where(client, LARGE, OLD).get()
@@ -102,7 +102,7 @@ def test_index_entries_count_by_the_thousand(
 def test_vector_query_counts_the_vectors_that_it_compares(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage, "VECTORS_PER_READ", 2)
+    monkeypatch.setattr(bill, "VECTORS_PER_READ", 2)
     for n in range(CITIES):
         client.document(f"cities/{n}").update({"at": Vector([float(n), 1.0])})
     service.usage[DATABASE].reads = 0

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from firestore_emulator.indexes.checks import (
     require_indexes,
 )
 from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
+from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.model.errors import EmulatorError
 from firestore_emulator.server import serve
 from firestore_emulator.service.service import Service
@@ -46,11 +47,11 @@ def _serve(arguments: argparse.Namespace) -> None:
     host, port = arguments.host_port
     interceptors = list(_interceptors(arguments))
     limits = Limits(arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle)
-    check_indexes = _index_check(arguments)
+    check_indexes, indexes = _index_check(arguments)
     with _databases(arguments.data) as databases:
         if arguments.import_data is not None:
             _load_file(databases, arguments.import_data)
-        service = Service(databases, limits, check_indexes)
+        service = Service(databases, limits, check_indexes, indexes)
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
                 runner.run(serve(service, host, port, _announce, interceptors))
@@ -65,12 +66,15 @@ def _interceptors(arguments: argparse.Namespace) -> Iterator[CallInterceptor]:
         yield Faults(arguments.latency, arguments.fail, arguments.seed).intercept
 
 
-def _index_check(arguments: argparse.Namespace) -> CheckIndexes:
+def _index_check(arguments: argparse.Namespace) -> tuple[CheckIndexes, Callable[[], Indexes]]:
+    """The check of queries, and the present indexes: those of the file and the automatic ones."""
     if arguments.require_indexes is not None:
-        return require_indexes(IndexFile.read(arguments.require_indexes).indexes)
+        file = IndexFile.read(arguments.require_indexes)
+        return require_indexes(file.indexes), lambda: file.indexes
     if arguments.collect_indexes is not None:
-        return collect_indexes(IndexFile.read_or_create(arguments.collect_indexes))
-    return ignore_indexes
+        file = IndexFile.read_or_create(arguments.collect_indexes)
+        return collect_indexes(file), lambda: file.indexes
+    return ignore_indexes, Indexes
 
 
 @contextmanager

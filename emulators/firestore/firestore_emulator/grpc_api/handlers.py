@@ -25,7 +25,6 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
 # The wire has up to 3 bytes for each. Beyond 8 kB clients see RESOURCE_EXHAUSTED instead.
 _MAX_DETAILS_BYTES = 2000
-_UNIMPLEMENTED_FIELDS = frozenset({"explain_options"})
 
 
 class RpcHandlers(grpc.GenericRpcHandler):
@@ -146,8 +145,5 @@ def _parsed(usage: Usages, kind: type[Request], data: bytes) -> Request:
         raise InvalidArgumentError(
             f"The request is not a valid {kind.DESCRIPTOR.name} message."
         ) from error
-    for field, _ in request.ListFields():
-        if field.name in _UNIMPLEMENTED_FIELDS:
-            raise UnimplementedError(f"{kind.DESCRIPTOR.name}.{field.name}")
     usage.add_call(request)
     return request

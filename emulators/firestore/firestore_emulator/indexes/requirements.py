@@ -30,7 +30,7 @@ from firestore_emulator.indexes.index import (
 from firestore_emulator.model.field_paths import NAME, FieldPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from firestore_emulator.indexes.index import Overrides, SingleField
     from firestore_emulator.query.query import Query
@@ -91,11 +91,29 @@ class Indexes:
         self._vectors = frozenset(vectors)
 
     def serve(self, requirement: Requirement) -> bool:
+        return bool(self.serving(requirement))
+
+    def serving(self, requirement: Requirement) -> Sequence[Index | VectorIndex]:
+        """The indexes that serve the requirement together; empty if none do.
+
+        The first has the most fields of the prefix. Each other one adds fields to them.
+        """
         if requirement.vector is not None:
-            return requirement.index in self._vectors
-        served = map(requirement.prefix_served_by, self._candidates(requirement))
-        found = [prefix for prefix in served if prefix is not None]
-        return bool(found) and frozenset[PrefixField]().union(*found) == requirement.prefix
+            return [requirement.index] if requirement.index in self._vectors else []
+        found = {
+            index: prefix
+            for index in self._candidates(requirement)
+            if (prefix := requirement.prefix_served_by(index)) is not None
+        }
+        used: list[Index] = []
+        missing = requirement.prefix
+        while found and (missing or not used):
+            best = max(found, key=lambda index: len(found[index] & missing))
+            if used and not found[best] & missing:
+                break
+            used.append(best)
+            missing -= found.pop(best)
+        return [] if missing else used
 
     def of_field(self, collection_id: str, path: FieldPath) -> Iterable[SingleField]:
         for length in range(len(path), -1, -1):
