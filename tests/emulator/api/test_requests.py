@@ -186,6 +186,45 @@ def test_list_documents_sorts_by_order_by(
     assert "".join(document.name[-1] for document in found) == expected
 
 
+BY_N = {"order_by": [{"field": {"field_path": "n"}}]}
+N_IS_1 = {
+    "where": {"field_filter": {"field": {"field_path": "n"}, "op": 5, "value": number(1)}},
+}
+
+
+@pytest.mark.parametrize("collection_id", ["sub", ""])
+def test_collection_group_below_a_document_is_found_by_name_only(
+    gapic: FirestoreClient, database: str, collection_id: str
+) -> None:
+    root = f"{database}/documents"
+    paths = ["c/a/sub/x", "c/a/sub/x/sub/y", "c/b/sub/z"]
+    writes = [write(f"{root}/{path}", n=1) for path in paths]
+    gapic.commit(request={"database": database, "writes": writes})
+    group = {"from_": [{"collection_id": collection_id, "all_descendants": True}]}
+
+    def found(**clauses: object) -> list[str]:
+        responses = gapic.run_query(
+            request={"parent": f"{root}/c/a", "structured_query": {**group, **clauses}}
+        )
+        return [each.document.name.removeprefix(f"{root}/") for each in responses]
+
+    assert found() == paths[:2]
+    assert found(limit=1) == paths[:1]
+    for clause in (BY_N, N_IS_1):
+        with pytest.raises(InvalidArgument, match=r"root parent|kind is required"):
+            found(**clause)
+
+
+@pytest.mark.parametrize("clause", [BY_N, N_IS_1])
+def test_query_of_all_collections_by_a_field_is_rejected(
+    gapic: FirestoreClient, database: str, clause: dict[str, object]
+) -> None:
+    query = {"from_": [{"all_descendants": True}], **clause}
+    request = {"parent": f"{database}/documents", "structured_query": query}
+    with pytest.raises(InvalidArgument, match="kind is required"):
+        list(gapic.run_query(request=request))
+
+
 def test_unimplemented_feature_is_named(gapic: FirestoreClient, database: str, which: str) -> None:
     if which != "embedded":
         pytest.skip("the official emulator has it")

@@ -14,11 +14,7 @@ from firestore_emulator.listen.responses import (
     target_rejected,
 )
 from firestore_emulator.listen.targets import Changes, Target, compile_target
-from firestore_emulator.model.errors import (
-    EmulatorError,
-    FailedPreconditionError,
-    InvalidArgumentError,
-)
+from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
 from firestore_emulator.model.messages import (
     Document,
     ListenRequest,
@@ -177,13 +173,10 @@ def _resumed_view(request: TargetRequest, database: Database) -> View | None:
     match request.WhichOneof("resume_type"):
         case "resume_token":
             try:
-                return database.read(responses.time_of(request.resume_token)).view
-            except EmulatorError:  # it may be from before a restart
+                return database.known_since(responses.time_of(request.resume_token))
+            except InvalidArgumentError:  # it may be from another emulator
                 return None
         case "read_time":
-            try:
-                return database.read(request.read_time).view
-            except FailedPreconditionError:
-                return None
+            return database.known_since(request.read_time)
         case _:
             return None

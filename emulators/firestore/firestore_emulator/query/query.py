@@ -62,8 +62,11 @@ class Query:
     @classmethod
     def compile(cls, query: StructuredQuery, summed: frozenset[FieldPath] = frozenset()) -> Self:
         """Compiles a query. Aggregated fields are its last orders, so all results have them."""
+        selector = Selector.compile(query)
         where = filters.compile_where(query)
         explicit = _explicit_orders(query)
+        if not selector.collection_id:
+            _check_without_collection(where, explicit)
         projection = _projection(query)
         inequalities = filters.inequality_paths(where)
         _check_inequalities(inequalities, explicit)
@@ -71,7 +74,7 @@ class Query:
         _check_summed(summed - inequalities, where, explicit)
         _check_projected(summed, projection)
         return cls(
-            selector=Selector.compile(query),
+            selector=selector,
             where=where,
             orders=_with_implicit(explicit, [inequalities, summed]),
             start=_bound(query.start_at, explicit) if query.HasField("start_at") else None,
@@ -81,6 +84,14 @@ class Query:
             projection=projection,
             nearest=Nearest.compile(query),
         )
+
+    def check_parent(self, parent: Parent) -> None:
+        """Below a document no index has all descendants: only queries by name are possible."""
+        by_name = not _filtered_fields(self.where) and len(self.orders) == 1
+        if self.selector.all_descendants and parent.path and not by_name:
+            raise InvalidArgumentError(
+                "collection group queries are only allowed at the root parent"
+            )
 
     def run(self, view: View, parent: Parent) -> list[Document]:
         return [fields.project(each, self.projection) for each in self.matches(view, parent)]
@@ -199,6 +210,18 @@ def _is_descending(order: StructuredQuery.Order) -> bool:
     if order.direction not in StructuredQuery.Direction.values():
         raise InvalidArgumentError("Unrecognized ordering.")
     return order.direction == StructuredQuery.DESCENDING
+
+
+def _filtered_fields(where: Condition) -> set[FieldPath]:
+    return {leaf.path for leaf in where.leaves()} - {NAME}
+
+
+def _check_without_collection(where: Condition, explicit: list[Order]) -> None:
+    """Indexes are those of a collection, except for the one by name."""
+    for path in _filtered_fields(where):
+        raise InvalidArgumentError(f"kind is required for filter: {field_paths.to_text(path)}")
+    if any(order != Order(NAME, descending=False) for order in explicit):
+        raise InvalidArgumentError("kind is required for all orders except __key__ ascending")
 
 
 def _check_inequalities(paths: AbstractSet[FieldPath], explicit: list[Order]) -> None:

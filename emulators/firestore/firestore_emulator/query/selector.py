@@ -6,7 +6,7 @@ from typing import Self
 
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.messages import Document, StructuredQuery
-from firestore_emulator.model.names import DocumentName, Parent, check_id
+from firestore_emulator.model.names import DocumentName, Parent, check_collection_id
 from firestore_emulator.model.values import reference_key
 from firestore_emulator.store.id_map import IdRange
 from firestore_emulator.store.view import View, is_under, merged_by_name
@@ -27,7 +27,7 @@ class Selector:
         if not selectors:
             return cls("", all_descendants=False)
         if selectors[0].collection_id:
-            check_id(selectors[0].collection_id)
+            check_collection_id(selectors[0].collection_id)
         return cls(selectors[0].collection_id, selectors[0].all_descendants)
 
     def documents(self, view: View, parent: Parent) -> Iterator[Document]:

@@ -61,6 +61,7 @@ class Queries:
         started = time.perf_counter_ns()
         parent = Parent.parse(request.parent)
         query = Query.compile(request.structured_query)
+        query.check_parent(parent)
         self._check_indexes(query, parent.database)
         read = await self._read(request, query, parent)
         responses = []
@@ -89,6 +90,7 @@ class Queries:
         parent = Parent.parse(request.parent)
         aggregation = Aggregation.compile(request.structured_aggregation_query)
         query = aggregation.query
+        query.check_parent(parent)
         self._check_indexes(query, parent.database)
         read = await self._read(request, query, parent)
         response = RunAggregationQueryResponse(transaction=read.new_transaction)

@@ -14,10 +14,10 @@ from support.emulator.differential.session import DATABASE, ROOT, Step
 
 SLOTS = (b"0", b"1", b"2")
 COLLECTIONS = ("a", "b", "a/x/c", "b/y/c", "a/x/c/z/d")
-IDS = ("x", "y", "z", "__id7__", "ä", "10")
+IDS = ("x", "y", "z", "__id7__", "ä", "10", "____")
 PATHS = ("p", "q", "r", "m.n", "m.o", "`a b`", "v")
 NAN, INFINITY = float("nan"), float("inf")
-WRONG_NAMES = ("a", "a/", "a//b", "a/./b/x", "a/__x__", "/a/x", "a/x/c")
+WRONG_NAMES = ("a", "a/", "a//b", "a/./b/x", "a/__x__", "/a/x", "a/x/c", "__id7__/x")
 WRONG_PATHS = ("", ".", "p.", "1a", "`p", "__x__", "__name__", "p..q")
 
 Value = types.Value.pb()
@@ -179,7 +179,10 @@ class Script:
         collection = self._pick("a", "a", "a", "b", *COLLECTIONS)
         above, _, collection_id = collection.rpartition("/")
         in_group = self._chance(0.15)
-        query = Query(from_=[{"collection_id": collection_id, "all_descendants": in_group}])
+        selector = {"collection_id": collection_id, "all_descendants": in_group}
+        if self._chance(0.05):
+            del selector["collection_id"]
+        query = Query(from_=[selector])
         if self._chance(0.65):
             query.where.CopyFrom(self._filter())
         for path in self._random.sample(PATHS, self._random.choice((0, 0, 0, 1, 1, 2))):
@@ -196,8 +199,9 @@ class Script:
             query.offset = self._pick(1, 2, 3, -1)
         if self._chance(0.15):
             self._add_nearest(query)
-        parent = _name(above) if above and not in_group else ROOT
-        return parent, query, [] if in_group else [collection]
+        below = above and (not in_group or self._chance(0.3))
+        in_one = selector["all_descendants"] is False and "collection_id" in selector
+        return _name(above) if below else ROOT, query, [collection] if in_one else []
 
     def _add_nearest(self, query: Any) -> None:
         if self._chance(0.9):  # they cannot be combined with it
