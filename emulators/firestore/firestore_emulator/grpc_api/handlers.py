@@ -23,6 +23,8 @@ Request = TypeVar("Request", bound=Message)
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
+MAX_REQUEST_BYTES = 10 * 1024 * 1024
+
 # The wire has up to 3 bytes for each. Beyond 8 kB clients see RESOURCE_EXHAUSTED instead.
 _MAX_DETAILS_BYTES = 2000
 
@@ -139,6 +141,10 @@ async def _abort(context: Context, error: EmulatorError) -> NoReturn:
 
 
 def _parsed(usage: Usages, kind: type[Request], data: bytes) -> Request:
+    if len(data) > MAX_REQUEST_BYTES:
+        raise InvalidArgumentError(
+            f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes."
+        )
     try:
         request = kind.FromString(data)
     except DecodeError as error:

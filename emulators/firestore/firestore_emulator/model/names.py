@@ -8,6 +8,7 @@ from firestore_emulator.model.errors import InvalidArgumentError
 MAX_ID_BYTES = 1500
 MAX_NAME_BYTES = 6 * 1024
 _NUMERIC_ID = re.compile(r"__id(0|-?[1-9][0-9]{0,18})__")
+MAX_LEVELS = 100  # of subcollections
 _ROOT = 5  # projects, P, databases, D, documents
 
 
@@ -101,6 +102,8 @@ def numeric_id(segment: str) -> int | None:
 
 
 def _check_ids(segments: list[str]) -> None:
+    if len(segments) > 2 * MAX_LEVELS:
+        raise InvalidArgumentError(f"Key path is too long. Cannot exceed {MAX_LEVELS} elements.")
     for segment in segments[::2]:
         check_collection_id(segment)
     for segment in segments[1::2]:

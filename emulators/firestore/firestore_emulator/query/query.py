@@ -2,8 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -13,19 +12,13 @@ from firestore_emulator.model.field_paths import NAME, FieldPath
 from firestore_emulator.model.messages import Cursor, Document, StructuredQuery
 from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.model.values import SortKey, reference_key, sort_key
-from firestore_emulator.query import filters
+from firestore_emulator.query import combinations, filters
 from firestore_emulator.query.filters import Condition
 from firestore_emulator.query.nearest import Nearest
+from firestore_emulator.query.orders import Order, explicit_orders, with_implicit
 from firestore_emulator.query.selector import Selector
 from firestore_emulator.store.id_map import IdRange
 from firestore_emulator.store.view import View
-
-_AFTER_NAME = "order by clause cannot contain more fields after the key"
-
-
-class Order(NamedTuple):
-    path: FieldPath
-    descending: bool
 
 
 class Row(NamedTuple):
@@ -58,36 +51,40 @@ class Query:
     limit: int | None
     projection: tuple[FieldPath, ...] | None
     nearest: Nearest | None = None
+    clauses: int = 0  # filters and explicit orders
 
     @classmethod
     def compile(cls, query: StructuredQuery, summed: frozenset[FieldPath] = frozenset()) -> Self:
         """Compiles a query. Aggregated fields are its last orders, so all results have them."""
         selector = Selector.compile(query)
         where = filters.compile_where(query)
-        explicit = _explicit_orders(query)
+        explicit = explicit_orders(query)
         if not selector.collection_id:
-            _check_without_collection(where, explicit)
+            combinations.check_without_collection(where, explicit)
         projection = _projection(query)
         inequalities = filters.inequality_paths(where)
-        _check_inequalities(inequalities, explicit)
-        _check_equality_on_name(where, inequalities)
-        _check_summed(summed - inequalities, where, explicit)
-        _check_projected(summed, projection)
+        combinations.check_inequalities(inequalities, explicit)
+        combinations.check_equality_on_name(where, inequalities)
+        combinations.check_summed(summed - inequalities, where, explicit)
+        combinations.check_projected(summed, projection)
         return cls(
             selector=selector,
             where=where,
-            orders=_with_implicit(explicit, [inequalities, summed]),
+            orders=with_implicit(explicit, [inequalities, summed]),
             start=_bound(query.start_at, explicit) if query.HasField("start_at") else None,
             end=_bound(query.end_at, explicit) if query.HasField("end_at") else None,
             offset=_not_negative("offset", query.offset),
             limit=_not_negative("limit", query.limit.value) if query.HasField("limit") else None,
             projection=projection,
             nearest=Nearest.compile(query),
+            clauses=combinations.count_clauses(where, explicit),
         )
 
     def check_parent(self, parent: Parent) -> None:
         """Below a document no index has all descendants: only queries by name are possible."""
-        by_name = not _filtered_fields(self.where) and len(self.orders) == 1
+        if parent.path and self.clauses >= combinations.MAX_CLAUSES:
+            raise combinations.too_many_clauses(self.clauses + 1)
+        by_name = not combinations.filtered_fields(self.where) and len(self.orders) == 1
         if self.selector.all_descendants and parent.path and not by_name:
             raise InvalidArgumentError(
                 "collection group queries are only allowed at the root parent"
@@ -190,95 +187,6 @@ class Query:
         if self.start and not self.start.is_before(row.position, self.orders):
             return False
         return not (self.end and self.end.is_before(row.position, self.orders))
-
-
-def _explicit_orders(query: StructuredQuery) -> list[Order]:
-    orders: list[Order] = []
-    for order in query.order_by:
-        path = field_paths.parse(order.field.field_path)
-        if any(earlier.path == path for earlier in orders):
-            raise InvalidArgumentError(
-                f"order by clause cannot contain duplicate fields {order.field.field_path}"
-            )
-        if orders and orders[-1].path == NAME:
-            raise InvalidArgumentError(_AFTER_NAME)
-        orders.append(Order(path, _is_descending(order)))
-    return orders
-
-
-def _is_descending(order: StructuredQuery.Order) -> bool:
-    if order.direction not in StructuredQuery.Direction.values():
-        raise InvalidArgumentError("Unrecognized ordering.")
-    return order.direction == StructuredQuery.DESCENDING
-
-
-def _filtered_fields(where: Condition) -> set[FieldPath]:
-    return {leaf.path for leaf in where.leaves()} - {NAME}
-
-
-def _check_without_collection(where: Condition, explicit: list[Order]) -> None:
-    """Indexes are those of a collection, except for the one by name."""
-    for path in _filtered_fields(where):
-        raise InvalidArgumentError(f"kind is required for filter: {field_paths.to_text(path)}")
-    if any(order != Order(NAME, descending=False) for order in explicit):
-        raise InvalidArgumentError("kind is required for all orders except __key__ ascending")
-
-
-def _check_inequalities(paths: AbstractSet[FieldPath], explicit: list[Order]) -> None:
-    """Inequality fields are implicit orders. No order can follow the name."""
-    ordered = {order.path for order in explicit}
-    if NAME in ordered and paths - ordered:
-        raise InvalidArgumentError(_AFTER_NAME)
-
-
-def _check_equality_on_name(where: Condition, inequalities: AbstractSet[FieldPath]) -> None:
-    if inequalities and NAME not in inequalities and _filters_by_name(where):
-        raise InvalidArgumentError(
-            "Equality on key is not allowed if there are other inequality fields and key does not"
-            " appear in inequalities."
-        )
-
-
-def _filters_by_name(where: Condition) -> bool:
-    return any(leaf.path == NAME for leaf in where.leaves())
-
-
-def _check_summed(summed: AbstractSet[FieldPath], where: Condition, explicit: list[Order]) -> None:
-    """Aggregated fields are implicit orders too. No index has a field after the name."""
-    ordered = {order.path for order in explicit}
-    by_name = NAME in ordered or _filters_by_name(where)
-    after_name = sorted(".".join(path) for path in summed - ordered) if by_name else []
-    if after_name:
-        raise InvalidArgumentError(
-            f"This query requires an index that has fields [{', '.join(after_name)}] after"
-            " __name__ and Firestore does not currently support such an index. Please try the"
-            " query again with additional ordering on those fields."
-        )
-
-
-def _check_projected(
-    summed: AbstractSet[FieldPath], projection: tuple[FieldPath, ...] | None
-) -> None:
-    for path in summed:
-        if projection is not None and path not in projection:
-            raise InvalidArgumentError(
-                f"The aggregation property {'.'.join(path)} is not present in the base query's"
-                " property mask."
-            )
-
-
-def _with_implicit(
-    explicit: list[Order], implicit: Iterable[AbstractSet[FieldPath]]
-) -> tuple[Order, ...]:
-    """Appends the implicit orders: fields of inequalities, aggregated fields, and the name."""
-    orders = dict(explicit)
-    if NAME in orders:
-        return tuple(explicit)
-    descending = bool(explicit) and explicit[-1].descending
-    for paths in implicit:
-        for path in sorted(paths - {NAME}):
-            orders.setdefault(path, descending)
-    return *itertools.starmap(Order, orders.items()), Order(NAME, descending)
 
 
 def _bound(cursor: Cursor, explicit: list[Order]) -> Bound:
