@@ -128,6 +128,24 @@ def test_query_has_bounded_clauses(
         run(make(most + 1))
 
 
+def test_document_has_at_most_40000_index_entries(
+    gapic: FirestoreClient, database: str, which: str
+) -> None:
+    if which == "official":
+        pytest.skip("the official emulator does not count them")
+    root = f"{database}/documents"
+
+    def store(elements: int) -> None:
+        values = types.Value(
+            array_value={"values": [{"integer_value": n} for n in range(elements)]}
+        )
+        gapic.commit(request={"database": database, "writes": [write(root, "c/d", a=values)]})
+
+    store(39_998)
+    with pytest.raises(InvalidArgument, match="too many index entries"):
+        store(39_999)
+
+
 def test_request_has_at_most_10_mib(gapic: FirestoreClient, database: str, which: str) -> None:
     if which == "official":
         pytest.skip("the official emulator takes 4 MiB and fails with RESOURCE_EXHAUSTED")

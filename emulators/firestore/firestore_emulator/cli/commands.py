@@ -5,6 +5,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from firestore_emulator.addresses import format_address
@@ -18,13 +19,14 @@ from firestore_emulator.indexes.checks import (
     ignore_indexes,
     require_indexes,
 )
+from firestore_emulator.indexes.entries import check_entries
 from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
 from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.model.errors import EmulatorError
 from firestore_emulator.server import serve
 from firestore_emulator.service.service import Service
 from firestore_emulator.store import json_lines, sqlite_storage
-from firestore_emulator.store.database import Databases
+from firestore_emulator.store.database import CheckDocument, Database, Databases
 from firestore_emulator.store.sqlite_storage import DataError, Storage
 from firestore_emulator.transactions.open_transactions import Limits
 
@@ -48,7 +50,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     interceptors = list(_interceptors(arguments))
     limits = Limits(arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle)
     check_indexes, indexes = _index_check(arguments)
-    with _databases(arguments.data) as databases:
+    with _databases(arguments.data, check_entries(indexes)) as databases:
         if arguments.import_data is not None:
             _load_file(databases, arguments.import_data)
         service = Service(databases, limits, check_indexes, indexes)
@@ -78,11 +80,11 @@ def _index_check(arguments: argparse.Namespace) -> tuple[CheckIndexes, Callable[
 
 
 @contextmanager
-def _databases(directory: Path | None) -> Iterator[Databases]:
+def _databases(directory: Path | None, check: CheckDocument | None = None) -> Iterator[Databases]:
     if directory is None:
-        yield Databases()
+        yield Databases(partial(Database, check=check))
     else:
-        with closing(Storage(directory)) as storage:
+        with closing(Storage(directory, check=check)) as storage:
             yield storage.databases()
 
 

@@ -122,6 +122,11 @@ class Indexes:
                 return override
         return AUTOMATIC
 
+    def of_collection(self, collection_id: str) -> Sequence[Index | VectorIndex]:
+        """The composite and vector indexes of a collection."""
+        defined: tuple[Index | VectorIndex, ...] = (*self._composites, *self._vectors)
+        return [index for index in defined if index.collection_id == collection_id]
+
     def _candidates(self, requirement: Requirement) -> Iterator[Index]:
         collection_id = requirement.collection_id
         yield Index(collection_id, requirement.scope, (Field(NAME, Mode.ASCENDING),))

@@ -5,7 +5,7 @@ list of documents stays a consistent snapshot. Replaced and deleted versions go 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -19,6 +19,9 @@ from firestore_emulator.store.history import MAX_BYTES, History
 from firestore_emulator.store.id_map import IdMap, IdRange
 from firestore_emulator.store.journal import Journal, NoJournal
 from firestore_emulator.store.view import PastView, View, under
+
+# Raises InvalidArgumentError if the document cannot be stored.
+CheckDocument: TypeAlias = Callable[[DocumentName, Document], None]
 
 _NANOS_PER_MICROSECOND = 1000
 _NANOS_PER_SECOND = 1_000_000_000
@@ -49,6 +52,7 @@ class Database:
         max_history_bytes: int = MAX_BYTES,
         journal: Journal | None = None,
         documents: Iterable[Document] | None = None,
+        check: CheckDocument | None = None,
     ) -> None:
         """Starts with the given documents, whose earlier versions are lost.
 
@@ -58,6 +62,7 @@ class Database:
         self.feed = ChangeFeed()
         self._clock = clock or Clock()
         self._journal = journal or NoJournal()
+        self._check = check
         self._collections: dict[str, IdMap[Document]] = {}
         for document in documents or ():
             self._store(DocumentName.parse(document.name), document)
@@ -151,6 +156,8 @@ class Database:
             current = earlier.after if earlier else stored
             writes.check_precondition(write, current, stored)
             document, result = writes.apply(write, current, now)
+            if self._check is not None and document is not None and document is not current:
+                self._check(name, document)
             changes[name] = Change(stored, document)
             results.append(result)
         return Staged(changes, results)
