@@ -93,6 +93,12 @@ class Listener:
         time = self._database.read().time
         return [*self._documents(by_target, self._database, time), snapshot(time)]
 
+    def refresh_tokens(self) -> list[ListenResponse]:
+        """A snapshot even without changes: its token resumes from now. Nothing without targets."""
+        if self._database is None or not self._watched:
+            return []
+        return self.changes() or [snapshot(self._database.read().time)]
+
     def close(self) -> None:
         if self._database is not None:
             for target_id in list(self._watched):
