@@ -12,6 +12,9 @@ from google.api_core.exceptions import (
 )
 from google.cloud.firestore_v1 import types
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.protobuf.empty_pb2 import Empty
+
+from firestore_emulator.model.messages import ClearDataRequest
 
 AS_OWNER = [("authorization", "Bearer owner")]
 
@@ -237,6 +240,35 @@ def test_unimplemented_feature_is_named(gapic: FirestoreClient, database: str, w
     for name, call in calls.items():
         with pytest.raises(MethodNotImplemented, match=f"{name} is not implemented"):
             call()
+
+
+def clear_data(channel: grpc.Channel, name: str) -> None:
+    method = "/google.firestore.emulator.v1.FirestoreEmulator/ClearData"
+    call = channel.unary_unary(
+        method,
+        request_serializer=ClearDataRequest.SerializeToString,
+        response_deserializer=Empty.FromString,
+    )
+    call(ClearDataRequest(database=name), timeout=10)
+
+
+def test_clear_data_deletes_the_documents_of_one_database(
+    gapic: FirestoreClient, channel: grpc.Channel, database: str
+) -> None:
+    root, other = f"{database}/documents", f"{database.removesuffix('(default)')}second"
+    for name in (database, other):
+        one = write(f"{name}/documents/c/d", n=1)
+        gapic.commit(request={"database": name, "writes": [one]})
+    clear_data(channel, database)
+    assert not list(gapic.list_documents(request={"parent": root, "collection_id": "c"}))
+    assert gapic.get_document(request={"name": f"{other}/documents/c/d"})
+
+
+@pytest.mark.parametrize("name", ["", "projects/p", "projects/p/databases/d/documents"])
+def test_clear_data_of_an_invalid_name_is_rejected(channel: grpc.Channel, name: str) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        clear_data(channel, name)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_unknown_method_is_unimplemented(channel: grpc.Channel) -> None:

@@ -271,6 +271,7 @@ NEAREST = messages.StructuredQuery(
 )
 
 REQUESTS = [
+    ("clear_data", messages.ClearDataRequest(database=DATABASE)),
     ("get_document", messages.GetDocumentRequest(name=name("c/a"), mask={"field_paths": ["l"]})),
     (
         "batch_get_documents",

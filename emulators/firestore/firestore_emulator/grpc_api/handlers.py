@@ -18,6 +18,7 @@ from firestore_emulator.service.service import Service
 from firestore_emulator.service.usage import Usages
 
 SERVICE = "google.firestore.v1.Firestore"
+EMULATOR_SERVICE = "google.firestore.emulator.v1.FirestoreEmulator"
 
 Request = TypeVar("Request", bound=Message)
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -36,6 +37,9 @@ class RpcHandlers(grpc.GenericRpcHandler):
         self._handlers = {
             f"/{SERVICE}/{name}": handler for name, handler in _handlers(service).items()
         }
+        self._handlers[f"/{EMULATOR_SERVICE}/ClearData"] = _unary(
+            service.usage, messages.ClearDataRequest, service.clear_data
+        )
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         method = handler_call_details.method

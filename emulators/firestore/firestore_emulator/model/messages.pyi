@@ -59,6 +59,9 @@ class BeginTransactionRequest(_Message):
 class BeginTransactionResponse(_Message):
     transaction: bytes
 
+class ClearDataRequest(_Message):
+    database: str
+
 class CommitRequest(_Message):
     database: str
     writes: RepeatedCompositeFieldContainer[Write]

@@ -25,6 +25,7 @@ from firestore_emulator.model.messages import (
     BatchWriteResponse,
     BeginTransactionRequest,
     BeginTransactionResponse,
+    ClearDataRequest,
     CommitRequest,
     CommitResponse,
     CreateDocumentRequest,
@@ -210,6 +211,11 @@ class Service:
         if request.HasField("current_document"):
             write.current_document.CopyFrom(request.current_document)
         await self._commit(name.database, [write])
+        return Empty()
+
+    def clear_data(self, request: ClearDataRequest) -> Empty:
+        """Waits for no lock: it ends the open transactions of the database."""
+        self.databases[request.database].clear()
         return Empty()
 
     async def listen(
