@@ -235,6 +235,27 @@ def test_recursive_delete_removes_nested_documents(client: Client) -> None:
     assert [found.id for found in client.collections()] == ["d"]
 
 
+def test_recursive_delete_of_nested_parts_leaves_the_rest(client: Client) -> None:
+    for path in ("c/a", "c/a/sub/y", "c/a/sub/y/deep/z", "c/a/more/y", "c/b/sub/x", "d/z"):
+        client.document(path).set({})
+    assert client.recursive_delete(client.collection("c/a/sub")) == 2
+    assert [found.id for found in client.document("c/a").collections()] == ["more"]
+    assert client.recursive_delete(client.document("c/a")) == 2
+    left = client.collection_group("sub").get()
+    assert [found.reference.path for found in left] == ["c/b/sub/x"]
+    assert [found.id for found in client.collection("c").list_documents()] == ["b"]
+
+
+def test_four_underscores_are_a_valid_id_and_field(client: Client) -> None:
+    document = client.document("____/____")
+    document.set({"____": 1})
+    document.update({"`____`": 2})
+    assert document.get().to_dict() == {"____": 2}
+    for path in ("_____/d", "c/_____", "c/__d__", "__id7__/d"):
+        with pytest.raises(InvalidArgument, match="reserved"):
+            client.document(path).set({})
+
+
 def test_bulk_writer_writes_every_document(client: Client) -> None:
     client.document("c/1").set({"before": True})
     failed: list[int] = []

@@ -11,6 +11,9 @@ from google.cloud.firestore import (
     Query,
 )
 from google.cloud.firestore_v1.base_query import BaseFilter, BaseQuery
+from google.cloud.firestore_v1.base_vector_query import DistanceMeasure
+from google.cloud.firestore_v1.query_profile import ExplainOptions
+from google.cloud.firestore_v1.vector import Vector
 
 STOCK: dict[str, dict[str, Any]] = {
     "p1": {"price": 10, "kind": "a", "tags": ["x", "y"], "dims": {"w": 1}},
@@ -177,3 +180,89 @@ def test_query_finds_the_write_before_it(stock: CollectionReference) -> None:
 def test_invalid_query_is_rejected(stock: CollectionReference, filtering: BaseFilter) -> None:
     with pytest.raises(InvalidArgument):
         ids(stock.where(filter=filtering))
+
+
+COFFEES = {
+    "kahawa": {"taste": Vector([1.0, 2.0, 3.0]), "roast": "dark"},
+    "sleepy": {"taste": Vector([2.0, 2.0, 3.0]), "roast": "dark"},
+    "owl": {"taste": Vector([3.0, 4.0, 5.0]), "roast": "light"},
+    "unknown": {"roast": "light"},
+}
+
+
+@pytest.fixture
+def coffees(client: Client) -> CollectionReference:
+    batch = client.batch()
+    for name, content in COFFEES.items():
+        batch.set(client.document(f"coffees/{name}"), content)
+    batch.commit()
+    return client.collection("coffees")
+
+
+@pytest.mark.parametrize(
+    ("measure", "threshold", "expected"),
+    [
+        (DistanceMeasure.EUCLIDEAN, None, {"kahawa": 0.0, "sleepy": 1.0, "owl": 12**0.5}),
+        (DistanceMeasure.EUCLIDEAN, 1.0, {"kahawa": 0.0, "sleepy": 1.0}),
+        (DistanceMeasure.COSINE, 0.02, {"kahawa": 0.0, "owl": 0.017292370176009153}),
+        (DistanceMeasure.DOT_PRODUCT, None, {"owl": 26.0, "sleepy": 15.0, "kahawa": 14.0}),
+        (DistanceMeasure.DOT_PRODUCT, 15.0, {"owl": 26.0, "sleepy": 15.0}),
+    ],
+)
+def test_find_nearest_returns_the_closest_documents_with_their_distance(
+    coffees: CollectionReference,
+    measure: DistanceMeasure,
+    threshold: float | None,
+    expected: dict[str, float],
+) -> None:
+    found = coffees.find_nearest(
+        "taste",
+        Vector([1.0, 2.0, 3.0]),
+        limit=3,
+        distance_measure=measure,
+        distance_result_field="distance",
+        distance_threshold=threshold,
+    ).get()
+    assert {each.id: each.get("distance") for each in found} == expected
+    assert [each.id for each in found] == list(expected)
+    assert found[0].get("taste") == COFFEES[found[0].id]["taste"]
+
+
+def test_find_nearest_combines_with_filters_and_projection(coffees: CollectionReference) -> None:
+    light: Any = coffees.where(filter=FieldFilter("roast", "==", "light")).select(["roast"])
+    found = light.find_nearest(
+        "taste", Vector([1.0, 2.0, 3.0]), limit=5, distance_measure=DistanceMeasure.EUCLIDEAN
+    ).get()
+    assert [(each.id, each.to_dict()) for each in found] == [("owl", {"roast": "light"})]
+
+
+@pytest.mark.parametrize("limit", [0, 1001])
+def test_find_nearest_with_an_invalid_limit_is_rejected(
+    coffees: CollectionReference, limit: int
+) -> None:
+    query = coffees.find_nearest(
+        "taste", Vector([1.0]), limit=limit, distance_measure=DistanceMeasure.EUCLIDEAN
+    )
+    with pytest.raises(InvalidArgument, match="no more than 1000"):
+        query.get()
+
+
+def test_explained_query_returns_metrics_to_the_client(
+    stock: CollectionReference, which: str
+) -> None:
+    if which == "official":
+        pytest.skip("the official emulator ignores explain_options")
+    query = stock.where(filter=FieldFilter("kind", "==", "a"))
+    planned = query.get(explain_options=ExplainOptions(analyze=False))
+    assert list(planned) == []
+    assert planned.get_explain_metrics().plan_summary.indexes_used == [
+        {"query_scope": "Collection", "properties": "(kind ASC, __name__ ASC)"}
+    ]
+    analyzed = query.get(explain_options=ExplainOptions(analyze=True))
+    assert [found.id for found in analyzed] == ["p1", "p3", "p7"]
+    stats = analyzed.get_explain_metrics().execution_stats
+    assert (stats.results_returned, stats.read_operations) == (3, 3)
+    count: Any = query.count()
+    counted = count.get(explain_options=ExplainOptions(analyze=True))
+    assert counted[0][0].value == 3
+    assert counted.get_explain_metrics().execution_stats.read_operations == 1

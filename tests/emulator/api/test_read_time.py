@@ -186,6 +186,15 @@ def test_time_with_nanoseconds_is_rejected(
         gapic.get_document(request={"name": f"{database}/documents/c/d", "read_time": time})
 
 
+def test_time_before_the_first_write_shows_no_documents(client: Client) -> None:
+    then = datetime.now(UTC) - timedelta(minutes=50)
+    assert client.collection("c").get(read_time=then) == []
+    client.document("c/d").set({})
+    assert client.collection("c").get(read_time=then) == []
+    assert not client.document("c/d").get(read_time=then).exists
+    assert client.collection("c").count().get(read_time=then)[0][0].value == 0
+
+
 def test_time_before_the_last_hour_is_too_old(client: Client, which: str) -> None:
     if which == "official":
         pytest.skip("the service keeps versions for an hour, the official emulator all")

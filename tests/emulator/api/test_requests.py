@@ -12,6 +12,9 @@ from google.api_core.exceptions import (
 )
 from google.cloud.firestore_v1 import types
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.protobuf.empty_pb2 import Empty
+
+from firestore_emulator.model.messages import ClearDataRequest
 
 AS_OWNER = [("authorization", "Bearer owner")]
 
@@ -186,28 +189,86 @@ def test_list_documents_sorts_by_order_by(
     assert "".join(document.name[-1] for document in found) == expected
 
 
+BY_N = {"order_by": [{"field": {"field_path": "n"}}]}
+N_IS_1 = {
+    "where": {"field_filter": {"field": {"field_path": "n"}, "op": 5, "value": number(1)}},
+}
+
+
+@pytest.mark.parametrize("collection_id", ["sub", ""])
+def test_collection_group_below_a_document_is_found_by_name_only(
+    gapic: FirestoreClient, database: str, collection_id: str
+) -> None:
+    root = f"{database}/documents"
+    paths = ["c/a/sub/x", "c/a/sub/x/sub/y", "c/b/sub/z"]
+    writes = [write(f"{root}/{path}", n=1) for path in paths]
+    gapic.commit(request={"database": database, "writes": writes})
+    group = {"from_": [{"collection_id": collection_id, "all_descendants": True}]}
+
+    def found(**clauses: object) -> list[str]:
+        responses = gapic.run_query(
+            request={"parent": f"{root}/c/a", "structured_query": {**group, **clauses}}
+        )
+        return [each.document.name.removeprefix(f"{root}/") for each in responses]
+
+    assert found() == paths[:2]
+    assert found(limit=1) == paths[:1]
+    for clause in (BY_N, N_IS_1):
+        with pytest.raises(InvalidArgument, match=r"root parent|kind is required"):
+            found(**clause)
+
+
+@pytest.mark.parametrize("clause", [BY_N, N_IS_1])
+def test_query_of_all_collections_by_a_field_is_rejected(
+    gapic: FirestoreClient, database: str, clause: dict[str, object]
+) -> None:
+    query = {"from_": [{"all_descendants": True}], **clause}
+    request = {"parent": f"{database}/documents", "structured_query": query}
+    with pytest.raises(InvalidArgument, match="kind is required"):
+        list(gapic.run_query(request=request))
+
+
 def test_unimplemented_feature_is_named(gapic: FirestoreClient, database: str, which: str) -> None:
     if which != "embedded":
         pytest.skip("the official emulator has it")
-    root = f"{database}/documents"
     calls = {
         "ExecutePipeline": lambda: gapic.execute_pipeline(request={"database": database}),
         "Resuming a Write stream": lambda: list(
             gapic.write(iter([types.WriteRequest(database=database, stream_id="1")]))
         ),
-        "RunQueryRequest.explain_options": lambda: gapic.run_query(
-            request={"parent": root, "structured_query": {}, "explain_options": {}}
-        ),
-        "RunAggregationQueryRequest.explain_options": lambda: gapic.run_aggregation_query(
-            request={"parent": root, "explain_options": {}}
-        ),
-        "StructuredQuery.find_nearest": lambda: gapic.run_query(
-            request={"parent": root, "structured_query": {"find_nearest": {}}}
-        ),
     }
     for name, call in calls.items():
         with pytest.raises(MethodNotImplemented, match=f"{name} is not implemented"):
             call()
+
+
+def clear_data(channel: grpc.Channel, name: str) -> None:
+    method = "/google.firestore.emulator.v1.FirestoreEmulator/ClearData"
+    call = channel.unary_unary(
+        method,
+        request_serializer=ClearDataRequest.SerializeToString,
+        response_deserializer=Empty.FromString,
+    )
+    call(ClearDataRequest(database=name), timeout=10)
+
+
+def test_clear_data_deletes_the_documents_of_one_database(
+    gapic: FirestoreClient, channel: grpc.Channel, database: str
+) -> None:
+    root, other = f"{database}/documents", f"{database.removesuffix('(default)')}second"
+    for name in (database, other):
+        one = write(f"{name}/documents/c/d", n=1)
+        gapic.commit(request={"database": name, "writes": [one]})
+    clear_data(channel, database)
+    assert not list(gapic.list_documents(request={"parent": root, "collection_id": "c"}))
+    assert gapic.get_document(request={"name": f"{other}/documents/c/d"})
+
+
+@pytest.mark.parametrize("name", ["", "projects/p", "projects/p/databases/d/documents"])
+def test_clear_data_of_an_invalid_name_is_rejected(channel: grpc.Channel, name: str) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        clear_data(channel, name)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_unknown_method_is_unimplemented(channel: grpc.Channel) -> None:

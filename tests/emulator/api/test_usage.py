@@ -12,10 +12,12 @@ from google.api_core.exceptions import AlreadyExists
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore import Client, FieldFilter, Or
 from google.cloud.firestore_v1 import types
+from google.cloud.firestore_v1.base_vector_query import DistanceMeasure
+from google.cloud.firestore_v1.vector import Vector
 from support.emulator.instances import in_environment, running
 from support.emulator.serving import serving
 
-from firestore_emulator.service import usage
+from firestore_emulator.service import bill
 from firestore_emulator.service.service import Service
 from firestore_emulator.service.usage import Usage
 from firestore_emulator.store.database import Databases
@@ -90,11 +92,25 @@ def test_read_counts_its_documents(
 def test_index_entries_count_by_the_thousand(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage, "INDEX_ENTRIES_PER_READ", 2)
+    monkeypatch.setattr(bill, "INDEX_ENTRIES_PER_READ", 2)
     where(client).count().get()
     assert service.usage[DATABASE].reads == 3
     where(client, LARGE, OLD).get()
     assert service.usage[DATABASE].reads == 3 + 3 + 2
+
+
+def test_vector_query_counts_the_vectors_that_it_compares(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bill, "VECTORS_PER_READ", 2)
+    for n in range(CITIES):
+        client.document(f"cities/{n}").update({"at": Vector([float(n), 1.0])})
+    service.usage[DATABASE].reads = 0
+    nearest = where(client, LARGE).find_nearest(
+        "at", Vector([1.0, 1.0]), limit=1, distance_measure=DistanceMeasure.EUCLIDEAN
+    )
+    assert [each.id for each in nearest.get()] == ["2"]
+    assert service.usage[DATABASE].reads == 1 + 2
 
 
 def test_commit_counts_each_of_its_writes(service: Service, client: Client) -> None:

@@ -189,6 +189,19 @@ def test_indexes_are_required_or_collected(opened: Open, tmp_path: Path) -> None
     assert code_of(requiring.query, "a", "c") == grpc.StatusCode.FAILED_PRECONDITION
 
 
+def test_documents_have_the_entries_of_the_required_indexes(opened: Open, tmp_path: Path) -> None:
+    file = tmp_path / "firestore.indexes.json"
+    exemption = {"collectionGroup": "c", "fieldPath": "t", "indexes": []}
+    file.write_text(json.dumps({"indexes": [], "fieldOverrides": [exemption]}))
+    many = put("c/d", t=list(range(40_000)))
+    exempting = f"--require-indexes={file}"
+    first, second = (f"--data={tmp_path / name}" for name in ("first", "second"))
+    for options in ([], [first]):
+        assert code_of(opened(*options).commit, many) == grpc.StatusCode.INVALID_ARGUMENT
+    for options in ([exempting], [exempting, second]):
+        assert code_of(opened(*options).commit, many) == grpc.StatusCode.OK
+
+
 @contextmanager
 def process(log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """An emulator process and its address. Its stderr goes to the log file."""

@@ -32,6 +32,7 @@ class Mirror:
         self.token = b""
         self.kinds: list[tuple[str, int]] = []  # from responses about single targets
         self.causes: dict[int, int] = {}
+        self.changed: list[str] = []  # the paths of the documents that this stream received
         self._current: set[int] = set()
         self._known: set[int] = set()
         self._time = 0
@@ -44,6 +45,7 @@ class Mirror:
                 case "document_change":
                     change = response.document_change
                     assert change.target_ids, "to no target"
+                    self.changed.append(change.document.name.removeprefix(f"{ROOT}/"))
                     for target_id in change.target_ids:
                         self._put(target_id, change.document)
                     self._remove(change.document.name, change.removed_target_ids)

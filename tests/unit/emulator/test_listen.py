@@ -1,6 +1,8 @@
 """The responses of one Listen stream, commit by commit."""
 
+import asyncio
 import random
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -17,12 +19,14 @@ from support.emulator.firestore_messages import (
     put,
     stored,
     value,
+    vector,
 )
 from support.emulator.listening import ROOT, Contents, Mirror, add_documents, add_query, remove
 
-from firestore_emulator.indexes.checks import require_indexes
+from firestore_emulator.indexes.checks import ignore_indexes, require_indexes
 from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.listen.listener import Listener, WatchedTarget
+from firestore_emulator.listen.stream import listen
 from firestore_emulator.listen.targets import compile_target
 from firestore_emulator.model.clock import Clock, timestamp
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
@@ -39,11 +43,10 @@ from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.query.query import Query
 from firestore_emulator.store.change_feed import Change
 from firestore_emulator.store.database import Database, Databases
-from firestore_emulator.store.history import MAX_BYTES
+from firestore_emulator.store.history import MAX_BYTES, RETENTION
 
 INVALID_ARGUMENT = 3
 FAILED_PRECONDITION = 9
-UNIMPLEMENTED = 12
 
 
 def query(collection_id: str = "c", *, group: bool = False, **fields: object) -> StructuredQuery:
@@ -54,6 +57,14 @@ def query(collection_id: str = "c", *, group: bool = False, **fields: object) ->
 
 EVERYTHING = query()
 BY_X = query(order_by=orders("x"))
+NEAREST = query(
+    find_nearest={
+        "vector_field": {"field_path": "v"},
+        "query_vector": vector(1, 0),
+        "distance_measure": StructuredQuery.FindNearest.EUCLIDEAN,
+        "limit": {"value": 1},
+    }
+)
 FIRST_TWO = query(order_by=orders("x"), limit={"value": 2})
 
 
@@ -287,7 +298,7 @@ def test_target_with_id_0_gets_an_id_from_the_server(stream: Stream) -> None:
             INVALID_ARGUMENT,
         ),
         (add_query(5, query(limit={"value": -1})), INVALID_ARGUMENT),
-        (add_query(5, query(find_nearest={})), UNIMPLEMENTED),
+        (add_query(5, NEAREST), INVALID_ARGUMENT),
         (add_query(5, EVERYTHING, read_time={"seconds": 10**11}), INVALID_ARGUMENT),
     ],
 )
@@ -359,6 +370,61 @@ def test_resumed_query_target_receives_the_changes_since_the_token(
     db.commit([put("c/c", x=1)])
     again.take()
     assert "c/c" in again.mirror.paths(1)
+
+
+@pytest.mark.parametrize("asked", [EVERYTHING, FIRST_TWO])
+def test_quiet_target_resumes_after_hours_of_other_commits(asked: StructuredQuery) -> None:
+    hours = iter(range(1, 10**6))
+    databases = Databases(lambda name: Database(name, Clock(lambda: next(hours) * RETENTION // 2)))
+    db = databases[DATABASE]
+    stream = Stream(databases)
+    db.commit([put("c/a", x=1), put("c/b", x=2)])
+    stream.send(add_query(1, asked))
+    first = stream.mirror.token
+    for n in range(5):
+        db.commit([put("other/a", x=n)])
+        assert stream.take() == []
+        stream.mirror.apply(stream.listener.refresh_tokens())
+    assert stream.mirror.token > first
+    db.commit([put("c/b", x=0)])
+    opened = resume(databases, stream, add_query(1, asked).add_target)
+    assert [kind for kind, _ in opened.mirror.kinds] == ["ADD", "CURRENT"]
+    assert opened.mirror.changed == ["c/b"]
+    assert opened.mirror.paths(1) == ["c/a", "c/b"]
+
+
+def test_refreshed_token_includes_the_changes_before_it(db: Database, stream: Stream) -> None:
+    stream.send(add_query(1, EVERYTHING))
+    db.commit([put("c/new", x=1)])
+    assert kinds(stream.listener.refresh_tokens()) == ["document_change", "NO_CHANGE"]
+    assert kinds(stream.listener.refresh_tokens()) == ["NO_CHANGE"]
+
+
+def test_stream_without_targets_has_no_token_to_refresh(stream: Stream) -> None:
+    assert stream.listener.refresh_tokens() == []
+    stream.send(add_query(1, EVERYTHING), remove(1))
+    assert stream.listener.refresh_tokens() == []
+
+
+def test_served_stream_refreshes_its_token_while_nothing_changes(databases: Databases) -> None:
+    """The third snapshot comes without a request and without a commit."""
+    snapshots: list[bytes] = []
+    enough = asyncio.Event()
+
+    async def requests() -> AsyncIterator[ListenRequest]:
+        yield add_query(1, EVERYTHING)
+        await enough.wait()
+
+    async def send(response: ListenResponse) -> None:
+        if kinds([response]) == ["NO_CHANGE"]:
+            snapshots.append(response.target_change.resume_token)
+        if len(snapshots) == 3:
+            enough.set()
+
+    served = listen(databases, ignore_indexes, requests(), send, token_seconds=0.001)
+    asyncio.run(asyncio.wait_for(served, timeout=20))
+    assert snapshots == sorted(snapshots)
+    assert not databases[DATABASE].feed
 
 
 def test_resumed_documents_target_receives_the_changes_since_the_token(

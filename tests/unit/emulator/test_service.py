@@ -257,7 +257,21 @@ QUERY = messages.StructuredQuery(
     limit={"value": 5},
     select={"fields": [{"field_path": "l"}]},
 )
+NEAREST = messages.StructuredQuery(
+    from_=[{"collection_id": "c"}],
+    where=field_filter("l", "ARRAY_CONTAINS", 1),
+    find_nearest={
+        "vector_field": {"field_path": "v"},
+        "query_vector": vector(1, 2),
+        "distance_measure": messages.StructuredQuery.FindNearest.COSINE,
+        "limit": {"value": 1},
+        "distance_result_field": "d",
+        "distance_threshold": {"value": 1.0},
+    },
+)
+
 REQUESTS = [
+    ("clear_data", messages.ClearDataRequest(database=DATABASE)),
     ("get_document", messages.GetDocumentRequest(name=name("c/a"), mask={"field_paths": ["l"]})),
     (
         "batch_get_documents",
@@ -275,6 +289,23 @@ REQUESTS = [
     ),
     ("list_collection_ids", messages.ListCollectionIdsRequest(parent=ROOT, page_token="Yw==")),
     ("run_query", messages.RunQueryRequest(parent=ROOT, structured_query=QUERY)),
+    (
+        "run_query",
+        messages.RunQueryRequest(
+            parent=ROOT, structured_query=NEAREST, explain_options={"analyze": True}
+        ),
+    ),
+    (
+        "run_aggregation_query",
+        messages.RunAggregationQueryRequest(
+            parent=ROOT,
+            structured_aggregation_query={
+                "structured_query": NEAREST,
+                "aggregations": [{"count": {}}],
+            },
+            explain_options={},
+        ),
+    ),
     ("commit", messages.CommitRequest(database=DATABASE, writes=WRITES[:-1])),
     ("batch_write", messages.BatchWriteRequest(database=DATABASE, writes=WRITES[2:])),
     (

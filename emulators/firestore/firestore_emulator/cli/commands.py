@@ -3,8 +3,9 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from firestore_emulator.addresses import format_address
@@ -18,12 +19,14 @@ from firestore_emulator.indexes.checks import (
     ignore_indexes,
     require_indexes,
 )
+from firestore_emulator.indexes.entries import check_entries
 from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
+from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.model.errors import EmulatorError
 from firestore_emulator.server import serve
 from firestore_emulator.service.service import Service
 from firestore_emulator.store import json_lines, sqlite_storage
-from firestore_emulator.store.database import Databases
+from firestore_emulator.store.database import CheckDocument, Database, Databases
 from firestore_emulator.store.sqlite_storage import DataError, Storage
 from firestore_emulator.transactions.open_transactions import Limits
 
@@ -46,11 +49,11 @@ def _serve(arguments: argparse.Namespace) -> None:
     host, port = arguments.host_port
     interceptors = list(_interceptors(arguments))
     limits = Limits(arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle)
-    check_indexes = _index_check(arguments)
-    with _databases(arguments.data) as databases:
+    check_indexes, indexes = _index_check(arguments)
+    with _databases(arguments.data, check_entries(indexes)) as databases:
         if arguments.import_data is not None:
             _load_file(databases, arguments.import_data)
-        service = Service(databases, limits, check_indexes)
+        service = Service(databases, limits, check_indexes, indexes)
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
                 runner.run(serve(service, host, port, _announce, interceptors))
@@ -65,20 +68,23 @@ def _interceptors(arguments: argparse.Namespace) -> Iterator[CallInterceptor]:
         yield Faults(arguments.latency, arguments.fail, arguments.seed).intercept
 
 
-def _index_check(arguments: argparse.Namespace) -> CheckIndexes:
+def _index_check(arguments: argparse.Namespace) -> tuple[CheckIndexes, Callable[[], Indexes]]:
+    """The check of queries, and the present indexes: those of the file and the automatic ones."""
     if arguments.require_indexes is not None:
-        return require_indexes(IndexFile.read(arguments.require_indexes).indexes)
+        file = IndexFile.read(arguments.require_indexes)
+        return require_indexes(file.indexes), lambda: file.indexes
     if arguments.collect_indexes is not None:
-        return collect_indexes(IndexFile.read_or_create(arguments.collect_indexes))
-    return ignore_indexes
+        file = IndexFile.read_or_create(arguments.collect_indexes)
+        return collect_indexes(file), lambda: file.indexes
+    return ignore_indexes, Indexes
 
 
 @contextmanager
-def _databases(directory: Path | None) -> Iterator[Databases]:
+def _databases(directory: Path | None, check: CheckDocument | None = None) -> Iterator[Databases]:
     if directory is None:
-        yield Databases()
+        yield Databases(partial(Database, check=check))
     else:
-        with closing(Storage(directory)) as storage:
+        with closing(Storage(directory, check=check)) as storage:
             yield storage.databases()
 
 

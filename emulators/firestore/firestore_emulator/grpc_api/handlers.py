@@ -18,14 +18,16 @@ from firestore_emulator.service.service import Service
 from firestore_emulator.service.usage import Usages
 
 SERVICE = "google.firestore.v1.Firestore"
+EMULATOR_SERVICE = "google.firestore.emulator.v1.FirestoreEmulator"
 
 Request = TypeVar("Request", bound=Message)
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
+MAX_REQUEST_BYTES = 10 * 1024 * 1024
+
 # The wire has up to 3 bytes for each. Beyond 8 kB clients see RESOURCE_EXHAUSTED instead.
 _MAX_DETAILS_BYTES = 2000
-_UNIMPLEMENTED_FIELDS = frozenset({"explain_options"})
 
 
 class RpcHandlers(grpc.GenericRpcHandler):
@@ -35,6 +37,9 @@ class RpcHandlers(grpc.GenericRpcHandler):
         self._handlers = {
             f"/{SERVICE}/{name}": handler for name, handler in _handlers(service).items()
         }
+        self._handlers[f"/{EMULATOR_SERVICE}/ClearData"] = _unary(
+            service.usage, messages.ClearDataRequest, service.clear_data
+        )
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         method = handler_call_details.method
@@ -140,14 +145,15 @@ async def _abort(context: Context, error: EmulatorError) -> NoReturn:
 
 
 def _parsed(usage: Usages, kind: type[Request], data: bytes) -> Request:
+    if len(data) > MAX_REQUEST_BYTES:
+        raise InvalidArgumentError(
+            f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes."
+        )
     try:
         request = kind.FromString(data)
     except DecodeError as error:
         raise InvalidArgumentError(
             f"The request is not a valid {kind.DESCRIPTOR.name} message."
         ) from error
-    for field, _ in request.ListFields():
-        if field.name in _UNIMPLEMENTED_FIELDS:
-            raise UnimplementedError(f"{kind.DESCRIPTOR.name}.{field.name}")
     usage.add_call(request)
     return request

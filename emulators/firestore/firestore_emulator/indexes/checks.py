@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from firestore_emulator.indexes import file_format
-from firestore_emulator.indexes.index import Index, Mode
+from firestore_emulator.indexes.index import Index, Mode, VectorIndex
 from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
 from firestore_emulator.indexes.requirements import Indexes, requirements_of
 from firestore_emulator.model import field_paths
@@ -49,8 +49,43 @@ def collect_indexes(file: IndexFile) -> CheckIndexes:
     return check
 
 
-def _missing_index(index: Index, present: Indexes, database: str) -> FailedPreconditionError:
-    """The service's message, with its link to create the index; then the entry for the file."""
+def _missing_index(
+    index: Index | VectorIndex, present: Indexes, database: str
+) -> FailedPreconditionError:
+    """The service's message, which says how to create the index; then the entry for the file."""
+    message = (
+        _missing_vector_index(index, database)
+        if isinstance(index, VectorIndex)
+        else _missing_field_index(index, database)
+    )
+    entry = json.dumps(file_format.addition(index, present))
+    return FailedPreconditionError(f"{message}\nIn firestore.indexes.json: {entry}")
+
+
+def _missing_vector_index(index: VectorIndex, database: str) -> str:
+    _, project, _, database_id = database.split("/")
+    filtered = [
+        f"--field-config={_SETTINGS[mode].replace('_', '-')}={mode.value},"
+        f"field-path={field_paths.to_text(path)}"
+        for path, mode in sorted(index.fields)
+    ]
+    dimension = json.dumps({"dimension": str(index.vector.dimension), "flat": "{}"})
+    vector = f"vector-config='{dimension}',field-path={field_paths.to_text(index.vector.path)}"
+    command = [
+        f"gcloud firestore indexes composite create --project={project}",
+        f"--database={database_id}",
+        f"--collection-group={index.collection_id}",
+        f"--query-scope={index.scope}",
+        *filtered,
+        f"--field-config={vector}",
+    ]
+    return (
+        "Missing vector index configuration. Please create the required index with the following"
+        f" gcloud command: {' '.join(command)}"
+    )
+
+
+def _missing_field_index(index: Index, database: str) -> str:
     single = index.single_field
     if single is None:
         what, link, name = "an index", "create_composite", "indexes/_"
@@ -61,10 +96,9 @@ def _missing_index(index: Index, present: Indexes, database: str) -> FailedPreco
         link, name = "create_exemption", f"fields/{path}"
     project = database.split("/")[1]
     encoded = _encoded(index, f"{database}/collectionGroups/{index.collection_id}/{name}")
-    return FailedPreconditionError(
+    return (
         f"The query requires {what}. You can create it here: https://console.firebase.google.com"
-        f"/v1/r/project/{project}/firestore/indexes?{link}={encoded}\n"
-        f"In firestore.indexes.json: {json.dumps(file_format.addition(index, present))}"
+        f"/v1/r/project/{project}/firestore/indexes?{link}={encoded}"
     )
 
 

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
-from firestore_emulator.indexes.index import EVERY_FIELD, Field, Index, Mode, Scope, SingleField
+from firestore_emulator.indexes.index import (
+    EVERY_FIELD,
+    Field,
+    Index,
+    Mode,
+    Scope,
+    SingleField,
+    Vector,
+    VectorIndex,
+)
 from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.model import field_paths
 from firestore_emulator.model.errors import InvalidArgumentError
@@ -39,13 +48,19 @@ class MalformedError(ValueError):
 def parse(content: object) -> Indexes:
     root = _Part("", content)
     root.check_keys("indexes", "fieldOverrides")
-    composites = filter(None, map(_composite, root["indexes"].items()))
+    indexes = list(map(_index, root["indexes"].items()))
     overrides = root["fieldOverrides"].items() if "fieldOverrides" in root else ()
-    return Indexes(composites, dict(map(_override, overrides)))
+    return Indexes(
+        [each for each in indexes if isinstance(each, Index)],
+        dict(map(_override, overrides)),
+        [each for each in indexes if isinstance(each, VectorIndex)],
+    )
 
 
-def addition(index: Index, present: Indexes) -> Json:
+def addition(index: Index | VectorIndex, present: Indexes) -> Json:
     """The JSON that adds the index to a file that has the present ones."""
+    if isinstance(index, VectorIndex):
+        return _vector_addition(index)
     field = index.single_field
     if field is None:
         return {
@@ -62,6 +77,23 @@ def addition(index: Index, present: Indexes) -> Json:
         "collectionGroup": index.collection_id,
         "fieldPath": field_paths.to_text(field.path),
         "indexes": [{"queryScope": scope.value, **_mode_json(mode)} for scope, mode in indexes],
+    }
+
+
+def _vector_addition(index: VectorIndex) -> Json:
+    """The fields are sorted by their paths: their order makes no difference."""
+    path, dimension = index.vector
+    vector = {"dimension": dimension, "flat": {}}
+    return {
+        "collectionGroup": index.collection_id,
+        "queryScope": index.scope.value,
+        "fields": [
+            *(
+                {"fieldPath": field_paths.to_text(field.path), **_mode_json(field.mode)}
+                for field in sorted(index.fields)
+            ),
+            {"fieldPath": field_paths.to_text(path), "vectorConfig": vector},
+        ],
     }
 
 
@@ -102,6 +134,11 @@ class _Part:
             raise self.error("must be a non-empty string")
         return self.value
 
+    def number(self) -> int:
+        if not isinstance(self.value, int) or isinstance(self.value, bool) or self.value < 1:
+            raise self.error("must be a positive integer")
+        return self.value
+
     def one_of(self, choices: type[Choice]) -> Choice:
         if self.value not in list(choices):
             raise self.error(f"is {self.value!r}; it must be {' or '.join(choices)}")
@@ -117,11 +154,24 @@ class _Part:
         return MalformedError(f"{self.name or 'The file'} {predicate}.")
 
 
-def _composite(part: _Part) -> Index | None:
-    """None for a vector index: no query of the emulator needs it."""
+def _index(part: _Part) -> Index | VectorIndex:
     fields = list(part["fields"].items())
-    if any("vectorConfig" in each for each in fields):
-        return None
+    vectors = [each for each in fields if "vectorConfig" in each]
+    return _vector_index(part, fields, vectors[0]) if vectors else _composite(part, fields)
+
+
+def _vector_index(part: _Part, fields: list[_Part], vector: _Part) -> VectorIndex:
+    others = [each for each in fields if each is not vector]
+    parsed = [Field(each["fieldPath"].path(), _mode(each)) for each in others]
+    return VectorIndex(
+        part["collectionGroup"].text(),
+        part["queryScope"].one_of(Scope),
+        frozenset(field for field in parsed if field.path != NAME),
+        Vector(vector["fieldPath"].path(), vector["vectorConfig"]["dimension"].number()),
+    )
+
+
+def _composite(part: _Part, fields: list[_Part]) -> Index:
     parsed = [Field(each["fieldPath"].path(), _mode(each)) for each in fields]
     if not parsed or (len(parsed) == 1 and parsed[0].path != NAME):
         raise part.error("has fewer than two fields; define single-field indexes in fieldOverrides")

@@ -30,6 +30,13 @@ class Field(NamedTuple):
     mode: Mode
 
 
+class Vector(NamedTuple):
+    """A field with vectors. An index contains those of one dimension."""
+
+    path: FieldPath
+    dimension: int
+
+
 class SingleField(NamedTuple):
     """An index of one field, as the settings of that field define it."""
 
@@ -69,6 +76,16 @@ class Index:
         """The field of a single-field index (automatic or by an override), else None."""
         definition = self.definition
         return definition[0] if len(definition) == 1 and definition[0].path != NAME else None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex:
+    """An index for find_nearest: the vectors of a field, by the values of other fields."""
+
+    collection_id: str
+    scope: Scope
+    fields: frozenset[Field]  # the filtered and ordered fields, without the name
+    vector: Vector
 
 
 def _with_name(fields: tuple[Field, ...]) -> tuple[Field, ...]:

@@ -7,7 +7,7 @@ from typing import Self
 
 from firestore_emulator.indexes import file_format
 from firestore_emulator.indexes.file_format import Json, MalformedError
-from firestore_emulator.indexes.index import Index
+from firestore_emulator.indexes.index import Index, VectorIndex
 from firestore_emulator.indexes.requirements import Indexes
 
 _COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)  # `firebase init` writes comments
@@ -42,9 +42,9 @@ class IndexFile:
         created.write()  # a path that cannot be written fails at startup
         return created
 
-    def add(self, index: Index) -> None:
+    def add(self, index: Index | VectorIndex) -> None:
         added = file_format.addition(index, self.indexes)
-        if index.single_field is None:
+        if isinstance(index, VectorIndex) or index.single_field is None:
             self._content["indexes"].append(added)
         else:
             _override(self._content.setdefault("fieldOverrides", []), added)

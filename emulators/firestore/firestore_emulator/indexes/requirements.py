@@ -8,18 +8,29 @@ others. Each AND of a query's where clause is served by an index that
 
 Several indexes are merged if together they begin with all the fields of the first kind. The
 service reads no index backwards.
+
+An AND of find_nearest is served by one vector index with exactly its fields, in any order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from firestore_emulator.indexes.index import AUTOMATIC, Field, Index, Mode, Scope
+from firestore_emulator.indexes.index import (
+    AUTOMATIC,
+    Field,
+    Index,
+    Mode,
+    Scope,
+    Vector,
+    VectorIndex,
+)
 from firestore_emulator.model.field_paths import NAME, FieldPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from firestore_emulator.indexes.index import Overrides, SingleField
     from firestore_emulator.query.query import Query
@@ -40,15 +51,24 @@ class Requirement:
     scope: Scope
     prefix: frozenset[PrefixField]
     orders: tuple[Field, ...]  # the name is the last of them
+    vector: Vector | None = None  # of find_nearest
 
     @property
-    def index(self) -> Index:
-        """The index that serves this requirement alone."""
-        head = [
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of the index that serves this requirement alone, without the vector."""
+        head = (
             Field(path, Mode.CONTAINS if is_element else Mode.ASCENDING)
             for is_element, path in sorted((field.is_element, field.path) for field in self.prefix)
-        ]
-        return Index(self.collection_id, self.scope, (*head, *self.orders))
+        )
+        return *head, *self.orders
+
+    @property
+    def index(self) -> Index | VectorIndex:
+        """The index that serves this requirement alone."""
+        if self.vector is None:
+            return Index(self.collection_id, self.scope, self.fields)
+        filtered = frozenset(field for field in self.fields if field.path != NAME)
+        return VectorIndex(self.collection_id, self.scope, filtered, self.vector)
 
     def prefix_served_by(self, index: Index) -> frozenset[PrefixField] | None:
         """The prefix fields that the index begins with, or None if the index does not help."""
@@ -58,16 +78,42 @@ class Requirement:
 
 
 class Indexes:
-    """The indexes of a database: composite ones, automatic ones and their overrides."""
+    """The indexes of a database: composite and vector ones, automatic ones and their overrides."""
 
-    def __init__(self, composites: Iterable[Index], overrides: Overrides) -> None:
+    def __init__(
+        self,
+        composites: Iterable[Index] = (),
+        overrides: Overrides = MappingProxyType({}),
+        vectors: Iterable[VectorIndex] = (),
+    ) -> None:
         self._composites = tuple(composites)
         self._overrides = overrides
+        self._vectors = frozenset(vectors)
 
     def serve(self, requirement: Requirement) -> bool:
-        served = map(requirement.prefix_served_by, self._candidates(requirement))
-        found = [prefix for prefix in served if prefix is not None]
-        return bool(found) and frozenset[PrefixField]().union(*found) == requirement.prefix
+        return bool(self.serving(requirement))
+
+    def serving(self, requirement: Requirement) -> Sequence[Index | VectorIndex]:
+        """The indexes that serve the requirement together; empty if none do.
+
+        The first has the most fields of the prefix. Each other one adds fields to them.
+        """
+        if requirement.vector is not None:
+            return [requirement.index] if requirement.index in self._vectors else []
+        found = {
+            index: prefix
+            for index in self._candidates(requirement)
+            if (prefix := requirement.prefix_served_by(index)) is not None
+        }
+        used: list[Index] = []
+        missing = requirement.prefix
+        while found and (missing or not used):
+            best = max(found, key=lambda index: len(found[index] & missing))
+            if used and not found[best] & missing:
+                break
+            used.append(best)
+            missing -= found.pop(best)
+        return [] if missing else used
 
     def of_field(self, collection_id: str, path: FieldPath) -> Iterable[SingleField]:
         for length in range(len(path), -1, -1):
@@ -76,10 +122,15 @@ class Indexes:
                 return override
         return AUTOMATIC
 
+    def of_collection(self, collection_id: str) -> Sequence[Index | VectorIndex]:
+        """The composite and vector indexes of a collection."""
+        defined: tuple[Index | VectorIndex, ...] = (*self._composites, *self._vectors)
+        return [index for index in defined if index.collection_id == collection_id]
+
     def _candidates(self, requirement: Requirement) -> Iterator[Index]:
         collection_id = requirement.collection_id
         yield Index(collection_id, requirement.scope, (Field(NAME, Mode.ASCENDING),))
-        for path in {field.path for field in requirement.index.fields} - {NAME}:
+        for path in {field.path for field in requirement.fields} - {NAME}:
             for scope, mode in self.of_field(collection_id, path):
                 if scope is requirement.scope:
                     yield Index.defined(collection_id, scope, [Field(path, mode)])
@@ -94,6 +145,8 @@ def requirements_of(query: Query) -> Iterable[Requirement]:
     if not selector.collection_id:
         return ()
     scope = Scope.COLLECTION_GROUP if selector.all_descendants else Scope.COLLECTION
+    nearest = query.nearest
+    vector = None if nearest is None else Vector(nearest.path, nearest.dimension)
     found = []
     for conditions in query.where.alternatives():
         prefix = frozenset(
@@ -106,5 +159,5 @@ def requirements_of(query: Query) -> Iterable[Requirement]:
             for order in query.orders
             if PrefixField(order.path, is_element=False) not in prefix
         )
-        found.append(Requirement(selector.collection_id, scope, prefix, orders))
+        found.append(Requirement(selector.collection_id, scope, prefix, orders, vector))
     return dict.fromkeys(found)

@@ -14,11 +14,7 @@ from firestore_emulator.listen.responses import (
     target_rejected,
 )
 from firestore_emulator.listen.targets import Changes, Target, compile_target
-from firestore_emulator.model.errors import (
-    EmulatorError,
-    FailedPreconditionError,
-    InvalidArgumentError,
-)
+from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
 from firestore_emulator.model.messages import (
     Document,
     ListenRequest,
@@ -96,6 +92,12 @@ class Listener:
             return []
         time = self._database.read().time
         return [*self._documents(by_target, self._database, time), snapshot(time)]
+
+    def refresh_tokens(self) -> list[ListenResponse]:
+        """A snapshot even without changes: its token resumes from now. Nothing without targets."""
+        if self._database is None or not self._watched:
+            return []
+        return self.changes() or [snapshot(self._database.read().time)]
 
     def close(self) -> None:
         if self._database is not None:
@@ -177,13 +179,10 @@ def _resumed_view(request: TargetRequest, database: Database) -> View | None:
     match request.WhichOneof("resume_type"):
         case "resume_token":
             try:
-                return database.read(responses.time_of(request.resume_token)).view
-            except EmulatorError:  # it may be from before a restart
+                return database.known_since(responses.time_of(request.resume_token))
+            except InvalidArgumentError:  # it may be from another emulator
                 return None
         case "read_time":
-            try:
-                return database.read(request.read_time).view
-            except FailedPreconditionError:
-                return None
+            return database.known_since(request.read_time)
         case _:
             return None

@@ -1,4 +1,8 @@
-"""Serve one Listen stream until the client ends it or disconnects."""
+"""Serve one Listen stream until the client ends it or disconnects.
+
+A stream without changes sends a snapshot from time to time, so that the client's resume token stays
+young enough for the history of the database.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,12 +12,15 @@ from firestore_emulator.listen.listener import Listener
 from firestore_emulator.model.messages import ListenRequest, ListenResponse
 from firestore_emulator.store.database import Databases
 
+TOKEN_SECONDS = 60.0  # a history of an hour can resume a client that was away for 59 minutes
+
 
 async def listen(
     databases: Databases,
     check_indexes: CheckIndexes,
     requests: AsyncIterator[ListenRequest],
     send: Callable[[ListenResponse], Awaitable[None]],
+    token_seconds: float = TOKEN_SECONDS,
 ) -> None:
     """Reads requests and sends responses. While a send blocks, it does neither."""
     due = asyncio.Event()
@@ -21,9 +28,10 @@ async def listen(
     reading = _read(requests, due)
     try:
         while True:
-            await due.wait()
-            due.clear()
             responses = []
+            if not await _happens(due, token_seconds):
+                responses = listener.refresh_tokens()
+            due.clear()
             if reading.done():
                 request = reading.result()
                 if request is None:
@@ -35,6 +43,15 @@ async def listen(
     finally:
         listener.close()
         reading.cancel()
+
+
+async def _happens(due: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await due.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _read(

@@ -60,6 +60,9 @@ def compile_target(
                     f'Parent "{request.query.parent}" is not in database "{database.name}".'
                 )
             query = Query.compile(request.query.structured_query)
+            if query.nearest is not None:
+                raise InvalidArgumentError("A target cannot have a query with find_nearest.")
+            query.check_parent(parent)
             check_indexes(query, database.name)
             if query.offset or query.limit is not None:
                 return _LimitedQueryTarget(query, parent)

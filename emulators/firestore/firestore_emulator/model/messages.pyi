@@ -1,3 +1,4 @@
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.internal.containers import (
     MessageMap,
     RepeatedCompositeFieldContainer,
@@ -5,12 +6,16 @@ from google.protobuf.internal.containers import (
 )
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.protobuf.wrappers_pb2 import Int32Value, Int64Value
+from google.protobuf.wrappers_pb2 import DoubleValue, Int32Value, Int64Value
 from google.rpc.status_pb2 import Status
 
 class _Message(Message):
     def __init__(self, **fields: object) -> None: ...
+
+class _ExplainOptions(_Message):
+    analyze: bool
 
 class _LatLng(_Message):
     latitude: float
@@ -53,6 +58,9 @@ class BeginTransactionRequest(_Message):
 
 class BeginTransactionResponse(_Message):
     transaction: bytes
+
+class ClearDataRequest(_Message):
+    database: str
 
 class CommitRequest(_Message):
     database: str
@@ -120,6 +128,16 @@ class DocumentTransform(_Message):
     document: str
     field_transforms: RepeatedCompositeFieldContainer[DocumentTransform.FieldTransform]
 
+class ExecutionStats(_Message):
+    results_returned: int
+    execution_duration: Duration
+    read_operations: int
+    debug_stats: Struct
+
+class ExplainMetrics(_Message):
+    plan_summary: PlanSummary
+    execution_stats: ExecutionStats
+
 class GetDocumentRequest(_Message):
     name: str
     mask: DocumentMask
@@ -181,6 +199,9 @@ class PartitionQueryResponse(_Message):
     partitions: RepeatedCompositeFieldContainer[Cursor]
     next_page_token: str
 
+class PlanSummary(_Message):
+    indexes_used: RepeatedCompositeFieldContainer[Struct]
+
 class Precondition(_Message):
     exists: bool
     update_time: Timestamp
@@ -196,14 +217,14 @@ class RunAggregationQueryRequest(_Message):
     transaction: bytes
     new_transaction: TransactionOptions
     read_time: Timestamp
-    explain_options: Message
+    explain_options: _ExplainOptions
     request_options: Message
 
 class RunAggregationQueryResponse(_Message):
     result: AggregationResult
     transaction: bytes
     read_time: Timestamp
-    explain_metrics: Message
+    explain_metrics: ExplainMetrics
 
 class RunQueryRequest(_Message):
     parent: str
@@ -211,7 +232,7 @@ class RunQueryRequest(_Message):
     transaction: bytes
     new_transaction: TransactionOptions
     read_time: Timestamp
-    explain_options: Message
+    explain_options: _ExplainOptions
     request_options: Message
 
 class RunQueryResponse(_Message):
@@ -220,7 +241,7 @@ class RunQueryResponse(_Message):
     read_time: Timestamp
     skipped_results: int
     done: bool
-    explain_metrics: Message
+    explain_metrics: ExplainMetrics
 
 class StructuredAggregationQuery(_Message):
     class Aggregation(_Message):
@@ -296,6 +317,18 @@ class StructuredQuery(_Message):
     class Projection(_Message):
         fields: RepeatedCompositeFieldContainer[StructuredQuery.FieldReference]
 
+    class FindNearest(_Message):
+        DistanceMeasure: EnumTypeWrapper
+        EUCLIDEAN: int
+        COSINE: int
+        DOT_PRODUCT: int
+        vector_field: StructuredQuery.FieldReference
+        query_vector: Value
+        distance_measure: int
+        limit: Int32Value
+        distance_result_field: str
+        distance_threshold: DoubleValue
+
     select: StructuredQuery.Projection
     from_: RepeatedCompositeFieldContainer[StructuredQuery.CollectionSelector]
     where: StructuredQuery.Filter
@@ -304,7 +337,7 @@ class StructuredQuery(_Message):
     end_at: Cursor
     offset: int
     limit: Int32Value
-    find_nearest: Message
+    find_nearest: StructuredQuery.FindNearest
 
 class TargetChange(_Message):
     TargetChangeType: EnumTypeWrapper

@@ -8,6 +8,7 @@ from firestore_emulator.model.errors import InvalidArgumentError
 MAX_ID_BYTES = 1500
 MAX_NAME_BYTES = 6 * 1024
 _NUMERIC_ID = re.compile(r"__id(0|-?[1-9][0-9]{0,18})__")
+MAX_LEVELS = 100  # of subcollections
 _ROOT = 5  # projects, P, databases, D, documents
 
 
@@ -29,7 +30,7 @@ class Parent(NamedTuple):
         return cls(database, "/".join(segments[_ROOT:]))
 
     def collection(self, collection_id: str) -> str:
-        check_id(collection_id)
+        check_collection_id(collection_id)
         return f"{self.path}/{collection_id}" if self.path else collection_id
 
 
@@ -62,13 +63,27 @@ def check_database(name: str) -> None:
     _database([*segments, "documents"], name)
 
 
-def check_id(segment: str) -> None:
+def check_collection_id(segment: str) -> None:
+    _check_id(segment)
+    if is_reserved(segment):
+        raise _reserved(segment)
+
+
+def _check_document_id(segment: str) -> None:
+    _check_id(segment)
+    if is_reserved(segment) and numeric_id(segment) is None:
+        raise _reserved(segment)
+
+
+def _reserved(segment: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f'Resource id "{segment}" is invalid because it is reserved.')
+
+
+def _check_id(segment: str) -> None:
     if not segment:
         raise InvalidArgumentError("A resource id is empty.")
     if segment in {".", ".."}:
         raise InvalidArgumentError(f'Resource id "{segment}" is invalid.')
-    if is_reserved(segment) and numeric_id(segment) is None:
-        raise InvalidArgumentError(f'Resource id "{segment}" is invalid because it is reserved.')
     if "/" in segment:
         raise InvalidArgumentError(f'Resource id "{segment}" is invalid because it contains "/".')
     if len(segment.encode()) > MAX_ID_BYTES:
@@ -76,7 +91,8 @@ def check_id(segment: str) -> None:
 
 
 def is_reserved(name: str) -> bool:
-    return len(name) >= len("____") and name.startswith("__") and name.endswith("__")
+    """Whether the name has the form __.+__, so not four underscores alone."""
+    return len(name) > len("____") and name.startswith("__") and name.endswith("__")
 
 
 def numeric_id(segment: str) -> int | None:
@@ -86,8 +102,12 @@ def numeric_id(segment: str) -> int | None:
 
 
 def _check_ids(segments: list[str]) -> None:
-    for segment in segments:
-        check_id(segment)
+    if len(segments) > 2 * MAX_LEVELS:
+        raise InvalidArgumentError(f"Key path is too long. Cannot exceed {MAX_LEVELS} elements.")
+    for segment in segments[::2]:
+        check_collection_id(segment)
+    for segment in segments[1::2]:
+        _check_document_id(segment)
 
 
 def _database(segments: list[str], name: str) -> str:

@@ -4,7 +4,7 @@ Two values are equal exactly if their keys are: 1 equals 1.0, 0.0 equals -0.0, N
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TypeAlias
 
@@ -78,6 +78,11 @@ def is_vector(value: MapValue) -> bool:
     return marker is not None and marker.string_value == "__vector__"
 
 
+def vector_elements(value: MapValue) -> Sequence[Value]:
+    """The elements of a vector, doubles if it is well formed."""
+    return value.fields["value"].array_value.values if "value" in value.fields else ()
+
+
 def _integer(value: Value) -> SortKey:
     return Rank.NUMBER, (1, value.integer_value)
 
@@ -102,7 +107,7 @@ def _array(value: Value) -> SortKey:
 def _map(value: Value) -> SortKey:
     fields = value.map_value.fields
     if is_vector(value.map_value):
-        elements = fields["value"].array_value.values if "value" in fields else ()
+        elements = vector_elements(value.map_value)
         return Rank.VECTOR, (len(elements), tuple(map(sort_key, elements)))
     return Rank.MAP, tuple((name, nested_key(fields[name])) for name in sorted(fields))
 

@@ -17,12 +17,14 @@ from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import NAME, FieldPath
 from firestore_emulator.model.messages import Document, StructuredQuery, Value
 from firestore_emulator.model.names import DocumentName
+from firestore_emulator.model.sizes import value_size
 from firestore_emulator.model.values import NAN_KEY, NULL_KEY, SortKey, nested_key, sort_key
 
 Test: TypeAlias = Callable[[Value], bool]
 
 MAX_DISJUNCTIONS = 30
 MAX_NOT_IN = 10
+MAX_OPERAND_BYTES = 1500  # the service indexes no more of a value
 
 _NEGATIONS = frozenset({"NOT_EQUAL", "NOT_IN", "IS_NOT_NULL", "IS_NOT_NAN"})
 _RANGES: dict[str, Callable[[SortKey, SortKey], bool]] = {
@@ -211,6 +213,10 @@ def _field(field: StructuredQuery.FieldFilter) -> FieldCondition:
     operands = _list(name, field.value) if in_list else [field.value]
     if path == NAME:
         _check_name_filter(name, operands)
+    elif any(value_size(operand) > MAX_OPERAND_BYTES for operand in operands):
+        raise InvalidArgumentError(
+            f"value for {field_paths.to_text(path)} is too large to be used in a query"
+        )
     keys = list(map(nested_key if in_list else sort_key, operands))
     return FieldCondition(path, name, _test(name, keys), len(keys), _is_satisfiable(name, keys))
 

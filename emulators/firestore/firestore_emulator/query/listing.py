@@ -11,7 +11,7 @@ from firestore_emulator.model.messages import (
 from firestore_emulator.model.names import Parent
 from firestore_emulator.model.values import reference_key
 from firestore_emulator.query.paging import page
-from firestore_emulator.query.query import Selector
+from firestore_emulator.query.selector import Selector
 from firestore_emulator.store.view import View
 
 

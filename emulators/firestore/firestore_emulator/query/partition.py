@@ -10,8 +10,9 @@ from firestore_emulator.model.messages import (
     Value,
 )
 from firestore_emulator.model.names import Parent
+from firestore_emulator.query.orders import Order
 from firestore_emulator.query.paging import page
-from firestore_emulator.query.query import Order, Query
+from firestore_emulator.query.query import Query
 from firestore_emulator.store.view import View
 
 MIN_PARTITION = 128  # documents; the service makes no smaller parts

@@ -2,64 +2,28 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from firestore_emulator.model import field_paths, fields
-from firestore_emulator.model.errors import InvalidArgumentError, UnimplementedError
+from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import NAME, FieldPath
 from firestore_emulator.model.messages import Cursor, Document, StructuredQuery
-from firestore_emulator.model.names import DocumentName, Parent, check_id
+from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.model.values import SortKey, reference_key, sort_key
-from firestore_emulator.query import filters
+from firestore_emulator.query import combinations, filters
 from firestore_emulator.query.filters import Condition
+from firestore_emulator.query.nearest import Nearest
+from firestore_emulator.query.orders import Order, explicit_orders, with_implicit
+from firestore_emulator.query.selector import Selector
 from firestore_emulator.store.id_map import IdRange
-from firestore_emulator.store.view import View, is_under, merged_by_name
-
-_AFTER_NAME = "order by clause cannot contain more fields after the key"
-
-
-class Order(NamedTuple):
-    path: FieldPath
-    descending: bool
+from firestore_emulator.store.view import View
 
 
 class Row(NamedTuple):
     position: tuple[SortKey, ...]  # one key for every order
     document: Document
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    collection_id: str  # empty: collections of every id
-    all_descendants: bool
-
-    def documents(self, view: View, parent: Parent) -> Iterator[Document]:
-        for path in self._paths(view, parent):
-            yield from view.collection(path)
-
-    def selects(self, name: DocumentName, parent: Parent) -> bool:
-        return is_under(parent.path, name.collection) and self._has_path(name.collection, parent)
-
-    def in_name_order(
-        self, view: View, parent: Parent, range_in: Callable[[str], IdRange], *, descending: bool
-    ) -> Iterator[Document]:
-        """The documents within the id range of each collection. Reads only as far as iterated."""
-        for group in _nested_groups(self._paths(view, parent), descending=descending):
-            streams = [view.in_name_order(path, range_in(path)) for path in group]
-            yield from merged_by_name(streams, descending=descending)
-
-    def _paths(self, view: View, parent: Parent) -> Iterable[str]:
-        if self.collection_id and not self.all_descendants:
-            return [parent.collection(self.collection_id)]
-        return [path for path in view.collection_paths(parent.path) if self._has_path(path, parent)]
-
-    def _has_path(self, path: str, parent: Parent) -> bool:
-        above, _, collection_id = path.rpartition("/")
-        of_depth = self.all_descendants or above == parent.path
-        return of_depth and self.collection_id in {"", collection_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +50,45 @@ class Query:
     offset: int
     limit: int | None
     projection: tuple[FieldPath, ...] | None
+    nearest: Nearest | None = None
+    clauses: int = 0  # filters and explicit orders
 
     @classmethod
     def compile(cls, query: StructuredQuery, summed: frozenset[FieldPath] = frozenset()) -> Self:
         """Compiles a query. Aggregated fields are its last orders, so all results have them."""
-        if query.HasField("find_nearest"):
-            raise UnimplementedError("StructuredQuery.find_nearest")
+        selector = Selector.compile(query)
         where = filters.compile_where(query)
-        explicit = _explicit_orders(query)
+        explicit = explicit_orders(query)
+        if not selector.collection_id:
+            combinations.check_without_collection(where, explicit)
         projection = _projection(query)
         inequalities = filters.inequality_paths(where)
-        _check_inequalities(inequalities, explicit)
-        _check_equality_on_name(where, inequalities)
-        _check_summed(summed - inequalities, where, explicit)
-        _check_projected(summed, projection)
+        combinations.check_inequalities(inequalities, explicit)
+        combinations.check_equality_on_name(where, inequalities)
+        combinations.check_summed(summed - inequalities, where, explicit)
+        combinations.check_projected(summed, projection)
         return cls(
-            selector=_selector(query),
+            selector=selector,
             where=where,
-            orders=_with_implicit(explicit, [inequalities, summed]),
+            orders=with_implicit(explicit, [inequalities, summed]),
             start=_bound(query.start_at, explicit) if query.HasField("start_at") else None,
             end=_bound(query.end_at, explicit) if query.HasField("end_at") else None,
             offset=_not_negative("offset", query.offset),
             limit=_not_negative("limit", query.limit.value) if query.HasField("limit") else None,
             projection=projection,
+            nearest=Nearest.compile(query),
+            clauses=combinations.count_clauses(where, explicit),
         )
+
+    def check_parent(self, parent: Parent) -> None:
+        """Below a document no index has all descendants: only queries by name are possible."""
+        if parent.path and self.clauses >= combinations.MAX_CLAUSES:
+            raise combinations.too_many_clauses(self.clauses + 1)
+        by_name = not combinations.filtered_fields(self.where) and len(self.orders) == 1
+        if self.selector.all_descendants and parent.path and not by_name:
+            raise InvalidArgumentError(
+                "collection group queries are only allowed at the root parent"
+            )
 
     def run(self, view: View, parent: Parent) -> list[Document]:
         return [fields.project(each, self.projection) for each in self.matches(view, parent)]
@@ -121,10 +100,16 @@ class Query:
         without = replace(self, offset=0, limit=self.offset)
         return sum(1 for _ in without.matches(view, parent))
 
+    def ranked(self, view: View, parent: Parent) -> int:
+        """The number of vectors that find_nearest compares; 0 without it."""
+        return 0 if self.nearest is None else sum(1 for _ in self._rows(view, parent))
+
     def matches(self, view: View, parent: Parent) -> Iterator[Document]:
-        """The results as stored, without projection."""
+        """The results as stored, without projection. Those of find_nearest have the distance."""
         by_name = len(self.orders) == 1  # the name is always the last of them
         found = self._scan_by_name(view, parent) if by_name else self._scan_and_sort(view, parent)
+        if self.nearest is not None:
+            return iter(self.nearest.closest(found))
         end = None if self.limit is None else self.offset + self.limit
         return itertools.islice(found, self.offset, end)
 
@@ -163,7 +148,7 @@ class Query:
         return (row.document for row in rows)
 
     def finds(self, document: Document, parent: Parent) -> bool:
-        """Whether the document is a result, disregarding offset and limit."""
+        """Whether the document is a result, disregarding offset, limit and distance."""
         if not self.selector.selects(DocumentName.parse(document.name), parent):
             return False
         row = self._row(document)
@@ -183,6 +168,8 @@ class Query:
     def _row(self, document: Document) -> Row | None:
         if not self.where.matches(document):
             return None
+        if self.nearest is not None and not self.nearest.can_rank(document):
+            return None
         position = self._position(document)
         return None if position is None else Row(position, document)
 
@@ -200,110 +187,6 @@ class Query:
         if self.start and not self.start.is_before(row.position, self.orders):
             return False
         return not (self.end and self.end.is_before(row.position, self.orders))
-
-
-def _nested_groups(paths: Iterable[str], *, descending: bool) -> Iterable[list[str]]:
-    """Groups of collection paths, in name order.
-
-    A group has a collection and those nested in it: the names of their documents interleave.
-    """
-    groups: list[list[str]] = []
-    for path in sorted(paths, key=reference_key):
-        if groups and path.startswith(f"{groups[-1][0]}/"):
-            groups[-1].append(path)
-        else:
-            groups.append([path])
-    return reversed(groups) if descending else groups
-
-
-def _selector(query: StructuredQuery) -> Selector:
-    selectors = query.from_
-    if len(selectors) > 1:
-        raise InvalidArgumentError(
-            "StructuredQuery.from cannot have more than one collection selector."
-        )
-    if not selectors:
-        return Selector("", all_descendants=False)
-    if selectors[0].collection_id:
-        check_id(selectors[0].collection_id)
-    return Selector(selectors[0].collection_id, selectors[0].all_descendants)
-
-
-def _explicit_orders(query: StructuredQuery) -> list[Order]:
-    orders: list[Order] = []
-    for order in query.order_by:
-        path = field_paths.parse(order.field.field_path)
-        if any(earlier.path == path for earlier in orders):
-            raise InvalidArgumentError(
-                f"order by clause cannot contain duplicate fields {order.field.field_path}"
-            )
-        if orders and orders[-1].path == NAME:
-            raise InvalidArgumentError(_AFTER_NAME)
-        orders.append(Order(path, _is_descending(order)))
-    return orders
-
-
-def _is_descending(order: StructuredQuery.Order) -> bool:
-    if order.direction not in StructuredQuery.Direction.values():
-        raise InvalidArgumentError("Unrecognized ordering.")
-    return order.direction == StructuredQuery.DESCENDING
-
-
-def _check_inequalities(paths: AbstractSet[FieldPath], explicit: list[Order]) -> None:
-    """Inequality fields are implicit orders. No order can follow the name."""
-    ordered = {order.path for order in explicit}
-    if NAME in ordered and paths - ordered:
-        raise InvalidArgumentError(_AFTER_NAME)
-
-
-def _check_equality_on_name(where: Condition, inequalities: AbstractSet[FieldPath]) -> None:
-    if inequalities and NAME not in inequalities and _filters_by_name(where):
-        raise InvalidArgumentError(
-            "Equality on key is not allowed if there are other inequality fields and key does not"
-            " appear in inequalities."
-        )
-
-
-def _filters_by_name(where: Condition) -> bool:
-    return any(leaf.path == NAME for leaf in where.leaves())
-
-
-def _check_summed(summed: AbstractSet[FieldPath], where: Condition, explicit: list[Order]) -> None:
-    """Aggregated fields are implicit orders too. No index has a field after the name."""
-    ordered = {order.path for order in explicit}
-    by_name = NAME in ordered or _filters_by_name(where)
-    after_name = sorted(".".join(path) for path in summed - ordered) if by_name else []
-    if after_name:
-        raise InvalidArgumentError(
-            f"This query requires an index that has fields [{', '.join(after_name)}] after"
-            " __name__ and Firestore does not currently support such an index. Please try the"
-            " query again with additional ordering on those fields."
-        )
-
-
-def _check_projected(
-    summed: AbstractSet[FieldPath], projection: tuple[FieldPath, ...] | None
-) -> None:
-    for path in summed:
-        if projection is not None and path not in projection:
-            raise InvalidArgumentError(
-                f"The aggregation property {'.'.join(path)} is not present in the base query's"
-                " property mask."
-            )
-
-
-def _with_implicit(
-    explicit: list[Order], implicit: Iterable[AbstractSet[FieldPath]]
-) -> tuple[Order, ...]:
-    """Appends the implicit orders: fields of inequalities, aggregated fields, and the name."""
-    orders = dict(explicit)
-    if NAME in orders:
-        return tuple(explicit)
-    descending = bool(explicit) and explicit[-1].descending
-    for paths in implicit:
-        for path in sorted(paths - {NAME}):
-            orders.setdefault(path, descending)
-    return *itertools.starmap(Order, orders.items()), Order(NAME, descending)
 
 
 def _bound(cursor: Cursor, explicit: list[Order]) -> Bound:

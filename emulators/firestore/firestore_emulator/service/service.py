@@ -14,6 +14,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
 from firestore_emulator.indexes.checks import CheckIndexes, ignore_indexes
+from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.listen import stream
 from firestore_emulator.model import fields, masks
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError, NotFoundError
@@ -24,6 +25,7 @@ from firestore_emulator.model.messages import (
     BatchWriteResponse,
     BeginTransactionRequest,
     BeginTransactionResponse,
+    ClearDataRequest,
     CommitRequest,
     CommitResponse,
     CreateDocumentRequest,
@@ -51,10 +53,9 @@ from firestore_emulator.model.messages import (
     WriteResult,
 )
 from firestore_emulator.model.names import DocumentName, Parent
-from firestore_emulator.query import listing, ordered_listing, partition
-from firestore_emulator.query.aggregation import Aggregation
-from firestore_emulator.query.query import Query
+from firestore_emulator.query import listing, partition
 from firestore_emulator.service import write_stream
+from firestore_emulator.service.queries import Queries
 from firestore_emulator.service.usage import Usages
 from firestore_emulator.store import writes
 from firestore_emulator.store.database import Commit, Database, Databases, Snapshot
@@ -77,12 +78,15 @@ class Service:
         databases: Databases,
         limits: Limits = DEFAULT_LIMITS,
         check_indexes: CheckIndexes = ignore_indexes,
+        indexes: Callable[[], Indexes] = Indexes,
     ) -> None:
+        """``indexes`` returns the present indexes of every database."""
         self.databases = databases
         self.usage = Usages()
         self._limits = limits
         self._check_indexes = check_indexes
         self._isolations: dict[str, Isolation] = {}
+        self._queries = Queries(self.isolation, self.usage, check_indexes, indexes)
 
     def isolation(self, database: str) -> Isolation:
         isolation = self._isolations.get(database)
@@ -131,21 +135,10 @@ class Service:
     async def list_documents(self, request: ListDocumentsRequest) -> ListDocumentsResponse:
         parent = Parent.parse(request.parent)
         if request.order_by:
-            return await self._list_in_order(request, parent)
+            return await self._queries.list_in_order(request, parent)
         lock = ReadLock(predicate=predicates.of_listing(request, parent))
         found = await self.isolation(parent.database).read(request, lock)
         response = listing.list_documents(found.view, parent, request)
-        self.usage[parent.database].add_listing(len(response.documents))
-        return response
-
-    async def _list_in_order(
-        self, request: ListDocumentsRequest, parent: Parent
-    ) -> ListDocumentsResponse:
-        query = ordered_listing.compile_query(request)
-        self._check_indexes(query, parent.database)
-        lock = ReadLock(predicate=predicates.of_query(query, parent))
-        found = await self.isolation(parent.database).read(request, lock)
-        response = ordered_listing.list_documents(query, found.view, parent, request)
         self.usage[parent.database].add_listing(len(response.documents))
         return response
 
@@ -156,44 +149,12 @@ class Service:
         return listing.list_collection_ids(view, parent, request)
 
     async def run_query(self, request: RunQueryRequest) -> Sequence[RunQueryResponse]:
-        if not request.HasField("structured_query"):
-            raise InvalidArgumentError("only structured queries are supported")
-        parent = Parent.parse(request.parent)
-        query = Query.compile(request.structured_query)
-        self._check_indexes(query, parent.database)
-        lock = ReadLock(predicate=predicates.of_query(query, parent))
-        found = await self.isolation(parent.database).read(request, lock)
-        documents = query.run(found.view, parent)
-        skipped = query.skipped(found.view, parent)
-        self.usage[parent.database].add_query(query, len(documents), skipped)
-        responses = [RunQueryResponse(document=each, read_time=found.time) for each in documents]
-        if not documents:
-            responses = [RunQueryResponse(read_time=found.time)]
-        if found.new_transaction:
-            responses.insert(0, RunQueryResponse(transaction=found.new_transaction))
-        return responses
+        return await self._queries.run_query(request)
 
     async def run_aggregation_query(
         self, request: RunAggregationQueryRequest
     ) -> Sequence[RunAggregationQueryResponse]:
-        if not request.HasField("structured_aggregation_query"):
-            raise InvalidArgumentError("Only structured aggregation queries are supported.")
-        parent = Parent.parse(request.parent)
-        aggregation = Aggregation.compile(request.structured_aggregation_query)
-        query = aggregation.query
-        self._check_indexes(query, parent.database)
-        lock = ReadLock(predicate=predicates.of_query(query, parent))
-        found = await self.isolation(parent.database).read(request, lock)
-        documents = query.run(found.view, parent)
-        skipped = query.skipped(found.view, parent)
-        self.usage[parent.database].add_aggregation(len(documents) + skipped)
-        return [
-            RunAggregationQueryResponse(
-                result=aggregation.compute(documents),
-                transaction=found.new_transaction,
-                read_time=found.time,
-            )
-        ]
+        return await self._queries.run_aggregation_query(request)
 
     def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
         """Needs no index check: every collection group has an index by name."""
@@ -250,6 +211,11 @@ class Service:
         if request.HasField("current_document"):
             write.current_document.CopyFrom(request.current_document)
         await self._commit(name.database, [write])
+        return Empty()
+
+    def clear_data(self, request: ClearDataRequest) -> Empty:
+        """Waits for no lock: it ends the open transactions of the database."""
+        self.databases[request.database].clear()
         return Empty()
 
     async def listen(

@@ -5,20 +5,15 @@ https://firebase.google.com/docs/firestore/pricing. A request that fails is a ro
 nothing.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from google.protobuf.message import Message
 
-from firestore_emulator.model.field_paths import NAME
 from firestore_emulator.model.messages import ListenResponse, Write
 from firestore_emulator.model.names import DocumentName
-from firestore_emulator.query.filters import inequality_paths
-from firestore_emulator.query.query import Query
-
-INDEX_ENTRIES_PER_READ = 1000
+from firestore_emulator.service.bill import Bill
 
 
 @dataclass(slots=True)
@@ -39,17 +34,8 @@ class Usage:
         """A listing costs at least one read."""
         self.reads += max(1, documents)
 
-    def add_query(self, query: Query, results: int, skipped: int) -> None:
-        """Documents skipped by the offset are reads too.
-
-        With ranges on several fields the index entries are read as well.
-        """
-        found = results + skipped
-        self.add_listing(found + (_index_reads(found) if _has_several_ranges(query) else 0))
-
-    def add_aggregation(self, found: int) -> None:
-        """An aggregation reads index entries only."""
-        self.add_listing(_index_reads(found))
+    def add_bill(self, bill: Bill) -> None:
+        self.reads += bill.reads
 
     def add_commit(self, writes: Iterable[Write]) -> None:
         """Each write counts, even a second one of a document or one without a change."""
@@ -80,22 +66,6 @@ class Usages(defaultdict[str, Usage]):
         name = response.document_change.document.name or response.document_remove.document
         if name:
             self[DocumentName.parse(name).database].reads += 1
-
-
-def _index_reads(found: int) -> int:
-    return math.ceil(found / INDEX_ENTRIES_PER_READ)
-
-
-def _has_several_ranges(query: Query) -> bool:
-    """Counts ranges as the price list does.
-
-    Any filter on the name is a range. With another range, each order is one too.
-    """
-    ranges = inequality_paths(query.where)
-    ranges |= {leaf.path for leaf in query.where.leaves() if leaf.path == NAME}
-    if ranges:
-        ranges |= {order.path for order in query.orders if order.path != NAME}
-    return len(ranges) > 1
 
 
 def _database(request: Message) -> str:

@@ -5,7 +5,7 @@ list of documents stays a consistent snapshot. Replaced and deleted versions go 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -19,6 +19,9 @@ from firestore_emulator.store.history import MAX_BYTES, History
 from firestore_emulator.store.id_map import IdMap, IdRange
 from firestore_emulator.store.journal import Journal, NoJournal
 from firestore_emulator.store.view import PastView, View, under
+
+# Raises InvalidArgumentError if the document cannot be stored.
+CheckDocument: TypeAlias = Callable[[DocumentName, Document], None]
 
 _NANOS_PER_MICROSECOND = 1000
 _NANOS_PER_SECOND = 1_000_000_000
@@ -48,17 +51,24 @@ class Database:
         clock: Clock | None = None,
         max_history_bytes: int = MAX_BYTES,
         journal: Journal | None = None,
-        documents: Iterable[Document] = (),
+        documents: Iterable[Document] | None = None,
+        check: CheckDocument | None = None,
     ) -> None:
-        """Starts with the given documents."""
+        """Starts with the given documents, whose earlier versions are lost.
+
+        None makes a new database: it was empty at all times before.
+        """
         self.name = name
         self.feed = ChangeFeed()
         self._clock = clock or Clock()
         self._journal = journal or NoJournal()
+        self._check = check
         self._collections: dict[str, IdMap[Document]] = {}
-        for document in documents:
+        for document in documents or ():
             self._store(DocumentName.parse(document.name), document)
-        self._history = History(self._clock.now(), max_history_bytes)
+        self._opened = self._clock.now()
+        since = 0 if documents is None else self._opened
+        self._history = History(since, max_history_bytes)
         self._clear_callbacks: list[Callable[[], None]] = []
 
     def read(self, at: Timestamp | None = None) -> Snapshot:
@@ -67,6 +77,17 @@ class Database:
         if at is None:
             return Snapshot(self, now)
         return Snapshot(self._view_at(_microseconds(at), to_microseconds(now)), at)
+
+    def known_since(self, at: Timestamp) -> View | None:
+        """The view that a client of this process had at that time.
+
+        None if it is too old, or from another process: that one may have had other documents.
+        """
+        time = _microseconds(at)
+        now = to_microseconds(self._clock.read_time())
+        if time < max(self._opened, self._history.oldest(now)):
+            return None
+        return self._view_at(time, now)
 
     def document_name(self, name: str) -> DocumentName:
         parsed = DocumentName.parse(name)
@@ -135,6 +156,8 @@ class Database:
             current = earlier.after if earlier else stored
             writes.check_precondition(write, current, stored)
             document, result = writes.apply(write, current, now)
+            if self._check is not None and document is not None and document is not current:
+                self._check(name, document)
             changes[name] = Change(stored, document)
             results.append(result)
         return Staged(changes, results)
@@ -188,4 +211,6 @@ def _microseconds(read_time: Timestamp) -> int:
         raise InvalidArgumentError("The requested 'read_time' is not a valid timestamp.")
     if read_time.nanos % _NANOS_PER_MICROSECOND:
         raise InvalidArgumentError("timestamp cannot have more than microseconds precision")
+    if to_microseconds(read_time) <= 0:
+        raise InvalidArgumentError("Only timestamps past epoch are supported.")
     return to_microseconds(read_time)

@@ -15,7 +15,7 @@ from firestore_emulator.model.clock import Clock, wall_clock
 from firestore_emulator.model.errors import StorageError
 from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
-from firestore_emulator.store.database import Database, Databases
+from firestore_emulator.store.database import CheckDocument, Database, Databases
 
 FILE = "firestore.sqlite3"
 
@@ -52,9 +52,15 @@ class DataError(Exception):
 
 
 class Storage:
-    def __init__(self, directory: Path, now: Callable[[], int] = wall_clock) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        now: Callable[[], int] = wall_clock,
+        check: CheckDocument | None = None,
+    ) -> None:
         self._directory = directory
         self._now = now
+        self._check = check
         with self._data_errors():
             directory.mkdir(parents=True, exist_ok=True)
             # Any thread may call, one at a time. The server makes all calls in one thread.
@@ -101,7 +107,8 @@ class Storage:
         run("COMMIT")
 
     def _create(self, name: str) -> Database:
-        return Database(name, Clock(self._now), journal=_SqliteJournal(self._connection, name))
+        journal = _SqliteJournal(self._connection, name)
+        return Database(name, Clock(self._now), journal=journal, check=self._check)
 
     def _load(self, name: str, last_commit: int) -> Database:
         contents = self._connection.execute(_LOAD, (name,))
@@ -110,6 +117,7 @@ class Storage:
             Clock(self._now, last_commit),
             journal=_SqliteJournal(self._connection, name),
             documents=(Document.FromString(content) for (content,) in contents),
+            check=self._check,
         )
 
     @contextmanager

@@ -1,5 +1,6 @@
 """Check one Write, and apply it to one document."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from firestore_emulator.model.errors import (
     NotFoundError,
 )
 from firestore_emulator.model.messages import Document, Value, Write, WriteResult
+
+MAX_TRANSFORMS = 500  # of one document in a commit
 
 
 class Outcome(NamedTuple):
@@ -53,12 +56,19 @@ def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
 def check_form(requested: Iterable[Write]) -> None:
     """Raises InvalidArgumentError if the writes are invalid for all stored documents."""
     exists: dict[str, bool] = {}  # after the writes so far
+    transformed: Counter[str] = Counter()
     for write in requested:
         name = target_name(write)
         _check_operation(write)
         _check_fields(write)
-        for transform in (*write.transform.field_transforms, *write.update_transforms):
+        requested_transforms = (*write.transform.field_transforms, *write.update_transforms)
+        for transform in requested_transforms:
             transforms.check(transform)
+        transformed[name] += len(requested_transforms)
+        if transformed[name] > MAX_TRANSFORMS:
+            raise InvalidArgumentError(
+                f"A commit has more than {MAX_TRANSFORMS} field transforms of one document: {name}"
+            )
         condition = write.current_document
         if condition.HasField("exists") and exists.get(name, condition.exists) != condition.exists:
             raise InvalidArgumentError(

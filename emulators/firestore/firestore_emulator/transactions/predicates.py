@@ -2,7 +2,8 @@
 
 from firestore_emulator.model.messages import Document, ListDocumentsRequest
 from firestore_emulator.model.names import DocumentName, Parent
-from firestore_emulator.query.query import Query, Selector
+from firestore_emulator.query.query import Query
+from firestore_emulator.query.selector import Selector
 from firestore_emulator.store.view import is_under
 from firestore_emulator.transactions.locks import Predicate
 

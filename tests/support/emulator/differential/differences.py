@@ -219,7 +219,44 @@ def _deleted_at_its_deletion() -> list[Step]:
     ]
 
 
+def _searches_nested_vectors(step: Step, _: Outcome, its: Outcome) -> bool:
+    if step.method != "RunQuery":
+        return False
+    path = step.request.structured_query.find_nearest.vector_field.field_path
+    return "." in path and its in ("UNKNOWN", [])
+
+
+def _nearest_in_a_map() -> list[Step]:
+    vector = {
+        "map_value": {
+            "fields": {
+                "__type__": {"string_value": "__vector__"},
+                "value": {"array_value": {"values": [{"double_value": 1.0}]}},
+            }
+        }
+    }
+    nearest = {
+        "vector_field": {"field_path": "m.v"},
+        "query_vector": vector,
+        "distance_measure": 1,
+        "limit": {"value": 1},
+    }
+    query = {"from_": [{"collection_id": "a"}], "find_nearest": nearest}
+    fields = {"m": {"map_value": {"fields": {"v": vector}}}}
+    request = types.RunQueryRequest.pb()(parent=ROOT, structured_query=query)
+    return [
+        _commit({"update": {"name": f"{ROOT}/a/x", "fields": fields}}),
+        Step("RunQuery", request),
+    ]
+
+
 DIFFERENCES = [
+    Difference(
+        "The official emulator fails to search the vectors of a field in a map.",
+        "vector_field is a FieldReference like that of a filter (FindNearest.vector_field).",
+        _searches_nested_vectors,
+        _nearest_in_a_map(),
+    ),
     Difference(
         "A missing document that was deleted has an update_time in the official emulator.",
         "A missing one has no create_time and no update_time (ListDocumentsRequest.show_missing).",

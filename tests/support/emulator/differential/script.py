@@ -14,10 +14,10 @@ from support.emulator.differential.session import DATABASE, ROOT, Step
 
 SLOTS = (b"0", b"1", b"2")
 COLLECTIONS = ("a", "b", "a/x/c", "b/y/c", "a/x/c/z/d")
-IDS = ("x", "y", "z", "__id7__", "ä", "10")
-PATHS = ("p", "q", "r", "m.n", "m.o", "`a b`")
+IDS = ("x", "y", "z", "__id7__", "ä", "10", "____")
+PATHS = ("p", "q", "r", "m.n", "m.o", "`a b`", "v")
 NAN, INFINITY = float("nan"), float("inf")
-WRONG_NAMES = ("a", "a/", "a//b", "a/./b/x", "a/__x__", "/a/x", "a/x/c")
+WRONG_NAMES = ("a", "a/", "a//b", "a/./b/x", "a/__x__", "/a/x", "a/x/c", "__id7__/x")
 WRONG_PATHS = ("", ".", "p.", "1a", "`p", "__x__", "__name__", "p..q")
 
 Value = types.Value.pb()
@@ -179,7 +179,10 @@ class Script:
         collection = self._pick("a", "a", "a", "b", *COLLECTIONS)
         above, _, collection_id = collection.rpartition("/")
         in_group = self._chance(0.15)
-        query = Query(from_=[{"collection_id": collection_id, "all_descendants": in_group}])
+        selector = {"collection_id": collection_id, "all_descendants": in_group}
+        if self._chance(0.05):
+            del selector["collection_id"]
+        query = Query(from_=[selector])
         if self._chance(0.65):
             query.where.CopyFrom(self._filter())
         for path in self._random.sample(PATHS, self._random.choice((0, 0, 0, 1, 1, 2))):
@@ -194,8 +197,24 @@ class Script:
             query.limit.value = self._pick(1, 2, 3, 0, -1)
         if self._chance(0.2):
             query.offset = self._pick(1, 2, 3, -1)
-        parent = _name(above) if above and not in_group else ROOT
-        return parent, query, [] if in_group else [collection]
+        if self._chance(0.15):
+            self._add_nearest(query)
+        below = above and (not in_group or self._chance(0.3))
+        in_one = selector["all_descendants"] is False and "collection_id" in selector
+        return _name(above) if below else ROOT, query, [collection] if in_one else []
+
+    def _add_nearest(self, query: Any) -> None:
+        if self._chance(0.9):  # they cannot be combined with it
+            for field in ("limit", "offset", "start_at", "end_at"):
+                query.ClearField(field)
+        nearest = query.find_nearest
+        nearest.vector_field.field_path = self._pick("v", "v", "v", "v", "p", *WRONG_PATHS)
+        nearest.query_vector.CopyFrom(self._value() if self._chance(0.05) else self._vector())
+        nearest.distance_measure = self._pick(1, 2, 3) if self._chance(0.95) else 0
+        nearest.limit.value = self._pick(1, 2, 5, 1000) if self._chance(0.95) else 1001
+        nearest.distance_result_field = self._pick("", "d", "d", "p", "m.n", "__x__")
+        if self._chance(0.3):
+            nearest.distance_threshold.value = self._pick(0.0, 0.4, 1.0, 2.5, -1.0, NAN)
 
     def _fill(self, cursor: Any, orders: Sequence[Any]) -> None:
         cursor.before = self._chance(0.5)
@@ -332,9 +351,22 @@ class Script:
         if self._chance(0.5):
             inner = {name: self._value() for name in ("n", "o") if self._chance(0.7)}
             fields["m"] = Value(map_value={"fields": inner})
+        if self._chance(0.7):
+            fields["v"] = self._vector()
         if self._chance(0.01):
             fields[self._pick("", "__x__")] = self._value()
         return fields
+
+    def _vector(self) -> Any:
+        """Small numbers: both emulators round their distances to the same doubles."""
+        length = 2 if self._chance(0.9) else self._pick(0, 1, 3, 2048, 2049)
+        numbers = [Value(double_value=self._pick(0.0, 1.0, 2.0, -1.0, 5.0)) for _ in range(length)]
+        if self._chance(0.01):
+            numbers.append(self._pick(Value(integer_value=1), Value(double_value=INFINITY)))
+        elements = Value(array_value={"values": numbers})
+        return Value(
+            map_value={"fields": {"__type__": Value(string_value="__vector__"), "value": elements}}
+        )
 
     def _number(self) -> Any:
         if self._chance(0.5):

@@ -10,6 +10,8 @@ from firestore_emulator.model.names import DocumentName, Parent, check_database
     [
         ("c/d", "c", "d"),
         ("c/__id7__", "c", "__id7__"),
+        ("____/____", "____", "____"),
+        ("c/__d", "c", "__d"),
         ("c/d/e/f", "c/d/e", "f"),
         ("c/" + "x" * 1500, "c", "x" * 1500),
     ],
@@ -44,6 +46,8 @@ def test_document_name_is_parsed(path: str, collection: str, document_id: str) -
                 "c/__d__",
                 "__c__/d",
                 "c/__id07__",
+                "c/_____",
+                "__id7__/d",
             ],
         ),
         name("c/" + "x" * 1501),

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 from support.emulator.firestore_messages import (
+    NAN,
     Plain,
     database,
     document,
@@ -66,10 +67,13 @@ def test_valid_content_is_stored_unchanged(content: Plain) -> None:
         (Value(timestamp_value={"seconds": -62_135_596_801}), "timestamp"),
         (Value(timestamp_value={"seconds": 253_402_300_800}), "timestamp"),
         (Value(timestamp_value={"nanos": -1}), "timestamp"),
-        (vector(), "vector"),
+        (vector(), "zero length"),
         ({"__type__": "__vector__"}, "vector"),
         ({"__type__": "__vector__", "value": [1.0], "more": 1}, "vector"),
-        ({"__type__": "__vector__", "value": [1]}, "doubles"),
+        ({"__type__": "__vector__", "value": [1]}, "type 'double'"),
+        (vector(*[1] * 2049), "at most 2048"),
+        (vector(1, NAN), "NaN"),
+        ([vector(1, 2)], "vector value in an array"),
     ],
 )
 def test_invalid_content_is_rejected(content: Plain, message: str) -> None:

@@ -18,12 +18,13 @@ from support.emulator.firestore_messages import (
     reference,
     resolve,
     unary_filter,
+    vector,
 )
 
 from firestore_emulator.indexes import file_format
 from firestore_emulator.indexes.checks import collect_indexes, require_indexes
 from firestore_emulator.indexes.file_format import MalformedError
-from firestore_emulator.indexes.index import Index, Mode, Scope
+from firestore_emulator.indexes.index import Index, Mode, Scope, VectorIndex
 from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
 from firestore_emulator.indexes.requirements import Indexes, requirements_of
 from firestore_emulator.model import field_paths
@@ -67,7 +68,8 @@ def missing(structured: StructuredQuery, present: Indexes = AUTOMATIC) -> list[s
     ]
 
 
-def written(index: Index) -> str:
+def written(index: Index | VectorIndex) -> str:
+    assert isinstance(index, Index)
     marks = {Mode.ASCENDING: "", Mode.DESCENDING: "-", Mode.CONTAINS: "?"}
     fields = " ".join(
         marks[field.mode] + field_paths.to_text(field.path) for field in index.definition
@@ -306,6 +308,82 @@ def test_missing_single_field_index_error_links_to_the_field_settings() -> None:
 def decoded(link: str) -> admin.Index:
     found: admin.Index = admin.Index.deserialize(base64.urlsafe_b64decode(f"{link}==="))
     return found
+
+
+def nearest(
+    *where: StructuredQuery.Filter, order: str = "", group: bool = False, dimension: int = 2
+) -> StructuredQuery:
+    structured = query(*where, order=order, group=group)
+    structured.find_nearest.MergeFrom(
+        StructuredQuery.FindNearest(
+            vector_field={"field_path": "v"},
+            query_vector=vector(*[1] * dimension),
+            distance_measure=StructuredQuery.FindNearest.COSINE,
+            limit={"value": 1},
+        )
+    )
+    return structured
+
+
+def vector_index(*fields: dict[str, str], scope: str = "COLLECTION") -> dict[str, Any]:
+    embedding = {"fieldPath": "v", "vectorConfig": {"dimension": 2, "flat": {}}}
+    return {"collectionGroup": "c", "queryScope": scope, "fields": [*fields, embedding]}
+
+
+@pytest.mark.parametrize(
+    ("structured", "definition"),
+    [
+        (nearest(), vector_index()),
+        (nearest(group=True), vector_index(scope="COLLECTION_GROUP")),
+        (nearest(a_is_1), vector_index(_field("a"))),
+        (nearest(a_is_1, t_has_1), vector_index(_field("a"), _field("?t"))),
+        (nearest(b_is_1, a_above_1), vector_index(_field("a"), _field("b"))),
+        (nearest(order="-a"), vector_index(_field("-a"))),
+        (nearest(), vector_index(_field("__name__"))),
+    ],
+)
+def test_vector_query_needs_an_index_with_its_fields_and_dimension(
+    structured: StructuredQuery, definition: dict[str, Any]
+) -> None:
+    assert rejection(structured, indexes_of("a v", "a b v"))
+    present = file_format.parse({"indexes": [definition]})
+    run(structured, Service(Databases(), check_indexes=require_indexes(present)))
+    structured.find_nearest.query_vector.CopyFrom(vector(1, 1, 1))
+    assert '"dimension": 3' in rejection(structured, present)
+
+
+def test_missing_vector_index_error_has_a_command_and_a_definition() -> None:
+    command, _, entry = rejection(nearest(a_is_1, t_has_1)).partition("\n")
+    assert command == (
+        "Missing vector index configuration. Please create the required index with the following"
+        " gcloud command: gcloud firestore indexes composite create --project=p"
+        " --database=(default) --collection-group=c --query-scope=COLLECTION"
+        " --field-config=order=ASCENDING,field-path=a"
+        " --field-config=array-config=CONTAINS,field-path=t"
+        """ --field-config=vector-config='{"dimension": "2", "flat": "{}"}',field-path=v"""
+    )
+    found = json.loads(entry.removeprefix("In firestore.indexes.json: "))
+    assert found == vector_index(_field("a"), _field("?t"))
+
+
+def test_collected_vector_index_serves_the_query(tmp_path: Path) -> None:
+    path = tmp_path / "firestore.indexes.json"
+    service = Service(Databases(), check_indexes=collect_indexes(IndexFile.read_or_create(path)))
+    for _ in range(2):
+        run(nearest(a_is_1, group=True), service)
+    assert json.loads(path.read_text())["indexes"] == [
+        vector_index(_field("a"), scope="COLLECTION_GROUP")
+    ]
+    strict = Service(Databases(), check_indexes=require_indexes(IndexFile.read(path).indexes))
+    run(nearest(a_is_1, group=True), strict)
+
+
+@pytest.mark.parametrize("dimension", [0, -1, True, "3", None])
+def test_vector_index_without_a_valid_dimension_is_malformed(dimension: object) -> None:
+    definition = vector_index()
+    definition["fields"][0]["vectorConfig"]["dimension"] = dimension
+    with pytest.raises(MalformedError, match="positive integer"):
+        file_format.parse({"indexes": [definition]})
 
 
 def test_aggregation_needs_an_index_with_its_summed_fields() -> None:

@@ -25,7 +25,7 @@ from support.emulator.firestore_messages import (
     vector,
 )
 
-from firestore_emulator.model.errors import InvalidArgumentError, UnimplementedError
+from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.messages import Cursor, Document, StructuredQuery, Value
 from firestore_emulator.model.names import Parent
 from firestore_emulator.query.query import Query
@@ -456,11 +456,6 @@ def test_several_arrays_in_an_or_and_30_disjunctions_are_valid() -> None:
         field_filter("v", "ARRAY_CONTAINS_ANY", list(range(29))),
     )
     assert ids(query(where)) == ["[1,2]", "[1]"]
-
-
-def test_find_nearest_is_unimplemented() -> None:
-    with pytest.raises(UnimplementedError, match="find_nearest is not implemented"):
-        Query.compile(query(find_nearest={}))
 
 
 def test_results_are_the_stored_document_objects() -> None:

@@ -47,13 +47,17 @@ SCALARS = st.one_of(
         st.floats(-90, 90),
         st.floats(-180, 180),
     ),
-    st.lists(FLOATS, min_size=1, max_size=3).map(lambda elements: vector(*elements)),
+)
+VECTORS = st.lists(st.floats(allow_nan=False), min_size=1, max_size=3).map(
+    lambda elements: vector(*elements)
 )
 MAPS = st.recursive(
-    st.dictionaries(FIELD_NAMES, SCALARS, max_size=3),
+    st.dictionaries(FIELD_NAMES, SCALARS | VECTORS, max_size=3),
     lambda inner: st.dictionaries(
         FIELD_NAMES,
-        st.one_of(SCALARS, inner, st.lists(st.one_of(SCALARS, inner), max_size=3)).map(value),
+        st.one_of(SCALARS, VECTORS, inner, st.lists(st.one_of(SCALARS, inner), max_size=3)).map(
+            value
+        ),
         max_size=3,
     ),
     max_leaves=10,

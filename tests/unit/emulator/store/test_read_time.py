@@ -1,6 +1,7 @@
 """Reads at an earlier time through Database.read."""
 
 from bisect import bisect_right
+from contextlib import suppress
 from typing import TypeAlias
 
 import pytest
@@ -181,8 +182,9 @@ def test_malformed_time_is_rejected(db: Database, nanos: int) -> None:
 
 @given(seconds=st.integers(-(2**63), 2**63 - 1), nanos=st.integers(-(2**31), 2**31 - 1))
 def test_any_time_is_read_or_rejected(seconds: int, nanos: int) -> None:
-    with pytest.raises((InvalidArgumentError, FailedPreconditionError)):
-        Database(DATABASE, Clock(Wall())).read(Timestamp(seconds=seconds, nanos=nanos))
+    with suppress(InvalidArgumentError, FailedPreconditionError):
+        found = Database(DATABASE, Clock(Wall())).read(Timestamp(seconds=seconds, nanos=nanos))
+        assert state(found.view) == {}
 
 
 def test_times_of_the_last_hour_can_be_read(db: Database, wall: Wall) -> None:
@@ -269,9 +271,36 @@ def test_times_before_a_clear_cannot_be_read(db: Database, wall: Wall) -> None:
     assert state(view(db, after - 1)) == {}
 
 
-def test_time_before_the_database_is_too_old(db: Database) -> None:
-    assert state(view(db, START)) == {}
+def test_new_database_was_empty_before_its_first_write(db: Database) -> None:
+    assert state(view(db, START - 1)) == {}
+    first = commit(db, put("c/a", x=1))
+    assert state(view(db, first - 1)) == {}
+    assert state(view(db, first - RETENTION)) == {}
+    assert not is_readable(db, first - RETENTION - 1)
+
+
+def test_database_with_documents_shows_no_earlier_time(wall: Wall) -> None:
+    db = Database(DATABASE, Clock(wall), documents=[stamped("c/a", x=1)])
+    wall.now += 2
+    assert x_at(db, wall.now) == 1
     assert not is_readable(db, START - 1)
+
+
+def test_clients_of_another_process_have_no_known_view(db: Database, wall: Wall) -> None:
+    assert db.known_since(timestamp(START - 1)) is None
+    first = commit(db, put("c/a", x=1))
+    commit(db, put("c/a", x=2))
+    known = db.known_since(timestamp(first))
+    assert known is not None
+    assert state(known)[name("c/a")].fields["x"].integer_value == 1
+    wall.now += RETENTION + 10
+    assert db.known_since(timestamp(first)) is None
+
+
+@pytest.mark.parametrize("microseconds", [0, -1, -MICROSECONDS])
+def test_time_before_the_epoch_is_rejected(db: Database, microseconds: int) -> None:
+    with pytest.raises(InvalidArgumentError, match="past epoch"):
+        db.read(timestamp(microseconds))
 
 
 WAITS = st.integers(0, 3) | st.sampled_from([RETENTION // 2, RETENTION - 1, RETENTION])
@@ -288,7 +317,7 @@ class Recorded:
     def __init__(self, steps: list[Step], kept: int) -> None:
         self.wall = Wall()
         self.db = Database(DATABASE, Clock(self.wall), max_history_bytes=kept)
-        self.times = [START]
+        self.times = [2]  # it was always empty
         self.states: list[State] = [{}]
         for wait, reads, content in steps:
             self.wall.now += wait
@@ -305,7 +334,7 @@ class Recorded:
 
     def interesting_times(self) -> list[int]:
         near = {time + by for time in self.times for by in (-1, 0, 1)}
-        edge = {self.now - RETENTION + by for by in (-1, 0, 1)}
+        edge = {edge + by for edge in (START, self.now - RETENTION) for by in (-1, 0, 1)}
         return sorted(time for time in near | edge | {self.now} if time <= self.now)
 
 
@@ -315,7 +344,7 @@ def test_every_time_of_the_last_hour_shows_its_documents(
 ) -> None:
     recorded = Recorded(steps, MAX_BYTES)
     for time in recorded.interesting_times():
-        if time < max(START, recorded.now - RETENTION):
+        if time < recorded.now - RETENTION:
             assert not is_readable(recorded.db, time)
         else:
             assert state(view(recorded.db, time)) == recorded.at(time)
