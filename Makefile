@@ -50,7 +50,7 @@ test-services: $(VENV)/.dev # The other integration tests, with real processes, 
 test-libraries: $(VENV)/.dev # The rest, unit tests included
 	$(PYTEST) $(LIBRARIES)
 
-test-unit: $(VENV)/.dev ## Unit tests: no sockets, no processes, about 15 seconds
+test-unit: $(VENV)/.dev ## Unit tests: no sockets, no processes, about 30 seconds
 	$(BIN)/python -m pytest tests/unit -m "not hypothesis and not exhaustive" $(TESTS)
 
 test-properties: $(VENV)/.dev ## Property tests, the protocol's state space, growth of work: about a minute

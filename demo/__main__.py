@@ -114,9 +114,7 @@ async def _play_and_recount(
     after = await asyncio.to_thread(environment.firestore_usage)
     if before is not None and after is not None:
         recording.spent = after.since(before)
-    console.print(
-        "Recounting: orders in the database, pods in the scheduler's events; auditing the database"
-    )
+    console.print("Counting orders and pods again from a second source, and auditing the database")
     recording.checks = await scenario.recount(environment, plan, recording)
 
 

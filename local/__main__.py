@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firestore_emulator import launcher
@@ -40,8 +41,8 @@ Open {order} in a browser. {order}/docs describes the API. With curl:
     -d '{{"customer_id":"C123","product_id":"P001","quantity":2}}'
   curl '{order}/orders?customer_id=C123'
   curl {inventory}/products/P001
-  curl -X POST {order}/orders/ORD.../cancel
   curl -X POST {order}/orders/ORD.../fulfil -H 'Authorization: Bearer {operator}'
+  curl -X POST {order}/orders/ORD.../cancel    # another order
   curl -X POST {order}/orders/ORD.../confirm -H 'Authorization: Bearer {payment}'
   curl {inventory}/products/P001/adjustments \\
     -H 'Authorization: Bearer {operator}' \\
@@ -118,6 +119,8 @@ def _data(environ: Mapping[str, str]) -> list[str]:
         raise LocalError(
             "DATA needs the embedded emulator: unset FIRESTORE_EMULATOR_HOST and EMULATOR"
         )
+    if Path(directory).exists() and not Path(directory).is_dir():
+        raise LocalError(f"DATA is {directory}, which is a file; it must be a folder")
     return [f"--data={directory}"]
 
 
@@ -135,7 +138,8 @@ def run(environ: Mapping[str, str], signals: Signals) -> None:
     if start_emulator is not None:
         names["EMULATOR_PORT"] = ports.emulator
     if len(set(names.values())) < len(names):
-        raise LocalError(f"The ports must differ: {names}")
+        ports_text = ", ".join(f"{name} is {port}" for name, port in names.items())
+        raise LocalError(f"The ports must differ: {ports_text}")
     _check_free(names)
     with _children() as children:
         address = environ.get("FIRESTORE_EMULATOR_HOST") or f"{HOST}:{ports.emulator}"
@@ -186,6 +190,7 @@ def _run_functions(
     stack.start(functions, [ports.inventory, ports.order], signals.check)
     _say("Seeding the catalogue")
     catalogue.seed(inventory, operator)
+    signals.check()
     addresses = {"order": order, "inventory": inventory, "emulator": address}
     reconcile = stack.command("reconcile", settings, LOGS / f"reconcile-{ports.order}.log")
     reconcile.log.unlink(missing_ok=True)

@@ -21,10 +21,15 @@ export class Refused extends Error {
 /** There is no decision yet. Keep the payment, and repeat later with the same key. */
 export class Undecided extends Refused {}
 
-/** Send until there is a decision. Repeating is safe: each repeat has the same key. */
+/**
+ * Send until there is a decision. Repeating is safe: each repeat has the same key.
+ * Throws TypeError if the request itself is wrong, such as its URL: no repeat can help.
+ */
 async function send(url, options, giveUpAt) {
+  const { protocol } = new URL(new Request(url, options).url);
+  if (!/^https?:$/.test(protocol)) throw new TypeError(`${url} must begin with http:// or https://`);
   for (let pause = 500; ; pause = Math.min(2 * pause, 10_000)) {
-    let retryAfter = 0;
+    let [cause, retryAfter] = ["no response", 0];
     try {
       const response = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT) });
       // A gateway may send HTML instead of a problem document: then the status alone.
@@ -36,12 +41,14 @@ async function send(url, options, giveUpAt) {
       const repeat = response.status === 408 || /newer-revision$/.test(body.type);
       if (response.status < 500 && !repeat) throw new Refused(body);
       if (FINAL_ERRORS.test(body.type)) throw new Undecided(body);
+      cause = `status ${response.status}`;
       retryAfter = 1000 * (Number(response.headers.get("Retry-After")) || 0);
     } catch (error) {
       if (error instanceof Refused) throw error; // else no usable response: the outcome is unknown
     }
     const wait = Math.max(pause * (0.5 + Math.random() / 2), retryAfter);
     if (Date.now() + wait > giveUpAt) throw new Undecided({ detail: `no decision in time: ${url}` });
+    console.error(`No decision yet (${cause}). Next try in ${(wait / 1000).toFixed(1)} s.`);
     await sleep(wait);
   }
 }
@@ -75,13 +82,23 @@ export function confirmPayment(shop, orderId, token) {
 }
 
 if (import.meta.url === new URL(process.argv[1], "file:").href) {
-  const [shop, customer_id, product_id, quantity, hold] = process.argv.slice(2);
+  const [shop, customer_id, product_id, quantity, hold, ...others] = process.argv.slice(2);
+  const isNumber = (text) => /^[0-9]+$/.test(text);
+  if (!isNumber(quantity) || !isNumber(hold ?? "0") || others.length > 0) {
+    console.error("Usage: node place_order.mjs http://localhost:8080 C123 P001 2 [hold seconds]");
+    process.exit(1);
+  }
+  const token = process.env.PAYMENT_TOKEN ?? "";
+  if (hold && !/^[!-~]+$/.test(token)) {
+    console.error("Set PAYMENT_TOKEN to the token of the payment service. Nothing was ordered.");
+    process.exit(1);
+  }
   const body = { customer_id, product_id, quantity: Number(quantity) };
   if (hold) body.hold_seconds = Number(hold);
   try {
     let order = await placeOrder(shop, body, crypto.randomUUID());
     // here the customer pays
-    if (hold) order = await confirmPayment(shop, order.order_id, process.env.PAYMENT_TOKEN);
+    if (hold) order = await confirmPayment(shop, order.order_id, token);
     console.log(JSON.stringify(order));
   } catch (error) {
     console.error(error instanceof Refused ? JSON.stringify(error.problem) : error.message);

@@ -1,7 +1,7 @@
 """Place an order once: ``python place_order.py http://localhost:8080 C123 P001 2``.
 
 With a fifth argument, hold the stock for so many seconds, and confirm the payment with the token in
-PAYMENT_TOKEN.
+PAYMENT_TOKEN. Needs the package ``requests``.
 """
 
 import json
@@ -30,13 +30,18 @@ class UndecidedError(Exception):
 
 
 def send(method: str, url: str, give_up_at: float, **arguments: object) -> requests.Response:
-    """Send until there is a decision. Repeating is safe: each repeat has the same key."""
+    """Send until there is a decision. Repeating is safe: each repeat has the same key.
+
+    Raises ValueError if the request itself is wrong, such as its URL: no repeat can help.
+    """
     pause = 0.5
     while True:
         try:
             response = requests.request(method, url, timeout=TIMEOUT, **arguments)  # type: ignore[arg-type]
-        except requests.RequestException:
-            retry_after = "0"  # no response: the order may have been placed
+        except requests.RequestException as error:
+            if isinstance(error, ValueError):
+                raise
+            cause, retry_after = "no response", "0"  # the order may have been placed
         else:
             if response.status_code < 400:
                 return response
@@ -46,10 +51,12 @@ def send(method: str, url: str, give_up_at: float, **arguments: object) -> reque
                 raise RefusedError(problem)
             if has_type(problem, *FINAL_ERRORS):
                 raise UndecidedError(problem)  # an operator must repair the shop first
+            cause = f"status {response.status_code}"
             retry_after = response.headers.get("Retry-After", "0")
         wait = max(pause * random.uniform(0.5, 1), int(retry_after) if retry_after.isdigit() else 0)
         if time.monotonic() + wait > give_up_at:
             raise UndecidedError({"detail": f"no decision in time: {url}"})
+        print(f"No decision yet ({cause}). Next try in {wait:.1f} s.", file=sys.stderr)
         time.sleep(wait)
         pause = min(2 * pause, 10)
 
@@ -99,13 +106,16 @@ def confirm_payment(shop: str, order_id: object, token: str) -> dict[str, object
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (5, 6):
+    numbers = sys.argv[4:]
+    if len(sys.argv) not in (5, 6) or not all(each.isdigit() for each in numbers):
         sys.exit(__doc__)
     shop, customer_id, product_id, quantity, *hold = sys.argv[1:]
     body = {"customer_id": customer_id, "product_id": product_id, "quantity": int(quantity)}
     if hold:
         body["hold_seconds"] = int(hold[0])
-    token = os.environ["PAYMENT_TOKEN"] if hold else ""
+    token = os.environ.get("PAYMENT_TOKEN", "")
+    if hold and not (token and token.isascii()):
+        sys.exit("Set PAYMENT_TOKEN to the token of the payment service. Nothing was ordered.")
     try:
         order = place_order(shop, body, str(uuid.uuid4()))
         if hold:  # here the customer pays
@@ -113,3 +123,5 @@ if __name__ == "__main__":
         print(json.dumps(order))
     except (RefusedError, UndecidedError) as error:
         sys.exit(json.dumps(error.args[0]))
+    except ValueError as error:
+        sys.exit(f"The request is wrong: {error}. The shop's URL begins with http:// or https://")

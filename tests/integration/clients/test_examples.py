@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,35 @@ def test_example_places_an_order(client: list[str], shop: Shop, product_id: str)
     order = json.loads(done.stdout)
     assert (done.returncode, order["status"], order["quantity"]) == (0, "confirmed", 2)
     assert shop.stock(product_id) == (1, 2)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "place_order"),
+        (["{shop}", "C123", "{product}", "two"], "place_order"),
+        (["localhost:8080", "C123", "{product}", "1"], "http://"),
+        (["nowhere", "C123", "{product}", "1"], "nowhere"),
+        (["{shop}", "C123", "{product}", "1", "900"], "PAYMENT_TOKEN"),
+    ],
+)
+def test_example_ends_immediately_when_its_input_is_wrong(
+    client: list[str], shop: Shop, product_id: str, arguments: list[str], message: str
+) -> None:
+    given = [each.format(shop=shop.orders[0], product=product_id) for each in arguments]
+    done = subprocess.run(
+        [*client, *given],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        env={**os.environ, "PAYMENT_TOKEN": "…"},
+    )
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert shop.stock(product_id) == (3, 0)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

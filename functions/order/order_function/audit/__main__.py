@@ -79,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.fatal(f"Cannot start: {error}")
         return 2
     except StoreError as error:
-        logs.fatal(f"The database cannot be read: {error}")
+        address = os.environ.get("FIRESTORE_EMULATOR_HOST")
+        hint = f" Does an emulator run at {address}?" if address else ""
+        logs.fatal(f"The database cannot be read: {error}.{hint}")
         return 2
     for each in found:
         logs.event(
