@@ -19,9 +19,17 @@ from firestore_emulator.multiplexer import Connect, Multiplexer
 from firestore_emulator.service.service import Service
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # the service allows requests of 10 MiB
+# By default gRPC closes the connection of a client that pings more often than every five minutes.
+# Client libraries and users set keepalive intervals of 10 s or 30 s, so any interval is allowed.
+_PING_OPTIONS = (
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),
+    *_PING_OPTIONS,
 )
 _MAX_SOCKET_PATH = 100  # bytes; operating systems allow 104 or 108
 
