@@ -100,12 +100,49 @@ def test_taken_port_is_reported_in_one_line(taken_port: int) -> None:
     assert error.count("\n") == 1
 
 
-def test_malformed_address_is_a_usage_error() -> None:
-    argv = [*(command(EMBEDDED, "127.0.0.1", 0) or [])[:-1], "--host-port=nonsense"]
-    done = subprocess.run(argv, env=EMBEDDED, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("nonsense", "nonsense is not HOST:PORT, such as 127.0.0.1:8085"),
+        ("127.0.0.1:87600", "87600 is not a port. Ports are from 0 to 65535"),
+    ],
+)
+@pytest.mark.parametrize("module", ["firestore_emulator", "firestore_emulator.launcher"])
+def test_invalid_address_is_a_usage_error(module: str, address: str, why: str) -> None:
+    argv = [sys.executable, "-m", module, f"--host-port={address}"]
+    environ = {**EMBEDDED, "PYTHONPATH": str(Path(official.__file__).parents[2])}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "--host-port" in done.stderr
+    assert f"argument --host-port: {why}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_invalid_port_of_emulator_args_is_reported() -> None:
+    environ = {**EMBEDDED, "EMULATOR_ARGS": "--host-port=127.0.0.1:65536"}
+    with (
+        pytest.raises(EmulatorNotReadyError, match="65536 is not a port"),
+        emulator(environ),
+    ):
+        pass
+
+
+def test_plugin_reports_an_invalid_port_of_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(firestore_emulator): pass")
+    plugin = ["-p", "no:cacheprovider", "-p", "firestore_emulator.pytest_plugin"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *plugin, str(tmp_path)],
+        env={
+            **EMBEDDED,
+            "PYTHONPATH": str(Path(official.__file__).parents[2]),
+            "FIRESTORE_EMULATOR_HOST": "127.0.0.1:87600",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "FIRESTORE_EMULATOR_HOST is invalid: 87600 is not a port" in done.stdout
+    assert done.returncode == 1
 
 
 def test_second_process_cannot_use_a_data_directory(tmp_path: Path) -> None:
@@ -164,9 +201,8 @@ def test_named_emulator_is_used_and_left_running() -> None:
         assert is_ready(address)
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1:{port}", "nonsense"])
-def test_named_emulator_must_respond(form: str) -> None:
-    address = form.format(port=free_port())
+def test_named_emulator_must_respond() -> None:
+    address = f"127.0.0.1:{free_port()}"
     with (
         pytest.raises(EmulatorNotReadyError, match=address),
         emulator({"FIRESTORE_EMULATOR_HOST": address}),

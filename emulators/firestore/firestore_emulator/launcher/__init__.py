@@ -15,6 +15,7 @@ from firestore_emulator.launcher.choice import Running, ToStart, choose, command
 from firestore_emulator.launcher.errors import (
     EmulatorNotFoundError,
     EmulatorNotReadyError,
+    InvalidAddressError,
     LauncherError,
     UnknownEmulatorError,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "LOOPBACK",
     "EmulatorNotFoundError",
     "EmulatorNotReadyError",
+    "InvalidAddressError",
     "LauncherError",
     "Running",
     "ToStart",

@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from firestore_emulator.addresses import format_address
+from firestore_emulator.addresses import check_port, format_address, parse_address
 from firestore_emulator.launcher import official
-from firestore_emulator.launcher.errors import EmulatorNotFoundError, UnknownEmulatorError
+from firestore_emulator.launcher.errors import (
+    EmulatorNotFoundError,
+    InvalidAddressError,
+    UnknownEmulatorError,
+)
 
 _PACKAGE_ROOT = Path(__file__).parents[2]
 
@@ -28,6 +32,7 @@ Choice: TypeAlias = Running | ToStart
 def choose(environ: Mapping[str, str]) -> Choice:
     address = environ.get("FIRESTORE_EMULATOR_HOST")
     if address:
+        _check_named(address)
         return Running(address)
     match environ.get("EMULATOR") or "embedded":
         case "embedded":
@@ -48,7 +53,18 @@ def command(
     choice = choose(environ)
     if isinstance(choice, Running):
         return None
+    try:
+        check_port(port)
+    except ValueError as error:
+        raise InvalidAddressError(str(error)) from error
     return [*choice.argv(host, port), *options, *shlex.split(environ.get("EMULATOR_ARGS") or "")]
+
+
+def _check_named(address: str) -> None:
+    try:
+        parse_address(address)
+    except ValueError as error:
+        raise InvalidAddressError(f"FIRESTORE_EMULATOR_HOST is invalid: {error}") from error
 
 
 def _embedded(environ: Mapping[str, str], host: str, port: int) -> list[str]:
