@@ -15,6 +15,7 @@ from firestore_emulator.grpc_api.handlers import RpcHandlers
 from firestore_emulator.grpc_api.interceptor import CallInterceptor, Interceptor
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
+from firestore_emulator.listening_sockets import open_sockets
 from firestore_emulator.multiplexer import Connect, Multiplexer
 from firestore_emulator.service.service import Service
 
@@ -56,11 +57,17 @@ async def serve(
         grpc_server.add_generic_rpc_handlers((RpcHandlers(service),))
         connect = _bind(grpc_server, Path(directory) / "grpc.sock")
         serve_http = partial(http1.serve_connection, Admin(service, stop.set).handle)
-        public = await loop.create_server(lambda: Multiplexer(connect, serve_http), host, port)
+        sockets = open_sockets(host, port)
+        address = format_address(*sockets[0].getsockname()[:2])
+        public = [
+            await loop.create_server(lambda: Multiplexer(connect, serve_http), sock=each)
+            for each in sockets
+        ]
         await grpc_server.start()
-        ready(format_address(*public.sockets[0].getsockname()[:2]))
+        ready(address)
         await stop.wait()
-        public.close()
+        for each in public:
+            each.close()
         await grpc_server.stop(grace=None)
 
 
