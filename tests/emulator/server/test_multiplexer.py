@@ -109,6 +109,24 @@ def test_health_check_returns_ok(databases: Databases) -> None:
     assert transport.closed
 
 
+@pytest.mark.parametrize(
+    ("path", "head"),
+    [
+        ("/", [b"HTTP/1.1 200 OK", b"Content-Length: 3"]),
+        ("/elsewhere", [b"HTTP/1.1 404 Not Found", b"Content-Length: 10"]),
+        (f"/emulator/v1/{DATABASE}:export", [b"HTTP/1.1 200 OK"]),
+    ],
+)
+def test_head_request_gets_the_head_alone(
+    databases: Databases, path: str, head: list[bytes]
+) -> None:
+    transport = exchange(databases, f"HEAD {path} HTTP/1.1\r\n\r\n".encode())
+    *lines, end, rest = transport.written.split(b"\r\n")
+    assert set(head) <= set(lines)
+    assert (end, rest) == (b"", b"")
+    assert transport.closed
+
+
 def test_request_may_arrive_in_pieces(databases: Databases) -> None:
     transport = exchange(databases, *(bytes([byte]) for byte in b"GET / HTTP/1.1\r\n\r\n"))
     assert transport.written.startswith(b"HTTP/1.1 200 OK\r\n")

@@ -40,10 +40,15 @@ async def serve_connection(
     """Reads one request, sends the response of ``handle``, and closes the connection."""
     try:
         try:
-            response = await handle(await _request(reader, writer))
+            request = await _request(reader, writer)
         except _InvalidRequestError as error:
-            response = text(error.status, error.status.phrase)
-        await _send(response, writer)
+            await _send(text(error.status, error.status.phrase), writer)
+            return
+        if request.method == "HEAD":
+            response = await handle(request._replace(method="GET"))
+            await _send(response, writer, with_body=False)
+        else:
+            await _send(await handle(request), writer)
     except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass  # the client disconnected, or its head is too long
     finally:
@@ -70,7 +75,9 @@ def _field(line: str) -> tuple[str, str, str]:
     return line.partition(":")
 
 
-async def _send(response: Response, writer: asyncio.StreamWriter) -> None:
+async def _send(
+    response: Response, writer: asyncio.StreamWriter, *, with_body: bool = True
+) -> None:
     head = [
         f"HTTP/1.1 {response.status.value} {response.status.phrase}",
         f"Content-Type: {response.content_type}",
@@ -78,7 +85,10 @@ async def _send(response: Response, writer: asyncio.StreamWriter) -> None:
     ]
     if isinstance(response.body, bytes):
         head.append(f"Content-Length: {len(response.body)}")
-        writer.write("\r\n".join((*head, "", "")).encode() + response.body)
+        body = response.body if with_body else b""
+        writer.write("\r\n".join((*head, "", "")).encode() + body)
+    elif not with_body:
+        writer.write("\r\n".join((*head, "", "")).encode())
     else:
         head.append("Transfer-Encoding: chunked")
         writer.write("\r\n".join((*head, "", "")).encode())
