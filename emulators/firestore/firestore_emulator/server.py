@@ -3,8 +3,10 @@
 import asyncio
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from firestore_emulator.http_api.admin import Admin
 from firestore_emulator.listening_sockets import open_sockets
 from firestore_emulator.multiplexer import Connect, Multiplexer
 from firestore_emulator.service.service import Service
+
+if sys.platform != "win32":
+    import resource
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # the service allows requests of 10 MiB
 # By default gRPC closes the connection of a client that pings more often than every five minutes.
@@ -46,6 +51,7 @@ async def serve(
 
     The first call interceptor is the outermost. Raises OSError if it cannot listen on the port.
     """
+    _raise_file_limit()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -69,6 +75,14 @@ async def serve(
         for each in public:
             each.close()
         await grpc_server.stop(grace=None)
+
+
+def _raise_file_limit() -> None:
+    """Each client needs two file descriptors; the usual soft limit is 1,024 or 256."""
+    if sys.platform != "win32":
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(OSError, ValueError):  # macOS reports a hard limit that it does not grant
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _bind(server: grpc.aio.Server, path: Path) -> Connect:

@@ -19,13 +19,8 @@ from firestore_emulator.launcher.errors import (
     LauncherError,
     UnknownEmulatorError,
 )
-from firestore_emulator.launcher.process import (
-    LOOPBACK,
-    check_ready,
-    emulator,
-    free_port,
-    is_ready,
-)
+from firestore_emulator.launcher.ports import LOOPBACK, free_port
+from firestore_emulator.launcher.process import check_ready, emulator, is_ready
 
 __all__ = [
     "LOOPBACK",
