@@ -17,6 +17,7 @@ from firestore_emulator.grpc_api.handlers import RpcHandlers
 from firestore_emulator.grpc_api.interceptor import CallInterceptor, Interceptor
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
+from firestore_emulator.http_api.origins import Origins
 from firestore_emulator.listening_sockets import open_sockets
 from firestore_emulator.multiplexer import Connect, Multiplexer
 from firestore_emulator.service.service import Service
@@ -46,9 +47,11 @@ async def serve(
     port: int,
     ready: Callable[[str], None],
     interceptors: Sequence[CallInterceptor] = (),
+    allowed_hosts: Sequence[str] = (),
 ) -> None:
     """Serves until SIGTERM, SIGINT or POST /shutdown. Calls ``ready`` with its address.
 
+    The allowed hosts are further names of this emulator, for requests of browsers.
     The first call interceptor is the outermost. Raises OSError if it cannot listen on the port.
     """
     _raise_file_limit()
@@ -62,7 +65,8 @@ async def serve(
         )
         grpc_server.add_generic_rpc_handlers((RpcHandlers(service),))
         connect = _bind(grpc_server, Path(directory) / "grpc.sock")
-        serve_http = partial(http1.serve_connection, Admin(service, stop.set).handle)
+        admin = Admin(service, stop.set, Origins([host, *allowed_hosts]))
+        serve_http = partial(http1.serve_connection, admin.handle)
         sockets = open_sockets(host, port)
         address = format_address(*sockets[0].getsockname()[:2])
         public = [

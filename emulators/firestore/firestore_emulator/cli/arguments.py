@@ -24,6 +24,13 @@ def parser() -> argparse.ArgumentParser:
         prog="firestore_emulator", description="Run a Firestore emulator."
     )
     add_host_port_option(root)
+    root.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name of this emulator, for requests of browsers; may be repeated",
+    )
     _add_data(root, "store the documents in this directory (default: in memory only)")
     root.add_argument(
         "--import-data",

@@ -53,7 +53,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         service = Service(databases, limits, check_indexes)
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
-                runner.run(serve(service, host, port, _announce, interceptors))
+                hosts = arguments.allowed_host
+                runner.run(serve(service, host, port, _announce, interceptors, hosts))
         except OSError as error:
             sys.exit(f"Cannot listen on {format_address(host, port)}: {error.strerror or error}")
 
