@@ -1,4 +1,4 @@
-"""The part of HTTP/2 that tells a gRPC request from another one, and answers the other one.
+"""The part of HTTP/2 that recognizes gRPC requests, and responds to other requests.
 
 It parses the frames up to the first request of a connection. Header fields are compared with their
 encoded forms, so it needs neither HPACK's dynamic table nor its whole Huffman code.
@@ -85,12 +85,12 @@ class FirstRequest:
 
     def __init__(self) -> None:
         self.plain: PlainRequest | None = None
-        self.decided = False  # if plain is None then: gRPC, or a request that gRPC shall reject
+        self.decided = False  # if plain is None then: gRPC, or a malformed request, which gRPC rejects
         self._buffer = b""
         self._forwarded_preface = False
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes for the gRPC server: all but a plain request and what follows it."""
+        """The bytes for the gRPC server: all except a plain request and the bytes after it."""
         self._buffer += data
         forward = self._take_preface() + self._take_frames()
         if self.decided and self.plain is None:
