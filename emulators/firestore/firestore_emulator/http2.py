@@ -85,7 +85,9 @@ class FirstRequest:
 
     def __init__(self) -> None:
         self.plain: PlainRequest | None = None
-        self.decided = False  # if plain is None then: gRPC, or a malformed request, which gRPC rejects
+        self.decided = (
+            False  # if plain is None then: gRPC, or a malformed request, which gRPC rejects
+        )
         self._buffer = b""
         self._forwarded_preface = False
 

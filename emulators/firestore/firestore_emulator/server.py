@@ -13,8 +13,9 @@ from pathlib import Path
 import grpc
 
 from firestore_emulator.addresses import format_address
+from firestore_emulator.dispatch.dispatcher import Dispatcher
+from firestore_emulator.dispatch.interceptor import CallInterceptor
 from firestore_emulator.grpc_api.handlers import RpcHandlers
-from firestore_emulator.grpc_api.interceptor import CallInterceptor, Interceptor
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
 from firestore_emulator.http_api.origins import Origins
@@ -60,10 +61,9 @@ async def serve(
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     with tempfile.TemporaryDirectory(prefix="firestore-emulator-") as directory:
-        grpc_server = grpc.aio.server(
-            options=_OPTIONS, interceptors=[Interceptor(each) for each in interceptors]
-        )
-        grpc_server.add_generic_rpc_handlers((RpcHandlers(service),))
+        dispatcher = Dispatcher(service, interceptors)
+        grpc_server = grpc.aio.server(options=_OPTIONS)
+        grpc_server.add_generic_rpc_handlers((RpcHandlers(dispatcher),))
         connect = _bind(grpc_server, Path(directory) / "grpc.sock")
         admin = Admin(service, stop.set, Origins([host, *allowed_hosts]))
         serve_http = partial(http1.serve_connection, admin.handle)

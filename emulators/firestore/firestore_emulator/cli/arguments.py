@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from firestore_emulator.addresses import add_host_port_option
-from firestore_emulator.grpc_api.faults import Failure, Latency
+from firestore_emulator.dispatch.faults import Failure, Latency
 from firestore_emulator.model.errors import EmulatorError
 from firestore_emulator.model.names import check_database
 from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from firestore_emulator.addresses import format_address
 from firestore_emulator.cli.arguments import parser
-from firestore_emulator.grpc_api.call_log import CallLog
-from firestore_emulator.grpc_api.faults import Faults
-from firestore_emulator.grpc_api.interceptor import CallInterceptor
+from firestore_emulator.dispatch.call_log import CallLog
+from firestore_emulator.dispatch.faults import Faults
+from firestore_emulator.dispatch.interceptor import CallInterceptor
 from firestore_emulator.indexes.checks import (
     CheckIndexes,
     collect_indexes,
