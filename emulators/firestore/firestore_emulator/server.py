@@ -18,7 +18,9 @@ from firestore_emulator.dispatch.interceptor import CallInterceptor
 from firestore_emulator.grpc_api.handlers import RpcHandlers
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
+from firestore_emulator.http_api.app import HttpApp
 from firestore_emulator.http_api.origins import Origins
+from firestore_emulator.http_api.rest.api import RestApi
 from firestore_emulator.listening_sockets import open_sockets
 from firestore_emulator.multiplexer import Connect, Multiplexer
 from firestore_emulator.service.service import Service
@@ -66,7 +68,8 @@ async def serve(
         grpc_server.add_generic_rpc_handlers((RpcHandlers(dispatcher),))
         connect = _bind(grpc_server, Path(directory) / "grpc.sock")
         admin = Admin(service, stop.set, Origins([host, *allowed_hosts]))
-        serve_http = partial(http1.serve_connection, admin.handle)
+        app = HttpApp(RestApi(dispatcher), admin)
+        serve_http = partial(http1.serve_connection, app.handle)
         sockets = open_sockets(host, port)
         address = format_address(*sockets[0].getsockname()[:2])
         public = [

@@ -7,7 +7,7 @@ interceptors see it, and its error.
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from inspect import isawaitable
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -97,10 +97,11 @@ class Dispatcher:
         async with self._intercepted(Call(name)):
             await method.run((parsed(data) async for data in requests), send)
 
-    async def reject(self, name: str) -> None:
-        """A call of an unimplemented method."""
+    async def reject(self, name: str) -> NoReturn:
+        """A call of an unimplemented method. Raises EmulatorError."""
         async with self._intercepted(Call(name)):
             raise UnimplementedError(name)
+        raise AssertionError("an interceptor passes on the error")
 
     def _intercepted(self, call: Call) -> AbstractAsyncContextManager[None]:
         if not self._interceptors:

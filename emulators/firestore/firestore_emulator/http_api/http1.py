@@ -1,7 +1,8 @@
 """The part of HTTP/1.1 that curl and browsers need: one request for each connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple, TypeAlias
@@ -10,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 _END_OF_HEAD = b"\r\n\r\n"
 _CHUNK = 64 * 1024
 _LINGER_SECONDS = 5.0
+_KNOWN_STATUS = frozenset(map(int, HTTPStatus))
 _SINGLE_HEADERS = frozenset({"host", "origin", "content-length"})
 
 # Reads the body. Raises HttpError if it has more bytes than this limit.
@@ -28,6 +30,10 @@ async def _no_body(_: int) -> bytes:
     return b""
 
 
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     method: str
@@ -35,16 +41,34 @@ class Request:
     query: str = ""  # not decoded
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
     read_body: ReadBody = _no_body
+    until_disconnected: Callable[[], Awaitable[None]] = _never  # only after the body is read
 
 
 class Response(NamedTuple):
-    status: HTTPStatus
+    status: int
     content_type: str
     body: bytes | AsyncIterator[bytes]  # if the iterator raises, the response is cut off
     headers: Mapping[str, str] = {}
 
 
 Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+async def unless_disconnected(
+    request: Request, response: Coroutine[object, object, Response]
+) -> Response:
+    """Cancels the response if the client disconnects first, and raises ConnectionError."""
+    responding = asyncio.create_task(response)
+    watching = asyncio.ensure_future(request.until_disconnected())
+    try:
+        await asyncio.wait({responding, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not responding.done():
+            raise ConnectionResetError("the client disconnected")
+        return responding.result()
+    finally:
+        responding.cancel()
+        watching.cancel()
+        await asyncio.wait({responding, watching})
 
 
 def text(status: HTTPStatus, line: str) -> Response:
@@ -96,6 +120,11 @@ class _Body:
         self._is_read = True
         return await self._reader.readexactly(self.length)
 
+    async def until_disconnected(self) -> None:
+        with suppress(ConnectionError):
+            while await self._reader.read(_CHUNK):
+                pass  # a second request on this connection, which gets no response
+
 
 async def _request(reader: asyncio.StreamReader, body: _Body) -> Request:
     head = (await reader.readuntil(_END_OF_HEAD)).decode("latin-1")
@@ -110,7 +139,7 @@ async def _request(reader: asyncio.StreamReader, body: _Body) -> Request:
     body.is_expected = headers.get("expect", "").lower() == "100-continue"
     method, _, rest = line.partition(" ")
     path, _, query = rest.partition(" ")[0].partition("?")
-    return Request(method, _decoded(path), query, headers, body.read)
+    return Request(method, _decoded(path), query, headers, body.read, body.until_disconnected)
 
 
 def _headers(fields: list[str]) -> Mapping[str, str]:
@@ -131,9 +160,13 @@ def _decoded(path: str) -> str:
         raise HttpError(HTTPStatus.BAD_REQUEST, "The path is not UTF-8.") from error
 
 
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in _KNOWN_STATUS else "Client Closed Request"
+
+
 async def _send(response: Response, writer: asyncio.StreamWriter, *, with_body: bool) -> None:
     head = [
-        f"HTTP/1.1 {response.status.value} {response.status.phrase}",
+        f"HTTP/1.1 {int(response.status)} {_phrase(response.status)}",
         f"Content-Type: {response.content_type}",
         *(f"{name}: {value}" for name, value in response.headers.items()),
         "Connection: close",
