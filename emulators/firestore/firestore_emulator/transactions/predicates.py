@@ -4,7 +4,7 @@ from firestore_emulator.model.messages import Document, ListDocumentsRequest
 from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.query.query import Query, Selector
 from firestore_emulator.store.view import is_under
-from firestore_emulator.transactions.locks import Predicate
+from firestore_emulator.transactions.lock_types import Predicate
 
 
 def of_query(query: Query, parent: Parent) -> Predicate:
