@@ -523,7 +523,7 @@ OPERATIONS = (
             " under this key is not imported again. A line without `add_stock` sets its fields"
             " again. You can correct the lines that failed, and send all of them again."
         ),
-        problems=_UNAVAILABLE,
+        problems=(*_UNAVAILABLE, LINE_NOT_BEGUN),
         parameters=(replace(parsing.IDEMPOTENCY_KEY, required=True),),
         body=schemas.ImportedProductRequest,
         body_content_type=NDJSON,

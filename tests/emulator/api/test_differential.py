@@ -7,11 +7,13 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import NamedTuple
 
 import grpc
 import pytest
 from support.emulator.differential.compare import Fresh, first_difference, shortest, whole_state
 from support.emulator.differential.differences import DIFFERENCES, Difference
+from support.emulator.differential.rest_session import RestSession
 from support.emulator.differential.script import Script
 from support.emulator.differential.session import Session
 
@@ -22,9 +24,14 @@ FIRST_SEED = int(os.environ.get("DIFFERENTIAL_FIRST_SEED", "0"))
 STEPS = 60
 
 
+class Emulator(NamedTuple):
+    address: str
+    channel: grpc.Channel
+
+
 @pytest.fixture(scope="module")
-def channels() -> Iterator[list[grpc.Channel]]:
-    """The addresses of this emulator and of the official one."""
+def emulators() -> Iterator[list[Emulator]]:
+    """The embedded emulator and the official one."""
     environ = {key: os.environ[key] for key in os.environ if key != "FIRESTORE_EMULATOR_HOST"}
     with ExitStack() as stack:
         opened = []
@@ -34,19 +41,41 @@ def channels() -> Iterator[list[grpc.Channel]]:
                 address = stack.enter_context(running)
             except launcher.EmulatorNotFoundError as error:
                 pytest.skip(str(error))
-            opened.append(stack.enter_context(grpc.insecure_channel(address)))
+            channel = stack.enter_context(grpc.insecure_channel(address))
+            opened.append(Emulator(address, channel))
         yield opened
 
 
+def unused_project() -> str:
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
 @pytest.fixture
-def fresh(channels: list[grpc.Channel]) -> Fresh:
+def fresh(emulators: list[Emulator]) -> Fresh:
     def sessions() -> tuple[Session, Session]:
         """A session on an unused project."""
-        project = f"test-{uuid.uuid4().hex[:12]}"
-        ours, its = (Session(channel, project) for channel in channels)
+        project = unused_project()
+        ours, its = (Session(each.channel, project) for each in emulators)
         return ours, its
 
     return sessions
+
+
+@pytest.fixture
+def fresh_over_rest(emulators: list[Emulator]) -> Fresh:
+    def sessions() -> tuple[Session, Session]:
+        project = unused_project()
+        ours, its = (RestSession(*each, project, all_parameters=False) for each in emulators)
+        return ours, its
+
+    return sessions
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[Emulator]:
+    environ = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
+    with launcher.emulator(environ) as address, grpc.insecure_channel(address) as channel:
+        yield Emulator(address, channel)
 
 
 @pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
@@ -54,6 +83,27 @@ def test_both_emulators_return_the_same_responses(fresh: Fresh, seed: int) -> No
     found = first_difference(fresh, [*Script(seed).steps(STEPS), *whole_state()])
     if found is not None:
         pytest.fail(f"{shortest(found, fresh)}", pytrace=False)
+
+
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
+def test_both_emulators_return_the_same_responses_over_rest(
+    fresh_over_rest: Fresh, seed: int
+) -> None:
+    found = first_difference(fresh_over_rest, [*Script(seed).steps(STEPS), *whole_state()])
+    if found is not None:
+        pytest.fail(f"{shortest(found, fresh_over_rest)}", pytrace=False)
+
+
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
+def test_rest_and_grpc_return_the_same_responses(embedded: Emulator, seed: int) -> None:
+    def sessions() -> tuple[Session, Session]:
+        over_rest = RestSession(*embedded, unused_project(), all_parameters=True)
+        return over_rest, Session(embedded.channel, unused_project())
+
+    steps = [*Script(seed).steps(STEPS), *whole_state()]
+    ours, its = sessions()
+    for step in steps:
+        assert str(ours.run(step)) == str(its.run(step)).replace("'-0.0'", "'0.0'"), step
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda each: each.what)

@@ -9,7 +9,8 @@ from support.emulator.serving import serving
 
 from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
-from firestore_emulator.transactions.locks import LockTable, Owner, ReadLock, Request, WriteLock
+from firestore_emulator.transactions.lock_types import Owner, ReadLock, Request, WriteLock
+from firestore_emulator.transactions.locks import LockTable
 
 ROUNDS = 30  # transactions of each client in one history
 ENOUGH_TO_CATCH = 20  # histories until a broken lock is detected

@@ -11,6 +11,7 @@ import grpc
 from support.emulator.firestore_messages import DATABASE, put, value
 from support.emulator.listening import Mirror, add_documents, add_query
 
+from firestore_emulator.dispatch.dispatcher import Dispatcher
 from firestore_emulator.grpc_api.handlers import RpcHandlers
 from firestore_emulator.listen.listener import Listener
 from firestore_emulator.model.messages import ListenRequest, ListenResponse, StructuredQuery
@@ -28,7 +29,7 @@ COLLECTION = add_query(1, StructuredQuery(from_=[{"collection_id": "c"}]))
 @asynccontextmanager
 async def served(directory: Path, databases: Databases) -> AsyncIterator[str]:
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((RpcHandlers(Service(databases)),))
+    server.add_generic_rpc_handlers((RpcHandlers(Dispatcher(Service(databases))),))
     address = f"unix:{directory}/grpc.sock"
     server.add_insecure_port(address)
     await server.start()

@@ -13,6 +13,7 @@ from support.emulator.firestore_messages import DATABASE, name, plain_fields, pu
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
 from firestore_emulator.http_api.http1 import Response
+from firestore_emulator.http_api.origins import Origins
 from firestore_emulator.model.errors import InvalidArgumentError, StorageError
 from firestore_emulator.model.messages import (
     BeginTransactionRequest,
@@ -47,6 +48,9 @@ class RecordingTransport(asyncio.Transport):
     def close(self) -> None:
         self.closed = True
 
+    def write_eof(self) -> None:
+        self.written_eof = True
+
     def pause_reading(self) -> None:
         self.reading = False
 
@@ -78,7 +82,8 @@ def exchange(
             cast("asyncio.Protocol", transport.protocol).eof_received()
             await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
 
-    converse = partial(http1.serve_connection, Admin(Service(databases), shut_down).handle)
+    admin = Admin(Service(databases), shut_down, Origins(["emulator.example"]))
+    converse = partial(http1.serve_connection, admin.handle)
     transport = RecordingTransport()
     asyncio.run(connected())
     return transport
@@ -106,6 +111,24 @@ def test_health_check_returns_ok(databases: Databases) -> None:
     head = transport.written.partition(b"\r\n\r\n")[0]
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert body_of(transport) == b"Ok\n"
+    assert transport.closed
+
+
+@pytest.mark.parametrize(
+    ("path", "head"),
+    [
+        ("/", [b"HTTP/1.1 200 OK", b"Content-Length: 3"]),
+        ("/elsewhere", [b"HTTP/1.1 404 Not Found", b"Content-Length: 10"]),
+        (f"/emulator/v1/{DATABASE}:export", [b"HTTP/1.1 200 OK"]),
+    ],
+)
+def test_head_request_gets_the_head_alone(
+    databases: Databases, path: str, head: list[bytes]
+) -> None:
+    transport = exchange(databases, f"HEAD {path} HTTP/1.1\r\n\r\n".encode())
+    *lines, end, rest = transport.written.split(b"\r\n")
+    assert set(head) <= set(lines)
+    assert (end, rest) == (b"", b"")
     assert transport.closed
 
 
@@ -179,8 +202,12 @@ class Transaction:
         await self.service.commit(request)
 
     async def ask(self, method: str, what: str, body: bytes = b"") -> Response:
-        admin = Admin(self.service, lambda: None)
-        return await admin.handle(http1.Request(method, f"/emulator/v1/{DATABASE}{what}", body))
+        async def read_body(_: int) -> bytes:
+            return body
+
+        admin = Admin(self.service, lambda: None, Origins())
+        path = f"/emulator/v1/{DATABASE}{what}"
+        return await admin.handle(http1.Request(method, path, read_body=read_body))
 
 
 LINE = f'{{"name": "{name("c/a")}", "fields": {{"x": {{"integerValue": "2"}}}}}}'.encode()
@@ -239,6 +266,14 @@ def test_expect_continue_is_confirmed(databases: Databases) -> None:
         (post(IMPORT, b"{}"), b"400 Bad Request"),
         (post(IMPORT, b"", "Transfer-Encoding: chunked"), b"411 Length Required"),
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400 Bad Request"),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", b"400 Bad Request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400 Bad Request"),
+        (b"GET /%ff HTTP/1.1\r\n\r\n", b"400 Bad Request"),
+        (post(IMPORT, b"", f"Content-Length: {2**40}"), b"400 Bad Request"),
+        (
+            f"POST {IMPORT} HTTP/1.1\r\nContent-Length: {2**40}\r\n\r\nx".encode(),
+            b"413 Request Entity Too Large",
+        ),
         ("POST / HTTP/1.1\r\nContent-Length: ²\r\n\r\n".encode(), b"400 Bad Request"),
     ],
 )
@@ -246,6 +281,92 @@ def test_malformed_request_is_rejected(databases: Databases, sent: bytes, status
     transport = exchange(databases, sent)
     assert transport.written.startswith(b"HTTP/1.1 " + status)
     assert transport.closed
+
+
+WEB_PAGES = [
+    ("127.0.0.1:8085", "Origin: http://evil.example"),
+    ("127.0.0.1:8085", "Origin: null"),
+    ("127.0.0.1:8085", "Origin: http://localhost:8085"),
+    ("localhost:8085", "Origin: http://localhost:3000"),
+    ("localhost:8085", "Sec-Fetch-Site: cross-site"),
+    ("localhost:8085", "Sec-Fetch-Site: same-site"),
+    ("evil.example:8085", "Origin: http://evil.example:8085"),
+    ("evil.example", "Sec-Fetch-Site: same-origin"),
+    ("emulator.example.evil.example", "Origin: http://emulator.example.evil.example"),
+    ("127.0.0.1.evil.example", "Origin: http://127.0.0.1.evil.example"),
+    ("localhost:8085", "Origin: http://[bad"),
+]
+CHANGES = [
+    b"POST /shutdown",
+    b"DELETE /emulator/v1/projects/p/databases/(default)/documents",
+    b"POST /emulator/v1/projects/p/databases/(default):import",
+]
+READS = [
+    b"GET /emulator/v1/projects/p/databases/(default):export",
+    b"GET /emulator/v1/projects/p/databases/(default):usage",
+]
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\n"
+
+
+@pytest.mark.parametrize(("host", "header"), WEB_PAGES)
+@pytest.mark.parametrize("line", [*CHANGES, *READS])
+def test_web_page_of_another_origin_is_rejected(
+    databases: Databases, line: bytes, host: str, header: str
+) -> None:
+    asked: list[bool] = []
+    head = f" HTTP/1.1\r\nHost: {host}\r\n{header}\r\n\r\n".encode()
+    transport = exchange(databases, line + head, shut_down=lambda: asked.append(True))
+    assert transport.written.startswith(FORBIDDEN)
+    assert asked == []
+    assert stored(databases[DATABASE], "c/a") is not None
+
+
+@pytest.mark.parametrize("line", READS)
+def test_read_under_a_public_name_is_rejected(databases: Databases, line: bytes) -> None:
+    """After DNS rebinding a browser sends neither Origin nor Sec-Fetch-Site with a GET."""
+    transport = exchange(databases, line + b" HTTP/1.1\r\nHost: evil.example:8085\r\n\r\n")
+    assert transport.written.startswith(FORBIDDEN)
+    assert b"evil.example:8085 could be" in body_of(transport)
+    assert b"--allowed-host" in body_of(transport)
+
+
+@pytest.mark.parametrize(
+    ("host", "header"),
+    [
+        ("127.0.0.1:8085", "Origin: http://127.0.0.1:8085"),
+        ("localhost:8085", "Origin: http://LOCALHOST:8085"),
+        ("LocalHost:8085", "Sec-Fetch-Site: none"),
+        ("[::1]:8085", "Origin: http://[::1]:8085"),
+        ("[::1]", "Sec-Fetch-Site: same-origin"),
+        ("emulator.example:8085", "Origin: https://emulator.example:8085"),
+        ("shop.localhost:8085", "Sec-Fetch-Site: same-origin"),
+        ("firestore-emulator:8085", "Accept: */*"),
+        ("firestore-emulator.default.svc:8085", "Accept: */*"),
+        ("firestore-emulator.default.svc.cluster.local:8085", "Accept: */*"),
+        ("firestore-emulator.default.svc.cluster.local.", "Accept: */*"),
+        ("10.1.2.3:8085", "Accept: */*"),
+    ],
+)
+@pytest.mark.parametrize("line", [*CHANGES, *READS])
+def test_request_under_an_own_name_is_accepted(
+    databases: Databases, line: bytes, host: str, header: str
+) -> None:
+    head = f" HTTP/1.1\r\nHost: {host}\r\n{header}\r\n\r\n".encode()
+    assert exchange(databases, line + head).written.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("line", CHANGES)
+def test_program_may_use_any_name_for_a_change(databases: Databases, line: bytes) -> None:
+    """A browser would send Origin."""
+    head = b" HTTP/1.1\r\nHost: emulator.of.our.company.example\r\n\r\n"
+    assert exchange(databases, line + head).written.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_rejected_body_is_not_read(databases: Databases) -> None:
+    head = post(IMPORT, b"x" * 200_000, "Host: localhost", "Origin: http://evil.example")
+    transport = exchange(databases, head)
+    assert transport.written.startswith(FORBIDDEN)
+    assert b"100 Continue" not in transport.written
 
 
 def test_truncated_body_changes_nothing(databases: Databases) -> None:

@@ -225,6 +225,21 @@ def test_shutdown_request_ends_the_process(tmp_path: Path) -> None:
         assert not is_ready(address)
 
 
+def test_export_works_under_an_allowed_host(opened: Open) -> None:
+    def status(client: Client, host: str) -> int:
+        connection = HTTPConnection(client.address, timeout=10)
+        try:
+            connection.request("GET", f"/emulator/v1/{DATABASE}:export", headers={"Host": host})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    client = opened("--allowed-host=firestore.example", "--allowed-host=other.example")
+    assert status(client, "firestore.example:8085") == 200
+    assert status(client, "Other.Example") == 200
+    assert status(client, "third.example") == 403
+
+
 def test_log_has_a_line_for_each_call(tmp_path: Path) -> None:
     with (
         process(tmp_path / "log", "--log", "--fail=BatchGetDocuments=DATA_LOSS:after") as (

@@ -1,19 +1,23 @@
 """The process and its launcher."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
 
 from firestore_emulator.launcher import (
     EmulatorNotReadyError,
+    choice,
     command,
     emulator,
     free_port,
@@ -100,12 +104,49 @@ def test_taken_port_is_reported_in_one_line(taken_port: int) -> None:
     assert error.count("\n") == 1
 
 
-def test_malformed_address_is_a_usage_error() -> None:
-    argv = [*(command(EMBEDDED, "127.0.0.1", 0) or [])[:-1], "--host-port=nonsense"]
-    done = subprocess.run(argv, env=EMBEDDED, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("nonsense", "nonsense is not HOST:PORT, such as 127.0.0.1:8085"),
+        ("127.0.0.1:87600", "87600 is not a port. Ports are from 0 to 65535"),
+    ],
+)
+@pytest.mark.parametrize("module", ["firestore_emulator", "firestore_emulator.launcher"])
+def test_invalid_address_is_a_usage_error(module: str, address: str, why: str) -> None:
+    argv = [sys.executable, "-m", module, f"--host-port={address}"]
+    environ = {**EMBEDDED, "PYTHONPATH": str(Path(official.__file__).parents[2])}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "--host-port" in done.stderr
+    assert f"argument --host-port: {why}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_invalid_port_of_emulator_args_is_reported() -> None:
+    environ = {**EMBEDDED, "EMULATOR_ARGS": "--host-port=127.0.0.1:65536"}
+    with (
+        pytest.raises(EmulatorNotReadyError, match="65536 is not a port"),
+        emulator(environ),
+    ):
+        pass
+
+
+def test_plugin_reports_an_invalid_port_of_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(firestore_emulator): pass")
+    plugin = ["-p", "no:cacheprovider", "-p", "firestore_emulator.pytest_plugin"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *plugin, str(tmp_path)],
+        env={
+            **EMBEDDED,
+            "PYTHONPATH": str(Path(official.__file__).parents[2]),
+            "FIRESTORE_EMULATOR_HOST": "127.0.0.1:87600",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "FIRESTORE_EMULATOR_HOST is invalid: 87600 is not a port" in done.stdout
+    assert done.returncode == 1
 
 
 def test_second_process_cannot_use_a_data_directory(tmp_path: Path) -> None:
@@ -128,25 +169,89 @@ def test_damaged_data_is_reported_in_one_line(tmp_path: Path) -> None:
     assert process.returncode == 1
 
 
-def test_launcher_leaves_no_process() -> None:
-    with emulator(EMBEDDED) as address:
+@pytest.fixture
+def marker() -> str:
+    """An option by which a test finds its own process."""
+    return f"--seed={uuid.uuid4().int % 10**12}"
+
+
+def test_launcher_leaves_no_process(marker: str) -> None:
+    with emulator(EMBEDDED, options=[marker]) as address:
         assert is_ready(address)
-        port = address.rpartition(":")[2]
-        assert f"--host-port=127.0.0.1:{port}" in running()
-    assert f"--host-port=127.0.0.1:{port}" not in running()
+        assert marker in running()
+    assert marker not in running()
+    assert not is_ready(address)
 
 
-def test_launcher_leaves_no_process_after_an_error() -> None:
-    seen = []
-
+def test_launcher_leaves_no_process_after_an_error(marker: str) -> None:
     def interrupted() -> None:
-        with emulator(EMBEDDED) as address:
-            seen.append(address)
+        with emulator(EMBEDDED, options=[marker]):
+            assert marker in running()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert f"--host-port={seen[0]}" not in running()
+    assert marker not in running()
+
+
+def test_emulators_that_start_together_have_their_own_addresses() -> None:
+    def started(_: int) -> tuple[str, AbstractContextManager[str]]:
+        context = emulator(EMBEDDED)
+        return context.__enter__(), context
+
+    with ThreadPoolExecutor() as pool, ExitStack() as ends:
+        found = list(pool.map(started, range(3)))
+        for _, context in found:
+            ends.push(context)
+        assert len({address for address, _ in found}) == 3
+        assert all(is_ready(address) for address, _ in found)
+
+
+def test_launcher_uses_the_address_that_the_process_announces() -> None:
+    environ = {**EMBEDDED, "EMULATOR_ARGS": "--host-port=[::1]:0"}
+    try:
+        with emulator(environ) as address:
+            assert address.startswith("[::1]:")
+    except EmulatorNotReadyError as error:
+        assert "Cannot listen on [::1]:0" in str(error)  # noqa: PT017 - a machine without IPv6
+
+
+@pytest.mark.parametrize("taken", ["free_port", "given"])
+def test_official_emulator_is_not_confused_with_the_server_on_its_port(
+    monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    environ = {**ENVIRON, "EMULATOR": "official"}
+    try:
+        official.find(environ, official.SDK_ROOTS)
+    except official.OfficialNotFoundError as error:
+        pytest.skip(str(error))
+    with emulator(EMBEDDED) as address:
+        port = int(address.rpartition(":")[2])
+        if taken == "given":
+            with (
+                pytest.raises(EmulatorNotReadyError, match="already running"),
+                emulator(environ, port=port),
+            ):
+                pass
+            return
+        ports = [port, free_port()]
+        monkeypatch.setattr(choice, "free_port", lambda: ports.pop(0))
+        with emulator(environ) as other:
+            assert other != address
+            assert ports == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="needs Linux")
+def test_server_raises_its_soft_limit_of_files() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    shell = ["sh", "-c", 'ulimit -Sn 256; exec "$@"', "sh"]
+    argv = [*shell, *(command(EMBEDDED, "127.0.0.1", 0) or [])]
+    with subprocess.Popen(argv, env=EMBEDDED, stdout=subprocess.PIPE, text=True) as process:
+        announced(process)
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        process.terminate()
+    (line,) = (each for each in limits.splitlines() if each.startswith("Max open files"))
+    assert line.split()[3:5] == [str(hard), str(hard)]
 
 
 def test_launcher_reports_why_the_emulator_did_not_start(taken_port: int) -> None:
@@ -164,9 +269,8 @@ def test_named_emulator_is_used_and_left_running() -> None:
         assert is_ready(address)
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1:{port}", "nonsense"])
-def test_named_emulator_must_respond(form: str) -> None:
-    address = form.format(port=free_port())
+def test_named_emulator_must_respond() -> None:
+    address = f"127.0.0.1:{free_port()}"
     with (
         pytest.raises(EmulatorNotReadyError, match=address),
         emulator({"FIRESTORE_EMULATOR_HOST": address}),

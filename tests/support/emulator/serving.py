@@ -8,6 +8,7 @@ from threading import Thread
 
 import grpc
 
+from firestore_emulator.dispatch.dispatcher import Dispatcher
 from firestore_emulator.grpc_api.handlers import RpcHandlers
 from firestore_emulator.service.service import Service
 
@@ -20,7 +21,7 @@ def serving(service: Service) -> Iterator[str]:
 
     async def serve() -> None:
         server = grpc.aio.server()
-        server.add_generic_rpc_handlers((RpcHandlers(service),))
+        server.add_generic_rpc_handlers((RpcHandlers(Dispatcher(service)),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         bound.set_result((f"127.0.0.1:{port}", asyncio.get_running_loop()))

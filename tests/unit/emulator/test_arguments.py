@@ -10,9 +10,9 @@ from support.emulator.firestore_messages import DATABASE, delete, document, name
 
 import firestore_emulator
 from firestore_emulator.cli.arguments import parser
-from firestore_emulator.grpc_api.call_log import target_of
-from firestore_emulator.grpc_api.faults import Failure, Latency
-from firestore_emulator.grpc_api.request_types import REQUEST_TYPES
+from firestore_emulator.dispatch.call_log import target_of
+from firestore_emulator.dispatch.faults import Failure, Latency
+from firestore_emulator.dispatch.request_types import REQUEST_TYPES
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchWriteRequest,
@@ -188,17 +188,15 @@ WRITES = [put("c/a", secret=1), delete("c/b"), Write(transform={"document": name
     ],
 )
 def test_call_target_names_database_and_path(method: str, request_: Message, what: str) -> None:
-    assert target_of(method, request_.SerializeToString()) == (DATABASE, what)
+    assert type(request_) is REQUEST_TYPES[method]
+    assert target_of(request_) == (DATABASE, what)
 
 
 def test_call_target_names_the_database_of_other_methods() -> None:
-    data = REQUEST_TYPES["BeginTransaction"](database=DATABASE).SerializeToString()
-    assert target_of("BeginTransaction", data) == (DATABASE, "")
+    request = REQUEST_TYPES["BeginTransaction"](database=DATABASE)
+    assert target_of(request) == (DATABASE, "")
 
 
-@pytest.mark.parametrize(
-    ("method", "data"),
-    [("Listen", None), ("Unheard", b""), ("Commit", b"\xff"), ("GetDocument", b"")],
-)
-def test_call_target_is_empty_when_unknown(method: str, data: bytes | None) -> None:
-    assert target_of(method, data) == ("", "")
+@pytest.mark.parametrize("request_", [None, GetDocumentRequest()])
+def test_call_target_is_empty_when_unknown(request_: Message | None) -> None:
+    assert target_of(request_) == ("", "")

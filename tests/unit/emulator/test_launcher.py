@@ -7,6 +7,7 @@ import firestore_emulator
 from firestore_emulator.addresses import format_address, parse_address
 from firestore_emulator.launcher import (
     EmulatorNotFoundError,
+    InvalidAddressError,
     Running,
     ToStart,
     UnknownEmulatorError,
@@ -163,7 +164,34 @@ def test_address_is_parsed_and_formatted(text: str, pair: tuple[str, int]) -> No
     assert format_address(*pair) == text
 
 
-@pytest.mark.parametrize("text", ["", "8085", ":8085", "host", "host:", "host:port", "host:-1"])
+@pytest.mark.parametrize(
+    "text", ["", "8085", ":8085", "host", "host:", "host:port", "host:-1", "host:²"]
+)
 def test_malformed_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         parse_address(text)
+
+
+@pytest.mark.parametrize("port", ["65536", "87600", "9" * 5000])
+def test_port_out_of_range_is_rejected(port: str) -> None:
+    with pytest.raises(ValueError, match="Ports are from 0 to 65535"):
+        parse_address(f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 87600])
+@pytest.mark.parametrize("name", ["embedded", "official"])
+def test_command_rejects_a_port_out_of_range(
+    environ: dict[str, str], tmp_path: Path, name: str, port: int
+) -> None:
+    add_file(tmp_path / "home/google-cloud-sdk" / SDK_JAR)
+    with pytest.raises(InvalidAddressError, match=f"{port} is not a port"):
+        command({**environ, "EMULATOR": name}, "127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [("127.0.0.1:87600", "87600 is not a port"), ("nonsense", "nonsense is not HOST:PORT")],
+)
+def test_invalid_named_address_is_rejected(address: str, why: str) -> None:
+    with pytest.raises(InvalidAddressError, match=f"FIRESTORE_EMULATOR_HOST is invalid: {why}"):
+        choose({"FIRESTORE_EMULATOR_HOST": address})

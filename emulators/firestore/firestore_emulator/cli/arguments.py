@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from firestore_emulator.addresses import add_host_port_option
-from firestore_emulator.grpc_api.faults import Failure, Latency
+from firestore_emulator.dispatch.faults import Failure, Latency
 from firestore_emulator.model.errors import EmulatorError
 from firestore_emulator.model.names import check_database
 from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS
@@ -24,6 +24,13 @@ def parser() -> argparse.ArgumentParser:
         prog="firestore_emulator", description="Run a Firestore emulator."
     )
     add_host_port_option(root)
+    root.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name of this emulator, for requests of browsers; may be repeated",
+    )
     _add_data(root, "store the documents in this directory (default: in memory only)")
     root.add_argument(
         "--import-data",

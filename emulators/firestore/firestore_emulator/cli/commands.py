@@ -10,9 +10,9 @@ from pathlib import Path
 
 from firestore_emulator.addresses import format_address
 from firestore_emulator.cli.arguments import parser
-from firestore_emulator.grpc_api.call_log import CallLog
-from firestore_emulator.grpc_api.faults import Faults
-from firestore_emulator.grpc_api.interceptor import CallInterceptor
+from firestore_emulator.dispatch.call_log import CallLog
+from firestore_emulator.dispatch.faults import Faults
+from firestore_emulator.dispatch.interceptor import CallInterceptor
 from firestore_emulator.indexes.checks import (
     CheckIndexes,
     collect_indexes,
@@ -56,7 +56,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         service = Service(databases, limits, check_indexes, indexes)
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
-                runner.run(serve(service, host, port, _announce, interceptors))
+                hosts = arguments.allowed_host
+                runner.run(serve(service, host, port, _announce, interceptors, hosts))
         except OSError as error:
             sys.exit(f"Cannot listen on {format_address(host, port)}: {error.strerror or error}")
 

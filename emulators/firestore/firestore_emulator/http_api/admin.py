@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from firestore_emulator.http_api.http1 import Request, Response, text
+from firestore_emulator.http_api.origins import Origins
 from firestore_emulator.model.errors import AbortedError, EmulatorError, StorageError
 from firestore_emulator.model.messages import Document
 from firestore_emulator.service.service import Service
@@ -15,13 +16,15 @@ from firestore_emulator.store import json_lines
 _DATABASE_PATH = re.compile(
     r"/emulator/v1/(projects/[^/]+/databases/[^/:]+)(/documents|:export|:import|:usage)"
 )
+_MAX_IMPORT_BYTES = 1024**3
 _CHUNK = 200  # documents; after each chunk the event loop can serve gRPC
 
 
 class Admin:
-    def __init__(self, service: Service, shut_down: Callable[[], None]) -> None:
+    def __init__(self, service: Service, shut_down: Callable[[], None], origins: Origins) -> None:
         self._service = service
         self._shut_down = shut_down
+        self._origins = origins
 
     async def handle(self, request: Request) -> Response:
         try:
@@ -36,9 +39,10 @@ class Admin:
     async def _dispatch(self, request: Request) -> Response:
         found = _DATABASE_PATH.fullmatch(request.path)
         database, action = found.groups() if found else ("", request.path)
-        match request.method, action:
-            case "GET", "/":
-                return text(HTTPStatus.OK, "Ok")
+        if request.method in {"GET", "HEAD"} and action == "/":
+            return text(HTTPStatus.OK, "Ok")
+        self._origins.check(request)
+        match "GET" if request.method == "HEAD" else request.method, action:
             case "POST", "/shutdown":
                 self._shut_down()
                 return text(HTTPStatus.OK, "Shutting down.")
@@ -51,7 +55,7 @@ class Admin:
             case "GET", ":usage":
                 return _json(self._service.usage[database].figures())
             case "POST", ":import":
-                return await self._import(request.body, database)
+                return await self._import(await request.read_body(_MAX_IMPORT_BYTES), database)
             case _:
                 return text(HTTPStatus.NOT_FOUND, "Not Found")
 

@@ -1,33 +1,74 @@
 """The part of HTTP/1.1 that curl and browsers need: one request for each connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 _END_OF_HEAD = b"\r\n\r\n"
+_CHUNK = 64 * 1024
+_LINGER_SECONDS = 5.0
+_KNOWN_STATUS = frozenset(map(int, HTTPStatus))
+_SINGLE_HEADERS = frozenset({"host", "origin", "content-length"})
+
+# Reads the body. Raises HttpError if it has more bytes than this limit.
+ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
 
 
-class Request(NamedTuple):
+class HttpError(Exception):
+    """A request that gets this status."""
+
+    def __init__(self, status: HTTPStatus, message: str = "") -> None:
+        super().__init__(message or status.phrase)
+        self.status = status
+
+
+async def _no_body(_: int) -> bytes:
+    return b""
+
+
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
     method: str
     path: str  # decoded
-    body: bytes
+    query: str = ""  # not decoded
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    read_body: ReadBody = _no_body
+    until_disconnected: Callable[[], Awaitable[None]] = _never  # only after the body is read
 
 
 class Response(NamedTuple):
-    status: HTTPStatus
+    status: int
     content_type: str
     body: bytes | AsyncIterator[bytes]  # if the iterator raises, the response is cut off
+    headers: Mapping[str, str] = {}
 
 
 Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-class _InvalidRequestError(Exception):
-    def __init__(self, status: HTTPStatus) -> None:
-        super().__init__(status)
-        self.status = status
+async def unless_disconnected(
+    request: Request, response: Coroutine[object, object, Response]
+) -> Response:
+    """Cancels the response if the client disconnects first, and raises ConnectionError."""
+    responding = asyncio.create_task(response)
+    watching = asyncio.ensure_future(request.until_disconnected())
+    try:
+        await asyncio.wait({responding, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not responding.done():
+            raise ConnectionResetError("the client disconnected")
+        return responding.result()
+    finally:
+        responding.cancel()
+        watching.cancel()
+        await asyncio.wait({responding, watching})
 
 
 def text(status: HTTPStatus, line: str) -> Response:
@@ -38,52 +79,124 @@ async def serve_connection(
     handle: Handle, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     """Reads one request, sends the response of ``handle``, and closes the connection."""
+    body = _Body(reader, writer)
     try:
+        with_body = True
         try:
-            response = await handle(await _request(reader, writer))
-        except _InvalidRequestError as error:
-            response = text(error.status, error.status.phrase)
-        await _send(response, writer)
+            request = await _request(reader, body)
+            with_body = request.method != "HEAD"
+            response = await handle(request)
+        except HttpError as error:
+            response = text(error.status, str(error))
+        await _send(response, writer, with_body=with_body)
+        if body.is_unread:
+            await _discard(reader, writer)
     except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass  # the client disconnected, or its head is too long
     finally:
         writer.close()
 
 
-async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request:
+class _Body:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self.length = 0
+        self.is_expected = False  # the client sends it only after a 100 Continue
+        self._is_read = False
+
+    @property
+    def is_unread(self) -> bool:
+        return self.length > 0 and not self._is_read
+
+    async def read(self, limit: int) -> bytes:
+        if self.length > limit:
+            raise HttpError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"The body has {self.length} bytes. The limit is {limit}.",
+            )
+        if self.is_expected:
+            self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._is_read = True
+        return await self._reader.readexactly(self.length)
+
+    async def until_disconnected(self) -> None:
+        with suppress(ConnectionError):
+            while await self._reader.read(_CHUNK):
+                pass  # a second request on this connection, which gets no response
+
+
+async def _request(reader: asyncio.StreamReader, body: _Body) -> Request:
     head = (await reader.readuntil(_END_OF_HEAD)).decode("latin-1")
     line, *fields = head.removesuffix("\r\n\r\n").split("\r\n")
-    headers = {name.strip().lower(): value.strip() for name, _, value in map(_field, fields)}
+    headers = _headers(fields)
     if "transfer-encoding" in headers:
-        raise _InvalidRequestError(HTTPStatus.LENGTH_REQUIRED)
+        raise HttpError(HTTPStatus.LENGTH_REQUIRED)
     length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdecimal()):
-        raise _InvalidRequestError(HTTPStatus.BAD_REQUEST)
-    if headers.get("expect", "").lower() == "100-continue":
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    if not (length.isascii() and length.isdecimal() and len(length) <= len(str(2**63))):
+        raise HttpError(HTTPStatus.BAD_REQUEST)
+    body.length = int(length)
+    body.is_expected = headers.get("expect", "").lower() == "100-continue"
     method, _, rest = line.partition(" ")
-    path = rest.partition(" ")[0].partition("?")[0]
-    return Request(method, unquote(path), await reader.readexactly(int(length)))
+    path, _, query = rest.partition(" ")[0].partition("?")
+    return Request(method, _decoded(path), query, headers, body.read, body.until_disconnected)
 
 
-def _field(line: str) -> tuple[str, str, str]:
-    return line.partition(":")
+def _headers(fields: list[str]) -> Mapping[str, str]:
+    headers: dict[str, str] = {}
+    for each in fields:
+        name, _, value = each.partition(":")
+        name = name.strip().lower()
+        if name in _SINGLE_HEADERS and name in headers:
+            raise HttpError(HTTPStatus.BAD_REQUEST, f"The header {name} is there twice.")
+        headers[name] = value.strip()
+    return headers
 
 
-async def _send(response: Response, writer: asyncio.StreamWriter) -> None:
+def _decoded(path: str) -> str:
+    try:
+        return unquote_to_bytes(path.encode("latin-1")).decode()
+    except UnicodeDecodeError as error:
+        raise HttpError(HTTPStatus.BAD_REQUEST, "The path is not UTF-8.") from error
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in _KNOWN_STATUS else "Client Closed Request"
+
+
+async def _send(response: Response, writer: asyncio.StreamWriter, *, with_body: bool) -> None:
     head = [
-        f"HTTP/1.1 {response.status.value} {response.status.phrase}",
+        f"HTTP/1.1 {int(response.status)} {_phrase(response.status)}",
         f"Content-Type: {response.content_type}",
+        *(f"{name}: {value}" for name, value in response.headers.items()),
         "Connection: close",
     ]
     if isinstance(response.body, bytes):
         head.append(f"Content-Length: {len(response.body)}")
-        writer.write("\r\n".join((*head, "", "")).encode() + response.body)
     else:
         head.append("Transfer-Encoding: chunked")
-        writer.write("\r\n".join((*head, "", "")).encode())
-        async for chunk in response.body:
-            writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            await writer.drain()
-        writer.write(b"0\r\n\r\n")
+    writer.write("\r\n".join((*head, "", "")).encode("latin-1"))
+    if with_body:
+        await _send_body(response.body, writer)
     await writer.drain()
+
+
+async def _send_body(body: bytes | AsyncIterator[bytes], writer: asyncio.StreamWriter) -> None:
+    if isinstance(body, bytes):
+        writer.write(body)
+        return
+    async for chunk in body:
+        writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        await writer.drain()
+    writer.write(b"0\r\n\r\n")
+
+
+async def _discard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Reads what the client still sends: to close at once could lose the response."""
+    writer.write_eof()
+    try:
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while await reader.read(_CHUNK):
+                pass
+    except TimeoutError:
+        pass

@@ -15,21 +15,18 @@ from firestore_emulator.launcher.choice import Running, ToStart, choose, command
 from firestore_emulator.launcher.errors import (
     EmulatorNotFoundError,
     EmulatorNotReadyError,
+    InvalidAddressError,
     LauncherError,
     UnknownEmulatorError,
 )
-from firestore_emulator.launcher.process import (
-    LOOPBACK,
-    check_ready,
-    emulator,
-    free_port,
-    is_ready,
-)
+from firestore_emulator.launcher.ports import LOOPBACK, free_port
+from firestore_emulator.launcher.process import check_ready, emulator, is_ready
 
 __all__ = [
     "LOOPBACK",
     "EmulatorNotFoundError",
     "EmulatorNotReadyError",
+    "InvalidAddressError",
     "LauncherError",
     "Running",
     "ToStart",

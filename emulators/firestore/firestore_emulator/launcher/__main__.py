@@ -5,7 +5,7 @@ import os
 import sys
 
 from firestore_emulator.addresses import add_host_port_option
-from firestore_emulator.launcher import LauncherError, check_ready, command, free_port
+from firestore_emulator.launcher import LauncherError, check_ready, command
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     add_host_port_option(parser)
     host, port = parser.parse_args().host_port
     try:
-        argv = command(os.environ, host, port or free_port())
+        argv = command(os.environ, host, port)
         if argv is None:
             address = os.environ["FIRESTORE_EMULATOR_HOST"]
             check_ready(address)

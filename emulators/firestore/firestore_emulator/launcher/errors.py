@@ -2,6 +2,7 @@
 
 LauncherError
 ├── UnknownEmulatorError        EMULATOR is neither embedded nor official
+├── InvalidAddressError         a host and port that no emulator can have
 ├── EmulatorNotFoundError       the official emulator is not on this machine
 └── EmulatorNotReadyError       the emulator does not respond
 """
@@ -12,6 +13,10 @@ class LauncherError(Exception):
 
 
 class UnknownEmulatorError(LauncherError):
+    pass
+
+
+class InvalidAddressError(LauncherError):
     pass
 
 

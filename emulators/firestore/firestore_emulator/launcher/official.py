@@ -8,6 +8,10 @@ from pathlib import Path
 
 SDK_ROOTS = (Path("/usr/lib/google-cloud-sdk"), Path("/opt/google-cloud-sdk"))
 
+ANNOUNCEMENT = re.compile(
+    r"^API endpoint: http://(\S+)$.*^Dev App Server is now running", re.MULTILINE | re.DOTALL
+)
+
 _SDK_JAR = Path("platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
 _SDK_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 _FIREBASE_JARS = "cloud-firestore-emulator-v*.jar"

@@ -1,26 +1,33 @@
 """The emulator's process: start it, wait until it is ready, end it."""
 
 import os
+import re
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from typing import IO
 
 from firestore_emulator.addresses import format_address, parse_address
-from firestore_emulator.launcher.choice import command
+from firestore_emulator.launcher.choice import Running, ToStart, choose, command_of
 from firestore_emulator.launcher.errors import EmulatorNotReadyError
-
-LOOPBACK = "127.0.0.1"
+from firestore_emulator.launcher.ports import LOOPBACK
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _RESPONSE_SECONDS = 2.0
 _POLL_SECONDS = 0.02
+_PORT_ATTEMPTS = 5
+_PORT_TAKEN = "Address already in use"
+
+
+class _EndedError(EmulatorNotReadyError):
+    def __init__(self, exit_code: int, output: str) -> None:
+        super().__init__(f"The emulator ended with exit code {exit_code}: {output}")
+        self.output = output
 
 
 @contextmanager
@@ -31,19 +38,41 @@ def emulator(
 
     The options are as for ``command``. An emulator that is already running keeps its own.
     """
-    port = port or free_port()
-    argv = command(environ, LOOPBACK, port, options)
-    if argv is None:
-        address = environ["FIRESTORE_EMULATOR_HOST"]
-        check_ready(address)
-        yield address
+    choice = choose(environ)
+    if isinstance(choice, Running):
+        check_ready(choice.address)
+        yield choice.address
         return
-    address = format_address(LOOPBACK, port)
-    if is_ready(address):  # otherwise the readiness check would find this one
+    if port and is_ready(address := format_address(LOOPBACK, port)):
         raise EmulatorNotReadyError(f"Another emulator is already running on {address}.")
+    with ExitStack() as running:
+        yield _start(running, choice, environ, port, options)
+
+
+def _start(
+    running: ExitStack,
+    choice: ToStart,
+    environ: Mapping[str, str],
+    port: int,
+    options: Sequence[str],
+) -> str:
+    """The address that the process announces. Repeats if another process takes the free port."""
+    for _ in range(_PORT_ATTEMPTS - 1):
+        try:
+            return running.enter_context(_started(choice, environ, port, options))
+        except _EndedError as error:
+            if port or choice.chooses_port or _PORT_TAKEN not in error.output:
+                raise
+    return running.enter_context(_started(choice, environ, port, options))
+
+
+@contextmanager
+def _started(
+    choice: ToStart, environ: Mapping[str, str], port: int, options: Sequence[str]
+) -> Iterator[str]:
+    argv = command_of(choice, environ, LOOPBACK, port, options)
     with _process(argv, environ) as (process, output):
-        _wait_until_ready(process, output, address)
-        yield address
+        yield _wait_until_ready(process, output, choice.announcement)
 
 
 def check_ready(address: str) -> None:
@@ -63,13 +92,6 @@ def is_ready(address: str) -> bool:
             return connection.getresponse().read().strip() == b"Ok"
     except (OSError, ValueError, HTTPException):
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -105,17 +127,27 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
         os.killpg(process.pid, number)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], output: IO[bytes], address: str) -> None:
+def _wait_until_ready(
+    process: subprocess.Popen[bytes], output: IO[bytes], announcement: re.Pattern[str]
+) -> str:
+    """The address that the process announces: another emulator cannot be taken for it."""
     deadline = time.monotonic() + _START_SECONDS
-    while not is_ready(address):
-        if process.poll() is not None:
-            output.seek(0)
-            raise EmulatorNotReadyError(
-                f"The emulator ended with exit code {process.returncode}:"
-                f" {output.read().decode(errors='replace').strip()}"
-            )
+    while True:
+        ended = process.poll() is not None
+        text = _written(output)
+        if ended:
+            raise _EndedError(process.returncode, text.strip())
+        announced = announcement.search(text)
+        if announced and is_ready(announced[1]):
+            return announced[1]
         if time.monotonic() > deadline:
             raise EmulatorNotReadyError(
-                f"The emulator did not respond on {address} within {_START_SECONDS:.0f} s."
+                f"The emulator did not respond within {_START_SECONDS:.0f} s."
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _written(output: IO[bytes]) -> str:
+    """The output so far. To seek would move the position at which the process writes."""
+    size = os.fstat(output.fileno()).st_size
+    return os.pread(output.fileno(), size, 0).decode(errors="replace")

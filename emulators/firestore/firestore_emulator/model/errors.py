@@ -4,20 +4,19 @@ EmulatorError
 ├── AbortedError                the client may retry it as a new transaction
 ├── AlreadyExistsError
 ├── FailedPreconditionError
+├── InjectedError               a fault that an option asks for
 ├── InvalidArgumentError
 ├── NotFoundError
 ├── StorageError                a file of the emulator cannot be written
 └── UnimplementedError          the service has this feature, the emulator does not
 """
 
-from typing import ClassVar
-
 from google.rpc import code_pb2
 from google.rpc.status_pb2 import Status
 
 
 class EmulatorError(Exception):
-    code: ClassVar[int] = code_pb2.UNKNOWN
+    code: int = code_pb2.UNKNOWN
 
     @property
     def status(self) -> Status:
@@ -39,6 +38,12 @@ class AlreadyExistsError(EmulatorError):
 
 class FailedPreconditionError(EmulatorError):
     code = code_pb2.FAILED_PRECONDITION
+
+
+class InjectedError(EmulatorError):
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class InvalidArgumentError(EmulatorError):

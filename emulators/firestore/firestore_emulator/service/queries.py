@@ -24,7 +24,7 @@ from firestore_emulator.service.bill import Bill
 from firestore_emulator.service.usage import Usages
 from firestore_emulator.transactions import predicates
 from firestore_emulator.transactions.isolation import Isolation, ReadResult
-from firestore_emulator.transactions.locks import ReadLock
+from firestore_emulator.transactions.lock_types import ReadLock
 
 ExplainableRequest = RunAggregationQueryRequest | RunQueryRequest
 

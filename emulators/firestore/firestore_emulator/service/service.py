@@ -62,7 +62,7 @@ from firestore_emulator.store.database import Commit, Database, Databases, Snaps
 from firestore_emulator.store.view import View
 from firestore_emulator.transactions import predicates
 from firestore_emulator.transactions.isolation import Isolation
-from firestore_emulator.transactions.locks import ReadLock
+from firestore_emulator.transactions.lock_types import ReadLock
 from firestore_emulator.transactions.open_transactions import DEFAULT_LIMITS, Limits
 
 # Requests that can have a read_time, but no transaction.

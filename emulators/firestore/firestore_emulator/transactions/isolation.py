@@ -28,14 +28,14 @@ from firestore_emulator.model.messages import (
 from firestore_emulator.store import writes
 from firestore_emulator.store.database import Commit, Database, Snapshot
 from firestore_emulator.store.view import View
-from firestore_emulator.transactions.locks import (
-    LockTable,
+from firestore_emulator.transactions.lock_types import (
     Owner,
     ReadLock,
     Request,
     State,
     WriteLock,
 )
+from firestore_emulator.transactions.locks import LockTable
 from firestore_emulator.transactions.open_transactions import (
     DEFAULT_LIMITS,
     Limits,

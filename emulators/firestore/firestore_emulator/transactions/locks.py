@@ -12,106 +12,44 @@ A read waits for a write that is being carried out. For fairness it also waits f
 If such a fairness wait would end in a deadlock, the read is granted. So only writes can deadlock,
 each waiting for documents that the other has read. Then the younger of the owners is aborted.
 
+When locks end, the table checks only requests that wait for them (``wait_queue``). It searches
+cycles of waits only from owners that started to wait, or got a lock while they wait: a new cycle
+passes through one of them.
+
 Nothing here uses a clock or tasks. The table calls a request's ``on_settled`` when its wait ends.
 """
 
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
 from itertools import chain, count
-from typing import Protocol, TypeAlias
 
-from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
-
-Predicate: TypeAlias = Callable[[Document], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class ReadLock:
-    names: frozenset[DocumentName] = frozenset()
-    predicate: Predicate | None = None
-
-    def conflicts_with(self, write: "WriteLock") -> bool:
-        if not self.names.isdisjoint(write.names):
-            return True
-        return self.predicate is not None and any(map(self.predicate, write.documents()))
-
-
-class WriteLock(Protocol):
-    @property
-    def names(self) -> frozenset[DocumentName]: ...
-
-    def documents(self) -> Iterable[Document]:
-        """The documents before and after the write, given the present database."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class LostWrite:
-    """A write that a deadlock ended, with its documents as of that moment."""
-
-    names: frozenset[DocumentName]
-    found: tuple[Document, ...]
-
-    def documents(self) -> Iterable[Document]:
-        return self.found
-
-
-class State(Enum):
-    WAITING = "waiting"
-    GRANTED = "granted"
-    DEADLOCK = "deadlock"  # aborted as the younger owner in a deadlock
-    GONE = "gone"  # the owner ended, or the request was withdrawn
-
-
-@dataclass(eq=False, slots=True)
-class QueuePosition:
-    """An owner's position among all owners. A retry takes over that of its aborted transaction."""
-
-    age: int | None = None  # number of the first request: the lower, the older
-    lost: LostWrite | None = None
-
-
-@dataclass(eq=False, slots=True)
-class Owner:
-    """A transaction, or one write outside transactions."""
-
-    position: QueuePosition = field(default_factory=QueuePosition)
-    names: set[DocumentName] = field(default_factory=set)  # names with a read lock
-    predicates: list[Predicate] = field(default_factory=list)
-
-    @property
-    def has_read(self) -> bool:
-        return bool(self.names or self.predicates)
-
-
-@dataclass(eq=False, slots=True)
-class Request:
-    owner: Owner
-    lock: ReadLock | WriteLock
-    number: int
-    state: State = State.WAITING
-    on_settled: Callable[[], None] = lambda: None
+from firestore_emulator.transactions.held_locks import HeldLocks
+from firestore_emulator.transactions.lock_types import (
+    LostWrite,
+    Owner,
+    ReadLock,
+    Request,
+    State,
+    WriteLock,
+)
+from firestore_emulator.transactions.wait_queue import ELSEWHERE, Obstacle, WaitQueue
 
 
 class LockTable:
     def __init__(self) -> None:
         self._numbers = count()  # of requests
-        self._holders: dict[Owner, None] = {}
-        self._readers: dict[DocumentName, dict[Owner, None]] = {}
-        self._querying: dict[Owner, None] = {}
-        self._writing: dict[Owner, WriteLock] = {}
-        self._waiting: dict[Request, None] = {}  # oldest first
-        self._waiting_writes: dict[Request, WriteLock] = {}
+        self._held = HeldLocks()
+        self._queue = WaitQueue()
+        # Owners through which a deadlock may have come up since the last search.
+        self._suspects: dict[Owner, None] = {}
 
     @property
     def holders(self) -> KeysView[Owner]:
-        return self._holders.keys()
+        return self._held.owners.keys()
 
     @property
     def waiting(self) -> KeysView[Request]:
-        return self._waiting.keys()
+        return self._queue.requests.keys()
 
     def request(self, owner: Owner, lock: ReadLock | WriteLock) -> Request:
         """Grants the lock or queues the request.
@@ -123,42 +61,55 @@ class LockTable:
             owner.position.age = request.number
         if not isinstance(lock, ReadLock):
             self._end_waits(owner, State.GONE)
-        if self._is_free(request):
+        obstacle = self._obstacle(request)
+        if obstacle is None:
             self._grant(request)
         else:
-            self._wait(request)
-            self._settle()
+            self._queue.add(request, obstacle)
+            self._suspects[owner] = None
+            self._break_cycles()
         return request
 
     def withdraw(self, request: Request) -> None:
         """Ends the wait of a request. A granted lock stays until the owner's release."""
-        if request in self._waiting:
+        if request in self._queue.requests:
             self._end_wait(request, State.GONE)
             self._settle()
 
     def release(self, *owners: Owner) -> None:
         """Releases all locks of the owners and ends their waits."""
+        queries = self._held.querying or self._queue.elsewhere
+        if queries and any(owner in self._held.writing for owner in owners):
+            # Documents have changed, so other queries may conflict with the queued writes.
+            self._suspects.update(dict.fromkeys(self._queue.of_owner))
         for owner in owners:
             self._drop(owner, State.GONE)
         self._settle()
 
     def _settle(self) -> None:
-        while self._waiting and (
-            self._grant_free() or self._grant_one_unfair_read() or self._break_one_deadlock()
-        ):
-            pass
+        self._grant_free()
+        self._break_cycles()
 
-    def _grant_free(self) -> bool:
-        granted = False
-        for request in list(self._waiting):
-            if self._is_free(request):
+    def _break_cycles(self) -> None:
+        while any(self._cycle(each, self._blockers) for each in self._suspects):
+            if not (self._grant_one_unfair_read() or self._break_one_deadlock()):
+                return  # a running write is in the cycle, and ends it
+            self._grant_free()
+        self._suspects.clear()
+
+    def _grant_free(self) -> None:
+        """Grants what became free, the oldest first. It looks only where a lock has ended."""
+        candidates = self._queue.candidates(self._held)
+        while (request := candidates.take()) is not None:
+            obstacle = self._obstacle(request)
+            if obstacle is None:
                 self._end_wait(request, State.GRANTED)
-                granted = True
-        return granted
+            else:
+                candidates.put_back(request, obstacle)
 
     def _grant_one_unfair_read(self) -> bool:
         """Grants a read that waits only for fairness, and only for a request behind its owner."""
-        for request in self._waiting:
+        for request in self._queue.requests:
             if (
                 isinstance(request.lock, ReadLock)
                 and not any(self._conflict_blockers(request))
@@ -169,7 +120,7 @@ class LockTable:
         return False
 
     def _break_one_deadlock(self) -> bool:
-        for request in self._waiting_writes:
+        for request in self._queue.writes:
             cycle = self._cycle(request.owner, self._conflict_blockers)
             if cycle:
                 self._abort(max(cycle, key=_age))
@@ -177,22 +128,21 @@ class LockTable:
         return False
 
     def _abort(self, owner: Owner) -> None:
-        for request, write in self._waiting_writes.items():
-            if request.owner is owner:
-                owner.position.lost = LostWrite(write.names, tuple(write.documents()))
+        for request in self._queue.of_owner.get(owner, ()):
+            if not isinstance(request.lock, ReadLock):
+                lost = LostWrite(request.lock.names, tuple(request.lock.documents()))
+                owner.position.lost = lost
         self._drop(owner, State.DEADLOCK)
 
     def _cycle(self, start: Owner, blockers: Callable[[Request], Iterable[Owner]]) -> list[Owner]:
         """The owners of a shortest cycle of waits through this one; empty without a cycle."""
-        if start not in self._holders:  # no request waits for it
+        if not self._may_be_awaited(start):
             return []
-        requests: dict[Owner, list[Request]] = {}
-        for request in self._waiting:
-            requests.setdefault(request.owner, []).append(request)
         came_from: dict[Owner, Owner] = {}
         to_visit = [start]
         for owner in to_visit:
-            for following in chain.from_iterable(map(blockers, requests.get(owner, ()))):
+            requests = self._queue.of_owner.get(owner, ())
+            for following in chain.from_iterable(map(blockers, requests)):
                 if following is start:
                     return _path(start, owner, came_from)
                 if following not in came_from:
@@ -200,8 +150,48 @@ class LockTable:
                     to_visit.append(following)
         return []
 
-    def _is_free(self, request: Request) -> bool:
-        return not self._holders or not any(self._blockers(request))
+    def _may_be_awaited(self, owner: Owner) -> bool:
+        """Whether the owner waits and another request could wait for it."""
+        own = self._queue.of_owner.get(owner)
+        if own is None or owner not in self._held.owners:
+            return False
+        if owner.position.lost is not None or (owner.predicates and self._queue.writes):
+            return True
+        newest = next(reversed(self._queue.requests))
+        if any(not isinstance(each.lock, ReadLock) and each is not newest for each in own):
+            return True  # a newer read may wait for its write
+        return any(
+            request.owner is not owner
+            for name in owner.names
+            for request in self._queue.writes_at.get(name, ())
+        )
+
+    def _obstacle(self, request: Request) -> Obstacle | None:
+        """Something that the request must wait for, or None if it is free."""
+        lock, owner, held = request.lock, request.owner, self._held
+        if not held.owners:
+            return None
+        if not isinstance(lock, ReadLock):
+            for name in lock.names:
+                readers = held.readers.get(name, {})
+                if name in held.writers or len(readers) > (owner in readers):
+                    return name
+            return ELSEWHERE if held.querying and any(self._blockers(request)) else None
+        for name in lock.names:
+            if name in held.writers or self._is_behind_a_write(request, name):
+                return name
+            losers = held.losers_at.get(name, {})
+            if owner.position.lost is not None and len(losers) > (owner in losers):
+                return name
+        return ELSEWHERE if lock.predicate is not None and any(self._blockers(request)) else None
+
+    def _is_behind_a_write(self, read: Request, name: DocumentName) -> bool:
+        for write in self._queue.writes_at.get(name, ()):
+            if write.number > read.number:
+                return False
+            if write.owner is not read.owner:
+                return True
+        return False
 
     def _blockers(self, request: Request) -> Iterator[Owner]:
         yield from self._conflict_blockers(request)
@@ -211,88 +201,45 @@ class LockTable:
         """The owners of granted locks that conflict with the request."""
         lock, own = request.lock, request.owner
         if isinstance(lock, ReadLock):
-            blockers = self._read_conflicts(lock)
+            blockers = self._held.conflicts_of_read(lock)
         else:
-            blockers = self._write_conflicts(lock)
+            blockers = self._held.conflicts_of_write(lock)
         return (owner for owner in blockers if owner is not own)
-
-    def _read_conflicts(self, read: ReadLock) -> Iterator[Owner]:
-        for owner, write in self._writing.items():
-            if read.conflicts_with(write):
-                yield owner
-
-    def _write_conflicts(self, write: WriteLock) -> Iterator[Owner]:
-        for name in write.names:
-            yield from self._readers.get(name, ())
-        documents = list(write.documents()) if self._querying else []
-        for owner in self._querying:
-            if any(predicate(each) for predicate in owner.predicates for each in documents):
-                yield owner
-        for owner, other in self._writing.items():
-            if not write.names.isdisjoint(other.names):
-                yield owner
 
     def _fairness_blockers(self, request: Request) -> Iterator[Owner]:
         """The owners for which a read waits out of fairness."""
         read, own = request.lock, request.owner
         if not isinstance(read, ReadLock):
             return
-        for other, write in self._waiting_writes.items():
-            is_older = other.number < request.number
-            if is_older and other.owner is not own and read.conflicts_with(write):
+        for other in self._queue.writes_in_the_way(read):
+            if other.number < request.number and other.owner is not own:
                 yield other.owner
-        if own.position.lost is None:
-            return
-        for owner in self._holders:
-            lost = owner.position.lost
-            if owner is own or not owner.has_read or lost is None:
-                continue
-            if read.conflicts_with(lost):
-                yield owner
+        if own.position.lost is not None:
+            yield from (each for each in self._held.losers_in_the_way(read) if each is not own)
 
     def _grant(self, request: Request) -> None:
         request.state = State.GRANTED
-        owner, lock = request.owner, request.lock
-        self._holders[owner] = None
-        if not isinstance(lock, ReadLock):
-            self._writing[owner] = lock
-            return
-        owner.names.update(lock.names)
-        for name in lock.names:
-            self._readers.setdefault(name, {})[owner] = None
-        if lock.predicate is not None:
-            owner.predicates.append(lock.predicate)
-            self._querying[owner] = None
-
-    def _wait(self, request: Request) -> None:
-        self._waiting[request] = None
-        if not isinstance(request.lock, ReadLock):
-            self._waiting_writes[request] = request.lock
+        self._held.add(request.owner, request.lock)
+        if request.owner in self._queue.of_owner:
+            self._suspects[request.owner] = None
 
     def _end_wait(self, request: Request, state: State) -> None:
-        del self._waiting[request]
-        self._waiting_writes.pop(request, None)
+        self._queue.remove(request)
         request.state = state
         if state is State.GRANTED:
             self._grant(request)
+        elif not isinstance(request.lock, ReadLock):
+            self._queue.free(request.lock.names)
         request.on_settled()
 
     def _end_waits(self, owner: Owner, state: State) -> None:
-        for request in [each for each in self._waiting if each.owner is owner]:
+        for request in list(self._queue.of_owner.get(owner, ())):
             self._end_wait(request, state)
 
     def _drop(self, owner: Owner, state: State) -> None:
         self._end_waits(owner, state)
-        for name in owner.names:
-            readers = self._readers[name]
-            del readers[owner]
-            if not readers:
-                del self._readers[name]
-        owner.names.clear()
-        owner.predicates.clear()
-        self._holders.pop(owner, None)
-        self._querying.pop(owner, None)
-        self._writing.pop(owner, None)
+        self._queue.free(self._held.remove(owner))
+        self._suspects.pop(owner, None)
 
 
 def _path(start: Owner, end: Owner, came_from: Mapping[Owner, Owner]) -> list[Owner]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from firestore_emulator.model.errors import InvalidArgumentError
-from firestore_emulator.transactions.locks import Owner, QueuePosition
+from firestore_emulator.transactions.lock_types import Owner, QueuePosition
 
 _ID_BYTES = 16
 _MAX_POSITIONS = 1000  # few are needed: a retry follows its aborted transaction immediately

@@ -5,7 +5,7 @@ from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.query.query import Query
 from firestore_emulator.query.selector import Selector
 from firestore_emulator.store.view import is_under
-from firestore_emulator.transactions.locks import Predicate
+from firestore_emulator.transactions.lock_types import Predicate
 
 
 def of_query(query: Query, parent: Parent) -> Predicate:

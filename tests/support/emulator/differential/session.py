@@ -27,7 +27,7 @@ ROOT = f"{DATABASE}/documents"
 # The part that must be equal: an error's code, or the responses as nested plain data.
 Outcome: TypeAlias = "str | list[Any]"
 
-_ANSWERS: dict[str, Any] = {
+ANSWERS: dict[str, Any] = {
     "BatchGetDocuments": types.BatchGetDocumentsResponse.pb(),
     "BatchWrite": types.BatchWriteResponse.pb(),
     "BeginTransaction": types.BeginTransactionResponse.pb(),
@@ -42,8 +42,8 @@ _ANSWERS: dict[str, Any] = {
     "RunQuery": types.RunQueryResponse.pb(),
     "UpdateDocument": types.Document.pb(),
 }
-_STREAMED = {"BatchGetDocuments", "RunQuery", "RunAggregationQuery"}
-_SECONDS = 30
+STREAMED = {"BatchGetDocuments", "RunQuery", "RunAggregationQuery"}
+SECONDS = 30
 _YEAR_2026 = 1_767_225_600  # a later time comes from an emulator's clock
 _PASSING = {"read_time", "commit_time", "message", "next_page_token", "done", "skipped_results"}
 _AS_OWNER = (("authorization", "Bearer owner"),)  # the official one needs it for some methods
@@ -58,6 +58,14 @@ class Step:
     def __str__(self) -> str:
         text = text_format.MessageToString(self.request, as_one_line=True)
         return f"{self.method}{self.slot.decode() and ' as ' + self.slot.decode()}: {text}"
+
+
+class RestError(Exception):
+    """An error response of REST, with the name of its code."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 class Session:
@@ -75,6 +83,8 @@ class Session:
             answers = self._call(step.method, request)
         except grpc.RpcError as error:
             return str(error.code().name)
+        except RestError as error:
+            return error.status
         if step.slot:
             self._transactions[step.slot] = answers[0].transaction
         if step.method == "Commit" and request.writes:
@@ -91,19 +101,22 @@ class Session:
         return plain
 
     def _call(self, method: str, request: Any) -> Sequence[Any]:
+        answers = self._send(method, request)
+        while token := getattr(answers[-1], "next_page_token", "") if answers else "":
+            request.page_token = token
+            answers += self._send(method, request)
+        return answers
+
+    def _send(self, method: str, request: Any) -> list[Any]:
         path = f"/{SERVICE}/{method}"
-        kind = _ANSWERS[method]
-        if method in _STREAMED:
+        kind = ANSWERS[method]
+        if method in STREAMED:
             stream = self._channel.unary_stream(
                 path, type(request).SerializeToString, kind.FromString
             )
-            return list(stream(request, timeout=_SECONDS, metadata=_AS_OWNER))
+            return list(stream(request, timeout=SECONDS, metadata=_AS_OWNER))
         unary = self._channel.unary_unary(path, type(request).SerializeToString, kind.FromString)
-        answers = [unary(request, timeout=_SECONDS, metadata=_AS_OWNER)]
-        while getattr(answers[-1], "next_page_token", ""):
-            request.page_token = answers[-1].next_page_token
-            answers.append(unary(request, timeout=_SECONDS, metadata=_AS_OWNER))
-        return answers
+        return [unary(request, timeout=SECONDS, metadata=_AS_OWNER)]
 
     def _localize(self, message: Any) -> None:
         for field, value in message.ListFields():

@@ -36,7 +36,7 @@ from firestore_emulator.model.names import DocumentName, Parent
 from firestore_emulator.query.query import Query
 from firestore_emulator.transactions import predicates
 from firestore_emulator.transactions.isolation import CommitLock, Isolation, OpenCounts, ReadResult
-from firestore_emulator.transactions.locks import ReadLock
+from firestore_emulator.transactions.lock_types import ReadLock
 from firestore_emulator.transactions.open_transactions import (
     DEFAULT_LIMITS,
     Limits,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import permutations
 from random import Random
 from typing import TypeAlias
 
@@ -12,8 +13,7 @@ from support.emulator.firestore_messages import DATABASE
 
 from firestore_emulator.model.messages import Document
 from firestore_emulator.model.names import DocumentName
-from firestore_emulator.transactions.locks import (
-    LockTable,
+from firestore_emulator.transactions.lock_types import (
     LostWrite,
     Owner,
     QueuePosition,
@@ -21,6 +21,7 @@ from firestore_emulator.transactions.locks import (
     Request,
     State,
 )
+from firestore_emulator.transactions.locks import LockTable
 
 LETTERS = "abc"
 
@@ -204,6 +205,37 @@ def test_retries_of_the_same_documents_run_one_after_another(table: LockTable) -
     for owner, following in zip(owners, reads[1:], strict=False):
         table.release(owner)
         assert states(following) == ["granted"]
+
+
+@pytest.mark.parametrize(("hot", "other"), list(permutations("abcd", 2)))
+def test_released_document_goes_to_every_reader_in_the_queue(
+    table: LockTable, hot: str, other: str
+) -> None:
+    """The first reader is found twice: in the queue, and as the only holder of another document."""
+    writer, first = Owner(), Owner()
+    table.request(writer, read(hot + other))
+    table.request(first, read(other))
+    table.request(writer, write(hot))
+    readers = [table.request(owner, read(hot)) for owner in (first, Owner())]
+    assert states(*readers) == ["waiting", "waiting"]
+    table.release(writer)
+    assert states(*readers) == ["granted", "granted"]
+
+
+@pytest.mark.parametrize(("hot", "other", "third"), list(permutations("abcd", 3)))
+def test_reader_that_waits_on_for_another_document_blocks_no_queue(
+    table: LockTable, hot: str, other: str, third: str
+) -> None:
+    writer, first = Owner(), Owner()
+    table.request(writer, read(hot + other))
+    table.request(first, read(other))
+    table.request(Owner(), read(third))
+    table.request(Owner(), write(third))
+    table.request(writer, write(hot))
+    readers = [table.request(first, read(hot + third)), table.request(Owner(), read(hot))]
+    assert states(*readers) == ["waiting", "waiting"]
+    table.release(writer)
+    assert states(*readers) == ["waiting", "granted"]
 
 
 def test_withdrawn_request_blocks_no_other(table: LockTable) -> None:

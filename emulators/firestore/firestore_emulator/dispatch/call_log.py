@@ -9,13 +9,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
+from google.rpc import code_pb2
+from google.rpc.code_pb2 import Code
 
-from firestore_emulator.grpc_api.interceptor import Call, Context
-from firestore_emulator.grpc_api.request_types import REQUEST_TYPES
+from firestore_emulator.dispatch.interceptor import Call
+from firestore_emulator.model.errors import EmulatorError
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     BatchWriteRequest,
@@ -46,19 +47,19 @@ class CallLog:
     @asynccontextmanager
     async def intercept(self, call: Call) -> AsyncIterator[None]:
         began, start = datetime.now().astimezone(), time.perf_counter()
-        status = grpc.StatusCode.UNKNOWN.name
+        status = Code.Name(code_pb2.UNKNOWN)
         try:
             yield
-            status = _status(call.context)
+            status = Code.Name(code_pb2.OK)
         except asyncio.CancelledError:
-            status = grpc.StatusCode.CANCELLED.name
+            status = Code.Name(code_pb2.CANCELLED)
             raise
-        except grpc.aio.AbortError:
-            status = _status(call.context)
+        except EmulatorError as error:
+            status = Code.Name(error.code)
             raise
         finally:
             milliseconds = (time.perf_counter() - start) * 1000
-            database, path = target_of(call.method, call.request)
+            database, path = target_of(call.request)
             words = (
                 f"{began:%H:%M:%S}.{began.microsecond // 1000:03}",
                 call.method,
@@ -68,14 +69,11 @@ class CallLog:
             self._write(" ".join(filter(None, (*words, status, f"{milliseconds:.1f} ms"))))
 
 
-def target_of(method: str, data: bytes | None) -> CallTarget:
-    """The database and path of a request; empty if it has none or cannot be parsed."""
-    if data is None or method not in REQUEST_TYPES:
+def target_of(request: Message | None) -> CallTarget:
+    """The database and path of a request; empty if there is none, or none is parsed."""
+    if request is None:
         return CallTarget("", "")
-    try:
-        names = _names(REQUEST_TYPES[method].FromString(data))
-    except DecodeError:
-        return CallTarget("", "")
+    names = _names(request)
     found = _NAME.fullmatch(next(iter(names), ""))
     database, first = found.groups() if found else ("", "")
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -110,8 +108,3 @@ def _collection(parent: str, query: StructuredQuery) -> str:
 def _printable(name: str) -> str:
     """Escapes a name that has line breaks or other unprintable characters."""
     return name if name.isprintable() else ascii(name)
-
-
-def _status(context: Context) -> str:
-    code = cast("grpc.StatusCode | None", context.code())
-    return code.name if code else grpc.StatusCode.OK.name

@@ -17,8 +17,9 @@ from typing import NamedTuple, Self
 
 import grpc
 
-from firestore_emulator.grpc_api.interceptor import Call
-from firestore_emulator.grpc_api.request_types import REQUEST_TYPES
+from firestore_emulator.dispatch.interceptor import Call
+from firestore_emulator.dispatch.request_types import REQUEST_TYPES
+from firestore_emulator.model.errors import InjectedError
 
 ALL = "*"
 
@@ -80,15 +81,15 @@ class Faults:
         for latency, draws in self._latencies:
             if latency.method in {ALL, call.method}:
                 await asyncio.sleep(draws.uniform(latency.min_ms, latency.max_ms) / 1000)
-        await _fail(call, [rule for rule in due if not rule.after])
+        _fail(call, [rule for rule in due if not rule.after])
         yield
-        await _fail(call, [rule for rule in due if rule.after])
+        _fail(call, [rule for rule in due if rule.after])
 
 
-async def _fail(call: Call, due: Sequence[Failure]) -> None:
+def _fail(call: Call, due: Sequence[Failure]) -> None:
     for failure in due:
         when = "after" if failure.after else "before"
-        await call.context.abort(failure.code, f"Injected {when} {call.method} ran.")
+        raise InjectedError(failure.code.value[0], f"Injected {when} {call.method} ran.")
 
 
 def _random(seed: int, kind: str, number: int) -> random.Random:
