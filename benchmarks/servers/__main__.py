@@ -9,13 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
-import shlex
-import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +65,10 @@ def main() -> None:
     if not chosen.page:
         candidates = [each for each in CANDIDATES if each.name in (chosen.server or names)]
         found = _measure(candidates, chosen, chosen.part or all_parts)
-        results.merge({"servers": {**_origin(), "figures": found}}, chosen.results)
+        results.merge(
+            {"servers": {**results.origin("benchmarks.servers", sys.argv[1:]), "figures": found}},
+            chosen.results,
+        )
     servers = json.loads(chosen.results.read_text())["servers"]
     table = page.markdown(servers)
     if chosen.page:
@@ -113,19 +112,6 @@ def _allow_descriptors() -> None:
     """As many as the system allows; the servers inherit the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _origin() -> dict[str, str]:
-    """Where figures come from."""
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout  # noqa: S603
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return {
-        "commit": commit.strip(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}",
-        "command": shlex.join(["python", "-m", "benchmarks.servers", *sys.argv[1:]]),
-    }
 
 
 if __name__ == "__main__":

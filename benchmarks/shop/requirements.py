@@ -52,6 +52,7 @@ LINES = (
 )
 
 
-def failed(ratios: Mapping[str, float]) -> list[Line]:
-    """The measured requirements that do not hold."""
-    return [line for line in LINES if line.key in ratios and not line.holds(ratios[line.key])]
+def failed(ratios: Mapping[str, float | str]) -> list[Line]:
+    """The measured requirements that do not hold. A text is no measurement."""
+    measured = {key: ratio for key, ratio in ratios.items() if not isinstance(ratio, str)}
+    return [line for line in LINES if line.key in measured and not line.holds(measured[line.key])]

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from benchmarks import results
+from benchmarks.shop import page
+from benchmarks.shop.__main__ import Run
 from benchmarks.shop.buyers import Sales
 from benchmarks.shop.requirements import LINES, failed
+from rich.console import Console
 
 
 def test_sales_do_not_count_failed_orders() -> None:
@@ -45,6 +48,21 @@ def test_requirement_fails_on_the_wrong_side_of_its_bound(
 def test_requirement_holds_when_it_was_not_measured() -> None:
     assert failed({}) == []
     assert len({line.key for line in LINES}) == len(LINES)
+
+
+def test_ratio_to_a_baseline_without_sales_is_a_text_and_no_requirement() -> None:
+    run = Run(Console(), Path())
+    run._ratio("hot_http_ratio", Sales(2.0, [0.1] * 900), Sales(2.0, [0.1] * 19))  # noqa: SLF001
+    assert run.ratios == {"hot_http_ratio": "the baseline sold 19 units, ours 900"}
+    assert failed(run.ratios) == []
+
+
+def test_page_has_the_figures_of_the_results() -> None:
+    shop = results.read()["shop"]
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert page.inserted(text, page.markdown(shop)) == text
+    for figure in shop.values():
+        assert set(figure) == {"value", "commit", "date", "machine", "command"}
 
 
 def test_results_keep_the_figures_of_other_benchmarks(tmp_path: Path) -> None:

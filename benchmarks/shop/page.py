@@ -1,0 +1,99 @@
+"""The figures of ``make bench`` in results.json and in docs/performance.md.
+
+Each figure carries its origin: commit, date, machine and command.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import results
+from benchmarks.shop.requirements import LINES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PAGE = Path(__file__).parents[2] / "docs/performance.md"
+SALES = {
+    "sales": "32 buyers, embedded emulator",
+    "sales_beside_peers": "32 buyers, one shop running at a time",
+    "sales_official": "32 buyers, Google's emulator",
+    "inventory_processes": "200 buyers of one product, by processes of inventory",
+    "sales_with_events": "32 buyers of 50 products",
+}
+"""The tables of sales, and their headings."""
+NAMES = {"ours": "ours", "usual": "usual design", "optimistic": "optimistic commits"} | {
+    "flask": "Flask, psycopg, PostgreSQL",
+    "fastapi": "FastAPI, asyncpg, PostgreSQL",
+}
+_BEGIN, _END = "<!-- begin: make bench -->", "<!-- end: make bench -->"
+
+
+def store(
+    ratios: Mapping[str, float | str], raw: Mapping[str, object], origin: Mapping[str, str]
+) -> None:
+    """Write a run to results.json and to the page. Figures of other parts stay."""
+    found = results.read()
+    shop: dict[str, Any] = found.get("shop", {})
+    shop |= {key: {"value": value, **origin} for key, value in {**ratios, **raw}.items()}
+    results.merge({"shop": shop})
+    PAGE.write_text(inserted(PAGE.read_text(encoding="utf-8"), markdown(shop)), encoding="utf-8")
+
+
+def inserted(page: str, block: str) -> str:
+    """The page with the block in its place."""
+    marked = re.compile(re.escape(_BEGIN) + ".*?" + re.escape(_END), re.DOTALL)
+    return marked.sub(lambda _: f"{_BEGIN}\n{block}{_END}", page)
+
+
+def markdown(shop: Mapping[str, Mapping[str, Any]]) -> str:
+    """The tables of sales and of requirements. ``shop``: that part of results.json."""
+    return "\n".join(_lines(shop)) + "\n"
+
+
+def _lines(shop: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for key, heading in SALES.items():
+        if key in shop:
+            yield from _sales(heading, shop[key])
+    yield "**Requirements.** A requirement is a bound of a figure of one run."
+    yield ""
+    yield "| | measured | required | commit, date |"
+    yield "|---|--:|--:|---|"
+    for line in LINES:
+        if found := shop.get(line.key):
+            value = found["value"]
+            shown = value if isinstance(value, str) else f"{value:.3g}"
+            missed = not isinstance(value, str) and not line.holds(value)
+            required = f"{line.required}, missed" if missed else line.required
+            yield f"| {line.title} | {shown} | {required} | {found['commit']}, {found['date']} |"
+    yield ""
+
+
+def _sales(heading: str, found: Mapping[str, Any]) -> Iterator[str]:
+    origin = "`{command}`, commit {commit}, {date}; {machine}".format(**found)
+    yield f"**{heading}** ({origin}):"
+    yield ""
+    yield "| | orders/s | p50 | p99 | 409 | other failures |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for name, sold in found["value"].items():
+        design, _, kind = name.partition(" ")
+        title = f"{NAMES[design]}, {_KINDS[kind]}" if design in NAMES else name
+        failures = sum(sold["failures"].values())
+        cells = (
+            f"{sold['orders_per_second']:,.0f}",
+            _milliseconds(sold["p50_ms"]),
+            _milliseconds(sold["p99_ms"]),
+            f"{sold['rejected']:,}",
+            f"{failures:,}",
+        )
+        yield f"| {title} | {' | '.join(cells)} |"
+    yield ""
+
+
+_KINDS = {"hot": "one product", "many": "50 products"}
+
+
+def _milliseconds(value: float | None) -> str:
+    return "no order" if value is None else f"{value:,.0f} ms"
