@@ -271,9 +271,11 @@ def test_orders_in_flight_are_no_finding(shop: CrashingShop) -> None:
 def test_audit_reports_neither_result_when_the_database_is_unavailable(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    environment.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
-    environment.setattr("order_function.audit.snapshot.PAGE_SECONDS", 1.0)
+    address = f"127.0.0.1:{free_port()}"
+    environment.setenv("FIRESTORE_EMULATOR_HOST", address)
+    environment.setattr("order_function.audit.snapshot.CALL_SECONDS", 1.0)
     assert audit.main([]) == 2
     said = lines(capsys)[-1]
     assert said["severity"] == "CRITICAL"
     assert said["message"].startswith("The database cannot be read")
+    assert said["message"].endswith(f"Does an emulator run at {address}?")
