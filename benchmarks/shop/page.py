@@ -39,7 +39,8 @@ def store(
     shop: dict[str, Any] = found.get("shop", {})
     shop |= {key: {"value": value, **origin} for key, value in {**ratios, **raw}.items()}
     results.merge({"shop": shop})
-    PAGE.write_text(inserted(PAGE.read_text(encoding="utf-8"), markdown(shop)), encoding="utf-8")
+    table = markdown(results.read()["shop"])
+    PAGE.write_text(inserted(PAGE.read_text(encoding="utf-8"), table), encoding="utf-8")
 
 
 def inserted(page: str, block: str) -> str:
@@ -77,7 +78,7 @@ def _sales(heading: str, found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "| | orders/s | p50 | p99 | 409 | other failures |"
     yield "|---|--:|--:|--:|--:|--:|"
-    for name, sold in found["value"].items():
+    for name, sold in sorted(found["value"].items(), key=lambda item: _place(item[0])):
         design, _, kind = name.partition(" ")
         title = f"{NAMES[design]}, {_KINDS[kind]}" if design in NAMES else name
         failures = sum(sold["failures"].values())
@@ -93,6 +94,14 @@ def _sales(heading: str, found: Mapping[str, Any]) -> Iterator[str]:
 
 
 _KINDS = {"hot": "one product", "many": "50 products"}
+
+
+def _place(name: str) -> tuple[int, int, str]:
+    """One product before many, and ours before the others."""
+    design, _, kind = name.partition(" ")
+    if design not in NAMES:
+        return 0, 0, name
+    return [*_KINDS].index(kind), [*NAMES].index(design), name
 
 
 def _milliseconds(value: float | None) -> str:
