@@ -1,7 +1,7 @@
 """Transactions as in the service: pessimistic, Standard edition, server clients."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -174,19 +174,54 @@ def test_retry_keeps_its_queue_position(db: Requests, background: InBackground) 
     assert db.get("c/a") == [2]
 
 
-def test_deadlock_ends_before_the_lock_wait(
-    db: Requests, background: InBackground, which: str
+@pytest.mark.parametrize(
+    "late",
+    [
+        lambda db, transaction: db.get("c/z", transaction=transaction),
+        lambda db, transaction: db.query(5, transaction=transaction),
+        lambda db, transaction: db.commit({"c/a": 2}, transaction),
+    ],
+    ids=["read", "query", "commit"],
+)
+def test_older_transaction_writes_immediately_and_the_younger_reader_aborts(
+    db: Requests, which: str, late: Callable[[Requests, bytes], object]
 ) -> None:
     if which == "official":
         pytest.skip("in the official emulator the first to write waits for 2 s and loses")
     first, second = db.begin(), db.begin()
     db.get("c/a", transaction=first)
     db.get("c/b", transaction=second)
-    winning = background.waits(db.commit, {"c/b": 1}, first)
-    with pytest.raises(Aborted):
-        db.commit({"c/a": 2}, second, timeout=10)  # long before the lock limit
-    winning.result()
-    assert db.get("c/a", "c/b") == [None, 1]
+    db.commit({"c/b": 1}, first, timeout=10)  # long before the lock limit
+    with pytest.raises(Aborted, match=CONTENTION):
+        late(db, second)
+    again = db.retry(second)
+    assert db.get("c/b", transaction=again) == [1]
+    db.commit({"c/b": 2}, again)
+    assert db.get("c/a", "c/b") == [None, 2]
+
+
+def test_aborted_reader_can_roll_back(db: Requests, which: str) -> None:
+    if which == "official":
+        pytest.skip("in the official emulator the first to write waits for 2 s and loses")
+    first, second = db.begin(), db.begin()
+    for each in (first, second):
+        db.get("c/a", transaction=each)
+    db.commit({"c/a": 1}, first, timeout=10)
+    db.rollback(second)
+    db.commit({"c/a": 2}, timeout=10)
+    assert db.get("c/a") == [2]
+
+
+def test_younger_transaction_waits_for_the_older_reader(
+    db: Requests, background: InBackground
+) -> None:
+    first, second = db.begin(), db.begin()
+    for each in (first, second):
+        db.get("c/a", transaction=each)
+    waiting = background.waits(db.commit, {"c/a": 2}, second)
+    db.rollback(first)
+    waiting.result()
+    assert db.get("c/a") == [2]
 
 
 def test_write_skew_is_prevented(db: Requests, background: InBackground) -> None:

@@ -45,7 +45,7 @@ class LostWrite:
 class State(Enum):
     WAITING = "waiting"
     GRANTED = "granted"
-    DEADLOCK = "deadlock"  # aborted as the younger owner in a deadlock
+    DEADLOCK = "deadlock"  # aborted, as the younger owner in a deadlock or in the way of a write
     GONE = "gone"  # the owner ended, or the request was withdrawn
 
 
@@ -64,6 +64,7 @@ class Owner:
     position: QueuePosition = field(default_factory=QueuePosition)
     names: set[DocumentName] = field(default_factory=set)  # names with a read lock
     predicates: list[Predicate] = field(default_factory=list)
+    is_aborted: bool = False  # it has lost its locks to another owner, and gets no others
 
     @property
     def has_read(self) -> bool:

@@ -5,12 +5,17 @@ that the query would find. A write lock needs its names alone, and no query of a
 find its documents, neither as they are nor as they will be. A request gets all its locks at the
 same moment, or waits.
 
+A write does not wait for a younger reader: the reader is aborted, as on the service, and retries
+with its old age. So an idle transaction delays only younger writers, and a retry is at some moment
+the oldest and wins. A plain write is as old as its request, so it waits for every earlier reader.
+
 A read waits for a write that is being carried out. For fairness it also waits for
 - a write that has waited longer: otherwise new readers could block the write forever;
-- another retry that has read the same documents, after both lost their write of them to a
-  deadlock: otherwise the retries would make each other lose again.
-If such a fairness wait would end in a deadlock, the read is granted. So only writes can deadlock,
-each waiting for documents that the other has read. Then the younger of the owners is aborted.
+- another retry that has read the same documents, after both were aborted because of them:
+  otherwise the retries would make each other lose again.
+If such a fairness wait would end in a deadlock, the read is granted. A deadlock of writes needs a
+writer that waits for a younger reader. Such a reader has read after the write began to wait: it is
+the younger owner of the cycle, and is aborted.
 
 When locks end, the table checks only requests that wait for them (``wait_queue``). It searches
 cycles of waits only from owners that started to wait, or got a lock while they wait: a new cycle
@@ -52,22 +57,27 @@ class LockTable:
         return self._queue.requests.keys()
 
     def request(self, owner: Owner, lock: ReadLock | WriteLock) -> Request:
-        """Grants the lock or queues the request.
+        """Grants the lock or queues the request. An aborted owner gets nothing.
 
         A write is the last request of its owner: it withdraws the owner's waiting reads.
         """
         request = Request(owner, lock, next(self._numbers))
+        if owner.is_aborted:
+            request.state = State.DEADLOCK
+            return request
         if owner.position.age is None:
             owner.position.age = request.number
         if not isinstance(lock, ReadLock):
             self._end_waits(owner, State.GONE)
+            self._abort_younger_readers(request)
         obstacle = self._obstacle(request)
         if obstacle is None:
             self._grant(request)
+            self._settle()
         else:
             self._queue.add(request, obstacle)
             self._suspects[owner] = None
-            self._break_cycles()
+            self._settle()
         return request
 
     def withdraw(self, request: Request) -> None:
@@ -127,11 +137,25 @@ class LockTable:
                 return True
         return False
 
+    def _abort_younger_readers(self, write: Request) -> None:
+        """A write that is being carried out is not aborted, however young its owner is.
+
+        The aborted reader will probably write what it has read. So it counts as a loser of this
+        write, and its retry reads after the other losers.
+        """
+        lock, age = write.lock, _age(write.owner)
+        for owner in dict.fromkeys(self._conflict_blockers(write)):
+            if owner not in self._held.writing and _age(owner) > age:
+                if not isinstance(lock, ReadLock):
+                    owner.position.lost = LostWrite(lock.names, tuple(lock.documents()))
+                self._abort(owner)
+
     def _abort(self, owner: Owner) -> None:
         for request in self._queue.of_owner.get(owner, ()):
             if not isinstance(request.lock, ReadLock):
                 lost = LostWrite(request.lock.names, tuple(request.lock.documents()))
                 owner.position.lost = lost
+        owner.is_aborted = True
         self._drop(owner, State.DEADLOCK)
 
     def _cycle(self, start: Owner, blockers: Callable[[Request], Iterable[Owner]]) -> list[Owner]:

@@ -159,14 +159,47 @@ def test_first_reader_wins_when_two_upgrade(table: LockTable, first_to_write: in
     assert list(table.holders) == [owners[0]]
 
 
-def test_deadlock_of_three_aborts_the_youngest(table: LockTable) -> None:
+def test_oldest_of_three_in_a_cycle_writes_first(table: LockTable) -> None:
     owners = [Owner() for _ in LETTERS]
     for owner, letter in zip(owners, LETTERS, strict=True):
         table.request(owner, read(letter))
     writes = [
         table.request(owner, write(letter)) for owner, letter in zip(owners, "bca", strict=True)
     ]
-    assert states(*writes) == ["waiting", "granted", "deadlock"]
+    assert states(*writes) == ["granted", "deadlock", "waiting"]
+    table.release(owners[0])
+    assert states(writes[2]) == ["granted"]
+
+
+def test_write_does_not_wait_for_a_younger_reader(table: LockTable) -> None:
+    older, younger = Owner(), Owner()
+    for owner in (older, younger):
+        table.request(owner, read("a"))
+    table.request(younger, query("x"))
+    assert states(table.request(older, write("a", "x"))) == ["granted"]
+    assert list(table.holders) == [older]
+    late = [table.request(younger, wants) for wants in (read("b"), write("b"))]
+    assert states(*late) == ["deadlock", "deadlock"]
+
+
+def test_write_waits_for_a_younger_write_that_is_carried_out(table: LockTable) -> None:
+    older, younger = Owner(), Owner()
+    table.request(older, read("b"))
+    table.request(younger, write("a"))
+    waiting = table.request(older, write("a"))
+    assert states(waiting) == ["waiting"]
+    table.release(younger)
+    assert states(waiting) == ["granted"]
+
+
+def test_requests_that_waited_for_an_aborted_reader_go_on(table: LockTable) -> None:
+    older, younger = Owner(), Owner()
+    for owner in (older, younger):
+        table.request(owner, read("a"))
+    table.request(younger, read("b"))
+    waiting = table.request(Owner(), write("b"))
+    table.request(older, write("a"))
+    assert states(waiting) == ["granted"]
 
 
 def test_deadlock_through_a_query_is_found(table: LockTable) -> None:
@@ -309,11 +342,10 @@ class Schedule:
 
     @property
     def held(self) -> list[Request]:
-        aborted = {each.owner for each in self.requests if each.state is State.DEADLOCK}
         return [
             each
             for each in self.requests
-            if each.state is State.GRANTED and each.owner not in aborted
+            if each.state is State.GRANTED and not each.owner.is_aborted
         ]
 
     def in_conflict(self, request: Request) -> set[Owner]:
@@ -402,10 +434,10 @@ def test_random_schedules_keep_the_invariants(plan: list[tuple[str, int, str, st
                 schedule.end(owners[number])
                 owners[number] = Owner()
         schedule.check()
-        for request in [each for each in schedule.requests if each.state is State.DEADLOCK]:
-            assert request.owner.position.age != oldest, "the oldest has lost"
-            schedule.end(request.owner)
-            owners[owners.index(request.owner)] = Owner()
+        for owner in [each for each in owners if each.is_aborted]:
+            assert owner.position.age != oldest, "the oldest has lost"
+            schedule.end(owner)
+            owners[owners.index(owner)] = Owner()
     for owner in owners:
         schedule.end(owner)
         schedule.check()
