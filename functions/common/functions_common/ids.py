@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+"""Two characters for each number of ten bits."""
 ID_LENGTH = 26
 _BITS = 5 * ID_LENGTH
 
@@ -45,4 +47,4 @@ def timestamp(time: datetime) -> str:
 
 
 def _encode(number: int) -> str:
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(_BITS - 5, -1, -5))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(_BITS - 10, -1, -10)])

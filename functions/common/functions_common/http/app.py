@@ -123,10 +123,13 @@ def ndjson_response(bodies: Iterable[object]) -> Response:
 
 def _reject_long_body(limit: Callable[[str, str, str], int]) -> None:
     """Set the limit of this request's body, and reject a body that declares more (413)."""
+    declared = request.content_length
+    if declared is not None and declared <= parsing.MAX_BODY:
+        return
     allowed = limit(request.method, request.path, request.headers.get("Authorization", ""))
     if allowed > parsing.MAX_BODY:
         request.max_content_length = allowed + 1  # one more, as in ``create_app``
-    if (request.content_length or 0) > allowed:
+    if (declared or 0) > allowed:
         raise RequestEntityTooLarge
 
 
@@ -136,7 +139,7 @@ def _set_default_headers(response: Response) -> Response:
     Browsers must not guess the content type.
     """
     response.headers.setdefault("Cache-Control", "no-store")
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.add("X-Content-Type-Options", "nosniff")
     return response
 
 

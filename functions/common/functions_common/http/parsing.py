@@ -231,6 +231,8 @@ def _check_media_type(request: Request, content_type_needed: str) -> None:
     A header that the client sends twice arrives as one value with a comma, so a comma is an error.
     """
     content_type = request.headers.get("Content-Type", "")
+    if content_type == content_type_needed and "Content-Encoding" not in request.headers:
+        return
     bounded = len(content_type) <= _MAX_HEADER and "," not in content_type
     if not bounded or request.mimetype != content_type_needed:
         detail = f"Content-Type: must be {content_type_needed}, and be given once"

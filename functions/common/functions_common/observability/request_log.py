@@ -71,9 +71,10 @@ class RequestLog:
             current.milliseconds(),
             g.cold,
         )
-        response.headers.update(self._headers)
-        response.headers["X-Trace-Id"] = current.trace.trace_id
-        response.headers["Server-Timing"] = _server_timing(record)
+        headers = response.headers
+        headers.extend(self._headers)
+        headers.add("X-Trace-Id", current.trace.trace_id)
+        headers.add("Server-Timing", _server_timing(record))
         self._log(record, response)
         if self._telemetry is not None:
             self._telemetry.export(record)

@@ -292,10 +292,16 @@ class Order:
             else (Status.CONFIRMED, EventType.CONFIRMED)
         )
         items = in_order_of(self.lines, items)
-        reserved = replace(self, status=status, items=items, currency=currency)
+        reserved = replace(
+            self,
+            status=status,
+            items=items,
+            currency=currency,
+            history=(*self.history, Event(event, now, actor)),
+        )
         total = reserved.total_price
         if self.expected_total is None or self.expected_total == total:
-            return reserved.with_events(Event(event, now, actor))
+            return reserved
         costs, expected = (money.to_wire(each, currency) for each in (total, self.expected_total))
         detail = (
             f"The order costs {costs:f} {currency} now, not {expected:f}. To accept the new total,"
