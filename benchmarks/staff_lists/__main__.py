@@ -26,7 +26,7 @@ from order_function.app import create_app
 from order_function.inventory.client import InventoryClient
 from order_function.service import Orders
 from order_function.settings import Settings
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,7 +94,7 @@ def _client(address: str, connection: FirestoreConnection) -> Any:  # noqa: ANN4
     """Order's app in this process: the emulator takes longer for a list than a request may."""
     settings = Settings.load(local_shop.settings(address, PROJECT))
     inventory = InventoryClient(settings.inventory_service_url, settings.token, 1, "USD")
-    app = create_app(settings, Orders(FirestoreOrders(connection), inventory, DEADLINE_SECONDS))
+    app = create_app(settings, Orders(FirestoreOrderStore(connection), inventory, DEADLINE_SECONDS))
     return app.test_client()
 
 

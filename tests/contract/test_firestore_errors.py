@@ -30,7 +30,7 @@ from inventory_function.store import Store as StockStore
 from order_function.domain import Attempt, Line, Order
 from order_function.ports import OrderFilter
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 
 Code = grpc.StatusCode
 
@@ -101,7 +101,7 @@ def connection(failing: Failing) -> Iterator[FirestoreConnection]:  # noqa: ARG0
 
 
 def writes(connection: FirestoreConnection) -> dict[str, Callable[[Deadline], object]]:
-    stock, orders = StockStore(connection), FirestoreOrders(connection)
+    stock, orders = StockStore(connection), FirestoreOrderStore(connection)
     return {
         "commit": lambda deadline: stock.commit([(product(), None)], deadline),
         "create": lambda deadline: orders.create(ORDER, deadline),
@@ -110,7 +110,7 @@ def writes(connection: FirestoreConnection) -> dict[str, Callable[[Deadline], ob
 
 
 def reads(connection: FirestoreConnection) -> dict[str, Callable[[Deadline], object]]:
-    stock, orders = StockStore(connection), FirestoreOrders(connection)
+    stock, orders = StockStore(connection), FirestoreOrderStore(connection)
     return {
         "read": lambda deadline: list(stock.read([("products", "P001")], deadline)),
         "get": lambda deadline: orders.get(ORDER.order_id, deadline),
@@ -194,8 +194,10 @@ def test_value_is_rejected_before_sending_when_no_field_can_hold_it(
 def test_failed_read_is_unavailable_or_rejected(
     failing: Failing, connection: FirestoreConnection, code: grpc.StatusCode
 ) -> None:
+    """A read fails a precondition if its index is missing: each repeat fails as well."""
     failing.code = code
-    expected = StoreRejectedError if code in REJECTED else StoreUnavailableError
+    permanent = {*REJECTED, grpc.StatusCode.FAILED_PRECONDITION}
+    expected = StoreRejectedError if code in permanent else StoreUnavailableError
     for call in reads(connection).values():
         with pytest.raises(expected):
             call(soon())

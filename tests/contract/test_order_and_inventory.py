@@ -22,7 +22,7 @@ from support.stores.fakes import FakeInventory, MemoryOrders
 from order_function.domain import Line, MovementKind
 from order_function.inventory import client as inventory_client
 from order_function.ports import (
-    InventoryUnavailableError,
+    InventoryFailedError,
     NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
@@ -161,7 +161,7 @@ def test_consumed_stock_is_never_released(inventory: Inventory) -> None:
 
 
 def test_consume_fails_when_the_reservation_is_not_held(inventory: Inventory) -> None:
-    with pytest.raises(InventoryUnavailableError):
+    with pytest.raises(InventoryFailedError):
         inventory.consume(["unknown"], soon())
 
 
@@ -256,7 +256,7 @@ def test_catalogue_is_passed_through(inventory: Inventory) -> None:
 
 
 def test_gateway_404_is_not_an_unknown_product() -> None:
-    with pytest.raises(InventoryUnavailableError) as unavailable:
+    with pytest.raises(InventoryFailedError) as unavailable:
         client_of(Flask("gateway")).reserve("R", TWO_LINES, soon())
     assert unavailable.value.outcome_unknown
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from support.stores.builders import BY, soon
@@ -33,14 +33,16 @@ from order_function.domain import (
     Status,
 )
 from order_function.order_documents import SHARDS, shard
-from order_function.ports import ChangedOrders, OrderFilter
+from order_function.ports import ChangedOrders, OrderFilter, OverdueOrder
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from order_function.ports import OrderStore, UnfinishedWork
+
+T = TypeVar("T")
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -132,9 +134,9 @@ def is_listed(order: Order, wanted: OrderFilter) -> bool:
     )
 
 
-def pages(read: Callable[[Order | None], list[Order]], size: int) -> list[Order]:
+def pages(read: Callable[[T | None], list[T]], size: int) -> list[T]:
     """All entries of a list, read in pages of this size."""
-    found: list[Order] = []
+    found: list[T] = []
     while page := read(found[-1] if found else None):
         assert len(page) <= size
         found += page
@@ -185,10 +187,10 @@ class Stored:
             found += page.page
         return ChangedOrders(found, first.read_time)
 
-    def expired(self, now: datetime, limit: int = 99) -> list[Order]:
-        def read(last: Order | None) -> list[Order]:
-            after = None if last is None else due(last)
-            return self.work.expired_holds(now, after, limit, soon())
+    def expired(self, now: datetime, limit: int = 99) -> list[OverdueOrder]:
+        def read(last: OverdueOrder | None) -> list[OverdueOrder]:
+            after = None if last is None else (last.due, last.order_id)
+            return self.work.overdue_orders(now, after, limit, soon())
 
         return pages(read, limit)
 
@@ -196,6 +198,10 @@ class Stored:
 def due(held: Order) -> tuple[datetime, str]:
     assert held.expires_at is not None
     return held.expires_at, held.order_id
+
+
+def overdue(held: Order) -> OverdueOrder:
+    return OverdueOrder(held.order_id, held, due(held)[0])
 
 
 def in_memory() -> Stored:
@@ -209,7 +215,7 @@ def in_firestore(connection: FirestoreConnection) -> Stored:
         connection.client.document("orders", order.order_id).update({"lines": "damaged"})
 
     work = FirestoreUnfinishedWork(connection)
-    return Stored(FirestoreOrders(connection), work, damage, [])
+    return Stored(FirestoreOrderStore(connection), work, damage, [])
 
 
 @pytest.fixture(scope="module")
@@ -420,11 +426,11 @@ class ListContract:
             if status is not Status.AWAITING_PAYMENT
         ]
         empty.add(*holds, *other, order(), mark())
-        expired = sorted((each for each in holds if due(each)[0] < NOW), key=due)
-        assert len(expired) == 3
+        expired = sorted((each for each in holds if due(each)[0] <= NOW), key=due)
+        assert len(expired) == 4
         for size in (1, 2, 99):
-            assert empty.expired(NOW, size) == expired
-        assert empty.expired(NOW - timedelta(seconds=5)) == []
+            assert empty.expired(NOW, size) == [*map(overdue, expired)]
+        assert empty.expired(NOW - timedelta(seconds=6)) == []
 
     def test_hold_is_no_longer_expired_when_its_order_changes(self, empty: Stored) -> None:
         due_at = NOW - timedelta(seconds=1)
@@ -434,7 +440,7 @@ class ListContract:
         empty.change(holds[1], lambda found: found.begin_cancel(BY))
         assert [each.order_id for each in empty.expired(NOW)] == [holds[2].order_id]
 
-    def test_damaged_hold_is_left_out(self, empty: Stored) -> None:
+    def test_damaged_hold_has_its_error(self, empty: Stored) -> None:
         due_at = NOW - timedelta(seconds=1)
         holds = sorted(
             (replace(order(Status.AWAITING_PAYMENT), expires_at=due_at) for _ in range(3)),
@@ -442,7 +448,10 @@ class ListContract:
         )
         empty.add(*holds)
         empty.damage(holds[0])
-        assert empty.expired(NOW, 1) == holds[1:]
+        damaged, *others = empty.expired(NOW, 1)
+        assert isinstance(damaged.order, DamagedDocumentError)
+        assert (damaged.order_id, damaged.due) == (holds[0].order_id, due_at)
+        assert others == [*map(overdue, holds[1:])]
 
 
 class TestListsInMemory(ListContract):

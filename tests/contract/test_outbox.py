@@ -16,7 +16,7 @@ from functions_common.runtime.settings import FirestoreSettings
 from order_function.domain import Attempt, Line, Order, PricedLine, ReservationName
 from order_function.events.outbox import FirestoreOutbox
 from order_function.ports import SentEvents
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,11 +123,11 @@ class TestOutboxInFirestore(OutboxContract):
     @pytest.fixture
     def both(self, connection: FirestoreConnection) -> Both:
         noted: list[str] = []
-        orders = FirestoreOrders(connection, on_event=noted.append)
+        orders = FirestoreOrderStore(connection, on_event=noted.append)
         return Both(orders, FirestoreOutbox(connection), noted)
 
     def test_nothing_is_marked_without_a_sink(self, connection: FirestoreConnection) -> None:
-        FirestoreOrders(connection).create(an_order(), soon())
+        FirestoreOrderStore(connection).create(an_order(), soon())
         assert FirestoreOutbox(connection).unsent(None, 9, soon()) == []
 
     def test_recording_is_no_change_of_the_order(

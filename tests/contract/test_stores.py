@@ -407,7 +407,7 @@ class TestOrdersInMemory(OrderStoreContract):
 class TestOrdersInFirestore(OrderStoreContract):
     @pytest.fixture
     def orders(self, connection: FirestoreConnection) -> OrderStore:
-        return order_store.FirestoreOrders(connection)
+        return order_store.FirestoreOrderStore(connection)
 
     def test_fields_of_another_revision_stay_unchanged(
         self, orders: OrderStore, connection: FirestoreConnection
@@ -539,5 +539,7 @@ class TestBacklogInFirestore(BacklogContract):
         stock.commit([(product(available=9), None)], soon())
         inventory = client_of(inventory_app(stock))
         return BothSides(
-            order_store.FirestoreOrders(connection), inventory, FirestoreUnfinishedWork(connection)
+            order_store.FirestoreOrderStore(connection),
+            inventory,
+            FirestoreUnfinishedWork(connection),
         )

@@ -29,7 +29,7 @@ from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.settings import FirestoreSettings
 from order_function import app
 from order_function.domain import Attempt, Line, Order
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,9 @@ class Sync:
     """A client that follows all changes as docs/api.md says."""
 
     def __init__(self, connection: FirestoreConnection) -> None:
-        self._client: Any = order_app(FirestoreOrders(connection), FakeInventory()).test_client()
+        self._client: Any = order_app(
+            FirestoreOrderStore(connection), FakeInventory()
+        ).test_client()
         self._since = "2000-01-01T00:00:00Z"
         self.seen: dict[str, str] = {}
         """The last status of each order."""
@@ -99,7 +101,7 @@ def new_order() -> Order:
 
 def with_lag(database: Database, connection: FirestoreConnection, seconds: float) -> bool:
     """Whether a sync sees an order that becomes visible so late, after one that it has seen."""
-    store, sync = FirestoreOrders(connection), Sync(connection)
+    store, sync = FirestoreOrderStore(connection), Sync(connection)
     store.create(new_order(), soon())
     sync.run()
     assert len(sync.seen) == 1
@@ -126,7 +128,7 @@ def test_change_later_than_the_bound_is_missed(
 
 def missed(connection: FirestoreConnection) -> set[str]:
     """The orders of which a sync beside many writers does not have the last status."""
-    store, sync = FirestoreOrders(connection), Sync(connection)
+    store, sync = FirestoreOrderStore(connection), Sync(connection)
     stopped = threading.Event()
 
     def write() -> None:

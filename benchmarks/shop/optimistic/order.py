@@ -11,7 +11,7 @@ from order_function.inventory.client import InventoryClient
 from order_function.order_documents import to_document
 from order_function.service import Orders
 from order_function.settings import Settings
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 
 if TYPE_CHECKING:
     from functions_common.runtime.deadlines import Deadline
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from order_function.inventory.replies import Reply
 
 
-class UnbatchedOrders(FirestoreOrders):
+class UnbatchedOrders(FirestoreOrderStore):
     def create(self, order: Order, deadline: Deadline) -> None:
         self._documents.commit([self._change(order, to_document(order), None)], deadline)
 

@@ -50,7 +50,7 @@ class Transactions:
         return _in_a_transaction(client, carry_out)
 
 
-class OrderStore(store.FirestoreOrders):
+class OrderStore(store.FirestoreOrderStore):
     """Replaces order's store: creates each document in a request of its own."""
 
     def __init__(self, connection: FirestoreConnection) -> None:

@@ -186,7 +186,10 @@ class _Views:
                 yield _failed_import(number, UNSET, line)
 
     def _import_outcomes(self, wanted: Sequence[ImportLine], key: str) -> list[Outcome]:
-        """An outcome for each product. A StoreError is one, because earlier lines may be stored."""
+        """An outcome for each product. A StoreError becomes the outcome of every one.
+
+        It must not fail the request, because earlier batches may be stored.
+        """
         if not wanted:
             return []
         try:

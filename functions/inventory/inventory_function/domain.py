@@ -331,7 +331,7 @@ def crossed_low_stock(before: Product | None, after: Product) -> bool:
 
 
 ProductPlace = str | tuple[str | int, str]
-"""A product's place in a list: its id; before it the value of a field, if that comes first."""
+"""A product's place in a list: ``id``, or ``(value, id)`` in a list by the value of a field."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from functions_common.firestore.errors import UnusableDocumentError
 from inventory_function.domain import (
     Adjustment,
     ExceededLimit,
@@ -84,7 +85,7 @@ class Reserve:
             return self._existing(found), found.nonce == self.nonce
         try:
             products = self._products_in_stock(work)
-        except StockError:
+        except (StockError, UnusableDocumentError):
             work.note_failed_assumption()
             work.require_read(self.reservation_id)
             raise
@@ -211,8 +212,8 @@ class Consume:
 class Move:
     """Apply a numbered movement to a reservation and its products, once.
 
-    The result is the reservation, and whether this operation applied the movement. The reservation
-    keeps the number of its last movement, so the movement with this number is already applied.
+    The result is the reservation, and whether this operation applied the movement. A movement with
+    the number of the reservation's last one was applied before, and moves nothing.
     """
 
     reservation_id: str

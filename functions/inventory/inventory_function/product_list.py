@@ -88,7 +88,8 @@ def decode_place(filters: ProductFilter, parts: Sequence[str]) -> ProductPlace:
         return paging.id_position(parts)
     if filters.ids is not None or not (by_value or filters.not_sold_in is not None):
         raise ValueError(parts)
-    value, product_id = parts[0], paging.id_position(parts[1:])
+    value, *rest = parts  # a ValueError without any
+    product_id = paging.id_position(rest)
     value.encode()  # raises a ValueError for half a surrogate pair
     if filters.max_available is None:
         return value, product_id

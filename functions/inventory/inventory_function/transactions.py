@@ -35,14 +35,13 @@ if TYPE_CHECKING:
     from inventory_function.ports import StockStore
 
 MAX_DOCUMENTS = 500
-"""The most documents of the operations in one commit, because every request in a commit waits for
-all of it. A document counts once for each operation that reads it. An operation that uses more than
-this has a commit of its own."""
+"""The most documents that the operations of one commit may read: every request of a commit waits
+for the whole of it. A document counts once for each operation. An operation that needs more has a
+commit of its own."""
 DOCUMENT_BYTES = 3_000
-"""The most bytes that a document adds to a commit. A reservation of 100 lines with the longest ids
-and names takes 1,200 bytes a line, and its products take as much. So 500 documents stay within
-1.5 MB, below Firestore's 10 MiB; a test checks it. Operations beyond MAX_DOCUMENTS go into the next
-commit."""
+"""The most bytes that a document adds to a commit; a test checks this, no code uses it. So 500
+documents stay within 1.5 MB, below Firestore's 10 MiB. (The longest reservation has 100 lines of
+1,200 bytes, and its 100 products take as much.)"""
 
 CONFLICT_PAUSE_CEILING = 0.02
 """Seconds. The longest possible pause before the retry after a conflict. It does not grow. If it
@@ -100,8 +99,8 @@ class Transactions:
         Returns only when the commit is known to be carried out. There can be fewer outcomes than
         operations: the last ones were not begun, because they would make the commit too large.
         Raises OutcomeUnknownError if a commit was sent and its outcome is not known. Any other
-        StoreError means that nothing was written. One of the operations causes a
-        StoreRejectedError, which is not retried.
+        StoreError means that nothing was written. A StoreRejectedError is the fault of one
+        operation, and the caller must find it.
 
         ``maybe_committed``: the operations for which an earlier call raised OutcomeUnknownError.
         """

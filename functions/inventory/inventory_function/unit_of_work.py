@@ -106,7 +106,7 @@ class UnitOfWork:
         return self.reservation(reservation_id)
 
     def note_failed_assumption(self) -> None:
-        """A reservation cannot be assumed absent. The next transactions read theirs first."""
+        """A reservation cannot be assumed absent. The next transactions read all of them first."""
         self.assumption_failed = True
 
     def require_read(self, reservation_id: str) -> None:

@@ -32,7 +32,7 @@ from order_function.inputs import filters
 from order_function.inputs.changes import ChangeRequest, ConfirmRequest
 from order_function.inputs.filters import ChangePosition
 from order_function.inventory.client import InventoryClient
-from order_function.ports import CatalogueBusyError, InventoryUnavailableError
+from order_function.ports import CatalogueBusyError, InventoryFailedError
 from order_function.routes import (
     API,
     CUSTOMER,
@@ -49,7 +49,7 @@ from order_function.service import (
     Orders,
     UnfinishedChangeError,
 )
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 from order_function.web_ui.page import HtmlNotAcceptedError, Page
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> Flask:
         concurrency = settings.server.concurrency
         publisher = None if settings.sink is None else _publisher(connection, settings.sink)
         orders = Orders(
-            FirestoreOrders(
+            FirestoreOrderStore(
                 connection,
                 limiter.firestore_list_limiter(concurrency),
                 None if publisher is None else publisher.add,
@@ -260,7 +260,9 @@ class _Views:
         if key is None:
             detail = "Idempotency-Key: is required, so that a retry does not change the order twice"
             raise MalformedRequestError(InvalidField(detail, header="Idempotency-Key"))
-        return _change_response(self._orders.move(order_id, kind, units, by, key, caller.subject))
+        return _change_response(
+            self._orders.change_part(order_id, kind, units, by, key, caller.subject)
+        )
 
     def confirm_order(self, order_id: str) -> Response:
         order_id = _checked_id(order_id)
@@ -431,7 +433,7 @@ PROBLEMS: http_app.ProblemTable = {
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
     ),
     CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),
-    InventoryUnavailableError: lambda _: problems.unavailable(
+    InventoryFailedError: lambda _: problems.unavailable(
         "order cannot reach inventory now. Repeat the request after Retry-After seconds."
     ),
     UnfinishedChangeError: lambda error: problems.unavailable(f"{error}."),

@@ -108,6 +108,7 @@ class _OrderFields(msgspec.Struct):
     history: tuple[_EventFields, ...] = ()
     movement: _MovementFields | None = None
     movements: int | None = None
+    """The number of the last movement."""
     updated_at: datetime | None = None
     events_sent: int | None = None
 
@@ -159,7 +160,10 @@ def _to_order(found: Document) -> Order:
 
 
 def _lines_with_counts(stored: _OrderFields, status: str) -> tuple[Line, ...]:
-    """The lines. Older revisions write no counts: the status applies to every unit without one."""
+    """The lines. Older revisions write no counts.
+
+    In a document of theirs that is cancelled or fulfilled, every unit is cancelled or fulfilled.
+    """
     lines = tuple(
         Line(line.product_id, line.quantity, *_counts_of(stored, line.product_id))
         for line in stored.lines

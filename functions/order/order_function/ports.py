@@ -5,7 +5,7 @@ The errors of the stores are in functions_common.firestore.errors. The errors of
     InventoryError
     ├── ReservationRejectedError   stock is short, or a product is not on sale: nothing is reserved
     ├── ReservationReleasedError   this reservation was released, and can never be held again
-    └── InventoryUnavailableError  inventory did not reply by the deadline, the reply is unusable,
+    └── InventoryFailedError  inventory did not reply by the deadline, the reply is unusable,
         │                          or the circuit is open. The call may have had its effect
         ├── CatalogueBusyError     inventory replied that it cannot read the catalogue now
         └── NotSettledError        inventory replied that some reservations did not change, or that
@@ -49,7 +49,7 @@ class ReservationReleasedError(InventoryError):
     pass
 
 
-class InventoryUnavailableError(InventoryError):
+class InventoryFailedError(InventoryError):
     def __init__(self, reason: str, *, outcome_unknown: bool) -> None:
         """``outcome_unknown``: a request may have reached inventory, and may have had its effect.
 
@@ -59,7 +59,7 @@ class InventoryUnavailableError(InventoryError):
         self.outcome_unknown = outcome_unknown
 
 
-class CatalogueBusyError(InventoryUnavailableError):
+class CatalogueBusyError(InventoryFailedError):
     """Inventory cannot read the catalogue now. The message is for the client."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
@@ -68,7 +68,7 @@ class CatalogueBusyError(InventoryUnavailableError):
         self.retry_after = retry_after
 
 
-class NotSettledError(InventoryUnavailableError):
+class NotSettledError(InventoryFailedError):
     def __init__(self, reasons: Mapping[str, str], *, whole_request_failed: bool = False) -> None:
         """``reasons``: why each reservation did not change, by its id.
 
@@ -254,8 +254,8 @@ class Outbox(Protocol):
     ) -> list[StoreError | None]:
         """Record for each order which events were sent. Returns the error of each, or None.
 
-        A ConflictError: the order has changed since it was read, so it has new events. The
-        publisher that sends these also repeats the events that were sent here.
+        A ConflictError: the order has changed since it was read, so it has new events. Nothing is
+        recorded then: the next publisher sends the new events, and also those of this call again.
         """
 
 
@@ -277,6 +277,14 @@ class UnfinishedOrder:
     """The time since its last change, by the database's clock alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class OverdueOrder:
+    order_id: str
+    order: Order | StoreError
+    """The error if the document is damaged."""
+    due: datetime
+
+
 class UnfinishedWork(Protocol):
     """Reads the orders and reservations that a process began and did not finish.
 
@@ -293,9 +301,9 @@ class UnfinishedWork(Protocol):
     ) -> list[UnfinishedOrder]:
         """Orders that are pending, cancelling, fulfilling or changing."""
 
-    def expired_holds(
+    def overdue_orders(
         self, now: datetime, after: tuple[datetime, str] | None, limit: int, deadline: Deadline
-    ) -> list[Order]:
+    ) -> list[OverdueOrder]:
         """Orders that await a payment that was due by ``now``, the longest overdue first.
 
         ``after``: when the last order of the page before was due, and its id.

@@ -1,4 +1,4 @@
-"""The use cases of order: place, show, list, cancel and fulfil orders, and decide pending ones.
+"""The use cases of order: place, show, list, change, expire and erase orders.
 
 A client may send a request several times under one ``Idempotency-Key``. Each time is a delivery of
 that request, and all deliveries share one order id. A delivery makes an order in these steps:
@@ -48,7 +48,7 @@ from order_function.domain import (
     UnfinishedMovementError,
 )
 from order_function.ports import (
-    InventoryUnavailableError,
+    InventoryFailedError,
     NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
@@ -84,7 +84,7 @@ request may have written it, and then its decision is replayed.
 ASYNC_RESERVE_FRACTION = 0.7
 """The same fraction if the client accepts a pending order. The rest is for writing that order."""
 
-DEPENDENCY_ERRORS = (InventoryUnavailableError, StoreError, DeadlineExceededError)
+DEPENDENCY_ERRORS = (InventoryFailedError, StoreError, DeadlineExceededError)
 """Inventory or Firestore failed, or the time ran out."""
 _REPEAT_DOES_NOT_HELP = (StoreRejectedError, UnusableDocumentError)
 """The DEPENDENCY_ERRORS that every repeat of the request would get, until an operator acts."""
@@ -171,9 +171,9 @@ class Orders:
         - OrderOutcomeUnknownError: the order may exist, now or later
         - StoreRejectedError: Firestore rejected the order. Each repeat is rejected too.
         - UnusableDocumentError: the key has an order, and its document is damaged.
-        - another one of DEPENDENCY_ERRORS, only without a key: this request placed no order and
-          will place none. With a key the error is OrderOutcomeUnknownError instead, because
-          another delivery of the request may place the order.
+        - any other of DEPENDENCY_ERRORS: only for a request without a key. It placed no order and
+          will place none. For a request with a key OrderOutcomeUnknownError takes its place,
+          because another delivery of the request may place the order.
         """
         try:
             return self._place(_Delivery(attempt, self._deadline(), respond_async))
@@ -193,7 +193,7 @@ class Orders:
                 existing = self._decide(delivery, order)
             except ReservationReleasedError as error:
                 existing = self._read_after_release(delivery, error)
-            except InventoryUnavailableError as error:
+            except InventoryFailedError as error:
                 return self._replay_without_inventory(delivery, error)
             if existing is None:  # this delivery decided
                 return self._return_own_decision(delivery, order)
@@ -221,18 +221,18 @@ class Orders:
             )
         except ReservationRejectedError as error:
             return Order.new_rejected(attempt, error.rejection, _now())
-        except InventoryUnavailableError:
+        except InventoryFailedError:
             if not delivery.respond_async:
                 raise
             return Order.new_pending(attempt, _now())
         return Order.new_reserved(attempt, items, currency, _now())
 
     def _decide(self, delivery: _Delivery, order: Order) -> VersionedOrder | None:
-        """Write the order document. Return None if this delivery decided.
+        """Write the order document. Return None if a write of this call succeeded.
 
-        If a document exists already, nothing is written and that document is returned. It can be
-        this delivery's own: an earlier try wrote it, and the response was lost. A rejection
-        without a key is not written, because no later delivery can replay it.
+        Otherwise return the document that exists. That can also be this delivery's own, if an
+        earlier write succeeded and its response was lost. A rejection without a key is not written,
+        because no later delivery can replay it.
 
         Raises OrderOutcomeUnknownError if a try may have written the document, or may still write
         it; otherwise the error of Firestore.
@@ -277,7 +277,7 @@ class Orders:
 
     def _try_to_release(self, delivery: _Delivery) -> None:
         """Release the attempt's reservation. If inventory is unavailable, ``reconcile`` does it."""
-        with suppress(InventoryUnavailableError):
+        with suppress(InventoryFailedError):
             self._inventory.release([delivery.attempt.reservation_id], delivery.deadline)
 
     def _read_after_release(
@@ -292,12 +292,10 @@ class Orders:
         found = self._store.get(order_id, delivery.deadline)
         if found is None:
             reason = f"the reservation was released, and there is no order {order_id}"
-            raise InventoryUnavailableError(reason, outcome_unknown=True) from error
+            raise InventoryFailedError(reason, outcome_unknown=True) from error
         return found
 
-    def _replay_without_inventory(
-        self, delivery: _Delivery, error: InventoryUnavailableError
-    ) -> Placed:
+    def _replay_without_inventory(self, delivery: _Delivery, error: InventoryFailedError) -> Placed:
         """Replay the order if an earlier delivery decided it; otherwise raise ``error`` again.
 
         This delivery may have made a reservation. ``reconcile`` releases it.
@@ -340,7 +338,7 @@ class Orders:
     def expire(self, order_id: str) -> Order:
         """Cancel an order whose payment was not confirmed in time; see ``cancel``.
 
-        Any other order does not change.
+        No other order is cancelled. If a cancellation has begun, it is finished.
         """
 
         def begin(order: Order) -> Order:
@@ -371,7 +369,7 @@ class Orders:
 
         return self._update(order_id, confirm, self._deadline())
 
-    def move(
+    def change_part(
         self,
         order_id: str,
         kind: MovementKind,
@@ -446,7 +444,8 @@ class Orders:
                 begun.reservation_id, number, movement.kind, movement.lines, deadline
             )
         except NotSettledError:
-            # Inventory refuses it as stale if another process has finished it and begun the next.
+            # Inventory rejects the movement as stale if another process has finished it and begun
+            # the next one.
             found = self._get(begun.order_id, deadline).order
             if found.movement == movement:
                 raise

@@ -64,7 +64,7 @@ class _NewOrder(NamedTuple):
     """The write in Firestore's format."""
 
 
-class FirestoreOrders:
+class FirestoreOrderStore:
     def __init__(
         self,
         connection: FirestoreConnection,

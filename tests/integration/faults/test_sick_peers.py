@@ -35,7 +35,7 @@ from functions_common.runtime.deadline_socket import Resolver
 from functions_common.runtime.deadlines import Deadline
 from order_function.domain import Line
 from order_function.inventory.client import InventoryClient
-from order_function.ports import InventoryUnavailableError
+from order_function.ports import InventoryFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,7 +134,7 @@ def test_call_ends_at_its_deadline_when_the_peer_is_slow(name: str) -> None:
 @pytest.mark.parametrize("name", SLOW)
 def test_order_has_an_unknown_outcome_at_its_deadline_when_inventory_is_slow(name: str) -> None:
     with sick_peer(SLOW[name]) as peer:
-        with pytest.raises(InventoryUnavailableError) as unavailable:
+        with pytest.raises(InventoryFailedError) as unavailable:
             reserve(inventory_client(peer.url))
         assert unavailable.value.outcome_unknown
         assert len(peer.requests) == 1
@@ -160,7 +160,7 @@ def test_response_is_cut_at_the_limit_when_it_is_large(name: str) -> None:
 @pytest.mark.parametrize("name", LARGE)
 def test_order_has_an_unknown_outcome_when_inventorys_response_is_large(name: str) -> None:
     with sick_peer(LARGE[name]) as peer:
-        with pytest.raises(InventoryUnavailableError) as unavailable:
+        with pytest.raises(InventoryFailedError) as unavailable:
             reserve(inventory_client(peer.url))
         assert unavailable.value.outcome_unknown
         assert peer.sent < 32 * MIB * peer.accepted
@@ -200,7 +200,7 @@ def test_call_has_an_unknown_outcome_when_the_response_is_broken(name: str) -> N
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 8 * MIB, "nothing is decompressed"
-        with pytest.raises(InventoryUnavailableError) as unavailable:
+        with pytest.raises(InventoryFailedError) as unavailable:
             reserve(inventory_client(peer.url))
         assert unavailable.value.outcome_unknown
 
@@ -222,7 +222,7 @@ def test_redirect_is_not_followed() -> None:
     with sick_peer(responding(body(HELD))) as other:
         found = b"HTTP/1.1 307 Elsewhere\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n"
         redirecting = responding(found % other.url.encode())
-        with sick_peer(redirecting) as peer, pytest.raises(InventoryUnavailableError):
+        with sick_peer(redirecting) as peer, pytest.raises(InventoryFailedError):
             reserve(inventory_client(peer.url), seconds=LATE)
         assert other.accepted == 0
 
@@ -350,7 +350,7 @@ def test_call_was_not_sent_when_nothing_listens() -> None:
         port = listener.getsockname()[1]
     with pytest.raises(NotSentError):
         call(f"http://127.0.0.1:{port}")
-    with pytest.raises(InventoryUnavailableError) as unavailable:
+    with pytest.raises(InventoryFailedError) as unavailable:
         reserve(inventory_client(f"http://127.0.0.1:{port}"))
     assert not unavailable.value.outcome_unknown
 
@@ -389,7 +389,7 @@ def test_call_ends_at_its_deadline_when_the_name_look_up_hangs(dns: Dns) -> None
     dns.go_on.clear()
     with pytest.raises(NotSentError):
         call("http://inventory.example")
-    with pytest.raises(InventoryUnavailableError) as unavailable:
+    with pytest.raises(InventoryFailedError) as unavailable:
         reserve(inventory_client("http://inventory.example"))
     assert not unavailable.value.outcome_unknown
 

@@ -44,7 +44,7 @@ from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.settings import Settings as OrderSettings
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 from support.in_process.apps import OPERATOR, ORDER, PAYMENT
 from support.in_process.client import WsgiAdapter
 from support.in_process.dying import ProcessDiedError
@@ -262,7 +262,7 @@ class CrashingShop:
         self.client._http.session.mount("http://", _CutAdapter(self))  # noqa: SLF001
         self._changed: list[str] = []
         on_event = self._changed.append if self.has_sink else None
-        self.store = FirestoreOrders(self.order_connection, on_event=on_event)
+        self.store = FirestoreOrderStore(self.order_connection, on_event=on_event)
         self._orders = Orders(self.store, self.client, self.order_deadline)
         order_settings = OrderSettings(
             _SERVER,

@@ -253,7 +253,7 @@ def described_shop(emulator: str, issuer: IssuerSettings | None) -> Iterator[Sho
     )
     inventory = inventory_app(inventory_store.Store(connection))
     client = client_of(inventory)
-    order = order_app(order_store.FirestoreOrders(connection), client, issuer=issuer)
+    order = order_app(order_store.FirestoreOrderStore(connection), client, issuer=issuer)
     shop = Shop(inventory, order, customers=issuer is not None)
     shop.stock()
     yield shop

@@ -19,7 +19,7 @@ from inventory_function.store import Store as StockStore
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 from support.in_process.apps import OPERATOR, inventory_app, order_app, signed
 from support.in_process.client import client_of
 
@@ -55,7 +55,7 @@ class Shop:
     def __init__(self, connection: FirestoreConnection) -> None:
         self.connection = connection
         self.stock = StockStore(connection)
-        self.orders = FirestoreOrders(connection)
+        self.orders = FirestoreOrderStore(connection)
         inventory = inventory_app(self.stock)
         self.client = client_of(inventory)
         self.inventory_http = inventory.test_client()

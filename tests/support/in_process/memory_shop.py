@@ -27,7 +27,7 @@ from order_function.domain import (
     merge_lines,
 )
 from order_function.ports import (
-    InventoryUnavailableError,
+    InventoryFailedError,
     NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
@@ -261,7 +261,7 @@ class InventoryInProcess:
 
     def _raise_if_away(self) -> None:
         if self.away:
-            raise InventoryUnavailableError("away", outcome_unknown=True)
+            raise InventoryFailedError("away", outcome_unknown=True)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

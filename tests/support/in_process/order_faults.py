@@ -13,7 +13,7 @@ from functions_common.firestore.errors import (
     StoreUnavailableError,
 )
 from functions_common.runtime.deadlines import DeadlineExceededError
-from order_function.ports import InventoryError, InventoryUnavailableError
+from order_function.ports import InventoryError, InventoryFailedError
 from support.in_process.documented_client import Reply
 from support.in_process.dying import ProcessDiedError
 
@@ -113,7 +113,7 @@ def _error(fault: Fault, name: str, *, of_store: bool) -> BaseException:
         return Unexpected(name)
     if not of_store:
         known = fault in (Fault.REFUSED, Fault.NO_TIME)
-        return InventoryUnavailableError(fault, outcome_unknown=not known)
+        return InventoryFailedError(fault, outcome_unknown=not known)
     if fault is Fault.NO_TIME:
         return DeadlineExceededError()
     if not _writes(name) or fault is Fault.REFUSED:

@@ -48,10 +48,11 @@ from order_function.ports import (
     ChangedOrder,
     ChangedOrders,
     HeldReservation,
-    InventoryUnavailableError,
+    InventoryFailedError,
     NotSettledError,
     OrderFilter,
     OrderOrError,
+    OverdueOrder,
     ReservationRejectedError,
     ReservationReleasedError,
     SentEvents,
@@ -547,7 +548,7 @@ class FakeInventory:
         carried_out = self.away.popleft()
         if carried_out:
             call()
-        raise InventoryUnavailableError("away", outcome_unknown=carried_out is not False)
+        raise InventoryFailedError("away", outcome_unknown=carried_out is not False)
 
     def _hold(self, reservation_id: str, lines: tuple[Line, ...]) -> None:
         if reservation_id in self.reservations:
@@ -625,23 +626,24 @@ class MemoryUnfinishedWork:
             if order.status in half_done and (after is None or order_id > after)
         ][:limit]
 
-    def expired_holds(
+    def overdue_orders(
         self,
         now: datetime,
         after: tuple[datetime, str] | None,
         limit: int,
         deadline: Deadline,  # noqa: ARG002
-    ) -> list[Order]:
+    ) -> list[OverdueOrder]:
         found = (
             (order.expires_at, order.order_id, order)
             for order, _ in self._orders.documents.values()
-            if order.status is Status.AWAITING_PAYMENT
-            and order.expires_at
-            and order.order_id not in self._orders.damaged
+            if order.status is Status.AWAITING_PAYMENT and order.expires_at
         )
-        overdue = (each for each in found if each[0] < now)
+        overdue = (each for each in found if each[0] <= now)
         later = (each for each in overdue if after is None or each[:2] > after)
-        return [order for _, _, order in sorted(later, key=lambda each: each[:2])][:limit]
+        return [
+            OverdueOrder(order_id, self._orders.damaged.get(order_id) or order, due)
+            for due, order_id, order in sorted(later, key=lambda each: each[:2])
+        ][:limit]
 
     def read_orders(
         self,

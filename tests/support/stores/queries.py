@@ -13,7 +13,7 @@ from order_function.audit.snapshot import Snapshot
 from order_function.domain import PUBLIC_STATUSES, Status
 from order_function.ports import OrderFilter
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 from support.stores.builders import soon
 
 if TYPE_CHECKING:
@@ -48,21 +48,23 @@ ON_SALE = ProductFilter(sold_in="USD")
 
 QUERIES: dict[str, Callable[[FirestoreConnection], object]] = {
     **{
-        f"orders: {name}": lambda it, wanted=wanted: FirestoreOrders(it).list_newest(  # type: ignore[misc]
+        f"orders: {name}": lambda it, wanted=wanted: FirestoreOrderStore(it).list_newest(  # type: ignore[misc]
             wanted, PLACE, 9, soon()
         )
         for name, wanted in FILTERS.items()
     },
-    "changed orders": lambda it: FirestoreOrders(it).list_changed(PLACE[0], None, None, 9, soon()),
-    "changed orders after one": lambda it: FirestoreOrders(it).list_changed(
+    "changed orders": lambda it: FirestoreOrderStore(it).list_changed(
+        PLACE[0], None, None, 9, soon()
+    ),
+    "changed orders after one": lambda it: FirestoreOrderStore(it).list_changed(
         PLACE[0], PLACE[0], PLACE, 9, soon()
     ),
-    "orders by id": lambda it: FirestoreOrders(it).list_by_id("ORD", None, 9, soon()),
-    "orders of a customer": lambda it: FirestoreOrders(it).orders_of("C1", None, 9, soon()),
-    "orders of a customer after one": lambda it: FirestoreOrders(it).orders_of(
+    "orders by id": lambda it: FirestoreOrderStore(it).list_by_id("ORD", None, 9, soon()),
+    "orders of a customer": lambda it: FirestoreOrderStore(it).orders_of("C1", None, 9, soon()),
+    "orders of a customer after one": lambda it: FirestoreOrderStore(it).orders_of(
         "C1", "ORD1", 9, soon()
     ),
-    "expired holds": lambda it: FirestoreUnfinishedWork(it).expired_holds(
+    "expired holds": lambda it: FirestoreUnfinishedWork(it).overdue_orders(
         PLACE[0], None, 9, soon()
     ),
     "products": lambda it: StockStore(it).products(None, 9, soon()),

@@ -399,6 +399,11 @@ def test_list_has_the_products_that_the_filter_accepts_in_pages_of_each_size(
         ("active=false&max_available=1", {"active", "max_available"}),
         ("active=false&name_prefix=a", {"active", "name_prefix"}),
         ("cursor=WyJhIiwiUDEiXQ", {"cursor"}),
+        *(
+            (f"{listed}cursor={encode_cursor(parts)}", {"cursor"})
+            for listed in ("", "name_prefix=a&", "max_available=1&", "active=false&", "ids=P1&")
+            for parts in ([], ["1", "P1", "P2"], ["", ""])
+        ),
         ("max_available=1&cursor=WyJQMSJd", {"cursor"}),
         ("max_available=1&cursor=WyJhIiwiUDEiXQ", {"cursor"}),
         ("name_prefix=a&cursor=WyJcdWQ4MDAiLCJQMSJd", {"cursor"}),

@@ -114,7 +114,7 @@ def test_repeated_confirmation_of_a_paid_order_is_no_reason_for_a_refund(
     """Payment providers repeat their notifications, also after the order was cancelled."""
     shop.orders.confirm(order.order_id, PAYMENT)
     if shipped:
-        shop.orders.move(order.order_id, MovementKind.CONSUME, {"1": shipped}, BY, "K1")
+        shop.orders.change_part(order.order_id, MovementKind.CONSUME, {"1": shipped}, BY, "K1")
     shop.inventory.away = inventory == "is away"
     if shipped < 2:
         shop.orders.cancel(order.order_id, BY)
@@ -127,7 +127,7 @@ def test_held_order_cannot_be_fulfilled_or_changed_in_part(shop: WholeShop, orde
     with pytest.raises(NotFulfillableError):
         shop.orders.fulfil(order.order_id, BY)
     with pytest.raises(NotCancellableError, match="cannot be cancelled in part"):
-        shop.orders.move(order.order_id, MovementKind.RELEASE, {"1": 1}, BY, "K1")
+        shop.orders.change_part(order.order_id, MovementKind.RELEASE, {"1": 1}, BY, "K1")
 
 
 def test_held_order_is_replayed(shop: WholeShop, order: Order) -> None:
@@ -149,6 +149,16 @@ def test_pending_order_awaits_its_payment_after_the_decision(shop: WholeShop) ->
     assert decided.status is Status.AWAITING_PAYMENT
     assert types(decided) == ["placed", "awaiting_payment"]
     assert not shop.findings()
+
+
+def test_damaged_order_that_awaits_its_payment_fails_the_sweep(
+    shop: WholeShop, order: Order
+) -> None:
+    pass_the_time(shop, order)
+    shop.store.damage(order.order_id)
+    report = shop.sweep()
+    assert (report.expired, report.failed > 0) == (0, True)
+    assert order.order_id in report.failures[0]
 
 
 def test_expiry_waits_until_inventory_is_back(shop: WholeShop, order: Order) -> None:

@@ -53,7 +53,7 @@ def types(order: Order) -> list[str]:
 def move(shop: WholeShop, order: Order, kind: MovementKind, key: str, **wanted: int) -> Order:
     """``_1=2``: two units of line 1."""
     units_by_line = {line_id.removeprefix("_"): each for line_id, each in wanted.items()}
-    return shop.orders.move(order.order_id, kind, units_by_line, OPERATOR, key)
+    return shop.orders.change_part(order.order_id, kind, units_by_line, OPERATOR, key)
 
 
 def test_lines_keep_the_sequence_in_which_they_were_sent(order: Order) -> None:
@@ -200,7 +200,7 @@ def test_movement_is_refused_when_nothing_is_open(shop: WholeShop, order: Order)
 
 def test_movement_of_another_customer_s_order_is_not_found(shop: WholeShop, order: Order) -> None:
     with pytest.raises(OrderNotFoundError):
-        shop.orders.move(order.order_id, RELEASE, {"1": 1}, BY, "K1", customer_id="C2")
+        shop.orders.change_part(order.order_id, RELEASE, {"1": 1}, BY, "K1", customer_id="C2")
 
 
 def test_number_of_movements_is_limited(shop: WholeShop, order: Order) -> None:
@@ -253,12 +253,12 @@ def test_crash_at_every_call_leaves_a_movement_that_happens_once_or_never(
         between = Between(place, death)
         orders = shop.orders_with(between)
         try:
-            orders.move(order.order_id, kind, {"1": 2}, BY, "K1")
+            orders.change_part(order.order_id, kind, {"1": 2}, BY, "K1")
         except ProcessDiedError:
             assert between.happened
         shop.sweep_up()
         assert not shop.findings()
-        found = shop.orders.move(order.order_id, kind, {"1": 2}, BY, "K1")
+        found = shop.orders.change_part(order.order_id, kind, {"1": 2}, BY, "K1")
         assert sum(counts(found)["1"]) == (5 if kind is RESTOCK else 2)
         assert not shop.findings()
         return between
@@ -273,7 +273,7 @@ def test_another_request_at_every_call_does_not_disturb_a_movement(kind: Movemen
         order = shop.place("C1", LINES, "key").order
         between = Between(place, lambda: shop.orders.cancel(order.order_id, BY))
         try:
-            shop.orders_with(between).move(order.order_id, kind, {"1": 2}, BY, "K1")
+            shop.orders_with(between).change_part(order.order_id, kind, {"1": 2}, BY, "K1")
         except (NotCancellableError, NotFulfillableError):
             assert shop.stored(order.order_id).status is Status.CANCELLED
         shop.sweep_up()
@@ -298,7 +298,7 @@ def test_slow_request_continues_when_its_movement_is_finished_and_another_one_is
 
     slow = shop.orders_with(Between(2, other_process))  # after it has read the order
     if change == "move":
-        changed = slow.move(order.order_id, RELEASE, {"1": 1}, BY, "K1")
+        changed = slow.change_part(order.order_id, RELEASE, {"1": 1}, BY, "K1")
         assert counts(changed) == {"1": (1, 0, 0), "2": (0, 2, 0)}
     else:
         changed = slow.cancel(order.order_id, BY)

@@ -14,7 +14,7 @@ from order_function.domain import (
     OrderRejectedError,
     Status,
 )
-from order_function.ports import InventoryUnavailableError
+from order_function.ports import InventoryFailedError
 from order_function.service import OrderOutcomeUnknownError
 
 TWO = (Line("P001", 2),)
@@ -89,7 +89,7 @@ def test_a_pending_order_is_completed_at_the_price_of_its_reservation(
 def test_a_pending_order_stays_pending_when_inventory_is_unavailable(shop: MemoryShop) -> None:
     order = place_pending(shop)
     shop.inventory.away.append(None)
-    with pytest.raises(InventoryUnavailableError):
+    with pytest.raises(InventoryFailedError):
         shop.orders.decide_pending(order.order_id)
     assert shop.orders.get(order.order_id) == order
 
@@ -131,7 +131,7 @@ def test_a_rejected_order_stays_rejected_when_its_stock_cannot_be_released(
 ) -> None:
     order = place_pending(shop, total=1)
     release = Between(5, lambda: shop.inventory.away.append(None))  # read, reserve, read, write
-    with pytest.raises(InventoryUnavailableError):
+    with pytest.raises(InventoryFailedError):
         shop.orders_with(release).decide_pending(order.order_id)
     assert shop.orders.get(order.order_id).status is Status.REJECTED
     assert shop.sweep().released == 1

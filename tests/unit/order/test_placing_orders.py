@@ -21,7 +21,7 @@ from order_function.domain import (
     Status,
     is_order_id,
 )
-from order_function.ports import InventoryUnavailableError
+from order_function.ports import InventoryFailedError
 from order_function.service import OrderOutcomeUnknownError, Placed
 
 TWO = (Line("P001", 2),)
@@ -146,7 +146,7 @@ def test_an_order_without_a_key_is_not_placed_when_inventory_is_unavailable(
     shop: MemoryShop, *, carried_out: bool | None
 ) -> None:
     shop.inventory.away.append(carried_out)
-    with pytest.raises(InventoryUnavailableError):
+    with pytest.raises(InventoryFailedError):
         shop.place("C1", TWO, None)
     assert not shop.store.documents
 

@@ -569,7 +569,7 @@ class Shop:
     def move(self, change: Change) -> ResponseStatus | None:
         kind, wanted = order.MovementKind(change.kind), {"1": change.units}
         try:
-            moved = self.orders.move(ORDER_ID, kind, wanted, BY, change.request)
+            moved = self.orders.change_part(ORDER_ID, kind, wanted, BY, change.request)
         except order.OrderNotFoundError:
             return None
         except order.UnchangeableOrderError as error:

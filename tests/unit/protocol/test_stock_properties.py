@@ -38,7 +38,7 @@ from inventory_function.service import Inventory
 from order_function import domain as order
 from order_function import service
 from order_function.domain import Status
-from order_function.ports import InventoryUnavailableError
+from order_function.ports import InventoryFailedError
 
 BOUNDED = settings(max_examples=100, stateful_step_count=30, deadline=None, print_blob=True)
 
@@ -246,7 +246,7 @@ places = st.one_of(st.just(0), st.integers(0, 8))
 
 NO_RESPONSE = (
     ProcessDiedError,
-    InventoryUnavailableError,
+    InventoryFailedError,
     service.OrderOutcomeUnknownError,
     service.UnfinishedChangeError,
     StoreError,
@@ -372,7 +372,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     def send(self, part: Part, orders: service.Orders) -> None:
         try:
-            changed = orders.move(part.order_id, part.kind, dict(part.units), BY, part.key)
+            changed = orders.change_part(part.order_id, part.kind, dict(part.units), BY, part.key)
         except order.UnchangeableOrderError as refusal:
             assert part not in self.moved
             if part.kind is not order.MovementKind.RESTOCK and (

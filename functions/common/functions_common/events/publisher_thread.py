@@ -35,7 +35,8 @@ H = TypeVar("H", bound="Hashable")
 BUSY_BATCH = 5
 """Takes the place of ``BATCH`` while requests are in progress, so that they wait less."""
 MAX_QUEUED_ITEMS = 10_000
-"""The most documents in the queue. ``reconcile`` publishes the events of others."""
+"""The most documents in the queue. Further ones are dropped, and ``reconcile`` publishes their
+events."""
 PUBLISHING_SHARE = 0.03
 """While requests are in progress, the thread works for this share of the time. So a process that is
 always busy sends its events late."""

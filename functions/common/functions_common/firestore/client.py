@@ -40,6 +40,7 @@ from functions_common.firestore.errors import (  # noqa: E402
     AlreadyExistsError,
     ConflictError,
     OutcomeUnknownError,
+    StoreError,
     StoreRejectedError,
     StoreUnavailableError,
 )
@@ -71,7 +72,7 @@ _CONFLICTS = (
 )
 """A commit failed because a document does not have the version that the change expects. NotFound:
 another writer has deleted the document."""
-_DENIED = (
+_NOT_CARRIED_OUT = (
     google_errors.Unauthenticated,
     google_errors.PermissionDenied,
     google_errors.ResourceExhausted,
@@ -132,7 +133,7 @@ class FirestoreConnection:
 
     def _prepare(self) -> None:
         began = time.monotonic()
-        with suppress(StoreUnavailableError):
+        with suppress(StoreError):
             with read_call():
                 self.rpcs.read_nothing(CALL_SECONDS)
             logs.event(
@@ -194,7 +195,7 @@ def read_call() -> Iterator[None]:
     try:
         with _grpc_errors_as_api_errors(), activity.part("firestore"):
             yield
-    except _REJECTED as error:
+    except (*_REJECTED, google_errors.FailedPrecondition) as error:  # such as a missing index
         raise _rejected(error) from error
     except (google_errors.GoogleAPICallError, GoogleAuthError) as error:
         raise _unavailable(error) from error
@@ -219,7 +220,7 @@ def commit_errors() -> Iterator[None]:
         raise ConflictError(str(error)) from error
     except _REJECTED as error:
         raise _rejected(error) from error
-    except (*_DENIED, GoogleAuthError) as error:
+    except (*_NOT_CARRIED_OUT, GoogleAuthError) as error:
         raise _unavailable(error) from error
     except google_errors.GoogleAPICallError as error:
         logs.event(

@@ -488,9 +488,9 @@ class Order:
     ) -> bool:
         """Whether the key made this movement. Raises IdempotencyKeyReusedError for another one.
 
-        ``lines``: None for a request without lines. It moves the units that can come back at that
-        time, so a repeat of it is recognised by its key and kind alone. ``all_known``: the order
-        has every line of the request.
+        ``lines``: None if the request names no lines. Such a request moves whatever can come back
+        at that moment, so a repeat has the same key and kind, but perhaps other lines.
+        ``all_known``: the order has every line of the request.
         """
         made: Movement | Event | None = self.movement
         if made is None or made.key != key:

@@ -44,8 +44,8 @@ class ChangeItemRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     ]
 
 
-class ConfirmRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Who confirms the payment of an order, and why."""
+class _AttributedRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Who makes a change, and why."""
 
     actor: Actor | UnsetType = UNSET
     reason: Reason | UnsetType = UNSET
@@ -61,7 +61,11 @@ class ConfirmRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return By(self.actor or role, self.reason or None)
 
 
-class ChangeRequest(ConfirmRequest, forbid_unknown_fields=True, frozen=True):
+class ConfirmRequest(_AttributedRequest, forbid_unknown_fields=True, frozen=True):
+    """Who confirms the payment of an order, and why."""
+
+
+class ChangeRequest(_AttributedRequest, forbid_unknown_fields=True, frozen=True):
     """The units to change, and who changes them and why."""
 
     items: Annotated[

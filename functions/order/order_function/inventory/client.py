@@ -32,7 +32,7 @@ from order_function.domain import MAX_LINES
 from order_function.inventory import replies
 from order_function.inventory.circuit import Circuit
 from order_function.inventory.replies import Reply, ReservationRequest, UnusableReplyError
-from order_function.ports import InventoryUnavailableError
+from order_function.ports import InventoryFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -197,7 +197,7 @@ class InventoryClient:
         After one unknown effect, a reservation is always sent alone, because another member of the
         batch may be the cause.
 
-        Raises InventoryUnavailableError; its ``outcome_unknown`` is true after one unknown effect.
+        Raises InventoryFailedError; its ``outcome_unknown`` is true after one unknown effect.
         """
         circuit = circuit or self._circuit
         failure, outcome_unknown = _Failure("no time left"), False
@@ -302,14 +302,14 @@ def _failure_of_reply(reply: Reply) -> _Failure:
     return _Failure(reason, outcome_unknown=True)
 
 
-def _unavailable(failure: _Failure, *, outcome_unknown: bool) -> InventoryUnavailableError:
+def _unavailable(failure: _Failure, *, outcome_unknown: bool) -> InventoryFailedError:
     logs.event(
         "inventory unavailable",
         severity=logging.WARNING,
         reason=failure.reason,
         outcome_unknown=outcome_unknown,
     )
-    return InventoryUnavailableError(failure.reason, outcome_unknown=outcome_unknown)
+    return InventoryFailedError(failure.reason, outcome_unknown=outcome_unknown)
 
 
 def _batch_body(members: Sequence[QueuedReservation]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from functions_common.observability import logs
 from order_function.domain import PricedLine, Rejection
 from order_function.ports import (
     CatalogueBusyError,
-    InventoryUnavailableError,
+    InventoryFailedError,
     NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
@@ -232,7 +232,7 @@ def split_batch(reply: Reply, reservation_ids: Sequence[str]) -> list[Reply]:
 def check_settled(reply: Reply, verb: str, reservation_ids: Collection[str]) -> None:
     """Return if every reservation is settled: it has the status that ``verb`` leads to.
 
-    Raises NotSettledError with the other reservations, or InventoryUnavailableError if the reply is
+    Raises NotSettledError with the other reservations, or InventoryFailedError if the reply is
     unusable.
     """
     try:
@@ -254,7 +254,7 @@ def check_moved(reply: Reply, reservation_id: str, number: int) -> None:
     """Return if inventory has applied the movement of this number, now or before.
 
     Raises NotSettledError with inventory's reason if it does not apply the movement, or
-    InventoryUnavailableError if the reply is unusable.
+    InventoryFailedError if the reply is unusable.
     """
     try:
         if reply.status in _NONE_SETTLED:
@@ -268,7 +268,7 @@ def check_catalogue(reply: Reply, product_id: str | None) -> tuple[int, bytes]:
     """Status and body of a read of the catalogue, which order passes on to its client.
 
     ``product_id``: the product that was read; None for a page of products.
-    Raises CatalogueBusyError or InventoryUnavailableError.
+    Raises CatalogueBusyError or InventoryFailedError.
     """
     try:
         if is_catalogue_busy(reply):
@@ -315,7 +315,7 @@ def _has_type(reply: Reply, problem_type: str) -> bool:
         return False
 
 
-def _unavailable(reply: Reply, error: UnusableReplyError) -> InventoryUnavailableError:
+def _unavailable(reply: Reply, error: UnusableReplyError) -> InventoryFailedError:
     """Log the reply, because it is a defect of inventory or of a gateway."""
     reason = str(error)[:300]
     logs.event(
@@ -324,7 +324,7 @@ def _unavailable(reply: Reply, error: UnusableReplyError) -> InventoryUnavailabl
         status=reply.status,
         reason=reason,
     )
-    return InventoryUnavailableError(reason, outcome_unknown=True)
+    return InventoryFailedError(reason, outcome_unknown=True)
 
 
 def _read(reply: Reply, shape: type[T]) -> T:

@@ -31,7 +31,7 @@ from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
 from order_function.service import Orders
 from order_function.settings import ReconcileSettings
-from order_function.store import FirestoreOrders
+from order_function.store import FirestoreOrderStore
 
 if TYPE_CHECKING:
     from functions_common.events.settings import SinkSettings
@@ -44,7 +44,7 @@ CONCURRENCY = 4
 def create_sweep(settings: ReconcileSettings, connection: FirestoreConnection) -> Sweep:
     """The composition root of the command; tests pass a connection of their own."""
     publishing = [] if settings.sink is None else _publishing(connection, settings.sink)
-    store = FirestoreOrders(connection, on_event=_publish_at_the_end if publishing else None)
+    store = FirestoreOrderStore(connection, on_event=_ignore_new_event if publishing else None)
     inventory = InventoryClient(
         settings.inventory_service_url,
         settings.token,
@@ -62,7 +62,7 @@ def create_sweep(settings: ReconcileSettings, connection: FirestoreConnection) -
     )
 
 
-def _publish_at_the_end(_order_id: str) -> None:
+def _ignore_new_event(_order_id: str) -> None:
     """Do nothing: the store has marked the order, and the sweep publishes its events at its end."""
 
 

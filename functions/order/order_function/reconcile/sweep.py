@@ -35,7 +35,7 @@ from order_function.domain import (
     OrderError,
     Status,
 )
-from order_function.ports import InventoryUnavailableError, NotSettledError
+from order_function.ports import InventoryFailedError, NotSettledError
 from order_function.reconcile.worker_pool import WorkerPool
 from order_function.service import UnfinishedChangeError
 
@@ -49,13 +49,14 @@ if TYPE_CHECKING:
         HeldReservation,
         Inventory,
         OrderStore,
+        OverdueOrder,
         UnfinishedOrder,
         UnfinishedWork,
         VersionedOrder,
     )
     from order_function.service import Orders
 
-    T = TypeVar("T", HeldReservation, UnfinishedOrder, Order)
+    T = TypeVar("T", HeldReservation, UnfinishedOrder, OverdueOrder)
     P = TypeVar("P", str, tuple[datetime, str])
     U = TypeVar("U")
     FoundOrder = VersionedOrder | StoreError | None
@@ -80,7 +81,7 @@ MAX_REASONS = 20
 
 _BY = By(RECONCILE)
 """The actor of a change that an older revision began: it did not record who."""
-_EXPECTED = (StoreError, DeadlineExceededError, InventoryUnavailableError, UnfinishedChangeError)
+_EXPECTED = (StoreError, DeadlineExceededError, InventoryFailedError, UnfinishedChangeError)
 
 
 class Action(Enum):
@@ -207,7 +208,7 @@ class Sweep:
         """
         self._report = Report()
         self._read_every_page, self._failed_calls = False, 0
-        self._run_step(self._expire_holds)
+        self._run_step(self._expire_overdue_orders)
         self._run_step(self._finish_orders)
         began = time.monotonic()
         self._run_step(self._settle_held)
@@ -247,25 +248,30 @@ class Sweep:
                 for found in page:
                     pool.submit(self._try_to_finish, found)
 
-    def _expire_holds(self) -> None:
+    def _expire_overdue_orders(self) -> None:
         now = datetime.now(UTC)
         with WorkerPool(self._concurrency) as pool:
             for page in self._pages(
-                partial(self._work.expired_holds, now), ORDERS_PAGE, _due_position
+                partial(self._work.overdue_orders, now), ORDERS_PAGE, _due_position
             ):
-                for order in page:
-                    pool.submit(self._expire_or_fail, order)
+                for found in page:
+                    pool.submit(self._try_to_expire, found)
 
-    def _expire_or_fail(self, order: Order) -> None:
+    def _try_to_expire(self, found: OverdueOrder) -> None:
         if self._stopping.is_set():
             return
-        path = f"orders/{order.order_id}"
-        expired = self._run_step(partial(self._orders.expire, order.order_id), path)
-        if expired is None:
+        path = f"orders/{found.order_id}"
+        order = self._run_step(partial(self._expire, found), path)
+        if order is None:
             return
-        self._add(expired=expired.status is Status.CANCELLED)
-        if expired.status is Status.CANCELLING:
-            self._fail(f"{order.order_id} is still {expired.status}", path)
+        self._add(expired=order.expired and order.status is Status.CANCELLED)
+        if order.status is Status.CANCELLING:
+            self._fail(f"{found.order_id} is still {order.status}", path)
+
+    def _expire(self, found: OverdueOrder) -> Order:
+        if isinstance(found.order, StoreError):
+            raise found.order
+        return self._orders.expire(found.order_id)
 
     def _try_to_finish(self, found: UnfinishedOrder) -> None:
         if not self._stopping.is_set():
@@ -415,7 +421,7 @@ class Sweep:
             for reservation_id, reason in error.reasons.items():
                 self._fail(f"{reservation_id}: {reason}", f"reservations/{reservation_id}")
             self._add(**{counter: len(reservation_ids) - len(error.reasons)})
-        except (InventoryUnavailableError, DeadlineExceededError) as error:
+        except (InventoryFailedError, DeadlineExceededError) as error:
             self._failed_calls += 1
             self._fail(f"{type(error).__name__}: {error}", count=len(reservation_ids))
         else:
@@ -488,9 +494,8 @@ CONFIRM confirms the reservation, because its order exists. It does not confirm 
 """
 
 
-def _due_position(order: Order) -> tuple[datetime, str]:
-    assert order.expires_at is not None  # noqa: S101 - the query has only orders with that
-    return order.expires_at, order.order_id
+def _due_position(found: OverdueOrder) -> tuple[datetime, str]:
+    return found.due, found.order_id
 
 
 def _batches(items: Sequence[U], size: int) -> Iterator[Sequence[U]]:

@@ -12,7 +12,7 @@ from google.cloud.firestore import FieldFilter
 from functions_common.firestore.client import call_options, read_call, to_datetime
 from functions_common.firestore.documents import Document, Documents
 from functions_common.firestore.errors import StoreError
-from functions_common.firestore.queries import Position, Queries, Query
+from functions_common.firestore.queries import Found, Position, Queries, Query
 from functions_common.limiter import ConcurrencyLimiter
 from order_function.domain import ReservationName, Status
 from order_function.order_documents import (
@@ -22,7 +22,12 @@ from order_function.order_documents import (
     RESERVATIONS,
     read_order,
 )
-from order_function.ports import HeldReservation, UnfinishedOrder, VersionedOrder
+from order_function.ports import (
+    HeldReservation,
+    OverdueOrder,
+    UnfinishedOrder,
+    VersionedOrder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -69,16 +74,16 @@ class FirestoreUnfinishedWork:
             for found in self._page(ORDERS, has_status, after, limit, deadline)
         ]
 
-    def expired_holds(
+    def overdue_orders(
         self, now: datetime, after: tuple[datetime, str] | None, limit: int, deadline: Deadline
-    ) -> list[Order]:
+    ) -> list[OverdueOrder]:
         query = Query(
             (ORDERS,),
-            (("shard", "in", [*LISTED_SHARDS]), (PAYMENT_DUE, "<", now)),
+            (("shard", "in", [*LISTED_SHARDS]), (PAYMENT_DUE, "<=", now)),
             order_by=PAYMENT_DUE,
             after=None if after is None else Position((ORDERS, after[1]), after[0]),
         )
-        return self._queries.page(query, limit, lambda found: read_order(found.document), deadline)
+        return self._queries.page(query, limit, _overdue_order, deadline)
 
     def read_orders(
         self, order_ids: Collection[str], deadline: Deadline
@@ -109,6 +114,11 @@ class FirestoreUnfinishedWork:
             query = query.start_after({"__name__": client.document(collection, after)})
         with read_call():
             return list(query.stream(**call_options(deadline)))
+
+
+def _overdue_order(found: Found) -> OverdueOrder:
+    document = found.document
+    return OverdueOrder(document.id, _order_or_error(document), document.fields[PAYMENT_DUE])
 
 
 def _order_or_error(found: Document) -> Order | StoreError:

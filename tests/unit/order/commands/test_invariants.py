@@ -35,7 +35,7 @@ from order_function.domain import (
     ReservationName,
     Status,
 )
-from order_function.ports import InventoryUnavailableError
+from order_function.ports import InventoryFailedError
 from order_function.service import OrderOutcomeUnknownError, UnfinishedChangeError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -322,7 +322,7 @@ def moving_a_part(
         order_ids = sorted(shop.store.documents)
         if order_ids:
             orders = shop.orders_with(Between(dies_before, death))
-            orders.move(order_ids[which % len(order_ids)], kind, units, BY, key)
+            orders.change_part(order_ids[which % len(order_ids)], kind, units, BY, key)
 
     return move
 
@@ -365,7 +365,7 @@ def lived(steps: Iterable[Step]) -> WholeShop:
 
 EXPECTED = (
     OrderError,
-    InventoryUnavailableError,
+    InventoryFailedError,
     OrderOutcomeUnknownError,
     UnfinishedChangeError,
     ProcessDiedError,

@@ -84,7 +84,7 @@ def shop() -> PublishingShop:
 
 def a_long_life(shop: PublishingShop) -> Order:
     order = shop.place("C1", TWO, None).order
-    shop.orders.move(order.order_id, MovementKind.CONSUME, {"1": 1}, BY, "K1")
+    shop.orders.change_part(order.order_id, MovementKind.CONSUME, {"1": 1}, BY, "K1")
     return shop.orders.cancel(order.order_id, BY)
 
 

@@ -33,7 +33,7 @@ from order_function.inventory.circuit import OPEN_AFTER
 from order_function.inventory.client import InventoryClient
 from order_function.ports import (
     CatalogueBusyError,
-    InventoryUnavailableError,
+    InventoryFailedError,
     ReservationRejectedError,
 )
 
@@ -146,7 +146,7 @@ def test_the_error_has_the_known_outcome_at_the_deadline(
     trouble: Reply | Exception, *, outcome_unknown: bool
 ) -> None:
     adapter = Scripted(trouble)
-    with pytest.raises(InventoryUnavailableError) as unavailable:
+    with pytest.raises(InventoryFailedError) as unavailable:
         client_of(adapter).reserve("R", LINES, Deadline.after(0.3))
     assert unavailable.value.outcome_unknown is outcome_unknown
     assert all(total <= 0.3 for total in adapter.timeouts)
@@ -170,7 +170,7 @@ def test_the_outcome_is_unknown_when_inventory_never_sends_such_a_reply(
     response: tuple[int, bytes],
 ) -> None:
     adapter = Scripted(response)
-    with pytest.raises(InventoryUnavailableError) as unavailable:
+    with pytest.raises(InventoryFailedError) as unavailable:
         client_of(adapter).reserve("R", LINES, soon())
     assert unavailable.value.outcome_unknown
     assert len(adapter.requests) == 1
@@ -310,7 +310,7 @@ def test_members_are_sent_alone_when_the_outcome_of_their_batch_is_unknown(
 def test_the_outcome_of_a_batch_stays_unknown_when_inventory_may_have_executed_it() -> None:
     adapter = HeldUp((201, HELD), (500, b""), REFUSED)
     for error in together(adapter, "A", "B", seconds=0.5 + MIN_SECONDS_TO_SHARE):
-        assert isinstance(error, InventoryUnavailableError)
+        assert isinstance(error, InventoryFailedError)
         assert error.outcome_unknown
 
 
@@ -332,7 +332,7 @@ def test_an_unusable_member_of_a_reply_changes_no_other(bad: dict[str, Any]) -> 
     adapter = HeldUp((201, HELD), (200, json.dumps(reply).encode()))
     first, second, third = together(adapter, "A", "B", "C")
     assert (first, third) == (None, None)
-    assert isinstance(second, InventoryUnavailableError)
+    assert isinstance(second, InventoryFailedError)
     assert second.outcome_unknown
     assert len(adapter.requests) == 2
 
@@ -380,20 +380,20 @@ def test_each_member_of_a_batch_has_the_known_outcome(
 ) -> None:
     adapter = HeldUp((201, HELD), trouble)
     for error in together(adapter, "A", "B", seconds=0.5):
-        assert isinstance(error, InventoryUnavailableError)
+        assert isinstance(error, InventoryFailedError)
         assert error.outcome_unknown is outcome_unknown
 
 
 def test_the_outcome_stays_unknown_when_one_attempt_was_sent() -> None:
     adapter = Scripted(CUT_OFF, REFUSED)
-    with pytest.raises(InventoryUnavailableError) as unavailable:
+    with pytest.raises(InventoryFailedError) as unavailable:
         client_of(adapter).reserve("R", LINES, Deadline.after(0.3))
     assert unavailable.value.outcome_unknown
 
 
 @pytest.mark.parametrize("response", [(422, b"{}"), (401, b"{}"), (200, b"<html>"), (200, b"{}")])
 def test_a_release_fails_when_the_reply_does_not_confirm_it(response: tuple[int, bytes]) -> None:
-    with pytest.raises(InventoryUnavailableError):
+    with pytest.raises(InventoryFailedError):
         client_of(Scripted(response)).release(["R"], soon())
 
 
@@ -407,18 +407,18 @@ def test_the_client_keeps_a_connection_for_each_thread() -> None:
 
 @pytest.mark.parametrize("response", [(200, b"<html>"), (404, b"<html>"), (404, b"[]")])
 def test_a_page_of_a_gateway_is_no_catalogue(response: tuple[int, bytes]) -> None:
-    with pytest.raises(InventoryUnavailableError):
+    with pytest.raises(InventoryFailedError):
         client_of(Scripted(response)).catalogue("/products", {}, soon())
 
 
 def test_calls_fail_immediately_when_inventory_stays_unavailable() -> None:
     adapter = Scripted(REFUSED)
     client = client_of(adapter)
-    with pytest.raises(InventoryUnavailableError):
+    with pytest.raises(InventoryFailedError):
         client.reserve("R", LINES, Deadline.after(OPEN_AFTER + 1))
     tried = len(adapter.requests)
     for _ in range(20):
-        with pytest.raises(InventoryUnavailableError) as unavailable:
+        with pytest.raises(InventoryFailedError) as unavailable:
             client.reserve("R", LINES, soon())
         assert not unavailable.value.outcome_unknown
     assert len(adapter.requests) <= tried + 2
@@ -426,7 +426,7 @@ def test_calls_fail_immediately_when_inventory_stays_unavailable() -> None:
 
 def test_a_read_of_the_catalogue_fails_when_the_status_is_500() -> None:
     client = client_of(Scripted((500, b"")))
-    with pytest.raises(InventoryUnavailableError):
+    with pytest.raises(InventoryFailedError):
         client.catalogue("/products", {}, soon())
 
 
@@ -475,7 +475,7 @@ def test_a_call_fails_immediately_when_retry_after_is_longer_than_the_deadline(
 ) -> None:
     adapter = Scripted(refusal)
     deadline = Deadline.after(5)
-    with pytest.raises(InventoryUnavailableError) as unavailable:
+    with pytest.raises(InventoryFailedError) as unavailable:
         client_of(adapter).reserve("R", LINES, deadline)
     assert not unavailable.value.outcome_unknown
     assert len(adapter.requests) == 1
@@ -483,7 +483,7 @@ def test_a_call_fails_immediately_when_retry_after_is_longer_than_the_deadline(
 
 def test_an_unknown_outcome_stays_unknown_when_a_later_attempt_is_not_begun() -> None:
     adapter = Scripted(CUT_OFF, not_begun(10))
-    with pytest.raises(InventoryUnavailableError) as unavailable:
+    with pytest.raises(InventoryFailedError) as unavailable:
         client_of(adapter).reserve("R", LINES, Deadline.after(5))
     assert unavailable.value.outcome_unknown
     assert len(adapter.requests) == 2
@@ -524,7 +524,7 @@ def test_reads_of_the_catalogue_never_open_the_circuit_for_orders(
     adapter = Scripted(*[reply] * 10, (201, HELD))
     client = client_of(adapter)
     for _ in range(10):
-        with pytest.raises(InventoryUnavailableError):
+        with pytest.raises(InventoryFailedError):
             client.catalogue("/products", {}, Deadline.after(0.01))
     client._http.session.mount("http://", Scripted((201, HELD)))  # noqa: SLF001
     client.reserve("R", LINES, soon())
@@ -537,9 +537,9 @@ def test_the_catalogue_is_read_when_the_circuit_for_orders_is_open(
     monkeypatch.setattr(circuit, "TRIAL_EVERY", 1000.0)
     client = client_of(Scripted(REFUSED))
     for _ in range(10):
-        with pytest.raises(InventoryUnavailableError):
+        with pytest.raises(InventoryFailedError):
             client.reserve("R", LINES, Deadline.after(0.01))
     client._http.session.mount("http://", Scripted((200, b'{"products":[]}')))  # noqa: SLF001
-    with pytest.raises(InventoryUnavailableError):
+    with pytest.raises(InventoryFailedError):
         client.reserve("R", LINES, soon())
     assert client.catalogue("/products", {}, soon())[0] == 200

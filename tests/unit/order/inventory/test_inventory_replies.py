@@ -12,7 +12,7 @@ from order_function.domain import PricedLine
 from order_function.inventory import replies
 from order_function.inventory.replies import MAX_DETAIL, MAX_NAME, Reply, ReservationRequest
 from order_function.ports import (
-    InventoryUnavailableError,
+    InventoryFailedError,
     NotSettledError,
     ReservationRejectedError,
     ReservationReleasedError,
@@ -60,7 +60,7 @@ def batch_member(status: int, body: Any) -> Reply:
 
 def assert_unknown(read: Callable[[], object]) -> None:
     """The outcome of the call is unknown: neither an order nor any other exception."""
-    with pytest.raises(InventoryUnavailableError) as unavailable:
+    with pytest.raises(InventoryFailedError) as unavailable:
         read()
     assert unavailable.value.outcome_unknown
     assert len(str(unavailable.value)) <= 300

@@ -84,7 +84,8 @@ class KeySet:
         if found is None:
             if refresh := self.fetch_soon():
                 self._wait_for(refresh, patient=not (trusted and self._keys))
-            if not self._keys or self._fetched_at < self._tried_at:
+            is_old = self._clock() - self._fetched_at >= TRUSTED_SECONDS  # no thread could fetch
+            if not self._keys or self._fetched_at < self._tried_at or is_old:
                 raise IssuerUnavailableError
             return self._keys.get(key_id)
         if age > FRESH_SECONDS:

@@ -35,6 +35,8 @@ const PRICE_CHANGED = "urn:problem-type:price-changed";
 const CANCELLABLE = new Set([
   "pending", "awaiting_payment", "confirmed", "changing", "partially_fulfilled", "cancelling",
 ]);
+/** An order of which a repeated request has no use. */
+const ENDED = new Set(["cancelling", "cancelled"]);
 const MEANING = {
   pending: "Inventory was unavailable. The shop confirms or rejects the order at its next check after inventory is back.",
   changing: "The shop completes the change at its next check after inventory is back.",
@@ -489,19 +491,23 @@ let undecided = null;
 async function placeOrder() {
   if (placing || tokenIsMissing()) return;
   const items = [...cart].map(([id, { quantity }]) => ({ product_id: id, quantity: quantity.valueAsNumber }));
-  const body = { ...customerField(), items, expected_total: cartTotal().sum };
-  if (byId("hold").checked) body.hold_seconds = HOLD_SECONDS;
-  const content = JSON.stringify({ ...body, customer_id: null });
+  const hold = byId("hold").checked ? { hold_seconds: HOLD_SECONDS } : {};
+  const content = JSON.stringify({ items, ...hold });
   const repeated = undecided?.content === content;
-  undecided = { content, key: repeated ? undecided.key : freshKey() };
+  // A repeat has the first total: with another one it would be another order.
+  if (!repeated) undecided = { content, key: freshKey(), total: cartTotal().sum };
+  const body = { ...customerField(), items, ...hold, expected_total: undecided.total };
   const headers = { "Idempotency-Key": undecided.key };
   if (byId("keep").checked) headers.Prefer = "respond-async";
   const what = items.map(({ product_id: id, quantity }) => `${formatted(quantity)} × ${productName(id)}`).join(", ");
   showReasons(new Map());
   showPlacing(true);
   const sendOrder = () => send("POST", "orders", { body, headers });
-  await untilFinal(what, sendOrder, (result) => showOutcome(result, what, items), repeated);
-  showPlacing(false);
+  try {
+    await untilFinal(what, sendOrder, (result) => showOutcome(result, what, items), repeated);
+  } finally {
+    showPlacing(false);
+  }
   await refresh();
 }
 
@@ -513,6 +519,10 @@ function showPlacing(now) {
 
 function showOutcome(result, what, items) {
   undecided = null;
+  if (ENDED.has(result.body.status)) {
+    const status = STATUSES[result.body.status];
+    return announce(`Not ordered: ${what}. You ordered this before, and that order is ${status}. Place it again for a new order.`, "warn");
+  }
   if (result.status === 201 || result.status === 202) {
     const text = outcome(result, what);
     takeOut(items);
@@ -525,7 +535,8 @@ function showOutcome(result, what, items) {
 
 function outcome({ status, body }, what) {
   if (status === 202) return `Pending: ${what}. ${MEANING.pending}`;
-  return body.status === "awaiting_payment" ? `Held: ${what}. Pay within 15 minutes.` : `Ordered: ${what}.`;
+  if (body.status !== "awaiting_payment") return `Ordered: ${what}.`;
+  return `Held: ${what}. Pay within ${duration(secondsLeft(body))}.`;
 }
 
 /** Take ordered units out of the cart. The customer may have added others since.
@@ -567,7 +578,7 @@ async function untilFinal(what, sendOnce, then, mayHaveTakenEffect = false) {
   dismiss();
   for (let sends = 1; ; sends += 1) {
     const result = await sendOnce();
-    const again = RETRYABLE.has(result.status) || outcomeUnknown(result);
+    const again = RETRYABLE.has(result.status) || outcomeUnknown(result) || lacksBody(result);
     const isFirst = sends === 1 && !mayHaveTakenEffect;
     if (!again && (isFirst || DECISIVE.has(result.status))) return then(result);
     const why = again ? "" : ` ${reason(result)}`;
@@ -578,6 +589,8 @@ async function untilFinal(what, sendOnce, then, mayHaveTakenEffect = false) {
 }
 
 const outcomeUnknown = ({ body }) => body?.type === OUTCOME_UNKNOWN;
+/** A gateway responded instead of the shop. */
+const lacksBody = ({ status, body }) => DECISIVE.has(status) && !body;
 
 /** Show a countdown to the next attempt; false if the customer stops. */
 function waitToRetry(what, result) {
@@ -704,11 +717,13 @@ function eventDetails({ actor, reason, items = [] }) {
   return [...units, `by ${actor}`, ...(reason ? [reason] : [])].join(", ");
 }
 
+const secondsLeft = ({ expires_at }) => Math.floor((Date.parse(expires_at) - Date.now() - clockAhead) / 1000);
+
 /** An order that waits for its payment: the time left, and how to pay. */
 function showTimeLeft({ order, left, pay }) {
   pay.hidden = order.status !== "awaiting_payment";
   if (pay.hidden) return;
-  const seconds = Math.floor((Date.parse(order.expires_at) - Date.now() - clockAhead) / 1000);
+  const seconds = secondsLeft(order);
   setText(left, seconds > 0
     ? `The stock is held for ${duration(seconds)} more.`
     : "The hold has ended. The shop cancels the order at its next check.");
@@ -767,12 +782,16 @@ async function cancel(id) {
   shown.cancel.setAttribute("aria-disabled", "true");
   const what = shown.items.textContent;
   const before = shown.order.items;
-  await untilFinal(`cancelling ${what}`, () => send("POST", `orders/${id}/cancel`), (result) => {
+  const showResult = (result) => {
     if (result.status === 200) return announce(`Cancelled: ${cancelledSince(before, result.body.items)}.`);
     if (result.status === 202) return announce(`Cancelling: ${what}. ${MEANING.cancelling}`, "warn");
     return announce(`Not cancelled: ${what}. ${reason(result)}`, "bad");
-  });
-  shown.cancel.removeAttribute("aria-disabled");
+  };
+  try {
+    await untilFinal(`cancelling ${what}`, () => send("POST", `orders/${id}/cancel`), showResult);
+  } finally {
+    shown.cancel.removeAttribute("aria-disabled");
+  }
   await refresh();
 }
 
@@ -825,8 +844,8 @@ byId("cart-form").addEventListener("submit", (event) => {
   event.preventDefault();
   placeOrder();
 });
-new IntersectionObserver(([{ isIntersecting }]) => {
-  cartIsVisible = isIntersecting;
+new IntersectionObserver((changes) => {
+  cartIsVisible = changes.at(-1).isIntersecting;
   showCart();
 }).observe(byId("cart-form"));
 byId("dismiss").addEventListener("click", dismiss);
