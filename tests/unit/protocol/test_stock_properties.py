@@ -241,7 +241,7 @@ often_the_first = st.sampled_from(["k1", "k1", "k2", "k3"])
 never_the_first = st.sampled_from(["k2", "k3"])
 bodies = st.lists(st.tuples(st.sampled_from("AB"), st.integers(1, 4)), min_size=1, max_size=2)
 places = st.one_of(st.just(0), st.integers(0, 8))
-"""The call at which a process dies; 0: it does not die."""
+"""The number of the call at which a process ends; 0: it does not end."""
 
 
 NO_RESPONSE = (
@@ -293,7 +293,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.confirmed: set[str] = set()
         """Orders whose response was 201."""
         self.requested: dict[str, set[Status]] = {}
-        """Further statuses that an order may have, because a request asked to change it."""
+        """Further statuses that an order may have, because a request began to change it."""
         self.rejections: dict[tuple[str, str], order.Rejection] = {}
         """The rejection of a body under a key."""
         self.paid: set[str] = set()
