@@ -22,6 +22,10 @@ SALES = {
     "sales_official": "32 buyers, Google's emulator",
     "inventory_processes": "200 buyers of one product, by processes of inventory",
     "sales_with_events": "32 buyers of 50 products",
+    **{
+        f"sales_far_{rate}": f"200 buyers of one product, {rate} commits a second of a document"
+        for rate in (1, 5, 20)
+    },
 }
 """The tables of sales, and their headings."""
 NAMES = {"ours": "ours", "usual": "usual design", "optimistic": "optimistic commits"} | {
@@ -80,7 +84,7 @@ def _sales(heading: str, found: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|--:|--:|--:|--:|--:|"
     for name, sold in sorted(found["value"].items(), key=lambda item: _place(item[0])):
         design, _, kind = name.partition(" ")
-        title = f"{NAMES[design]}, {_KINDS[kind]}" if design in NAMES else name
+        title = ", ".join(filter(None, (NAMES.get(design, name), _KINDS.get(kind))))
         failures = sum(sold["failures"].values())
         cells = (
             f"{sold['orders_per_second']:,.0f}",
@@ -101,7 +105,7 @@ def _place(name: str) -> tuple[int, int, str]:
     design, _, kind = name.partition(" ")
     if design not in NAMES:
         return 0, 0, name
-    return [*_KINDS].index(kind), [*NAMES].index(design), name
+    return [*_KINDS, ""].index(kind), [*NAMES].index(design), name
 
 
 def _milliseconds(value: float | None) -> str:

@@ -34,6 +34,8 @@ LINES = (
     Line("hot_over_optimistic", "one product, over an optimistic commit for each request", 2),
     Line("many_over_flask_postgres", "50 products, over Flask and psycopg", 1.8),
     Line("many_over_fastapi_postgres", "50 products, over FastAPI and asyncpg", 1.8),
+    Line("far_5_over_usual", "one product, 5 commits a second of a document, over the usual", 20),
+    Line("far_5_p99_ms", "the same, p99 of 200 buyers, ms", 3000, at_most=True),
     Line("hot_layer_ratio", "transaction layer, 32 threads, over the usual design", 20),
     Line("hot_layer_ratio_official", "the same on the official emulator", 1000),
     Line("many_ratio", "50 products through HTTP, over the usual design", 1.2),

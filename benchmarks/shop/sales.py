@@ -30,6 +30,16 @@ ROUNDS, SECONDS = 3, 6.0
 WARM_UP_SECONDS = 2.0
 MANY_BUYERS, PROCESSES = 200, 4
 SINGLE_ORDERS = 300
+FAR = (
+    "--latency=BatchGetDocuments=6..10",
+    "--latency=Commit=20..30",
+    "--latency=BatchWrite=20..30",
+    "--latency=*=200:0.01",
+)
+"""Latencies as on the service: reads of about 8 ms, commits of about 25 ms, and 1 % slow calls."""
+FAR_RATES, FAR_SECONDS = (1, 5, 20), 10.0
+FAR_CONCURRENCY = "256"
+"""Threads of order: more than buyers, since each waits for Firestore most of the time."""
 
 
 class OversoldError(AssertionError):
@@ -107,6 +117,32 @@ def beside_peers(
                     sold = found.setdefault(f"{design} {kind}", Sales())
                     sold.add(crowd.sell(BUYERS, SECONDS))
                     crowd.check()
+    return found
+
+
+def of_a_hot_document(
+    start: Callable[[Sequence[str]], AbstractContextManager[str]], logs: Path, rate: int
+) -> dict[str, Sales]:
+    """200 buyers of one product, by design, on an emulator as far away and as slow as the service.
+
+    ``rate``: commits of one document in a second.
+    """
+    found = {}
+    for design in ("ours", "optimistic", "usual"):
+        with (
+            start([*FAR, f"--document-commits={rate}"]) as address,
+            system.running(
+                address,
+                f"bench-far-{design}-{rate}",
+                logs,
+                design=design,
+                order_settings={"CONCURRENCY": FAR_CONCURRENCY},
+            ) as shop,
+        ):
+            crowd = Watched(shop, ["P-hot"])
+            crowd.sell(MANY_BUYERS, WARM_UP_SECONDS)
+            found[design] = crowd.sell(MANY_BUYERS, FAR_SECONDS)
+            crowd.check()
     return found
 
 

@@ -39,9 +39,8 @@ def test_default_command_serves_in_memory() -> None:
     assert (arguments.data, arguments.import_data) == (None, None)
     assert (arguments.log, arguments.latency, arguments.fail) == (False, [], [])
     assert (arguments.require_indexes, arguments.collect_indexes) == (None, None)
-    assert (arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle) == (
-        *DEFAULT_LIMITS,
-    )
+    limits = arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle
+    assert (*limits, arguments.document_commits) == (*DEFAULT_LIMITS,)
 
 
 def test_transaction_limits_are_parsed() -> None:
@@ -99,7 +98,11 @@ def test_failure_is_parsed(text: str, failure: Failure) -> None:
 @pytest.mark.parametrize(
     ("option", "why"),
     [
-        ("--latency=Commit", "Commit is not METHOD=MS or METHOD=MS..MS"),
+        ("--latency=Commit", "Commit is not METHOD=MS[..MS][:PROBABILITY]"),
+        ("--latency=Commit=5:2", "the probability 2 is above 1"),
+        ("--document-commits=0", "0 is not a number above 0"),
+        ("--document-commits=inf", "inf is not a number above 0"),
+        ("--document-commits=many", "many is not a number above 0"),
         ("--latency=Commit=20..5", "20..5 ends before it begins"),
         ("--latency=Comit=5", "Comit is not a method of Firestore. Its methods are Batch"),
         ("--fail=Commit=ABORTED:often", "is not METHOD=CODE[:PROBABILITY][:before|after]"),

@@ -84,6 +84,23 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
             metavar="SECONDS",
             help=f"{text} (default: {default:g}, as in the service)",
         )
+    limits.add_argument(
+        "--document-commits",
+        type=_with_reason(_rate),
+        default=math.inf,
+        metavar="N",
+        help="commits of one document in a second; further ones wait (default: no limit)",
+    )
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise ValueError(f"{text} is not a number above 0")
+    return rate
 
 
 def _seconds(text: str) -> float:
@@ -106,7 +123,7 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
         type=_with_reason(Latency.parse),
         action="append",
         default=[],
-        metavar="METHOD=MS[..MS]",
+        metavar="METHOD=MS[..MS][:PROBABILITY]",
         help="delay the method by this many milliseconds, or by a random number in the range",
     )
     faults.add_argument(

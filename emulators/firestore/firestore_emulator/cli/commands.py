@@ -48,7 +48,12 @@ def main() -> None:
 def _serve(arguments: argparse.Namespace) -> None:
     host, port = arguments.host_port
     interceptors = list(_interceptors(arguments))
-    limits = Limits(arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle)
+    limits = Limits(
+        arguments.lock_wait,
+        arguments.transaction_time,
+        arguments.transaction_idle,
+        arguments.document_commits,
+    )
     check_indexes, indexes = _index_check(arguments)
     with _databases(arguments.data, check_entries(indexes)) as databases:
         if arguments.import_data is not None:

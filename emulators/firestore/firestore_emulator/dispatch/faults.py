@@ -1,6 +1,6 @@
 """Inject delays and errors by method, to test programs that use Firestore.
 
---latency METHOD=MS[..MS]                       delays the method
+--latency METHOD=MS[..MS][:PROBABILITY]         delays the method
 --fail METHOD=CODE[:PROBABILITY][:before|after] returns the error: before the method runs, or after
                                                 it has run, so that only its response is lost
 
@@ -24,7 +24,7 @@ from firestore_emulator.model.errors import InjectedError
 ALL = "*"
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_LATENCY = re.compile(rf"(\*|\w+)=({_NUMBER})(?:\.\.({_NUMBER}))?")
+_LATENCY = re.compile(rf"(\*|\w+)=({_NUMBER})(?:\.\.({_NUMBER}))?(?::({_NUMBER}))?")
 _FAILURE = re.compile(rf"(\*|\w+)=([A-Z_]+)(?::({_NUMBER}))?(?::(before|after))?")
 
 
@@ -32,17 +32,18 @@ class Latency(NamedTuple):
     method: str
     min_ms: float
     max_ms: float
+    probability: float = 1.0
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Raises ValueError if the text is not a latency rule."""
         found = _LATENCY.fullmatch(text)
         if found is None:
-            raise ValueError(f"{text} is not METHOD=MS or METHOD=MS..MS")
+            raise ValueError(f"{text} is not METHOD=MS[..MS][:PROBABILITY]")
         min_ms, max_ms = float(found[2]), float(found[3] or found[2])
         if max_ms < min_ms:
             raise ValueError(f"the range {found[2]}..{found[3]} ends before it begins")
-        return cls(_method(found[1]), min_ms, max_ms)
+        return cls(_method(found[1]), min_ms, max_ms, _probability(found[4]))
 
 
 class Failure(NamedTuple):
@@ -57,10 +58,7 @@ class Failure(NamedTuple):
         found = _FAILURE.fullmatch(text)
         if found is None:
             raise ValueError(f"{text} is not METHOD=CODE[:PROBABILITY][:before|after]")
-        probability = float(found[3] or 1)
-        if probability > 1:
-            raise ValueError(f"the probability {found[3]} is above 1")
-        return cls(_method(found[1]), _code(found[2]), probability, found[4] == "after")
+        return cls(_method(found[1]), _code(found[2]), _probability(found[3]), found[4] == "after")
 
 
 class Faults:
@@ -79,7 +77,9 @@ class Faults:
             if rule.method in {ALL, call.method} and draws.random() < rule.probability
         ]
         for latency, draws in self._latencies:
-            if latency.method in {ALL, call.method}:
+            if latency.method not in {ALL, call.method}:
+                continue
+            if latency.probability == 1 or draws.random() < latency.probability:
                 await asyncio.sleep(draws.uniform(latency.min_ms, latency.max_ms) / 1000)
         _fail(call, [rule for rule in due if not rule.after])
         yield
@@ -90,6 +90,13 @@ def _fail(call: Call, due: Sequence[Failure]) -> None:
     for failure in due:
         when = "after" if failure.after else "before"
         raise InjectedError(failure.code.value[0], f"Injected {when} {call.method} ran.")
+
+
+def _probability(text: str | None) -> float:
+    probability = 1.0 if text is None else float(text)
+    if probability > 1:
+        raise ValueError(f"the probability {text} is above 1")
+    return probability
 
 
 def _random(seed: int, kind: str, number: int) -> random.Random:

@@ -43,6 +43,7 @@ from firestore_emulator.transactions.open_transactions import (
     Transaction,
     closed_transaction_error,
 )
+from firestore_emulator.transactions.pace import Pace
 
 ReadRequest: TypeAlias = (
     BatchGetDocumentsRequest
@@ -119,6 +120,7 @@ class Isolation:
         self._database = database
         self._limits = limits
         self._locks = LockTable()
+        self._pace = Pace(limits.document_commits, clock)
         self._transactions = OpenTransactions(limits, clock)
         self._timer: asyncio.TimerHandle | None = None
         database.on_clear(self._close_all)
@@ -215,6 +217,7 @@ class Isolation:
     async def _write(self, owner: Owner, lock: CommitLock) -> Commit:
         try:
             await self._lock(owner, lock)
+            await self._pace.wait(lock.names)
             return self._database.commit(lock.requested)
         finally:
             self._locks.release(owner)

@@ -1,5 +1,6 @@
 """The open transactions of a database, and their time limits. Nothing here waits."""
 
+import math
 import secrets
 from collections.abc import Callable, Iterator, KeysView
 from contextlib import contextmanager
@@ -16,11 +17,12 @@ _MAX_POSITIONS = 1000  # few are needed: a retry follows its aborted transaction
 
 
 class Limits(NamedTuple):
-    """Time limits in seconds. The defaults are those of the service."""
+    """Time limits in seconds, with the service's as defaults; and the rate of commits."""
 
     lock_wait: float = 20.0
     transaction: float = 270.0
     idle: float = 60.0
+    document_commits: float = math.inf  # a second, of each document
 
 
 DEFAULT_LIMITS = Limits()
