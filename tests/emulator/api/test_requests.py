@@ -2,6 +2,7 @@
 
 import grpc
 import pytest
+import requests
 from google.api_core.exceptions import (
     AlreadyExists,
     FailedPrecondition,
@@ -228,24 +229,30 @@ def test_query_of_all_collections_by_a_field_is_rejected(
         list(gapic.run_query(request=request))
 
 
-def test_resuming_a_write_stream_is_unimplemented(
-    gapic: FirestoreClient, database: str, which: str
-) -> None:
-    if which != "embedded":
-        pytest.skip("the official emulator has it")
+def test_resuming_a_write_stream_fails(gapic: FirestoreClient, database: str, which: str) -> None:
+    """The official emulator says "Resuming streams is not supported"."""
+    error = InvalidArgument if which == "official" else MethodNotImplemented
     request = types.WriteRequest(database=database, stream_id="1")
-    with pytest.raises(MethodNotImplemented, match="Resuming a Write stream is not implemented"):
-        list(gapic.write(iter([request])))
+    metadata = [("google-cloud-resource-prefix", database)]
+    with pytest.raises(error, match=r"(?i)resuming .*streams? is not (supported|implemented)"):
+        list(gapic.write(iter([request]), metadata=metadata))
 
 
 def test_pipeline_is_unimplemented(channel: grpc.Channel, which: str) -> None:
     """A raw call, because older client libraries lack the method."""
     if which != "embedded":
-        pytest.skip("the official emulator has it")
+        pytest.skip("the official emulator fails with UNKNOWN")
     with pytest.raises(grpc.RpcError) as raised:
         list(channel.unary_stream("/google.firestore.v1.Firestore/ExecutePipeline")(b""))
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert "ExecutePipeline is not implemented" in raised.value.details()
+
+
+def test_rest_api_is_not_served(emulator: str, database: str, which: str) -> None:
+    if which != "embedded":
+        pytest.skip("the official emulator has it")
+    response = requests.get(f"http://{emulator}/v1/{database}/documents/c", timeout=10)
+    assert response.status_code == 404
 
 
 def clear_data(channel: grpc.Channel, name: str) -> None:
