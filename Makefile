@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties test-hostile test-crash test-clients fuzz conformance demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties test-hostile test-crash test-clients fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -73,6 +73,13 @@ test-clients: $(VENV)/.dev .api/.made ## Generate Python and TypeScript clients,
 
 conformance: $(VENV)/.run .conformance/.made ## Run the Firestore client's own system tests on the embedded emulator
 	$(BIN)/python tests/conformance/run.py $(TESTS)
+
+# It installs packages, so no test runs it.
+test-emulator-versions: $(VENV)/.dev ## Test the emulator on its oldest and newest dependencies: ten minutes (VERSIONS="--only oldest --python python3.13")
+	$(BIN)/python -m tools.emulator_versions $(VERSIONS)
+
+emulator-support: $(VENV)/.dev ## Write the emulator's SUPPORT.md from its tests; needs the official emulator
+	$(BIN)/python -m tools.emulator_support
 
 demo: $(VENV)/.dev ## Cold start, sale and scale-down on the cluster, with a report (DEMO=--help)
 	@$(BIN)/python -m demo $(DEMO)

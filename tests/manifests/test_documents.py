@@ -19,6 +19,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(ROOT.glob("*/README.md")),
     *sorted(ROOT.glob("*/*/README.md")),
+    *(ROOT / "emulators/firestore" / name for name in ("CHANGELOG.md", "SUPPORT.md")),
 ]
 READERS_PATH = "docs/architecture.md"
 """The first document of a newcomer; its table of folders must be complete."""

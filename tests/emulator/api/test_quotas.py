@@ -24,9 +24,8 @@ def text(length: int) -> types.Value:
 
 
 def numbers(count: int) -> types.Value:
-    return types.Value(
-        map_value={"fields": {f"k{n:05}": {"integer_value": n} for n in range(count)}}
-    )
+    fields = {f"k{n:05}": types.Value(integer_value=n) for n in range(count)}
+    return types.Value(map_value={"fields": fields})
 
 
 def nulls(count: int) -> types.Value:

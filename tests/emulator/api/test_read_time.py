@@ -145,7 +145,7 @@ def background_writer(client: Client) -> Iterator[None]:
             writing.result()
 
 
-def in_pages(client: Client, time: datetime) -> list[DocumentSnapshot[DocumentReference]]:
+def in_pages(client: Client, time: datetime) -> "list[DocumentSnapshot[DocumentReference]]":
     query = client.collection("c").order_by("__name__").limit(5)
     found, page = [], list(query.stream(read_time=time))
     while page:

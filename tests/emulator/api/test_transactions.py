@@ -71,7 +71,7 @@ def test_other_plain_writes_wait_for_a_read_lock(
                     "parent": db.root,
                     "collection_id": "c",
                     "document_id": "new",
-                    "document": {"fields": {"n": {"integer_value": 7}}},
+                    "document": {"fields": {"n": types.Value(integer_value=7)}},
                 },
             ),
         )

@@ -88,6 +88,8 @@ def test_thousand_idle_streams_leave_no_tasks(tmp_path: Path) -> None:
             for stream in streams[::2]:
                 stream.cancel()
             await channels[1].close(grace=None)
+            for stream in streams[1::2]:  # grpcio before 1.83 leaves them open
+                stream.cancel()
             await until(lambda: not db.feed)
             await channels[0].close()
             del streams, stream, chosen, channels

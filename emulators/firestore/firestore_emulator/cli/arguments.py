@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from firestore_emulator import __version__
 from firestore_emulator.addresses import add_host_port_option
 from firestore_emulator.dispatch.faults import Failure, Latency
 from firestore_emulator.model.errors import EmulatorError
@@ -23,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="firestore_emulator", description="Run a Firestore emulator."
     )
+    root.add_argument("--version", action="version", version=f"firestore-emulator {__version__}")
     add_host_port_option(root)
     root.add_argument(
         "--allowed-host",

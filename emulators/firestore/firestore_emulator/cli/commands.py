@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,16 +36,24 @@ except ImportError:  # uvloop does not support Windows
     from asyncio import new_event_loop as _new_loop  # type: ignore[assignment]
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    commands = {None: _serve, "export": _export, "import": _import}
+def main(argv: Sequence[str] | None = None, announce: Callable[[str], None] | None = None) -> None:
+    """Run the command of the arguments, by default those of the process.
+
+    ``announce`` gets the address as soon as the emulator serves. The default prints it.
+    """
+    arguments = parser().parse_args(argv)
+    commands: dict[str | None, Callable[[argparse.Namespace], None]] = {
+        None: partial(_serve, announce=announce or _announce),
+        "export": _export,
+        "import": _import,
+    }
     try:
         commands[arguments.command](arguments)
     except (DataError, EmulatorError, IndexFileError) as error:
         sys.exit(str(error))
 
 
-def _serve(arguments: argparse.Namespace) -> None:
+def _serve(arguments: argparse.Namespace, announce: Callable[[str], None]) -> None:
     host, port = arguments.host_port
     interceptors = list(_interceptors(arguments))
     limits = Limits(
@@ -62,7 +70,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
                 hosts = arguments.allowed_host
-                runner.run(serve(service, host, port, _announce, interceptors, hosts))
+                runner.run(serve(service, host, port, announce, interceptors, hosts))
         except OSError as error:
             sys.exit(f"Cannot listen on {format_address(host, port)}: {error.strerror or error}")
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from google.cloud.firestore_v1 import types
 
 from support.emulator.differential.session import DATABASE, ROOT, Outcome, Step
+from support.emulator.firestore_messages import value, vector
 
 _DESCENDING = 2
 _NOT_FOUND, _FAILED_PRECONDITION, _ABORTED = 5, 9, 10
@@ -78,7 +79,7 @@ def _replaces_a_field_without_a_name(step: Step, ours: Outcome, its: Outcome) ->
 
 def _field_without_a_name_deleted() -> list[Step]:
     name = f"{ROOT}/a/x"
-    fields = {"": {"integer_value": 1}}
+    fields = {"": value(1)}
     return [_commit({"update": {"name": name, "fields": fields}}, {"delete": name})]
 
 
@@ -120,7 +121,7 @@ def _lists_missing_ones_with_a_mask(step: Step, ours: Outcome, its: Outcome) -> 
 
 
 def _listed_with_a_mask() -> list[Step]:
-    fields = {"p": {"integer_value": 1}, "q": {"integer_value": 2}}
+    fields = {"p": value(1), "q": value(2)}
     request = {
         "parent": ROOT,
         "collection_id": "a",
@@ -151,10 +152,10 @@ def _written_beside_what_was_queried() -> list[Step]:
     begin = types.BeginTransactionRequest.pb()(database=DATABASE, options={"read_write": {}})
     read = types.RunQueryRequest.pb()(parent=ROOT, structured_query=query, transaction=b"0")
     return [
-        _commit({"update": {"name": f"{ROOT}/a/x", "fields": {"n": {"integer_value": 1}}}}),
+        _commit({"update": {"name": f"{ROOT}/a/x", "fields": {"n": value(1)}}}),
         Step("BeginTransaction", begin, b"0"),
         Step("RunQuery", read),
-        _commit({"update": {"name": f"{ROOT}/a/x", "fields": {"n": {"integer_value": 2}}}}),
+        _commit({"update": {"name": f"{ROOT}/a/x", "fields": {"n": value(2)}}}),
     ]
 
 
@@ -227,22 +228,14 @@ def _searches_nested_vectors(step: Step, _: Outcome, its: Outcome) -> bool:
 
 
 def _nearest_in_a_map() -> list[Step]:
-    vector = {
-        "map_value": {
-            "fields": {
-                "__type__": {"string_value": "__vector__"},
-                "value": {"array_value": {"values": [{"double_value": 1.0}]}},
-            }
-        }
-    }
     nearest = {
         "vector_field": {"field_path": "m.v"},
-        "query_vector": vector,
+        "query_vector": vector(1),
         "distance_measure": 1,
         "limit": {"value": 1},
     }
     query = {"from_": [{"collection_id": "a"}], "find_nearest": nearest}
-    fields = {"m": {"map_value": {"fields": {"v": vector}}}}
+    fields = {"m": value({"v": vector(1)})}
     request = types.RunQueryRequest.pb()(parent=ROOT, structured_query=query)
     return [
         _commit({"update": {"name": f"{ROOT}/a/x", "fields": fields}}),

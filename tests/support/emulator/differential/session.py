@@ -127,7 +127,7 @@ class Session:
             elif field.type == FieldDescriptor.TYPE_MESSAGE:
                 for part in _messages(field, value):
                     self._localize(part)
-            elif field.type == FieldDescriptor.TYPE_STRING and field.is_repeated:
+            elif field.type == FieldDescriptor.TYPE_STRING and not isinstance(value, str):
                 value[:] = [self._own(each) for each in value]
             elif field.type == FieldDescriptor.TYPE_STRING:
                 setattr(message, field.name, self._own(value))
@@ -155,7 +155,7 @@ class Session:
                 plain[field.name] = {key: self._plain(value[key]) for key in sorted(value)}
             else:
                 parts = [self._plain(part) for part in _messages(field, value)]
-                plain[field.name] = parts if field.is_repeated else parts[0]
+                plain[field.name] = parts[0] if isinstance(value, Message) else parts
         return plain
 
     def _plain_scalar(self, value: Any) -> Any:
@@ -188,4 +188,4 @@ def _is_map(field: FieldDescriptor) -> bool:
 def _messages(field: FieldDescriptor, value: Any) -> Iterable[Any]:
     if _is_map(field):
         return list(value.values())
-    return list(value) if field.is_repeated else [value]
+    return [value] if isinstance(value, Message) else list(value)

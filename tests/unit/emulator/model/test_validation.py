@@ -17,6 +17,9 @@ from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.messages import Value
 from firestore_emulator.model.validation import MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_VALUE_BYTES
 
+PIPELINE_VALUES = {"field_reference_value"} & set(Value.DESCRIPTOR.fields_by_name)
+"""Types of values for pipelines. Older client libraries lack them."""
+
 
 def nested(depth: int) -> Plain:
     inner: Plain = 1
@@ -55,7 +58,7 @@ def test_valid_content_is_stored_unchanged(content: Plain) -> None:
         (["x" * (MAX_DOCUMENT_BYTES // 2)] * 2, "maximum entity size"),
         (Value(), "unset"),
         ([Value()], "unset"),
-        (Value(field_reference_value="x"), "field_reference_value"),
+        *((Value(**{name: "x"}), name) for name in PIPELINE_VALUES),
         ([[1]], "array value in an array"),
         (Value(reference_value="elsewhere"), "projects/P"),
         (reference("a"), "lacks a document id"),
