@@ -175,7 +175,7 @@ class Service:
             raise InvalidArgumentError(
                 "the same document cannot be written more than once in a single request"
             )
-        writes.check_form(request.writes)
+        writes.checked(request.writes)
         response = BatchWriteResponse()
         for result, status in await asyncio.gather(
             *(self._write_alone(request.database, write) for write in request.writes)

@@ -146,10 +146,9 @@ class Database:
             callback()
 
     def _stage(self, requested: Sequence[Write], now: Timestamp) -> Staged:
-        writes.check_form(requested)
         changes: dict[DocumentName, Change] = {}
         results = []
-        for write in requested:
+        for write in writes.checked(requested):
             name = self.document_name(writes.target_name(write))
             earlier = changes.get(name)
             stored = earlier.before if earlier else self.get(name)

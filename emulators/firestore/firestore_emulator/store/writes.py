@@ -37,7 +37,7 @@ def target_name(write: Write) -> str:
 
 
 def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
-    """The document after the write: ``current`` itself if it does not change.
+    """The document after a write that passed ``checked``: ``current`` itself if it does not change.
 
     Changes none of its arguments.
     """
@@ -46,21 +46,27 @@ def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
     document = Document(name=target_name(write))
     _fill(document, write, current)
     results = _transform(document, write, now)
-    validation.normalize(document)
+    if results:  # the fields of the write are normalized already
+        validation.normalize_fields(document.fields)
+    validation.check_size(document)
     document = _with_times(document, current, now)
     return Outcome(
         document, WriteResult(update_time=document.update_time, transform_results=results)
     )
 
 
-def check_form(requested: Iterable[Write]) -> None:
-    """Raises InvalidArgumentError if the writes are invalid for all stored documents."""
+def checked(requested: Iterable[Write]) -> list[Write]:
+    """Copies of the writes with normalized values.
+
+    Raises InvalidArgumentError if the writes are invalid for all stored documents.
+    """
     exists: dict[str, bool] = {}  # after the writes so far
     transformed: Counter[str] = Counter()
+    found = []
     for write in requested:
         name = target_name(write)
         _check_operation(write)
-        _check_fields(write)
+        found.append(_normalized(write))
         requested_transforms = (*write.transform.field_transforms, *write.update_transforms)
         for transform in requested_transforms:
             transforms.check(transform)
@@ -75,6 +81,7 @@ def check_form(requested: Iterable[Write]) -> None:
                 f"A precondition contradicts an earlier write in the same request: {name}"
             )
         exists[name] = not write.HasField("delete")
+    return found
 
 
 def _check_operation(write: Write) -> None:
@@ -87,14 +94,19 @@ def _check_operation(write: Write) -> None:
         raise InvalidArgumentError("The list of FieldTransform must not be empty.")
 
 
-def _check_fields(write: Write) -> None:
+def _normalized(write: Write) -> Write:
     """Checks all fields, even those that the mask omits. Only with a mask a name may be empty."""
-    masked = write.HasField("update_mask")
-    validation.check_fields(
-        {name: value for name, value in write.update.fields.items() if name or not masked}
-    )
+    normalized = Write()
+    normalized.CopyFrom(write)
+    if not write.HasField("update"):
+        return normalized
+    fields_of_write = normalized.update.fields
+    if write.HasField("update_mask"):
+        fields_of_write.pop("", None)  # no path of a mask names it
+    validation.normalize_fields(fields_of_write)
     for path in write.update_mask.field_paths:
         validation.writable_path(path)
+    return normalized
 
 
 def check_precondition(write: Write, current: Document | None, stored: Document | None) -> None:
@@ -159,7 +171,10 @@ def _with_times(document: Document, current: Document | None, now: Timestamp) ->
 
 def _same_fields(document: Document, current: Document) -> bool:
     """Compares bytes: with == a document with a NaN does not equal itself."""
-    unstamped = Document(name=current.name, fields=current.fields)
-    return document.SerializeToString(deterministic=True) == unstamped.SerializeToString(
+    unstamped = Document()
+    unstamped.CopyFrom(current)
+    unstamped.ClearField("create_time")
+    unstamped.ClearField("update_time")
+    return document.ByteSize() == unstamped.ByteSize() and document.SerializeToString(
         deterministic=True
-    )
+    ) == unstamped.SerializeToString(deterministic=True)
