@@ -1,7 +1,7 @@
 """The methods of google.firestore.v1.Firestore, each from its request to its response.
 
-A method that may wait for locks is a coroutine. It awaits nothing else, so apart from lock waits
-every method is atomic.
+A method that may wait for locks, or take long, is a coroutine. It waits for locks before it reads
+or writes. During long work it pauses, but it continues on the documents that it began with.
 """
 
 import asyncio
@@ -53,6 +53,7 @@ from firestore_emulator.model.messages import (
     WriteResult,
 )
 from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.model.steps import run_in_turns
 from firestore_emulator.query import listing, partition
 from firestore_emulator.service import write_stream
 from firestore_emulator.service.queries import Queries
@@ -86,7 +87,7 @@ class Service:
         self._limits = limits
         self._check_indexes = check_indexes
         self._isolations: dict[str, Isolation] = {}
-        self._queries = Queries(self.isolation, self.usage, check_indexes, indexes)
+        self._queries = Queries(databases, self.isolation, self.usage, check_indexes, indexes)
 
     def isolation(self, database: str) -> Isolation:
         isolation = self._isolations.get(database)
@@ -156,13 +157,14 @@ class Service:
     ) -> Sequence[RunAggregationQueryResponse]:
         return await self._queries.run_aggregation_query(request)
 
-    def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
+    async def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
         """Needs no index check: every collection group has an index by name."""
         parent = Parent.parse(request.parent)
         partition.check(parent, request)
-        view, _ = _read(self.databases[parent.database], request)
+        database = self.databases[parent.database]
+        view, _ = _read(database, request)
         self.usage[parent.database].add_listing(1)
-        return partition.partition(view, parent, request)
+        return await run_in_turns(partition.partition(view, parent, request), database.share)
 
     async def commit(self, request: CommitRequest) -> CommitResponse:
         commit = await self._commit(request.database, request.writes, request.transaction)

@@ -37,7 +37,7 @@ def target_name(write: Write) -> str:
 
 
 def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
-    """The document after a write that passed ``checked``: ``current`` itself if it does not change.
+    """The document after a checked write: ``current`` itself if it does not change.
 
     Changes none of its arguments.
     """
@@ -56,32 +56,43 @@ def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
 
 
 def checked(requested: Iterable[Write]) -> list[Write]:
-    """Copies of the writes with normalized values.
+    return list(map(Checker().checked, requested))
 
-    Raises InvalidArgumentError if the writes are invalid for all stored documents.
-    """
-    exists: dict[str, bool] = {}  # after the writes so far
-    transformed: Counter[str] = Counter()
-    found = []
-    for write in requested:
+
+class Checker:
+    """Checks the writes of one commit, in their order."""
+
+    def __init__(self) -> None:
+        self._exists: dict[str, bool] = {}  # after the writes so far
+        self._transformed: Counter[str] = Counter()
+
+    def checked(self, write: Write) -> Write:
+        """A copy of the write with normalized values.
+
+        Raises InvalidArgumentError if the write is invalid for all stored documents.
+        """
         name = target_name(write)
         _check_operation(write)
-        found.append(_normalized(write))
-        requested_transforms = (*write.transform.field_transforms, *write.update_transforms)
-        for transform in requested_transforms:
-            transforms.check(transform)
-        transformed[name] += len(requested_transforms)
-        if transformed[name] > MAX_TRANSFORMS:
-            raise InvalidArgumentError(
-                f"A commit has more than {MAX_TRANSFORMS} field transforms of one document: {name}"
-            )
+        normalized = _normalized(write)
+        self._check_transforms(name, write)
         condition = write.current_document
-        if condition.HasField("exists") and exists.get(name, condition.exists) != condition.exists:
+        exists = self._exists.get(name, condition.exists)
+        if condition.HasField("exists") and exists != condition.exists:
             raise InvalidArgumentError(
                 f"A precondition contradicts an earlier write in the same request: {name}"
             )
-        exists[name] = not write.HasField("delete")
-    return found
+        self._exists[name] = not write.HasField("delete")
+        return normalized
+
+    def _check_transforms(self, name: str, write: Write) -> None:
+        requested = (*write.transform.field_transforms, *write.update_transforms)
+        for transform in requested:
+            transforms.check(transform)
+        self._transformed[name] += len(requested)
+        if self._transformed[name] > MAX_TRANSFORMS:
+            raise InvalidArgumentError(
+                f"A commit has more than {MAX_TRANSFORMS} field transforms of one document: {name}"
+            )
 
 
 def _check_operation(write: Write) -> None:
