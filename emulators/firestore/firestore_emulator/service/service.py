@@ -137,6 +137,9 @@ class Service:
         parent = Parent.parse(request.parent)
         if request.order_by:
             return await self._queries.list_in_order(request, parent)
+        if request.collection_id:
+            path = parent.collection(request.collection_id)
+            await run_in_turns(self.databases[parent.database].sort_ids(path))
         lock = ReadLock(predicate=predicates.of_listing(request, parent))
         found = await self.isolation(parent.database).read(request, lock)
         response = listing.list_documents(found.view, parent, request)
