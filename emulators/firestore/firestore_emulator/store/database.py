@@ -42,6 +42,13 @@ class Commit(NamedTuple):
     results: list[WriteResult]
 
 
+class Checked(NamedTuple):
+    """Writes with normalized values, and the names of their documents."""
+
+    names: set[DocumentName]
+    writes: list[Write]
+
+
 class Staged(NamedTuple):
     """A commit that is ready to be applied."""
 
@@ -158,6 +165,33 @@ class Database:
         self._apply(staged, now)
         return Commit(now, staged.results)
 
+    def check(self, requested: Iterable[Write]) -> Steps[Checked]:
+        """Raises InvalidArgumentError if a write can never be applied."""
+        checker = writes.Checker()
+        checked = Checked(set(), [])
+        for write in requested:
+            checked.names.add(self.document_name(writes.target_name(write)))
+            checked.writes.append(checker.checked(write))
+            yield
+        return checked
+
+    def stage(self, checked: Iterable[Write]) -> Steps[Staged]:
+        """Prepares a commit of many checked writes of whole documents. Changes nothing.
+
+        The documents of the writes must not change until ``commit_staged``.
+        """
+        return self._stage(checked, Timestamp())
+
+    def commit_staged(self, staged: Staged) -> Timestamp:
+        """Applies the staged writes at once, as ``commit`` does, and returns the commit time."""
+        now = self._clock.commit_time()
+        new, replacing = Document(create_time=now, update_time=now), Document(update_time=now)
+        for before, after in staged.changed.values():
+            if after is not None:
+                after.MergeFrom(new if before is None else replacing)
+        self._apply(staged, now)
+        return now
+
     def changes(self, requested: Sequence[Write]) -> Iterable[Change]:
         """The changes that a commit of these writes would make now. Raises as the commit would."""
         now = timestamp(self._clock.now())
@@ -166,17 +200,22 @@ class Database:
     def on_clear(self, callback: Callable[[], None]) -> None:
         self._clear_callbacks.append(callback)
 
-    def clear(self) -> None:
-        """Deletes all documents and the history: earlier times can no longer be read."""
+    def clear(self) -> list[Document]:
+        """Deletes all documents and the history: earlier times can no longer be read.
+
+        Returns the documents, so that the caller can free their memory in steps.
+        """
         now = to_microseconds(self._clock.commit_time())
         self._journal.clear(now)
-        gone = self._documents() if self.feed else ()
+        gone = self._documents()
         self._collections = {}
         self._indexes.clear()
         self._history.clear(now)
-        self._publish({DocumentName.parse(each.name): Change(each, None) for each in gone})
+        if self.feed:
+            self._publish({DocumentName.parse(each.name): Change(each, None) for each in gone})
         for callback in self._clear_callbacks:
             callback()
+        return gone
 
     def _stage(self, checked: Iterable[Write], now: Timestamp) -> Steps[Staged]:
         changes: dict[DocumentName, Change] = {}
