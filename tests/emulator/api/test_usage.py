@@ -168,6 +168,7 @@ def test_transaction_counts_its_begin_and_rollback_calls(service: Service, clien
 
 def test_listener_counts_each_received_document(service: Service, client: Client) -> None:
     called = threading.Semaphore(0)
+    before_watch = service.usage[DATABASE].reads
     watch = where(client, LARGE).on_snapshot(lambda *_: called.release())
 
     def reads_after(change: Callable[[], object]) -> int:
@@ -177,7 +178,8 @@ def test_listener_counts_each_received_document(service: Service, client: Client
         return service.usage[DATABASE].reads - before
 
     try:
-        assert reads_after(lambda: None) == 3
+        assert called.acquire(timeout=10)
+        assert service.usage[DATABASE].reads - before_watch == 3
         assert reads_after(lambda: client.document("cities/2").update({"size": 7})) == 1
         assert reads_after(lambda: client.document("cities/3").update({"size": 0})) == 1
         assert reads_after(lambda: client.document("cities/4").delete()) == 0

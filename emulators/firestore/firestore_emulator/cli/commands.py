@@ -23,6 +23,7 @@ from firestore_emulator.indexes.entries import check_entries
 from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
 from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.model.errors import EmulatorError
+from firestore_emulator.model.steps import run_at_once
 from firestore_emulator.server import serve
 from firestore_emulator.service.service import Service
 from firestore_emulator.store import json_lines, sqlite_storage
@@ -116,9 +117,8 @@ def _export(arguments: argparse.Namespace) -> None:
     with _databases(arguments.data) as databases:
         for database in databases:
             if arguments.database in {None, database.name}:
-                sys.stdout.buffer.writelines(
-                    map(json_lines.to_line, json_lines.documents_of(database))
-                )
+                documents = run_at_once(json_lines.documents_of(database))
+                sys.stdout.buffer.writelines(map(json_lines.to_line, documents))
 
 
 def _import(arguments: argparse.Namespace) -> None:

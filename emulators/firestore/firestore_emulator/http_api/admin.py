@@ -1,23 +1,22 @@
 """The plain HTTP API: health, shutdown, clear, export, import and usage."""
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from firestore_emulator.http_api.http1 import Request, Response, text
 from firestore_emulator.http_api.origins import Origins
 from firestore_emulator.model.errors import AbortedError, EmulatorError, StorageError
-from firestore_emulator.model.messages import Document
+from firestore_emulator.service import transfer
 from firestore_emulator.service.service import Service
-from firestore_emulator.store import json_lines
 
 _DATABASE_PATH = re.compile(
     r"/emulator/v1/(projects/[^/]+/databases/[^/:]+)(/documents|:export|:import|:usage)"
 )
+
+
 _MAX_IMPORT_BYTES = 1024**3
-_CHUNK = 200  # documents; after each chunk the event loop can serve gRPC
 
 
 class Admin:
@@ -47,11 +46,11 @@ class Admin:
                 self._shut_down()
                 return text(HTTPStatus.OK, "Shutting down.")
             case "DELETE", "/documents":
-                self._service.databases[database].clear()
+                await self._service.clear(database)
                 return _json({})
             case "GET", ":export":
-                documents = json_lines.documents_of(self._service.databases[database])
-                return Response(HTTPStatus.OK, "application/jsonl", _lines(documents))
+                lines = transfer.export_lines(self._service.databases[database])
+                return Response(HTTPStatus.OK, "application/jsonl", lines)
             case "GET", ":usage":
                 return _json(self._service.usage[database].figures())
             case "POST", ":import":
@@ -61,20 +60,9 @@ class Admin:
 
     async def _import(self, body: bytes, database: str) -> Response:
         """An ordinary write: it waits for the locks of transactions."""
-        writes = []
-        for document in json_lines.parse(body.split(b"\n"), into=database):
-            writes.append(json_lines.to_write(document))
-            if len(writes) % _CHUNK == 0:
-                await asyncio.sleep(0)
-        await self._service.isolation(database).commit(writes)
-        return _json({"documents": len(writes)})
+        count = await transfer.import_lines(self._service, database, body.split(b"\n"))
+        return _json({"documents": count})
 
 
 def _json(content: Mapping[str, object]) -> Response:
     return Response(HTTPStatus.OK, "application/json", json.dumps(content).encode())
-
-
-async def _lines(documents: Sequence[Document]) -> AsyncIterator[bytes]:
-    for start in range(0, len(documents), _CHUNK):
-        yield b"".join(map(json_lines.to_line, documents[start : start + _CHUNK]))
-        await asyncio.sleep(0)

@@ -34,6 +34,7 @@ _RANGES: dict[str, Callable[[SortKey, SortKey], bool]] = {
     "GREATER_THAN_OR_EQUAL": operator.ge,
 }
 _INCOMPARABLE = frozenset({NULL_KEY, NAN_KEY})
+_UNARY_KEYS = {"IS_NULL": frozenset({NULL_KEY}), "IS_NAN": frozenset({NAN_KEY})}
 _LISTS = {
     "IN": MAX_DISJUNCTIONS,
     "ARRAY_CONTAINS_ANY": MAX_DISJUNCTIONS,
@@ -69,6 +70,7 @@ class FieldCondition:
     test: Test
     operand_count: int = 1
     is_satisfiable: bool = True
+    keys: frozenset[SortKey] = frozenset()  # of the values that can satisfy the comparison
 
     @property
     def is_inequality(self) -> bool:
@@ -195,7 +197,8 @@ def _unary(unary: StructuredQuery.UnaryFilter) -> FieldCondition:
     }
     if unary.op not in tests:
         raise InvalidArgumentError("Unknown UnaryFilter operator.")
-    return FieldCondition(path, *tests[unary.op])
+    name, test = tests[unary.op]
+    return FieldCondition(path, name, test, keys=_UNARY_KEYS.get(name, frozenset()))
 
 
 def _is_null(value: Value) -> bool:
@@ -218,7 +221,14 @@ def _field(field: StructuredQuery.FieldFilter) -> FieldCondition:
             f"value for {field_paths.to_text(path)} is too large to be used in a query"
         )
     keys = list(map(nested_key if in_list else sort_key, operands))
-    return FieldCondition(path, name, _test(name, keys), len(keys), _is_satisfiable(name, keys))
+    return FieldCondition(
+        path,
+        name,
+        _test(name, keys),
+        len(keys),
+        _is_satisfiable(name, keys),
+        frozenset(keys) - _INCOMPARABLE,
+    )
 
 
 def _check_name_filter(name: str, operands: Iterable[Value]) -> None:

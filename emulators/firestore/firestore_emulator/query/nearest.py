@@ -6,7 +6,7 @@ the same distance keep the order of the query, which ends with the name.
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self, TypeAlias
 
@@ -14,6 +14,7 @@ from firestore_emulator.model import field_paths, fields, validation
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import FieldPath
 from firestore_emulator.model.messages import Document, StructuredQuery, Value
+from firestore_emulator.model.steps import Steps
 from firestore_emulator.model.values import is_vector, vector_elements
 
 MAX_LIMIT = 1000
@@ -80,23 +81,22 @@ class Nearest:
         """Whether the document has a vector of the query's dimension in the field."""
         return self._elements_of(document) is not None
 
-    def closest(self, documents: Iterable[Document]) -> list[Document]:
+    def closest(self, documents: Iterable[Document]) -> Steps[list[Document]]:
         """The closest documents first, each with its distance if the query names a field for it."""
-        ranked = sorted(
-            self._distances(documents),
-            key=lambda each: _order(each[0]),
-            reverse=self.measure.closest_is_greatest,
-        )
-        return [self._with_distance(*each) for each in ranked[: self.limit]]
-
-    def _distances(self, documents: Iterable[Document]) -> Iterator[tuple[float, Document]]:
+        measured = []
         for document in documents:
-            elements = self._elements_of(document)
-            if elements is not None:
-                vector = [element.double_value for element in elements]
-                distance = self.measure.distance(self.vector, vector)
-                if self._is_close(distance):
-                    yield distance, document
+            distance = self._distance(document)
+            if distance is not None and self._is_close(distance):
+                measured.append((distance, document))
+            yield
+        measured.sort(key=lambda each: _order(each[0]), reverse=self.measure.closest_is_greatest)
+        return [self._with_distance(*each) for each in measured[: self.limit]]
+
+    def _distance(self, document: Document) -> float | None:
+        elements = self._elements_of(document)
+        if elements is None:
+            return None
+        return self.measure.distance(self.vector, [each.double_value for each in elements])
 
     def _is_close(self, distance: float) -> bool:
         if self.threshold is None:

@@ -10,6 +10,7 @@ from firestore_emulator.model.messages import (
     Value,
 )
 from firestore_emulator.model.names import Parent
+from firestore_emulator.model.steps import Steps
 from firestore_emulator.query.orders import Order
 from firestore_emulator.query.paging import page
 from firestore_emulator.query.query import Query
@@ -33,9 +34,11 @@ def check(parent: Parent, request: PartitionQueryRequest) -> None:
         )
 
 
-def partition(view: View, parent: Parent, request: PartitionQueryRequest) -> PartitionQueryResponse:
-    found = Query.compile(request.structured_query).run(view, parent)
-    names = [document.name for document in found]
+def partition(
+    view: View, parent: Parent, request: PartitionQueryRequest
+) -> Steps[PartitionQueryResponse]:
+    found = yield from Query.compile(request.structured_query).execute(view, parent)
+    names = [document.name for document in found.documents]
     parts = min(request.partition_count + 1, max(len(names) // MIN_PARTITION, 1))
     points = [names[index * len(names) // parts] for index in range(1, parts)]
     shown, token = page(points, request.page_size, request.page_token)

@@ -1,8 +1,8 @@
 """StructuredQuery: compile a query once, then run it on a view."""
 
 import functools
-import itertools
-from collections.abc import Iterator, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -11,19 +11,26 @@ from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import NAME, FieldPath
 from firestore_emulator.model.messages import Cursor, Document, StructuredQuery
 from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.model.steps import ITEMS, Steps, run_at_once
 from firestore_emulator.model.values import SortKey, reference_key, sort_key
 from firestore_emulator.query import combinations, filters
 from firestore_emulator.query.filters import Condition
 from firestore_emulator.query.nearest import Nearest
 from firestore_emulator.query.orders import Order, explicit_orders, with_implicit
+from firestore_emulator.query.plan import Plan, definition_of, plan_of
 from firestore_emulator.query.selector import Selector
+from firestore_emulator.store.database import Database
 from firestore_emulator.store.id_map import IdRange
+from firestore_emulator.store.ordered_index import Entry, Span
+from firestore_emulator.store.ordered_indexes import IndexScope
+from firestore_emulator.store.sorting import first_in_steps
 from firestore_emulator.store.view import View
 
 
-class Row(NamedTuple):
-    position: tuple[SortKey, ...]  # one key for every order
-    document: Document
+class Found(NamedTuple):
+    documents: list[Document]  # as stored; those of find_nearest have the distance
+    skipped: int  # results that the offset skips
+    ranked: int  # vectors that find_nearest compares; 0 without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class Query:
     selector: Selector
     where: Condition
     orders: tuple[Order, ...]
+    plan: Plan
     start: Bound | None
     end: Bound | None
     offset: int
@@ -67,10 +75,12 @@ class Query:
         combinations.check_equality_on_name(where, inequalities)
         combinations.check_summed(summed - inequalities, where, explicit)
         combinations.check_projected(summed, projection)
+        orders = with_implicit(explicit, [inequalities, summed])
         return cls(
             selector=selector,
             where=where,
-            orders=with_implicit(explicit, [inequalities, summed]),
+            orders=orders,
+            plan=plan_of(where, orders),
             start=_bound(query.start_at, explicit) if query.HasField("start_at") else None,
             end=_bound(query.end_at, explicit) if query.HasField("end_at") else None,
             offset=_not_negative("offset", query.offset),
@@ -93,85 +103,144 @@ class Query:
     def run(self, view: View, parent: Parent) -> list[Document]:
         return [fields.project(each, self.projection) for each in self.matches(view, parent)]
 
-    def skipped(self, view: View, parent: Parent) -> int:
-        """The number of results that the offset skips."""
-        if not self.offset:
-            return 0
-        without = replace(self, offset=0, limit=self.offset)
-        return sum(1 for _ in without.matches(view, parent))
+    def matches(self, view: View, parent: Parent) -> list[Document]:
+        """The results without projection."""
+        return run_at_once(self.execute(view, parent)).documents
 
-    def ranked(self, view: View, parent: Parent) -> int:
-        """The number of vectors that find_nearest compares; 0 without it."""
-        return 0 if self.nearest is None else sum(1 for _ in self._rows(view, parent))
+    def prepare(self, database: Database, parent: Parent) -> Steps[None]:
+        """Sorts what ``execute`` reads in order. Without it, execute finds the same results."""
+        scope = self.selector.index_scope(parent)
+        if scope is None:
+            return
+        if self._is_by_name and not scope.is_group:
+            yield from database.sort_ids(scope.path)
+        else:
+            yield from database.build_index(scope, self.plan.definition)
 
-    def matches(self, view: View, parent: Parent) -> Iterator[Document]:
-        """The results as stored, without projection. Those of find_nearest have the distance."""
-        by_name = len(self.orders) == 1  # the name is always the last of them
-        found = self._scan_by_name(view, parent) if by_name else self._scan_and_sort(view, parent)
+    def execute(self, view: View, parent: Parent) -> Steps[Found]:
+        """The results are those of the view as it is now, even if it changes during a pause."""
+        ordered = self._in_order(view, parent)
+        if ordered is None:
+            found = yield from self._scan_and_sort(view, parent)
+        else:
+            found = yield from self._first_of(ordered)
         if self.nearest is not None:
-            return iter(self.nearest.closest(found))
-        end = None if self.limit is None else self.offset + self.limit
-        return itertools.islice(found, self.offset, end)
+            closest = yield from self.nearest.closest(found)
+            return Found(closest, 0, len(found))
+        return Found(found[self.offset :], min(self.offset, len(found)), 0)
 
-    def _scan_by_name(self, view: View, parent: Parent) -> Iterator[Document]:
-        """Reads in name order, from the start cursor on, and only as far as iterated."""
+    @property
+    def _is_by_name(self) -> bool:
+        """Whether the sorted ids of a collection serve as its index."""
+        return not self.plan.definition.fields
+
+    @property
+    def _end(self) -> int | None:
+        return None if self.limit is None else self.offset + self.limit
+
+    def _in_order(self, view: View, parent: Parent) -> Iterator[Document] | None:
+        """Documents that include all results, in their order. None if no order helps."""
+        scope = self.selector.index_scope(parent)
+        if scope is not None and (scope.is_group or not self._is_by_name):
+            found = self._by_index(view, scope)
+            if found is not None:
+                return found
+        if len(self.orders) > 1:
+            return None
         range_in = functools.partial(self._id_range, parent)
+        descending = self.orders[0].descending  # the name is the only order
+        return self.selector.in_name_order(view, parent, range_in, descending=descending)
+
+    def _by_index(self, view: View, scope: IndexScope) -> Iterator[Document] | None:
+        parts = []
+        for span in self.plan.spans:
+            part = view.by_index(scope, self.plan.definition, self._cut(span))
+            if part is None:
+                return None
+            parts.append(part)
+        if len(parts) == 1:
+            return (entry[-1] for entry in parts[0])
         descending = self.orders[0].descending
-        documents = self.selector.in_name_order(view, parent, range_in, descending=descending)
-        return filter(self.where.matches, documents)
+        entries = heapq.merge(*parts, key=self.plan.order_keys, reverse=descending)
+        return _without_repetitions(entry[-1] for entry in entries)
+
+    def _cut(self, span: Span) -> Span:
+        """Applies what the plan leaves to tests: the cursors, and filters on the name."""
+        span = replace(span, descending=self.orders[0].descending)
+        if not (self.start or self.end or self.orders[0].path == NAME):
+            return span
+        return replace(
+            span,
+            has_begun=lambda document: self._has_begun(self._position(document) or ()),
+            has_ended=lambda document: self._has_ended(self._position(document) or ()),
+        )
+
+    def _first_of(self, ordered: Iterator[Document]) -> Steps[list[Document]]:
+        """Looks at no more documents than necessary for the limit."""
+        found: list[Document] = []
+        if self._end == 0:
+            return found
+        for number, document in enumerate(ordered, 1):
+            if self._accepts(document):
+                found.append(document)
+                if len(found) == self._end:
+                    break
+            if number % ITEMS == 0:
+                yield
+        return found
+
+    def _scan_and_sort(self, view: View, parent: Parent) -> Steps[list[Document]]:
+        definition = definition_of(self.orders)
+        entries: list[Entry] = []
+        for number, document in enumerate(self.selector.documents(view, parent), 1):
+            if self._accepts(document) and self._is_within_cursors(document):
+                entries += definition.entries(document)
+            if number % ITEMS == 0:
+                yield
+        ordered = yield from first_in_steps(
+            entries, self._end, descending=self.orders[0].descending
+        )
+        return [entry[-1] for entry in ordered]
 
     def _id_range(self, parent: Parent, path: str) -> IdRange:
         prefix = f"{parent.database}/documents/{path}/"
-
-        def reached(bound: Bound | None, item_id: str) -> bool:
-            position = (reference_key(prefix + item_id),)
-            return bound is not None and bound.is_before(position, self.orders)
-
-        def started(item_id: str) -> bool:
-            return self.start is None or reached(self.start, item_id)
-
-        def ended(item_id: str) -> bool:
-            return reached(self.end, item_id)
-
-        if not self.orders[0].descending:
-            return IdRange(started, ended, descending=False)
         return IdRange(
-            lambda item_id: not ended(item_id),
-            lambda item_id: not started(item_id),
-            descending=True,
+            lambda item_id: self._has_begun((reference_key(prefix + item_id),)),
+            lambda item_id: self._has_ended((reference_key(prefix + item_id),)),
+            self.orders[0].descending,
         )
 
-    def _scan_and_sort(self, view: View, parent: Parent) -> Iterator[Document]:
-        rows = [row for row in self._rows(view, parent) if self._within_bounds(row)]
-        for index, order in reversed(list(enumerate(self.orders))):
-            rows.sort(key=lambda row: row.position[index], reverse=order.descending)
-        return (row.document for row in rows)
+    def _has_begun(self, position: Sequence[SortKey]) -> bool:
+        """False, then True along the first order ascending, whatever its direction."""
+        descending = self.orders[0].descending
+        cursor = self.end if descending else self.start
+        begun = cursor is None or cursor.is_before(position, self.orders) != descending
+        return begun and self.plan.limits.has_begun(position[0])
+
+    def _has_ended(self, position: Sequence[SortKey]) -> bool:
+        """False, then True along the first order ascending, whatever its direction."""
+        descending = self.orders[0].descending
+        cursor = self.start if descending else self.end
+        ended = cursor is not None and cursor.is_before(position, self.orders) != descending
+        return ended or self.plan.limits.has_ended(position[0])
 
     def finds(self, document: Document, parent: Parent) -> bool:
         """Whether the document is a result, disregarding offset, limit and distance."""
-        if not self.selector.selects(DocumentName.parse(document.name), parent):
-            return False
-        row = self._row(document)
-        return row is not None and self._within_bounds(row)
+        return (
+            self.selector.selects(DocumentName.parse(document.name), parent)
+            and self._accepts(document)
+            and self._is_within_cursors(document)
+        )
 
     def up_to(self, last: Document) -> Self:
         """The same query with an end cursor at one of its results."""
         position = self._position(last)
         return self if position is None else replace(self, end=Bound(position, before=False))
 
-    def _rows(self, view: View, parent: Parent) -> Iterator[Row]:
-        for document in self.selector.documents(view, parent):
-            row = self._row(document)
-            if row is not None:
-                yield row
-
-    def _row(self, document: Document) -> Row | None:
+    def _accepts(self, document: Document) -> bool:
         if not self.where.matches(document):
-            return None
-        if self.nearest is not None and not self.nearest.can_rank(document):
-            return None
-        position = self._position(document)
-        return None if position is None else Row(position, document)
+            return False
+        return self.nearest is None or self.nearest.can_rank(document)
 
     def _position(self, document: Document) -> tuple[SortKey, ...] | None:
         """The document's sort keys, or None if a field is absent: then it is not a result."""
@@ -183,10 +252,21 @@ class Query:
             keys.append(sort_key(value))
         return tuple(keys)
 
-    def _within_bounds(self, row: Row) -> bool:
-        if self.start and not self.start.is_before(row.position, self.orders):
+    def _is_within_cursors(self, document: Document) -> bool:
+        """False for a document without a field of the orders."""
+        position = self._position(document)
+        if position is None or (self.start and not self.start.is_before(position, self.orders)):
             return False
-        return not (self.end and self.end.is_before(row.position, self.orders))
+        return not (self.end and self.end.is_before(position, self.orders))
+
+
+def _without_repetitions(documents: Iterable[Document]) -> Iterator[Document]:
+    """A document with several of the elements searched for has entries in several parts."""
+    last = ""
+    for document in documents:
+        if document.name != last:
+            yield document
+        last = document.name
 
 
 def _bound(cursor: Cursor, explicit: list[Order]) -> Bound:

@@ -1,5 +1,6 @@
 """The from clause of a query: which collections it reads."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -9,6 +10,7 @@ from firestore_emulator.model.messages import Document, StructuredQuery
 from firestore_emulator.model.names import DocumentName, Parent, check_collection_id
 from firestore_emulator.model.values import reference_key
 from firestore_emulator.store.id_map import IdRange
+from firestore_emulator.store.ordered_indexes import IndexScope
 from firestore_emulator.store.view import View, is_under, merged_by_name
 
 
@@ -31,8 +33,16 @@ class Selector:
         return cls(selectors[0].collection_id, selectors[0].all_descendants)
 
     def documents(self, view: View, parent: Parent) -> Iterator[Document]:
-        for path in self._paths(view, parent):
-            yield from view.collection(path)
+        collections = [view.collection(path) for path in self._paths(view, parent)]
+        return itertools.chain.from_iterable(collections)
+
+    def index_scope(self, parent: Parent) -> IndexScope | None:
+        """The scope of an index with exactly the selected documents, if there can be one."""
+        if not self.collection_id or (self.all_descendants and parent.path):
+            return None
+        if self.all_descendants:
+            return IndexScope(self.collection_id, is_group=True)
+        return IndexScope(parent.collection(self.collection_id), is_group=False)
 
     def selects(self, name: DocumentName, parent: Parent) -> bool:
         return is_under(parent.path, name.collection) and self._has_path(name.collection, parent)
@@ -41,9 +51,13 @@ class Selector:
         self, view: View, parent: Parent, range_in: Callable[[str], IdRange], *, descending: bool
     ) -> Iterator[Document]:
         """The documents within the id range of each collection. Reads only as far as iterated."""
-        for group in _nested_groups(self._paths(view, parent), descending=descending):
-            streams = [view.in_name_order(path, range_in(path)) for path in group]
-            yield from merged_by_name(streams, descending=descending)
+        streams = [
+            [view.in_name_order(path, range_in(path)) for path in group]
+            for group in _nested_groups(self._paths(view, parent), descending=descending)
+        ]
+        return itertools.chain.from_iterable(
+            merged_by_name(each, descending=descending) for each in streams
+        )
 
     def _paths(self, view: View, parent: Parent) -> Iterable[str]:
         if self.collection_id and not self.all_descendants:

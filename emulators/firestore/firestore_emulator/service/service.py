@@ -1,7 +1,7 @@
 """The methods of google.firestore.v1.Firestore, each from its request to its response.
 
-A method that may wait for locks is a coroutine. It awaits nothing else, so apart from lock waits
-every method is atomic.
+A method that may wait for locks, or take long, is a coroutine. It waits for locks before it reads
+or writes. During long work it pauses, but it continues on the documents that it began with.
 """
 
 import asyncio
@@ -53,6 +53,7 @@ from firestore_emulator.model.messages import (
     WriteResult,
 )
 from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.model.steps import freed, run_in_turns
 from firestore_emulator.query import listing, partition
 from firestore_emulator.service import write_stream
 from firestore_emulator.service.queries import Queries
@@ -86,7 +87,7 @@ class Service:
         self._limits = limits
         self._check_indexes = check_indexes
         self._isolations: dict[str, Isolation] = {}
-        self._queries = Queries(self.isolation, self.usage, check_indexes, indexes)
+        self._queries = Queries(databases, self.isolation, self.usage, check_indexes, indexes)
 
     def isolation(self, database: str) -> Isolation:
         isolation = self._isolations.get(database)
@@ -136,6 +137,9 @@ class Service:
         parent = Parent.parse(request.parent)
         if request.order_by:
             return await self._queries.list_in_order(request, parent)
+        if request.collection_id:
+            path = parent.collection(request.collection_id)
+            await run_in_turns(self.databases[parent.database].sort_ids(path))
         lock = ReadLock(predicate=predicates.of_listing(request, parent))
         found = await self.isolation(parent.database).read(request, lock)
         response = listing.list_documents(found.view, parent, request)
@@ -156,13 +160,14 @@ class Service:
     ) -> Sequence[RunAggregationQueryResponse]:
         return await self._queries.run_aggregation_query(request)
 
-    def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
+    async def partition_query(self, request: PartitionQueryRequest) -> PartitionQueryResponse:
         """Needs no index check: every collection group has an index by name."""
         parent = Parent.parse(request.parent)
         partition.check(parent, request)
-        view, _ = _read(self.databases[parent.database], request)
+        database = self.databases[parent.database]
+        view, _ = _read(database, request)
         self.usage[parent.database].add_listing(1)
-        return partition.partition(view, parent, request)
+        return await run_in_turns(partition.partition(view, parent, request), database.share)
 
     async def commit(self, request: CommitRequest) -> CommitResponse:
         commit = await self._commit(request.database, request.writes, request.transaction)
@@ -175,7 +180,7 @@ class Service:
             raise InvalidArgumentError(
                 "the same document cannot be written more than once in a single request"
             )
-        writes.check_form(request.writes)
+        writes.checked(request.writes)
         response = BatchWriteResponse()
         for result, status in await asyncio.gather(
             *(self._write_alone(request.database, write) for write in request.writes)
@@ -213,10 +218,16 @@ class Service:
         await self._commit(name.database, [write])
         return Empty()
 
-    def clear_data(self, request: ClearDataRequest) -> Empty:
-        """Waits for no lock: it ends the open transactions of the database."""
-        self.databases[request.database].clear()
+    async def clear_data(self, request: ClearDataRequest) -> Empty:
+        await self.clear(request.database)
         return Empty()
+
+    async def clear(self, database: str) -> None:
+        """Waits for no lock: it ends the open transactions of the database.
+
+        The documents are gone at once. Freeing the memory of many takes longer.
+        """
+        await run_in_turns(freed(self.databases[database].clear()))
 
     async def listen(
         self,

@@ -11,13 +11,23 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from firestore_emulator.model.clock import Clock, timestamp, to_microseconds
 from firestore_emulator.model.errors import FailedPreconditionError, InvalidArgumentError
+from firestore_emulator.model.garbage import lasting_objects
 from firestore_emulator.model.messages import Document, Write, WriteResult
 from firestore_emulator.model.names import DocumentName, check_database
+from firestore_emulator.model.steps import Steps, run_at_once
 from firestore_emulator.store import writes
 from firestore_emulator.store.change_feed import Change, ChangeFeed
 from firestore_emulator.store.history import MAX_BYTES, History
 from firestore_emulator.store.id_map import IdMap, IdRange
 from firestore_emulator.store.journal import Journal, NoJournal
+from firestore_emulator.store.ordered_index import Definition, Entry, Span
+from firestore_emulator.store.ordered_indexes import (
+    MAX_CHANGES,
+    MAX_ENTRIES,
+    MIN_DOCUMENTS,
+    IndexScope,
+    OrderedIndexes,
+)
 from firestore_emulator.store.view import PastView, View, under
 
 # Raises InvalidArgumentError if the document cannot be stored.
@@ -32,9 +42,20 @@ class Commit(NamedTuple):
     results: list[WriteResult]
 
 
+class Checked(NamedTuple):
+    """Writes with normalized values, and the names of their documents."""
+
+    names: set[DocumentName]
+    writes: list[Write]
+
+
 class Staged(NamedTuple):
+    """A commit that is ready to be applied."""
+
     changes: dict[DocumentName, Change]
+    changed: dict[DocumentName, Change]  # without the documents that stay the same
     results: list[WriteResult]
+    replaced: dict[DocumentName, bytes]  # the versions that it ends, for the history
 
 
 class Snapshot(NamedTuple):
@@ -60,6 +81,7 @@ class Database:
         """
         self.name = name
         self.feed = ChangeFeed()
+        self._indexes = OrderedIndexes()
         self._clock = clock or Clock()
         self._journal = journal or NoJournal()
         self._check = check
@@ -106,50 +128,99 @@ class Database:
         documents = self._collections.get(path)
         return documents.in_order(id_range) if documents else iter(())
 
+    def by_index(
+        self, scope: IndexScope, definition: Definition, span: Span
+    ) -> Iterator[Entry] | None:
+        index = self._indexes.find(scope, definition)
+        return None if index is None else index.read(span)
+
     def collection_paths(self, parent: str) -> Iterator[str]:
         return under(parent, self._collections)
+
+    def build_index(self, scope: IndexScope, definition: Definition) -> Steps[None]:
+        """Builds the index, unless it exists or the scope has too few or too many documents."""
+        if self._indexes.find(scope, definition) is not None:
+            return
+        collections = [self._collections[path] for path in self._paths_in(scope)]
+        if MIN_DOCUMENTS <= sum(map(len, collections)) <= MAX_ENTRIES:
+            documents = [each for documents in collections for each in documents.values()]
+            with lasting_objects():
+                yield from self._indexes.build(scope, definition, documents)
+
+    def sort_ids(self, path: str) -> Steps[None]:
+        """Prepares ``in_name_order`` for the collection."""
+        if path in self._collections:
+            yield from self._collections[path].sort()
+
+    def share(self) -> None:
+        """Lets iterators continue on the present documents, whatever is committed from now on."""
+        self._indexes.share()
+        for documents in self._collections.values():
+            documents.share()
 
     def commit(self, requested: Sequence[Write]) -> Commit:
         """Applies all writes in order, or raises and applies none."""
         now = self._clock.commit_time()
-        changes, results = self._stage(requested, now)
-        changed = {
-            name: change for name, change in changes.items() if change.after is not change.before
-        }
-        self._journal.commit(
-            to_microseconds(now), {name: change.after for name, change in changed.items()}
-        )
-        replaced = {name: change.before for name, change in changed.items() if change.before}
-        self._history.record(to_microseconds(now), replaced)
-        for name, change in changed.items():
-            self._store(name, change.after)
-        self._publish(changed)
-        return Commit(now, results)
+        staged = run_at_once(self._stage(writes.checked(requested), now))
+        self._apply(staged, now)
+        return Commit(now, staged.results)
+
+    def check(self, requested: Iterable[Write]) -> Steps[Checked]:
+        """Raises InvalidArgumentError if a write can never be applied."""
+        checker = writes.Checker()
+        checked = Checked(set(), [])
+        for write in requested:
+            checked.names.add(self.document_name(writes.target_name(write)))
+            checked.writes.append(checker.checked(write))
+            yield
+        return checked
+
+    def stage(self, checked: Iterable[Write]) -> Steps[Staged]:
+        """Prepares a commit of many checked writes of whole documents. Changes nothing.
+
+        The documents of the writes must not change until ``commit_staged``.
+        """
+        return self._stage(checked, Timestamp())
+
+    def commit_staged(self, staged: Staged) -> Timestamp:
+        """Applies the staged writes at once, as ``commit`` does, and returns the commit time."""
+        now = self._clock.commit_time()
+        new, replacing = Document(create_time=now, update_time=now), Document(update_time=now)
+        for before, after in staged.changed.values():
+            if after is not None:
+                after.MergeFrom(new if before is None else replacing)
+        self._apply(staged, now)
+        return now
 
     def changes(self, requested: Sequence[Write]) -> Iterable[Change]:
         """The changes that a commit of these writes would make now. Raises as the commit would."""
         now = timestamp(self._clock.now())
-        return self._stage(requested, now).changes.values()
+        return run_at_once(self._stage(writes.checked(requested), now)).changes.values()
 
     def on_clear(self, callback: Callable[[], None]) -> None:
         self._clear_callbacks.append(callback)
 
-    def clear(self) -> None:
-        """Deletes all documents and the history: earlier times can no longer be read."""
+    def clear(self) -> list[Document]:
+        """Deletes all documents and the history: earlier times can no longer be read.
+
+        Returns the documents, so that the caller can free their memory in steps.
+        """
         now = to_microseconds(self._clock.commit_time())
         self._journal.clear(now)
-        gone = self._documents() if self.feed else ()
-        self._collections.clear()
+        gone = self._documents()
+        self._collections = {}
+        self._indexes.clear()
         self._history.clear(now)
-        self._publish({DocumentName.parse(each.name): Change(each, None) for each in gone})
+        if self.feed:
+            self._publish({DocumentName.parse(each.name): Change(each, None) for each in gone})
         for callback in self._clear_callbacks:
             callback()
+        return gone
 
-    def _stage(self, requested: Sequence[Write], now: Timestamp) -> Staged:
-        writes.check_form(requested)
+    def _stage(self, checked: Iterable[Write], now: Timestamp) -> Steps[Staged]:
         changes: dict[DocumentName, Change] = {}
         results = []
-        for write in requested:
+        for write in checked:
             name = self.document_name(writes.target_name(write))
             earlier = changes.get(name)
             stored = earlier.before if earlier else self.get(name)
@@ -160,7 +231,27 @@ class Database:
                 self._check(name, document)
             changes[name] = Change(stored, document)
             results.append(result)
-        return Staged(changes, results)
+            yield
+        changed, replaced = {}, {}
+        for name, change in changes.items():
+            if change.after is not change.before:
+                changed[name] = change
+                if change.before is not None:
+                    replaced[name] = change.before.SerializeToString()
+                yield
+        return Staged(changes, changed, results, replaced)
+
+    def _apply(self, staged: Staged, now: Timestamp) -> None:
+        time, changed = to_microseconds(now), staged.changed
+        self._journal.commit(time, {name: change.after for name, change in changed.items()})
+        self._history.record(time, staged.replaced)
+        self._indexes.update(changed)
+        if len(changed) > MAX_CHANGES:
+            for path in {name.collection for name in changed} & self._collections.keys():
+                self._collections[path].forget_order()
+        for name, change in changed.items():
+            self._store(name, change.after)
+        self._publish(changed)
 
     def _view_at(self, time: int, now: int) -> View:
         if time > now:
@@ -174,13 +265,21 @@ class Database:
             for name, change in changed.items():
                 self.feed.publish(name, change)
 
+    def _paths_in(self, scope: IndexScope) -> Iterable[str]:
+        if not scope.is_group:
+            return [scope.path] if scope.path in self._collections else []
+        return scope.among(self._collections)
+
     def _documents(self) -> list[Document]:
         return [each for documents in self._collections.values() for each in documents.values()]
 
     def _store(self, name: DocumentName, document: Document | None) -> None:
+        documents = self._collections.get(name.collection)
         if document is not None:
-            self._collections.setdefault(name.collection, IdMap())[name.id] = document
-        elif documents := self._collections.get(name.collection):
+            if documents is None:
+                documents = self._collections[name.collection] = IdMap()
+            documents[name.id] = document
+        elif documents:
             documents.pop(name.id, None)
             if not documents:
                 del self._collections[name.collection]

@@ -6,7 +6,7 @@ document is not recorded: each version has the time at which it began.
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from firestore_emulator.model.clock import MICROSECONDS, to_microseconds
@@ -51,11 +51,13 @@ class Versions:
             self._first = 0
 
     def at(self, time: int) -> Document | None:
+        content = self.content_at(time)
+        return None if content is None else _existing(content, time)
+
+    def content_at(self, time: int) -> bytes | None:
+        """The version that ended first after the time. It may have begun after the time too."""
         index = bisect_right(self._ends, time, lo=self._first)
-        if index == len(self._ends):
-            return None
-        document = Document.FromString(self._contents[index])
-        return document if existed_at(document, time) else None
+        return None if index == len(self._ends) else self._contents[index]
 
 
 class Addition(NamedTuple):
@@ -83,12 +85,11 @@ class History:
         """The earliest time that can be read."""
         return max(self._since, now - RETENTION)
 
-    def record(self, time: int, replaced: Mapping[DocumentName, Document]) -> None:
-        """Adds the versions that a commit of that time replaced or deleted."""
+    def record(self, time: int, replaced: Mapping[DocumentName, bytes]) -> None:
+        """Adds the versions, serialized, that a commit of that time replaced or deleted."""
         size = 0
         grown = []
-        for name, document in replaced.items():
-            content = document.SerializeToString()
+        for name, content in replaced.items():
             versions = self._versions(name)
             versions.append(content, time)
             grown.append(versions)
@@ -112,17 +113,13 @@ class History:
         return versions.at(time) if versions else None
 
     def collection(self, path: str, time: int) -> Iterator[Document]:
-        for versions in self._collections.get(path, {}).values():
-            document = versions.at(time)
-            if document is not None:
-                yield document
+        """Later changes of the history do not change the documents."""
+        return _documents(self._collections.get(path, {}).values(), time)
 
     def in_name_order(self, path: str, id_range: IdRange, time: int) -> Iterator[Document]:
+        """Later changes of the history do not change the documents."""
         collection = self._collections.get(path)
-        for versions in collection.in_order(id_range) if collection else ():
-            document = versions.at(time)
-            if document is not None:
-                yield document
+        return _documents(collection.in_order(id_range) if collection else (), time)
 
     def collection_paths(self) -> Iterator[str]:
         return iter(self._collections)
@@ -151,3 +148,14 @@ class History:
         del collection[name.id]
         if not collection:
             del self._collections[name.collection]
+
+
+def _documents(collection: Iterable[Versions], time: int) -> Iterator[Document]:
+    contents = [versions.content_at(time) for versions in collection]
+    existing = (_existing(content, time) for content in contents if content is not None)
+    return (document for document in existing if document is not None)
+
+
+def _existing(content: bytes, time: int) -> Document | None:
+    document = Document.FromString(content)
+    return document if existed_at(document, time) else None

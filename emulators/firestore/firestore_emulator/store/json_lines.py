@@ -12,19 +12,23 @@ from google.protobuf import json_format
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.messages import Document, Value, Write
 from firestore_emulator.model.names import DocumentName
+from firestore_emulator.model.steps import Steps
 from firestore_emulator.model.validation import MAX_DEPTH
 from firestore_emulator.store.database import Database, Databases
+from firestore_emulator.store.sorting import sorted_in_steps
 
 _LEVELS = 4 * (MAX_DEPTH + 2)  # each nested map adds four levels of messages
 
 
-def documents_of(database: Database) -> list[Document]:
-    """All documents, by collection and id. Later commits do not change the list."""
-    return [
-        document
-        for path in sorted(database.collection_paths(""))
-        for document in sorted(database.collection(path), key=lambda each: each.name)
-    ]
+def documents_of(database: Database) -> Steps[list[Document]]:
+    """All documents, by collection and id, as of the first step."""
+    collections = [database.collection(path) for path in sorted(database.collection_paths(""))]
+    found = []
+    for documents in collections:
+        named = yield from sorted_in_steps((document.name, document) for document in documents)
+        found += [document for _, document in named]
+        yield
+    return found
 
 
 def to_line(document: Document) -> bytes:

@@ -1,8 +1,12 @@
-"""A view: the documents of a database at one time. It is valid until the next commit."""
+"""A view: the documents of a database at one time. It is valid until the next commit.
+
+An iterator of a view stays valid after a commit if ``Database.share`` was called before it.
+"""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from firestore_emulator.model.messages import Document
@@ -10,6 +14,8 @@ from firestore_emulator.model.names import DocumentName
 from firestore_emulator.model.values import SortKey, reference_key
 from firestore_emulator.store.history import History, existed_at
 from firestore_emulator.store.id_map import IdRange
+from firestore_emulator.store.ordered_index import Definition, Entry, OrderedIndex, Span
+from firestore_emulator.store.ordered_indexes import IndexScope
 
 
 class View(Protocol):
@@ -19,6 +25,12 @@ class View(Protocol):
 
     def in_name_order(self, path: str, id_range: IdRange) -> Iterator[Document]:
         """The documents of one collection with ids in the range."""
+        ...
+
+    def by_index(
+        self, scope: IndexScope, definition: Definition, span: Span
+    ) -> Iterator[Entry] | None:
+        """The entries of the span, in its direction. None without such an index."""
         ...
 
     def collection_paths(self, parent: str) -> Iterator[str]:
@@ -41,10 +53,30 @@ class PastView:
         return self.history.get(name, self.time)
 
     def collection(self, path: str) -> Iterator[Document]:
-        for document in self.current.collection(path):
-            if existed_at(document, self.time):
-                yield document
-        yield from self.history.collection(path, self.time)
+        present = self.current.collection(path)
+        return chain(
+            (document for document in present if existed_at(document, self.time)),
+            self.history.collection(path, self.time),
+        )
+
+    def by_index(
+        self, scope: IndexScope, definition: Definition, span: Span
+    ) -> Iterator[Entry] | None:
+        """The history has no index: its versions of that time are sorted for each call."""
+        present = self.current.by_index(scope, definition, span)
+        if present is None:
+            return None
+        ended = OrderedIndex(
+            definition,
+            sorted(
+                entry
+                for path in scope.among(self.history.collection_paths())
+                for document in self.history.collection(path, self.time)
+                for entry in definition.entries(document)
+            ),
+        )
+        existing = (entry for entry in present if existed_at(entry[-1], self.time))
+        return heapq.merge(existing, ended.read(span), reverse=span.descending)
 
     def in_name_order(self, path: str, id_range: IdRange) -> Iterator[Document]:
         current = self.current.in_name_order(path, id_range)
@@ -57,7 +89,7 @@ class PastView:
         )
 
     def collection_paths(self, parent: str) -> Iterator[str]:
-        past = under(parent, self.history.collection_paths())
+        past = under(parent, list(self.history.collection_paths()))
         for path in dict.fromkeys([*self.current.collection_paths(parent), *past]):
             if any(True for _ in self.collection(path)):
                 yield path

@@ -37,7 +37,7 @@ def target_name(write: Write) -> str:
 
 
 def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
-    """The document after the write: ``current`` itself if it does not change.
+    """The document after a checked write: ``current`` itself if it does not change.
 
     Changes none of its arguments.
     """
@@ -46,35 +46,53 @@ def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
     document = Document(name=target_name(write))
     _fill(document, write, current)
     results = _transform(document, write, now)
-    validation.normalize(document)
+    if results:  # the fields of the write are normalized already
+        validation.normalize_fields(document.fields)
+    validation.check_size(document)
     document = _with_times(document, current, now)
     return Outcome(
         document, WriteResult(update_time=document.update_time, transform_results=results)
     )
 
 
-def check_form(requested: Iterable[Write]) -> None:
-    """Raises InvalidArgumentError if the writes are invalid for all stored documents."""
-    exists: dict[str, bool] = {}  # after the writes so far
-    transformed: Counter[str] = Counter()
-    for write in requested:
+def checked(requested: Iterable[Write]) -> list[Write]:
+    return list(map(Checker().checked, requested))
+
+
+class Checker:
+    """Checks the writes of one commit, in their order."""
+
+    def __init__(self) -> None:
+        self._exists: dict[str, bool] = {}  # after the writes so far
+        self._transformed: Counter[str] = Counter()
+
+    def checked(self, write: Write) -> Write:
+        """A copy of the write with normalized values.
+
+        Raises InvalidArgumentError if the write is invalid for all stored documents.
+        """
         name = target_name(write)
         _check_operation(write)
-        _check_fields(write)
-        requested_transforms = (*write.transform.field_transforms, *write.update_transforms)
-        for transform in requested_transforms:
-            transforms.check(transform)
-        transformed[name] += len(requested_transforms)
-        if transformed[name] > MAX_TRANSFORMS:
-            raise InvalidArgumentError(
-                f"A commit has more than {MAX_TRANSFORMS} field transforms of one document: {name}"
-            )
+        normalized = _normalized(write)
+        self._check_transforms(name, write)
         condition = write.current_document
-        if condition.HasField("exists") and exists.get(name, condition.exists) != condition.exists:
+        exists = self._exists.get(name, condition.exists)
+        if condition.HasField("exists") and exists != condition.exists:
             raise InvalidArgumentError(
                 f"A precondition contradicts an earlier write in the same request: {name}"
             )
-        exists[name] = not write.HasField("delete")
+        self._exists[name] = not write.HasField("delete")
+        return normalized
+
+    def _check_transforms(self, name: str, write: Write) -> None:
+        requested = (*write.transform.field_transforms, *write.update_transforms)
+        for transform in requested:
+            transforms.check(transform)
+        self._transformed[name] += len(requested)
+        if self._transformed[name] > MAX_TRANSFORMS:
+            raise InvalidArgumentError(
+                f"A commit has more than {MAX_TRANSFORMS} field transforms of one document: {name}"
+            )
 
 
 def _check_operation(write: Write) -> None:
@@ -87,14 +105,19 @@ def _check_operation(write: Write) -> None:
         raise InvalidArgumentError("The list of FieldTransform must not be empty.")
 
 
-def _check_fields(write: Write) -> None:
+def _normalized(write: Write) -> Write:
     """Checks all fields, even those that the mask omits. Only with a mask a name may be empty."""
-    masked = write.HasField("update_mask")
-    validation.check_fields(
-        {name: value for name, value in write.update.fields.items() if name or not masked}
-    )
+    normalized = Write()
+    normalized.CopyFrom(write)
+    if not write.HasField("update"):
+        return normalized
+    fields_of_write = normalized.update.fields
+    if write.HasField("update_mask"):
+        fields_of_write.pop("", None)  # no path of a mask names it
+    validation.normalize_fields(fields_of_write)
     for path in write.update_mask.field_paths:
         validation.writable_path(path)
+    return normalized
 
 
 def check_precondition(write: Write, current: Document | None, stored: Document | None) -> None:
@@ -159,7 +182,10 @@ def _with_times(document: Document, current: Document | None, now: Timestamp) ->
 
 def _same_fields(document: Document, current: Document) -> bool:
     """Compares bytes: with == a document with a NaN does not equal itself."""
-    unstamped = Document(name=current.name, fields=current.fields)
-    return document.SerializeToString(deterministic=True) == unstamped.SerializeToString(
+    unstamped = Document()
+    unstamped.CopyFrom(current)
+    unstamped.ClearField("create_time")
+    unstamped.ClearField("update_time")
+    return document.ByteSize() == unstamped.ByteSize() and document.SerializeToString(
         deterministic=True
-    )
+    ) == unstamped.SerializeToString(deterministic=True)

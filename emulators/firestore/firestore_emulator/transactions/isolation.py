@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from firestore_emulator.model.errors import AbortedError, EmulatorError, InvalidArgumentError
+from firestore_emulator.model.garbage import lasting_objects
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     Document,
@@ -25,8 +26,9 @@ from firestore_emulator.model.messages import (
     TransactionOptions,
     Write,
 )
+from firestore_emulator.model.steps import freed, run_in_turns
 from firestore_emulator.store import writes
-from firestore_emulator.store.database import Commit, Database, Snapshot
+from firestore_emulator.store.database import Commit, Database, Snapshot, Staged
 from firestore_emulator.store.view import View
 from firestore_emulator.transactions.lock_types import (
     Owner,
@@ -36,6 +38,7 @@ from firestore_emulator.transactions.lock_types import (
     WriteLock,
 )
 from firestore_emulator.transactions.locks import LockTable
+from firestore_emulator.transactions.many_writes import ManyWritesLock
 from firestore_emulator.transactions.open_transactions import (
     DEFAULT_LIMITS,
     Limits,
@@ -167,6 +170,35 @@ class Isolation:
         except AbortedError:
             self._transactions.abort(transaction)
             raise
+
+    async def commit_many(self, requested: Iterable[Write]) -> int:
+        """Commits many writes of whole documents, atomically, and returns their number.
+
+        It takes short turns. Until the last step, reads outside transactions do not wait and see
+        none of the writes.
+        """
+        with lasting_objects():
+            checked = await run_in_turns(self._database.check(requested))
+            lock, count = ManyWritesLock(self._database, checked), len(checked.writes)
+            staged = None
+            while staged is None:
+                staged = await self._commit_under(lock)
+        await run_in_turns(freed(staged.results))
+        await run_in_turns(freed(lock.writes))
+        return count
+
+    async def _commit_under(self, lock: ManyWritesLock) -> Staged | None:
+        """None if a clear released the locks: then the documents may have changed."""
+        owner = Owner()
+        try:
+            await self._lock(owner, lock)
+            staged = await run_in_turns(self._database.stage(lock.writes))
+            if owner not in self._locks.holders:
+                return None
+            self._database.commit_staged(staged)
+            return staged
+        finally:
+            self._locks.release(owner)
 
     def close_expired(self) -> None:
         """Ends the transactions that are too old or idle, and schedules the next check."""

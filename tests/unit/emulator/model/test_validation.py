@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from support.emulator.firestore_messages import (
     NAN,
     Plain,
@@ -9,12 +10,14 @@ from support.emulator.firestore_messages import (
     plain_fields,
     put,
     reference,
+    update,
     value,
     vector,
 )
 
+from firestore_emulator.model import validation
 from firestore_emulator.model.errors import InvalidArgumentError
-from firestore_emulator.model.messages import Value
+from firestore_emulator.model.messages import Value, Write
 from firestore_emulator.model.validation import MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_VALUE_BYTES
 
 PIPELINE_VALUES = {"field_reference_value"} & set(Value.DESCRIPTOR.fields_by_name)
@@ -101,3 +104,59 @@ def test_validation_does_not_change_the_request() -> None:
     write = put("c/a", x=Value(timestamp_value={"nanos": 1}))
     database(write)
     assert write.update == document("c/a", x=Value(timestamp_value={"nanos": 1}))
+
+
+def test_field_name_is_checked_again_after_an_error() -> None:
+    for _ in range(2):
+        with pytest.raises(InvalidArgumentError, match="reserved"):
+            database(put("c/a", __x__=1))
+
+
+def test_field_that_the_mask_omits_is_checked() -> None:
+    with pytest.raises(InvalidArgumentError, match="array value in an array"):
+        database(update("c/a", "x", exists=None, x=1, y=[[1]]))
+
+
+def test_masked_timestamp_is_cut_to_microseconds() -> None:
+    content = Value(timestamp_value={"nanos": 1_001})
+    db = database(put("c/a", n=1), update("c/a", "m.t", m={"t": content}))
+    assert plain_fields(db, "c/a") == {"n": 1, "m": {"t": Timestamp(nanos=1_000)}}
+
+
+def test_result_of_a_transform_is_checked() -> None:
+    nesting = Write(
+        update=document("c/a"),
+        update_transforms=[
+            {
+                "field_path": "x",
+                "append_missing_elements": {"values": [value([1])]},
+            }
+        ],
+    )
+    with pytest.raises(InvalidArgumentError, match="array value in an array"):
+        database(nesting)
+
+
+def test_document_that_grows_by_a_mask_is_measured() -> None:
+    half = "x" * (MAX_DOCUMENT_BYTES // 2)
+    db = database(put("c/a", x=half))
+    with pytest.raises(InvalidArgumentError, match="maximum entity size"):
+        db.commit([update("c/a", "y", y=half)])
+
+
+def test_commit_normalizes_each_value_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    normalize, seen = validation._normalize_value, []  # noqa: SLF001
+
+    def counting(of: Value, depth: int) -> None:
+        seen.append(of.WhichOneof("value_type"))
+        normalize(of, depth)
+
+    monkeypatch.setattr(validation, "_normalize_value", counting)
+    database(put("c/a", a=1, b=[{"c": 2}, "d"]))
+    assert sorted(map(str, seen)) == [
+        "array_value",
+        "integer_value",
+        "integer_value",
+        "map_value",
+        "string_value",
+    ]

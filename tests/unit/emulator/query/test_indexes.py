@@ -410,7 +410,7 @@ def test_partition_query_needs_no_index() -> None:
     service = Service(Databases(), check_indexes=require_indexes(AUTOMATIC))
     group = query(order="__name__", group=True)
     request = PartitionQueryRequest(parent=ROOT, structured_query=group, partition_count=2)
-    assert not service.partition_query(request).partitions
+    assert not resolve(service.partition_query(request)).partitions
 
 
 def test_collected_indexes_are_written_to_the_file(tmp_path: Path) -> None:

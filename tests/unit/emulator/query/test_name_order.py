@@ -1,7 +1,7 @@
 """Queries by name read only the documents that they return, and equal a full scan."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,14 +18,13 @@ from support.emulator.firestore_messages import (
     put,
     reference,
 )
+from support.emulator.watched_view import Watched
 
 from firestore_emulator.model.messages import Cursor, Document, StructuredQuery
-from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.model.names import Parent
 from firestore_emulator.model.values import reference_key
 from firestore_emulator.query.query import Query
 from firestore_emulator.store.database import Database
-from firestore_emulator.store.id_map import IdRange
-from firestore_emulator.store.view import View
 
 ROOT = Parent.parse(f"{DATABASE}/documents")
 PATHS = [
@@ -114,28 +113,6 @@ def test_ordered_scan_equals_a_full_scan_at_each_time(
         assert names(compiled.run(of, ROOT)) == page.of(stored)
         for time, then in earlier:
             assert names(compiled.run(of.read(time).view, ROOT)) == page.of(then)
-
-
-@dataclass
-class Watched:
-    """A view that records the documents read from it."""
-
-    view: View
-    taken: list[str] = field(default_factory=list)
-
-    def get(self, name: DocumentName) -> Document | None:
-        raise AssertionError(name)
-
-    def collection(self, path: str) -> Iterable[Document]:
-        raise AssertionError(path)
-
-    def in_name_order(self, path: str, span: IdRange) -> Iterator[Document]:
-        for document in self.view.in_name_order(path, span):
-            self.taken.append(document.name)
-            yield document
-
-    def collection_paths(self, parent: str) -> Iterator[str]:
-        return self.view.collection_paths(parent)
 
 
 @pytest.mark.parametrize("descending", [False, True])

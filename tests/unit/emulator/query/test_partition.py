@@ -27,7 +27,7 @@ def service(count: int) -> Service:
 
 def partition(of: Service, partition_count: int, **rest: Any) -> messages.PartitionQueryResponse:
     request = {"parent": ROOT, "structured_query": BY_NAME, "partition_count": partition_count}
-    return of.partition_query(messages.PartitionQueryRequest(**(request | rest)))
+    return resolve(of.partition_query(messages.PartitionQueryRequest(**(request | rest))))
 
 
 def points(of: Service, partition_count: int) -> list[str]:

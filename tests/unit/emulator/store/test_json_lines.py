@@ -22,6 +22,7 @@ from support.emulator.firestore_messages import (
 from firestore_emulator.model.clock import timestamp
 from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
 from firestore_emulator.model.messages import Document, Value
+from firestore_emulator.model.steps import run_at_once
 from firestore_emulator.model.validation import MAX_DEPTH
 from firestore_emulator.store import json_lines
 from firestore_emulator.store.database import Database, Databases
@@ -68,12 +69,16 @@ def contents(of: Database) -> dict[str, bytes]:
     """All fields of all documents, to the bit."""
     return {
         document.name: Document(fields=document.fields).SerializeToString(deterministic=True)
-        for document in json_lines.documents_of(of)
+        for document in documents_of(of)
     }
 
 
+def documents_of(of: Database) -> list[Document]:
+    return run_at_once(json_lines.documents_of(of))
+
+
 def exported(of: Database) -> list[bytes]:
-    return [json_lines.to_line(document) for document in json_lines.documents_of(of)]
+    return [json_lines.to_line(document) for document in documents_of(of)]
 
 
 @given(st.dictionaries(IDS.map(lambda each: f"c/{each}"), MAPS, min_size=1, max_size=3))
@@ -107,7 +112,7 @@ def test_line_is_the_rest_representation() -> None:
 
 def test_lines_are_sorted_by_path() -> None:
     source = database(put("b/b"), put("b/a"), put("a/b/z/z"), put("a/c"))
-    paths = [document.name for document in json_lines.documents_of(source)]
+    paths = [document.name for document in documents_of(source)]
     assert paths == [name("a/c"), name("a/b/z/z"), name("b/a"), name("b/b")]
 
 
@@ -116,9 +121,7 @@ def test_import_has_its_own_commit_time() -> None:
     later = Databases(lambda _: database())
     later[DATABASE].commit([put("c/b")])
     json_lines.load(later, json_lines.parse(exported(source)))
-    times = {
-        document.name: document.create_time for document in json_lines.documents_of(later[DATABASE])
-    }
+    times = {document.name: document.create_time for document in documents_of(later[DATABASE])}
     assert times[name("c/a")] == timestamp(3_600_000_001)
     assert times.keys() == {name("c/a"), name("c/b")}
 
@@ -171,7 +174,7 @@ def test_import_is_atomic() -> None:
     lines = [f'{{"name": "{name("c/a")}"}}'.encode(), reserved.encode()]
     with pytest.raises(EmulatorError, match="reserved"):
         json_lines.load(databases, json_lines.parse(lines))
-    assert json_lines.documents_of(databases[DATABASE]) == []
+    assert documents_of(databases[DATABASE]) == []
 
 
 def test_import_replaces_its_documents_and_keeps_others() -> None:

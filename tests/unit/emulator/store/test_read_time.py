@@ -213,8 +213,8 @@ def test_versions_of_the_last_hour_survive_later_commits(db: Database, wall: Wal
 
 def test_versions_that_ended_an_hour_ago_are_dropped() -> None:
     history = History(since=START)
-    history.record(START, {DocumentName.parse(name("c/a")): stamped("c/a")})
-    history.record(START + RETENTION - 1, {DocumentName.parse(name("d/a")): stamped("d/a")})
+    for time, path in ((START, "c/a"), (START + RETENTION - 1, "d/a")):
+        history.record(time, {DocumentName.parse(name(path)): stamped(path).SerializeToString()})
     assert list(history.collection_paths()) == ["c", "d"]
     history.record(START + RETENTION, {})
     assert list(history.collection_paths()) == ["d"]
