@@ -233,12 +233,13 @@ def to_document(order: Order) -> dict[str, Any]:
         "reference": details.reference,
         "note": details.note,
         "metadata": dict(details.metadata),
-        "shipping_address": details.shipping_address and _set_fields(details.shipping_address),
+        "shipping_address": details.shipping_address
+        and _fields_with_value(details.shipping_address),
         "counts": {line.product_id: _count_fields(line) for line in order.lines if line.has_moved},
         "expires_at": order.expires_at,
         "expired": order.expired,
-        "history": [*map(_set_fields, order.history)],
-        "movement": order.movement and _set_fields(order.movement),
+        "history": [*map(_fields_with_value, order.history)],
+        "movement": order.movement and _fields_with_value(order.movement),
         "movements": order.last_movement,
         "updated_at": order.updated_at,
         "events_sent": order.events_sent,
@@ -267,7 +268,7 @@ def difference(order: Order, before: Order) -> Difference:
     events = []
     if order.history[: len(before.history)] == before.history:
         changed.pop("history", None)
-        events = [*map(_set_fields, order.history[len(before.history) :])]
+        events = [*map(_fields_with_value, order.history[len(before.history) :])]
     return Difference(changed, [name for name in old if name not in new], events)
 
 
@@ -285,7 +286,7 @@ def _all_fields(value: PricedLine | Rejection) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
-def _set_fields(value: Address | Event | Movement) -> dict[str, Any]:
+def _fields_with_value(value: Address | Event | Movement) -> dict[str, Any]:
     """The fields that have a value; lines as quantities by product."""
     found = ((each.name, getattr(value, each.name)) for each in fields(value))
     return {

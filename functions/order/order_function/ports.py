@@ -120,8 +120,8 @@ class Inventory(Protocol):
 
         ``kind``: release, consume or restock. ``lines``: the units to move, one line a product.
         A repeated call must have the same kind and lines. Raises NotSettledError with the reason if
-        inventory does not apply the movement: it is not the next one, or it exceeds the
-        reservation. Then the counts of the order and of its reservation differ, which is a defect.
+        inventory does not apply the movement. A stale number is normal: another process has gone
+        on. Otherwise the counts of the order and of its reservation differ, which is a defect.
         """
 
     def catalogue(self, path: str, query: dict[str, str], deadline: Deadline) -> tuple[int, bytes]:

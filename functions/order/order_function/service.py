@@ -71,9 +71,9 @@ if TYPE_CHECKING:
     Transition = Callable[[Order], Order]
 
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.02, 0.5
-"""The longest pause before the first repeat of a write, and before any later one.
+"""Upper limits of the random pause before a write is tried again: of the first pause, and of all.
 
-A write is repeated after a conflict or an unknown outcome.
+The limit doubles with each try. A write is tried again after a conflict or an unknown outcome.
 """
 RESERVE_FRACTION = 0.9
 """The fraction of a keyed request's time that Reserve may take.
@@ -82,7 +82,8 @@ The rest is for reading the order document if inventory is unavailable. An earli
 request may have written it, and then its decision is replayed.
 """
 ASYNC_RESERVE_FRACTION = 0.7
-"""The same fraction if the client accepts a pending order. The rest is for writing that order."""
+"""The fraction of the time that Reserve may take if the client accepts a pending order, with or
+without a key. The rest is for writing that order."""
 
 DEPENDENCY_ERRORS = (InventoryFailedError, StoreError, DeadlineExceededError)
 """Inventory or Firestore failed, or the time ran out."""

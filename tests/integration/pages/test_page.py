@@ -454,12 +454,21 @@ def test_order_is_placed_once_when_the_price_changes_after_a_lost_response(
     shop.patch("P001", price=price)
 
 
-def test_page_goes_on_after_a_response_without_a_body(page: Page) -> None:
-    """A gateway can respond instead of the shop."""
-    intercept_orders(page, lambda route: route.fulfill(status=201, body="<html>"))
+@pytest.mark.parametrize("status", [201, 409, 500])
+def test_page_goes_on_after_a_response_without_a_body(page: Page, status: int) -> None:
+    """A gateway can respond instead of the shop: the outcome is unknown."""
+    intercept_orders(page, lambda route: route.fulfill(status=status, body="<html>"))
     buy(page, "P001")
     news(page, "Ordered: 1 × Laptop.")
     expect(page.get_by_role("button", name="Place order")).to_have_count(0)
+
+
+@pytest.mark.parametrize("status", [404, 413, 429])
+def test_rejection_without_a_body_is_shown_with_its_status(page: Page, status: int) -> None:
+    intercept_orders(page, lambda route: route.fulfill(status=status, body="<html>"))
+    buy(page, "P001")
+    news(page, f"Not ordered: 1 × Laptop. The status is {status}, without a reason.")
+    expect(page.get_by_role("button", name="Place order")).to_be_enabled()
 
 
 def test_order_is_placed_once_when_a_repeat_is_refused_after_a_lost_response(

@@ -112,8 +112,8 @@ _CANCELLABLE = frozenset(
     (Status.PENDING, Status.AWAITING_PAYMENT, Status.CONFIRMED, Status.PARTIALLY_FULFILLED)
 )
 _FULFILLABLE = frozenset((Status.CONFIRMED, Status.PARTIALLY_FULFILLED))
-_NO_PAYMENT_DUE = KEEPS_RESERVATION - {Status.PENDING, Status.AWAITING_PAYMENT}
-"""Statuses in which no payment is due: it was confirmed, or the order needs none first."""
+_CONFIRMED_AND_KEPT = KEEPS_RESERVATION - {Status.PENDING, Status.AWAITING_PAYMENT}
+"""Statuses after the confirmation, in which the order keeps its reservation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,14 +326,14 @@ class Order:
         if self.status is Status.AWAITING_PAYMENT:
             confirmed = replace(self, status=Status.CONFIRMED)
             return confirmed.with_events(Event(EventType.CONFIRMED, now, *by))
-        if self.status in _NO_PAYMENT_DUE or self._was_paid:
+        if self.status in _CONFIRMED_AND_KEPT or self._was_paid_or_shipped:
             return self
         if self.expired:
             raise OrderExpiredError(self)
         raise self._refusal(NotConfirmableError)
 
     @property
-    def _was_paid(self) -> bool:
+    def _was_paid_or_shipped(self) -> bool:
         """A payment confirmed the order, or its goods were shipped without a payment first."""
         confirmed = any(event.type == EventType.CONFIRMED for event in self.history)
         return (self.expires_at is not None and confirmed) or any(
@@ -357,7 +357,7 @@ class Order:
         """Begin to cancel everything that is open: the stock is released afterwards. Idempotent."""
         if self.status in (Status.CANCELLING, Status.CANCELLED) or self._rest_is_cancelled:
             return self
-        self._require_no_movement()
+        self._require_no_open_part()
         if self.status not in _CANCELLABLE:
             raise self._refusal(NotCancellableError)
         movement = Movement(MovementKind.RELEASE, *by)
@@ -378,7 +378,7 @@ class Order:
         """Begin to fulfil everything that is open: the stock is consumed afterwards. Idempotent."""
         if self.status in (Status.FULFILLING, Status.FULFILLED):
             return self
-        self._require_no_movement()
+        self._require_no_open_part()
         if self.status not in _FULFILLABLE:
             raise self._refusal(NotFulfillableError)
         movement = Movement(MovementKind.CONSUME, *by)
@@ -402,7 +402,7 @@ class Order:
         known = len(lines) == len(wanted)
         if self._has_movement(kind, lines if wanted else None, key, all_known=known):
             return self
-        self._require_no_movement()
+        self._require_no_open_part()
         self._check_movable(kind)
         if excess:
             raise ExceedsRemainingError(self, excess)
@@ -503,7 +503,7 @@ class Order:
             raise IdempotencyKeyReusedError("change of this order")
         return True
 
-    def _require_no_movement(self) -> None:
+    def _require_no_open_part(self) -> None:
         if self.status is Status.CHANGING:
             raise UnfinishedMovementError(self)
 

@@ -5,7 +5,7 @@ run wakes no function. One JSON line reports the results.
 
 Exit codes:
 
-- 0: every document was handled.
+- 0: nothing failed. Documents that are too young, or that only a newer revision knows, may be left.
 - 1: a setting is invalid, or a document is left for the next sweep.
 - 143, 130: stopped by SIGTERM or SIGINT. The calls in progress were finished; the report has the
   number of held reservations that are left.

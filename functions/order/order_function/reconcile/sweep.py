@@ -80,7 +80,7 @@ MAX_REASONS = 20
 """Reasons in the report. The log has a line for each failure."""
 
 _BY = By(RECONCILE)
-"""The actor of a change that an older revision began: it did not record who."""
+"""``cancel`` and ``fulfil`` need it for a change that has begun already. It is not recorded."""
 _EXPECTED = (StoreError, DeadlineExceededError, InventoryFailedError, UnfinishedChangeError)
 
 

@@ -35,8 +35,8 @@ const PRICE_CHANGED = "urn:problem-type:price-changed";
 const CANCELLABLE = new Set([
   "pending", "awaiting_payment", "confirmed", "changing", "partially_fulfilled", "cancelling",
 ]);
-/** An order of which a repeated request has no use. */
-const ENDED = new Set(["cancelling", "cancelled"]);
+/** If a repeated request finds an order of these statuses, the customer has no order. */
+const CANCELLED_BEFORE = new Set(["cancelling", "cancelled"]);
 const MEANING = {
   pending: "Inventory was unavailable. The shop confirms or rejects the order at its next check after inventory is back.",
   changing: "The shop completes the change at its next check after inventory is back.",
@@ -492,7 +492,7 @@ async function placeOrder() {
   if (placing || tokenIsMissing()) return;
   const items = [...cart].map(([id, { quantity }]) => ({ product_id: id, quantity: quantity.valueAsNumber }));
   const hold = byId("hold").checked ? { hold_seconds: HOLD_SECONDS } : {};
-  const content = JSON.stringify({ items, ...hold });
+  const content = JSON.stringify({ customer: token ?? customer(), items, ...hold });
   const repeated = undecided?.content === content;
   // A repeat has the first total: with another one it would be another order.
   if (!repeated) undecided = { content, key: freshKey(), total: cartTotal().sum };
@@ -519,7 +519,7 @@ function showPlacing(now) {
 
 function showOutcome(result, what, items) {
   undecided = null;
-  if (ENDED.has(result.body.status)) {
+  if (CANCELLED_BEFORE.has(result.body?.status)) {
     const status = STATUSES[result.body.status];
     return announce(`Not ordered: ${what}. You ordered this before, and that order is ${status}. Place it again for a new order.`, "warn");
   }
@@ -571,8 +571,9 @@ function showReceipt(text, { items, total_price: total, currency }) {
 
 /** Send a request, and repeat it after its Retry-After until its outcome is known or the customer stops it.
  *
- * A request without an outcome may have taken effect, whatever a later one says about itself, such as 401.
- * `mayHaveTakenEffect`: that is so for an earlier request with the same key.
+ * If one send had no outcome, it may have taken effect. A later one that fails by itself, such as with 401,
+ * does not disprove that: only a decisive status ends the loop. `mayHaveTakenEffect`: an earlier call has sent
+ * this key without an outcome.
  */
 async function untilFinal(what, sendOnce, then, mayHaveTakenEffect = false) {
   dismiss();
@@ -590,7 +591,7 @@ async function untilFinal(what, sendOnce, then, mayHaveTakenEffect = false) {
 
 const outcomeUnknown = ({ body }) => body?.type === OUTCOME_UNKNOWN;
 /** A gateway responded instead of the shop. */
-const lacksBody = ({ status, body }) => DECISIVE.has(status) && !body;
+const lacksBody = ({ status, body }) => (DECISIVE.has(status) || status === 500) && !body;
 
 /** Show a countdown to the next attempt; false if the customer stops. */
 function waitToRetry(what, result) {
