@@ -106,6 +106,9 @@ class Database:
         documents = self._collections.get(path)
         return documents.in_order(id_range) if documents else iter(())
 
+    def document_count(self) -> int:
+        return sum(map(len, self._collections.values()))
+
     def collection_paths(self, parent: str) -> Iterator[str]:
         return under(parent, self._collections)
 
