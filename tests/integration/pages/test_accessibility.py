@@ -9,19 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from local.stack import ROOT
 from playwright.sync_api import Browser, Page, expect
+from support.clients.axe import needs_axe, violations
 from support.clients.browser import DESK, PHONE
 from support.processes.shop import Shop
 
-AXE = ROOT / ".api/node_modules/axe-core/axe.min.js"
-
-pytestmark = [
-    pytest.mark.one_emulator,
-    pytest.mark.skipif(
-        not AXE.exists(), reason="axe-core is not installed: run `make lint-api`, with Node.js 20"
-    ),
-]
+pytestmark = [pytest.mark.one_emulator, needs_axe]
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +33,6 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     size, scheme = request.param
     with browser.new_context(viewport=size, color_scheme=scheme) as context:
         yield context.new_page()
-
-
-RUN = """axe.run().then(({ violations, passes }) => [
-  violations.map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)}`), passes.length])"""
-
-
-def violations(page: Page) -> list[str]:
-    """The rules that the page violates, each with its first element."""
-    page.evaluate(f"{AXE.read_text()}; undefined")
-    found, passed = page.evaluate(RUN)
-    assert passed > 20, "axe checked too little"
-    return list(found)
 
 
 def open_all(page: Page) -> None:

@@ -1,18 +1,21 @@
-"""The plain HTTP API: health, shutdown, clear, export, import and usage."""
+"""The plain HTTP API: health, data viewer, shutdown, clear, export, import, usage, changes."""
 
 import json
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
+from firestore_emulator.http_api.change_streams import ChangeStreams
 from firestore_emulator.http_api.http1 import Request, Response, text
 from firestore_emulator.http_api.origins import Origins
+from firestore_emulator.http_api.viewer import files
 from firestore_emulator.model.errors import AbortedError, EmulatorError, StorageError
 from firestore_emulator.service import transfer
 from firestore_emulator.service.service import Service
+from firestore_emulator.store.database import Databases
 
 _DATABASE_PATH = re.compile(
-    r"/emulator/v1/(projects/[^/]+/databases/[^/:]+)(/documents|:export|:import|:usage)"
+    r"/emulator/v1/(projects/[^/]+/databases/[^/:]+)(/documents|:export|:import|:usage|:changes)"
 )
 
 
@@ -24,6 +27,7 @@ class Admin:
         self._service = service
         self._shut_down = shut_down
         self._origins = origins
+        self._changes = ChangeStreams()
 
     async def handle(self, request: Request) -> Response:
         try:
@@ -38,10 +42,13 @@ class Admin:
     async def _dispatch(self, request: Request) -> Response:
         found = _DATABASE_PATH.fullmatch(request.path)
         database, action = found.groups() if found else ("", request.path)
-        if request.method in {"GET", "HEAD"} and action == "/":
-            return text(HTTPStatus.OK, "Ok")
+        method = "GET" if request.method == "HEAD" else request.method
+        if (method, action) == ("GET", "/"):
+            return self._root(request)
         self._origins.check(request)
-        match "GET" if request.method == "HEAD" else request.method, action:
+        if method == "GET" and (file := files.find(request.path)):
+            return file
+        match method, action:
             case "POST", "/shutdown":
                 self._shut_down()
                 return text(HTTPStatus.OK, "Shutting down.")
@@ -53,15 +60,36 @@ class Admin:
                 return Response(HTTPStatus.OK, "application/jsonl", lines)
             case "GET", ":usage":
                 return _json(self._service.usage[database].figures())
+            case "GET", ":changes":
+                return await self._changes.respond(request, self._service.databases[database])
+            case "GET", "/emulator/v1/databases":
+                return _json({"databases": _listed(self._service.databases)})
             case "POST", ":import":
                 return await self._import(await request.read_body(_MAX_IMPORT_BYTES), database)
             case _:
                 return text(HTTPStatus.NOT_FOUND, "Not Found")
 
+    def _root(self, request: Request) -> Response:
+        """The data viewer for a browser, and the health check for other clients."""
+        if files.prefers_html(request.headers.get("accept", "")):
+            self._origins.check(request)
+            response = files.index()
+        else:
+            response = text(HTTPStatus.OK, "Ok")
+        return response._replace(headers={**response.headers, "Vary": "Accept"})
+
     async def _import(self, body: bytes, database: str) -> Response:
         """An ordinary write: it waits for the locks of transactions."""
         count = await transfer.import_lines(self._service, database, body.split(b"\n"))
         return _json({"documents": count})
+
+
+def _listed(databases: Databases) -> list[Mapping[str, object]]:
+    """Every database, sorted by name, with the number of its documents."""
+    return [
+        {"name": each.name, "documents": each.document_count()}
+        for each in sorted(databases, key=lambda each: each.name)
+    ]
 
 
 def _json(content: Mapping[str, object]) -> Response:

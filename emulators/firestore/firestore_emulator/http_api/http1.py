@@ -1,7 +1,7 @@
 """The part of HTTP/1.1 that curl and browsers need: one request for each connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -185,9 +185,13 @@ async def _send_body(body: bytes | AsyncIterator[bytes], writer: asyncio.StreamW
     if isinstance(body, bytes):
         writer.write(body)
         return
-    async for chunk in body:
-        writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-        await writer.drain()
+    try:
+        async for chunk in body:
+            writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            await writer.drain()
+    finally:
+        if isinstance(body, AsyncGenerator):
+            await body.aclose()  # it may hold resources; a failed send does not end it
     writer.write(b"0\r\n\r\n")
 
 

@@ -134,6 +134,9 @@ class Database:
         index = self._indexes.find(scope, definition)
         return None if index is None else index.read(span)
 
+    def document_count(self) -> int:
+        return sum(map(len, self._collections.values()))
+
     def collection_paths(self, parent: str) -> Iterator[str]:
         return under(parent, self._collections)
 
