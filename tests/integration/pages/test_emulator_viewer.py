@@ -287,6 +287,57 @@ def test_delete_of_a_changed_document_is_a_conflict(
     assert client.document("orders/O05").get().exists
 
 
+def test_edit_of_a_deleted_document_is_a_conflict(
+    page: Page, viewer: str, client: firestore.Client
+) -> None:
+    show(page, viewer, client, "/orders/O07")
+    edited(page, {})
+    client.document("orders/O07").update({"theirs": True})
+    expect(page.get_by_role("alert")).to_contain_text("changed after you opened the editor")
+    client.document("orders/O07").delete()
+    expect(page.get_by_role("alert")).to_contain_text("deleted after you opened the editor")
+    expect(page.get_by_role("button", name="Discard my text")).to_be_hidden()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("Not saved: the document has changed or was")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", level=2)).to_be_focused()
+
+
+def test_any_id_can_be_opened(page: Page, viewer: str, client: firestore.Client) -> None:
+    ids = ["a b", "a?b=c&d", "#x", "100%", "%41", "a:b", "a+b", "<b>", "ü", '"', "(x)", "a\\b"]
+    for each in ids:
+        client.document(f"odd/{each}").set({"id": each})
+    for each in ids:
+        show(page, viewer, client, "/odd")
+        page.get_by_role("link", name=each, exact=True).click()
+        expect(page.locator(".tree")).to_have_text(f"id string {each}")
+        page.reload()
+        expect(page.locator(".tree")).to_have_text(f"id string {each}")
+
+
+def test_another_database_is_opened_by_name(page: Page, viewer: str) -> None:
+    page.goto(viewer)
+    page.get_by_text("Open another database").click()
+    page.get_by_label("Project").fill("other-project")
+    page.get_by_label("Database", exact=True).fill("stock")
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.get_by_text("This database has no documents.")).to_be_visible()
+    expect(page.get_by_role("link", name="other-project stock")).to_be_visible()
+
+
+def test_viewer_reconnects_to_a_restarted_emulator(page: Page) -> None:
+    fragment = "#/projects/p/databases/(default)/documents"
+    with running("embedded") as address:
+        page.goto(f"http://{address}/{fragment}")
+        expect(page.get_by_text("Live updates are on.")).to_be_visible()
+    expect(page.get_by_text("Live updates are interrupted.")).to_be_visible()
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_role("status")).to_contain_text("The emulator does not respond.")
+    with running("embedded", f"--host-port={address}"):
+        expect(page.get_by_text("Live updates are on.")).to_be_visible(timeout=15_000)
+        expect(page.get_by_role("status")).to_be_empty()
+
+
 def test_invalid_address_has_a_message(page: Page, viewer: str) -> None:
     page.goto(f"{viewer}/#/projects/p")
     expect(page.get_by_role("status")).to_contain_text("The address is not valid.")

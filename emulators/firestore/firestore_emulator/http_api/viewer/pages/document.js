@@ -89,22 +89,22 @@ class DocumentView {
       announce(`Not saved: ${conflictOf(error) ?? error.message}`, "bad");
     } finally {
       this.saveButton.disabled = false;
+      this.showConflict();
     }
   }
 
   /** Tells the user, while the editor is open, that saving would fail. */
   showConflict() {
-    const isCurrent = this.editedVersion === null || this.document?.updateTime === this.editedVersion;
-    if (this.conflict === undefined || this.editedVersion === null) return;
-    if (isCurrent) {
-      this.conflict.replaceChildren();
-    } else if (!this.conflict.hasChildNodes()) {
-      const text = this.document
-        ? "The document changed after you opened the editor, so this text cannot be saved."
-        : "The document was deleted after you opened the editor, so this text cannot be saved.";
-      this.conflict.append(make("p", { class: "notice bad" }, text),
-        ...(this.document ? [button("Discard my text and edit the current version", () => this.edit())] : []));
+    if (this.editedVersion === null || this.saveButton.disabled) return;
+    let text = "";
+    if (!this.document) {
+      text = "The document was deleted after you opened the editor, so this text cannot be saved.";
+    } else if (this.document.updateTime !== this.editedVersion) {
+      text = "The document changed after you opened the editor, so this text cannot be saved.";
     }
+    if ((this.conflict.querySelector("p")?.textContent ?? "") === text) return;
+    this.conflict.replaceChildren(...(text ? [make("p", { class: "notice bad" }, text)] : []),
+      ...(text && this.document ? [button("Discard my text and edit the current version", () => this.edit())] : []));
   }
 
   async remove() {

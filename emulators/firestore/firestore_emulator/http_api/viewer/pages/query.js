@@ -83,7 +83,7 @@ export function criteriaOf(place) {
     return {
       filters: filters.map(({ field, op, kind, text: value }) => ({ field, op, kind, text: String(value) })),
       order: { field: order.field ?? "", direction: order.direction ?? "ASCENDING" },
-      limit,
+      limit: Math.min(Number(limit) || DEFAULT_LIMIT, MAX_LIMIT),
     };
   } catch {
     throw new Error("The address is not valid: its query is damaged.");
