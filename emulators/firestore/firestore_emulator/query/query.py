@@ -118,7 +118,7 @@ class Query:
             yield from database.build_index(scope, self.plan.definition)
 
     def execute(self, view: View, parent: Parent) -> Steps[Found]:
-        """The results are those of the view as it is now, even if it changes during a pause."""
+        """The results are those of the present view, even if it changes during a pause."""
         ordered = self._in_order(view, parent)
         if ordered is None:
             found = yield from self._scan_and_sort(view, parent)
@@ -211,14 +211,14 @@ class Query:
         )
 
     def _has_begun(self, position: Sequence[SortKey]) -> bool:
-        """False, then True along the first order ascending, whatever its direction."""
+        """False, then True along the first order, taken as ascending."""
         descending = self.orders[0].descending
         cursor = self.end if descending else self.start
         begun = cursor is None or cursor.is_before(position, self.orders) != descending
         return begun and self.plan.limits.has_begun(position[0])
 
     def _has_ended(self, position: Sequence[SortKey]) -> bool:
-        """False, then True along the first order ascending, whatever its direction."""
+        """False, then True along the first order, taken as ascending."""
         descending = self.orders[0].descending
         cursor = self.start if descending else self.end
         ended = cursor is not None and cursor.is_before(position, self.orders) != descending
