@@ -109,8 +109,8 @@ def test_wheel_has_licence_version_and_types(wheel: Path) -> None:
     assert f"firestore_emulator_embedded-{VERSION}.dist-info/licenses/LICENSE" in names
     source = {
         str(path.relative_to(PACKAGE))
-        for kind in ("*.py", "*.pyi", "py.typed")
-        for path in (PACKAGE / "firestore_emulator").rglob(kind)
+        for path in (PACKAGE / "firestore_emulator").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
     }
     assert {name for name in names if name.startswith("firestore_emulator/")} == source
 
