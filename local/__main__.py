@@ -34,7 +34,8 @@ GUIDE = """
   The operator's token, for catalogue, stock and all orders:   {operator}
   The payment service's token, to confirm orders with a hold:  {payment}
 
-Open {order} in a browser. {order}/docs describes the API. With curl:
+Open {order} in a browser. {order}/docs describes the API. http://{emulator} shows the
+documents, unless it is Google's emulator. With curl:
 
   curl -i {order}/orders \\
     -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s)" \\
