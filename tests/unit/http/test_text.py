@@ -99,7 +99,7 @@ REFUSED = {
     for each in (
         *"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2800\u3164\ufeff\uffa0",
         *map(chr, (*range(0x202A, 0x202F), *range(0x2060, 0x2070))),
-        *"\ufff9\ufffa\ufffb\ufffc\U0001d159\U0001d173\U000e0001\U000e007f",
+        *"\ufff9\ufffa\ufffb\ufffc\U00013441\U00013442\U0001d159\U0001d173\U000e0001\U000e007f",
     )
     for place, text in {"alone": each, "beside letters": f"Lap{each}top"}.items()
 }
@@ -117,6 +117,39 @@ def test_text_is_accepted(text: str) -> None:
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
 def test_text_is_rejected(text: str) -> None:
     assert not is_one_line(text)
+
+
+DEFAULT_IGNORABLE = (
+    *((0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5)),
+    *((0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164)),
+    *((0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8)),
+    *((0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
+)
+"""Ranges of Unicode's property ``Default_Ignorable_Code_Point``: programs show nothing for them."""
+HIEROGLYPH_FORMATS = (0x13430, 0x13442)
+"""Controls that arrange hieroglyphs, and two blanks."""
+JOINERS = "\u200c\u200d"
+
+
+def test_character_that_shows_nothing_is_rejected() -> None:
+    """Accepted are only joiners and variation selectors, and only after a visible character."""
+    ranges = (*DEFAULT_IGNORABLE, HIEROGLYPH_FORMATS)
+    for hidden in (chr(code) for first, last in ranges for code in range(first, last + 1)):
+        assert not is_one_line(hidden), ascii(hidden)
+        assert not is_one_line(f"{hidden}Laptop"), ascii(hidden)
+        selector = unicodedata.category(hidden) == "Mn"
+        if hidden not in JOINERS and not selector:
+            assert not is_one_line(f"Lap{hidden}top"), ascii(hidden)
+
+
+@pytest.mark.parametrize("blank", ["\U00013441", "\U00013442"])
+def test_blank_hieroglyph_is_rejected_when_python_knows_it(
+    monkeypatch: pytest.MonkeyPatch, blank: str
+) -> None:
+    """Unicode 15, which Python 3.12 and later have, makes them letters."""
+    monkeypatch.setattr(unicodedata, "category", lambda _: "Lo")
+    assert is_one_line("a")
+    assert not is_one_line(blank)
 
 
 @pytest.mark.parametrize(

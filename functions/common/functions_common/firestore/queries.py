@@ -61,8 +61,9 @@ class Position(NamedTuple):
     """The position of a document in the order of a query."""
 
     path: Path
-    value: datetime | str | int | None = None
-    """The value of ``newest_first_by`` or ``order_by``, if the query has one of them."""
+    value: Any = None
+    """The value of ``newest_first_by`` or ``order_by``, if the query has one of them: a value that
+    a field can hold, or Firestore's own message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Query:
         query.order_by.add(field={"field_path": "__name__"}, direction=direction)
         if self.after is not None:
             if field is not None:
-                encode_value(self.after.value, query.start_at.values.add())
+                _encode_position(self.after.value, query.start_at.values.add())
             query.start_at.values.add().reference_value = root + "/".join(self.after.path)
         elif self.id_prefix:
             query.start_at.values.add().reference_value = self._name(root, self.id_prefix)
@@ -127,6 +128,16 @@ class Query:
 class Found(NamedTuple):
     document: Document
     created: datetime
+
+
+class _Run(NamedTuple):
+    """The response to one request."""
+
+    found: list[Found]
+    read_time: datetime | None
+    last: Any = None
+    """The last document as a message. A damaged one can have a value of any type in the field of
+    the order, so the next page begins after the message's own value."""
 
 
 class Queries:
@@ -160,28 +171,34 @@ class Queries:
         page: list[T] = []
         first_read: datetime | None = None
         while True:
-            found, read_time = self._run(query, limit, deadline)
-            first_read = first_read or read_time
-            page += _usable(found, read)
-            if len(page) >= limit or len(found) < limit:
+            run = self._run(query, limit, deadline)
+            first_read = first_read or run.read_time
+            page += _usable(run.found, read)
+            if len(page) >= limit or len(run.found) < limit:
                 return page[:limit], first_read
-            query = replace(query, after=_position(found[-1].document, query))
+            field = query.ordering_field
+            value = None if field is None else run.last.fields[field]
+            query = replace(query, after=Position(run.found[-1].document.path, value))
 
-    def _run(
-        self, query: Query, limit: int, deadline: Deadline
-    ) -> tuple[list[Found], datetime | None]:
+    def _run(self, query: Query, limit: int, deadline: Deadline) -> _Run:
         rpcs = self._connection.rpcs
         request = query.encode(rpcs.root, limit)
         with self._limiter.slot(deadline):
             with read_call():
                 responses = rpcs.responses(request, deadline.timeout(math.inf))
-            found = [_found(rpcs, each.document) for each in responses if each.HasField("document")]
-            return found, to_datetime(responses[-1].read_time) if responses else None
+            if not responses:
+                return _Run([], None)
+            documents = [each.document for each in responses if each.HasField("document")]
+            found = [_found(rpcs, each) for each in documents]
+            last = documents[-1] if documents else None
+            return _Run(found, to_datetime(responses[-1].read_time), last)
 
 
-def _position(document: Document, query: Query) -> Position:
-    field = query.ordering_field
-    return Position(document.path, None if field is None else document.fields[field])
+def _encode_position(value: Any, into: Any) -> None:  # noqa: ANN401 - made by protobuf, untyped
+    if isinstance(value, type(into)):
+        into.CopyFrom(value)
+    else:
+        encode_value(value, into)
 
 
 def _usable(found: Iterable[Found], read: Callable[[Found], T | None]) -> Iterator[T]:

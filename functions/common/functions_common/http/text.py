@@ -16,9 +16,10 @@ import unicodedata
 _VISIBLE, _MARK, _JOINER, _SPACE, _REJECTED = "v", "m", "j", "s", "x"
 
 _JOINERS = "\u200c\u200d"
-_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc\U0001d159"
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc\U00013441\U00013442\U0001d159"
 """Invisible, although their categories are letters, marks and symbols: fillers, a joiner of
-graphemes, an empty Braille cell, a placeholder for an object, a note without a head."""
+graphemes, an empty Braille cell, a placeholder for an object, two blanks of hieroglyphs, a note
+without a head."""
 _FUTURE_EMOJI = ((0x1F000, 0x1FAFF), (0x1FC00, 0x1FFFD))
 """Unicode reserves these blocks for emoji (Extended_Pictographic). A new emoji is unassigned in the
 tables of an older Python, so all code points of these blocks are accepted."""
