@@ -24,6 +24,14 @@ REFUSED = {
     ),
     "negative length": (400, head("POST /x", "Content-Length: -5") + b"\r\n"),
     "length of another base": (400, head("POST /x", "Content-Length: 0x5") + b"\r\n"),
+    "length beside chunks": (
+        400,
+        head("POST /x", "Content-Length: 5", "Transfer-Encoding: chunked") + b"\r\n0\r\n\r\n",
+    ),
+    "chunks of HTTP/1.0": (
+        400,
+        b"POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    ),
     "bad chunk": (400, head("POST /x", "Transfer-Encoding: chunked") + b"\r\nzz\r\n"),
     "long request line": (414, head("GET /" + "a" * 9000) + b"\r\n"),
     "request line without end": (414, b"GET /" + b"a" * 9000),
@@ -41,6 +49,10 @@ REFUSED = {
         head("POST /x", "Content-Length: 99999999", "Expect: 100-continue") + b"\r\n",
     ),
     "one byte too many": (413, head("POST /x", JSON, "Content-Length: 65538") + b"\r\n"),
+    "huge chunk that never comes": (
+        413,
+        head("POST /x", JSON, "Transfer-Encoding: chunked") + b"\r\nffffffff\r\n",
+    ),
     "large chunk": (
         413,
         head("POST /x", JSON, "Transfer-Encoding: chunked") + b"\r\n20000\r\n" + b"a" * 0x20000,

@@ -23,9 +23,9 @@ FLOOR_SECONDS = 0.002
 def received(data: bytes, pieces: int = 8192) -> ReceivedRequest:
     request = ReceivedRequest(ADJUSTMENTS)
     for begin in range(0, len(data), pieces):
-        if request.completed:
-            break
-        request.received(data[begin : begin + pieces])
+        piece = data[begin : begin + pieces]
+        while piece and not request.completed:  # the head alone is consumed first, then the body
+            piece = piece[request.received(piece) :]
     return request
 
 
@@ -115,6 +115,17 @@ def test_parsing_takes_little_time_when_bytes_arrive_one_at_a_time(name: str) ->
         (head(b"X: a", b" folded"), HTTPStatus.BAD_REQUEST),
         (head(b"Expect: a miracle"), HTTPStatus.EXPECTATION_FAILED),
         (head(b"Transfer-Encoding: gzip"), HTTPStatus.NOT_IMPLEMENTED),
+        (head(b"Transfer-Encoding: chunked, chunked"), HTTPStatus.BAD_REQUEST),
+        (head(*[b"Transfer-Encoding: chunked"] * 2), HTTPStatus.BAD_REQUEST),
+        (head(b"Transfer-Encoding:", b"Content-Length: 0"), HTTPStatus.BAD_REQUEST),
+        (head(b"transfer-encoding:\tCHUNKED", b"content-length: 3"), HTTPStatus.BAD_REQUEST),
+        (
+            head(b"Transfer-Encoding: chunked", line=b"POST /orders HTTP/1.0"),
+            HTTPStatus.BAD_REQUEST,
+        ),
+        (CHUNKED + b"10001\r\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        (CHUNKED + b"2\r\n{}\r\nffff\r\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        (CHUNKED + b"f" * 200 + b"\r\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
         (head(line=b"GET /health HTTP/3.0"), HTTPStatus.BAD_REQUEST),
         (head(line=b"GET /" + b"a" * 9_000 + b" HTTP/1.1"), HTTPStatus.REQUEST_URI_TOO_LONG),
         (head(*[b"X: y"] * 101), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
@@ -126,6 +137,19 @@ def test_invalid_request_gets_its_status(data: bytes, status: HTTPStatus | None)
     request = received(data)
     assert request.completed
     assert (request.error.code if request.error else None) == status
+
+
+@pytest.mark.parametrize("coding", [b"Transfer-Encoding:\tCHUNKED ", b"transfer-encoding:chunked"])
+def test_chunked_body_is_received(coding: bytes) -> None:
+    body = b"1\r\n[\r\n1;a=b\r\n]\r\n0\r\n\r\n"
+    request = received(head(coding, line=b"POST /orders HTTP/1.1") + body)
+    assert (request.completed, request.error) == (True, None)
+    assert request.get_body_stream().read() == b"[]"
+
+
+def test_chunked_body_of_the_maximum_is_received_further() -> None:
+    request = received(CHUNKED + b"%x\r\n" % MAX_BODY)
+    assert not request.completed
 
 
 def test_header_value_excludes_surrounding_blanks() -> None:

@@ -99,8 +99,22 @@ class ReceivedRequest(HTTPRequestParser):
             return self.fail(HTTPStatus.EXPECTATION_FAILED)
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("HTTP version is not supported")
+        if self._has_ambiguous_length(header_plus):
+            return self.fail(HTTPStatus.BAD_REQUEST)
         self._raise_body_limit()
         return None
+
+    def _has_ambiguous_length(self, header_plus: bytes) -> bool:
+        """Whether a proxy could find another end of the body than waitress does.
+
+        RFC 9112 (6.1 and 6.3) defines each of these cases as an error, or as an attack: a coding
+        beside a length, a coding of HTTP/1.0, and another list than one ``chunked``.
+        """
+        codings = _TRANSFER_ENCODING.findall(header_plus)
+        if not codings:
+            return False
+        alone = [each.strip(b" \t").lower() for each in codings] == [b"chunked"]
+        return not alone or self.version == "1.0" or "CONTENT_LENGTH" in self.headers
 
     def _raise_body_limit(self) -> None:
         """Some operations take a longer body; see ``dispatch.body_limit``."""
@@ -120,8 +134,11 @@ class ReceivedRequest(HTTPRequestParser):
     def _check_partial_request(self) -> None:
         """Reject a request that is invalid already, although the rest has not arrived."""
         if self.chunked:
+            announced = len(self.body_rcv) + self.body_rcv.chunk_remainder
             if len(self.body_rcv.control_line) > MAX_CHUNK_LINE:
                 self.fail(HTTPStatus.BAD_REQUEST)
+            elif announced >= self.adj.max_request_body_size:
+                self.fail(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         elif not self.headers_finished:
             first = self.header_plus[:1]
             if not first.isalpha() and first not in b"\r\n":
@@ -132,6 +149,8 @@ class ReceivedRequest(HTTPRequestParser):
 
 _LEADING_BLANKS = re.compile(rb"(?m)^([^:\r\n]+):[ \t]+")
 """The time that waitress's own header pattern takes is quadratic in these blanks."""
+_TRANSFER_ENCODING = re.compile(rb"(?i)\r\ntransfer-encoding:([^\r\n]*)")
+"""waitress removes this header after it has read it."""
 _SEVERAL_BLANKS = re.compile(rb":[ \t]{2}")
 """Few requests have them. Without them the pattern above, which takes time, is not needed."""
 
