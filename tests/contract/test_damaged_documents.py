@@ -99,6 +99,28 @@ def test_next_page_is_reached_when_every_order_of_a_page_is_damaged(shop: Shop) 
     assert [each["order_id"] for each in shop.list_orders()] == found[7:]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [7, 1.5, b"\xff", GeoPoint(1, 2), ["a"], {"a": 1}, "x", True, None],
+    ids=lambda value: type(value).__name__,
+)
+def test_list_continues_after_a_page_that_ends_with_a_damaged_time(shop: Shop, value: Any) -> None:
+    """Every type that a field can have is a position in a list."""
+    found = [each["order_id"] for each in shop.list_orders()]
+    damaged = found[:4]
+    for order_id in damaged:
+        damage(shop, f"orders/{order_id}", {"created_at": value})
+    assert [each["order_id"] for each in shop.list_orders()] == found[4:]
+
+
+def test_list_continues_after_a_page_that_ends_with_a_reference(shop: Shop) -> None:
+    found = [each["order_id"] for each in shop.list_orders()]
+    for order_id in found[:4]:
+        path = f"orders/{order_id}"
+        damage(shop, path, {"created_at": shop.connection.client.document(path)})
+    assert [each["order_id"] for each in shop.list_orders()] == found[4:]
+
+
 PRODUCTS: dict[str, dict[str, Any]] = {
     "no price": {"price": DELETE_FIELD},
     "the price is text": {"price": "9.99"},
