@@ -46,6 +46,8 @@ MAX_IMPORT_LINE = 4_096
 """Bytes. The longest valid line has about 3,000."""
 MAX_IMPORT_BODY = 1024 * 1024
 """Bytes: 5,000 lines of 200 bytes."""
+MAX_NAME = 200
+"""Characters of a product's name."""
 MAX_PRICE = 10**12
 """In minor units."""
 MAX_MOVEMENT_NUMBER = 999_999_999

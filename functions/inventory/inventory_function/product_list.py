@@ -9,9 +9,14 @@ from functions_common.http.auth.callers import ForbiddenError, UnauthenticatedEr
 from functions_common.http.parsing import Checks
 from functions_common.http.problems import InvalidField, InvalidValueError
 from functions_common.ids import is_id
-from inventory_function.domain import MAX_LISTED_IDS, MAX_QUANTITY, OPERATOR, ProductFilter
+from inventory_function.domain import (
+    MAX_LISTED_IDS,
+    MAX_NAME,
+    MAX_QUANTITY,
+    OPERATOR,
+    ProductFilter,
+)
 from inventory_function.routes import NEEDS_OPERATOR
-from inventory_function.schemas import MAX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

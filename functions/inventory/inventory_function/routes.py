@@ -22,6 +22,7 @@ from functions_common.http.schema import as_schema, whole
 from inventory_function import domain, schemas
 from inventory_function.domain import (
     MAX_MOVEMENT_NUMBER,
+    MAX_NAME,
     MAX_QUANTITY,
     OPERATOR,
     ORDER,
@@ -80,7 +81,7 @@ _FILTERS = (
     Parameter(
         "name_prefix",
         "query",
-        Annotated[str, as_schema(minLength=1, maxLength=schemas.MAX_NAME, examples=["Lap"])],
+        Annotated[str, as_schema(minLength=1, maxLength=MAX_NAME, examples=["Lap"])],
         "Only products with a name that begins with this text. Case matters. The list is ordered by"
         " name.",
     ),

@@ -40,6 +40,7 @@ from functions_common.ids import timestamp
 from inventory_function.domain import (
     MAX_CONFIRMED,
     MAX_LINES,
+    MAX_NAME,
     MAX_PRICE,
     MAX_QUANTITY,
     MAX_RELEASED_OR_CONSUMED,
@@ -58,8 +59,6 @@ from inventory_function.domain import (
 
 if TYPE_CHECKING:
     from inventory_function.domain import CatalogueChanges
-
-MAX_NAME = 200
 
 ProductId = Annotated[str, identifier("P001"), described("Id of the product.")]
 ReservationId = Annotated[

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime  # noqa: TC003 - msgspec resolves the annotation at runtime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from functions_common.events.low_stock import LowStockEvent
 from functions_common.firestore.documents import (
@@ -31,6 +32,8 @@ from functions_common.ids import is_id
 from functions_common.limiter import ConcurrencyLimiter
 from inventory_function.domain import (
     ALL_PRODUCTS,
+    MAX_NAME,
+    MAX_PRICE,
     OPERATOR,
     PRODUCTS,
     RESERVATIONS,
@@ -186,18 +189,25 @@ def _conditions(filters: ProductFilter) -> tuple[list[Condition], str | None]:
     return conditions, None
 
 
-class _ProductFields(msgspec.Struct):
-    """The stored fields. One with a default may be missing: older revisions did not write it."""
+_Units = Annotated[int, Meta(ge=0)]
 
-    name: str
-    price: int
-    currency: str
+
+class _ProductFields(msgspec.Struct):
+    """The stored fields. One with a default may be missing: older revisions did not write it.
+
+    order accepts no page with a value beyond these bounds. So one such product would hide all
+    others.
+    """
+
+    name: Annotated[str, Meta(max_length=MAX_NAME)]
+    price: Annotated[int, Meta(ge=0, le=MAX_PRICE)]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
     active: bool = True
-    available: int = 0
-    reserved: int = 0
-    shipped: int = 0
-    max_per_order: int | None = None
-    low_stock_threshold: int | None = None
+    available: _Units = 0
+    reserved: _Units = 0
+    shipped: _Units = 0
+    max_per_order: Annotated[int, Meta(ge=1)] | None = None
+    low_stock_threshold: _Units | None = None
     catalogue_nonce: str = ""
 
 
@@ -238,6 +248,8 @@ class _AdjustmentFields(msgspec.Struct):
 
 
 def _to_product(found: Document) -> Product:
+    if not is_id(found.id):
+        raise found.damaged("invalid product id")
     fields = found.convert(_ProductFields)
     product = Product(
         found.id,

@@ -73,6 +73,13 @@ class Shop:
             found += page["orders"]
         return found
 
+    def list_products(self) -> list[str]:
+        """The ids of the products that order shows to customers."""
+        response = self.order_http.get("/products")
+        assert response.status_code == 200
+        page: Any = response.json
+        return [each["product_id"] for each in page["products"]]
+
     def ids(self, status: str) -> list[str]:
         return [each["order_id"] for each in self.list_orders() if each["status"] == status]
 

@@ -13,6 +13,7 @@ from functions_common.firestore.rpcs import Rpcs
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import (
     MAX_LINES,
+    MAX_NAME,
     MAX_RELEASED_OR_CONSUMED,
     InsufficientStockError,
     PricedLine,
@@ -21,7 +22,6 @@ from inventory_function.domain import (
     ReservationStatus,
 )
 from inventory_function.operations import Reserve
-from inventory_function.schemas import MAX_NAME
 from inventory_function.service import Inventory
 from inventory_function.store import Store
 from inventory_function.transactions import DOCUMENT_BYTES, VERIFY_ROUNDS, Transactions

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from functions_common.firestore.client import (
     CALL_SECONDS,
@@ -25,6 +26,7 @@ from order_function.audit.invariants import (
     MovedUnits,
 )
 from order_function.domain import PricedLine, ReservationName
+from order_function.inventory.replies import MAX_NAME, MAX_PRICE
 from order_function.order_documents import ORDERS, RESERVATIONS, read_order
 
 if TYPE_CHECKING:
@@ -53,6 +55,17 @@ class _ReservationFields(msgspec.Struct):
 
 
 class _ProductFields(msgspec.Struct):
+    """Inventory leaves out a product with an impossible name, price, currency or limit.
+
+    A negative quantity is a finding of its own.
+    """
+
+    name: Annotated[str, Meta(max_length=MAX_NAME)]
+    price: Annotated[int, Meta(ge=0, le=MAX_PRICE)]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
+    active: bool = True
+    max_per_order: Annotated[int, Meta(ge=1)] | None = None
+    low_stock_threshold: Annotated[int, Meta(ge=0)] | None = None
     available: int = 0
     reserved: int = 0
     shipped: int = 0
