@@ -54,6 +54,21 @@ ORDERS: dict[str, dict[str, Any]] = {
     "the currency is a number": {"currency": 840},
     "the rejection is text": {"rejection": "no"},
     "the rejection lacks its kind": {"rejection": {"detail": "no"}},
+    "a short line is a place": {
+        "rejection": {"kind": "x", "detail": "no", "extensions": {"lines": [GeoPoint(1, 2)]}}
+    },
+    "a limit is a place": {
+        "rejection": {
+            "kind": "x",
+            "detail": "no",
+            "extensions": {
+                "limits": [{"product_id": "P", "requested": 2, "max_per_order": GeoPoint(1, 2)}]
+            },
+        }
+    },
+    "an unknown product is a place": {
+        "rejection": {"kind": "x", "detail": "no", "extensions": {"product_ids": [GeoPoint(1, 2)]}}
+    },
     "the new total lacks its currency": {
         "rejection": {"kind": "price-changed", "detail": "no", "extensions": {"total_price": 1}}
     },

@@ -302,7 +302,11 @@ def of_status(status: Status) -> OrderFilter:
     return OrderFilter("C1", frozenset((status,)))
 
 
-REJECTION = Rejection("insufficient-stock", "Short", {"lines": [{"product_id": "P001"}]})
+REJECTION = Rejection(
+    "insufficient-stock",
+    "Short",
+    {"lines": [{"product_id": "P001", "requested": 2, "available_quantity": 1}]},
+)
 
 
 class OrderStoreContract:

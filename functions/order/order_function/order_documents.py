@@ -113,12 +113,28 @@ class _OrderFields(msgspec.Struct):
     events_sent: int | None = None
 
 
-class _PriceChangedExtensions(msgspec.Struct):
-    """The extensions of a rejection for its price: both are there, or neither."""
+class _ShortLine(msgspec.Struct):
+    product_id: str
+    requested: int
+    available_quantity: int
 
-    total_price: int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,30}$")]
+
+class _ExceededLimit(msgspec.Struct):
+    product_id: str
+    requested: int
+    max_per_order: int
+
+
+class _Extensions(msgspec.Struct, omit_defaults=True):
+    """The extensions of a rejection, without those that only a newer revision knows."""
+
+    lines: list[_ShortLine] = []
+    product_ids: list[str] = []
+    limits: list[_ExceededLimit] = []
+    total_price: int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,30}$")] | None = None
     """In minor units. A total above ``MAX_TOTAL`` is stored as text."""
-    currency: str
+    currency: str | None = None
+    """Only with ``total_price``."""
 
 
 def read_order(found: Document) -> Order:
@@ -128,8 +144,6 @@ def read_order(found: Document) -> Order:
 
 def _to_order(found: Document) -> Order:
     stored = found.convert(_OrderFields)
-    if stored.rejection and "total_price" in stored.rejection.extensions:
-        msgspec.convert(stored.rejection.extensions, _PriceChangedExtensions)
     status = parse_status(stored.status)
     if status is Status.CHANGING and stored.movement is None:
         raise found.damaged("Object missing required field `movement` while `changing`")
@@ -144,7 +158,7 @@ def _to_order(found: Document) -> Order:
         _lines_with_counts(stored, status),
         stored.items,
         stored.currency,
-        stored.rejection,
+        stored.rejection and _rejection(found, stored.rejection),
         stored.expected_total,
         Details(stored.reference, stored.note, stored.metadata or {}, stored.shipping_address),
         stored.expires_at,
@@ -178,6 +192,14 @@ def _lines_with_counts(stored: _OrderFields, status: str) -> tuple[Line, ...]:
 def _counts_of(stored: _OrderFields, product_id: str) -> tuple[int, int, int]:
     found = (stored.counts or {}).get(product_id)
     return (found.cancelled, found.fulfilled, found.returned) if found else (0, 0, 0)
+
+
+def _rejection(found: Document, stored: Rejection) -> Rejection:
+    """The rejection with extensions that JSON can express: one order must not break a list."""
+    extensions = msgspec.convert(stored.extensions, _Extensions)
+    if (extensions.total_price is None) != (extensions.currency is None):
+        raise found.damaged("`total_price` and `currency` - at `$.rejection.extensions`")
+    return replace(stored, extensions=msgspec.to_builtins(extensions))
 
 
 def _movement(stored: _MovementFields) -> Movement:
