@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 
 from functions_common.firestore.documents import Document, convert_document
+from functions_common.ids import is_id
 from order_function.domain import (
     MOVING_STATUSES,
     Address,
@@ -110,7 +111,7 @@ class _OrderFields(msgspec.Struct):
     movements: int | None = None
     """The number of the last movement."""
     updated_at: datetime | None = None
-    events_sent: int | None = None
+    events_sent: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class _ShortLine(msgspec.Struct):
@@ -170,6 +171,8 @@ def _to_order(found: Document) -> Order:
         stored.updated_at,
         stored.events_sent or 0,
     )
+    if not is_id(order.reservation_id):
+        raise found.damaged("no reservation can have this order's id, `attempt` and `fingerprint`")
     return replace(order, stored=order)
 
 

@@ -7,6 +7,7 @@ the first.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _encoder = msgspec.json.Encoder()
+_UNENCODED = "!#$&'()*+,/:;<=>?@[\\]^`{|}~"
+"""Besides letters, digits and ``_.-``: all visible characters of ASCII but quotes and percent."""
 
 
 class EventRequest(NamedTuple):
@@ -36,16 +39,22 @@ class Attributes(NamedTuple):
 
 def to_request(event: Attributes, data: object, sequence: int | None = None) -> EventRequest:
     """``sequence``: the number of the event among those of its subject. ``data``: the body."""
+    event_id, subject = _header_value(event.event_id), _header_value(event.subject)
     headers = {
         "ce-specversion": "1.0",
-        "ce-id": event.event_id,
+        "ce-id": event_id,
         "ce-source": event.source,
-        "ce-type": event.type,
-        "ce-subject": event.subject,
+        "ce-type": _header_value(event.type),
+        "ce-subject": subject,
         "ce-time": timestamp(event.at),
-        "ce-partitionkey": event.subject,
+        "ce-partitionkey": subject,
         "Content-Type": "application/json",
     }
     if sequence is not None:
         headers["ce-sequence"] = f"{sequence:010}"
-    return EventRequest(event.event_id, headers, _encoder.encode(data))
+    return EventRequest(event_id, headers, _encoder.encode(data))
+
+
+def _header_value(text: str) -> str:
+    """Percent-encoded as CloudEvents requires: a document can have any characters."""
+    return quote(text, safe=_UNENCODED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from functions_common.firestore.errors import ConflictError, StoreError
+from functions_common.observability import logs
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 
 if TYPE_CHECKING:
@@ -47,18 +48,26 @@ def send_each(
 
     ``send`` returns the error of an event that the sink did not accept. If the sink is unavailable
     for ``MAX_FAILURES`` documents in a row, the others are left, and the second result is True. An
-    event that the sink rejects holds up no other document.
+    event that the sink rejects, or that cannot be sent, holds up no other document.
     """
     failures: list[str] = []
     in_a_row = 0
     for document in documents:
-        error = send(document)
+        error = _sent(document, send)
         if error is not None:
             failures.append(str(error)[:MAX_REASON])
         in_a_row = in_a_row + 1 if error is not None and error.unavailable else 0
         if in_a_row == MAX_FAILURES:
             return failures, True
     return failures, False
+
+
+def _sent(document: T, send: Callable[[T], SinkError | None]) -> SinkError | None:
+    try:
+        return send(document)
+    except Exception as error:  # noqa: BLE001 - a damaged document can raise any
+        logs.exception("Unexpected error", error)
+        return SinkError(f"{type(error).__name__}: {error}", unavailable=False)
 
 
 def record_sent(

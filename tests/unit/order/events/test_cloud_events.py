@@ -3,10 +3,14 @@
 import json
 from dataclasses import replace
 from datetime import datetime
+from urllib.parse import unquote
 
+import pytest
 from cloudevents.http import from_http
 from support.stores.builders import BY, NOW
 
+from functions_common.events import cloud_event
+from functions_common.events.cloud_event import Attributes
 from order_function.domain import (
     Address,
     Attempt,
@@ -93,3 +97,21 @@ def test_event_has_no_personal_detail() -> None:
 
 def test_every_type_of_event_has_a_name_of_its_own() -> None:
     assert len({f"order.{each}" for each in EventType}) == len(EventType)
+
+
+@pytest.mark.parametrize(
+    ("stored", "sent"),
+    [
+        ("a\r\nce-id: 1", "a%0D%0Ace-id:%201"),
+        ("日本", "%E6%97%A5%E6%9C%AC"),
+        ('50% "é"', "50%25%20%22%C3%A9%22"),
+        ("\0", "%00"),
+        ("!#$&'()*+,/:;<=>?@[\\]^`{|}~_.-", "!#$&'()*+,/:;<=>?@[\\]^`{|}~_.-"),
+    ],
+)
+def test_attribute_is_percent_encoded(stored: str, sent: str) -> None:
+    """A document can name any characters, a header cannot."""
+    request = cloud_event.to_request(Attributes(stored, "/orders", stored, stored, NOW), {})
+    encoded = ("ce-id", "ce-type", "ce-subject", "ce-partitionkey")
+    assert {request.headers[name] for name in encoded} == {sent} == {request.event_id}
+    assert unquote(sent) == stored

@@ -183,6 +183,26 @@ def test_damaged_order_does_not_stop_the_others(shop: PublishingShop) -> None:
     assert set(shop.sink.first_deliveries()) == {whole}
 
 
+def test_event_that_cannot_be_sent_holds_back_only_its_order(
+    shop: PublishingShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than failures that make the sink unavailable."""
+    orders = sorted(shop.place("C1", TWO, None).order.order_id for _ in range(MAX_FAILURES + 1))
+    send = shop.sink.send
+
+    def fail(event: EventRequest) -> None:
+        if event.event_id.startswith(orders[-1]):
+            send(event)
+        else:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(shop.sink, "send", fail)
+    assert shop.publish_unsent() == 2
+    assert set(shop.sink.first_deliveries()) == {orders[-1]}
+    monkeypatch.undo()
+    assert shop.publish_unsent() == 2 * MAX_FAILURES
+
+
 @pytest.fixture
 def thread(shop: PublishingShop) -> Iterator[PublisherThread[str]]:
     thread = PublisherThread(partial(publish_by_id, shop.outbox, shop.sink))  # type: ignore[arg-type]
