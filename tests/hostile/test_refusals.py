@@ -32,6 +32,14 @@ REFUSED = {
         400,
         b"POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     ),
+    "no host": (400, b"GET /health HTTP/1.1\r\n\r\n"),
+    "two hosts": (400, head("GET /health", "Host: other") + b"\r\n"),
+    "path without a slash": (400, head("GET ?x") + b"\r\n"),
+    "bare line breaks in trailers": (
+        400,
+        head("POST /x", "Transfer-Encoding: chunked")
+        + b"\r\n0\r\nA: b\n\nGET /health HTTP/1.1\r\n\r\n",
+    ),
     "bad chunk": (400, head("POST /x", "Transfer-Encoding: chunked") + b"\r\nzz\r\n"),
     "long request line": (414, head("GET /" + "a" * 9000) + b"\r\n"),
     "request line without end": (414, b"GET /" + b"a" * 9000),
@@ -106,8 +114,12 @@ def test_body_of_an_unknown_path_is_not_read_as_the_next_request(server: Attacke
 
 @pytest.mark.parametrize(
     "request_bytes",
-    [get("/health", "Connection: close"), b"GET /health HTTP/1.0\r\n\r\n"],
-    ids=["close", "HTTP/1.0"],
+    [
+        get("/health", "Connection: close"),
+        get("/health", "Connection: keep-alive, close"),
+        b"GET /health HTTP/1.0\r\n\r\n",
+    ],
+    ids=["close", "an option of several", "HTTP/1.0"],
 )
 def test_server_closes_first_when_the_client_requests_it(
     server: AttackedServer, request_bytes: bytes

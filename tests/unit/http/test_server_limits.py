@@ -61,6 +61,9 @@ GROWING: dict[str, Callable[[int], bytes]] = {
     "a quoted chunk extension": lambda n: CHUNKED + b'1;a="' + b'\\"' * (n // 2) + b"\r\n",
     "small chunks": lambda n: CHUNKED + b"1\r\na\r\n" * (n // 6) + b"0\r\n\r\n",
     "trailers": lambda n: CHUNKED + b"0\r\n" + b"X: y\r\n" * (n // 6) + b"\r\n",
+    "bare line breaks in trailers": lambda n: (
+        CHUNKED + b"0\r\n" + b"X: y\n" * (n // 5) + b"\r\n\r\n"
+    ),
     "a trailer's blanks": lambda n: CHUNKED + b"0\r\nX:" + b" " * n + b"a\r\n\r\n",
 }
 
@@ -123,6 +126,23 @@ def test_parsing_takes_little_time_when_bytes_arrive_one_at_a_time(name: str) ->
             head(b"Transfer-Encoding: chunked", line=b"POST /orders HTTP/1.0"),
             HTTPStatus.BAD_REQUEST,
         ),
+        (CHUNKED + b"0\r\nA: b\n\nGET /x HTTP/1.1\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (CHUNKED + b"0\r\nA: b\r\nno field\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (CHUNKED + b"0\r\n: b\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (CHUNKED + b"0\r\nA: b\r\nC:\r\n\r\n", None),
+        (b"GET /health HTTP/1.1\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"GET /health HTTP/1.0\r\n\r\n", None),
+        (b"GET /health HTTP/1.1\r\nHost:\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"GET /health HTTP/1.1\r\nHost: a b\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"GET /health HTTP/1.1\r\nHost: a/b\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"GET /health HTTP/1.1\r\nHost: order.shop.svc:80\r\n\r\n", None),
+        (b"GET /health HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", None),
+        (head(b"Host: order"), HTTPStatus.BAD_REQUEST),
+        (head(line=b"GET ?x HTTP/1.1"), HTTPStatus.BAD_REQUEST),
+        (head(line=b"GET health HTTP/1.1"), HTTPStatus.BAD_REQUEST),
+        (head(line=b"GET http://order HTTP/1.1"), HTTPStatus.BAD_REQUEST),
+        (head(line=b"GET http://order/health HTTP/1.1"), None),
+        (head(line=b"OPTIONS * HTTP/1.1"), None),
         (CHUNKED + b"10001\r\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
         (CHUNKED + b"2\r\n{}\r\nffff\r\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
         (CHUNKED + b"f" * 200 + b"\r\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
@@ -147,9 +167,27 @@ def test_chunked_body_is_received(coding: bytes) -> None:
     assert request.get_body_stream().read() == b"[]"
 
 
+@pytest.mark.parametrize("pieces", [1, 2, 3, 8192])
+@pytest.mark.parametrize("trailers", [b"", b"A: b\r\nC: d\r\n"])
+def test_chunked_body_is_received_in_pieces(pieces: int, trailers: bytes) -> None:
+    request = received(CHUNKED + b"2\r\n[]\r\n0\r\n" + trailers + b"\r\n", pieces)
+    assert (request.completed, request.error) == (True, None)
+    assert request.get_body_stream().read() == b"[]"
+
+
 def test_chunked_body_of_the_maximum_is_received_further() -> None:
     request = received(CHUNKED + b"%x\r\n" % MAX_BODY)
     assert not request.completed
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [(b"close", False), (b"Keep-Alive, CLOSE", False), (b"closed", True), (b"keep-alive", True)],
+)
+def test_connection_is_kept_unless_one_of_its_options_is_close(
+    options: bytes, *, kept: bool
+) -> None:
+    assert received(head(b"Connection: " + options)).connection_close is not kept
 
 
 def test_header_value_excludes_surrounding_blanks() -> None:

@@ -71,6 +71,8 @@ class ReceivedRequest(HTTPRequestParser):
         consumed: int = super().received(data)
         if not self.completed:
             self._check_partial_request()
+        elif self.chunked and not self.error and not _TRAILERS.fullmatch(self.body_rcv.trailer):
+            self.fail(HTTPStatus.BAD_REQUEST)
         if self.completed:
             self.expect_continue = False  # else waitress would wait for a body that is not needed
         return consumed
@@ -99,8 +101,11 @@ class ReceivedRequest(HTTPRequestParser):
             return self.fail(HTTPStatus.EXPECTATION_FAILED)
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("HTTP version is not supported")
-        if self._has_ambiguous_length(header_plus):
+        if self._has_ambiguous_length(header_plus) or not self._has_valid_target():
             return self.fail(HTTPStatus.BAD_REQUEST)
+        if "close" in _options(self.headers.get("CONNECTION", "")):
+            self.headers["CONNECTION"] = "close"  # waitress knows it only without other options
+            self.connection_close = True
         self._raise_body_limit()
         return None
 
@@ -115,6 +120,16 @@ class ReceivedRequest(HTTPRequestParser):
             return False
         alone = [each.strip(b" \t").lower() for each in codings] == [b"chunked"]
         return not alone or self.version == "1.0" or "CONTENT_LENGTH" in self.headers
+
+    def _has_valid_target(self) -> bool:
+        """Whether the path is absolute, and there is one host.
+
+        HTTP/1.1 requires both. Flask would redirect another path to the host of the request.
+        """
+        if not self.path.startswith("/") and self.path != "*":
+            return False
+        host = self.headers.get("HOST")
+        return _HOST.fullmatch(host) is not None if host else self.version == "1.0"
 
     def _raise_body_limit(self) -> None:
         """Some operations take a longer body; see ``dispatch.body_limit``."""
@@ -147,10 +162,19 @@ class ReceivedRequest(HTTPRequestParser):
                 self.fail(HTTPStatus.REQUEST_URI_TOO_LONG)
 
 
+def _options(connection: str) -> list[str]:
+    """The options of a ``Connection`` header."""
+    return [each.strip(" \t") for each in connection.lower().split(",")]
+
+
 _LEADING_BLANKS = re.compile(rb"(?m)^([^:\r\n]+):[ \t]+")
 """The time that waitress's own header pattern takes is quadratic in these blanks."""
 _TRANSFER_ENCODING = re.compile(rb"(?i)\r\ntransfer-encoding:([^\r\n]*)")
 """waitress removes this header after it has read it."""
+_TRAILERS = re.compile(rb"\r?|(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r\n)+\r\n")
+"""What waitress keeps of the fields after the last chunk: all of them, or a part of the line break
+if there are none. waitress accepts any bytes there, so it could miss the end that a proxy finds."""
+_HOST = re.compile(r"[\w.~%!$&'()*+;=:\[\]-]+", re.ASCII)
 _SEVERAL_BLANKS = re.compile(rb":[ \t]{2}")
 """Few requests have them. Without them the pattern above, which takes time, is not needed."""
 
