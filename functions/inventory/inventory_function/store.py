@@ -247,9 +247,14 @@ class _AdjustmentFields(msgspec.Struct):
     actor: str = OPERATOR
 
 
-def _to_product(found: Document) -> Product:
+def _check_id(found: Document) -> None:
+    """A cursor contains the last id of its page, and a request with another id is rejected."""
     if not is_id(found.id):
-        raise found.damaged("invalid product id")
+        raise found.damaged("no request can name this id")
+
+
+def _to_product(found: Document) -> Product:
+    _check_id(found)
     fields = found.convert(_ProductFields)
     product = Product(
         found.id,
@@ -270,6 +275,7 @@ def _to_product(found: Document) -> Product:
 
 def _to_reservation(found: Document) -> Reservation:
     """Raises NewerDocumentError if this revision does not know the status."""
+    _check_id(found)
     fields = found.convert(_ReservationFields)
     if fields.status not in _STATUSES:
         raise NewerDocumentError("/".join(found.path), fields.status)
@@ -304,6 +310,7 @@ def _to_line(line: _LineFields, counts: _CountFields) -> PricedLine:
 
 
 def _to_adjustment(found: Document) -> Adjustment:
+    _check_id(found)
     fields = found.convert(_AdjustmentFields)
     return Adjustment(
         found.id,

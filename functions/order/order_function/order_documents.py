@@ -173,6 +173,8 @@ def _to_order(found: Document) -> Order:
     )
     if not is_id(order.reservation_id):
         raise found.damaged("no reservation can have this order's id, `attempt` and `fingerprint`")
+    if not _moved_products(order) <= {line.product_id for line in order.lines}:
+        raise found.damaged("`history` or `movement` has a product that `lines` has not")
     return replace(order, stored=order)
 
 
@@ -203,6 +205,12 @@ def _rejection(found: Document, stored: Rejection) -> Rejection:
     if (extensions.total_price is None) != (extensions.currency is None):
         raise found.damaged("`total_price` and `currency` - at `$.rejection.extensions`")
     return replace(stored, extensions=msgspec.to_builtins(extensions))
+
+
+def _moved_products(order: Order) -> set[str]:
+    """The products that the order's events and its open movement name."""
+    movements = (order.movement,) if order.movement else ()
+    return {line.product_id for each in (*order.history, *movements) for line in each.lines}
 
 
 def _movement(stored: _MovementFields) -> Movement:
