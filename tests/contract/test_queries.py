@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +19,12 @@ from support.stores.builders import soon
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import StoreUnavailableError
 from functions_common.firestore.queries import Found, Position, Queries, Query
-from functions_common.limiter import ConcurrencyLimiter, TooManyListRequestsError
+from functions_common.limiter import (
+    MAX_CONCURRENT,
+    ConcurrencyLimiter,
+    TooManyListRequestsError,
+    firestore_list_limiter,
+)
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 from functions_common.runtime.settings import FirestoreSettings
 
@@ -148,6 +156,31 @@ def test_a_page_may_take_all_the_time_that_its_request_has(
     assert timeouts[0] > 50
     with pytest.raises((DeadlineExceededError, TooManyListRequestsError)):
         read(queries, "all", Deadline.after(0))
+
+
+def test_twelve_pages_requested_together_are_all_read_in_turns(
+    connection: FirestoreConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long pages that are read together slow each other, and orders, until all time out."""
+    lock, current, most = threading.Lock(), 0, 0
+
+    def call(*_: Any, **__: Any) -> Any:
+        nonlocal current, most
+        with lock:
+            current += 1
+            most = max(most, current)
+        time.sleep(0.01)
+        with lock:
+            current -= 1
+        return []
+
+    rpcs = connection.rpcs._replace(run_query=call)  # type: ignore[arg-type]
+    monkeypatch.setattr(connection, "_rpcs", rpcs)
+    queries = Queries(connection, firestore_list_limiter(64))
+    with ThreadPoolExecutor(12) as pool:
+        pages = [*pool.map(lambda _: read(queries, "all", Deadline.after(60)), range(12))]
+    assert pages == [[]] * 12
+    assert most <= MAX_CONCURRENT
 
 
 def test_turn_is_returned_when_the_database_is_unavailable() -> None:
