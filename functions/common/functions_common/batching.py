@@ -118,6 +118,9 @@ class _Entry(Generic[T, R]):
     outcome: R | _Failure | None = None
     wakeup: _Wakeup = field(default_factory=_Wakeup)
 
+    def is_done(self) -> bool:
+        return self.state is _State.DONE
+
     def finish(self, outcome: R | _Failure) -> None:
         self.outcome = outcome
         self.state = _State.DONE
@@ -221,8 +224,10 @@ class Batcher(Generic[T, R]):
         overtake_after = self._overtake_after
         while True:
             woken = entry.wakeup.sleep(min(overtake_after, entry.deadline.remaining))
+            if entry.is_done():  # it remains so: no lock is needed
+                return []
             with self._lock:
-                if entry.state is _State.DONE:
+                if entry.is_done():
                     return []
                 if entry.state is _State.IN_BATCH:
                     if entry.deadline.passed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 """Two characters for each number of ten bits."""
 ID_LENGTH = 26
 _BITS = 5 * ID_LENGTH
+_BYTES = (_BITS + 7) // 8
+_IDS_AT_A_TIME = 64
 
 MAX_ID = 128
 ID_PATTERN = r"^(?!\.{1,2}$|__.*__$)[A-Za-z0-9._-]+$"
@@ -28,8 +31,22 @@ def is_id(text: str) -> bool:
 
 
 def random_id() -> str:
-    """26 characters, 130 random bits."""
-    return _encode(secrets.randbits(_BITS))
+    """26 characters, 130 random bits of the system's secure generator."""
+    return _encode(int.from_bytes(_random_bytes()) >> (8 * _BYTES - _BITS))
+
+
+def _random_bytes() -> bytes:
+    """_BYTES random bytes. Most calls need no system call, for which a thread would wait."""
+    while True:
+        try:
+            return _spare.pop()
+        except IndexError:
+            fresh = secrets.token_bytes(_BYTES * _IDS_AT_A_TIME)
+            _spare.extend(fresh[at : at + _BYTES] for at in range(0, len(fresh), _BYTES))
+
+
+_spare: deque[bytes] = deque()
+"""Random bytes that no id has used. ``pop`` is atomic, so that no two threads get the same."""
 
 
 def digest_id(*parts: str) -> str:

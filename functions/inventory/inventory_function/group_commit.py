@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from functions_common.batching import RETRY, Batcher, QueueFullError, Retry, UnknownResultError
 from functions_common.firestore.errors import (
+    ConflictError,
     OutcomeUnknownError,
     StoreError,
     StoreRejectedError,
@@ -148,14 +149,19 @@ class GroupCommit:
     ) -> list[Retry | None]:
         """Commit the operations. A submission is retried while it has undecided operations.
 
-        If the commit fails, the leader's submission is not retried: the transactions have used all
-        of its time. The submissions after it may have time left.
+        After a conflict the next batch also takes what is queued by then: a process that loses to
+        others writes more with its next commit. If the commit fails otherwise, the leader's
+        submission is not retried: the transactions have used all of its time. The submissions after
+        it may have time left.
         """
         refs = [
             (submission, index) for submission in submissions for index in submission.undecided()
         ]
         try:
             self._commit(refs, deadline)
+        except ConflictError as error:
+            for submission in submissions:
+                submission.fail(error)
         except StoreError as error:
             logs.event("Group commit failed", operations=len(refs), error=str(error)[:300])
             for submission in submissions:

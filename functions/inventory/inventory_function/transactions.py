@@ -100,7 +100,8 @@ class Transactions:
         operations: the last ones were not begun, because they would make the commit too large.
         Raises OutcomeUnknownError if a commit was sent and its outcome is not known. Any other
         StoreError means that nothing was written. A StoreRejectedError is the fault of one
-        operation, and the caller must find it.
+        operation, and the caller must find it. A ConflictError, raised after a pause, means that
+        another process has changed a document: call again, with operations that came meanwhile.
 
         ``maybe_committed``: the operations for which an earlier call raised OutcomeUnknownError.
         """
@@ -127,6 +128,9 @@ class Transactions:
             # A reservation exists that was assumed absent. That is no conflict with another writer,
             # so no pause is needed: the next try reads the reservation.
             retry_now = exists and assume_absent
+            if isinstance(failure, ConflictError) and not retry_now and not unknown:
+                backoff.pause(failure)
+                raise failure
             assume_absent = assume_absent and not (exists or unknown)
             if not (retry_now or backoff.pause(failure)):
                 break

@@ -110,6 +110,24 @@ def test_rejected_request_fails_no_other(monkeypatch: pytest.MonkeyPatch) -> Non
     assert units(store, "P001") == (4, 0, 0)
 
 
+def test_requests_that_queue_behind_a_conflict_share_the_next_commit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = stocked(P001=10)
+    store.faults.coming.append("conflict")
+    group, before = GroupCommit(store), store.commits
+    gate = Gate(store, monkeypatch)
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(group.run, reserve("R0", P001=1), soon())
+        assert gate.reached.wait(10)
+        others = queue_up(pool, group, [reserve(f"R{n}", P001=1) for n in range(1, 4)])
+        gate.open.set()
+        first.result()
+        assert [other.result() for other in others] == ["ok"] * 3
+    assert store.commits == before + 1
+    assert units(store, "P001") == (6, 4, 0)
+
+
 @pytest.mark.parametrize("fault", ["conflict", "away", "lost", "dropped"])
 def test_request_is_carried_out_once_when_a_commit_fails_once(fault: str) -> None:
     store = stocked(P001=5)

@@ -12,6 +12,7 @@ The only time limit of waitress is the one for idle connections. This module add
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from contextlib import suppress
@@ -81,6 +82,7 @@ class ConnectionServer(Protocol):
     def add_task(self, connection: ClientConnection) -> None: ...
     def count_rejection(self, reason: HTTPStatus | str) -> None: ...
     def forget_idle(self, connection: ClientConnection) -> None: ...
+    def forget_closed(self, connection: ClientConnection) -> None: ...
     def idle_since(self, connection: ClientConnection, now: float) -> float: ...
     def watch(self, connection: ClientConnection) -> None: ...
     def yield_to_main_thread(self) -> None: ...
@@ -122,6 +124,8 @@ class ClientConnection(HTTPChannel):
         """Line breaks since the last request."""
         self.request: ReceivedRequest | None
         self.queued_at = 0.0
+        self.registered_events: int = select.POLLIN
+        """The events that the server's epoll reports. Only ``Server`` changes it."""
         self.waits_to_send = False
         """Its next request waits until the response before it is sent."""
         super().__init__(server, sock, *arguments, **named)
@@ -297,8 +301,8 @@ class ClientConnection(HTTPChannel):
         super()._flush_outbufs_below_high_watermark()
 
     def del_channel(self, *arguments: Any) -> None:  # noqa: ANN401 - waitress's own
-        """Waitress calls this when the socket is closed; on the main thread."""
-        self.server.forget_idle(self)
+        """Waitress calls this before it closes the socket; on the main thread."""
+        self.server.forget_closed(self)
         super().del_channel(*arguments)
 
     def handle_close(self) -> None:

@@ -8,7 +8,9 @@ app. ``connection.py`` has the limits of one connection. This module has those o
 - On SIGTERM the server accepts no more connections, finishes the requests that it has, and returns.
 
 waitress examines every connection at each event. If the system has epoll, this server registers
-each connection once instead, so that idle connections cost nothing.
+each connection once instead, so that idle connections cost nothing. A connection stays registered
+for reading while its request is served, because most clients send nothing then: so most requests
+change no registration.
 """
 
 from __future__ import annotations
@@ -31,16 +33,16 @@ from typing import TYPE_CHECKING, Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
 
 from functions_common.http.parsing import BODY_LIMIT, MAX_BODY
 from functions_common.http_server.connection import ClientConnection
 from functions_common.http_server.received_request import MAX_HEADERS, OverloadedError
 from functions_common.http_server.worker_pause import WorkerPause
+from functions_common.http_server.worker_pool import WorkerPool
 from functions_common.observability import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from functions_common.http.cors import Cors
     from functions_common.http_server.connection import Limits
@@ -62,37 +64,10 @@ _SEND_BUFFER = 64 * 1024
 create many responses for a client that sends requests ahead and reads no response."""
 _RESERVED_DESCRIPTORS = 64
 """For Firestore's channel, connections to inventory, and files."""
+_READ, _WRITE = select.POLLIN, select.POLLOUT
+"""The events of poll. Those of epoll, which not every system has, are the same numbers."""
+_ALL_EVENTS = ~0
 _OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-
-
-class WorkerPool(ThreadedTaskDispatcher):
-    """The worker threads and their queue."""
-
-    def __init__(self, threads: int, limits: Limits) -> None:
-        super().__init__()
-        self._limits = limits
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # the server counts them itself
-        self.set_thread_count(threads)
-
-    def add_task(self, task: ClientConnection) -> bool:
-        """Add to the queue. False if the queue is full."""
-        with self.lock:
-            if len(self.queue) >= self._limits.queued:
-                return False
-            task.queued_at = time.monotonic()
-            self.queue.append(task)
-            self.queue_cv.notify()
-        return True
-
-    def overdue(self) -> Iterator[ClientConnection]:
-        """Take requests out of the queue that have waited too long for a thread."""
-        late = time.monotonic() - self._limits.queue_seconds
-        while True:
-            with self.lock:
-                if not self.queue or self.queue[0].queued_at > late:
-                    return
-                task = self.queue.popleft()
-            yield task
 
 
 class Server(TcpWSGIServer):
@@ -113,7 +88,8 @@ class Server(TcpWSGIServer):
         """Connections whose next response needs no worker thread."""
         self._idle: dict[ClientConnection, float] = {}
         """Since when each connection has been idle, on the monotonic clock. The oldest is first."""
-        self._idle_lock = threading.Lock()
+        self._lock = threading.Lock()
+        """Protects ``_idle`` and the registered events of the connections."""
         self._rejections: Counter[str] = Counter()
         self._rejections_lock = threading.Lock()
         self._served = itertools.count()
@@ -187,7 +163,7 @@ class Server(TcpWSGIServer):
             self.accepting = False
             self.del_channel()
             self.socket.close()
-        with self._idle_lock:
+        with self._lock:
             idle = list(self._idle)
         for connection in idle:
             connection.handle_read()  # serves a request that has just arrived, or closes
@@ -207,10 +183,11 @@ class Server(TcpWSGIServer):
             self._pause.end()
         for descriptor, flags in events:
             found = self._map.get(descriptor)
-            if found is not None:
+            if isinstance(found, ClientConnection):
+                wasyncore.readwrite(found, self._awaited(found, flags))
+                self.watch(found)
+            elif found is not None:
                 wasyncore.readwrite(found, flags)
-                if isinstance(found, ClientConnection):
-                    self.watch(found)
             self._pause.check()
         self._serve_inline()
 
@@ -242,23 +219,45 @@ class Server(TcpWSGIServer):
 
     def watch(self, connection: ClientConnection) -> None:
         """Register the events for which the connection waits. Any thread may call this."""
-        with self._idle_lock:
+        with self._lock:
             if connection.idle and connection.connected:
                 self._idle.setdefault(connection, time.monotonic())
+            events = _awaited_events(connection)
+            if events & ~connection.registered_events:
+                self._register(connection, events)
+
+    def _awaited(self, connection: ClientConnection, reported: int) -> int:
+        """The reported events for which the connection waits.
+
+        Others, of a client that sends data or closes while its request is served, are not reported
+        again until the connection waits for them.
+        """
+        with self._lock:
+            events = _awaited_events(connection)
+            if connection.registered_events & ~events:
+                self._register(connection, events)
+            others = (_READ | _WRITE) & ~events
+            return reported & ~others if events else 0
+
+    def _register(self, connection: ClientConnection, events: int) -> None:
         descriptor = connection._fileno  # noqa: SLF001 - wasyncore keeps it there
         if self._epoll is None or descriptor is None:
             return
-        events = select.EPOLLIN if connection.readable() else 0
-        if connection.writable():
-            events |= select.EPOLLOUT
-        if events:
-            with suppress(OSError, ValueError):  # another thread has just closed it
-                self._epoll.modify(descriptor, events | select.EPOLLONESHOT)
+        connection.registered_events = events
+        with suppress(OSError, ValueError):  # another thread has just closed it
+            # ONESHOT alone: epoll reports a closed client at most once more.
+            self._epoll.modify(descriptor, events or select.EPOLLONESHOT)
 
     def forget_idle(self, connection: ClientConnection) -> None:
-        """The connection is no longer idle: it has sent data, or has closed."""
-        with self._idle_lock:
+        """The connection is no longer idle: it has sent data."""
+        with self._lock:
             self._idle.pop(connection, None)
+
+    def forget_closed(self, connection: ClientConnection) -> None:
+        """The connection is about to close its socket. Another one may soon have its number."""
+        with self._lock:
+            self._idle.pop(connection, None)
+            connection.registered_events = _ALL_EVENTS  # no worker registers others
 
     def idle_since(self, connection: ClientConnection, now: float) -> float:
         return self._idle.get(connection, now)
@@ -321,10 +320,10 @@ class Server(TcpWSGIServer):
             sock.close()
             return
         connection = self.channel_class(self, sock, self.fix_addr(address), self.adj, map=self._map)
-        with self._idle_lock:
+        with self._lock:
             self._idle[connection] = time.monotonic()
         if self._epoll:
-            self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLONESHOT)
+            self._epoll.register(sock.fileno(), connection.registered_events)
 
     def _close_one(self) -> bool:
         """Close the connection that has been idle longest, or else one that waits for its client.
@@ -338,7 +337,7 @@ class Server(TcpWSGIServer):
         return self._close_slowest(list(self.active_channels.values()))
 
     def _longest_idle(self) -> ClientConnection | None:
-        with self._idle_lock:
+        with self._lock:
             longest = next(iter(self._idle), None)
             if longest is not None:
                 del self._idle[longest]
@@ -396,6 +395,10 @@ class Server(TcpWSGIServer):
             logs.event(
                 "Requests rejected by the server", severity=logging.WARNING, requests=dict(counted)
             )
+
+
+def _awaited_events(connection: ClientConnection) -> int:
+    return (_READ if connection.readable() else 0) | (_WRITE if connection.writable() else 0)
 
 
 def listen(host: str, port: int) -> socket.socket:

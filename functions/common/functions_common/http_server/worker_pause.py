@@ -59,4 +59,5 @@ class WorkerPause:
 
     def wait(self) -> None:
         """Wait for the end of the pause. For worker threads."""
-        self._over.wait(2 * self.MAX_SECONDS)
+        if self.active:  # waiting takes a lock, which all workers share
+            self._over.wait(2 * self.MAX_SECONDS)

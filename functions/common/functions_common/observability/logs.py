@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
+from collections import deque
 from datetime import UTC, datetime
+from typing import TextIO
 
 from functions_common.observability import activity
 
@@ -35,12 +38,52 @@ class JsonFormatter(logging.Formatter):
         return _encode(line)
 
 
+class JsonHandler(logging.Handler):
+    """Writes the lines of concurrent threads together.
+
+    Each system call makes a thread wait until Python runs it again. So a thread that finds another
+    one writing leaves its line to that thread. If lines come faster than they can be written, the
+    threads wait as soon as MAX_WAITING lines are waiting.
+    """
+
+    MAX_WAITING = 1000
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._waiting: deque[str] = deque()
+        self._writer = threading.Lock()
+
+    def createLock(self) -> None:  # noqa: N802 - logging's name
+        """No lock around ``emit``: threads add lines while one of them writes."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._waiting.append(self.format(record) + "\n")
+            must_wait = len(self._waiting) > self.MAX_WAITING
+            # A thread adds its line before it looks for the writer, and the writer looks for lines
+            # after it has ended. So no line remains.
+            while self._waiting and self._writer.acquire(blocking=must_wait):
+                try:
+                    self._write_waiting()
+                finally:
+                    self._writer.release()
+        except Exception:  # noqa: BLE001 - as every handler of logging does
+            self.handleError(record)
+
+    def _write_waiting(self) -> None:
+        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        self._stream.write("".join(lines))
+        self._stream.flush()
+
+
 def event(message: str, /, *, severity: int = logging.INFO, **fields: object) -> None:
     """Log one event. Fields contain ids and figures, but never secrets or whole bodies."""
     _logger.log(severity, message, extra={"fields": fields})
 
 
-def exception(message: str, error: Exception, /, **fields: object) -> None:
+def exception(message: str, error: BaseException, /, **fields: object) -> None:
     """Log an unexpected exception with its traceback."""
     _logger.error(message, extra={"fields": fields}, exc_info=error)
 
@@ -55,7 +98,7 @@ def configuration(project: str | None = None) -> dict[str, object]:
         },
         "handlers": {
             "stderr": {
-                "class": "logging.StreamHandler",
+                "class": "functions_common.observability.logs.JsonHandler",
                 "formatter": "json",
                 "stream": "ext://sys.stderr",
             }
