@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
         end = len(data)
         needed = HEAD_BYTES if self._has_preface else len(PREFACE)
         for _ in range(_FRAMES_IN_A_TURN):
-            if end - position < needed or self._outbox.is_paused:
+            if end - position < needed:
                 break
             high, low, kind, flags, stream = HEAD.unpack_from(data, position)
             length = (high << 16) | low

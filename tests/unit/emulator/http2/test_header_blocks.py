@@ -53,6 +53,15 @@ def test_index_is_read_anew_after_a_change_of_the_table(change: bytes) -> None:
         assert reader.read(1, base + b"\xbe").headers == expected
 
 
+def test_index_is_read_anew_after_an_entry_displaces_another() -> None:
+    """The table has room for two entries, so their number stays the same."""
+    reader, base = HeadReader(), b"\x83\x86\x84"
+    values = [letter * 2000 for letter in (b"a", b"b", b"c")]
+    for value in values:
+        reader.read(1, base + b"\x40\x01x\x7f\xd1\x0e" + value)
+        assert reader.read(1, base + b"\xbe").headers["x"] == value.decode()
+
+
 def as_headers(fields: object) -> dict[str, str]:
     return {
         bytes(name).decode(): bytes(value).decode()
