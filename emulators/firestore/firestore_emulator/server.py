@@ -1,47 +1,36 @@
-"""Run the emulator: the gRPC server on a private socket, the multiplexer on the public port."""
+"""Run the emulator: gRPC and plain HTTP on one port."""
 
 import asyncio
 import signal
-import socket
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-
-import grpc
+from http import HTTPStatus
 
 from firestore_emulator.addresses import format_address
 from firestore_emulator.dispatch.dispatcher import Dispatcher
 from firestore_emulator.dispatch.interceptor import CallInterceptor
-from firestore_emulator.grpc_api.handlers import RpcHandlers
+from firestore_emulator.grpc_api.api import GrpcApi, is_grpc
+from firestore_emulator.http2.connection import Accept
+from firestore_emulator.http2.requests import Head
+from firestore_emulator.http2.server import Http2Server
+from firestore_emulator.http2.streams import Receiver, Stream
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
 from firestore_emulator.http_api.app import HttpApp
+from firestore_emulator.http_api.http2 import HttpRequests
+from firestore_emulator.http_api.messages import Request, Response, text
 from firestore_emulator.http_api.origins import Origins
 from firestore_emulator.http_api.rest.api import RestApi
 from firestore_emulator.listening_sockets import open_sockets
-from firestore_emulator.multiplexer import Connect, Multiplexer
+from firestore_emulator.multiplexer import Multiplexer
 from firestore_emulator.service.service import Service
 
 if sys.platform != "win32":
     import resource
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # the service allows requests of 10 MiB
-# By default gRPC closes the connection of a client that pings more often than every five minutes.
-# Client libraries and users set keepalive intervals of 10 s or 30 s, so any interval is allowed.
-_PING_OPTIONS = (
-    ("grpc.http2.max_ping_strikes", 0),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 0),
-    ("grpc.keepalive_permit_without_calls", 1),
-)
-_OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", -1),
-    *_PING_OPTIONS,
-)
-_MAX_SOCKET_PATH = 100  # bytes; operating systems allow 104 or 108
+_SECONDS_TO_END = 0.5  # for the calls that run at shutdown; a listener would never end
 
 
 async def serve(
@@ -62,41 +51,44 @@ async def serve(
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    with tempfile.TemporaryDirectory(prefix="firestore-emulator-") as directory:
-        dispatcher = Dispatcher(service, interceptors)
-        grpc_server = grpc.aio.server(options=_OPTIONS)
-        grpc_server.add_generic_rpc_handlers((RpcHandlers(dispatcher),))
-        connect = _bind(grpc_server, Path(directory) / "grpc.sock")
-        admin = Admin(service, stop.set, Origins([host, *allowed_hosts]))
-        app = HttpApp(RestApi(dispatcher), admin)
-        serve_http = partial(http1.serve_connection, app.handle)
-        sockets = open_sockets(host, port)
-        address = format_address(*sockets[0].getsockname()[:2])
-        public = [
-            await loop.create_server(lambda: Multiplexer(connect, serve_http), sock=each)
-            for each in sockets
-        ]
-        await grpc_server.start()
-        ready(address)
-        await stop.wait()
-        for each in public:
-            each.close()
-        await grpc_server.stop(grace=None)
+    dispatcher = Dispatcher(service, interceptors)
+    admin = Admin(service, stop.set, Origins([host, *allowed_hosts]))
+    app = HttpApp(RestApi(dispatcher), admin)
+    http2 = Http2Server(_accept_requests(GrpcApi(dispatcher), app))
+    serve_http = partial(http1.serve_connection, app.handle)
+    sockets = open_sockets(host, port)
+    listeners = [
+        await loop.create_server(lambda: Multiplexer(http2.connect, serve_http), sock=each)
+        for each in sockets
+    ]
+    ready(format_address(*sockets[0].getsockname()[:2]))
+    await stop.wait()
+    for each in listeners:
+        each.close()
+    await http2.shut_down(_SECONDS_TO_END)
+
+
+def _accept_requests(grpc: GrpcApi, app: HttpApp) -> Accept:
+    """The content type of an HTTP/2 request decides whether it is gRPC or for the app."""
+    plain, not_grpc = HttpRequests(app.handle), HttpRequests(_unsupported_media_type)
+
+    def accept(stream: Stream, head: Head) -> Receiver:
+        if is_grpc(head):
+            return grpc.accept(stream, head)
+        return (not_grpc if grpc.serves(head.path) else plain).accept(stream, head)
+
+    return accept
+
+
+async def _unsupported_media_type(_: Request) -> Response:
+    return text(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This is a method of gRPC: use application/grpc."
+    )
 
 
 def _raise_file_limit() -> None:
-    """Each client needs two file descriptors; the usual soft limit is 1,024 or 256."""
+    """Each client needs a file descriptor; the usual soft limit is 1,024 or 256."""
     if sys.platform != "win32":
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with suppress(OSError, ValueError):  # macOS reports a hard limit that it does not grant
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _bind(server: grpc.aio.Server, path: Path) -> Connect:
-    """Binds to a Unix domain socket, or to loopback if that is impossible here."""
-    loop = asyncio.get_running_loop()
-    if hasattr(socket, "AF_UNIX") and len(bytes(path)) <= _MAX_SOCKET_PATH:
-        server.add_insecure_port(f"unix:{path}")
-        return lambda factory: loop.create_unix_connection(factory, str(path))
-    port = server.add_insecure_port("127.0.0.1:0")
-    return lambda factory: loop.create_connection(factory, "127.0.0.1", port)

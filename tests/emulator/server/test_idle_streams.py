@@ -2,17 +2,14 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import TypeAlias
 
 import grpc
 from support.emulator.firestore_messages import DATABASE, put, value
 from support.emulator.listening import Mirror, add_documents, add_query
+from support.emulator.serving import serving_in_loop
 
-from firestore_emulator.dispatch.dispatcher import Dispatcher
-from firestore_emulator.grpc_api.handlers import RpcHandlers
 from firestore_emulator.listen.listener import Listener
 from firestore_emulator.model.messages import ListenRequest, ListenResponse, StructuredQuery
 from firestore_emulator.service.service import Service
@@ -24,17 +21,6 @@ Stream: TypeAlias = "grpc.aio.StreamStreamCall[ListenRequest, ListenResponse]"
 LISTEN = "/google.firestore.v1.Firestore/Listen"
 STREAMS = 1000
 COLLECTION = add_query(1, StructuredQuery(from_=[{"collection_id": "c"}]))
-
-
-@asynccontextmanager
-async def served(directory: Path, databases: Databases) -> AsyncIterator[str]:
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((RpcHandlers(Dispatcher(Service(databases))),))
-    address = f"unix:{directory}/grpc.sock"
-    server.add_insecure_port(address)
-    await server.start()
-    yield address
-    await server.stop(grace=None)
 
 
 def listen(channel: grpc.aio.Channel) -> Stream:
@@ -62,13 +48,13 @@ def listeners() -> int:
     return sum(isinstance(each, Listener) for each in gc.get_objects())
 
 
-def test_thousand_idle_streams_leave_no_tasks(tmp_path: Path) -> None:
+def test_thousand_idle_streams_leave_no_tasks() -> None:
     """The clients end half of the streams. The channel of the others is closed."""
 
     async def scenario() -> None:
         databases = Databases()
         db = databases[DATABASE]
-        async with served(tmp_path, databases) as address:
+        async with serving_in_loop(Service(databases)) as address:
             tasks = len(asyncio.all_tasks())
             channels = [grpc.aio.insecure_channel(address) for _ in range(2)]
             streams = [listen(channels[n % 2]) for n in range(STREAMS)]
@@ -100,14 +86,17 @@ def test_thousand_idle_streams_leave_no_tasks(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_client_that_does_not_read_blocks_only_itself(tmp_path: Path) -> None:
+def test_client_that_does_not_read_blocks_only_itself() -> None:
     """When it reads again, it receives the merged changes, not every commit."""
     commits, size = 300, 100_000
 
     async def scenario() -> None:
         databases = Databases()
         db = databases[DATABASE]
-        async with served(tmp_path, databases) as address, grpc.aio.insecure_channel(address) as it:
+        async with (
+            serving_in_loop(Service(databases)) as address,
+            grpc.aio.insecure_channel(address) as it,
+        ):
             stream = listen(it)
             await stream.write(COLLECTION)
             mirror = Mirror()

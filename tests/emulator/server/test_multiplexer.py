@@ -12,7 +12,7 @@ from support.emulator.firestore_messages import DATABASE, name, plain_fields, pu
 
 from firestore_emulator.http_api import http1
 from firestore_emulator.http_api.admin import Admin
-from firestore_emulator.http_api.http1 import Response
+from firestore_emulator.http_api.messages import Request, Response
 from firestore_emulator.http_api.origins import Origins
 from firestore_emulator.model.errors import InvalidArgumentError, StorageError
 from firestore_emulator.model.messages import (
@@ -21,7 +21,7 @@ from firestore_emulator.model.messages import (
     GetDocumentRequest,
     Write,
 )
-from firestore_emulator.multiplexer import Multiplexer, Pipe
+from firestore_emulator.multiplexer import Multiplexer
 from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Database, Databases
 from firestore_emulator.store.journal import NoJournal
@@ -33,7 +33,6 @@ class RecordingTransport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = False
-        self.reading = True
         self.protocol: asyncio.BaseProtocol | None = None
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -51,12 +50,6 @@ class RecordingTransport(asyncio.Transport):
     def write_eof(self) -> None:
         self.written_eof = True
 
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
 
 @pytest.fixture
 def databases() -> Databases:
@@ -70,11 +63,11 @@ def exchange(
 ) -> RecordingTransport:
     """The transport of a connection that receives these bytes and then its end."""
 
-    def connect(_: object) -> Any:
-        pytest.fail("piped what is no HTTP/2")
+    def http2() -> asyncio.Protocol:
+        pytest.fail("took for HTTP/2 what is none")
 
     async def connected() -> None:
-        transport.set_protocol(front := Multiplexer(connect, converse))
+        transport.set_protocol(front := Multiplexer(http2, converse))
         front.connection_made(transport)
         for data in received:
             cast("asyncio.Protocol", transport.protocol).data_received(data)
@@ -207,7 +200,7 @@ class Transaction:
 
         admin = Admin(self.service, lambda: None, Origins())
         path = f"/emulator/v1/{DATABASE}{what}"
-        return await admin.handle(http1.Request(method, path, read_body=read_body))
+        return await admin.handle(Request(method, path, read_body=read_body))
 
 
 LINE = f'{{"name": "{name("c/a")}", "fields": {{"x": {{"integerValue": "2"}}}}}}'.encode()
@@ -408,16 +401,3 @@ def test_partial_preface_waits_for_the_rest(databases: Databases) -> None:
     transport = exchange(databases, b"PRI * HT")
     assert transport.written == b""
     assert not transport.closed
-
-
-def test_pipe_forwards_data_and_backpressure() -> None:
-    other = RecordingTransport()
-    pipe = Pipe(other)
-    pipe.data_received(b"data")
-    assert other.written == b"data"
-    pipe.pause_writing()
-    assert not other.reading
-    pipe.resume_writing()
-    assert other.reading
-    pipe.connection_lost(None)
-    assert other.closed

@@ -16,7 +16,7 @@ from support.emulator.instances import running
 
 from firestore_emulator.http_api import change_streams
 from firestore_emulator.http_api.change_streams import ChangeStreams
-from firestore_emulator.http_api.http1 import HttpError, Request
+from firestore_emulator.http_api.messages import HttpError, Request
 from firestore_emulator.http_api.viewer import files
 from firestore_emulator.store.database import Database
 

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-import grpc
 import pytest
 from google.protobuf.message import Message
+from google.rpc import code_pb2
 from support.emulator.firestore_messages import DATABASE, delete, document, name, put
 
 import firestore_emulator
@@ -85,10 +85,10 @@ def test_latency_is_parsed(text: str, latency: Latency) -> None:
 @pytest.mark.parametrize(
     ("text", "failure"),
     [
-        ("Commit=ABORTED", Failure("Commit", grpc.StatusCode.ABORTED)),
-        ("*=UNAVAILABLE:0.1", Failure("*", grpc.StatusCode.UNAVAILABLE, 0.1)),
-        ("Commit=ABORTED:after", Failure("Commit", grpc.StatusCode.ABORTED, after=True)),
-        ("Commit=ABORTED:0.5:before", Failure("Commit", grpc.StatusCode.ABORTED, 0.5)),
+        ("Commit=ABORTED", Failure("Commit", code_pb2.ABORTED)),
+        ("*=UNAVAILABLE:0.1", Failure("*", code_pb2.UNAVAILABLE, 0.1)),
+        ("Commit=ABORTED:after", Failure("Commit", code_pb2.ABORTED, after=True)),
+        ("Commit=ABORTED:0.5:before", Failure("Commit", code_pb2.ABORTED, 0.5)),
     ],
 )
 def test_failure_is_parsed(text: str, failure: Failure) -> None:

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-import grpc
 import pytest
 from google.protobuf.message import Message
+from google.rpc import code_pb2
 from support.emulator.firestore_messages import DATABASE, name, put, stored
 
 from firestore_emulator.dispatch.call_log import CallLog
@@ -86,7 +86,7 @@ def test_interceptors_see_an_unimplemented_method() -> None:
 
 @pytest.mark.parametrize(("after", "sent"), [(False, 0), (True, 2)])
 def test_fault_of_a_stream_comes_before_or_after_its_responses(*, after: bool, sent: int) -> None:
-    faults = Faults([], [Failure("BatchGetDocuments", grpc.StatusCode.DATA_LOSS, after=after)])
+    faults = Faults([], [Failure("BatchGetDocuments", code_pb2.DATA_LOSS, after=after)])
     dispatcher = Dispatcher(Service(Databases()), [faults.intercept])
     responses: list[Message] = []
 
@@ -95,13 +95,13 @@ def test_fault_of_a_stream_comes_before_or_after_its_responses(*, after: bool, s
 
     with pytest.raises(InjectedError, match="Injected") as raised:
         asyncio.run(dispatcher.call_for_stream("BatchGetDocuments", parse(LOOK_UP), send))
-    assert raised.value.code == grpc.StatusCode.DATA_LOSS.value[0]
+    assert raised.value.code == code_pb2.DATA_LOSS
     assert len(responses) == sent
 
 
 def test_fault_after_a_commit_keeps_its_writes() -> None:
     databases = Databases()
-    faults = Faults([], [Failure("Commit", grpc.StatusCode.ABORTED, after=True)])
+    faults = Faults([], [Failure("Commit", code_pb2.ABORTED, after=True)])
     with pytest.raises(InjectedError):
         asyncio.run(
             Dispatcher(Service(databases), [faults.intercept]).call("Commit", parse(COMMIT))

@@ -127,17 +127,21 @@ async def _all_entered(interceptors: Sequence[CallInterceptor], call: Call) -> A
 
 
 def from_wire(data: bytes, kind: type[Request]) -> Request:
-    """Parsed here, because grpc would fail a malformed request with UNKNOWN."""
+    """Raises InvalidArgumentError if the data is no such message, or too long."""
     if len(data) > MAX_REQUEST_BYTES:
-        raise InvalidArgumentError(
-            f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes."
-        )
+        raise request_too_large()
     try:
         return kind.FromString(data)
     except DecodeError as error:
         raise InvalidArgumentError(
             f"The request is not a valid {kind.DESCRIPTOR.name} message."
         ) from error
+
+
+def request_too_large() -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes."
+    )
 
 
 def _unary(service: Service) -> dict[str, _Unary]:

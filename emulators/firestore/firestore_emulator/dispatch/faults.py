@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple, Self
 
-import grpc
+from google.rpc import code_pb2
 
 from firestore_emulator.dispatch.interceptor import Call
 from firestore_emulator.dispatch.request_types import REQUEST_TYPES
@@ -48,7 +48,7 @@ class Latency(NamedTuple):
 
 class Failure(NamedTuple):
     method: str
-    code: grpc.StatusCode
+    code: int  # as gRPC numbers them
     probability: float = 1.0
     after: bool = False
 
@@ -89,7 +89,7 @@ class Faults:
 def _fail(call: Call, due: Sequence[Failure]) -> None:
     for failure in due:
         when = "after" if failure.after else "before"
-        raise InjectedError(failure.code.value[0], f"Injected {when} {call.method} ran.")
+        raise InjectedError(failure.code, f"Injected {when} {call.method} ran.")
 
 
 def _probability(text: str | None) -> float:
@@ -110,8 +110,8 @@ def _method(name: str) -> str:
     return name
 
 
-def _code(name: str) -> grpc.StatusCode:
-    code = grpc.StatusCode.__members__.get(name)
-    if code in {None, grpc.StatusCode.OK}:
+def _code(name: str) -> int:
+    code: int = dict(code_pb2.Code.items()).get(name, code_pb2.OK)
+    if code == code_pb2.OK:
         raise ValueError(f"{name} is not a gRPC error code, such as UNAVAILABLE")
     return code

@@ -3,10 +3,9 @@
 Unimplemented methods are included, and the one method of the emulator's own service.
 """
 
-from google.cloud.firestore_v1 import types
 from google.protobuf.message import Message
 
-from firestore_emulator.model.messages import ClearDataRequest
+from firestore_emulator.model.messages import ClearDataRequest, types
 
 REQUEST_TYPES: dict[str, type[Message]] = {
     "ClearData": ClearDataRequest,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from firestore_emulator.http_api.change_streams import ChangeStreams
-from firestore_emulator.http_api.http1 import Request, Response, text
+from firestore_emulator.http_api.messages import Request, Response, text
 from firestore_emulator.http_api.origins import Origins
 from firestore_emulator.http_api.viewer import files
 from firestore_emulator.model.errors import AbortedError, EmulatorError, StorageError

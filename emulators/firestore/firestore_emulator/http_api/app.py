@@ -1,7 +1,7 @@
 """The plain HTTP API: REST for documents, and the emulator's own calls."""
 
 from firestore_emulator.http_api.admin import Admin
-from firestore_emulator.http_api.http1 import Request, Response
+from firestore_emulator.http_api.messages import Request, Response
 from firestore_emulator.http_api.rest.api import RestApi
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
-from firestore_emulator.http_api.http1 import HttpError, Request, Response
+from firestore_emulator.http_api.messages import HttpError, Request, Response
 from firestore_emulator.model.names import DocumentName
 from firestore_emulator.store.change_feed import Change, Scope, Topic
 from firestore_emulator.store.database import Database

@@ -1,78 +1,24 @@
 """The part of HTTP/1.1 that curl and browsers need: one request for each connection."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import NamedTuple, TypeAlias
-from urllib.parse import unquote_to_bytes
+
+from firestore_emulator.http_api.messages import (
+    Handle,
+    HttpError,
+    Request,
+    Response,
+    decoded_path,
+    text,
+)
 
 _END_OF_HEAD = b"\r\n\r\n"
 _CHUNK = 64 * 1024
 _LINGER_SECONDS = 5.0
 _KNOWN_STATUS = frozenset(map(int, HTTPStatus))
 _SINGLE_HEADERS = frozenset({"host", "origin", "content-length"})
-
-# Reads the body. Raises HttpError if it has more bytes than this limit.
-ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
-
-
-class HttpError(Exception):
-    """A request that gets this status."""
-
-    def __init__(self, status: HTTPStatus, message: str = "") -> None:
-        super().__init__(message or status.phrase)
-        self.status = status
-
-
-async def _no_body(_: int) -> bytes:
-    return b""
-
-
-async def _never() -> None:
-    await asyncio.Event().wait()
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    method: str
-    path: str  # decoded
-    query: str = ""  # not decoded
-    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
-    read_body: ReadBody = _no_body
-    until_disconnected: Callable[[], Awaitable[None]] = _never  # only after the body is read
-
-
-class Response(NamedTuple):
-    status: int
-    content_type: str
-    body: bytes | AsyncIterator[bytes]  # if the iterator raises, the response is cut off
-    headers: Mapping[str, str] = {}
-
-
-Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
-
-
-async def unless_disconnected(
-    request: Request, response: Coroutine[object, object, Response]
-) -> Response:
-    """Cancels the response if the client disconnects first, and raises ConnectionError."""
-    responding = asyncio.create_task(response)
-    watching = asyncio.ensure_future(request.until_disconnected())
-    try:
-        await asyncio.wait({responding, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not responding.done():
-            raise ConnectionResetError("the client disconnected")
-        return responding.result()
-    finally:
-        responding.cancel()
-        watching.cancel()
-        await asyncio.wait({responding, watching})
-
-
-def text(status: HTTPStatus, line: str) -> Response:
-    return Response(status, "text/plain; charset=utf-8", f"{line}\n".encode())
 
 
 async def serve_connection(
@@ -139,7 +85,7 @@ async def _request(reader: asyncio.StreamReader, body: _Body) -> Request:
     body.is_expected = headers.get("expect", "").lower() == "100-continue"
     method, _, rest = line.partition(" ")
     path, _, query = rest.partition(" ")[0].partition("?")
-    return Request(method, _decoded(path), query, headers, body.read, body.until_disconnected)
+    return Request(method, decoded_path(path), query, headers, body.read, body.until_disconnected)
 
 
 def _headers(fields: list[str]) -> Mapping[str, str]:
@@ -151,13 +97,6 @@ def _headers(fields: list[str]) -> Mapping[str, str]:
             raise HttpError(HTTPStatus.BAD_REQUEST, f"The header {name} is there twice.")
         headers[name] = value.strip()
     return headers
-
-
-def _decoded(path: str) -> str:
-    try:
-        return unquote_to_bytes(path.encode("latin-1")).decode()
-    except UnicodeDecodeError as error:
-        raise HttpError(HTTPStatus.BAD_REQUEST, "The path is not UTF-8.") from error
 
 
 def _phrase(status: int) -> str:

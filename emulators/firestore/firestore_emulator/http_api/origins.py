@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from firestore_emulator.http_api.http1 import HttpError, Request
+from firestore_emulator.http_api.messages import HttpError, Request
 
 # Reserved names: loopback, Kubernetes and private zones. A name without a dot is one too.
 _PRIVATE_SUFFIXES = (".localhost", ".svc", ".cluster.local", ".internal", ".test")

@@ -10,6 +10,7 @@ from firestore_emulator.indexes.index import Index, Mode, VectorIndex
 from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
 from firestore_emulator.indexes.requirements import Indexes, requirements_of
 from firestore_emulator.model import field_paths
+from firestore_emulator.model.client_types import load_types
 from firestore_emulator.model.errors import FailedPreconditionError, StorageError
 from firestore_emulator.query.query import Query
 
@@ -104,8 +105,7 @@ def _missing_field_index(index: Index, database: str) -> str:
 
 def _encoded(index: Index, name: str) -> str:
     """The index as the console's links have it: the admin API's message in base64."""
-    from google.cloud.firestore_admin_v1 import types  # noqa: PLC0415 - costs startup time
-
+    types = load_types("google.cloud.firestore_admin_v1")  # it costs startup time
     shown = index.fields if index.single_field is None else index.definition
     message = types.Index(
         name=name,

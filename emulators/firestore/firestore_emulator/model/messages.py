@@ -5,9 +5,10 @@ the raw classes. Their types are in messages.pyi. The service of Google's emulat
 more, which no library contains.
 """
 
-from google.cloud.firestore_v1 import types
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
+
+from firestore_emulator.model.client_types import load_types
 
 
 def _clear_data_request() -> type[Message]:
@@ -22,6 +23,8 @@ def _clear_data_request() -> type[Message]:
     found = descriptor_pool.DescriptorPool().AddSerializedFile(file.SerializeToString())
     return message_factory.GetMessageClass(found.message_types_by_name["ClearDataRequest"])
 
+
+types = load_types("google.cloud.firestore_v1")
 
 AggregationResult = types.AggregationResult.pb()
 ArrayValue = types.ArrayValue.pb()

@@ -1,3 +1,5 @@
+from types import ModuleType
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.internal.containers import (
     MessageMap,
@@ -10,6 +12,8 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import DoubleValue, Int32Value, Int64Value
 from google.rpc.status_pb2 import Status
+
+types: ModuleType
 
 class _Message(Message):
     def __init__(self, **fields: object) -> None: ...

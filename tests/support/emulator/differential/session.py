@@ -18,7 +18,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from firestore_emulator.grpc_api.handlers import SERVICE
+from firestore_emulator.grpc_api.api import SERVICE
 
 _PROJECT = "projects/p/"
 DATABASE = f"{_PROJECT}databases/(default)"

@@ -15,7 +15,7 @@ from google.rpc import code_pb2
 
 from firestore_emulator.dispatch.dispatcher import Dispatcher, Parse
 from firestore_emulator.dispatch.request_types import REQUEST_TYPES
-from firestore_emulator.http_api.http1 import HttpError, Request, Response, unless_disconnected
+from firestore_emulator.http_api.messages import HttpError, Request, Response, unless_disconnected
 from firestore_emulator.http_api.rest import json_responses
 from firestore_emulator.http_api.rest.json_requests import parse_request
 from firestore_emulator.http_api.rest.routes import Route, find_route

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2
 from google.rpc.code_pb2 import Code
 
-from firestore_emulator.http_api.http1 import Response
+from firestore_emulator.http_api.messages import Response
 from firestore_emulator.model.errors import EmulatorError
 
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto

@@ -4,7 +4,7 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
-from firestore_emulator.http_api.http1 import Response
+from firestore_emulator.http_api.messages import Response
 
 HTML = "text/html"
 PREFIX = "/emulator/viewer/"
