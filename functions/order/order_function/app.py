@@ -32,7 +32,7 @@ from order_function.inputs import filters
 from order_function.inputs.changes import ChangeRequest, ConfirmRequest
 from order_function.inputs.filters import ChangePosition
 from order_function.inventory.client import InventoryClient
-from order_function.ports import CatalogueBusyError, InventoryFailedError
+from order_function.ports import CatalogueBusyError, InventoryFailedError, NotSettledError
 from order_function.routes import (
     API,
     CUSTOMER,
@@ -435,6 +435,11 @@ PROBLEMS: http_app.ProblemTable = {
     CatalogueBusyError: lambda error: problems.unavailable(str(error), error.retry_after),
     InventoryFailedError: lambda _: problems.unavailable(
         "order cannot reach inventory now. Repeat the request after Retry-After seconds."
+    ),
+    NotSettledError: lambda _: problems.unavailable(
+        "inventory did not change the stock of this order. Repeat the request after Retry-After"
+        " seconds. If it fails for minutes, an operator must look at the order: its stock may be"
+        " damaged."
     ),
     UnfinishedChangeError: lambda error: problems.unavailable(f"{error}."),
     OrderOutcomeUnknownError: _unknown_outcome_problem,

@@ -35,6 +35,7 @@ from order_function.domain import (
     Line,
     Movement,
     MovementKind,
+    NewerStatus,
     Order,
     PricedLine,
     Rejection,
@@ -55,7 +56,7 @@ REJECTED_SHARDS = tuple(range(SHARDS, 2 * SHARDS))
 
 
 class _MovementFields(msgspec.Struct):
-    kind: MovementKind
+    kind: str
     actor: str
     reason: str | None = None
     number: int = 0
@@ -145,7 +146,7 @@ def read_order(found: Document) -> Order:
 
 def _to_order(found: Document) -> Order:
     stored = found.convert(_OrderFields)
-    status = parse_status(stored.status)
+    status = _status(stored)
     if status is Status.CHANGING and stored.movement is None:
         raise found.damaged("Object missing required field `movement` while `changing`")
     order = Order(
@@ -165,8 +166,7 @@ def _to_order(found: Document) -> Order:
         stored.expires_at,
         stored.expired or False,
         tuple(map(_event, stored.history)),
-        # An older revision finishes a change and leaves its movement behind.
-        _movement(stored.movement) if stored.movement and status in MOVING_STATUSES else None,
+        _movement(stored.movement) if stored.movement and _is_moving(status) else None,
         stored.movements or 0,
         stored.updated_at,
         stored.events_sent or 0,
@@ -176,6 +176,19 @@ def _to_order(found: Document) -> Order:
     if not _moved_products(order) <= {line.product_id for line in order.lines}:
         raise found.damaged("`history` or `movement` has a product that `lines` has not")
     return replace(order, stored=order)
+
+
+def _status(stored: _OrderFields) -> Status | NewerStatus:
+    """The status. While a part moves as only a newer revision knows, it is a status of that one."""
+    status = parse_status(stored.status)
+    if status is Status.CHANGING and stored.movement is not None:
+        return status if stored.movement.kind in _MOVEMENT_KINDS else NewerStatus(status)
+    return status
+
+
+def _is_moving(status: Status | NewerStatus) -> bool:
+    """Otherwise a movement is of an older revision, which finishes a change and leaves it."""
+    return isinstance(status, Status) and status in MOVING_STATUSES
 
 
 def _lines_with_counts(stored: _OrderFields, status: str) -> tuple[Line, ...]:
@@ -215,7 +228,7 @@ def _moved_products(order: Order) -> set[str]:
 
 def _movement(stored: _MovementFields) -> Movement:
     return Movement(
-        stored.kind,
+        MovementKind(stored.kind),
         stored.actor,
         stored.reason,
         stored.number,
@@ -237,6 +250,7 @@ def _event(stored: _EventFields) -> Event:
 
 
 _EVENT_TYPES = frozenset(map(str, EventType))
+_MOVEMENT_KINDS = frozenset(map(str, MovementKind))
 
 
 def _lines(quantities: Mapping[str, int]) -> tuple[Line, ...]:

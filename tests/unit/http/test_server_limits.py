@@ -163,7 +163,8 @@ def test_invalid_request_gets_its_status(data: bytes, status: HTTPStatus | None)
 def test_chunked_body_is_received(coding: bytes) -> None:
     body = b"1\r\n[\r\n1;a=b\r\n]\r\n0\r\n\r\n"
     request = received(head(coding, line=b"POST /orders HTTP/1.1") + body)
-    assert (request.completed, request.error) == (True, None)
+    assert request.completed
+    assert not request.error
     assert request.get_body_stream().read() == b"[]"
 
 
@@ -171,7 +172,8 @@ def test_chunked_body_is_received(coding: bytes) -> None:
 @pytest.mark.parametrize("trailers", [b"", b"A: b\r\nC: d\r\n"])
 def test_chunked_body_is_received_in_pieces(pieces: int, trailers: bytes) -> None:
     request = received(CHUNKED + b"2\r\n[]\r\n0\r\n" + trailers + b"\r\n", pieces)
-    assert (request.completed, request.error) == (True, None)
+    assert request.completed
+    assert not request.error
     assert request.get_body_stream().read() == b"[]"
 
 

@@ -5,7 +5,7 @@ A list, an export and the publisher show many orders at once, so none of them ma
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.in_process.memory_shop import MemoryShop
@@ -29,6 +29,9 @@ from order_function.domain import (
 from order_function.events import cloud_event
 from order_function.order_documents import difference, read_order, to_document
 from order_function.schemas import OrderResponse, order_extensions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DETAILS = Details("WEB-1", "note", {"a": "b"}, Address("Ann", "1 High St", "York", "GB"))
 LINES = (Line("P001", 2), Line("P002", 1))
@@ -55,7 +58,7 @@ def moved() -> Order:
     return shop.stored(order.order_id)
 
 
-ORDERS = {
+ORDERS: dict[str, Callable[[], Order]] = {
     "confirmed": reserved,
     "with a hold": lambda: reserved(hold_seconds=60),
     "changing": moved,

@@ -12,6 +12,7 @@ from support.stores.fakes import FakeInventory, MemoryOrders
 
 from order_function.domain import CUSTOMER
 from order_function.domain import OPERATOR as OPERATORS_ROLE
+from order_function.ports import NotSettledError
 
 ROLES = {"operator": OPERATOR, "payment": PAYMENT}
 LINES = [{"product_id": "P002", "quantity": 3}, {"product_id": "P001", "quantity": 2}]
@@ -246,3 +247,19 @@ def test_operator_places_an_order_for_a_customer(shop: Shop) -> None:
     placed = shop.client.post("/orders", json=body, headers=headers)
     assert (placed.status_code, placed.json["customer_id"]) == (201, "C9")
     assert {each["actor"] for each in placed.json["history"]} == {OPERATORS_ROLE}
+
+
+def test_change_that_inventory_does_not_apply_is_503_that_names_no_outage(
+    shop: Shop, order: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reservation is missing, so waiting for inventory would not help."""
+
+    def reject(reservation_id: str, *_: Any) -> None:
+        raise NotSettledError({reservation_id: "There is no such reservation"})
+
+    monkeypatch.setattr(shop.inventory, "move", reject)
+    assert shop.change(order, "cancel", items=[one()]).status_code == 202
+    response = shop.change(order, "cancel", key="K2", items=[one("2")])
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert response.json["type"] == "urn:problem-type:temporarily-unavailable"
+    assert "inventory did not change the stock of this order" in response.json["detail"]

@@ -13,7 +13,12 @@ from support.in_process.memory_shop import MemoryShop
 from support.stores.builders import BY, SOON
 from support.stores.fakes import FakeInventory, MemoryOrders
 
-from functions_common.firestore.documents import Change, decode_document, encode_change
+from functions_common.firestore.documents import (
+    Change,
+    Document,
+    decode_document,
+    encode_change,
+)
 from functions_common.firestore.errors import (
     DamagedDocumentError,
     StoreRejectedError,
@@ -24,6 +29,8 @@ from order_function.domain import (
     MAX_TOTAL,
     Attempt,
     Line,
+    MovementKind,
+    NewerRevisionError,
     Order,
     OrderRejectedError,
     PricedLine,
@@ -109,6 +116,22 @@ def test_a_price_rejection_is_read_back_equal_at_any_total(total: int) -> None:
     assert read_back(order) == order
     assert order.rejection is not None
     assert int(order.rejection.extensions["total_price"]) == total
+
+
+def test_movement_that_only_a_newer_revision_knows_is_left_to_it() -> None:
+    shop = MemoryShop(P001=9)
+    order = shop.place("C1", (Line("P001", 2),), "key").order
+    changing = order.begin_movement(MovementKind.CONSUME, {"1": 1}, BY, "K1")
+    fields: dict[str, Any] = to_document(changing)
+    fields["movement"]["kind"] = "exchange"
+    found = read_order(Document(("orders", order.order_id), fields, NOW))
+    assert (found.status, found.of_newer_revision, found.movement) == ("changing", True, None)
+    assert found.owns(order.reservation_id)
+    for change in (found.begin_cancel, found.begin_fulfil):
+        with pytest.raises(NewerRevisionError):
+            change(BY)
+    with pytest.raises(NewerRevisionError):
+        found.begin_movement(MovementKind.CONSUME, {"1": 1}, BY, "K2")
 
 
 class StoreOfDocuments(MemoryOrders):

@@ -40,7 +40,7 @@ RESERVATION = Reservation(
     1,
     "fingerprint",
 )
-DOCUMENTS = {
+DOCUMENTS: dict[tuple[str, ...], Product | Adjustment | Reservation] = {
     ("products", "P001"): PRODUCT,
     ("products", "P001", "adjustments", "A1"): ADJUSTMENT,
     ("reservations", "R1"): RESERVATION,
