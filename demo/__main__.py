@@ -23,6 +23,7 @@ from demo.knative import Knative
 from demo.plan import Plan, PlanError
 from demo.processes import Processes
 from demo.report import report
+from demo.report.verdict import verdict, warning
 from demo.view import View
 
 if TYPE_CHECKING:
@@ -158,12 +159,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.print("Ended before the sale began; there is no report.")
         return 130
-    for path in written:
-        console.print(f"  {path}")
+    print_result(recording, written, console)
     if recording.ended_early:
-        console.print(f"The run is incomplete: {recording.ended_early}", markup=False)
         return 1
     return 0 if report.agrees(recording) else 2
+
+
+def print_result(recording: Recording, written: Sequence[Path], console: Console) -> None:
+    """The paths of the files; a warning, if there is one; the verdict as the last line."""
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    for path in written[1:]:
+        say(f"  {path}")
+    if (warned := warning(recording)) is not None:
+        say(warned)
+    say(f"{verdict(recording)}; open {written[0].resolve().as_uri()}")
 
 
 if __name__ == "__main__":

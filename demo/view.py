@@ -60,15 +60,15 @@ class Snapshot:
         phase = recording.phases[-1] if recording.phases else None
         answers = recording.answers
         recent = [each for each in answers[-5000:] if each.ended > now - RECENT]
-        latencies = [each.latency for each in recent if each.status is not None]
+        waited = figures.latency(recent)
         return cls(
             phase=phase.name if phase else "preparing",
             seconds=now - phase.began if phase else now,
             pods={name: _pods(recording, name) for name in ("order", "inventory")},
             in_flight=in_flight,
             rate=sum(1 for each in recent if each.status == CREATED) / RECENT,
-            p50=figures.percentile(latencies, 0.5),
-            p99=figures.percentile(latencies, 0.99),
+            p50=waited.p50 if waited else None,
+            p99=waited.p99 if waited else None,
             outcomes=Outcomes.of(answers),
             cold=sum(1 for each in answers if each.cold),
             stock=recording.stock[-1].available if recording.stock else None,
