@@ -70,6 +70,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--local", action="store_true", help="use processes of this machine")
     parser.add_argument(
+        "--events",
+        action="store_true",
+        help="without a cluster: also start a receiver of events; on one: make deploy-events",
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help=f"folder of the report (default: {FOLDER}/TIME)"
     )
     return parser.parse_args(arguments)
@@ -84,7 +89,7 @@ def _environment(options: argparse.Namespace, folder: Path, console: Console) ->
             if options.host or options.gateway:
                 raise
             console.print(f"Using processes of this machine: {error}.", markup=False)
-    return Processes(folder)
+    return Processes(folder, events=options.events)
 
 
 async def _run(

@@ -203,7 +203,8 @@ class Recording:
     def ended(self) -> float:
         """The last time at which anything was recorded."""
         known = [phase.ended if phase.ended is not None else phase.began for phase in self.phases]
-        return max([*known, *(answer.ended for answer in self.answers), 1.0])
+        arrived = (each.at for each in self.deliveries or ())
+        return max([*known, *(answer.ended for answer in self.answers), *arrived, 1.0])
 
     def end_of(self, phase: Phase) -> float:
         """The end of the phase; that of the run if the phase was cut short."""

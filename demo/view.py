@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from demo.recording import CREATED, Platform
+from demo.recording import CREATED, EVENT_RECEIVER, FUNCTIONS, Platform
 from demo.report import figures
 from demo.report.figures import Outcomes
 
@@ -53,6 +53,8 @@ class Snapshot:
     outcomes: Outcomes
     cold: int
     stock: int | None
+    events: int | None
+    """Deliveries of events; None if there is no receiver."""
 
     @classmethod
     def of(cls, recording: Recording, in_flight: int) -> Snapshot:
@@ -64,7 +66,7 @@ class Snapshot:
         return cls(
             phase=phase.name if phase else "preparing",
             seconds=now - phase.began if phase else now,
-            pods={name: _pods(recording, name) for name in ("order", "inventory")},
+            pods={name: _pods(recording, name) for name in _services(recording)},
             in_flight=in_flight,
             rate=sum(1 for each in recent if each.status == CREATED) / RECENT,
             p50=waited.p50 if waited else None,
@@ -72,7 +74,12 @@ class Snapshot:
             outcomes=Outcomes.of(answers),
             cold=sum(1 for each in answers if each.cold),
             stock=recording.stock[-1].available if recording.stock else None,
+            events=None if recording.deliveries is None else len(recording.deliveries),
         )
+
+
+def _services(recording: Recording) -> tuple[str, ...]:
+    return FUNCTIONS if recording.deliveries is None else (*FUNCTIONS, EVENT_RECEIVER)
 
 
 def _pods(recording: Recording, service: str) -> Pods:
@@ -119,6 +126,7 @@ def line(shown: Snapshot, where: Platform) -> str:
         f" orders/s {shown.rate:.0f} p50 {_ms(shown.p50)} p99 {_ms(shown.p99)}"
         f" refused {shown.outcomes.refused} failed {shown.outcomes.failed} cold {shown.cold}"
         f" stock {'-' if shown.stock is None else shown.stock}"
+        f"{'' if shown.events is None else f' events {shown.events}'}"
     )
 
 
@@ -160,6 +168,8 @@ def _table_of_figures(shown: Snapshot) -> Table:
         f"[b red]{failed}[/b red]" if shown.outcomes.failed else failed,
         f"cold starts [b]{shown.cold}[/b]",
     )
+    if shown.events is not None:
+        table.add_row(f"events delivered [b]{shown.events}[/b]")
     return table
 
 

@@ -208,9 +208,11 @@ class Events:
 CONFIRMED = DocumentUsage(reads=2, writes=3)
 REFUSED = DocumentUsage(reads=2, writes=1)
 SWEPT = DocumentUsage(reads=3, writes=1)
-"""Upper bounds (docs/cost.md): an order of one product alone, one refused under a key, and the
-addition of `reconcile` to the first. An order reads its reservation only if that existed before.
-Orders that share a commit share the product's document, so a rush costs less."""
+SENT = DocumentUsage(reads=1, writes=1)
+"""Upper bounds (docs/cost.md): an order of one product alone, one refused under a key, the
+addition of `reconcile` to the first, and the record that the events of either were sent. An order
+reads its reservation only if that existed before. Orders that share a commit share the product's
+document, so a rush costs less."""
 
 
 def firestore_dollars(spent: DocumentUsage) -> float:
@@ -219,9 +221,14 @@ def firestore_dollars(spent: DocumentUsage) -> float:
     return float(priced / prices.PRICED)
 
 
-def firestore_upper_bound(outcomes: Outcomes) -> DocumentUsage:
-    """Usage if no two orders shared a commit, the later sweep included."""
+def firestore_upper_bound(outcomes: Outcomes, *, events: bool = False) -> DocumentUsage:
+    """Usage if no two orders shared a commit, the later sweep included.
+
+    ``events``: the shop sends events.
+    """
+    stored = outcomes.confirmed + outcomes.refused
     times = (
+        (SENT, stored if events else 0),
         (CONFIRMED, outcomes.confirmed),
         (REFUSED, outcomes.refused),
         (SWEPT, outcomes.confirmed),

@@ -136,14 +136,14 @@ def _figures(recording: Recording) -> str:
 def _table(table: Table) -> str:
     columns = "".join(f'<th scope="col" class="n">{escape(each)}</th>' for each in table.columns)
     head = f"<thead><tr><td></td>{columns}</tr></thead>" if columns else ""
-    note = f'<p class="soft">{escape(table.note)}</p>' if table.note else ""
     kind = "wide-table" if columns else "pairs"
-    return (
-        f"<div><h3>{escape(table.title)}</h3>{_card(map(_row, table.rows), head, kind)}{note}</div>"
-    )
+    card = _card(map(_row, table.rows), head, kind)
+    return f"<div><h3>{escape(table.title)}</h3>{card}</div>"
 
 
 def _row(row: Row) -> str:
+    if not row.values:
+        return f'<tr class="group"><th scope="rowgroup" colspan="9">{escape(row.name)}</th></tr>'
     explanation = f' <span class="soft">{escape(row.explanation)}</span>' if row.explanation else ""
     values = "".join(f'<td class="n">{escape(each)}</td>' for each in row.values)
     return f'<tr><th scope="row">{escape(row.name)}{explanation}</th>{values}</tr>'
@@ -163,16 +163,16 @@ def _cross_check(recording: Recording) -> str:
     )
     text = (
         "Run: counted by the load generator and the watch of pods, during the run. Recount:"
-        " after the run, from the source under each name."
+        " after the run, from the source beside each name."
     )
-    return f"<p>{text}</p>{_card(map(_compared, found), head)}"
+    return f"<p>{text}</p>{_card(map(_compared, found), head, 'check')}"
 
 
 def _compared(each: cross_check.Comparison) -> str:
     source = f'<span class="soft">{escape(each.source)}</span>'
     agree = '<span class="good">yes</span>' if each.agree else '<span class="bad">no</span>'
     return (
-        f'<tr><th scope="row">{escape(each.what)}<br>{source}</th>'
+        f'<tr><th scope="row">{escape(each.what)} {source}</th>'
         f'<td class="n">{escape(each.recorded)}</td><td class="n">{escape(each.recounted)}</td>'
         f"<td>{agree}</td></tr>"
     )
@@ -211,6 +211,7 @@ def _notes(recording: Recording, found: ColdStart | None) -> str:
     errors = {each.error for each in recording.answers if each.error}
     if errors:
         notes.append(f"Orders without a response: {'; '.join(sorted(errors))}")
+    notes += [f"{table.title}: {table.note}" for table in summary.tables(recording) if table.note]
     items = "".join(f"<li>{_with_code(note)}</li>" for note in notes)
     return f"<ul>{items}</ul>"
 

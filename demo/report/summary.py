@@ -29,6 +29,7 @@ class Highlight:
 class Row:
     name: str
     values: Sequence[str]
+    """None of them: the row is a heading of those below it."""
     explanation: str = ""
 
 
@@ -41,7 +42,7 @@ class Table:
     """Heads of the values; none for a table with one value that needs no head."""
     rows: Sequence[Row]
     note: str = ""
-    """What the values include and exclude."""
+    """What the values include and exclude, for the report's section on its method."""
 
 
 def highlights(recording: Recording, found: ColdStart | None) -> list[Highlight]:
@@ -77,7 +78,7 @@ def tables(recording: Recording) -> list[Table]:
     if recording.where is Platform.KNATIVE:
         shown.append(_pods(recording, outcomes.confirmed))
     if recording.deliveries is not None:
-        shown.append(_events(figures.Events.of(recording.deliveries)))
+        shown.append(_events(figures.Events.of(recording.deliveries), outcomes))
     shown.append(_firestore(recording, outcomes))
     return [each for each in shown if each.rows]
 
@@ -94,9 +95,9 @@ def _orders(recording: Recording, outcomes: Outcomes) -> Table:
 
 COLUMNS = ("Count", "p50", "p99", "Max.")
 LATENCY_NOTE = (
-    "From the moment at which a buyer arrives until the response. A failed order counts as"
-    f" confirmed after at least {GIVE_UP_SECONDS:.0f} s. Generator delay: from that moment until"
-    " the load generator sent the order; it is part of the latency."
+    "from the moment at which a buyer arrives until the response. A failed order counts as"
+    f" confirmed after at least {GIVE_UP_SECONDS:.0f} s. The generator's delay counts from the same"
+    " moment until the order was sent. It is part of the latency."
 )
 
 
@@ -107,7 +108,7 @@ def _latency(recording: Recording) -> Table:
         if len(arrived) > 1:
             refused = [each for each in arrived if each.status == CONFLICT]
             others = [each for each in arrived if each.status != CONFLICT]
-            rows.append(Row(phase.name, [""] * len(COLUMNS)))
+            rows.append(Row(phase.name, []))
             rows += [*_waited("confirmed", others), *_waited("refused", refused)]
     delay = figures.load_delay(recording)
     if delay is not None:
@@ -140,10 +141,10 @@ def _hot_product(recording: Recording) -> Table:
 
 
 PODS_NOTE = (
-    "Ready: p50 of the time from creation to ready. Pod-seconds count from the assignment of a pod"
-    " to a node until its end, the scale-down included. They exclude the emulator, the jobs of"
-    " reconcile and audit, the demo's own pods, and Knative's. So a longer sale costs less per"
-    " order."
+    "ready is the p50 of the time from creation to ready. Pod-seconds count from the assignment of"
+    " a pod to a node until its end. They include the scale-down, so a longer sale costs less for"
+    " each order. They exclude the emulator, the jobs of reconcile and audit, the demo's own pods"
+    " and Knative's."
 )
 
 
@@ -168,16 +169,18 @@ def _pods(recording: Recording, confirmed: int) -> Table:
 
 
 EVENTS_NOTE = (
-    "Every change of an order is delivered at least once. Delay: from the change, by the function's"
-    " clock, until the receiver had its event for the first time. reconcile delivers later what a"
-    " process did not."
+    "every change of an order is delivered at least once. The delay counts from the change, by the"
+    " function's clock, until the receiver had its event for the first time. reconcile delivers"
+    " later what a process did not."
 )
 
 
-def _events(found: figures.Events) -> Table:
+def _events(found: figures.Events, outcomes: Outcomes) -> Table:
+    changes = 2 * outcomes.confirmed + outcomes.refused
+    explanation = f"of {changes:,}: 2 a confirmed order, 1 a refused one"
     rows = [
         Row("Deliveries", [f"{found.deliveries:,}"]),
-        Row("Different events", [f"{found.different:,}"]),
+        Row("Different events", [f"{found.different:,}"], explanation),
         Row("Delivered again", [f"{found.repeated:,}"]),
     ]
     if found.delay is not None:
@@ -191,7 +194,9 @@ def _events(found: figures.Events) -> Table:
 def _firestore(recording: Recording, outcomes: Outcomes) -> Table:
     used = {
         "Counted": recording.spent,
-        "Upper bound": figures.firestore_upper_bound(outcomes),
+        "Upper bound": figures.firestore_upper_bound(
+            outcomes, events=recording.deliveries is not None
+        ),
     }
     rows = [
         Row(name, [f"{usage.reads:,}", f"{usage.writes:,}", dollars])
@@ -199,10 +204,10 @@ def _firestore(recording: Recording, outcomes: Outcomes) -> Table:
         if usage is not None and (dollars := _dollars(usage, outcomes)) is not None
     ]
     note = (
-        "Dollars per 1,000 confirmed orders, at the list prices of"
-        f" {prices.REGION} ({prices.EDITION}, {prices.AS_OF}) without the free quota. Counted: by"
-        f" the emulator, {len(recording.stock)} stock readings of the demo included. Upper bound:"
-        " if no two orders shared a commit, the later reconcile included."
+        "dollars per 1,000 confirmed orders, at the list prices of"
+        f" {prices.REGION} ({prices.EDITION}, {prices.AS_OF}) without the free quota. The emulator"
+        f" counted, {len(recording.stock)} stock readings of the demo included. The upper bound"
+        " holds if no two orders share a commit. It includes the later reconcile."
     )
     return Table("Firestore", ["Reads", "Writes", "Dollars"], rows, note)
 

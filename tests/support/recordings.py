@@ -91,6 +91,8 @@ def with_events() -> Recording:
     found = on_knative()
     receiver = Pod(RECEIVER, "event-receiver", created=12.1, scheduled=12.2, ready=13.6, gone=60.2)
     found.pods[RECEIVER] = receiver
+    assert found.checks is not None
+    found.checks.pods = sorted(found.pods)
     found.deliveries = [
         Delivery(14.1, "ORD10.0.1", repeated=False, delay=3.0),
         Delivery(14.2, "ORD10.0.2", repeated=False, delay=2.9),
