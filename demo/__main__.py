@@ -17,9 +17,10 @@ from deployment.cluster import CommandError
 from local.processes import LocalError
 from rich.console import Console
 
-from demo import scenario
+from demo import lesson, phases, scenario
 from demo.environment import DemoError, new_recording
 from demo.knative import Knative
+from demo.lesson import Guide, Lesson
 from demo.plan import Plan, PlanError
 from demo.processes import Processes
 from demo.report import report
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 EXPECTED = (DemoError, CommandError, LocalError, OSError)
 """Errors of the environment, not of this program: their message is enough, without a traceback."""
 FOLDER = Path(".run/demo")
+SECONDS = 80.0
+"""Default length of the sale."""
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -55,8 +58,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seconds",
         type=float,
-        default=80,
-        help="length of the sale; the first half sells one product (default: %(default)s)",
+        help="length of the sale; the first half sells one product (default: 80)",
     )
     parser.add_argument(
         "--mix",
@@ -68,6 +70,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=1, help="seed of the arrival times (default: %(default)s)"
     )
+    parser.add_argument(
+        "--classroom",
+        action="store_true",
+        help="explain each phase and wait for Enter; a third of the buyers, three times as long",
+    )
+    parser.add_argument(
+        "--pause",
+        type=float,
+        metavar="SECONDS",
+        help="with --classroom: wait so long before each phase, instead of for Enter",
+    )
     parser.add_argument("--local", action="store_true", help="use processes of this machine")
     parser.add_argument(
         "--events",
@@ -77,7 +90,30 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help=f"folder of the report (default: {FOLDER}/TIME)"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.pause is not None and not options.classroom:
+        parser.error("--pause needs --classroom")
+    if options.pause is not None and options.pause < 0:
+        parser.error("--pause must not be negative")
+    if options.classroom and options.pause is None and not sys.stdin.isatty():
+        parser.error("--classroom waits for Enter, but there is no terminal: add --pause SECONDS")
+    if options.seconds is None:
+        options.seconds = lesson.SECONDS if options.classroom else SECONDS
+    return options
+
+
+def _buyers(options: argparse.Namespace, environment: Environment) -> int:
+    if options.buyers is not None:
+        return int(options.buyers)
+    return environment.buyers // (lesson.SHARE_OF_BUYERS if options.classroom else 1)
+
+
+def _guide(options: argparse.Namespace, console: Console) -> Guide:
+    if not options.classroom:
+        return Guide()
+    if options.pause is None:
+        return Lesson(console, lesson.after_enter(console))
+    return Lesson(console, lesson.after_seconds(options.pause))
 
 
 def _environment(options: argparse.Namespace, folder: Path, console: Console) -> Environment:
@@ -93,10 +129,10 @@ def _environment(options: argparse.Namespace, folder: Path, console: Console) ->
 
 
 async def _run(
-    environment: Environment, plan: Plan, recording: Recording, console: Console
+    environment: Environment, plan: Plan, recording: Recording, console: Console, guide: Guide
 ) -> None:
     """Run the scenario and its recount. An early end is recorded with its reason."""
-    main = asyncio.ensure_future(_play_and_recount(environment, plan, recording, console))
+    main = asyncio.ensure_future(_play_and_recount(environment, plan, recording, console, guide))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, main.cancel)
     try:
@@ -113,13 +149,14 @@ async def _run(
 
 
 async def _play_and_recount(
-    environment: Environment, plan: Plan, recording: Recording, console: Console
+    environment: Environment, plan: Plan, recording: Recording, console: Console, guide: Guide
 ) -> None:
     before = await asyncio.to_thread(environment.firestore_usage)
-    await scenario.play(environment, plan, recording, View(console, recording))
+    await scenario.play(environment, plan, recording, View(console, recording), guide)
     after = await asyncio.to_thread(environment.firestore_usage)
     if before is not None and after is not None:
         recording.spent = after.since(before)
+    await guide.before(phases.RECOUNT)
     console.print("Counting orders and pods again from a second source, and auditing the database")
     recording.checks = await scenario.recount(environment, plan, recording)
 
@@ -148,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         environment = _environment(options, folder, console)
-        buyers = environment.buyers if options.buyers is None else options.buyers
+        buyers = _buyers(options, environment)
         plan = Plan(uuid.uuid4().hex[:6], buyers, options.seconds, options.mix, options.seed)
         with ExitStack() as ends:
             ends.enter_context(environment)
@@ -156,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ends.callback(_retire_products, environment, plan, console)
             environment.add_products(plan)
             recording = new_recording(environment, plan)
-            asyncio.run(_run(environment, plan, recording, console))
+            asyncio.run(_run(environment, plan, recording, console, _guide(options, console)))
             written = report.write(recording, folder)
     except (PlanError, *EXPECTED) as error:
         console.print(f"{error}", markup=False)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from demo.load import Load
-    from demo.recording import Recording
+    from demo.recording import Phase, Recording
 
 REFRESH_SECONDS = 0.5
 LINE_SECONDS = 5.0
@@ -43,7 +43,7 @@ class Snapshot:
 
     phase: str
     seconds: float
-    """Time since the phase began."""
+    """Time since the phase, or the pause after it, began."""
     pods: dict[str, Pods]
     in_flight: int
     rate: float
@@ -64,8 +64,8 @@ class Snapshot:
         recent = [each for each in answers[-5000:] if each.ended > now - RECENT]
         waited = figures.latency(recent)
         return cls(
-            phase=phase.name if phase else "preparing",
-            seconds=now - phase.began if phase else now,
+            phase=_phase_name(phase),
+            seconds=now - (phase.ended or phase.began) if phase else now,
             pods={name: _pods(recording, name) for name in _services(recording)},
             in_flight=in_flight,
             rate=sum(1 for each in recent if each.status == CREATED) / RECENT,
@@ -76,6 +76,12 @@ class Snapshot:
             stock=recording.stock[-1].available if recording.stock else None,
             events=None if recording.deliveries is None else len(recording.deliveries),
         )
+
+
+def _phase_name(phase: Phase | None) -> str:
+    if phase is None:
+        return "preparing"
+    return phase.name if phase.ended is None else f"pause after {phase.name}"
 
 
 def _services(recording: Recording) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from demo import phases
 from demo.recording import Platform, Recording
 from demo.report import cold_start, figures, report
 from local.stack import ROOT
@@ -48,7 +49,8 @@ def left_of(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("demo")
-    with demo(folder, "--seconds", "5", "--buyers", "40", "--events") as running:
+    options = "--seconds 5 --buyers 40 --events --classroom --pause 0.2"
+    with demo(folder, *options.split()) as running:
         said, _ = running.communicate(timeout=90)
     assert running.returncode == 0, said
     return folder, said
@@ -84,6 +86,36 @@ def test_demo_ends_with_its_verdict(ran: tuple[Path, str]) -> None:
         f"{confirmed} confirmed, {opening} of {opening} sold, 0 oversold, audit clean,"
         f" both counts agree; open {(folder / 'report.html').as_uri()}"
     )
+
+
+def test_demo_for_a_class_explains_each_phase_and_gives_its_result(ran: tuple[Path, str]) -> None:
+    said = ran[1]
+    expected = [
+        each
+        for name in (phases.FIRST_ORDER, phases.HOT_PRODUCT, phases.MANY_PRODUCTS)
+        for each in (f"Next: {name}", f"Result: {name} took")
+    ]
+    places = [said.find(each) for each in (*expected, f"Next: {phases.RECOUNT}")]
+    assert -1 not in places, said
+    assert places == sorted(places)
+    assert "Next: scale to zero" not in said, "local processes do not scale"
+
+
+def test_demo_for_a_class_needs_a_terminal_or_a_pause(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "demo", "--local", "--classroom", "--out", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": CODE}
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "add --pause SECONDS" in done.stderr
+    assert list(tmp_path.iterdir()) == [], "nothing was started"
 
 
 def test_recording_has_a_delivery_of_every_event(ran: tuple[Path, str]) -> None:

@@ -201,6 +201,7 @@ def test_live_view_shows_phase_pods_and_figures(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Recording, "now", lambda _: 15.2)
     recording = on_knative()
     recording.phases, recording.asked = recording.phases[:3], recording.asked[:2]
+    recording.phases[-1].ended = None
     for pod in recording.pods.values():
         pod.ending = pod.gone = None
     now = Snapshot.of(recording, in_flight=7)
@@ -236,3 +237,11 @@ def test_live_view_shows_the_receivers_pods_and_the_deliveries(
     assert "event-receiver" in shown
     assert "events delivered 4" in shown
     assert line(now, Platform.KNATIVE).endswith("events 4")
+
+
+def test_live_view_shows_a_pause_between_two_phases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recording, "now", lambda _: 23.0)
+    recording = on_knative()
+    recording.phases = recording.phases[:3]
+    now = Snapshot.of(recording, in_flight=0)
+    assert (now.phase, now.seconds) == ("pause after sale of one product", 3.0)
