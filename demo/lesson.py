@@ -13,7 +13,7 @@ from rich.panel import Panel
 
 from demo import phases
 from demo.report import figures
-from demo.report.durations import latency
+from demo.report.durations import duration, latency
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -95,7 +95,7 @@ def result(recording: Recording, phase: Phase) -> str:
     """The orders of the phase in one line."""
     arrived = figures.arrived_in(recording, phase)
     outcomes, waited = figures.Outcomes.of(arrived), figures.latency(arrived)
-    parts = [f"{phase.name} took {recording.end_of(phase) - phase.began:.1f} s"]
+    parts = [f"{phase.name} took {duration(recording.end_of(phase) - phase.began)}"]
     if waited is not None:
         parts.append(f"{outcomes.confirmed:,} confirmed, {outcomes.refused:,} refused")
         parts += [f"{outcomes.failed:,} failed"] if outcomes.failed else []

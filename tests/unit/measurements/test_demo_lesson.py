@@ -59,7 +59,7 @@ def test_result_of_a_phase_counts_its_orders() -> None:
     shown = console()
     Lesson(shown, lesson.after_seconds(0)).after(recording, recording.phases[2])
     assert text(shown) == (
-        "Result: sale of one product took 8.0 s; 2 confirmed, 1 refused; 1 failed;"
+        "Result: sale of one product took 8.00 s; 2 confirmed, 1 refused; 1 failed;"
         " p50 100 ms, p99 ≥ 40 s\n"
     )
 
@@ -67,7 +67,7 @@ def test_result_of_a_phase_counts_its_orders() -> None:
 def test_result_of_the_first_order_is_its_wait() -> None:
     recording = on_knative()
     assert lesson.result(recording, recording.phases[1]) == (
-        "Result: first order, cold start took 2.0 s; 1 confirmed, 0 refused;"
+        "Result: first order, cold start took 2.00 s; 1 confirmed, 0 refused;"
         " the customer waited 2.00 s"
     )
     idle = Phase("scale to zero", 50.0, 60.0)
