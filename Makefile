@@ -132,7 +132,7 @@ openapi: $(VENV)/.dev ## Update docs/openapi; fails if a change breaks clients
 # REPORT names a report; by default that of the last demo. OUT names another folder than docs/.
 REPORT ?= $(lastword $(sort $(wildcard .run/demo/*/report.html)))
 screenshots: $(VENV)/.dev ## Pictures of all pages, and of the last demo's report (REPORT)
-	@$(BIN)/python -m tools.screenshots $(REPORT)
+	@$(BIN)/python -m demo.screenshots $(REPORT)
 
 emulator-support: $(VENV)/.dev ## Write the emulator's SUPPORT.md from its tests; needs the official one
 	$(BIN)/python -m tools.emulator_support
