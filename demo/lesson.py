@@ -16,11 +16,15 @@ from demo.report import figures
 from demo.report.durations import duration, latency
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
+    from typing import Any
 
     from rich.console import Console
 
     from demo.recording import Phase, Recording
+
+    Proceed = Callable[[], Coroutine[Any, Any, None]]
+    """Returns when the class is ready for the next phase."""
 
 SECONDS = 240.0
 """Default length of the sale: three times as long as without a class."""
@@ -76,8 +80,7 @@ class Guide:
 
 
 class Lesson(Guide):
-    def __init__(self, console: Console, proceed: Callable[[], Awaitable[None]]) -> None:
-        """``proceed`` returns when the class is ready for the next phase."""
+    def __init__(self, console: Console, proceed: Proceed) -> None:
         self._console = console
         self._proceed = proceed
 
@@ -107,7 +110,7 @@ def result(recording: Recording, phase: Phase) -> str:
     return "Result: " + "; ".join(parts)
 
 
-def after_enter(console: Console) -> Callable[[], Awaitable[None]]:
+def after_enter(console: Console) -> Proceed:
     """Proceed when somebody presses Enter."""
 
     async def proceed() -> None:
@@ -124,7 +127,7 @@ def after_enter(console: Console) -> Callable[[], Awaitable[None]]:
     return proceed
 
 
-def after_seconds(seconds: float) -> Callable[[], Awaitable[None]]:
+def after_seconds(seconds: float) -> Proceed:
     """Proceed after a fixed time."""
 
     async def proceed() -> None:

@@ -91,10 +91,12 @@ def take_page(browser: Browser, url: str, folder: Path) -> None:
         add(page, "P004", 9999)
         place(page)
         page.wait_for_load_state("networkidle")
+        page.locator("#dismiss").click()  # the message covers the title; the cart repeats it
+        page.evaluate("scrollTo(0, 0)")
         page.screenshot(
             path=folder / f"page-{name}",
             full_page=name.startswith("desk"),
-            animations="disabled",  # not while a message fades in
+            animations="disabled",
         )
 
 

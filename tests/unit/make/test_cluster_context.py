@@ -7,7 +7,7 @@ import json
 import pytest
 from deployment import cluster, context
 
-CONFIG = {
+CONFIG: dict[str, object] = {
     "current-context": "staging",
     "contexts": [
         {"name": "other", "context": {"cluster": "b"}},
@@ -22,7 +22,7 @@ CONFIG = {
 
 class Kubectl:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.config: dict[str, object] = CONFIG
+        self.config = CONFIG
         self.parts = "service.serving.knative.dev/order\n"
         monkeypatch.setattr(cluster, "run", self.run)
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
