@@ -33,6 +33,7 @@ demo-local: $(VENV)/.dev ## The same sale on processes of this machine
 	@$(BIN)/python -m demo --local $(DEMO)
 
 clean: ## Remove all generated files, and .run with its data and reports
+	@$(PYTHON) -m local.running
 	rm -rf $(VENV) .run .conformance .fuzz .api emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build
 
 ##@ Test it

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployment import context
 from deployment.cluster import CommandError
 from local.processes import LocalError
 from rich.console import Console
@@ -120,11 +121,14 @@ def _environment(options: argparse.Namespace, folder: Path, console: Console) ->
     """The cluster if the shop is deployed there; local processes otherwise or with --local."""
     if not options.local:
         try:
-            return Knative(options.host, options.gateway)
+            environment = Knative(options.host, options.gateway)
         except DemoError as error:
             if options.host or options.gateway:
                 raise
             console.print(f"Using processes of this machine: {error}.", markup=False)
+        else:
+            console.print(context.describe(), markup=False, highlight=False, soft_wrap=True)
+            return environment
     return Processes(folder, events=options.events)
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCALE_DOWN_SECONDS = 360.0
 """The longest time to zero: the autoscaler's window and grace, the pods' own, a sweep between."""
+EVENTS_KEPT_SECONDS = 3500.0
+"""An hour, less the time to read them."""
 LOG_DELAY_SECONDS = 5.0
 """From ready until the log is read: by then the pod has served its first request."""
 
@@ -98,7 +100,12 @@ class Knative:
         )
 
     def recount(self, recording: Recording) -> list[str] | None:
-        """From the scheduler's events, which the API server keeps for an hour."""
+        """From the scheduler's events, which the API server keeps for an hour.
+
+        None after a longer run, such as one for a class with long pauses.
+        """
+        if recording.now() - recording.woken > EVENTS_KEPT_SECONDS:
+            return None
         return sorted(
             name
             for name, scheduled in shop.scheduled_pods()

@@ -111,7 +111,7 @@ def result(recording: Recording, phase: Phase) -> str:
 
 
 def after_enter(console: Console) -> Proceed:
-    """Proceed when somebody presses Enter."""
+    """Proceed when the teacher presses Enter."""
 
     async def proceed() -> None:
         console.print("Press Enter to continue.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CREATED, CONFLICT = 201, 409
 DECIDED = (CREATED, CONFLICT)
-"""Statuses of a response that answers the buyer: an order, or a refusal."""
+"""Statuses of a response with a result: an order, or a refusal."""
 GIVE_UP_SECONDS = 40.0
 """A buyer waits no longer: more than the platform gives a request (timeoutSeconds, 30)."""
 CUT_SHORT = "cut short"

@@ -179,9 +179,10 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     report: Path | None = options.report
     folder: Path = options.out
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("*-light.png", "*-dark.png", "shop.log"):
+        for path in folder.glob(name):  # of an earlier run
+            path.unlink()
     with chromium() as browser:
         if not options.only_report:
             take_shop(browser, folder)

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local import running, stack
+from local import running
 from local.processes import LocalError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from local.running import Shop
 
-LOGS = stack.ROOT / ".run"
 DEFAULT_DATABASE = "(default)"
 COUNTED = ("orders", "reservations", "products")
 
@@ -118,7 +117,7 @@ def _say(text: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     try:
-        chosen = target(os.environ, LOGS)
+        chosen = target(os.environ, running.LOGS)
     except LocalError as error:
         _say(str(error))
         return 2

@@ -2,19 +2,25 @@
 
 `make audit` reads the files, so that it never audits a shop of another folder. The announcing
 process holds a lock on its file, which ends with the process, however that ends.
+
+``python3 -m local.running`` lists the shops, and fails if there is one: `make clean` would delete
+their logs and documents. It needs only the standard library.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+LOGS = Path(__file__).resolve().parents[1] / ".run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +67,15 @@ def _running(path: Path) -> Shop | None:
     except FileNotFoundError:
         pass  # it ended just now
     return None
+
+
+def main(folder: Path = LOGS) -> int:
+    found = shops(folder)
+    for shop in found:
+        text = f"A shop of this folder runs at {shop.order}. End it first."
+        print(text, flush=True)  # noqa: T201 - the output of the command
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

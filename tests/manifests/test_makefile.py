@@ -68,6 +68,13 @@ def test_undeploy_checks_first_that_the_shop_is_there() -> None:
         assert commands[0].endswith("-m deployment.context --delete")
 
 
+def test_clean_checks_first_that_no_shop_runs() -> None:
+    """It would delete the logs of the shop, and documents in .run."""
+    commands = make("-n", "clean").stdout.splitlines()
+    assert commands[0].endswith("-m local.running")
+    assert commands[1].startswith("rm -rf ")
+
+
 def test_installation_shows_its_progress() -> None:
     assert "pip install --quiet" not in TEXT
     assert TEXT.count("-m tools.install") >= 5

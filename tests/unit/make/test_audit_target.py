@@ -78,6 +78,14 @@ def test_shop_is_gone_when_its_process_has_ended(tmp_path: Path) -> None:
     assert running.shops(tmp_path) == []
 
 
+def test_running_shops_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert running.main(tmp_path) == 0
+    with running.announced(tmp_path, SHOP):
+        assert running.main(tmp_path) == 1
+    expected = "A shop of this folder runs at http://127.0.0.1:8080. End it first.\n"
+    assert capsys.readouterr().out == expected
+
+
 def test_announcement_replaces_that_of_a_killed_process(tmp_path: Path) -> None:
     (tmp_path / "shop-8080.json").write_text("x" * 1000)
     with running.announced(tmp_path, SHOP):
