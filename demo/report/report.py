@@ -81,11 +81,12 @@ def _head(recording: Recording, found: ColdStart | None) -> str:
         for each in summary.highlights(recording, found)
     )
     warning = verdict.warning(recording)
+    kind = "good" if agrees(recording) and not recording.ended_early else "bad"
     warned = f'<p class="card warn">{escape(warning)}</p>' if warning else ""
     return (
         f"<header><h1>{escape(_title(recording))}</h1>"
         f'<p class="soft">{escape(summary_line)}</p>'
-        f'<p class="verdict">{escape(verdict.verdict(recording))}.</p>{warned}'
+        f'<p class="{kind}">{escape(verdict.verdict(recording))}.</p>{warned}'
         f'<dl class="tiles">{tiles}</dl></header>'
     )
 
