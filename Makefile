@@ -82,11 +82,13 @@ test-hostile: $(VENV)/.dev ## Slow and hostile clients, with the full requiremen
 
 CRASH_SECONDS ?= 600
 test-crash: $(VENV)/.dev ## Random SIGKILLs under load for ten minutes (CRASH_SECONDS, CRASH_SEED)
+	@echo "The result comes after $(CRASH_SECONDS) seconds."
 	CRASH_SECONDS=$(CRASH_SECONDS) $(BIN)/python -m pytest tests/crash/test_random_kills.py
 
 FUZZ_SECONDS ?= 600
 fuzz: export PYTHONPATH := $(PYTHONPATH):.fuzz
 fuzz: $(VENV)/.dev .fuzz/.made ## Random requests for ten minutes (FUZZ_SECONDS, FUZZ_SEED)
+	@echo "The result comes after about $(FUZZ_SECONDS) seconds."
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/fuzz
 
 test-clients: $(VENV)/.dev .api/.made ## Orders by generated Python and TypeScript clients; needs Node.js 20

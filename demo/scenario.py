@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from demo.environment import Environment
     from demo.lesson import Guide
     from demo.plan import Plan
-    from demo.recording import Recording
+    from demo.recording import OrderResult, Recording
     from demo.view import View
 
 STOCK_INTERVAL_SECONDS = 0.5
 """Between two readings of the hot product's stock."""
-OK = 200
+OK, UNAUTHORIZED, FORBIDDEN = 200, 401, 403
 
 
 async def play(
@@ -57,10 +57,10 @@ async def _perform(
         async with phase(phases.WAIT_FOR_ZERO):
             await environment.wait_until_zero(recording)
         async with phase(phases.COLD_START, when=still_zero):
-            await load.buy(plan.hot, plan.customers[0], recording.now())
+            _check(await load.buy(plan.hot, plan.customers[0], recording.now()))
     else:
         async with phase(phases.FIRST_ORDER):
-            await load.buy(plan.hot, plan.customers[0], recording.now())
+            _check(await load.buy(plan.hot, plan.customers[0], recording.now()))
     async with background(_read_stock_repeatedly(client, recording)):
         async with phase(phases.HOT_PRODUCT):
             await load.run(plan.one_product_arrivals())
@@ -70,6 +70,15 @@ async def _perform(
     if scales_to_zero:
         async with phase(phases.SCALE_DOWN):
             await environment.wait_until_zero(recording)
+
+
+def _check(first: OrderResult) -> None:
+    """Raise ``DemoError`` if no later order can succeed either, such as without a login."""
+    if first.status in (UNAUTHORIZED, FORBIDDEN):
+        raise DemoError(
+            f"order requires a login (status {first.status}), and the demo has none. It needs a"
+            " shop with AUTH_MODE=open, as `make deploy` installs it"
+        )
 
 
 async def recount(environment: Environment, plan: Plan, recording: Recording) -> Checks:
