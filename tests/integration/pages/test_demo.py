@@ -122,13 +122,13 @@ def test_recording_has_a_delivery_of_every_event(ran: tuple[Path, str]) -> None:
     recording = Recording.load(ran[0] / "data.json")
     outcomes = figures.Outcomes.of(recording.answers)
     assert recording.deliveries is not None
-    told = figures.Events.of(recording.deliveries)
-    assert told.different == 2 * outcomes.confirmed + outcomes.refused
+    counted = figures.Events.of(recording.deliveries)
+    assert counted.different == 2 * outcomes.confirmed + outcomes.refused
     assert {each.event_id.rpartition(".")[0] for each in recording.deliveries} >= {
         each.order_id for each in recording.answers if each.order_id
     }
-    assert told.delay is not None
-    assert told.delay.longest < recording.ended
+    assert counted.delay is not None
+    assert counted.delay.longest < recording.ended
     assert "Events delivered per second" in (ran[0] / "report.html").read_text()
 
 
