@@ -11,12 +11,32 @@ export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties test-hostile test-crash test-clients fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
-help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+# A line `##@ Title` begins a group.
+help: # List the targets
+	@awk 'BEGIN { FS = ":.*## "; print "make TARGET [VARIABLE=value ...]" } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-22s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+##@ Run it
 setup: $(VENV)/.run ## Create .venv with the dependencies of `make run`
-run: $(VENV)/.run ## Start emulator, inventory and order on this machine, with a small catalogue
+run: $(VENV)/.run ## Start emulator, inventory and order on this machine, with a catalogue
 	@exec $(BIN)/python -m local
+
+# The shop of `make run` in this folder, unless FIRESTORE_EMULATOR_HOST names another database.
+audit: $(VENV)/.run ## Check every invariant of the running shop (GRACE=0; ORDER_PORT as in run)
+	@$(BIN)/python -m local.audit $(if $(GRACE),--grace $(GRACE))
+
+demo: $(VENV)/.dev ## Cold start, sale, scale-down on the cluster, with a report (DEMO=--help)
+	@$(BIN)/python -m demo $(DEMO)
+
+demo-local: $(VENV)/.dev ## The same sale on processes of this machine
+	@$(BIN)/python -m demo --local $(DEMO)
+
+clean: ## Remove all generated files, and .run with its data and reports
+	@$(PYTHON) -m local.running
+	rm -rf $(VENV) .run .conformance .fuzz .api emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build
+
+##@ Test it
 
 # Three parts run at the same time on two cores, because they wait for processes and browsers. The
 # hostile clients come last, alone, because they measure throughput. TESTS names options or paths
@@ -31,10 +51,11 @@ PYTEST := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(BIN)/python -m pytest \
 	-o faulthandler_timeout=420 -o faulthandler_exit_on_timeout=true
 BY_TARGET := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-test: $(VENV)/.dev ## All tests that need no cluster: about 13 minutes on two cores
+test: $(VENV)/.dev ## All tests that need no cluster: about 13 minutes on two cores (TESTS=PATH)
 ifdef TESTS
 	$(PYTEST) --ignore=tests/cluster $(TESTS)
 else
+	@echo "Three parts run at the same time. Each prints its output when it ends, after 5 to 10 minutes."
 	@failed=0; \
 	$(MAKE) --no-print-directory -j3 --keep-going $(BY_TARGET) test-libraries test-crashes-and-pages test-services || failed=1; \
 	$(PYTEST) tests/hostile || failed=1; \
@@ -61,52 +82,39 @@ test-hostile: $(VENV)/.dev ## Slow and hostile clients, with the full requiremen
 
 CRASH_SECONDS ?= 600
 test-crash: $(VENV)/.dev ## Random SIGKILLs under load for ten minutes (CRASH_SECONDS, CRASH_SEED)
+	@echo "The result comes after $(CRASH_SECONDS) seconds."
 	CRASH_SECONDS=$(CRASH_SECONDS) $(BIN)/python -m pytest tests/crash/test_random_kills.py
 
 FUZZ_SECONDS ?= 600
 fuzz: export PYTHONPATH := $(PYTHONPATH):.fuzz
 fuzz: $(VENV)/.dev .fuzz/.made ## Random requests for ten minutes (FUZZ_SECONDS, FUZZ_SEED)
+	@echo "The result comes after about $(FUZZ_SECONDS) seconds."
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/fuzz
 
-test-clients: $(VENV)/.dev .api/.made ## Generate Python and TypeScript clients, and place orders with them; needs Node.js 20
+test-clients: $(VENV)/.dev .api/.made ## Orders by generated Python and TypeScript clients; needs Node.js 20
 	$(BIN)/python -m pytest tests/integration/clients/test_generated_clients.py -rs
 
 conformance: $(VENV)/.run .conformance/.made ## Run the Firestore client's own system tests on the embedded emulator
 	$(BIN)/python tests/conformance/run.py $(TESTS)
 
 # It installs packages, so no test runs it.
-test-emulator-versions: $(VENV)/.dev ## Test the emulator on its oldest and newest dependencies: ten minutes (VERSIONS="--only oldest --python python3.13")
+# VERSIONS="--only oldest --python python3.13" selects.
+test-emulator-versions: $(VENV)/.dev ## The emulator on its oldest and newest dependencies: ten minutes (VERSIONS)
 	$(BIN)/python -m tools.emulator_versions $(VERSIONS)
 
-emulator-support: $(VENV)/.dev ## Write the emulator's SUPPORT.md from its tests; needs the official emulator
-	$(BIN)/python -m tools.emulator_support
-
-demo: $(VENV)/.dev ## Cold start, sale and scale-down on the cluster, with a report (DEMO=--help)
-	@$(BIN)/python -m demo $(DEMO)
-
-demo-local: $(VENV)/.dev ## The same sale on processes of this machine
-	@$(BIN)/python -m demo --local $(DEMO)
-
-REPORT ?= $(lastword $(sort $(wildcard .run/demo/*/report.html)))
-screenshots: $(VENV)/.dev ## Take screenshots of the last demo's report for docs/
-	$(BIN)/python -m tools.screenshots $(REPORT) docs
-
-bench: $(VENV)/.dev ## Compare the shop with the usual design, with shops on PostgreSQL, and with a floor: 20 minutes (PART="hot warm")
+##@ Measure it
+# PART="hot warm" selects.
+bench: $(VENV)/.dev ## Compare with other designs, on Firestore and PostgreSQL: 20 minutes (PART)
 	$(BIN)/python -m benchmarks.shop $(PART)
 
-bench-emulator: $(VENV)/.dev ## Compare our emulator with the official one: latency, contention, start, memory
+bench-emulator: $(VENV)/.dev ## Compare our emulator with the official one: latency, start, memory
 	$(BIN)/python -m benchmarks.emulator
 
 bench-servers: $(VENV)/.dev ## Compare our HTTP server with others: half an hour (SERVERS=--help)
 	$(BIN)/python -m benchmarks.servers $(SERVERS)
 
-# It audits the database of `make run`, unless the environment names another one.
-audit: export FIRESTORE_EMULATOR_HOST ?= localhost:$(or $(EMULATOR_PORT),8085)
-audit: export GOOGLE_CLOUD_PROJECT ?= demo
-audit: $(VENV)/.run ## Check every invariant that the database can show (GRACE=0: documents younger than 25 minutes too; EMULATOR_PORT as in make run)
-	@$(BIN)/python -m order_function.audit $(if $(GRACE),--grace $(GRACE))
-
-lint: $(VENV)/.dev ## Check style, types and import rules
+##@ Change it
+lint: $(VENV)/.dev ## Check style, types and import rules: a minute
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -123,6 +131,14 @@ format: $(VENV)/.dev ## Format the code
 
 openapi: $(VENV)/.dev ## Update docs/openapi; fails if a change breaks clients
 	$(BIN)/python -m tools.openapi
+
+# REPORT names a report; by default that of the last demo. OUT names another folder than docs/.
+REPORT ?= $(lastword $(sort $(wildcard .run/demo/*/report.html)))
+screenshots: $(VENV)/.dev ## Pictures of all pages, and of the last demo's report (REPORT)
+	@$(BIN)/python -m demo.screenshots $(REPORT)
+
+emulator-support: $(VENV)/.dev ## Write the emulator's SUPPORT.md from its tests; needs the official one
+	$(BIN)/python -m tools.emulator_support
 
 sbom: $(VENV)/.dev ## Write bills of materials (CycloneDX) to build/sbom
 	@$(BIN)/python -m tools.sbom build/sbom $(TAG)
@@ -156,11 +172,12 @@ lock: $(VENV)/.dev ## Update the lock files (UPGRADE=--upgrade for newer version
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		benchmarks/shop/peers/requirements.in -o benchmarks/shop/peers/requirements.txt
 
+##@ On a cluster
 # Images, and the cluster of the current kubeconfig. The tag changes with the working tree, so that
 # a change makes a new revision.
 NAMESPACE := shop
 IMAGES ?= dev.local
-TAG ?= $(shell git describe --always --dirty="-$$(git diff HEAD | cksum | cut -d' ' -f1)" 2>/dev/null || echo latest)
+TAG ?= $(shell { git describe --always --dirty="-$$(git diff HEAD | cksum | cut -d' ' -f1)"; } 2>/dev/null || echo latest)
 BUILDER ?= $(shell for b in docker podman buildah; do $$b info >/dev/null 2>&1 && echo $$b && break; done)
 WITH_TAG := sed 's\#dev.local/\(.*\):latest\#$(IMAGES)/\1:$(TAG)\#'
 
@@ -169,14 +186,14 @@ tag: # Print the tag of the images
 
 setup-tests: $(VENV)/.dev # Install all test dependencies, for machines without a network later
 
-image: ## Build the images of order, inventory and the emulator (docker, podman or buildah)
+image: ## Build the images: order, inventory, emulator (docker, podman or buildah)
 	@test -n "$(BUILDER)" || { echo "No container builder found: 'info' fails for docker, podman and buildah."; exit 1; }
 	$(BUILDER) build -t $(IMAGES)/order:$(TAG) -f functions/Dockerfile --build-arg FUNCTION=order .
 	$(BUILDER) build -t $(IMAGES)/inventory:$(TAG) -f functions/Dockerfile \
 		--build-arg FUNCTION=inventory .
 	$(BUILDER) build -t $(IMAGES)/firestore-emulator:$(TAG) -f emulators/firestore/Dockerfile .
 
-deploy: ## Deploy both functions and the emulator to the cluster, with a small catalogue
+deploy: ## Deploy both functions and the emulator, with a small catalogue
 	kubectl apply -f knative/namespace.yaml -f knative/settings.yaml -f knative/network-policies.yaml
 	$(WITH_TAG) knative/emulator.yaml | kubectl apply -f -
 	@NAMESPACE=$(NAMESPACE) sh knative/tokens.sh
@@ -207,8 +224,18 @@ undeploy: ## Remove the shop from the cluster
 test-cluster: $(VENV)/.dev ## Tests on a cluster with Knative; run `make image` before
 	$(BIN)/python -m pytest tests/cluster -s
 
-clean: ## Remove all generated files
-	rm -rf $(VENV) .run .conformance .fuzz .api emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build
+# Each says first which cluster it acts on, but not as a part of another target.
+ifeq ($(MAKELEVEL),0)
+deploy deploy-events seed test-cluster: | show-cluster
+endif
+undeploy: | show-cluster-of-shop
+
+.PHONY: show-cluster show-cluster-of-shop
+show-cluster: # Print the cluster of the current kubeconfig
+	@$(PYTHON) -m deployment.context
+
+show-cluster-of-shop: # The same; fails if the shop is not there
+	@$(PYTHON) -m deployment.context --delete
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -216,24 +243,25 @@ $(VENV)/.made:
 			"Name another: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) has no venv. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "Installing into $(VENV): once, about a minute"
-	$(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): once, one to two minutes"
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.made functions/requirements.txt emulators/firestore/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
-		-r functions/requirements.txt -r emulators/firestore/requirements.txt
+	@echo "The packages of the functions and the emulator:"
+	@$(BIN)/python -m tools.install -r functions/requirements.txt -r emulators/firestore/requirements.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@echo "The packages of tests and tools:"
+	@$(BIN)/python -m tools.install -r requirements-dev.txt
 	@touch $@
 
 # atheris has wheels for some platforms only, and does not build on others.
 .fuzz/.made: tests/fuzz/requirements.txt
 	rm -rf .fuzz && mkdir .fuzz
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --target .fuzz \
-		--only-binary :all: -r tests/fuzz/requirements.txt \
+	@echo "The packages of make fuzz:"
+	@$(BIN)/python -m tools.install --target .fuzz --only-binary :all: -r tests/fuzz/requirements.txt \
 		|| echo "atheris is not available here: only requests from the OpenAPI descriptions"
 	@touch $@
 
@@ -243,20 +271,20 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null || { \
 		echo "Node.js 20 or later with npm is needed: https://nodejs.org." \
 			"Without it, leave out lint-api and test-clients."; exit 1; }
+	@echo "Installing linters and generators into .api: once, about a minute"
 	rm -rf .api && mkdir .api
 	cp tools/api/package.json tools/api/package-lock.json .api
 	cd .api && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	$(PYTHON) -m venv .api/venv
-	.api/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes \
-		-r tools/api/requirements.txt
+	@.api/venv/bin/python -m tools.install -r tools/api/requirements.txt
 	@touch $@
 
 # The client's tests are in its source distribution; the lock file has its hash.
 .conformance/.made: tests/conformance/requirements.txt emulators/firestore/requirements.txt
 	rm -rf .conformance
 	$(PYTHON) -m venv .conformance/venv
-	.conformance/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes \
-		-r tests/conformance/requirements.txt
+	@echo "The packages of the client's own tests:"
+	@.conformance/venv/bin/python -m tools.install -r tests/conformance/requirements.txt
 	sed -n '/^google-cloud-firestore==/,/[^\\]$$/p' emulators/firestore/requirements.txt \
 		> .conformance/client.txt
 	.conformance/venv/bin/pip download --quiet --disable-pip-version-check --require-hashes \

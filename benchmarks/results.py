@@ -30,12 +30,20 @@ def merge(figures: Mapping[str, object], path: Path = PATH) -> None:
 
 def origin(module: str, arguments: list[str]) -> dict[str, str]:
     """Where figures come from: commit, date, machine and command."""
-    git = ["git", "-C", str(PATH.parent), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout  # noqa: S603
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     return {
-        "commit": commit.strip(),
+        "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}",
         "command": shlex.join(["python", "-m", module, *arguments]),
     }
+
+
+def _commit() -> str:
+    """The commit that was measured; "unknown" without git or its folder."""
+    git = ["git", "-C", str(PATH.parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(git, capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()

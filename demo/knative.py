@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from deployment import cluster, shop
-from deployment.watch import Object, watch
+from deployment.watch import Object, follow_log, watch
 
-from demo import pods
+from demo import deliveries, pods
 from demo.background_tasks import background
 from demo.client import Client
 from demo.environment import DemoError
-from demo.recording import DocumentUsage, Platform
+from demo.recording import EVENT_RECEIVER, FUNCTIONS, DocumentUsage, Platform
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCALE_DOWN_SECONDS = 360.0
 """The longest time to zero: the autoscaler's window and grace, the pods' own, a sweep between."""
+EVENTS_KEPT_SECONDS = 3500.0
+"""An hour, less the time to read them."""
 LOG_DELAY_SECONDS = 5.0
 """From ready until the log is read: by then the pod has served its first request."""
 
@@ -44,6 +46,8 @@ class Knative:
         self._gateway = gateway or route
         self.address = f"{urlsplit(route).scheme}://{self._host}"
         self.machine = shop.hardware()
+        self._events = shop.has_service(EVENT_RECEIVER)
+        self._services = (*FUNCTIONS, EVENT_RECEIVER) if self._events else FUNCTIONS
 
     def __enter__(self) -> Self:
         return self
@@ -66,12 +70,19 @@ class Knative:
     @asynccontextmanager
     async def record_pods(self, recording: Recording) -> AsyncIterator[None]:
         desired, logs = pods.DesiredReplicas(recording), _LogReader(recording)
+        events = _EventReader(recording)
+        if self._events:
+            recording.deliveries = []
 
         def record_pod(change: str, found: Object) -> None:
-            logs.add(pods.record_pod(recording, change, found))
+            pod = pods.record_pod(recording, change, found)
+            (events if pod.service == EVENT_RECEIVER else logs).add(pod)
 
         async with background(
-            watch("pods", record_pod), watch("deployments", desired.record), logs.run()
+            watch("pods", record_pod, self._services),
+            watch("deployments", desired.record, self._services),
+            logs.run(),
+            events.run(),
         ):
             yield
         recording.sweeps.extend(await asyncio.to_thread(_sweeps, recording))
@@ -81,13 +92,20 @@ class Knative:
         while recording.now() < late:
             watched = any(pod.gone is None for pod in recording.pods.values())
             # A watch that has just begun may not have reported a pod yet, so the API is read too.
-            if not watched and not await asyncio.to_thread(shop.has_pods):
+            if not watched and not await asyncio.to_thread(shop.has_pods, self._services):
                 return
             await asyncio.sleep(0.1)
-        raise DemoError(f"the functions did not scale to zero within {SCALE_DOWN_SECONDS:.0f} s")
+        raise DemoError(
+            f"{', '.join(self._services)} did not scale to zero within {SCALE_DOWN_SECONDS:.0f} s"
+        )
 
     def recount(self, recording: Recording) -> list[str] | None:
-        """From the scheduler's events, which the API server keeps for an hour."""
+        """From the scheduler's events, which the API server keeps for an hour.
+
+        None after a longer run, such as one for a class with long pauses.
+        """
+        if recording.now() - recording.woken > EVENTS_KEPT_SECONDS:
+            return None
         return sorted(
             name
             for name, scheduled in shop.scheduled_pods()
@@ -103,8 +121,8 @@ class Knative:
         return shop.audit()
 
 
-class _LogReader:
-    """Reads the start of each pod's log once, after the pod is ready and before it is gone."""
+class _Ready:
+    """A queue of pods. Each joins it once, when it is ready."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
@@ -115,6 +133,23 @@ class _LogReader:
         if pod.ready is not None and pod.name not in self._seen:
             self._seen.add(pod.name)
             self._queue.put_nowait(pod)
+
+
+class _EventReader(_Ready):
+    """Reads the log of each pod of the receiver of events, while the pod lives."""
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                pod = await self._queue.get()
+                group.create_task(follow_log(pod.name, self._record))
+
+    def _record(self, line: str) -> None:
+        deliveries.record_timestamped_line(self._recording, line)
+
+
+class _LogReader(_Ready):
+    """Reads the start of each pod's log once, after the pod is ready and before it is gone."""
 
     async def run(self) -> None:
         while True:

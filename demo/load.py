@@ -13,7 +13,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from demo.client import NoResponseError
-from demo.recording import CREATED, OrderResult
+from demo.recording import CREATED, CUT_SHORT, GIVE_UP_SECONDS, OrderResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from demo.client import Client, Response
     from demo.plan import Arrival
     from demo.recording import Recording
-
-TIMEOUT_SECONDS = 40.0
-"""Timeout of a request in seconds: longer than the platform's own (timeoutSeconds, 30)."""
 
 
 class Load:
@@ -49,16 +46,16 @@ class Load:
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
         self.in_flight += 1
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 body = json.dumps(order).encode()
                 response = await self._client.request("POST", "/orders", body, headers)
             _record(result, response)
         except NoResponseError as error:
             result.error = str(error)
         except TimeoutError:
-            result.error = f"no response within {TIMEOUT_SECONDS:.0f} s"
+            result.error = f"no response within {GIVE_UP_SECONDS:.0f} s"
         except asyncio.CancelledError:
-            result.error = "cut short"
+            result.error = CUT_SHORT
             raise
         finally:
             self.in_flight -= 1

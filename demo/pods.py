@@ -6,7 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from demo.recording import DesiredPods, HandledRequest, Pod, ProcessStart
+from demo.recording import (
+    EVENT_RECEIVER,
+    FUNCTIONS,
+    DesiredPods,
+    HandledRequest,
+    Pod,
+    ProcessStart,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +23,7 @@ if TYPE_CHECKING:
     from demo.recording import Recording
 
 SERVICE = "serving.knative.dev/service"
-POD_NAME = re.compile(r"(order|inventory)-\d{5}-deployment-.*")
+POD_NAME = re.compile(rf"({'|'.join((*FUNCTIONS, EVENT_RECEIVER))})-\d{{5}}-deployment-.*")
 
 _RECENT_SECONDS = 2.0
 """Kubernetes reports times in whole seconds. A change that is reported within this time after it

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
 import sys
-from contextlib import asynccontextmanager
+import time
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from costs.usage import Meter
 from local.processes import Process, direct_session, responds
-from local.stack import HOST, ROOT, command
+from local.stack import HOST, ROOT, command, event_receiver, start
 
-from demo import pods
+from demo import deliveries, pods
 from demo.client import Client
 from demo.recording import DocumentUsage, Platform, Pod
 from firestore_emulator.launcher import free_port
@@ -30,15 +33,49 @@ if TYPE_CHECKING:
 FUNCTIONS = ("order", "inventory")
 PROJECT = "demo"
 TIMEOUT = 30
+LAST_EVENTS_SECONDS = 20.0
+"""The longest wait for events that are left after the sale."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    process: Process
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+
+def _receiver(folder: Path) -> _Receiver:
+    port, log = free_port(), folder / "events.log"
+    return _Receiver(event_receiver(port, log, "--print"), port, log)
+
+
+async def _until_it_stays(log: Path) -> None:
+    """Wait until the file has not grown for a second: a busy process sends its events late."""
+    size, since = -1, 0.0
+    late = time.monotonic() + LAST_EVENTS_SECONDS
+    while time.monotonic() < late:
+        if (now := (await asyncio.to_thread(log.stat)).st_size) != size:
+            size, since = now, time.monotonic()
+        elif time.monotonic() - since >= 1:
+            return
+        await asyncio.sleep(0.1)
 
 
 class Processes:
     where = Platform.PROCESSES
     buyers = 150  # one process of order can serve them, on most machines
 
-    def __init__(self, folder: Path) -> None:
-        """``folder`` gets the output of the commands; the functions' logs are in .run."""
+    def __init__(self, folder: Path, *, events: bool = False) -> None:
+        """``folder`` gets the output of the commands; the functions' logs are in .run.
+
+        ``events``: start a receiver of events, and send the shop's events to it.
+        """
         self._folder = folder
+        self._receiver = _receiver(folder) if events else None
         self._ports = {name: free_port() for name in (*FUNCTIONS, "emulator")}
         self._token = secrets.token_urlsafe()
         ports = {f"{name.upper()}_PORT": str(port) for name, port in self._ports.items()}
@@ -52,6 +89,8 @@ class Processes:
                 "EMULATOR": "embedded",
                 "FIRESTORE_EMULATOR_HOST": "",
                 "DATA": "",
+                "EVENT_SINK_URL": self._receiver.url if self._receiver else "",
+                "K_SINK": "",
             },
             folder / "make-run.log",
         )
@@ -59,16 +98,19 @@ class Processes:
         self.machine = f"one machine, {os.cpu_count()} cores"
 
     def __enter__(self) -> Self:
-        self._stack.start()
-        try:
+        with ExitStack() as ends:
+            if self._receiver is not None:
+                ends.callback(self._receiver.process.stop)
+                self._receiver.log.unlink(missing_ok=True)
+                start([self._receiver.process], [self._receiver.port])
+            ends.callback(self._stack.stop)
+            self._stack.start()
             self._stack.wait_until(responds(f"{self.address}/health"), lambda: None)
-        except BaseException:
-            self._stack.stop()
-            raise
+            self._ends = ends.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.stop()
+        self._ends.close()
 
     def client(self) -> Client:
         return Client(self.address)
@@ -97,12 +139,18 @@ class Processes:
         """Read the start of the two processes from their logs, at the end."""
         try:
             yield
+            if self._receiver is not None:
+                await _until_it_stays(self._receiver.log)
         finally:
             for name in FUNCTIONS:
                 log = ROOT / ".run" / f"{name}-{self._ports[name]}.log"
                 process = Pod(f"{name} (a process)", name, created=0.0)
                 pods.record_log(recording, process, log.read_text().splitlines())
                 recording.pods[process.name] = process
+            if self._receiver is not None:
+                recording.deliveries = []
+                for line in self._receiver.log.read_text().splitlines():
+                    deliveries.record_line(recording, line)
 
     async def wait_until_zero(self, recording: Recording) -> None:
         raise NotImplementedError("local processes do not scale to zero")

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CREATED, CONFLICT = 201, 409
+DECIDED = (CREATED, CONFLICT)
+"""Statuses of a response with a result: an order, or a refusal."""
+GIVE_UP_SECONDS = 40.0
+"""A buyer waits no longer: more than the platform gives a request (timeoutSeconds, 30)."""
+CUT_SHORT = "cut short"
+"""Error of an order that was in flight when the run was ended by hand."""
+FUNCTIONS = ("order", "inventory")
+EVENT_RECEIVER = "event-receiver"
+"""Services, as `Pod.service` names them."""
 
 
 class Platform(StrEnum):
@@ -46,7 +55,13 @@ class OrderResult:
 
     @property
     def latency(self) -> float:
-        return self.ended - self.due
+        """Seconds that the buyer waited.
+
+        A buyer whose order failed counts as one who waited until the limit. Else a shop that
+        fails fast would look faster than one that works.
+        """
+        waited = self.ended - self.due
+        return waited if self.status in DECIDED else max(waited, GIVE_UP_SECONDS)
 
 
 @dataclass(slots=True)
@@ -102,6 +117,18 @@ class StockReading:
     reserved: int
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One arrival of an event at the receiver."""
+
+    at: float
+    event_id: str
+    repeated: bool
+    """The receiver had seen this event before."""
+    delay: float
+    """Seconds from the change that the event is about, by the function's clock, until ``at``."""
+
+
 @dataclass(slots=True)
 class Phase:
     name: str
@@ -154,6 +181,8 @@ class Recording:
     pods: dict[str, Pod] = field(default_factory=dict)
     asked: list[DesiredPods] = field(default_factory=list)
     stock: list[StockReading] = field(default_factory=list)
+    deliveries: list[Delivery] | None = None
+    """Arrivals of events; None if the shop has no receiver of events that the demo knows."""
     sweeps: list[float] = field(default_factory=list)
     """When the scheduled `reconcile` ran: it may start a pod of inventory."""
     spent: DocumentUsage | None = None
@@ -174,7 +203,8 @@ class Recording:
     def ended(self) -> float:
         """The last time at which anything was recorded."""
         known = [phase.ended if phase.ended is not None else phase.began for phase in self.phases]
-        return max([*known, *(answer.ended for answer in self.answers), 1.0])
+        arrived = (each.at for each in self.deliveries or ())
+        return max([*known, *(answer.ended for answer in self.answers), *arrived, 1.0])
 
     def end_of(self, phase: Phase) -> float:
         """The end of the phase; that of the run if the phase was cut short."""

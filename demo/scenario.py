@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from demo import phases
 from demo.background_tasks import background
 from demo.client import NoResponseError
 from demo.environment import DemoError
@@ -15,54 +17,68 @@ from demo.load import Load
 from demo.recording import Checks, Phase, Platform, StockReading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import Any
 
     from demo.client import Client
     from demo.environment import Environment
+    from demo.lesson import Guide
     from demo.plan import Plan
-    from demo.recording import Recording
+    from demo.recording import OrderResult, Recording
     from demo.view import View
 
 STOCK_INTERVAL_SECONDS = 0.5
 """Between two readings of the hot product's stock."""
-OK = 200
-
-WAIT_FOR_ZERO = "wait for zero pods"
-COLD_START = "first order, cold start"
-FIRST_ORDER = "first order"
-HOT_PRODUCT = "sale of one product"
-MANY_PRODUCTS = "sale of ten products"
-SCALE_DOWN = "scale to zero"
+OK, UNAUTHORIZED, FORBIDDEN = 200, 401, 403
 
 
-async def play(environment: Environment, plan: Plan, recording: Recording, view: View) -> None:
+async def play(
+    environment: Environment, plan: Plan, recording: Recording, view: View, guide: Guide
+) -> None:
     async with environment.client() as client:
         load = Load(client, recording)
         async with environment.record_pods(recording), background(view.run(load)):
-            await _perform(environment, plan, recording, load, client)
+            await _perform(environment, plan, load, client, _Phases(recording, guide))
 
 
 async def _perform(
-    environment: Environment, plan: Plan, recording: Recording, load: Load, client: Client
+    environment: Environment, plan: Plan, load: Load, client: Client, phase: _Phases
 ) -> None:
+    recording = phase.recording
+
+    async def still_zero() -> None:
+        """A pause may have been long enough for `reconcile` to wake inventory."""
+        await environment.wait_until_zero(recording)
+        # A kubelet checks its containers once a second: begin at a random point of that second.
+        await asyncio.sleep(random.random())  # noqa: S311 - not secret
+
     scales_to_zero = environment.where is Platform.KNATIVE
     if scales_to_zero:
-        with _phase(recording, WAIT_FOR_ZERO):
+        async with phase(phases.WAIT_FOR_ZERO):
             await environment.wait_until_zero(recording)
-            # A kubelet checks its containers once a second: begin at a random point of that second.
-            await asyncio.sleep(random.random())  # noqa: S311 - not secret
-    with _phase(recording, COLD_START if scales_to_zero else FIRST_ORDER):
-        await load.buy(plan.hot, plan.customers[0], recording.now())
+        async with phase(phases.COLD_START, when=still_zero):
+            _check(await load.buy(plan.hot, plan.customers[0], recording.now()))
+    else:
+        async with phase(phases.FIRST_ORDER):
+            _check(await load.buy(plan.hot, plan.customers[0], recording.now()))
     async with background(_read_stock_repeatedly(client, recording)):
-        with _phase(recording, HOT_PRODUCT):
+        async with phase(phases.HOT_PRODUCT):
             await load.run(plan.one_product_arrivals())
-        with _phase(recording, MANY_PRODUCTS):
+        async with phase(phases.MANY_PRODUCTS):
             await load.run(plan.many_products_arrivals())
     recording.stock.extend(await _stock(client, recording))
     if scales_to_zero:
-        with _phase(recording, SCALE_DOWN):
+        async with phase(phases.SCALE_DOWN):
             await environment.wait_until_zero(recording)
+
+
+def _check(first: OrderResult) -> None:
+    """Raise ``DemoError`` if no later order can succeed either, such as without a login."""
+    if first.status in (UNAUTHORIZED, FORBIDDEN):
+        raise DemoError(
+            f"order requires a login (status {first.status}), and the demo has none. It needs a"
+            " shop with AUTH_MODE=open, as `make deploy` installs it"
+        )
 
 
 async def recount(environment: Environment, plan: Plan, recording: Recording) -> Checks:
@@ -82,14 +98,26 @@ async def recount(environment: Environment, plan: Plan, recording: Recording) ->
     )
 
 
-@contextmanager
-def _phase(recording: Recording, name: str) -> Iterator[None]:
-    phase = Phase(name, recording.now())
-    recording.phases.append(phase)
-    try:
-        yield
-    finally:
-        phase.ended = recording.now()
+@dataclass(frozen=True, slots=True)
+class _Phases:
+    recording: Recording
+    guide: Guide
+
+    @asynccontextmanager
+    async def __call__(
+        self, name: str, when: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[None]:
+        """Record the phase. It begins when the guide allows it, and then ``when`` has returned."""
+        await self.guide.before(name)
+        if when is not None:
+            await when()
+        phase = Phase(name, self.recording.now())
+        self.recording.phases.append(phase)
+        try:
+            yield
+        finally:
+            phase.ended = self.recording.now()
+        self.guide.after(self.recording, phase)
 
 
 async def _read_stock_repeatedly(client: Client, recording: Recording) -> None:

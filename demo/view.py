@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from demo.recording import CREATED, Platform
+from demo.recording import CREATED, EVENT_RECEIVER, FUNCTIONS, Platform
 from demo.report import figures
 from demo.report.figures import Outcomes
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from demo.load import Load
-    from demo.recording import Recording
+    from demo.recording import Phase, Recording
 
 REFRESH_SECONDS = 0.5
 LINE_SECONDS = 5.0
@@ -43,7 +43,7 @@ class Snapshot:
 
     phase: str
     seconds: float
-    """Time since the phase began."""
+    """Time since the phase, or the pause after it, began."""
     pods: dict[str, Pods]
     in_flight: int
     rate: float
@@ -53,6 +53,8 @@ class Snapshot:
     outcomes: Outcomes
     cold: int
     stock: int | None
+    events: int | None
+    """Deliveries of events; None if there is no receiver."""
 
     @classmethod
     def of(cls, recording: Recording, in_flight: int) -> Snapshot:
@@ -60,19 +62,30 @@ class Snapshot:
         phase = recording.phases[-1] if recording.phases else None
         answers = recording.answers
         recent = [each for each in answers[-5000:] if each.ended > now - RECENT]
-        latencies = [each.latency for each in recent if each.status is not None]
+        waited = figures.latency(recent)
         return cls(
-            phase=phase.name if phase else "preparing",
-            seconds=now - phase.began if phase else now,
-            pods={name: _pods(recording, name) for name in ("order", "inventory")},
+            phase=_phase_name(phase),
+            seconds=now - (phase.ended or phase.began) if phase else now,
+            pods={name: _pods(recording, name) for name in _services(recording)},
             in_flight=in_flight,
             rate=sum(1 for each in recent if each.status == CREATED) / RECENT,
-            p50=figures.percentile(latencies, 0.5),
-            p99=figures.percentile(latencies, 0.99),
+            p50=waited.p50 if waited else None,
+            p99=waited.p99 if waited else None,
             outcomes=Outcomes.of(answers),
             cold=sum(1 for each in answers if each.cold),
             stock=recording.stock[-1].available if recording.stock else None,
+            events=None if recording.deliveries is None else len(recording.deliveries),
         )
+
+
+def _phase_name(phase: Phase | None) -> str:
+    if phase is None:
+        return "preparing"
+    return phase.name if phase.ended is None else f"pause after {phase.name}"
+
+
+def _services(recording: Recording) -> tuple[str, ...]:
+    return FUNCTIONS if recording.deliveries is None else (*FUNCTIONS, EVENT_RECEIVER)
 
 
 def _pods(recording: Recording, service: str) -> Pods:
@@ -119,6 +132,7 @@ def line(shown: Snapshot, where: Platform) -> str:
         f" orders/s {shown.rate:.0f} p50 {_ms(shown.p50)} p99 {_ms(shown.p99)}"
         f" refused {shown.outcomes.refused} failed {shown.outcomes.failed} cold {shown.cold}"
         f" stock {'-' if shown.stock is None else shown.stock}"
+        f"{'' if shown.events is None else f' events {shown.events}'}"
     )
 
 
@@ -160,6 +174,8 @@ def _table_of_figures(shown: Snapshot) -> Table:
         f"[b red]{failed}[/b red]" if shown.outcomes.failed else failed,
         f"cold starts [b]{shown.cold}[/b]",
     )
+    if shown.events is not None:
+        table.add_row(f"events delivered [b]{shown.events}[/b]")
     return table
 
 

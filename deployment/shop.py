@@ -62,9 +62,14 @@ for product_id in {list(product_ids)!r}:
 """)
 
 
-def has_pods() -> bool:
-    """Whether order or inventory has a pod."""
-    return bool(cluster.get("pods", "-l", cluster.of(*cluster.FUNCTIONS))["items"])
+def has_pods(services: Iterable[str] = cluster.FUNCTIONS) -> bool:
+    """Whether one of the services has a pod."""
+    return bool(cluster.get("pods", "-l", cluster.of(*services))["items"])
+
+
+def has_service(name: str) -> bool:
+    """Whether there is a Knative Service of this name."""
+    return bool(cluster.kubectl("get", "ksvc", name, "--ignore-not-found", "-o", "name").strip())
 
 
 def log_head(pod: str) -> list[str]:

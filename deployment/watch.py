@@ -1,16 +1,18 @@
-"""Changes of Kubernetes objects, as the API server reports them."""
+"""Changes of Kubernetes objects and lines of logs, as the API server reports them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from deployment import cluster
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from asyncio import StreamReader
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 Object = Any
 """Kubernetes' own JSON."""
@@ -18,24 +20,46 @@ Object = Any
 _BLOCK = 65_536
 
 
-async def watch(kind: str, record: Callable[[str, Object], None]) -> None:
-    """Call ``record(change, object)`` for every change of both functions' objects, until cancelled.
+async def watch(
+    kind: str,
+    record: Callable[[str, Object], None],
+    services: Sequence[str] = cluster.FUNCTIONS,
+) -> None:
+    """Call ``record(change, object)`` for every change of the services' objects, until cancelled.
 
     ``change`` is ADDED, MODIFIED or DELETED. Raises ``cluster.CommandError`` if the watch ends.
     """
+    arguments = ("get", kind, "-l", cluster.of(*services), "--watch", "--output-watch-events")
+    async with _kubectl(*arguments, "-o", "json") as (process, output):
+        async for event in _json_values(output):
+            record(event["type"], event["object"])
+        _, errors = await process.communicate()
+        raise cluster.CommandError(f"the watch of {kind} ended: {errors.decode().strip()}")
+
+
+async def follow_log(pod: str, record: Callable[[str], None]) -> None:
+    """Call ``record`` for every line of a function's log, from its first line until the pod ends.
+
+    Each line begins with its time.
+    """
+    arguments = ("logs", "--follow", "--timestamps", pod, "-c", "user-container")
+    async with _kubectl(*arguments) as (_, output):
+        async for line in output:
+            record(line.decode(errors="replace"))
+
+
+@asynccontextmanager
+async def _kubectl(*arguments: str) -> AsyncIterator[tuple[Process, StreamReader]]:
+    """A kubectl and its output. It ends with the block."""
     process = await asyncio.create_subprocess_exec(
-        "kubectl", "-n", cluster.NAMESPACE, "get", kind, "-l", cluster.of(*cluster.FUNCTIONS),
-        "--watch", "--output-watch-events", "-o", "json",
+        "kubectl", "-n", cluster.NAMESPACE, *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C reaches this process only
     )  # fmt: skip
     try:
         assert process.stdout is not None  # noqa: S101 - for the types
-        async for event in _json_values(process.stdout):
-            record(event["type"], event["object"])
-        _, errors = await process.communicate()
-        raise cluster.CommandError(f"the watch of {kind} ended: {errors.decode().strip()}")
+        yield process, process.stdout
     finally:
         with suppress(ProcessLookupError):
             process.kill()

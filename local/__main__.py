@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firestore_emulator import launcher
-from local import catalogue, stack, tokens
+from local import catalogue, running, stack, tokens
 from local.processes import LocalError, Process, Timer, is_free, responds
 from local.stack import HOST, ROOT
 
@@ -195,11 +195,14 @@ def _run_functions(
     addresses = {"order": order, "inventory": inventory, "emulator": address}
     reconcile = stack.command("reconcile", settings, LOGS / f"reconcile-{ports.order}.log")
     reconcile.log.unlink(missing_ok=True)
-    _say(GUIDE.format(**addresses, logs=LOGS, operator=operator, payment=payment))
-    try:
-        _watch(children, Timer(reconcile, every), signals)
-    finally:
-        reconcile.stop()
+    database = environ.get("FIRESTORE_DATABASE") or "(default)"
+    shop = running.Shop(order, address, settings["GOOGLE_CLOUD_PROJECT"], database)
+    with running.announced(LOGS, shop):
+        _say(GUIDE.format(**addresses, logs=LOGS, operator=operator, payment=payment))
+        try:
+            _watch(children, Timer(reconcile, every), signals)
+        finally:
+            reconcile.stop()
 
 
 def _watch(children: list[Process], reconcile: Timer, signals: Signals) -> None:

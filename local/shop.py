@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -96,8 +95,7 @@ def running(
 def receiving(logs: Path) -> Iterator[str]:
     """A process that accepts events; its address."""
     port = free_port()
-    command = [sys.executable, str(stack.ROOT / "local/event_receiver.py"), str(port)]
-    process = Process("receiver", command, {}, logs / f"receiver-{port}.log")
+    process = stack.event_receiver(port, logs / f"receiver-{port}.log")
     stack.start([process], [port])
     try:
         yield f"http://{stack.HOST}:{port}"

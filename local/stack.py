@@ -31,6 +31,12 @@ def command(name: str, environment: dict[str, str], log: Path, *arguments: str) 
     return Process(name, program, {**environment, **own}, log)
 
 
+def event_receiver(port: int, log: Path, *options: str) -> Process:
+    """A process that accepts events."""
+    program = [sys.executable, str(ROOT / "local/event_receiver.py"), str(port), *options]
+    return Process("receiver", program, {}, log)
+
+
 def start(
     processes: list[Process], ports: list[int], check: Callable[[], None] = lambda: None
 ) -> None:

@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--break", dest="mutation", choices=MUTATIONS, help=help_text)
     mutation = parser.parse_args(arguments).mutation
     protocol = MUTATIONS[mutation]() if mutation else Protocol()
+    _print("Exploring takes a minute or two on one core. Each scenario prints its result.")
     states, began = 0, time.monotonic()
     for name, scenario in scenarios(protocol).items():
         scenario_began = time.monotonic()

@@ -20,7 +20,8 @@ OURS, OFFICIAL = "embedded", "official"
 
 def main() -> None:
     console = Console()
-    measured = measure(_found(console))
+    console.print("Measuring takes some minutes.")
+    measured = measure(_found(console), console.print)
     console.print(_table(measured))
     results.merge({"emulator": {**_machine(), **measured}})
     if OFFICIAL in measured and failed(measured[OURS], measured[OFFICIAL]):

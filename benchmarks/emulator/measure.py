@@ -1,7 +1,7 @@
 """The sequence of measurements: the emulators alternate in starts and in rounds."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from statistics import median
 
@@ -18,13 +18,17 @@ SECONDS_OPTIMISTIC = 3.0
 Figures = dict[str, float]
 
 
-def measure(emulators: Sequence[str]) -> dict[str, Figures]:
+def measure(emulators: Sequence[str], say: Callable[[str], None]) -> dict[str, Figures]:
+    """The figures of each emulator. ``say`` gets a line before each part."""
     figures: dict[str, Figures] = {which: {} for which in emulators}
+    say(f"Starts and memory: {STARTS + 1} starts")
     _starts(figures)
     with ExitStack() as stack:
         running = {which: stack.enter_context(started(which)) for which in emulators}
+        say(f"Latencies: {WARM_UP_CALLS} calls of each operation to warm up, {ROUNDS} rounds")
         _latencies(running, figures)
         for which, emulator in running.items():
+            say(f"Contended commits of {which}: {SECONDS_LOCKING + SECONDS_OPTIMISTIC:.0f} s")
             address = emulator.address
             figures[which]["contended_commits_per_second"] = workloads.commits_per_second(
                 address, workloads.locking, SECONDS_LOCKING

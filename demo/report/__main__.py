@@ -6,5 +6,10 @@ from pathlib import Path
 from demo.recording import Recording
 from demo.report import report
 
+if len(sys.argv) != 2:  # noqa: PLR2004 - the program and the folder
+    sys.exit(__doc__)
 folder = Path(sys.argv[1])
-report.write(Recording.load(folder / "data.json"), folder)
+data = folder / "data.json"
+if not data.exists():
+    sys.exit(f"{data} does not exist. The folder of a run of the demo has it.")
+report.write(Recording.load(data), folder)

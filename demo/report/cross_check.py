@@ -21,6 +21,7 @@ class Comparison:
     agree: bool
 
 
+FINDINGS = "Broken invariants"
 UNDECIDED = (None, 500, 502, 503, 504)
 """Outcomes after which an order may have been placed; None is a missing response."""
 
@@ -34,9 +35,7 @@ def compare(recording: Recording) -> list[Comparison]:
     if recording.where is Platform.KNATIVE:
         found += [*_pods(recording, checks), _responding(recording)]
     findings = checks.audit.get("findings")
-    found.append(
-        Comparison("Broken invariants", "0", str(findings), "audit of the database", findings == 0)
-    )
+    found.append(Comparison(FINDINGS, "0", str(findings), "audit of the database", findings == 0))
     return found
 
 

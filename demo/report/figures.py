@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from costs import prices
 
-from demo.recording import CONFLICT, CREATED, DocumentUsage
+from demo.recording import CONFLICT, CREATED, CUT_SHORT, DocumentUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from demo.recording import OrderResult, Pod, Recording
+    from demo.recording import Delivery, OrderResult, Phase, Pod, Recording
 
 
 def percentile(values: Iterable[float], share: float) -> float | None:
@@ -25,9 +25,44 @@ def percentile(values: Iterable[float], share: float) -> float | None:
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
 
 
-def load_delay(recording: Recording) -> float | None:
-    """p99 of the seconds from a request's due time until it was sent; None without requests."""
-    return percentile((each.sent - each.due for each in recording.answers), 0.99)
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Of times in seconds. There is at least one."""
+
+    count: int
+    p50: float
+    p99: float
+    longest: float
+
+    @classmethod
+    def of(cls, times: Iterable[float]) -> Percentiles | None:
+        """None if there are no times."""
+        ranked = sorted(times)
+        p50, p99 = percentile(ranked, 0.5), percentile(ranked, 0.99)
+        if p50 is None or p99 is None:
+            return None
+        return cls(len(ranked), p50, p99, ranked[-1])
+
+
+def load_delay(recording: Recording) -> Percentiles | None:
+    """Seconds from each request's due time until it was sent."""
+    return Percentiles.of(each.sent - each.due for each in recording.answers)
+
+
+def finished(answers: Iterable[OrderResult]) -> list[OrderResult]:
+    """The orders whose buyers waited to the end, with any outcome."""
+    return [each for each in answers if each.error != CUT_SHORT]
+
+
+def latency(answers: Iterable[OrderResult]) -> Percentiles | None:
+    """Of the buyers who waited to the end; a failed order counts as at least the limit."""
+    return Percentiles.of(each.latency for each in finished(answers))
+
+
+def arrived_in(recording: Recording, phase: Phase) -> list[OrderResult]:
+    """The orders of the buyers who arrived in the phase."""
+    end = recording.end_of(phase)
+    return [each for each in recording.answers if phase.began <= each.due < end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +89,7 @@ class Interval:
     """Outcomes of the responses that arrived in it."""
     p50: float | None
     p99: float | None
-    """Latency in seconds of the buyers who arrived in it."""
+    """Latency in seconds of the buyers who arrived in it, whatever the outcome."""
 
 
 def intervals(answers: Sequence[OrderResult], until: float, width: float) -> list[Interval]:
@@ -66,14 +101,14 @@ def intervals(answers: Sequence[OrderResult], until: float, width: float) -> lis
     found = []
     for number in range(math.ceil(until / width)):
         here = arrived.get(number, [])
-        latencies = [answer.latency for answer in here if answer.status is not None]
+        waited = latency(here)
         found.append(
             Interval(
                 number * width,
                 len(here),
                 Outcomes.of(ended.get(number, [])),
-                percentile(latencies, 0.5),
-                percentile(latencies, 0.99),
+                waited.p50 if waited else None,
+                waited.p99 if waited else None,
             )
         )
     return found
@@ -149,12 +184,35 @@ def hot_product(recording: Recording) -> HotProduct:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The deliveries of events at the receiver."""
+
+    deliveries: int
+    different: int
+    """Events, each counted once."""
+    repeated: int
+    """Deliveries of an event that the receiver had seen before."""
+    delay: Percentiles | None
+    """Seconds from a change until the first delivery of its event."""
+
+    @classmethod
+    def of(cls, deliveries: Sequence[Delivery]) -> Events:
+        first: dict[str, float] = {}
+        for each in sorted(deliveries, key=lambda each: each.at):
+            first.setdefault(each.event_id, each.delay)
+        repeated = sum(1 for each in deliveries if each.repeated)
+        return cls(len(deliveries), len(first), repeated, Percentiles.of(first.values()))
+
+
 CONFIRMED = DocumentUsage(reads=2, writes=3)
 REFUSED = DocumentUsage(reads=2, writes=1)
 SWEPT = DocumentUsage(reads=3, writes=1)
-"""Upper bounds (docs/cost.md): an order of one product alone, one refused under a key, and the
-addition of `reconcile` to the first. An order reads its reservation only if that existed before.
-Orders that share a commit share the product's document, so a rush costs less."""
+SENT = DocumentUsage(reads=1, writes=1)
+"""Upper bounds (docs/cost.md): an order of one product alone, one refused under a key, the
+addition of `reconcile` to the first, and the record that the events of either were sent. An order
+reads its reservation only if that existed before. Orders that share a commit share the product's
+document, so a rush costs less."""
 
 
 def firestore_dollars(spent: DocumentUsage) -> float:
@@ -163,9 +221,14 @@ def firestore_dollars(spent: DocumentUsage) -> float:
     return float(priced / prices.PRICED)
 
 
-def firestore_upper_bound(outcomes: Outcomes) -> DocumentUsage:
-    """Usage if no two orders shared a commit, the later sweep included."""
+def firestore_upper_bound(outcomes: Outcomes, *, events: bool = False) -> DocumentUsage:
+    """Usage if no two orders shared a commit, the later sweep included.
+
+    ``events``: the shop sends events.
+    """
+    stored = outcomes.confirmed + outcomes.refused
     times = (
+        (SENT, stored if events else 0),
         (CONFIRMED, outcomes.confirmed),
         (REFUSED, outcomes.refused),
         (SWEPT, outcomes.confirmed),

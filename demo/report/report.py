@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.recording import Platform, Recording
-from demo.report import cold_start, cross_check, figures, summary
+from demo.report import cold_start, cross_check, summary, verdict
+from demo.report.durations import duration
 from demo.report.timeline import timeline
 from demo.report.waterfall import waterfall
 
@@ -19,13 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from demo.report.cold_start import ColdStart
-    from demo.report.summary import Figure
+    from demo.report.summary import Row, Table
 
 STYLE = "".join(
     Path(__file__).with_name(name).read_text() for name in ("picture.css", "report.css")
 )
-LATE_SECONDS = 1.0
-"""A p99 of the load generator's delay above this is reported as a fault of the run."""
 WIDE, NARROW, SLIDE = 990, 330, 1280
 """Widths in pixels. The report has each picture twice, because scaled text is too small to read."""
 
@@ -53,7 +53,7 @@ def page(recording: Recording) -> str:
         _head(recording, found),
         _section("Timeline", _timeline(recording)),
         _section("Cold start of the first order", _cold_start(found)) if found else "",
-        _section("Figures", _table(map(_row, summary.all_figures(recording)))),
+        _section("Figures", _figures(recording)),
         _section("Cross-check", _cross_check(recording)),
         _section("Method", _notes(recording, found)),
     ]
@@ -76,15 +76,18 @@ def _head(recording: Recording, found: ColdStart | None) -> str:
     summary_line = (
         f"{recording.address}, {when:%Y-%m-%d %H:%M} UTC. {recording.machine.capitalize()}."
     )
-    if recording.ended_early:
-        summary_line += f" The run is incomplete: {recording.ended_early}."
     tiles = "".join(
         f"<div><dt>{escape(each.name)}</dt><dd>{escape(each.value)}</dd></div>"
         for each in summary.highlights(recording, found)
     )
+    warning = verdict.warning(recording)
+    kind = "good" if agrees(recording) and not recording.ended_early else "bad"
+    warned = f'<p class="card warn">{escape(warning)}</p>' if warning else ""
     return (
         f"<header><h1>{escape(_title(recording))}</h1>"
-        f'<p class="soft">{escape(summary_line)}</p><dl class="tiles">{tiles}</dl></header>'
+        f'<p class="soft">{escape(summary_line)}</p>'
+        f'<p class="{kind}">{escape(verdict.verdict(recording))}.</p>{warned}'
+        f'<dl class="tiles">{tiles}</dl></header>'
     )
 
 
@@ -101,7 +104,7 @@ def _timeline(recording: Recording) -> str:
         return timeline(recording, width, alone=False, kind=kind)
 
     phases = "".join(
-        f"<li>{escape(each.name)}: {recording.end_of(each) - each.began:.1f} s</li>"
+        f"<li>{escape(each.name)}: {duration(recording.end_of(each) - each.began)}</li>"
         for each in recording.phases
     )
     return f"{_twice(draw)}<ol>{phases}</ol>"
@@ -122,22 +125,33 @@ def _cold_start(found: ColdStart) -> str:
         " Each function opens its Firestore connection at the end of its imports. The parts of"
         " order add up to the total; those of inventory end when its response leaves."
     )
-    table = _table(map(_row, summary.cold_start_parts(found)))
+    table = _card(map(_row, summary.cold_start_parts(found)))
     details = f"<details><summary>As a table</summary>{table}</details>"
     return f"{_twice(draw)}<p>{escape(text)}</p>{details}"
 
 
-def _row(figure: Figure) -> str:
-    explanation = (
-        f'<br><span class="soft">{escape(figure.explanation)}</span>' if figure.explanation else ""
-    )
-    name = escape(figure.name)
-    value = escape(figure.value).replace(", ", ",<br>")  # two values need two lines on a phone
-    return f'<tr><th scope="row">{name}{explanation}</th><td class="n">{value}</td></tr>'
+def _figures(recording: Recording) -> str:
+    return f'<div class="tables">{"".join(map(_table, summary.tables(recording)))}</div>'
 
 
-def _table(rows: Iterable[str], head: str = "") -> str:
-    return f'<div class="card"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+def _table(table: Table) -> str:
+    columns = "".join(f'<th scope="col" class="n">{escape(each)}</th>' for each in table.columns)
+    head = f"<thead><tr><td></td>{columns}</tr></thead>" if columns else ""
+    kind = "wide-table" if columns else "pairs"
+    card = _card(map(_row, table.rows), head, kind)
+    return f"<div><h3>{escape(table.title)}</h3>{card}</div>"
+
+
+def _row(row: Row) -> str:
+    if not row.values:
+        return f'<tr class="group"><th scope="rowgroup" colspan="9">{escape(row.name)}</th></tr>'
+    explanation = f' <span class="soft">{escape(row.explanation)}</span>' if row.explanation else ""
+    values = "".join(f'<td class="n">{escape(each)}</td>' for each in row.values)
+    return f'<tr><th scope="row">{escape(row.name)}{explanation}</th>{values}</tr>'
+
+
+def _card(rows: Iterable[str], head: str = "", kind: str = "") -> str:
+    return f'<div class="card {kind}"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def _cross_check(recording: Recording) -> str:
@@ -150,16 +164,16 @@ def _cross_check(recording: Recording) -> str:
     )
     text = (
         "Run: counted by the load generator and the watch of pods, during the run. Recount:"
-        " after the run, from the source under each name."
+        " after the run, from the source beside each name."
     )
-    return f"<p>{text}</p>{_table(map(_compared, found), head)}"
+    return f"<p>{text}</p>{_card(map(_compared, found), head, 'check')}"
 
 
 def _compared(each: cross_check.Comparison) -> str:
     source = f'<span class="soft">{escape(each.source)}</span>'
     agree = '<span class="good">yes</span>' if each.agree else '<span class="bad">no</span>'
     return (
-        f'<tr><th scope="row">{escape(each.what)}<br>{source}</th>'
+        f'<tr><th scope="row">{escape(each.what)} {source}</th>'
         f'<td class="n">{escape(each.recorded)}</td><td class="n">{escape(each.recounted)}</td>'
         f"<td>{agree}</td></tr>"
     )
@@ -183,17 +197,10 @@ ON_PROCESSES = (
 def _notes(recording: Recording, found: ColdStart | None) -> str:
     load = (
         f"Peak load: {recording.buyers} buyers per second (a Poisson process, seed"
-        f" {recording.seed}). The sale lasted {recording.seconds:g} s. In its second half"
-        f" {recording.mix:.0%} of the buyers ordered the hot product."
+        f" {recording.seed}). The sale takes {recording.seconds:g} s. In its second half"
+        f" {recording.mix:.0%} of the buyers order the hot product."
     )
     notes = [load, LOAD, ON_KNATIVE if recording.where is Platform.KNATIVE else ON_PROCESSES]
-    delay = figures.load_delay(recording)
-    if delay is not None and delay > LATE_SECONDS:
-        notes.append(
-            f"The load generator sent 1% of the orders {delay:.1f} s late or later, because the"
-            " machine was too busy. The latencies include this delay. Run the demo again on a quiet"
-            f" machine, or with fewer than {recording.buyers} buyers per second (--buyers)."
-        )
     if found is not None and found.clock_skew > 0:
         notes.append(
             f"The two clocks differ by at least {found.clock_skew * 1000:.0f} ms: a part of the"
@@ -205,5 +212,11 @@ def _notes(recording: Recording, found: ColdStart | None) -> str:
     errors = {each.error for each in recording.answers if each.error}
     if errors:
         notes.append(f"Orders without a response: {'; '.join(sorted(errors))}")
-    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    notes += [f"{table.title}: {table.note}" for table in summary.tables(recording) if table.note]
+    items = "".join(f"<li>{_with_code(note)}</li>" for note in notes)
     return f"<ul>{items}</ul>"
+
+
+def _with_code(text: str) -> str:
+    """HTML of a text that has commands in backticks."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

@@ -70,16 +70,15 @@ class Drawing:
         self.parts.append(f'<polygon class="{kind}" points="{path}"/>')
 
     def dot(self, kind: str, x: float, y: float, radius: float = 3.5, title: str = "") -> None:
-        tooltip = f"<title>{escape(title)}</title>" if title else ""
         self.parts.append(
-            f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{tooltip}</circle>'
+            f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{_tooltip(title)}'
+            "</circle>"
         )
 
-    def wedge(self, kind: str, x: float, y: float, title: str) -> None:
+    def wedge(self, kind: str, x: float, y: float, title: str = "") -> None:
         """A small triangle that points down to the point."""
         self.parts.append(
-            f'<path class="{kind}" d="M{x:.1f} {y:.1f}l-4 -7h8z">'
-            f"<title>{escape(title)}</title></path>"
+            f'<path class="{kind}" d="M{x:.1f} {y:.1f}l-4 -7h8z">{_tooltip(title)}</path>'
         )
 
     def text(
@@ -102,6 +101,10 @@ class Drawing:
             f' aria-label="{escape(title)}: {escape(description)}">'
             f"{inside}{''.join(self.parts)}</svg>"
         )
+
+
+def _tooltip(title: str) -> str:
+    return f"<title>{escape(title)}</title>" if title else ""
 
 
 def ticks(high: float, count: int) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demo.recording import Platform
+from demo.recording import EVENT_RECEIVER, FUNCTIONS, Platform
 from demo.report import figures
 from demo.report.svg import LETTER, Drawing, LogScale, Scale, steps, ticks
 
@@ -23,6 +23,8 @@ FASTEST, SLOWEST = 0.004, 40.0
 """Ends of the latency axis in seconds. A request that was sent late may exceed it."""
 LINES = ("come", "ask")
 """Kinds with a line in the legend."""
+WEDGE, DOT = "main wedge", "bad dot"
+"""Kinds that the legend shows as they are drawn."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,10 @@ class _Frame:
                 x, y = LEFT, y + 17
             if kind in LINES:
                 drawing.line(kind, [(x, y - 4), (x + 10, y - 4)])
+            elif kind == WEDGE:
+                drawing.wedge(kind, x + 5, y - 1)
+            elif kind == DOT:
+                drawing.dot(kind, x + 5, y - 4)
             else:
                 drawing.rect(kind, x, y - 9, 10, 10)
             drawing.text(x + 14, y, words, "soft")
@@ -68,8 +74,12 @@ def timeline(recording: Recording, width: float, *, alone: bool, kind: str = "")
     frame = _Frame(drawing, recording, began, ended, x, HEAD)
     _load(frame)
     if recording.where is Platform.KNATIVE:
-        for service in ("order", "inventory"):
+        for service in FUNCTIONS:
             _pods(frame, service)
+        if recording.deliveries is not None:
+            _pods(frame, EVENT_RECEIVER)
+    if recording.deliveries is not None:
+        _deliveries(frame)
     _latency(frame)
     _stock(frame)
     _time(frame)
@@ -122,9 +132,9 @@ def _load(frame: _Frame) -> None:
     scale = ticks(most / INTERVAL, 4)
     y = Scale(0, scale[-1], bottom, top)
     frame.grid([(y(value), f"{value:,g}") for value in scale])
-    size = frame.x(frame.began + INTERVAL) - LEFT
     for each in shown:
         left, base = frame.x(each.began), 0.0
+        size = frame.x(each.began + INTERVAL) - left
         outcomes = each.outcomes
         for kind, count in (
             ("good", outcomes.confirmed),
@@ -147,7 +157,7 @@ def _all(interval: figures.Interval) -> int:
 def _pods(frame: _Frame, service: str) -> None:
     top, bottom = frame.panel(
         f"Pods of {service}",
-        [("ask", "desired"), ("wait", "starting"), ("good", "ready"), ("main", "cold start")],
+        [("ask", "desired"), ("wait", "starting"), ("good", "ready"), (WEDGE, "cold start")],
     )
     pods = [pod for pod in frame.recording.pods.values() if pod.service == service]
     counts = [
@@ -173,13 +183,31 @@ def _pods(frame: _Frame, service: str) -> None:
     for pod in pods:
         if pod.ready is not None and pod.created >= frame.began:
             title = f"{pod.name} ready after {pod.ready - pod.created:.1f} s"
-            frame.drawing.wedge("main", frame.x(pod.ready), top, title)
+            frame.drawing.wedge(WEDGE, frame.x(pod.ready), top, title)
+
+
+def _deliveries(frame: _Frame) -> None:
+    recording = frame.recording
+    top, bottom = frame.panel(
+        "Events delivered per second", [("other", "first delivery"), ("wait", "delivered again")]
+    )
+    counts: dict[int, list[int]] = {}
+    for each in recording.deliveries or ():
+        counts.setdefault(int(each.at // INTERVAL), [0, 0])[each.repeated] += 1
+    scale = ticks(max(map(sum, counts.values()), default=1), 4)
+    y = Scale(0, scale[-1], bottom, top)
+    frame.grid([(y(value), f"{value:,g}") for value in scale])
+    for second, (first, again) in sorted(counts.items()):
+        left = frame.x(second * INTERVAL)
+        size = frame.x((second + 1) * INTERVAL) - left
+        frame.drawing.rect("other", left, y(first), size, y(0) - y(first))
+        frame.drawing.rect("wait", left, y(first + again), size, y(first) - y(first + again))
 
 
 def _latency(frame: _Frame) -> None:
     top, bottom = frame.panel(
         "Latency",
-        [("main", "p50"), ("other", "p99"), ("bad", "cold start")],
+        [("main", "p50"), ("other", "p99"), (DOT, "cold start")],
     )
     y = LogScale(FASTEST, SLOWEST, bottom, top)
     frame.grid(
@@ -201,8 +229,9 @@ def _latency(frame: _Frame) -> None:
         frame.drawing.line(kind, line)
     for answer in frame.recording.answers:
         if answer.cold:
-            title = f"cold start: {answer.latency:.2f} s, {answer.pod}"
-            frame.drawing.dot("bad", frame.x(answer.due), y(answer.latency), title=title)
+            waited = answer.ended - answer.due
+            title = f"cold start: {waited:.2f} s, {answer.pod}"
+            frame.drawing.dot(DOT, frame.x(answer.due), y(waited), title=title)
 
 
 def _stock(frame: _Frame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -148,6 +149,8 @@ def test_state_picture_shows_every_public_status() -> None:
 
 
 def test_architecture_lists_every_folder() -> None:
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("git lists the folders, and this is no clone, or git is not installed")
     listing = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout

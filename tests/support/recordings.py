@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from demo.recording import (
     Checks,
+    Delivery,
     DesiredPods,
     DocumentUsage,
     HandledRequest,
@@ -19,6 +20,7 @@ from demo.recording import (
 HOT = "demo-x-hot"
 ORDER, INVENTORY = "order-00001-deployment-a", "inventory-00001-deployment-b"
 SECOND = "order-00001-deployment-c"
+RECEIVER = "event-receiver-00001-deployment-d"
 
 
 def answer(due: float, ended: float, status: int | None = 201, **more: object) -> OrderResult:
@@ -81,4 +83,20 @@ def on_knative() -> Recording:
         pods=sorted(found.pods),
         audit={"message": "Audited", "findings": 0},
     )
+    return found
+
+
+def with_events() -> Recording:
+    """The same run with a receiver of events: three events, one of them delivered twice."""
+    found = on_knative()
+    receiver = Pod(RECEIVER, "event-receiver", created=12.1, scheduled=12.2, ready=13.6, gone=60.2)
+    found.pods[RECEIVER] = receiver
+    assert found.checks is not None
+    found.checks.pods = sorted(found.pods)
+    found.deliveries = [
+        Delivery(14.1, "ORD10.0.1", repeated=False, delay=3.0),
+        Delivery(14.2, "ORD10.0.2", repeated=False, delay=2.9),
+        Delivery(15.1, "ORD13.0.1", repeated=False, delay=0.1),
+        Delivery(17.0, "ORD13.0.1", repeated=True, delay=9.0),
+    ]
     return found

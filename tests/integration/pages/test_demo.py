@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from demo import phases
 from demo.recording import Platform, Recording
 from demo.report import cold_start, figures, report
 from local.stack import ROOT
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from support.clients.browser import CONTRASTS, DESK, PHONE
-from support.recordings import on_knative
+from support.recordings import with_events
 
 CODE = os.pathsep.join([str(ROOT), str(ROOT / "emulators/firestore")])
 
@@ -48,7 +49,8 @@ def left_of(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("demo")
-    with demo(folder, "--seconds", "5", "--buyers", "40") as running:
+    options = "--seconds 5 --buyers 40 --events --classroom --pause 0.2"
+    with demo(folder, *options.split()) as running:
         said, _ = running.communicate(timeout=90)
     assert running.returncode == 0, said
     return folder, said
@@ -68,10 +70,66 @@ def test_local_demo_sells_out_and_its_cross_check_agrees(ran: tuple[Path, str]) 
     assert {each.order_id for each in recording.answers if each.status == 201} == set(
         recording.checks.stored
     )
-    at_most = figures.firestore_upper_bound(figures.Outcomes.of(recording.answers))
+    outcomes = figures.Outcomes.of(recording.answers)
+    at_most = figures.firestore_upper_bound(outcomes, events=True)
     assert recording.spent is not None
     assert 0 < recording.spent.writes <= at_most.writes
     assert left_of(folder) == []
+
+
+def test_demo_ends_with_its_verdict(ran: tuple[Path, str]) -> None:
+    folder, said = ran
+    recording = Recording.load(folder / "data.json")
+    confirmed = figures.Outcomes.of(recording.answers).confirmed
+    opening = recording.opening
+    assert said.splitlines()[-1] == (
+        f"{confirmed} confirmed, {opening} of {opening} sold, 0 oversold, audit clean,"
+        f" both counts agree; open {(folder / 'report.html').as_uri()}"
+    )
+
+
+def test_demo_for_a_class_explains_each_phase_and_gives_its_result(ran: tuple[Path, str]) -> None:
+    said = ran[1]
+    expected = [
+        each
+        for name in (phases.FIRST_ORDER, phases.HOT_PRODUCT, phases.MANY_PRODUCTS)
+        for each in (f"Next: {name}", f"Result: {name} took")
+    ]
+    places = [said.find(each) for each in (*expected, f"Next: {phases.RECOUNT}")]
+    assert -1 not in places, said
+    assert places == sorted(places)
+    assert "Next: scale to zero" not in said, "local processes do not scale"
+
+
+def test_demo_for_a_class_needs_a_terminal_or_a_pause(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "demo", "--local", "--classroom", "--out", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": CODE}
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "add --pause SECONDS" in done.stderr
+    assert list(tmp_path.iterdir()) == [], "nothing was started"
+
+
+def test_recording_has_a_delivery_of_every_event(ran: tuple[Path, str]) -> None:
+    recording = Recording.load(ran[0] / "data.json")
+    outcomes = figures.Outcomes.of(recording.answers)
+    assert recording.deliveries is not None
+    counted = figures.Events.of(recording.deliveries)
+    assert counted.different == 2 * outcomes.confirmed + outcomes.refused
+    assert {each.event_id.rpartition(".")[0] for each in recording.deliveries} >= {
+        each.order_id for each in recording.answers if each.order_id
+    }
+    assert counted.delay is not None
+    assert counted.delay.longest < recording.ended
+    assert "Events delivered per second" in (ran[0] / "report.html").read_text()
 
 
 def test_recording_has_the_start_of_each_process(ran: tuple[Path, str]) -> None:
@@ -103,14 +161,16 @@ def test_report_is_written_when_ctrl_c_ends_the_run(tmp_path: Path) -> None:
     recording = Recording.load(tmp_path / "data.json")
     assert recording.ended_early == "ended by hand"
     assert recording.answers
-    assert "The run is incomplete" in (tmp_path / "report.html").read_text()
+    assert "Incomplete (ended by hand)" in (tmp_path / "report.html").read_text()
     assert left_of(tmp_path) == []
 
 
 @pytest.fixture
 def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
-    """The report of a run on Knative; it may request no other file."""
-    report.write(on_knative(), tmp_path)
+    """The report of a run on Knative with events and a warning; it may request no other file."""
+    recording = with_events()
+    recording.answers[0].sent += 1.5
+    report.write(recording, tmp_path)
     with browser.new_context(viewport=DESK) as context:
         page = context.new_page()
         asked: list[str] = []
@@ -137,6 +197,17 @@ def test_report_fits_the_screen_and_its_text_has_contrast(
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= size["width"]
         assert page.evaluate(CUT_OFF, each.element_handle()) == []
+
+
+def test_phone_shows_the_figures_in_less_than_three_screens(page: Page) -> None:
+    """Those of the run and those counted again."""
+    page.set_viewport_size(PHONE)
+    heights = [
+        page.locator("section").filter(has=page.get_by_role("heading", name=name)).bounding_box()
+        for name in ("Figures", "Cross-check")
+    ]
+    assert None not in heights
+    assert sum(each["height"] for each in heights if each) < 3 * PHONE["height"]
 
 
 CUT_OFF = """(picture) => {

@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 from demo import pods
+from demo.knative import EVENTS_KEPT_SECONDS, Knative
 from demo.pods import DesiredReplicas, record_pod
 from demo.recording import DesiredPods, HandledRequest, Pod, ProcessStart, Recording
 from demo.report import cold_start
+from deployment import shop
 from support.recordings import INVENTORY, ORDER, SECOND, answer, on_knative
 
 
@@ -183,3 +185,16 @@ def test_process_start_is_read_from_the_functions_log(watched: Watched) -> None:
     pods.record_log(watched.recording, pod, [*map(json.dumps, lines), '{"message": "cut o'])
     assert pod.start == ProcessStart(10.0, 10.2, 10.7, firestore=(10.75, 11.0))
     assert pod.first == HandledRequest(11.1, 12.0, {"total": 900.0, "inventory": 800.0})
+
+
+def test_pods_are_counted_again_unless_the_events_are_gone(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server keeps events for an hour."""
+    scheduled = [(ORDER, watched.wall(10.2)), ("probe-1", watched.wall(11.0))]
+    monkeypatch.setattr(shop, "scheduled_pods", lambda: scheduled)
+    knative = object.__new__(Knative)  # without a cluster
+    watched.now = 100.0
+    assert knative.recount(watched.recording) == [ORDER]
+    watched.now = 10.0 + EVENTS_KEPT_SECONDS + 1
+    assert knative.recount(watched.recording) is None

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 from demo.plan import Plan, PlanError
-from demo.recording import DocumentUsage, Pod, Recording
-from demo.report import cross_check, figures
+from demo.recording import CUT_SHORT, GIVE_UP_SECONDS, DocumentUsage, Pod, Recording
+from demo.report import cross_check, durations, figures
 from demo.report.figures import Outcomes, PodCount
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,8 +74,51 @@ def test_interval_has_its_arrivals_and_its_responses() -> None:
     assert second.outcomes == Outcomes(confirmed=2, refused=1, failed=0)
     assert third.outcomes == Outcomes(0, 0, failed=1)
     assert first.p99 == 1.0
-    assert second.p99 == pytest.approx(0.1), "a missing response has no latency"
+    assert second.p50 == pytest.approx(0.1)
+    assert second.p99 == GIVE_UP_SECONDS, "a buyer without a response waited longest"
     assert third.p50 is None
+
+
+@pytest.mark.parametrize("status", [None, 500, 503])
+def test_failed_order_counts_as_one_that_waited_until_the_limit(status: int | None) -> None:
+    fast = [answer(1.0, 1.1) for _ in range(98)]
+    failed = [answer(2.0, 2.001, status=status) for _ in range(2)]
+    found = figures.latency([*fast, *failed])
+    assert found is not None
+    assert found.p50 == pytest.approx(0.1)
+    assert found.p99 == found.longest == GIVE_UP_SECONDS
+    later = figures.latency([answer(0.0, 60.0, status=status)])
+    assert later is not None
+    assert later.p50 == 60.0, "it waited longer than the limit"
+
+
+def test_order_that_is_cut_short_is_in_no_percentile() -> None:
+    cut = answer(1.0, 1.5, status=None, error=CUT_SHORT)
+    assert figures.latency([cut]) is None
+    found = figures.latency([cut, answer(1.0, 1.2)])
+    assert found is not None
+    assert found.count == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.0, "0 ms"),
+        (0.0123, "12 ms"),
+        (0.9996, "1.00 s"),
+        (2.314, "2.31 s"),
+        (9.996, "10.0 s"),
+        (39.96, "40.0 s"),
+        (1234.0, "1,234 s"),
+    ],
+)
+def test_duration_has_a_unit_that_suits_it(seconds: float, expected: str) -> None:
+    assert durations.duration(seconds) == expected
+
+
+def test_latency_from_the_limit_on_is_a_lower_bound() -> None:
+    assert durations.latency(GIVE_UP_SECONDS) == durations.latency(60.0) == "≥ 40 s"
+    assert durations.latency(39.0) == "39.0 s"
 
 
 def test_hot_product_is_sold_out_when_the_last_unit_is_sold() -> None:

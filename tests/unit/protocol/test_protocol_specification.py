@@ -129,6 +129,7 @@ def test_counterexample_lists_each_step() -> None:
 def test_command_prints_the_counterexample(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--break", "skip-abandon"]) == 1
     output = capsys.readouterr().out
+    assert output.startswith("Exploring takes a minute or two"), "a reader knows how long to wait"
     assert "BROKEN: the key A is stuck" in output
     assert "   1  buyer: reserve(A.0.x) -> held at 1\n" in output
 
