@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING
 import pytest
 from support.emulator.firestore_process import Firestore
 from support.peers.event_sink import EventSink
-from support.processes.sale import OPENING_STOCK, PRODUCTS, Sale, check, check_events, sweep_until_done
+from support.processes.sale import (
+    OPENING_STOCK,
+    PRODUCTS,
+    Sale,
+    check,
+    check_events,
+    sweep_until_done,
+)
 from support.processes.shop import Shop
 
 if TYPE_CHECKING:

@@ -248,10 +248,9 @@ def test_no_more_connections_are_kept_than_allowed() -> None:
         list(pool.map(lambda _: client.send("GET", peer.url, timeout=LATE), range(6)))
         adapter = client.session.get_adapter(peer.url)
         assert isinstance(adapter, http_client.DeadlineAdapter)
-        (idle,) = adapter._idle.values()  # noqa: SLF001 - how many are open shows nowhere else
-        assert len(idle) == 2
+        assert adapter.idle_connections == 2
         adapter.close()
-        assert not idle
+        assert adapter.idle_connections == 0
 
 
 @pytest.mark.parametrize("surplus", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"])
@@ -479,9 +478,9 @@ def test_prewarming_does_not_delay_the_start_when_the_name_look_up_hangs(dns: Dn
         thread.join(LATE)
         until(lambda: bool(peer.requests))
         assert peer.requests[0].startswith(b"GET /health HTTP/1.1\r\nHost: inventory.example:")
-        (call,) = prewarm._calls  # noqa: SLF001 - it stays open for as long as the process lives
+        (call,) = prewarm.open_calls
         call.close()
-        prewarm._calls.clear()  # noqa: SLF001
+        prewarm.open_calls.clear()
 
 
 @pytest.mark.parametrize("name", [*SLOW, "reads nothing"])

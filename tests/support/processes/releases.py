@@ -1,4 +1,4 @@
-"""This release of the functions, and the one before it from git."""
+"""Releases of the functions: this one, and the previous one from git."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ReleaseNotFoundError(Exception):
     """The message is a sentence that says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Release:
     name: str
     root: Path
@@ -39,8 +39,9 @@ _HEADING = re.compile(r"^## \[(?P<version>[0-9.]+)\] - (?P<date>[0-9-]+)$", re.M
 def previous(folder: Path) -> Release:
     """The previous release, extracted from git into the folder.
 
-    PREVIOUS names it: a tag, a branch or a commit. Without it, it is the newest tag ``v...`` before
-    this commit. Without a tag, it is the last commit on the day of the newest release in CHANGELOG.md.
+    PREVIOUS is its tag, branch or commit. By default, it is the newest tag ``v...`` before this
+    commit. If there is no tag, it is the last commit on the day of the newest release in
+    CHANGELOG.md.
     """
     ref = os.environ.get("PREVIOUS") or _newest_tag() or _commit_of_newest_release()
     commit = _git("rev-parse", "--short", f"{ref}^{{commit}}").decode().strip()

@@ -9,10 +9,12 @@ from benchmarks import tree
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class Resources(NamedTuple):
+    """The resources of a process, or the most that they may grow."""
+
     megabytes: float
     descriptors: int
     threads: int
@@ -22,26 +24,18 @@ class Resources(NamedTuple):
         return cls(tree.megabytes(pid), tree.descriptors(pid), tree.threads(pid))
 
 
-class Growth(NamedTuple):
-    """The most that a process may grow between the two moments, however long it served."""
-
-    megabytes: float
-    descriptors: int
-    threads: int
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
     process: str
     start: Resources
     end: Resources
-    allowed: Growth
+    allowed: Resources
 
     @property
     def excess(self) -> list[str]:
         """Each resource that grew more than it may."""
         return [
-            f"{name} grew by {after - before:.0f}, at most {most:.0f} are allowed"
+            f"{after - before:.0f} {name} more, {most:.0f} are allowed"
             for name, before, after, most in zip(
                 Resources._fields, self.start, self.end, self.allowed, strict=True
             )
@@ -49,26 +43,33 @@ class Row:
         ]
 
 
+def table_of_start(start: Mapping[str, Resources]) -> Table:
+    made = _table("Resources at the start")
+    for process, resources in start.items():
+        made.add_row(process, *(f"{value:.0f}" for value in resources))
+    return made
+
+
 def table(rows: Iterable[Row]) -> Table:
-    """One line for each process: each resource at the start and at the end."""
-    made = Table(title="Resources at the start and at the end")
-    made.add_column("process")
-    for heading in ("MB", "descriptors", "threads"):
-        made.add_column(heading, justify="right")
+    """Each resource of each process, at the start and at the end."""
+    made = _table("Resources at the start → at the end")
     made.add_column("")
     for row in rows:
-        made.add_row(
-            row.process,
-            *(
-                f"{before:.0f} → {after:.0f}"
-                for before, after in zip(row.start, row.end, strict=True)
-            ),
-            "; ".join(row.excess) or "flat",
-        )
+        values = zip(row.start, row.end, strict=True)
+        cells = (f"{before:.0f} → {after:.0f}" for before, after in values)
+        made.add_row(row.process, *cells, "; ".join(row.excess) or "flat")
     return made
 
 
 def verdict(rows: Iterable[Row]) -> str:
     """One line for all processes."""
-    grown = [f"{row.process}: {', '.join(row.excess)}" for row in rows if row.excess]
+    grown = [f"{row.process} has {', '.join(row.excess)}" for row in rows if row.excess]
     return "; ".join(grown) or "Memory, descriptors and threads of all processes are flat."
+
+
+def _table(title: str) -> Table:
+    made = Table(title=title, title_justify="left")
+    made.add_column("process")
+    for heading in ("MB", "descriptors", "threads"):
+        made.add_column(heading, justify="right")
+    return made
