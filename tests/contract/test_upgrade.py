@@ -17,6 +17,7 @@ from local import stack
 from support.in_process.apps import OPERATOR
 from support.in_process.fixture_documents import NO_TIME, Shop, load
 from support.stores.builders import BY, soon
+from support.waiting import wait_until
 
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.documents import Documents
@@ -260,9 +261,7 @@ def test_signalled_command_finishes_its_page_and_names_the_order_to_continue_wit
     shop: Shop, emulator: str, number: signal.Signals
 ) -> None:
     with command(shop, emulator, "--writes-per-second", "3") as process:
-        while not any("stored_at" in each for each in stored(shop).values()):
-            assert process.poll() is None
-            time.sleep(0.05)
+        wait_until(lambda: any("stored_at" in each for each in stored(shop).values()))
         process.send_signal(number)  # the command now pauses, since it has written too fast
         _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number, said.decode()

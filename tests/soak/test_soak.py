@@ -6,9 +6,9 @@ Two pairs of order and inventory share one database. The first pair runs from th
 and its resources are compared. The second pair is replaced every few seconds.
 
 In the first half the second pair changes between this release and the previous one, so that each
-release reads and changes the documents of the other. Then `upgrade` runs. In the second half clients
-also place orders with a payment hold and change parts of orders, which the previous release does not
-know.
+release reads and changes the documents of the other. Then `upgrade` runs. In the second half,
+clients also hold orders until a payment, and change parts of orders. The previous release knows
+neither.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Soak(Sale):
         return [*buyers, *changes, self.restock, self.reconcile, self.roll_over]
 
     def __str__(self) -> str:
-        statuses = ", ".join(f"{n} × {status}" for status, n in sorted(self.told.statuses.items()))
+        statuses = ", ".join(f"{n} of {status}" for status, n in sorted(self.told.statuses.items()))
         return (
             f"{len(self.told.placed)} orders, {sum(self.rollovers.values())} rollovers,"
             f" {sum(self.sweeps.values())} sweeps; responses: {statuses}"
@@ -177,13 +177,13 @@ def test_shop_is_consistent_and_its_processes_stay_flat_in_long_use(
     console.print(table_of_start(start))
 
     meter = Meter(firestore.address, shop.project)
-    writes = -meter.read().writes
+    before = meter.read()
     mixed = Soak(shop, SEED + 100, upgrade_and_rollback(previous))
     run(mixed, "with the previous release", mixed.roles_of_all_releases(), console)
     upgrade(shop)
     alone = Soak(shop, SEED + 200, [(THIS, THIS)])
     run(alone, "this release", alone.roles_of_this_release(), console)
-    writes += meter.read().writes
+    writes = (meter.read() - before).writes
 
     allowed = dict.fromkeys(pids, GROWTH)
     allowed["emulator"] = GROWTH._replace(megabytes=GROWTH.megabytes + writes * MEGABYTES_PER_WRITE)

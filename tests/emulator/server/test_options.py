@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from http.client import HTTPConnection
@@ -15,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 from support.emulator.firestore_messages import DATABASE, name, orders, put
+from support.waiting import wait_until
 
 from firestore_emulator.launcher import command, emulator, is_ready
 from firestore_emulator.model.messages import (
@@ -284,10 +284,7 @@ def test_killed_listener_is_detected(tmp_path: Path) -> None:
             assert client.stdout is not None
             assert client.stdout.readline() == b"current\n"
             client.kill()
-        deadline = time.monotonic() + 10
-        while " Listen " not in log.read_text():  # the call has ended
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: " Listen " in log.read_text(), "the call has not ended")
 
 
 def test_export_and_import_over_http_and_by_command_agree(opened: Open, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
+
+from support.waiting import wait_until
 
 
 class Queue(Protocol):
@@ -12,5 +13,4 @@ class Queue(Protocol):
 
 
 def wait_until_queued(queue: Queue, number: int) -> None:
-    while queue.waiting < number:
-        time.sleep(0)
+    wait_until(lambda: queue.waiting >= number, f"{number} calls were not queued")

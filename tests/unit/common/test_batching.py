@@ -14,6 +14,7 @@ import pytest
 from support.in_process.deadlines import AdjustableDeadline
 from support.in_process.queues import wait_until_queued
 from support.stores.builders import soon
+from support.waiting import wait_until
 
 from functions_common.batching import RETRY, Batcher, QueueFullError, Retry, UnknownResultError
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
@@ -234,7 +235,7 @@ def test_batches_never_overlap_by_default(processor: Processor, pool: ThreadPool
     batcher = processor.batcher()
     start_first_batch(pool, batcher, processor)
     (waits,) = submit_in_order(pool, batcher, "a")
-    time.sleep(0.05)
+    assert not processor.started.acquire(timeout=0.05)
     assert len(processor.batches) == 1
     processor.proceed.release(2)
     assert waits.result() == "to a"
@@ -265,11 +266,9 @@ def test_slow_leader_that_was_overtaken_does_not_hand_over(pool: ThreadPoolExecu
 
     batcher = Batcher[str, str](process_batch, len, MAX_WEIGHT, overtake_after=0.1)
     slow = pool.submit(batcher.submit, "a", soon())
-    while sent != ["a"]:
-        time.sleep(0)
+    wait_until(lambda: sent == ["a"])
     beside = pool.submit(batcher.submit, "b", soon())
-    while sent != ["a", "b"]:
-        time.sleep(0)
+    wait_until(lambda: sent == ["a", "b"])
     batcher.overtake_after = 10  # no further batch starts beside another
     (waits,) = submit_in_order(pool, batcher, "c")
     gates["a"].set()
@@ -294,8 +293,7 @@ def test_unfinished_items_of_an_overtaken_batch_are_processed_without_delay(
 
     batcher = Batcher[str, str](process_batch, len, MAX_WEIGHT, overtake_after=0.01)
     slow = pool.submit(batcher.submit, "a", soon())
-    while batches != ["a"]:
-        time.sleep(0)
+    wait_until(lambda: batches == ["a"])
     gates["b"].set()
     assert batcher.submit("b", soon()) == "b"
     batcher.overtake_after = 10  # only a hand-over starts the next batch

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.in_process.apps import order_app
 from support.stores.fakes import FakeInventory, MemoryOrders
+from support.waiting import wait_until
 
 from functions_common import limiter as limiters
 from functions_common.limiter import ConcurrencyLimiter, TooManyListRequestsError
@@ -19,13 +20,6 @@ from functions_common.runtime.deadlines import Deadline
 
 SOON = 10.0
 """Seconds that a test waits for another thread."""
-
-
-def eventually(condition: Any) -> None:
-    deadline = Deadline.after(SOON)
-    while not condition():
-        assert not deadline.passed
-        time.sleep(0.001)
 
 
 @contextmanager
@@ -52,7 +46,7 @@ def test_slots_are_granted_in_order_of_arrival() -> None:
     with ExitStack() as readers, limiter.slot(Deadline.after(SOON)):
         for n in range(8):
             readers.enter_context(reader(limiter, done, str(n)))
-            eventually(lambda n=n: limiter.waiting == n + 1)
+            wait_until(lambda n=n: limiter.waiting == n + 1)
         assert done == []
     assert done == [*"01234567"]
 
@@ -82,7 +76,7 @@ def test_next_request_gets_the_slot_when_one_has_given_up() -> None:
         with reader(limiter, done, "gives up", 0.05):
             pass
         readers.enter_context(reader(limiter, done, "next"))
-        eventually(lambda: limiter.waiting == 1)
+        wait_until(lambda: limiter.waiting == 1)
     assert done[1] == "next"
 
 
@@ -90,7 +84,7 @@ def test_slot_raises_immediately_when_the_queue_is_full() -> None:
     limiter, done = ConcurrencyLimiter(max_waiting=1, max_concurrent=1, cooldown=False), list[str]()
     with ExitStack() as readers, limiter.slot(Deadline.after(SOON)):
         readers.enter_context(reader(limiter, done, "waits"))
-        eventually(lambda: limiter.waiting == 1)
+        wait_until(lambda: limiter.waiting == 1)
         with (
             pytest.raises(TooManyListRequestsError, match="1 are waiting already"),
             limiter.slot(Deadline.after(SOON)),
