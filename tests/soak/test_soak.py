@@ -54,7 +54,8 @@ SEED = int(os.environ.get("SOAK_SEED") or random.randrange(10**6))  # noqa: S311
 WARM_UP_RESPONSES = 400
 """Before the first measurement, so that every thread, connection and cache is in use."""
 BUYERS, BUYER_PAUSE = 6, 1.0
-"""Average seconds between two orders of a buyer: two idle cores serve all clients easily."""
+"""Average seconds between two orders of a buyer: two cores serve all clients easily."""
+MOVE_PAUSE = 0.1
 ROLLOVER_EVERY, SWEEP_EVERY = 8.0, 8.0
 """Average seconds."""
 
@@ -62,7 +63,7 @@ GROWTH = Resources(megabytes=16, descriptors=32, threads=8)
 """The most that a process may grow, in a soak of any length. A pool may still have been growing at
 the start. A leak of one descriptor or thread in a hundred requests exceeds it in two minutes, and a
 leak of 100 bytes a request in an hour."""
-MEGABYTES_PER_WRITE = 0.005
+MEGABYTES_PER_WRITE = 0.004
 """The emulator keeps all documents in memory, and their old versions for an hour."""
 
 
@@ -88,6 +89,10 @@ class Soak(Sale):
         pair = next(self._next)
         assert self.shop.roll_over(1, *pair) == [0, 0]
         self.rollovers[pair] += 1
+
+    def move_part(self, chance: random.Random) -> None:
+        self.over.wait(chance.uniform(0, 2) * MOVE_PAUSE)
+        super().move_part(chance)
 
     def reconcile(self, chance: random.Random) -> None:
         """Run reconcile of any of the releases."""

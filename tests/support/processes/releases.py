@@ -36,16 +36,20 @@ THIS = Release("this release", ROOT)
 _HEADING = re.compile(r"^## \[(?P<version>[0-9.]+)\] - (?P<date>[0-9-]+)$", re.MULTILINE)
 
 
-def previous(folder: Path) -> Release:
-    """The previous release, extracted from git into the folder.
+def previous(folder: Path, repository: Path = ROOT) -> Release:
+    """The previous release, extracted from git into the folder. Raises ReleaseNotFoundError.
 
     PREVIOUS is its tag, branch or commit. By default, it is the newest tag ``v...`` before this
     commit. If there is no tag, it is the last commit on the day of the newest release in
     CHANGELOG.md.
     """
-    ref = os.environ.get("PREVIOUS") or _newest_tag() or _commit_of_newest_release()
-    commit = _git("rev-parse", "--short", f"{ref}^{{commit}}").decode().strip()
-    archive = _git("archive", "--format=tar", commit, "functions")
+    ref = (
+        os.environ.get("PREVIOUS")
+        or _newest_tag(repository)
+        or _commit_of_newest_release(repository)
+    )
+    commit = _git(repository, "rev-parse", "--short", f"{ref}^{{commit}}").decode().strip()
+    archive = _git(repository, "archive", "--format=tar", commit, "functions")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(folder, filter="data")
     name = ref if ref.startswith(commit) else f"{ref} ({commit})"
@@ -53,20 +57,20 @@ def previous(folder: Path) -> Release:
     return Release(name, folder, {"PYTHONPATH": "", "OPERATOR_TOKENS": OPERATOR})
 
 
-def _newest_tag() -> str | None:
+def _newest_tag(repository: Path) -> str | None:
     try:
-        found = _git("describe", "--tags", "--abbrev=0", "--match=v[0-9]*", "HEAD^")
+        found = _git(repository, "describe", "--tags", "--abbrev=0", "--match=v[0-9]*", "HEAD^")
     except ReleaseNotFoundError:
         return None
     return found.decode().strip()
 
 
-def _commit_of_newest_release() -> str:
-    released = _HEADING.search((ROOT / "CHANGELOG.md").read_text())
+def _commit_of_newest_release(repository: Path) -> str:
+    released = _HEADING.search((repository / "CHANGELOG.md").read_text())
     if released is None:
         raise ReleaseNotFoundError("CHANGELOG.md has no release.")
     day = f"{released['date']}T23:59:59Z"
-    found = _git("log", "-1", "--format=%h", f"--until={day}").decode().strip()
+    found = _git(repository, "log", "-1", "--format=%h", f"--until={day}").decode().strip()
     if not found:
         raise ReleaseNotFoundError(
             f"git has no tag and no commit as old as release {released['version']}"
@@ -75,12 +79,12 @@ def _commit_of_newest_release() -> str:
     return found
 
 
-def _git(*arguments: str) -> bytes:
-    command = ["git", "-C", str(ROOT), *arguments]
+def _git(repository: Path, *arguments: str) -> bytes:
+    command = ["git", "-C", str(repository), *arguments]
     try:
         return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
     except FileNotFoundError:
         raise ReleaseNotFoundError("git is not installed.") from None
     except subprocess.CalledProcessError as error:
-        reason = error.stderr.decode(errors="replace").strip()
-        raise ReleaseNotFoundError(f"git {arguments[0]} failed: {reason}.") from error
+        reason = error.stderr.decode(errors="replace").strip().partition("\n")[0]
+        raise ReleaseNotFoundError(f"git {arguments[0]}: {reason}") from error
