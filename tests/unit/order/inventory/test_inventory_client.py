@@ -447,9 +447,7 @@ def test_a_batch_is_repeated_after_retry_after_when_inventory_has_not_begun_it(
 
     def first_again(request: requests.PreparedRequest) -> Reply:
         times.append(time.monotonic())
-        limit = soon()
-        while clients[0].waiting < len(names) - 1 and not limit.passed:
-            time.sleep(0.001)
+        wait_until_queued(clients[0], len(names) - 1)
         return named(request)
 
     def all_others(request: requests.PreparedRequest) -> Reply:
