@@ -10,8 +10,15 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.emulator.instances import REQUIRE_INDEXES, in_environment, running
-from support.emulator.missing import skipped_without_official
+
+pytest.register_assert_rewrite("support")  # before its modules are imported
+
+from support.emulator.instances import (  # noqa: E402
+    REQUIRE_INDEXES,
+    in_environment,
+    running,
+)
+from support.emulator.missing import skipped_without_official  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

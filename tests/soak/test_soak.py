@@ -85,7 +85,8 @@ class Soak(Sale):
         return self._pairs == {*self.rollovers} and {*self._releases} == {*self.sweeps}
 
     def roll_over(self, chance: random.Random) -> None:
-        self.over.wait(chance.uniform(0.5, 1.5) * ROLLOVER_EVERY)
+        if self.over.wait(chance.uniform(0.5, 1.5) * ROLLOVER_EVERY):
+            return
         pair = next(self._next)
         assert self.shop.roll_over(1, *pair) == [0, 0]
         self.rollovers[pair] += 1
@@ -96,7 +97,8 @@ class Soak(Sale):
 
     def reconcile(self, chance: random.Random) -> None:
         """Run reconcile of any of the releases."""
-        self.over.wait(chance.uniform(0.5, 1.5) * SWEEP_EVERY)
+        if self.over.wait(chance.uniform(0.5, 1.5) * SWEEP_EVERY):
+            return
         release = chance.choice(self._releases)
         sweep = self.shop.command("reconcile", release=release, RECONCILE_AFTER_SECONDS="5")
         sweep.start()

@@ -41,7 +41,7 @@ def previous(folder: Path, repository: Path = ROOT) -> Release:
 
     PREVIOUS is its tag, branch or commit. By default, it is the newest tag ``v...`` before this
     commit. If there is no tag, it is the last commit on the day of the newest release in
-    CHANGELOG.md.
+    CHANGELOG.md. It runs with the packages of this release.
     """
     ref = (
         os.environ.get("PREVIOUS")
