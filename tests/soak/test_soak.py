@@ -61,8 +61,8 @@ ROLLOVER_EVERY, SWEEP_EVERY = 8.0, 8.0
 
 GROWTH = Resources(megabytes=16, descriptors=32, threads=8)
 """The most that a process may grow, in a soak of any length. A pool may still have been growing at
-the start. A leak of one descriptor or thread in a hundred requests exceeds it in two minutes, and a
-leak of 100 bytes a request in an hour."""
+the start. A leak of one descriptor or thread in fifty requests exceeds it in two minutes, and a
+leak of 300 bytes a request in an hour."""
 MEGABYTES_PER_WRITE = 0.004
 """The emulator keeps all documents in memory, and their old versions for an hour."""
 
