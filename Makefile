@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties test-hostile test-crash test-clients fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties test-hostile test-crash test-clients soak fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 # A line `##@ Title` begins a group.
 help: # List the targets
@@ -41,9 +41,9 @@ clean: ## Remove all generated files, and .run with its data and reports
 # Three parts run at the same time on two cores, because they wait for processes and browsers. The
 # hostile clients come last, alone, because they measure throughput. TESTS names options or paths
 # instead: one process runs them.
-CRASHES_AND_PAGES := tests/crash tests/integration/pages
+CRASHES_AND_PAGES := tests/crash tests/soak tests/integration/pages
 SERVICES := tests/integration tests/fuzz --ignore=tests/integration/pages
-LIBRARIES := $(filter-out tests/crash tests/fuzz tests/integration tests/hostile tests/cluster tests/fixtures tests/support,\
+LIBRARIES := $(filter-out tests/crash tests/soak tests/fuzz tests/integration tests/hostile tests/cluster tests/fixtures tests/support,\
 	$(patsubst %/,%,$(sort $(wildcard tests/*/))))
 # A test that waits for its own threads forever cannot fail at its time limit of 300 s. The second limit
 # ends the run, with the stacks of all threads.
@@ -62,7 +62,7 @@ else
 	exit $$failed
 endif
 
-test-crashes-and-pages: $(VENV)/.dev # A crash at every remote call, random kills, and the pages in a browser
+test-crashes-and-pages: $(VENV)/.dev # A crash at every remote call, random kills, a soak of two minutes, and the pages in a browser
 	$(PYTEST) $(CRASHES_AND_PAGES)
 
 test-services: $(VENV)/.dev # The other integration tests, with real processes, and random requests
@@ -84,6 +84,10 @@ CRASH_SECONDS ?= 600
 test-crash: $(VENV)/.dev ## Random SIGKILLs under load for ten minutes (CRASH_SECONDS, CRASH_SEED)
 	@echo "The result comes after $(CRASH_SECONDS) seconds."
 	CRASH_SECONDS=$(CRASH_SECONDS) $(BIN)/python -m pytest tests/crash/test_random_kills.py
+
+SOAK_SECONDS ?= 3600
+soak: $(VENV)/.dev ## The shop in use for an hour, through rollovers between releases (SOAK_SECONDS, PREVIOUS=tag or commit)
+	SOAK_SECONDS=$(SOAK_SECONDS) PREVIOUS=$(PREVIOUS) $(BIN)/python -m pytest tests/soak -s
 
 FUZZ_SECONDS ?= 600
 fuzz: export PYTHONPATH := $(PYTHONPATH):.fuzz

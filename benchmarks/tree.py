@@ -1,4 +1,4 @@
-"""A process and all that it has started: processor time, memory, and whether they are the same."""
+"""What a process and its descendants use: processor time, memory, descriptors and threads."""
 
 from __future__ import annotations
 
@@ -37,3 +37,16 @@ def processor_seconds(pid: int) -> float:
 def megabytes(pid: int) -> float:
     """Resident memory of all of them; pages that they share count more than once."""
     return sum(int(_stat(each)[21]) for each in members(pid)) * _PAGE / 1e6
+
+
+def descriptors(pid: int) -> int:
+    """Open files and sockets of all of them."""
+    return sum(_entries(Path(f"/proc/{each}/fd")) for each in members(pid))
+
+
+def threads(pid: int) -> int:
+    return sum(_entries(Path(f"/proc/{each}/task")) for each in members(pid))
+
+
+def _entries(folder: Path) -> int:
+    return sum(1 for _ in folder.iterdir())

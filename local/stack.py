@@ -16,16 +16,23 @@ ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
 
 
-def function(name: str, port: int, environment: dict[str, str], logs: Path) -> Process:
-    """Order or inventory, with the server and the settings of its image."""
-    server = [sys.executable, str(ROOT / "functions/serve.py")]
+def function(
+    name: str, port: int, environment: dict[str, str], logs: Path, root: Path = ROOT
+) -> Process:
+    """Order or inventory, with the server and the settings of its image.
+
+    ``root`` has the folder ``functions``: the repository, or another release of it.
+    """
+    server = [sys.executable, str(root / "functions/serve.py")]
     own = {"FUNCTION": name, "HOST": HOST, "PORT": str(port), "no_grpc_proxy": HOST}
     return Process(name, server, {**environment, **own}, logs / f"{name}-{port}.log")
 
 
-def command(name: str, environment: dict[str, str], log: Path, *arguments: str) -> Process:
-    """Reconcile or audit, as in order's image."""
-    code = os.pathsep.join(str(ROOT / "functions" / part) for part in ("common", "order"))
+def command(
+    name: str, environment: dict[str, str], log: Path, *arguments: str, root: Path = ROOT
+) -> Process:
+    """Reconcile, audit or upgrade, as in order's image; ``root`` as for ``function``."""
+    code = os.pathsep.join(str(root / "functions" / part) for part in ("common", "order"))
     program = [sys.executable, "-m", f"order_function.{name}", *arguments]
     own = {"PYTHONPATH": code, "no_grpc_proxy": HOST}
     return Process(name, program, {**environment, **own}, log)

@@ -10,7 +10,15 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.emulator.instances import REQUIRE_INDEXES, in_environment, running
+
+pytest.register_assert_rewrite("support")  # before its modules are imported
+
+from support.emulator.instances import (  # noqa: E402
+    REQUIRE_INDEXES,
+    in_environment,
+    running,
+)
+from support.emulator.missing import skipped_without_official  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and item.callspec.params.get("which") == "official"
         )
     ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in skipped_without_official(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session", params=EMULATORS)

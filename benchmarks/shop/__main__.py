@@ -60,16 +60,16 @@ class Run:
         with started("embedded") as address:
             found = sales.hot_and_many(address, self.logs, sales.ROUNDS, sales.SECONDS)
         self._sold("sales", found)
-        self._ratio("hot_over_many", found["ours hot"], found["ours many"])
-        self._ratio("hot_http_ratio", found["ours hot"], found["usual hot"])
-        self._ratio("many_ratio", found["ours many"], found["usual many"])
+        self.ratio("hot_over_many", found["ours hot"], found["ours many"])
+        self.ratio("hot_http_ratio", found["ours hot"], found["usual hot"])
+        self.ratio("many_ratio", found["ours many"], found["usual many"])
 
     def hot_official(self) -> None:
         """Part hot on the official emulator, if it is installed."""
         with started("official") as address:
             found = sales.hot_and_many(address, self.logs, 1, OFFICIAL_SALE_SECONDS)
         self._sold("sales_official", found)
-        self._ratio("hot_http_ratio_official", found["ours hot"], found["usual hot"])
+        self.ratio("hot_http_ratio_official", found["ours hot"], found["usual hot"])
 
     def peers(self) -> None:
         """One product, then fifty: ours, optimistic commits, and two shops on PostgreSQL."""
@@ -82,14 +82,14 @@ class Run:
         self._sold("sales_beside_peers", found)
         for kind in ("hot", "many"):
             for name, key in PEERS.items():
-                self._ratio(f"{kind}_over_{key}", found[f"ours {kind}"], found[f"{name} {kind}"])
+                self.ratio(f"{kind}_over_{key}", found[f"ours {kind}"], found[f"{name} {kind}"])
 
     def far(self) -> None:
         """200 buyers of one product, with the service's latency and few commits a second."""
         for rate in sales.FAR_RATES:
             found = sales.of_a_hot_document(far_emulator, self.logs, rate)
             self._sold(f"sales_far_{rate}", found)
-            self._ratio(f"far_{rate}_over_usual", found["ours"], found["usual"])
+            self.ratio(f"far_{rate}_over_usual", found["ours"], found["usual"])
             self.ratios[f"far_{rate}_p99_ms"] = round(min(found["ours"].percentile(99), FAILED_MS))
 
     def layer(self) -> None:
@@ -126,7 +126,7 @@ class Run:
         with started("embedded") as address:
             found = sales.with_and_without_events(address, self.logs, sales.ROUNDS)
         self._sold("sales_with_events", found)
-        self._ratio("with_events_ratio", found["with events"], found["without events"])
+        self.ratio("with_events_ratio", found["with events"], found["without events"])
 
     def cold(self) -> None:
         """Time from the start of a process to its first response."""
@@ -154,13 +154,13 @@ class Run:
                     found[name].append(layer.reservations_per_second(one, "P-layer", seconds))
         medians = {name: statistics.median(rates) for name, rates in found.items()}
         self.raw[f"{key}_reservations_per_second"] = medians
-        self._ratio(
+        self.ratio(
             key,
             Sales(seconds, [seconds] * round(medians["ours"] * seconds)),
             Sales(seconds, [seconds] * round(medians["usual"] * seconds)),
         )
 
-    def _ratio(self, key: str, ours: Sales, other: Sales) -> None:
+    def ratio(self, key: str, ours: Sales, other: Sales) -> None:
         """Sales of ours over those of the other."""
         if other.placed < MIN_PLACED:
             self.ratios[key] = f"the baseline sold {other.placed} units, ours {ours.placed}"

@@ -68,7 +68,7 @@ def test_what_is_asked_for_together_is_held_once(
     monkeypatch.setattr(inventory_client, "MAX_QUEUE_SECONDS", 10)
     store = stocked(P001=7)
     client = client_of(inventory_app(store))
-    adapter = client._http.session.get_adapter("http://inventory")  # noqa: SLF001 - the seam is requests' own
+    adapter = client.http.session.get_adapter("http://inventory")
     deliver, first, go_on = adapter.send, Event(), Event()
     carried: list[str] = []
 
@@ -95,7 +95,7 @@ def test_what_is_asked_for_together_is_held_once(
         told = [pool.submit(hold, "R0")]
         assert first.wait(10)
         told += [pool.submit(hold, f"R{n}") for n in range(1, 9)]
-        wait_until_queued(client._batcher, 8)  # noqa: SLF001 - it is nobody else's
+        wait_until_queued(client, 8)
         go_on.set()
         assert sorted(each.result() for each in told) == ["held"] * 7 + ["insufficient-stock"] * 2
     assert "/reservations:reserve" in carried
@@ -289,7 +289,7 @@ def test_only_the_trace_id_of_a_client_is_sent_to_inventory(
     monkeypatch: pytest.MonkeyPatch, tracestate: str
 ) -> None:
     client = client_of(inventory_app(stocked(P001=1)))
-    adapter = client._http.session.get_adapter("http://inventory")  # noqa: SLF001
+    adapter = client.http.session.get_adapter("http://inventory")
     deliver, sent = adapter.send, list[requests.PreparedRequest]()
 
     def send(request: requests.PreparedRequest, **options: Any) -> requests.Response:

@@ -151,7 +151,7 @@ def test_a_page_may_take_all_the_time_that_its_request_has(
         return []
 
     rpcs = connection.rpcs._replace(run_query=call)  # type: ignore[arg-type]
-    monkeypatch.setattr(connection, "_rpcs", rpcs)
+    monkeypatch.setattr(FirestoreConnection, "rpcs", rpcs)
     assert read(queries, "all", Deadline.after(60)) == []
     assert timeouts[0] > 50
     with pytest.raises((DeadlineExceededError, TooManyListRequestsError)):

@@ -46,7 +46,7 @@ class Database:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.max_lag, self.lag = 0.0, 0.0
         """Seconds: each commit has ``lag``, or a random time up to ``max_lag``."""
-        transform = writes._transform  # noqa: SLF001 - the place where a write gets its time
+        transform = writes.transform  # the place where a write gets its time
 
         def earlier(document: Any, write: Any, now: Any) -> Any:
             lag = self.lag or random.uniform(0, self.max_lag)  # noqa: S311 - nothing secret
@@ -54,7 +54,7 @@ class Database:
             time_of_write.FromMicroseconds(to_microseconds(now) - round(lag * 1_000_000))
             return transform(document, write, time_of_write)
 
-        patch.setattr(writes, "_transform", earlier)
+        patch.setattr(writes, "transform", earlier)
 
 
 @pytest.fixture

@@ -17,9 +17,12 @@ from local import stack
 from support.in_process.apps import OPERATOR
 from support.in_process.fixture_documents import NO_TIME, Shop, load
 from support.stores.builders import BY, soon
+from support.waiting import wait_until
 
 from functions_common.firestore.client import FirestoreConnection
+from functions_common.firestore.documents import Documents
 from functions_common.firestore.errors import StoreUnavailableError
+from functions_common.firestore.queries import Queries
 from functions_common.runtime.settings import FirestoreSettings
 from order_function import upgrade
 from order_function.audit import __main__ as audit
@@ -126,9 +129,9 @@ def test_order_that_changes_at_the_same_time_is_read_again(
     (confirmed,) = shop.ids("confirmed")
     changed = 0
 
-    def then_cancelled(self: Upgrade, after: str | None) -> Any:
+    def then_cancelled(self: Queries, *arguments: Any) -> Any:
         nonlocal changed
-        page = read(self, after)
+        page = read(self, *arguments)
         if not changed:
             found = shop.orders.get(confirmed, soon())
             assert found is not None
@@ -136,8 +139,8 @@ def test_order_that_changes_at_the_same_time_is_read_again(
             changed += 1
         return page
 
-    read = Upgrade._page  # noqa: SLF001 - the moment between a read and a write
-    monkeypatch.setattr(Upgrade, "_page", then_cancelled)
+    read = Queries.page
+    monkeypatch.setattr(Queries, "page", then_cancelled)
     progress = run(shop)
     assert (progress.upgraded, progress.left) == (ORDERS, 0)
     found = stored(shop)[confirmed]
@@ -149,15 +152,15 @@ def test_order_is_left_when_it_always_changes_at_the_same_time(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (confirmed,) = shop.ids("confirmed")
-    write, writes = Upgrade._write, 0  # noqa: SLF001 - the same
+    write, writes = Documents.write_each, 0
 
-    def too_late(self: Upgrade, *arguments: Any, **named: Any) -> Any:
+    def too_late(self: Documents, *arguments: Any, **named: Any) -> Any:
         nonlocal writes
         writes += 1
         shop.connection.client.document("orders", confirmed).update({"gift": writes})
         return write(self, *arguments, **named)
 
-    monkeypatch.setattr(Upgrade, "_write", too_late)
+    monkeypatch.setattr(Documents, "write_each", too_late)
     progress = run(shop)
     assert writes == upgrade.MAX_TRIES
     assert (progress.upgraded, progress.left) == (ORDERS - 1, 1)
@@ -258,9 +261,7 @@ def test_signalled_command_finishes_its_page_and_names_the_order_to_continue_wit
     shop: Shop, emulator: str, number: signal.Signals
 ) -> None:
     with command(shop, emulator, "--writes-per-second", "3") as process:
-        while not any("stored_at" in each for each in stored(shop).values()):
-            assert process.poll() is None
-            time.sleep(0.05)
+        wait_until(lambda: any("stored_at" in each for each in stored(shop).values()))
         process.send_signal(number)  # the command now pauses, since it has written too fast
         _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number, said.decode()

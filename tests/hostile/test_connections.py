@@ -20,8 +20,8 @@ SILENT = 200
 class ShopWithFewDescriptors(Shop):
     """A shop whose processes may open 64 files and sockets each."""
 
-    def _process(self, name: str, port: int, settings: dict[str, str]) -> Process:
-        process = super()._process(name, port, settings)
+    def _process(self, name: str, port: int, settings: dict[str, str], root: Path) -> Process:
+        process = super()._process(name, port, settings, root)
         limit = f'ulimit -n {DESCRIPTORS} && exec "$@"'
         process.command = ["/bin/sh", "-c", limit, "sh", *process.command]
         return process

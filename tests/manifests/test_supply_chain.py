@@ -38,7 +38,9 @@ def test_sbom_has_every_package_of_the_lock(name: str) -> None:
         for reference in each.get("externalReferences", [])
         for content in reference["hashes"]
     }
-    assert set(re.findall(r"sha256:(\w+)", text)) <= hashes
+    locked_hashes = set(re.findall(r"sha256:(\w+)", text))
+    assert len(locked_hashes) >= len(locked)
+    assert locked_hashes <= hashes
 
 
 @pytest.mark.parametrize("name", locks.IMAGES)
@@ -50,6 +52,7 @@ def test_sbom_references_resolve(name: str) -> None:
         for each in bill["dependencies"]:
             assert {each["ref"], *each["dependsOn"]} <= references
         flask = [each for each in bill["dependencies"] if "/flask@" in each["ref"]]
+        assert len(flask) == (0 if name == "firestore-emulator" else 1)
         assert all(any("/werkzeug@" in ref for ref in each["dependsOn"]) for each in flask)
         json.dumps(bill)
 

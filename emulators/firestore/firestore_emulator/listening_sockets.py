@@ -14,7 +14,7 @@ _ATTEMPTS = 20
 _MISSING_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
-class _Address(NamedTuple):
+class Address(NamedTuple):
     family: socket.AddressFamily
     host: str
     rest: tuple[int, ...]
@@ -41,30 +41,30 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
     return _bind_all(addresses, port)
 
 
-def _addresses(host: str) -> Sequence[_Address]:
+def _addresses(host: str) -> Sequence[Address]:
     if host.lower() == "localhost":
         first, *others = (_resolve(each)[0] for each in LOCALHOST)
         return [first, *(each._replace(required=False) for each in others)]
     return _resolve(host)
 
 
-def _resolve(host: str) -> Sequence[_Address]:
+def _resolve(host: str) -> Sequence[Address]:
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except UnicodeError as error:
         raise OSError(f"{host} is not a host name") from error
     return [
-        _Address(family, str(address[0]), tuple(int(each) for each in address[2:]), required=True)
+        Address(family, str(address[0]), tuple(int(each) for each in address[2:]), required=True)
         for family, _, _, _, address in dict.fromkeys(found)
     ]
 
 
-def _bind_all(addresses: Sequence[_Address], port: int) -> list[socket.socket]:
+def _bind_all(addresses: Sequence[Address], port: int) -> list[socket.socket]:
     bound: list[socket.socket] = []
     with ExitStack() as on_error:
         for address in addresses:
             try:
-                opened = _bind(address, bound[0].getsockname()[1] if bound else port)
+                opened = bind(address, bound[0].getsockname()[1] if bound else port)
             except OSError as error:
                 if address.required or error.errno not in _MISSING_FAMILY:
                     raise
@@ -74,7 +74,7 @@ def _bind_all(addresses: Sequence[_Address], port: int) -> list[socket.socket]:
     return bound
 
 
-def _bind(address: _Address, port: int) -> socket.socket:
+def bind(address: Address, port: int) -> socket.socket:
     with ExitStack() as on_error:
         opened = on_error.enter_context(socket.socket(address.family, socket.SOCK_STREAM))
         if os.name == "posix":  # elsewhere the option would allow two processes on one port

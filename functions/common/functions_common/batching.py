@@ -156,7 +156,7 @@ class Batcher(Generic[T, R]):
         Times are in seconds. An item with ``min_left`` or less before its deadline enters no
         batch. A leader with ``min_left_to_share`` or less processes its own item only. A waiter
         that has been queued for ``overtake_after`` leads a batch beside the one that is in flight;
-        by default, batches never overlap.
+        by default, batches never overlap. The attribute ``overtake_after`` can be changed later.
 
         ``while_waiting`` gives a context that surrounds the wait of a queued caller.
         """
@@ -167,7 +167,7 @@ class Batcher(Generic[T, R]):
         self._max_queued = max_queued
         self._min_left = min_left
         self._min_left_to_share = min_left_to_share
-        self._overtake_after = overtake_after
+        self.overtake_after = overtake_after
         self._while_waiting = while_waiting
         self._lock = threading.Lock()
         self._queue: deque[_Entry[T, R]] = deque()
@@ -179,6 +179,11 @@ class Batcher(Generic[T, R]):
         None if no thread leads; then the queue is empty. If a waiter overtakes a leader, the
         waiter is the leader from then on, although both batches are in flight.
         """
+
+    @property
+    def waiting(self) -> int:
+        """The number of items in the queue."""
+        return len(self._queue)
 
     def submit(self, item: T, deadline: Deadline) -> R:
         """Return the item's result.
@@ -221,7 +226,7 @@ class Batcher(Generic[T, R]):
 
     def _await_turn(self, entry: _Entry[T, R]) -> list[_Entry[T, R]]:
         """Sleep until the entry leads or is done. Return the batch to lead; empty if it is done."""
-        overtake_after = self._overtake_after
+        overtake_after = self.overtake_after
         while True:
             woken = entry.wakeup.sleep(min(overtake_after, entry.deadline.remaining))
             if entry.is_done():  # it remains so: no lock is needed
@@ -240,7 +245,7 @@ class Batcher(Generic[T, R]):
                 elif self._leader is entry or (not woken and overtake_after < math.inf):
                     return self._take_batch(entry)
                 else:  # a batch that did not finish the item has put it back
-                    overtake_after = self._overtake_after
+                    overtake_after = self.overtake_after
 
     def _withdraw(self, entry: _Entry[T, R]) -> None:
         self._queue.remove(entry)

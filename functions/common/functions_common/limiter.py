@@ -59,12 +59,23 @@ class ConcurrencyLimiter:
         *,
         cooldown: bool = True,
     ) -> None:
+        self._max_concurrent = max_concurrent
         self._max_waiting = max_waiting
         self._cooldown = cooldown
         self._lock = threading.Lock()
         self._free = [0.0] * max_concurrent
         """A heap: for each free slot, the time from which it is usable."""
         self._waiting: deque[_Slot] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests that wait for a slot."""
+        return len(self._waiting)
+
+    @property
+    def max_threads(self) -> int:
+        """The most threads that hold a slot or wait for one."""
+        return self._max_concurrent + self._max_waiting
 
     @contextmanager
     def slot(self, deadline: Deadline) -> Iterator[None]:

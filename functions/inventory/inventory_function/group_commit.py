@@ -115,6 +115,11 @@ class GroupCommit:
             while_waiting=partial(activity.part, "queue"),
         )
 
+    @property
+    def waiting(self) -> int:
+        """The number of submissions that wait for a commit."""
+        return self._batcher.waiting
+
     def run(self, operation: StockOperation[T], deadline: Deadline) -> T:
         """Carry out one operation in a shared commit, and return its result.
 

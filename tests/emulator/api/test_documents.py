@@ -275,10 +275,11 @@ def test_bulk_writer_writes_every_document(client: Client) -> None:
 
 
 def test_document_ids_are_compared_exactly(client: Client) -> None:
-    for name in ("a b", "a%20b", "\u00e9", "e\u0301", "A", "a", "x" * 1500):
+    names = ("a b", "a%20b", "\u00e9", "e\u0301", "A", "a", "x" * 1500)
+    for name in names:
         client.document(f"c/{name}").create({"name": name})
-    for found in client.collection("c").stream():
-        assert found.to_dict() == {"name": found.id}
+    found = {each.id: each.to_dict() for each in client.collection("c").stream()}
+    assert found == {name: {"name": name} for name in names}
 
 
 @pytest.mark.parametrize("name", [".", "..", "__reserved__", "x" * 1501])

@@ -7,12 +7,15 @@ from typing import Any
 from urllib.parse import quote
 from urllib.request import urlopen
 
+import grpc
 import pytest
 from google.api_core.exceptions import AlreadyExists
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore import Client, FieldFilter, Or
 from google.cloud.firestore_v1 import types
 from google.cloud.firestore_v1.base_vector_query import DistanceMeasure
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 from google.cloud.firestore_v1.vector import Vector
 from support.emulator.instances import in_environment, running
 from support.emulator.serving import serving
@@ -33,8 +36,20 @@ def service() -> Service:
 
 
 @pytest.fixture
-def client(service: Service) -> Iterator[Client]:
-    with serving(service) as address, in_environment(address):
+def address(service: Service) -> Iterator[str]:
+    with serving(service) as address:
+        yield address
+
+
+@pytest.fixture
+def gapic(address: str) -> Iterator[FirestoreClient]:
+    with grpc.insecure_channel(address) as channel:
+        yield FirestoreClient(transport=FirestoreGrpcTransport(channel=channel))
+
+
+@pytest.fixture
+def client(service: Service, address: str) -> Iterator[Client]:
+    with in_environment(address):
         made = Client(project="usage", credentials=AnonymousCredentials())
         for n in range(CITIES):
             made.document(f"cities/{n}").set({"size": n, "age": n, "of": "land"})
@@ -136,8 +151,7 @@ def test_failed_request_counts_only_a_call(service: Service, client: Client) -> 
     assert service.usage[DATABASE] == expected
 
 
-def test_every_write_method_counts_its_writes(service: Service, client: Client) -> None:
-    gapic = client._firestore_api  # noqa: SLF001
+def test_every_write_method_counts_its_writes(service: Service, gapic: FirestoreClient) -> None:
     document = {"fields": {}}
     gapic.create_document(
         request={"parent": ROOT, "collection_id": "a", "document_id": "a", "document": document}
@@ -156,11 +170,14 @@ def test_every_write_method_counts_its_writes(service: Service, client: Client) 
     assert service.usage[DATABASE] == expected
 
 
-def test_transaction_counts_its_begin_and_rollback_calls(service: Service, client: Client) -> None:
-    transaction = client.transaction()
-    transaction._begin()  # noqa: SLF001
-    client.document("cities/0").get(transaction=transaction)
-    transaction._rollback()  # noqa: SLF001
+@pytest.mark.usefixtures("client")  # it writes the cities
+def test_transaction_counts_its_begin_and_rollback_calls(
+    service: Service, gapic: FirestoreClient
+) -> None:
+    transaction = gapic.begin_transaction(database=DATABASE).transaction
+    read = {"database": DATABASE, "documents": [f"{ROOT}/cities/0"], "transaction": transaction}
+    list(gapic.batch_get_documents(request=read))
+    gapic.rollback(request={"database": DATABASE, "transaction": transaction})
     expected = Usage(reads=1)
     expected.calls.update(["BeginTransaction", "BatchGetDocuments", "Rollback"])
     assert service.usage[DATABASE] == expected

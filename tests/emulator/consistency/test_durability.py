@@ -18,6 +18,7 @@ import grpc
 import pytest
 from support.emulator.firestore_messages import DATABASE, name, put
 from support.emulator.firestore_process import Firestore
+from support.waiting import wait_until
 
 from firestore_emulator.model.clock import to_microseconds
 from firestore_emulator.model.messages import (
@@ -152,8 +153,7 @@ def test_known_commits_survive_sigkill(durable: Firestore) -> None:
 
     def kill() -> None:
         before = sum(bank.acknowledged)
-        while sum(bank.acknowledged) == before:
-            time.sleep(0.01)
+        wait_until(lambda: sum(bank.acknowledged) > before)
         time.sleep(random.uniform(0, 0.3))  # noqa: S311
         durable.kill()
 

@@ -1,6 +1,5 @@
 """The time limits of the embedded emulator over the wire, and that nothing is left over."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrp
 from support.emulator.histories import record
 from support.emulator.serving import serving
 from support.emulator.transactions import Requests, in_background
+from support.waiting import wait_until
 
 from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
@@ -42,14 +42,6 @@ def running(limits: Limits = DEFAULT_LIMITS) -> Iterator[Running]:
 
 def requests(channel: grpc.Channel) -> Requests:
     return Requests(FirestoreClient(transport=FirestoreGrpcTransport(channel=channel)), DATABASE)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    pytest.fail("it has not come to that")
 
 
 def test_eight_clients_leave_no_locks_or_transactions() -> None:
@@ -95,10 +87,10 @@ def test_disconnected_client_stops_waiting() -> None:
             committing = background.waits(
                 db.commit, {"c/a": 1}, db.got("c/b", new_transaction={})[0]
             )
-            until(lambda: emulator.open() == OpenCounts(transactions=1, holders=2, waiting=1))
+            wait_until(lambda: emulator.open() == OpenCounts(transactions=1, holders=2, waiting=1))
         with pytest.raises(Cancelled):
             committing.result()
-        until(lambda: emulator.open() == OpenCounts(transactions=1, holders=1, waiting=0))
+        wait_until(lambda: emulator.open() == OpenCounts(transactions=1, holders=1, waiting=0))
         emulator.db.rollback(transaction)
         assert emulator.db.get("c/a") == [None]
         assert emulator.open() == NOTHING

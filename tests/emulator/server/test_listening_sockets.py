@@ -60,16 +60,16 @@ def test_localhost_fails_when_the_port_is_taken_in_one_family(opened: Open) -> N
 def test_port_0_chooses_another_port_when_the_first_is_taken_in_one_family(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bind, ports = listening_sockets._bind, []  # noqa: SLF001
+    bind, ports = listening_sockets.bind, []
 
-    def bind_with_a_conflict(address: listening_sockets._Address, port: int) -> socket.socket:
+    def bind_with_a_conflict(address: listening_sockets.Address, port: int) -> socket.socket:
         if address.host == "::1":
             ports.append(port)
             if len(ports) == 1:
                 raise OSError(errno.EADDRINUSE, "in use")
         return bind(address, port)
 
-    monkeypatch.setattr(listening_sockets, "_bind", bind_with_a_conflict)
+    monkeypatch.setattr(listening_sockets, "bind", bind_with_a_conflict)
     assert [port for _, port in addresses(opened("localhost", 0))] == [ports[1]] * 2
 
 

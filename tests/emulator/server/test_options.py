@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from http.client import HTTPConnection
@@ -15,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 from support.emulator.firestore_messages import DATABASE, name, orders, put
+from support.waiting import wait_until
 
 from firestore_emulator.launcher import command, emulator, is_ready
 from firestore_emulator.model.messages import (
@@ -37,10 +37,10 @@ METHODS = "/google.firestore.v1.Firestore"
 class Client:
     def __init__(self, address: str, channel: grpc.Channel) -> None:
         self.address = address
-        self._channel = channel
+        self.channel = channel
 
     def commit(self, *writes: Write) -> CommitResponse:
-        call = self._channel.unary_unary(
+        call = self.channel.unary_unary(
             f"{METHODS}/Commit",
             request_serializer=CommitRequest.SerializeToString,
             response_deserializer=CommitResponse.FromString,
@@ -49,7 +49,7 @@ class Client:
         return response
 
     def count(self, *paths: str) -> int:
-        call = self._channel.unary_stream(
+        call = self.channel.unary_stream(
             f"{METHODS}/BatchGetDocuments",
             request_serializer=BatchGetDocumentsRequest.SerializeToString,
             response_deserializer=BatchGetDocumentsResponse.FromString,
@@ -59,7 +59,7 @@ class Client:
 
     def begin(self, path: str) -> bytes:
         """A transaction that reads a document first."""
-        call = self._channel.unary_stream(
+        call = self.channel.unary_stream(
             f"{METHODS}/BatchGetDocuments",
             request_serializer=BatchGetDocumentsRequest.SerializeToString,
             response_deserializer=BatchGetDocumentsResponse.FromString,
@@ -71,18 +71,18 @@ class Client:
         return responses[0].transaction
 
     def commit_in(self, transaction: bytes) -> None:
-        call = self._channel.unary_unary(f"{METHODS}/Commit")
+        call = self.channel.unary_unary(f"{METHODS}/Commit")
         request = CommitRequest(database=DATABASE, transaction=transaction)
         call(request.SerializeToString(), timeout=10)
 
     def query(self, *order: str) -> None:
-        call = self._channel.unary_stream(f"{METHODS}/RunQuery")
+        call = self.channel.unary_stream(f"{METHODS}/RunQuery")
         query = StructuredQuery(from_=[{"collection_id": "c"}], order_by=orders(*order))
         request = RunQueryRequest(parent=f"{DATABASE}/documents", structured_query=query)
         list(call(request.SerializeToString(), timeout=10))
 
     def absent(self) -> None:
-        self._channel.unary_unary(f"{METHODS}/ExecutePipeline")(b"", timeout=10)
+        self.channel.unary_unary(f"{METHODS}/ExecutePipeline")(b"", timeout=10)
 
     def http(self, method: str, path: str, body: bytes | None = None) -> bytes:
         connection = HTTPConnection(self.address, timeout=10)
@@ -161,7 +161,7 @@ def test_seed_determines_which_calls_fail(opened: Open) -> None:
 
 def test_latency_exceeds_a_clients_deadline(opened: Open) -> None:
     client = opened("--latency=Commit=60000..70000")
-    call = client._channel.unary_unary(f"{METHODS}/Commit")  # noqa: SLF001
+    call = client.channel.unary_unary(f"{METHODS}/Commit")
     request = CommitRequest(database=DATABASE, writes=[put("c/a")]).SerializeToString()
     assert code_of(lambda: call(request, timeout=0.2)) == grpc.StatusCode.DEADLINE_EXCEEDED
     assert client.count("c/a") == 0
@@ -284,10 +284,7 @@ def test_killed_listener_is_detected(tmp_path: Path) -> None:
             assert client.stdout is not None
             assert client.stdout.readline() == b"current\n"
             client.kill()
-        deadline = time.monotonic() + 10
-        while " Listen " not in log.read_text():  # the call has ended
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: " Listen " in log.read_text(), "the call has not ended")
 
 
 def test_export_and_import_over_http_and_by_command_agree(opened: Open, tmp_path: Path) -> None:

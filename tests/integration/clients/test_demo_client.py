@@ -11,14 +11,25 @@ from demo.client import Client, NoResponseError, Response
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def asked(serve: Serve, times: int) -> list[Response | str]:
-    """Results of repeated requests to a server with this script."""
+LOOPS_TO_SEE_THE_END = 5
+"""Turns of the event loop until the client has seen that the server closed the connection."""
+
+
+def asked(serve: Serve, times: int, *, closes: bool = False) -> list[Response | str]:
+    """Results of repeated requests to a server with this script.
+
+    ``closes``: the server closes the connection after each response.
+    """
+    closed = asyncio.Semaphore(0)
+    connections: list[asyncio.Task[None] | None] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.current_task())
         with suppress(asyncio.IncompleteReadError):  # the client has closed the connection
             await serve(reader, writer)
         writer.close()
         await writer.wait_closed()
+        closed.release()
 
     async def ask() -> list[Response | str]:
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
@@ -30,8 +41,11 @@ def asked(serve: Serve, times: int) -> list[Response | str]:
                     found.append(await client.request("POST", "/orders", b"{}"))
                 except NoResponseError as error:
                     found.append(str(error))
-                await asyncio.sleep(0.05)
-        await asyncio.sleep(0.05)
+                if closes:
+                    await closed.acquire()
+                    for _ in range(LOOPS_TO_SEE_THE_END):
+                        await asyncio.sleep(0)
+        await asyncio.gather(*filter(None, connections))
         return found
 
     return asyncio.run(ask())
@@ -70,7 +84,7 @@ def test_client_repeats_no_request() -> None:
         else:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}")
 
-    first, *others = asked(serve, 3)
+    first, *others = asked(serve, 3, closes=True)
     assert isinstance(first, Response)
     assert requests == 3, "a connection that the server closed is not used again"
     assert all(isinstance(each, str) for each in others)

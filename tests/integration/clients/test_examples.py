@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -16,7 +15,8 @@ from uuid import uuid4
 import pytest
 from local.stack import ROOT
 from support.in_process.apps import PAYMENT
-from support.processes.shop import TIMEOUT, Shop
+from support.processes.shop import Shop
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,8 +121,7 @@ def test_example_reports_that_the_order_has_expired(own_shop: Shop) -> None:
     }
     order = example.place_order(own_shop.orders[0], body, uuid4().hex)
     assert order["status"] == "awaiting_payment"
-    time.sleep(1.1)
-    own_shop.carry_out("reconcile")
+    wait_until(lambda: own_shop.carry_out("reconcile")[1]["expired"] == 1)
     with pytest.raises(example.RefusedError) as raised:
         example.confirm_payment(own_shop.orders[0], order["order_id"], PAYMENT)
     assert raised.value.args[0]["type"].endswith("order-expired")
@@ -170,10 +169,7 @@ def test_example_polls_a_pending_order_when_inventory_is_away(
     hasty_shop.kill(hasty_shop.inventories[0])
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, client, hasty_shop, "C123", product_id, "2")
-        until = time.monotonic() + TIMEOUT
-        while not is_pending(hasty_shop):
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        wait_until(lambda: is_pending(hasty_shop))
         hasty_shop.start(hasty_shop.inventories[0])
         hasty_shop.carry_out("reconcile", RECONCILE_AFTER_SECONDS="0")
     done = running.result()

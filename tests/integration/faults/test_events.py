@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import pytest
 import requests
 from support.peers.event_sink import EventSink
 from support.processes.shop import TIMEOUT, Shop
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,10 +143,7 @@ def test_each_crossing_of_a_threshold_has_one_event_when_the_sink_fails_half_of_
 def test_event_of_low_stock_arrives_without_reconcile(shop: Shop, sink: EventSink) -> None:
     shop.patch("P001", low_stock_threshold=999)
     shop.place("P001").raise_for_status()
-    late = time.monotonic() + 10
-    while not sink.low_stock():
-        assert time.monotonic() < late
-        time.sleep(0.02)
+    wait_until(sink.low_stock)
     shop.place("P001").raise_for_status()
     sink.wait_for(4)
     assert len(sink.low_stock()["P001"]) == 1

@@ -18,7 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from support.peers import sick_peers, tokens
 from support.peers.sick_peers import Dns, Exchange, body, dripping, flooding, responding, sick_peer
-from support.stores.builders import soon
+from support.processes.connections import wait_until_arrived, wait_until_read
+from support.waiting import wait_until
 
 from functions_common.http import client as http_client
 from functions_common.http.auth.callers import IssuerUnavailableError
@@ -38,7 +39,7 @@ from order_function.inventory.client import InventoryClient
 from order_function.ports import InventoryFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from support.peers.sick_peers import Fault
@@ -248,10 +249,9 @@ def test_no_more_connections_are_kept_than_allowed() -> None:
         list(pool.map(lambda _: client.send("GET", peer.url, timeout=LATE), range(6)))
         adapter = client.session.get_adapter(peer.url)
         assert isinstance(adapter, http_client.DeadlineAdapter)
-        (idle,) = adapter._idle.values()  # noqa: SLF001 - how many are open shows nowhere else
-        assert len(idle) == 2
+        assert adapter.idle_connections == 2
         adapter.close()
-        assert not idle
+        assert adapter.idle_connections == 0
 
 
 @pytest.mark.parametrize("surplus", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"])
@@ -264,11 +264,13 @@ def test_idle_connection_is_not_used_again_when_the_peer_has_closed_or_written_t
         exchange.read_request()
         exchange.send(body(b"1"))
         if surplus:
-            time.sleep(0.05)  # a separate packet, which does not arrive with the response
+            wait_until_read(exchange.connection)  # so that the client has the response
             exchange.send(surplus)
+            wait_until_arrived(exchange.connection)
             gone.set()
             exchange.wait()
-        exchange.connection.shutdown(socket.SHUT_RDWR)
+        exchange.connection.shutdown(socket.SHUT_WR)
+        wait_until_arrived(exchange.connection)
         gone.set()
 
     with sick_peer(fault) as peer:
@@ -277,7 +279,6 @@ def test_idle_connection_is_not_used_again_when_the_peer_has_closed_or_written_t
             gone.clear()
             assert client.send("GET", peer.url, timeout=LATE).content == b"1"
             assert gone.wait(LATE)
-            time.sleep(0.05)  # until it has arrived
         assert peer.accepted == 3
 
 
@@ -371,18 +372,11 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dns]:
     monkeypatch.setattr(deadline_socket.connect, "__defaults__", (Resolver(),))
     yield dns
     dns.go_on.set()
-    until(lambda: look_ups() == 0)
+    wait_until(lambda: look_ups() == 0)
 
 
 def look_ups() -> int:
     return sum(thread.name == "look-up" for thread in threading.enumerate())
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = soon()
-    while not condition():
-        assert not deadline.passed
-        time.sleep(0.001)
 
 
 def test_call_ends_at_its_deadline_when_the_name_look_up_hangs(dns: Dns) -> None:
@@ -477,11 +471,11 @@ def test_prewarming_does_not_delay_the_start_when_the_name_look_up_hangs(dns: Dn
         assert thread.is_alive()
         dns.go_on.set()
         thread.join(LATE)
-        until(lambda: bool(peer.requests))
+        wait_until(lambda: bool(peer.requests))
         assert peer.requests[0].startswith(b"GET /health HTTP/1.1\r\nHost: inventory.example:")
-        (call,) = prewarm._calls  # noqa: SLF001 - it stays open for as long as the process lives
+        (call,) = prewarm.open_calls
         call.close()
-        prewarm._calls.clear()  # noqa: SLF001
+        prewarm.open_calls.clear()
 
 
 @pytest.mark.parametrize("name", [*SLOW, "reads nothing"])
@@ -493,7 +487,7 @@ def test_key_set_is_unavailable_at_the_fetch_deadline_when_the_issuer_is_slow(
         keys = KeySet(fetch_from_url(f"{peer.url}/keys"))
         with pytest.raises(IssuerUnavailableError):
             keys.key("1")
-        until(lambda: keys.fetch_soon() is None)
+        wait_until(lambda: keys.fetch_soon() is None)
         for _ in range(100):
             with pytest.raises(IssuerUnavailableError):
                 keys.key("1")
@@ -515,7 +509,7 @@ def test_customers_with_a_known_key_are_served_when_the_key_set_drips() -> None:
         assert keys.key("1")
         clock[0] = 700.0
         assert all(keys.key("1") for _ in range(1000))
-        until(lambda: peer.accepted == 2)
+        wait_until(lambda: peer.accepted == 2)
         refreshing = [each for each in threading.enumerate() if each.name == "key-set"]
         assert len(refreshing) == 1
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import time
 from urllib.parse import urlsplit
 
 import pytest
+from support.processes.connections import wait_until_read, wait_until_refused
 from support.processes.shop import TIMEOUT, Shop
 
 pytestmark = pytest.mark.one_emulator
@@ -29,9 +29,10 @@ def test_requests_in_flight_get_a_response_when_the_process_ends(own_shop: Shop)
     ]
     for client in clients:
         client.sendall(HEAD + BODY[:10])
-    time.sleep(0.5)  # each of them has a thread of the server
+    for client in clients:
+        wait_until_read(client)
     own_shop.signal(own_shop.orders[0], signal.SIGTERM)
-    time.sleep(0.5)
+    wait_until_refused(clients[0].getpeername())
     for client in clients:
         client.sendall(BODY[10:])
     for client in clients:

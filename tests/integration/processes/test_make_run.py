@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 import requests
 from local.processes import is_free
 from local.stack import ROOT
+from support.waiting import wait_until
 
 from firestore_emulator.launcher import free_port
 
@@ -145,10 +145,12 @@ def test_reservation_of_a_killed_process_is_released() -> None:
             headers=headers,
             timeout=30,
         ).raise_for_status()
-        late = time.monotonic() + 60
-        while requests.get(f"{url}/products/P006", timeout=30).json()["available_quantity"] != 10:
-            assert time.monotonic() < late, "reconcile has not given it back"
-            time.sleep(0.1)
+
+        def is_released() -> bool:
+            product = requests.get(f"{url}/products/P006", timeout=30).json()
+            return bool(product["available_quantity"] == 10)
+
+        wait_until(is_released, "the reservation was not released", 60)
 
 
 def test_data_is_kept_for_the_next_run(tmp_path: Path) -> None:

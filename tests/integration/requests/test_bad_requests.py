@@ -145,6 +145,5 @@ def test_order_is_not_placed_when_the_body_is_shorter_than_its_length(shop: Shop
     with socket.create_connection((address.hostname, address.port), timeout=TIMEOUT) as client:
         client.sendall(head + length + body)
         client.shutdown(socket.SHUT_WR)
-        answer = client.recv(4096)
-    assert answer.startswith(b"HTTP/1.1 400") or not answer
+        assert client.recv(4096) == b""
     assert shop.documents() == before

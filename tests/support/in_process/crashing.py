@@ -163,6 +163,7 @@ class _CutConnection(FirestoreConnection):
 
     def _make_client(self) -> Client:
         client = super()._make_client()
+        # The library has no public place for another generated client.
         client._firestore_api_internal = _Stub(  # noqa: SLF001
             client._firestore_api,  # noqa: SLF001
             self._process,
@@ -259,7 +260,7 @@ class CrashingShop:
         inventory = Inventory(store, "USD", DEADLINE_SECONDS, on_low_stock=on_low_stock)
         self.inventory = create_inventory_app(settings, inventory)
         self.client = InventoryClient("http://inventory", ORDER, connections=1, currency="USD")
-        self.client._http.session.mount("http://", _CutAdapter(self))  # noqa: SLF001
+        self.client.http.session.mount("http://", _CutAdapter(self))
         self._changed: list[str] = []
         on_event = self._changed.append if self.has_sink else None
         self.store = FirestoreOrderStore(self.order_connection, on_event=on_event)

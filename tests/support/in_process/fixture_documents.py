@@ -11,10 +11,10 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from google.cloud.firestore_v1.types import BatchWriteRequest, Document
 from google.protobuf import json_format
 from local.stack import ROOT
 
+from functions_common.firestore.rpcs import BatchWriteRequest, Write
 from inventory_function.store import Store as StockStore
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork
@@ -27,25 +27,20 @@ if TYPE_CHECKING:
     from functions_common.firestore.client import FirestoreConnection
 
 NO_TIME = timedelta()
+SECONDS = 30
 FIXTURES = ROOT / "tests/fixtures/documents"
 
 
 def load(connection: FirestoreConnection, name: str) -> None:
     """Write the documents of a fixture."""
-    client = connection.client
-    database = client._database_string  # noqa: SLF001 - as Documents does
+    rpcs = connection.rpcs
     writes = []
     for line in (FIXTURES / f"{name}.jsonl").read_text().splitlines():
         row = json.loads(line)
-        document = {"name": f"{database}/documents/{row['path']}", "fields": row["fields"]}
-        message = Document()
-        json_format.ParseDict(document, Document.pb(message))
-        writes.append({"update": message})
-    request = BatchWriteRequest(database=database, writes=writes)
-    response = client._firestore_api.batch_write(  # noqa: SLF001
-        request=request,
-        metadata=client._rpc_metadata,  # noqa: SLF001
-    )
+        document = {"name": f"{rpcs.root}{row['path']}", "fields": row["fields"]}
+        writes.append(json_format.ParseDict({"update": document}, Write()))
+    request = BatchWriteRequest(database=rpcs.database, writes=writes)
+    response = rpcs.batch_write(request, timeout=SECONDS, metadata=rpcs.metadata)
     assert not any(status.code for status in response.status)
 
 

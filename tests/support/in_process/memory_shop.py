@@ -103,9 +103,14 @@ NOTHING = Between(0, death)
 
 class OrderShop(Generic[InventoryT]):
     def __init__(
-        self, inventory: InventoryT, reservations: Reservations, deadline_seconds: float = SOON
+        self,
+        inventory: InventoryT,
+        reservations: Reservations,
+        deadline_seconds: float = SOON,
+        on_event: Callable[[str], None] | None = None,
     ) -> None:
-        self.store = MemoryOrders()
+        """``on_event``: as for the store."""
+        self.store = MemoryOrders(on_event)
         self.inventory = inventory
         self.orders = Orders(self.store, inventory, deadline_seconds)
         self._reservations = reservations
@@ -176,9 +181,14 @@ class OrderShop(Generic[InventoryT]):
 
 
 class MemoryShop(OrderShop[FakeInventory]):
-    def __init__(self, deadline_seconds: float = SOON, **units: int) -> None:
+    def __init__(
+        self,
+        deadline_seconds: float = SOON,
+        on_event: Callable[[str], None] | None = None,
+        **units: int,
+    ) -> None:
         inventory = FakeInventory(**units)
-        super().__init__(inventory, inventory, deadline_seconds)
+        super().__init__(inventory, inventory, deadline_seconds, on_event)
 
     @property
     def held(self) -> dict[str, int]:

@@ -1,21 +1,16 @@
-"""The queue of a batcher, so that a test can wait until calls are queued."""
+"""Waits until calls are queued."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
-from functions_common.batching import Batcher
-
-if TYPE_CHECKING:
-    from inventory_function.group_commit import GroupCommit
+from support.waiting import wait_until
 
 
-def queued(queue: GroupCommit | Batcher[Any, Any]) -> int:
-    batcher = queue if isinstance(queue, Batcher) else queue._batcher  # noqa: SLF001
-    return len(batcher._queue)  # noqa: SLF001 - no public method shows the queue
+class Queue(Protocol):
+    @property
+    def waiting(self) -> int: ...
 
 
-def wait_until_queued(queue: GroupCommit | Batcher[Any, Any], number: int) -> None:
-    while queued(queue) < number:
-        time.sleep(0)
+def wait_until_queued(queue: Queue, number: int) -> None:
+    wait_until(lambda: queue.waiting >= number, f"{number} calls were not queued")

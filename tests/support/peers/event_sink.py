@@ -8,6 +8,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from support.waiting import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -96,10 +98,11 @@ class EventSink:
 
     def wait_for(self, count: int, seconds: float = 10) -> None:
         """Wait until so many different events have come."""
-        until = time.monotonic() + seconds
-        while sum(map(len, self.numbers().values())) < count:
-            assert time.monotonic() < until, f"{self.numbers()}"
-            time.sleep(0.02)
+        wait_until(
+            lambda: sum(map(len, self.numbers().values())) >= count,
+            f"{count} events did not come",
+            seconds,
+        )
 
 
 def _handler(receive: Callable[[Received], int]) -> type[BaseHTTPRequestHandler]:

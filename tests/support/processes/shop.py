@@ -16,11 +16,14 @@ from firestore_emulator.launcher import free_port
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.settings import FirestoreSettings
 from support.in_process.apps import OPERATOR, ORDER, PAYMENT
+from support.processes.releases import THIS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from local.processes import Process
+
+    from support.processes.releases import Release
 
 T = TypeVar("T")
 TIMEOUT = 30
@@ -44,9 +47,9 @@ class Shop:
 
     def __enter__(self) -> Self:
         for _ in range(self._pairs):
-            inventory = self._prepare("inventory", {})
+            order, inventory = self._prepare_pair(THIS, THIS)
             self.inventories.append(inventory)
-            self.orders.append(self._prepare("order", {"INVENTORY_SERVICE_URL": inventory}))
+            self.orders.append(order)
         self.start(*self._processes)
         return self
 
@@ -56,14 +59,36 @@ class Shop:
         for process in self._processes.values():
             process.stop()
 
-    def _prepare(self, name: str, settings: dict[str, str]) -> str:
+    def _prepare_pair(self, order: Release, inventory: Release) -> tuple[str, str]:
+        """The addresses of an order and an inventory process, which are not started."""
+        stock = self._prepare("inventory", {}, inventory)
+        return self._prepare("order", {"INVENTORY_SERVICE_URL": stock}, order), stock
+
+    def _prepare(self, name: str, settings: dict[str, str], release: Release) -> str:
         port = free_port()
         url = f"http://{stack.HOST}:{port}"
-        self._processes[url] = self._process(name, port, self._settings | settings)
+        settings = self._settings | settings | release.settings
+        self._processes[url] = self._process(name, port, settings, release.root)
         return url
 
-    def _process(self, name: str, port: int, settings: dict[str, str]) -> Process:
-        return stack.function(name, port, settings, self._logs)
+    def _process(self, name: str, port: int, settings: dict[str, str], root: Path) -> Process:
+        return stack.function(name, port, settings, self._logs, root)
+
+    def roll_over(self, n: int, order: Release, inventory: Release) -> list[int]:
+        """Replace the n-th pair by processes of these releases; the exit codes of the old pair.
+
+        As in a cluster, the new processes get the requests before the old ones get a SIGTERM.
+        """
+        old = self.orders[n], self.inventories[n]
+        new = self._prepare_pair(order, inventory)
+        self.start(*new)
+        self.orders[n], self.inventories[n] = new
+        ended = []
+        for url in old:  # order first: its last requests need inventory
+            self.signal(url, signal.SIGTERM)
+            ended.append(self.wait_until_ended(url))
+            del self._processes[url]
+        return ended
 
     @property
     def _settings(self) -> dict[str, str]:
@@ -75,11 +100,14 @@ class Shop:
             **self._changes,
         }
 
-    def command(self, name: str, *arguments: str, n: int = 0, **settings: str) -> Process:
-        """Start reconcile or audit with the settings of the n-th pair and its own log file."""
+    def command(
+        self, name: str, *arguments: str, n: int = 0, release: Release = THIS, **settings: str
+    ) -> Process:
+        """Reconcile, audit or upgrade with the settings of the n-th pair and its own log file."""
         environment = {**self._settings, "INVENTORY_SERVICE_URL": self.inventories[n], **settings}
         log = self._logs / f"{name}-{uuid.uuid4().hex[:8]}.log"
-        return stack.command(name, environment, log, *arguments)
+        environment |= release.settings
+        return stack.command(name, environment, log, *arguments, root=release.root)
 
     def carry_out(self, name: str, *arguments: str, **settings: str) -> tuple[int, dict[str, Any]]:
         """The exit code and the last log line of reconcile or audit."""
@@ -92,9 +120,12 @@ class Shop:
         ports = [int(url.rpartition(":")[2]) for url in urls]
         stack.start([self._processes[url] for url in urls], ports)
 
+    def pid(self, url: str) -> int:
+        return self._processes[url].pid
+
     def memory(self, url: str) -> float:
         """The resident memory of the serving process, in MB."""
-        status = Path(f"/proc/{self._processes[url].pid}/status").read_text()
+        status = Path(f"/proc/{self.pid(url)}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     def said(self, url: str) -> str:

@@ -430,8 +430,8 @@ class FakeInventory:
         lines = tuple(lines)
         self.calls.append(("reserve", (reservation_id,)))
         if self.away:
-            self._fail(lambda: self._hold(reservation_id, lines))
-        self._hold(reservation_id, lines)
+            self._fail(lambda: self.hold(reservation_id, lines))
+        self.hold(reservation_id, lines)
         items = (PricedLine(line.product_id, line.quantity, 99_999, "Laptop") for line in lines)
         return tuple(items), "USD"
 
@@ -550,7 +550,7 @@ class FakeInventory:
             call()
         raise InventoryFailedError("away", outcome_unknown=carried_out is not False)
 
-    def _hold(self, reservation_id: str, lines: tuple[Line, ...]) -> None:
+    def hold(self, reservation_id: str, lines: tuple[Line, ...]) -> None:
         if reservation_id in self.reservations:
             if self.reservations[reservation_id] is None:
                 raise ReservationReleasedError(reservation_id)

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from support.in_process.queues import queued, wait_until_queued
+from support.in_process.deadlines import AdjustableDeadline
+from support.in_process.queues import wait_until_queued
 from support.stores.builders import soon
+from support.waiting import wait_until
 
 from functions_common.batching import RETRY, Batcher, QueueFullError, Retry, UnknownResultError
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_WEIGHT = 10
 MIN_LEFT_TO_SHARE = 1.0
+MIN_LEFT = 2.0
 
 
 class Processor:
@@ -73,7 +76,7 @@ def submit_in_order(
     """Submit each item when the one before it is in the queue."""
     futures = []
     for item in items:
-        before = queued(batcher)
+        before = batcher.waiting
         futures.append(pool.submit(batcher.submit, item, deadline or soon()))
         wait_until_queued(batcher, before + 1)
     return futures
@@ -232,7 +235,7 @@ def test_batches_never_overlap_by_default(processor: Processor, pool: ThreadPool
     batcher = processor.batcher()
     start_first_batch(pool, batcher, processor)
     (waits,) = submit_in_order(pool, batcher, "a")
-    time.sleep(0.05)
+    assert not processor.started.acquire(timeout=0.05)
     assert len(processor.batches) == 1
     processor.proceed.release(2)
     assert waits.result() == "to a"
@@ -263,12 +266,10 @@ def test_slow_leader_that_was_overtaken_does_not_hand_over(pool: ThreadPoolExecu
 
     batcher = Batcher[str, str](process_batch, len, MAX_WEIGHT, overtake_after=0.1)
     slow = pool.submit(batcher.submit, "a", soon())
-    while sent != ["a"]:
-        time.sleep(0)
+    wait_until(lambda: sent == ["a"])
     beside = pool.submit(batcher.submit, "b", soon())
-    while sent != ["a", "b"]:
-        time.sleep(0)
-    batcher._overtake_after = 10  # noqa: SLF001 - no further batch starts beside another
+    wait_until(lambda: sent == ["a", "b"])
+    batcher.overtake_after = 10  # no further batch starts beside another
     (waits,) = submit_in_order(pool, batcher, "c")
     gates["a"].set()
     assert slow.result() == "a"
@@ -292,11 +293,10 @@ def test_unfinished_items_of_an_overtaken_batch_are_processed_without_delay(
 
     batcher = Batcher[str, str](process_batch, len, MAX_WEIGHT, overtake_after=0.01)
     slow = pool.submit(batcher.submit, "a", soon())
-    while batches != ["a"]:
-        time.sleep(0)
+    wait_until(lambda: batches == ["a"])
     gates["b"].set()
     assert batcher.submit("b", soon()) == "b"
-    batcher._overtake_after = 10  # noqa: SLF001 - only a hand-over starts the next batch
+    batcher.overtake_after = 10  # only a hand-over starts the next batch
     gates["a"].set()
     assert slow.result(5) == "a"
     assert batches == ["a", "b", "a"]
@@ -334,12 +334,13 @@ def test_leader_with_little_time_left_processes_its_own_item_only(
 
 
 def test_late_item_is_left_out_of_the_batch(processor: Processor, pool: ThreadPoolExecutor) -> None:
-    batcher = processor.batcher()
+    batcher = processor.batcher(min_left=MIN_LEFT)
     start_first_batch(pool, batcher, processor)
+    deadline = AdjustableDeadline.after(60)
     (leads,) = submit_in_order(pool, batcher, "a", deadline=Deadline.after(60))
-    (late,) = submit_in_order(pool, batcher, "late", deadline=Deadline.after(5))
+    (late,) = submit_in_order(pool, batcher, "late", deadline=deadline)
     (goes_along,) = submit_in_order(pool, batcher, "b", deadline=Deadline.after(60))
-    batcher._min_left = 10  # noqa: SLF001 - as if "late" had waited for long
+    deadline.leave(MIN_LEFT)  # as if "late" had waited for long
     processor.proceed.release(2)
     assert (leads.result(), goes_along.result()) == ("to a", "to b")
     with pytest.raises(DeadlineExceededError):
@@ -350,11 +351,12 @@ def test_late_item_is_left_out_of_the_batch(processor: Processor, pool: ThreadPo
 def test_late_waiter_does_not_become_the_leader(
     processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = processor.batcher()
+    batcher = processor.batcher(min_left=MIN_LEFT)
     start_first_batch(pool, batcher, processor)
-    (late,) = submit_in_order(pool, batcher, "late", deadline=Deadline.after(5))
+    deadline = AdjustableDeadline.after(60)
+    (late,) = submit_in_order(pool, batcher, "late", deadline=deadline)
     (leads,) = submit_in_order(pool, batcher, "a", deadline=Deadline.after(60))
-    batcher._min_left = 10  # noqa: SLF001 - as if "late" had waited for long
+    deadline.leave(MIN_LEFT)  # as if "late" had waited for long
     processor.proceed.release(2)
     assert leads.result() == "to a"
     with pytest.raises(DeadlineExceededError):
@@ -377,17 +379,16 @@ def test_result_is_unknown_at_the_deadline_when_the_batch_is_in_flight(
 
 
 def test_other_items_are_processed_by_the_next_leader_when_the_leaders_deadline_passes(
-    processor: Processor, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    processor: Processor, pool: ThreadPoolExecutor
 ) -> None:
-    batcher = processor.batcher()
+    def process_batch(items: Sequence[str], deadline: Deadline) -> list[str | Retry]:
+        if items[0] == "a":
+            raise DeadlineExceededError
+        return processor(items, deadline)
+
+    batcher = Batcher(process_batch, len, MAX_WEIGHT)
     start_first_batch(pool, batcher, processor)
     others = submit_in_order(pool, batcher, "a", "b", "c")
-
-    def out_of_time(*_: object) -> list[str]:
-        monkeypatch.setattr(batcher, "_process_batch", processor)
-        raise DeadlineExceededError
-
-    monkeypatch.setattr(batcher, "_process_batch", out_of_time)
     processor.proceed.release(3)
     with pytest.raises(DeadlineExceededError):
         others[0].result()
@@ -415,6 +416,9 @@ def test_wait_in_the_queue_is_surrounded_by_its_context(
     assert waits == ["began", "ended"]
 
 
+CALLERS = 24
+
+
 @pytest.mark.parametrize("overtake_after", [math.inf, 0.002])
 def test_every_item_is_processed_once_and_gets_its_own_result(overtake_after: float) -> None:
     processed: list[int] = []
@@ -440,10 +444,12 @@ def test_every_item_is_processed_once_and_gets_its_own_result(overtake_after: fl
                     results.append(-item)
         return results
 
-    batcher = Batcher(process_batch, lambda _: 1, MAX_WEIGHT, overtake_after=overtake_after)
-    with ThreadPoolExecutor(24) as pool:
+    batcher = Batcher(
+        process_batch, lambda _: 1, MAX_WEIGHT, max_queued=CALLERS, overtake_after=overtake_after
+    )
+    with ThreadPoolExecutor(CALLERS) as pool:
         results = list(pool.map(lambda n: batcher.submit(n, soon()), range(2000)))
     assert results == [-n for n in range(2000)]
     assert sorted(processed) == list(range(2000))
     assert peak == 1 or overtake_after < math.inf
-    assert (batcher._leader, batcher._queued, queued(batcher)) == (None, 0, 0)  # noqa: SLF001
+    assert batcher.waiting == 0

@@ -48,7 +48,7 @@ def sink(outcome: int | Exception, **variables: str) -> tuple[Sink, Scripted]:
     settings = SinkSettings.load(Environment(VARIABLES | variables))
     assert settings is not None
     made, adapter = Sink(settings, connections=1), Scripted(outcome)
-    made._http.session.mount("http://", adapter)  # noqa: SLF001
+    made.http.session.mount("http://", adapter)
     return made, adapter
 
 

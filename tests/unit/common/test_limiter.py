@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.in_process.apps import order_app
 from support.stores.fakes import FakeInventory, MemoryOrders
+from support.waiting import wait_until
 
 from functions_common import limiter as limiters
 from functions_common.limiter import ConcurrencyLimiter, TooManyListRequestsError
@@ -19,13 +20,6 @@ from functions_common.runtime.deadlines import Deadline
 
 SOON = 10.0
 """Seconds that a test waits for another thread."""
-
-
-def eventually(condition: Any) -> None:
-    deadline = Deadline.after(SOON)
-    while not condition():
-        assert not deadline.passed
-        time.sleep(0.001)
 
 
 @contextmanager
@@ -47,16 +41,12 @@ def reader(
     thread.join()
 
 
-def waiting(limiter: ConcurrencyLimiter) -> int:
-    return len(limiter._waiting)  # noqa: SLF001 - it is not public
-
-
 def test_slots_are_granted_in_order_of_arrival() -> None:
     limiter, done = ConcurrencyLimiter(max_concurrent=1, cooldown=False), list[str]()
     with ExitStack() as readers, limiter.slot(Deadline.after(SOON)):
         for n in range(8):
             readers.enter_context(reader(limiter, done, str(n)))
-            eventually(lambda n=n: waiting(limiter) == n + 1)
+            wait_until(lambda n=n: limiter.waiting == n + 1)
         assert done == []
     assert done == [*"01234567"]
 
@@ -77,7 +67,7 @@ def test_slot_raises_when_the_wait_is_too_long() -> None:
     with limiter.slot(Deadline.after(SOON)), reader(limiter, done, "late", 0.2):
         pass
     assert re.fullmatch(r"Too many concurrent list requests: this one waited \d+\.\d s", done[0])
-    assert waiting(limiter) == 0
+    assert limiter.waiting == 0
 
 
 def test_next_request_gets_the_slot_when_one_has_given_up() -> None:
@@ -86,7 +76,7 @@ def test_next_request_gets_the_slot_when_one_has_given_up() -> None:
         with reader(limiter, done, "gives up", 0.05):
             pass
         readers.enter_context(reader(limiter, done, "next"))
-        eventually(lambda: waiting(limiter) == 1)
+        wait_until(lambda: limiter.waiting == 1)
     assert done[1] == "next"
 
 
@@ -94,7 +84,7 @@ def test_slot_raises_immediately_when_the_queue_is_full() -> None:
     limiter, done = ConcurrencyLimiter(max_waiting=1, max_concurrent=1, cooldown=False), list[str]()
     with ExitStack() as readers, limiter.slot(Deadline.after(SOON)):
         readers.enter_context(reader(limiter, done, "waits"))
-        eventually(lambda: waiting(limiter) == 1)
+        wait_until(lambda: limiter.waiting == 1)
         with (
             pytest.raises(TooManyListRequestsError, match="1 are waiting already"),
             limiter.slot(Deadline.after(SOON)),
@@ -134,7 +124,7 @@ def test_slot_raises_when_the_cooldown_exceeds_the_deadline() -> None:
 def test_limits_leave_threads_for_orders() -> None:
     for concurrency in (1, 4, 8, 32, 64, 1000):
         held = sum(
-            each._max_waiting + len(each._free)  # noqa: SLF001
+            each.max_threads
             for each in (
                 limiters.firestore_list_limiter(concurrency),
                 limiters.forwarded_list_limiter(concurrency),

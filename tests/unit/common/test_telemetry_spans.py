@@ -36,7 +36,7 @@ class Exported(list[ReadableSpan]):
 def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
     exported = Exported()
     monkeypatch.setattr(telemetry, "BatchSpanProcessor", lambda _: exported)
-    monkeypatch.setattr(telemetry, "_meter_provider", lambda _: MeterProvider())
+    monkeypatch.setattr(telemetry, "meter_provider", lambda _: MeterProvider())
     monkeypatch.setattr(atexit, "register", lambda *_: None)
     return exported
 

@@ -10,7 +10,7 @@ from werkzeug.datastructures import Headers
 
 from functions_common.http import cors
 from functions_common.http.health import with_service_operations
-from functions_common.http.openapi import _HEADERS_OF_ALL_RESPONSES
+from functions_common.http.openapi import HEADERS_OF_ALL_RESPONSES
 from order_function.routes import API
 
 SHOP, OTHER = "https://shop.example", "https://other.example"
@@ -122,7 +122,7 @@ def test_responses_are_unchanged_without_allowed_origins() -> None:
 
 
 def test_pages_may_send_and_read_every_header_of_the_api() -> None:
-    sent, read = {"Authorization", "Content-Type"}, {"Allow", *_HEADERS_OF_ALL_RESPONSES}
+    sent, read = {"Authorization", "Content-Type"}, {"Allow", *HEADERS_OF_ALL_RESPONSES}
     for operation in with_service_operations(API).operations:
         sent |= {each.name for each in operation.parameters if each.location == "header"}
         read |= {name for each in operation.responses.values() for name in each.headers}

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from support.in_process.deadlines import AdjustableDeadline
 from support.in_process.queues import wait_until_queued
 from support.stores.builders import adjust, move, release, reserve, soon, stocked, units
 from support.stores.fakes import MemoryStock
@@ -466,7 +467,7 @@ def test_late_request_is_left_out_of_the_commit(monkeypatch: pytest.MonkeyPatch)
     store = stocked(P001=9)
     group = GroupCommit(store)
     gate = Gate(store, monkeypatch)
-    old, young = Deadline.after(20), Deadline.after(120)
+    old, young = AdjustableDeadline.after(60), Deadline.after(60)
     with ThreadPoolExecutor(5) as pool:
         pool.submit(group.run, reserve("R0", P001=1), young)
         assert gate.reached.wait(10)
@@ -474,7 +475,7 @@ def test_late_request_is_left_out_of_the_commit(monkeypatch: pytest.MonkeyPatch)
         for n, deadline in enumerate([old, young, old, young], start=1):
             waiting.append(pool.submit(group.run, reserve(f"R{n}", P001=1), deadline))
             wait_until_queued(group, n)
-        monkeypatch.setattr(group._batcher, "_min_left", 60)  # noqa: SLF001
+        old.leave(MIN_LEFT)  # as if they had waited for long
         gate.open.set()
         for each in waiting[::2]:
             with pytest.raises(StoreUnavailableError, match="too long in the queue"):

@@ -52,7 +52,7 @@ def test_requirement_holds_when_it_was_not_measured() -> None:
 
 def test_ratio_to_a_baseline_without_sales_is_a_text_and_no_requirement() -> None:
     run = Run(Console(), Path())
-    run._ratio("hot_http_ratio", Sales(2.0, [0.1] * 900), Sales(2.0, [0.1] * 19))  # noqa: SLF001
+    run.ratio("hot_http_ratio", Sales(2.0, [0.1] * 900), Sales(2.0, [0.1] * 19))
     assert run.ratios == {"hot_http_ratio": "the baseline sold 19 units, ours 900"}
     assert failed(run.ratios) == []
 

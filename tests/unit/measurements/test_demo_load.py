@@ -114,7 +114,9 @@ def test_order_is_recorded_when_the_run_is_cancelled() -> None:
         recording, shop = empty(), Shop()
         shop.load = Load(shop, recording)
         sale = asyncio.create_task(shop.load.run(arrivals(3, 0.0)))
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(10):
+            while shop.load.in_flight < 3:  # noqa: ASYNC110 - there is no event to wait for
+                await asyncio.sleep(0)
         sale.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sale

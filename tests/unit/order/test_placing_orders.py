@@ -135,7 +135,7 @@ def test_a_retry_places_the_order_when_the_process_crashed_after_the_reservation
     shop: MemoryShop,
 ) -> None:
     crashed = Attempt.begin("C1", TWO, "key")
-    shop.inventory._hold(crashed.reservation_id, crashed.lines)  # noqa: SLF001
+    shop.inventory.hold(crashed.reservation_id, crashed.lines)
     placed = shop.place("C1", TWO, "key")
     assert placed.order.reservation_id == crashed.reservation_id
     assert shop.inventory.available["P001"] == 3

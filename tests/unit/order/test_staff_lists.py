@@ -104,8 +104,7 @@ def test_staff_lists_orders_by_the_beginning_of_their_id(shop: Shop) -> None:
 def test_parameter_of_staff_is_422_for_a_customer(shop: Shop, parameter: dict[str, str]) -> None:
     response = shop.get({}, customer_id="C1", **parameter)
     assert {*parameter} <= {*parameters(response)}
-    response = shop.get({}, **parameter)
-    assert response.status_code in (400, 422)
+    assert shop.get({}, **parameter).status_code == 400  # a list needs a customer or a token
 
 
 def test_customer_lists_only_their_own_orders(shop: Shop) -> None:

@@ -13,6 +13,7 @@ from support.in_process.apps import inventory_app, signed
 from support.in_process.client import client_of
 from support.in_process.memory_shop import MemoryShop, WholeShop
 from support.stores.builders import BY, product, release, reserve, soon, stocked, units
+from support.stores.fakes import MemoryUnfinishedWork
 
 from functions_common.firestore.errors import (
     DamagedDocumentError,
@@ -344,8 +345,7 @@ def test_sweep_continues_after_an_unexpected_error_of_one_step(
     shop = MemoryShop(P001=3 * DECISION_BATCH)
     abandoned_ones(shop, 2 * DECISION_BATCH)
     shop.write(shop.place("C1", ONE, None).order.begin_cancel(BY))
-    sweep = shop.a_sweep()
-    real = getattr(sweep._work, method)  # noqa: SLF001 - no other seam is left
+    real = getattr(MemoryUnfinishedWork, method)
     failed: list[Any] = []
 
     def fail_once(*args: Any) -> Any:
@@ -354,8 +354,8 @@ def test_sweep_continues_after_an_unexpected_error_of_one_step(
             raise ZeroDivisionError
         return real(*args)
 
-    monkeypatch.setattr(sweep._work, method, fail_once)  # noqa: SLF001
-    report = sweep.run()
+    monkeypatch.setattr(MemoryUnfinishedWork, method, fail_once)
+    report = shop.sweep()
     assert report.failed == 1
     assert report.done, "the other steps were taken"
     assert (report.oldest_held_seconds > 0) == (method != "held_reservations")

@@ -52,10 +52,10 @@ def _normalize_fields(fields: Fields, depth: int) -> None:
     _check_depth(depth)
     for name in fields:  # items() of a protobuf map takes longer
         check_field_name(name)
-        _normalize_value(fields[name], depth)
+        normalize_value(fields[name], depth)
 
 
-def _normalize_value(value: Value, depth: int) -> None:
+def normalize_value(value: Value, depth: int) -> None:
     kind = value.WhichOneof("value_type")
     if kind in _ALWAYS_VALID:
         return
@@ -88,7 +88,7 @@ def _normalize_array(value: Value, depth: int) -> None:
             raise InvalidArgumentError("Cannot convert an array value in an array value.")
         if element.HasField("map_value") and is_vector(element.map_value):
             raise InvalidArgumentError("Cannot convert a vector value in an array value.")
-        _normalize_value(element, depth)
+        normalize_value(element, depth)
 
 
 def _normalize_timestamp(value: Value) -> None:

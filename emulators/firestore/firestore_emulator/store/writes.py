@@ -45,7 +45,7 @@ def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
         return Outcome(None, WriteResult())
     document = Document(name=target_name(write))
     _fill(document, write, current)
-    results = _transform(document, write, now)
+    results = transform(document, write, now)
     if results:  # the fields of the write are normalized already
         validation.normalize_fields(document.fields)
     validation.check_size(document)
@@ -165,7 +165,7 @@ def _fill(document: Document, write: Write, current: Document | None) -> None:
             fields.put(document.fields, path, value)
 
 
-def _transform(document: Document, write: Write, now: Timestamp) -> list[Value]:
+def transform(document: Document, write: Write, now: Timestamp) -> list[Value]:
     return [
         transforms.apply(transform, document.fields, now)
         for transform in (*write.transform.field_transforms, *write.update_transforms)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 
 from firestore_emulator.model.names import DocumentName
 
-_MAX_NAMES = 10_000
+MAX_NAMES = 10_000
 
 
 class Pace:
@@ -18,6 +18,11 @@ class Pace:
         self._interval = 0.0 if math.isinf(per_second) else 1 / per_second
         self._clock = clock
         self._next: dict[DocumentName, float] = {}
+
+    @property
+    def remembered(self) -> int:
+        """The number of documents whose last commit is remembered."""
+        return len(self._next)
 
     async def wait(self, names: Collection[DocumentName]) -> None:
         """Waits until a commit of these documents is due."""
@@ -32,5 +37,5 @@ class Pace:
 
     def _forget(self, now: float) -> None:
         """Forgets the documents whose next commit need not wait."""
-        if len(self._next) >= _MAX_NAMES:
+        if len(self._next) >= MAX_NAMES:
             self._next = {name: due for name, due in self._next.items() if due > now}

@@ -31,7 +31,7 @@ class Sink:
         self._url = settings.url
         self._secret = settings.secret
         self._extensions = {f"ce-{name}": value for name, value in settings.extensions.items()}
-        self._http = HttpClient(connections)
+        self.http = HttpClient(connections)
 
     def send(self, event: EventRequest) -> None:
         """Send the event. Any status from 200 to 299 accepts it. Raises SinkError."""
@@ -39,7 +39,7 @@ class Sink:
         if self._secret is not None:
             headers |= signature(self._secret, event.event_id, int(time.time()), event.body)
         try:
-            response = self._http.send(
+            response = self.http.send(
                 "POST",
                 self._url,
                 headers=headers,

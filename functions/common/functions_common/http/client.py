@@ -157,6 +157,11 @@ class DeadlineAdapter(BaseAdapter):
     def close(self) -> None:
         _close(self._idle)
 
+    @property
+    def idle_connections(self) -> int:
+        """Open connections that no request uses, to all peers."""
+        return sum(map(len, self._idle.values()))
+
     def _take_idle(self, origin: _Origin) -> DeadlineSocket | None:
         """The connection that was used last and that the peer has not closed."""
         idle = self._idle.setdefault(origin, deque())

@@ -348,13 +348,13 @@ def _lines(line: Schema) -> Schema:
     }
 
 
-_HEADERS_OF_ALL_RESPONSES = ("Server-Timing", "X-Pod", "X-Revision", "X-Trace-Id")
+HEADERS_OF_ALL_RESPONSES = ("Server-Timing", "X-Pod", "X-Revision", "X-Trace-Id")
 
 
 def _headers(names: Iterable[str]) -> Schema:
     return {
         name: {"$ref": f"#/components/headers/{name}"}
-        for name in (*names, *_HEADERS_OF_ALL_RESPONSES)
+        for name in (*names, *HEADERS_OF_ALL_RESPONSES)
     }
 
 
@@ -373,7 +373,7 @@ def _problem_headers(status: HTTPStatus, of_one_status: list[ProblemType]) -> Sc
     headers = _headers(dict.fromkeys(name for each in of_one_status for name in each.headers))
     optional = {
         name
-        for name in headers.keys() - set(_HEADERS_OF_ALL_RESPONSES)
+        for name in headers.keys() - set(HEADERS_OF_ALL_RESPONSES)
         if not all(name in each.headers for each in of_one_status)
     }
     if status in _STATUSES_OF_THE_SERVER:

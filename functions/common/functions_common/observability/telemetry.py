@@ -69,7 +69,7 @@ class Telemetry:
     def __init__(self, function: str, instance: Instance) -> None:
         resource = _resource(function, instance)
         self._spans = _Spans(resource)
-        meters = _meter_provider(resource)
+        meters = meter_provider(resource)
         meter = meters.get_meter(SCOPE)
         self._requests = meter.create_histogram(
             "http.server.request.duration",
@@ -205,7 +205,7 @@ def _end(span: Span, end_time: int, *, failed: bool) -> None:
 
 def report(command: str, instance: Instance, figures: Mapping[str, float]) -> None:
     """Export the figures of a command that is about to end, each as a gauge of its name."""
-    meters = _meter_provider(_resource(command, instance))
+    meters = meter_provider(_resource(command, instance))
     meter = meters.get_meter(SCOPE)
     for name, value in figures.items():
         meter.create_gauge(f"shop.{command}.{name}").set(value)
@@ -224,7 +224,7 @@ def _resource(name: str, instance: Instance) -> Resource:
     return Resource.create(found)
 
 
-def _meter_provider(resource: Resource) -> MeterProvider:
+def meter_provider(resource: Resource) -> MeterProvider:
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(timeout=EXPORT_SECONDS))
     return MeterProvider([reader], resource, shutdown_on_exit=False)
 

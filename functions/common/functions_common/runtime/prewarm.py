@@ -15,7 +15,7 @@ from functions_common.runtime import deadline_socket
 DEADLINE_SECONDS = 10.0
 """For look-up, connect and sending together."""
 
-_calls: list[deadline_socket.DeadlineSocket] = []
+open_calls: list[deadline_socket.DeadlineSocket] = []
 """Connections that stay open: Knative starts no pod for a client that has disconnected."""
 
 
@@ -46,4 +46,4 @@ def _send(host: str, port: int, authority: str) -> None:
         call.sendall(request.encode())
     except (OSError, ValueError, OverflowError):
         return
-    _calls.append(call)
+    open_calls.append(call)

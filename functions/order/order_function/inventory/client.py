@@ -107,7 +107,12 @@ class InventoryClient:
             min_left_to_share=MIN_SECONDS_TO_SHARE,
             overtake_after=MAX_QUEUE_SECONDS,
         )
-        self._http = HttpClient(connections)
+        self.http = HttpClient(connections)
+
+    @property
+    def waiting(self) -> int:
+        """The number of reservations that wait for a batch."""
+        return self._batcher.waiting
 
     def reserve(
         self, reservation_id: str, lines: Iterable[Line], deadline: Deadline
@@ -260,7 +265,7 @@ class InventoryClient:
             raise _batch_failed(str(error)) from error
 
     def _send(self, request: _Request, deadline: Deadline, trace: Trace | None) -> Reply:
-        response = self._http.send(
+        response = self.http.send(
             request.method,
             self._url + request.path,
             timeout=deadline.timeout(CALL_TIMEOUT_SECONDS),

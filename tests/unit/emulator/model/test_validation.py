@@ -145,13 +145,13 @@ def test_document_that_grows_by_a_mask_is_measured() -> None:
 
 
 def test_commit_normalizes_each_value_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    normalize, seen = validation._normalize_value, []  # noqa: SLF001
+    normalize, seen = validation.normalize_value, []
 
     def counting(of: Value, depth: int) -> None:
         seen.append(of.WhichOneof("value_type"))
         normalize(of, depth)
 
-    monkeypatch.setattr(validation, "_normalize_value", counting)
+    monkeypatch.setattr(validation, "normalize_value", counting)
     database(put("c/a", a=1, b=[{"c": 2}, "d"]))
     assert sorted(map(str, seen)) == [
         "array_value",

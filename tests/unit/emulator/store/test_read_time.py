@@ -1,7 +1,6 @@
 """Reads at an earlier time through Database.read."""
 
 from bisect import bisect_right
-from contextlib import suppress
 from typing import TypeAlias
 
 import pytest
@@ -180,11 +179,24 @@ def test_malformed_time_is_rejected(db: Database, nanos: int) -> None:
         db.read(Timestamp(seconds=seconds, nanos=nanos))
 
 
-@given(seconds=st.integers(-(2**63), 2**63 - 1), nanos=st.integers(-(2**31), 2**31 - 1))
-def test_any_time_is_read_or_rejected(seconds: int, nanos: int) -> None:
-    with suppress(InvalidArgumentError, FailedPreconditionError):
-        found = Database(DATABASE, Clock(Wall())).read(Timestamp(seconds=seconds, nanos=nanos))
-        assert state(found.view) == {}
+ANY_SECONDS = st.integers(-(2**63), 2**63 - 1)
+RECENT_SECONDS = st.integers((START - RETENTION) // MICROSECONDS - 1, START // MICROSECONDS + 1)
+ANY_NANOS = st.integers(-(2**31), 2**31 - 1)
+WHOLE_MICROSECONDS = st.integers(0, MICROSECONDS - 1).map(lambda micros: 1000 * micros)
+
+
+@given(seconds=ANY_SECONDS | RECENT_SECONDS, nanos=ANY_NANOS | WHOLE_MICROSECONDS)
+def test_time_is_rejected_unless_it_is_a_microsecond_of_the_last_hour(
+    seconds: int, nanos: int
+) -> None:
+    db, asked = Database(DATABASE, Clock(Wall())), Timestamp(seconds=seconds, nanos=nanos)
+    micros, rest = divmod(nanos, 1000)
+    time = seconds * MICROSECONDS + micros
+    if rest == 0 and 0 <= micros < MICROSECONDS and START - RETENTION <= time <= START:
+        assert state(db.read(asked).view) == {}
+    else:
+        with pytest.raises((InvalidArgumentError, FailedPreconditionError)):
+            db.read(asked)
 
 
 def test_times_of_the_last_hour_can_be_read(db: Database, wall: Wall) -> None:

@@ -65,9 +65,9 @@ def test_without_a_limit_nothing_waits(time: Time) -> None:
 def test_documents_that_need_not_wait_are_forgotten(
     time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "_MAX_NAMES", 2)
+    monkeypatch.setattr(pace, "MAX_NAMES", 2)
     limit = Pace(5, lambda: time.now)
     for letter in "abcdef":
         time.waits(limit, letter)
         time.now += 1
-    assert len(limit._next) <= 2  # noqa: SLF001 - it must not grow
+    assert limit.remembered <= 2

@@ -12,7 +12,7 @@ from flask import Flask
 from support.in_process.dying import ProcessDiedError
 from support.in_process.memory_shop import Between, MemoryShop, death, every_place
 from support.stores.builders import BY, soon
-from support.stores.fakes import MemoryOrders, MemoryOutbox
+from support.stores.fakes import MemoryOutbox
 
 from functions_common.events import publisher_thread
 from functions_common.events.cloud_event import EventRequest
@@ -63,10 +63,8 @@ class FakeSink:
 
 class PublishingShop(MemoryShop):
     def __init__(self, **units: int) -> None:
-        super().__init__(**units)
         self.changed: list[str] = []
-        self.store = MemoryOrders(self.changed.append)
-        self.orders._store = self.store  # noqa: SLF001 - the same shop with an outbox
+        super().__init__(on_event=self.changed.append, **units)
         self.outbox = MemoryOutbox(self.store)
         self.sink = FakeSink()
 

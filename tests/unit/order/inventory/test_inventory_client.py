@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 from requests.adapters import BaseAdapter
-from support.in_process.queues import queued, wait_until_queued
+from support.in_process.queues import wait_until_queued
 from support.stores.builders import soon
 
 from functions_common.http.client import (
@@ -115,7 +115,7 @@ class HeldUp(Scripted):
 
 def client_of(adapter: Scripted) -> InventoryClient:
     client = InventoryClient("http://inventory", "token-of-order", connections=1, currency="USD")
-    client._http.session.mount("http://", adapter)  # noqa: SLF001 - the seam is requests' own
+    client.http.session.mount("http://", adapter)
     return client
 
 
@@ -227,7 +227,7 @@ def together(
         for n, name in enumerate(names, start=1):
             deadline = Deadline.after(seconds)
             others.append(pool.submit(reserve, client, name, deadline))
-            wait_until_queued(client._batcher, n)  # noqa: SLF001 - to wait for the queue
+            wait_until_queued(client, n)
         adapter.go_on.set()
         first.result()
         return [other.exception() for other in others]
@@ -400,7 +400,7 @@ def test_a_release_fails_when_the_reply_does_not_confirm_it(response: tuple[int,
 def test_the_client_keeps_a_connection_for_each_thread() -> None:
     client = InventoryClient("http://inventory", "token-of-order", connections=77, currency="USD")
     for url in ("http://inventory", "https://inventory"):
-        adapter = client._http.session.get_adapter(url)  # noqa: SLF001
+        adapter = client.http.session.get_adapter(url)
         assert isinstance(adapter, DeadlineAdapter)
         assert adapter.connections == 77
 
@@ -447,9 +447,7 @@ def test_a_batch_is_repeated_after_retry_after_when_inventory_has_not_begun_it(
 
     def first_again(request: requests.PreparedRequest) -> Reply:
         times.append(time.monotonic())
-        limit = soon()
-        while queued(clients[0]._batcher) < len(names) - 1 and not limit.passed:  # noqa: SLF001
-            time.sleep(0.001)
+        wait_until_queued(clients[0], len(names) - 1)
         return named(request)
 
     def all_others(request: requests.PreparedRequest) -> Reply:
@@ -526,7 +524,7 @@ def test_reads_of_the_catalogue_never_open_the_circuit_for_orders(
     for _ in range(10):
         with pytest.raises(InventoryFailedError):
             client.catalogue("/products", {}, Deadline.after(0.01))
-    client._http.session.mount("http://", Scripted((201, HELD)))  # noqa: SLF001
+    client.http.session.mount("http://", Scripted((201, HELD)))
     client.reserve("R", LINES, soon())
 
 
@@ -539,7 +537,7 @@ def test_the_catalogue_is_read_when_the_circuit_for_orders_is_open(
     for _ in range(10):
         with pytest.raises(InventoryFailedError):
             client.reserve("R", LINES, Deadline.after(0.01))
-    client._http.session.mount("http://", Scripted((200, b'{"products":[]}')))  # noqa: SLF001
+    client.http.session.mount("http://", Scripted((200, b'{"products":[]}')))
     with pytest.raises(InventoryFailedError):
         client.reserve("R", LINES, soon())
     assert client.catalogue("/products", {}, soon())[0] == 200
