@@ -86,7 +86,7 @@ test-crash: $(VENV)/.dev ## Random SIGKILLs under load for ten minutes (CRASH_SE
 	CRASH_SECONDS=$(CRASH_SECONDS) $(BIN)/python -m pytest tests/crash/test_random_kills.py
 
 SOAK_SECONDS ?= 3600
-soak: $(VENV)/.dev ## The shop in use for an hour, through rollovers between releases (SOAK_SECONDS, PREVIOUS=tag or commit)
+soak: $(VENV)/.dev ## An hour of use, with rollovers between releases (SOAK_SECONDS, PREVIOUS)
 	SOAK_SECONDS=$(SOAK_SECONDS) PREVIOUS=$(PREVIOUS) $(BIN)/python -m pytest tests/soak -s
 
 FUZZ_SECONDS ?= 600

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -41,12 +41,16 @@ def reader(
     thread.join()
 
 
+def waiting(limiter: ConcurrencyLimiter, number: int) -> Callable[[], bool]:
+    return lambda: limiter.waiting == number
+
+
 def test_slots_are_granted_in_order_of_arrival() -> None:
     limiter, done = ConcurrencyLimiter(max_concurrent=1, cooldown=False), list[str]()
     with ExitStack() as readers, limiter.slot(Deadline.after(SOON)):
         for n in range(8):
             readers.enter_context(reader(limiter, done, str(n)))
-            wait_until(lambda n=n: limiter.waiting == n + 1)
+            wait_until(waiting(limiter, n + 1))
         assert done == []
     assert done == [*"01234567"]
 
