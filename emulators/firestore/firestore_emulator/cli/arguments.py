@@ -37,8 +37,15 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument(
         "--import-data",
         type=Path,
-        metavar="FILE",
-        help="load the documents of an export (JSON lines) at startup",
+        metavar="PATH",
+        help="load an export at startup: a file of JSON lines, a *.overall_export_metadata of a"
+        " managed export, or a folder that contains one",
+    )
+    root.add_argument(
+        "--export-on-exit",
+        type=Path,
+        metavar="DIR",
+        help="write a managed export of each database into DIR at the end",
     )
     _add_indexes(root)
     root.add_argument("--log", action="store_true", help="log a line to stderr for each call")
@@ -47,8 +54,14 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(
         dest="command", title="commands for a data directory that no emulator is using"
     )
-    _add_transfer(commands.add_parser("export", help="write JSON lines to stdout"))
-    _add_transfer(commands.add_parser("import", help="read JSON lines from stdin"))
+    _add_transfer(
+        commands.add_parser("export", help="write JSON lines to stdout, or a managed export"),
+        "write a managed export of the database as this folder, instead of JSON lines",
+    )
+    _add_transfer(
+        commands.add_parser("import", help="read JSON lines from stdin, or a managed export"),
+        "read the managed export in this folder, instead of JSON lines",
+    )
     return root
 
 
@@ -153,8 +166,9 @@ def _with_reason(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
     return parsed
 
 
-def _add_transfer(parser: argparse.ArgumentParser) -> None:
+def _add_transfer(parser: argparse.ArgumentParser, folder: str) -> None:
     _add_data(parser, "data directory", required=True)
+    parser.add_argument("--folder", type=Path, metavar="FOLDER", help=folder)
     parser.add_argument(
         "--database",
         type=_database,

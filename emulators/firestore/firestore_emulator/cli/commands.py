@@ -1,9 +1,9 @@
-"""The commands: serve (the default), and export and import of a data directory as JSON lines."""
+"""The commands: serve (the default), and export and import of a data directory."""
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,12 +22,15 @@ from firestore_emulator.indexes.checks import (
 from firestore_emulator.indexes.entries import check_entries
 from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
 from firestore_emulator.indexes.requirements import Indexes
+from firestore_emulator.managed_export import folder
 from firestore_emulator.model.errors import EmulatorError
+from firestore_emulator.model.messages import Document
 from firestore_emulator.model.steps import run_at_once
 from firestore_emulator.server import serve
 from firestore_emulator.service.service import Service
 from firestore_emulator.store import json_lines, sqlite_storage
 from firestore_emulator.store.database import CheckDocument, Database, Databases
+from firestore_emulator.store.relocation import relocated
 from firestore_emulator.store.sqlite_storage import DataError, Storage
 from firestore_emulator.transactions.open_transactions import Limits
 
@@ -66,7 +69,7 @@ def _serve(arguments: argparse.Namespace, announce: Callable[[str], None]) -> No
     check_indexes, indexes = _index_check(arguments)
     with _databases(arguments.data, check_entries(indexes)) as databases:
         if arguments.import_data is not None:
-            _load_file(databases, arguments.import_data)
+            json_lines.load(databases, _documents_at(arguments.import_data))
         service = Service(databases, limits, check_indexes, indexes)
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
@@ -74,6 +77,8 @@ def _serve(arguments: argparse.Namespace, announce: Callable[[str], None]) -> No
                 runner.run(serve(service, host, port, announce, interceptors, hosts))
         except OSError as error:
             sys.exit(f"Cannot listen on {format_address(host, port)}: {error.strerror or error}")
+        if arguments.export_on_exit is not None:
+            _export_all(databases, arguments.export_on_exit)
 
 
 def _interceptors(arguments: argparse.Namespace) -> Iterator[CallInterceptor]:
@@ -103,10 +108,15 @@ def _databases(directory: Path | None, check: CheckDocument | None = None) -> It
             yield storage.databases()
 
 
-def _load_file(databases: Databases, path: Path) -> None:
+def _documents_at(path: Path) -> Iterator[Document]:
+    """The documents of an export in either format. Exits if JSON lines cannot be read."""
+    if path.is_dir() or path.name.endswith(folder.SUFFIX):
+        for export in folder.find(path):
+            yield from folder.read(export)
+        return
     try:
         with path.open("rb") as lines:
-            json_lines.load(databases, json_lines.parse(lines))
+            yield from json_lines.parse(lines)
     except OSError as error:
         sys.exit(f"Cannot read {path}: {error.strerror or error}")
 
@@ -115,16 +125,43 @@ def _export(arguments: argparse.Namespace) -> None:
     if not (arguments.data / sqlite_storage.FILE).exists():
         sys.exit(f"{arguments.data} has no {sqlite_storage.FILE}: it is not a data directory")
     with _databases(arguments.data) as databases:
-        for database in databases:
-            if arguments.database in {None, database.name}:
-                documents = run_at_once(json_lines.documents_of(database))
-                sys.stdout.buffer.writelines(map(json_lines.to_line, documents))
+        chosen = [each for each in databases if arguments.database in {None, each.name}]
+        if arguments.folder is None:
+            for database in chosen:
+                sys.stdout.buffer.writelines(map(json_lines.to_line, _documents_of(database)))
+        elif len(chosen) == 1:
+            run_at_once(folder.write(_documents_of(chosen[0]), arguments.folder))
+        else:
+            names = ", ".join(sorted(each.name for each in databases)) or "none"
+            sys.exit(f"--folder exports one database. Name it by --database. There are: {names}")
+
+
+def _export_all(databases: Databases, directory: Path) -> None:
+    """Each database into a folder of its own, so that --import-data=DIR reads all of them."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"Cannot write {directory}: {error.strerror or error}")
+    for database in databases:
+        _, project, _, database_id = database.name.split("/")
+        name = project if database_id == "(default)" else f"{project}.{database_id}"
+        run_at_once(folder.write(_documents_of(database), directory / name))
+
+
+def _documents_of(database: Database) -> list[Document]:
+    return run_at_once(json_lines.documents_of(database))
 
 
 def _import(arguments: argparse.Namespace) -> None:
     with _databases(arguments.data) as databases:
-        documents = json_lines.parse(sys.stdin.buffer, into=arguments.database)
-        count = json_lines.load(databases, documents)
+        documents: Iterable[Document]
+        if arguments.folder is None:
+            documents = json_lines.parse(sys.stdin.buffer)
+        else:
+            exports = folder.find(arguments.folder)
+            documents = (each for export in exports for each in folder.read(export))
+        moved = (relocated(each, arguments.database) for each in documents)
+        count = json_lines.load(databases, moved)
     print(f"{count} documents imported", file=sys.stderr)  # noqa: T201
 
 

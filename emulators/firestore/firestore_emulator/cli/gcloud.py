@@ -24,15 +24,12 @@ _HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]*))(?::
 
 _UNSUPPORTED = {
     "--rules": "this emulator does not evaluate security rules",
-    "--import-data": "its file has Google's own format. This emulator imports JSON lines:"
-    " set EMULATOR_ARGS=--import-data=FILE",
-    "--export-on-exit": "this emulator exports over HTTP while it runs,"
-    " and keeps documents on disk with --data=DIR",
 }
 _UNSUPPORTED_SWITCHES = {
     "--use-firestore-in-datastore-mode": "Datastore mode is not implemented",
     "--licenses": "see the licence of each installed package",
 }
+_FOLLOWED = ("--import-data", "--export-on-exit")
 _IGNORED = (
     "--account",
     "--billing-project",
@@ -68,16 +65,17 @@ def emulator_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[
             " Google Cloud CLI. It runs `gcloud [alpha|beta] emulators firestore start` only."
         )
     for option, reason in (_UNSUPPORTED | _UNSUPPORTED_SWITCHES).items():
-        if getattr(arguments, option.removeprefix("--").replace("-", "_")):
+        if _given(arguments, option):
             raise UsageError(f"{option} is not supported: {reason}.")
     if arguments.database_mode != "firestore-native":
         raise UsageError(
             f"--database-mode={arguments.database_mode} is not supported:"
             " this emulator implements firestore-native only."
         )
+    followed = [f"{option}={value}" for option in _FOLLOWED if (value := _given(arguments, option))]
     further = [each for each in others if each.startswith("-")]
     from_environment = shlex.split(environ.get("EMULATOR_ARGS") or "")
-    return [f"--host-port={_address(arguments.host_port)}", *further, *from_environment]
+    return [f"--host-port={_address(arguments.host_port)}", *followed, *further, *from_environment]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,11 +85,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host-port", default="")
     parser.add_argument("--database-mode", default="firestore-native")
     parser.add_argument("--quiet", "-q", action="store_true")
-    for option in (*_UNSUPPORTED, *_IGNORED):
+    for option in (*_UNSUPPORTED, *_FOLLOWED, *_IGNORED):
         parser.add_argument(option)
     for option in (*_UNSUPPORTED_SWITCHES, *_IGNORED_SWITCHES):
         parser.add_argument(option, action="store_true")
     return parser
+
+
+def _given(arguments: argparse.Namespace, option: str) -> str | bool | None:
+    given: str | bool | None = getattr(arguments, option.removeprefix("--").replace("-", "_"))
+    return given
 
 
 def _address(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from firestore_emulator.http_api.change_streams import ChangeStreams
+from firestore_emulator.http_api.managed_exports import ManagedExports
 from firestore_emulator.http_api.messages import Request, Response, text
 from firestore_emulator.http_api.origins import Origins
 from firestore_emulator.http_api.viewer import files
@@ -28,6 +29,7 @@ class Admin:
         self._shut_down = shut_down
         self._origins = origins
         self._changes = ChangeStreams()
+        self._managed_exports = ManagedExports(service)
 
     async def handle(self, request: Request) -> Response:
         try:
@@ -46,8 +48,13 @@ class Admin:
         if (method, action) == ("GET", "/"):
             return self._root(request)
         self._origins.check(request)
+        if self._managed_exports.serves(request):
+            return await self._managed_exports.handle(request)
         if method == "GET" and (file := files.find(request.path)):
             return file
+        return await self._run(request, method, action, database)
+
+    async def _run(self, request: Request, method: str, action: str, database: str) -> Response:
         match method, action:
             case "POST", "/shutdown":
                 self._shut_down()

@@ -2,19 +2,28 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
 
+from firestore_emulator.managed_export import folder
 from firestore_emulator.model import steps
+from firestore_emulator.model.messages import Document
 from firestore_emulator.model.steps import run_in_turns
 from firestore_emulator.service.service import Service
 from firestore_emulator.store import json_lines
 from firestore_emulator.store.database import Database
+from firestore_emulator.store.relocation import relocated
 
 
 async def import_lines(service: Service, database: str, lines: Sequence[bytes]) -> int:
     """One commit of all documents, after a wait for its locks. Returns their number."""
-    requested = map(json_lines.to_write, json_lines.parse(lines, into=database))
-    return await service.isolation(database).commit_many(requested)
+    return await _import(service, database, json_lines.parse(lines, into=database))
+
+
+async def import_folder(service: Service, database: str, path: Path) -> int:
+    """The same for the exports at the path, in the format of managed exports."""
+    documents = (each for export in folder.find(path) for each in folder.read(export))
+    return await _import(service, database, (relocated(each, database) for each in documents))
 
 
 async def export_lines(database: Database) -> AsyncIterator[bytes]:
@@ -30,3 +39,13 @@ async def export_lines(database: Database) -> AsyncIterator[bytes]:
             await asyncio.sleep(0)
             end = time.perf_counter() + steps.TURN_SECONDS
     yield b"".join(chunk)
+
+
+async def export_folder(database: Database, path: Path) -> None:
+    """The documents as of the first step, in the format of managed exports."""
+    documents = await run_in_turns(json_lines.documents_of(database), database.share)
+    await run_in_turns(folder.write(documents, path))
+
+
+async def _import(service: Service, database: str, documents: Iterable[Document]) -> int:
+    return await service.isolation(database).commit_many(map(json_lines.to_write, documents))

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from google.protobuf import json_format
 
 from firestore_emulator.model.errors import InvalidArgumentError
-from firestore_emulator.model.messages import Document, Value, Write
+from firestore_emulator.model.messages import Document, Write
 from firestore_emulator.model.names import DocumentName
 from firestore_emulator.model.steps import Steps
 from firestore_emulator.model.validation import MAX_DEPTH
 from firestore_emulator.store.database import Database, Databases
+from firestore_emulator.store.relocation import relocated
 from firestore_emulator.store.sorting import sorted_in_steps
 
 _LEVELS = 4 * (MAX_DEPTH + 2)  # each nested map adds four levels of messages
@@ -44,8 +45,7 @@ def parse(lines: Iterable[bytes], into: str | None = None) -> Iterator[Document]
     """
     for number, text in enumerate(lines, 1):
         if text.strip():
-            document, database = _document(number, text)
-            yield document if into is None or into == database else _moved(document, database, into)
+            yield relocated(_document(number, text), into)
 
 
 def to_write(document: Document) -> Write:
@@ -67,35 +67,11 @@ def load(databases: Databases, documents: Iterable[Document]) -> int:
     return sum(map(len, by_database.values()))
 
 
-def _document(number: int, text: bytes) -> tuple[Document, str]:
-    """The document of a line, and the name of its database."""
+def _document(number: int, text: bytes) -> Document:
     try:
         document = json_format.Parse(text, Document(), max_recursion_depth=_LEVELS)
-        return document, DocumentName.parse(document.name).database
+        DocumentName.parse(document.name)
     except (json_format.ParseError, UnicodeDecodeError, InvalidArgumentError) as error:
         reason = " ".join(str(error).split())
         raise InvalidArgumentError(f"Line {number} is not a document: {reason}") from error
-
-
-def _moved(document: Document, source: str, target: str) -> Document:
-    moved = Document(name=_renamed(document.name, source, target), fields=document.fields)
-    for field in moved.fields.values():
-        _move(field, source, target)
-    return moved
-
-
-def _move(value: Value, source: str, target: str) -> None:
-    match value.WhichOneof("value_type"):
-        case "reference_value":
-            value.reference_value = _renamed(value.reference_value, source, target)
-        case "array_value":
-            for element in value.array_value.values:
-                _move(element, source, target)
-        case "map_value":
-            for field in value.map_value.fields.values():
-                _move(field, source, target)
-
-
-def _renamed(name: str, source: str, target: str) -> str:
-    path = name.removeprefix(f"{source}/documents/")
-    return name if path == name else f"{target}/documents/{path}"
+    return document

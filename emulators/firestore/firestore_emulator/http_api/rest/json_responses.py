@@ -42,6 +42,10 @@ def of_stream(messages: Sequence[Message]) -> Response:
     return _response(HTTPStatus.OK, [_plain(each) for each in messages])
 
 
+def of_content(content: Mapping[str, object]) -> Response:
+    return _response(HTTPStatus.OK, content)
+
+
 def of_error(error: EmulatorError) -> Response:
     return of_code(error.code, str(error))
 
