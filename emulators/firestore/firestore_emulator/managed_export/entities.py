@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from google.protobuf.message import DecodeError
 
-from firestore_emulator.managed_export.messages import Element, EntityProto, Property
+from firestore_emulator.managed_export.messages import Element, EntityProto, Property, text
 from firestore_emulator.model.clock import timestamp, to_microseconds
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.messages import ArrayValue, Document, MapValue, Value
@@ -137,12 +137,12 @@ def _map_entity(fields: Mapping[str, Value]) -> bytes:
 
 def _name(app: str, namespace: str, database: str, elements: Iterable[Element]) -> str:
     if namespace:
-        raise InvalidArgumentError(f"Firestore has no namespaces, such as {namespace}.")
-    project = app.partition("~")[2] or app
-    segments = ["projects", project, "databases", database or _DEFAULT_DATABASE, "documents"]
+        raise InvalidArgumentError(f"Firestore has no namespaces, such as {text(namespace)}.")
+    project = text(app).partition("~")[2] or text(app)
+    segments = ["projects", project, "databases", text(database) or _DEFAULT_DATABASE, "documents"]
     for element in elements:
         named = element.HasField("name")
-        segments += [element.type, element.name if named else f"__id{element.id}__"]
+        segments += [text(element.type), text(element.name) if named else f"__id{element.id}__"]
     for segment in segments:
         if "/" in segment:
             raise InvalidArgumentError(f'The key has a part that contains "/": {segment}')
@@ -155,12 +155,13 @@ def _fields(entity: EntityProto, depth: int) -> dict[str, Value]:
     fields: dict[str, Value] = {}
     arrays: dict[str, list[Property]] = {}
     for each in _properties(entity):
-        if each.name in fields or (each.name in arrays and not each.multiple):
-            raise InvalidArgumentError(f"The field {each.name} is there twice.")
+        name = text(each.name)
+        if name in fields or (name in arrays and not each.multiple):
+            raise InvalidArgumentError(f"The field {name} is there twice.")
         if each.multiple:
-            arrays.setdefault(each.name, []).append(each)
+            arrays.setdefault(name, []).append(each)
         else:
-            fields[each.name] = _value(each, depth)
+            fields[name] = _value(each, depth)
     for name, elements in arrays.items():
         fields[name] = _array(name, elements, depth)
     return fields

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from firestore_emulator.managed_export import entities
 from firestore_emulator.managed_export.log_records import Record, RecordWriter, read_records
-from firestore_emulator.managed_export.messages import OverallMetadata, Part, PartMetadata
+from firestore_emulator.managed_export.messages import OverallMetadata, Part, PartMetadata, text
 from firestore_emulator.managed_export.problems import cannot_read, cannot_write, damaged
 from firestore_emulator.model.clock import wall_clock
 from firestore_emulator.model.errors import FailedPreconditionError, InvalidArgumentError
@@ -116,11 +116,15 @@ def _parts(metadata: Path) -> Iterator[Part]:
             version.offset,
             f"the version of the format is {version.content[:20]!r}. Only version 3 is known.",
         )
+    is_listed = False
     for record in records:
         try:
             yield from OverallMetadata.FromString(record.content).part
         except (DecodeError, UnicodeDecodeError) as error:
-            raise damaged(metadata, record.offset, "the record is no list of files.") from error
+            raise damaged(metadata, record.offset, "the record is not a list of files.") from error
+        is_listed = True
+    if not is_listed:  # an export without documents has an empty list
+        raise damaged(metadata, version.offset, "the list of files after this record is missing.")
 
 
 def _outputs(metadata: Path) -> list[Path]:
@@ -132,7 +136,7 @@ def _outputs(metadata: Path) -> list[Path]:
         found = PartMetadata.FromString(content).output
         return [_inside(metadata, each.path) for each in found]
     except (DecodeError, UnicodeDecodeError) as error:
-        raise damaged(metadata, 0, "the file is no list of output files.") from error
+        raise damaged(metadata, 0, "the file is not a list of output files.") from error
 
 
 def _records(path: Path) -> Iterator[Record]:
@@ -150,8 +154,12 @@ def _document(path: Path, record: Record) -> Document:
     return document
 
 
-def _inside(named_by: Path, relative: str) -> Path:
+def _inside(named_by: Path, field: str | bytes) -> Path:
     """A file below the folder of the file that names it."""
+    try:
+        relative = text(field)
+    except UnicodeDecodeError as error:
+        raise damaged(named_by, 0, f"the path {field!r} is not UTF-8.") from error
     path = PurePosixPath(relative)
     if not relative or "\0" in relative or path.is_absolute() or ".." in path.parts:
         raise damaged(named_by, 0, f"the path {relative!r} does not lead into the export.")

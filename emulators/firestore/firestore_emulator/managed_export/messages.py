@@ -104,3 +104,11 @@ OverallMetadata = message_factory.GetMessageClass(_messages["OverallMetadata"])
 Part = message_factory.GetMessageClass(_messages["Part"])
 PartMetadata = message_factory.GetMessageClass(_messages["PartMetadata"])
 Property = message_factory.GetMessageClass(_messages["Property"])
+
+
+def text(field: str | bytes) -> str:
+    """The content of a string field. Raises UnicodeDecodeError.
+
+    Parsing does not check that it is UTF-8: if it is not, the field has bytes.
+    """
+    return field.decode() if isinstance(field, bytes) else field

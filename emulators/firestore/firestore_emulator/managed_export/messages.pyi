@@ -67,3 +67,5 @@ class _Output(_Message):
 
 class PartMetadata(_Message):
     output: RepeatedCompositeFieldContainer[_Output]
+
+def text(field: str | bytes) -> str: ...
