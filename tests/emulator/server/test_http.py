@@ -1,10 +1,13 @@
 import http.client
 import json
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from google.cloud.firestore import Client
+from support.emulator.managed_exports import Exporter, contents
+from support.emulator.value_types import documents
 
 
 def ask(emulator: str, method: str, path: str) -> tuple[int, str]:
@@ -39,6 +42,16 @@ def test_clear_keeps_other_databases(client: Client, emulator: str, project: str
     other = f"/emulator/v1/projects/{project}-2/databases/(default)/documents"
     assert ask(emulator, "DELETE", other)[0] == 200
     assert client.document("c/d").get().exists
+
+
+def test_import_restores_an_export(emulator: str, database: str, tmp_path: Path) -> None:
+    exporter = Exporter(emulator, database)
+    exporter.commit(documents(database))
+    folder = exporter.export(tmp_path, "e")
+    assert ask(emulator, "DELETE", f"/emulator/v1/{database}/documents")[0] == 200
+    assert exporter.documents() == {}
+    assert exporter.import_(folder / "e.overall_export_metadata").status == 200
+    assert exporter.documents() == contents(documents(database))
 
 
 def test_unknown_path_returns_404(emulator: str) -> None:

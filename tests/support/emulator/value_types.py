@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from firestore_emulator.model.messages import Document, Value
-from support.emulator.firestore_messages import Plain, reference, value, vector
+from firestore_emulator.store.relocation import relocated
+from support.emulator.firestore_messages import Plain, name, reference, value, vector
 
 _OTHER_DATABASE = Value(reference_value="projects/other/databases/second/documents/c/a")
 
@@ -52,7 +53,7 @@ FIELDS: Mapping[str, Plain] = {
 }
 
 DOCUMENTS: Mapping[str, Mapping[str, Plain]] = {
-    **{f"types/{name}": {name: plain} for name, plain in FIELDS.items()},
+    **{f"types/{field}": {field: plain} for field, plain in FIELDS.items()},
     "all/all": FIELDS,
     "all/empty": {},
     "all/all/below/1": {"n": 1},
@@ -68,11 +69,11 @@ DOCUMENTS: Mapping[str, Mapping[str, Plain]] = {
 
 
 def documents(database: str) -> list[Document]:
-    """The documents, with references of the default database of project p in this database."""
+    """The documents of project p, moved into this database with their references."""
     return [
-        Document(
-            name=f"{database}/documents/{path}",
-            fields={name: value(plain) for name, plain in fields.items()},
+        relocated(
+            Document(name=name(path), fields={each: value(fields[each]) for each in fields}),
+            database,
         )
         for path, fields in DOCUMENTS.items()
     ]

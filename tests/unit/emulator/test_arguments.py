@@ -36,7 +36,7 @@ def test_default_command_serves_in_memory() -> None:
     arguments = parser().parse_args([])
     assert arguments.command is None
     assert arguments.host_port == ("127.0.0.1", 8085)
-    assert (arguments.data, arguments.import_data) == (None, None)
+    assert (arguments.data, arguments.import_data, arguments.export_on_exit) == (None, None, None)
     assert (arguments.log, arguments.latency, arguments.fail) == (False, [], [])
     assert (arguments.require_indexes, arguments.collect_indexes) == (None, None)
     limits = arguments.lock_wait, arguments.transaction_time, arguments.transaction_idle

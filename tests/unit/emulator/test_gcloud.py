@@ -1,7 +1,10 @@
 """The options of `gcloud emulators firestore start` as options of the emulator."""
 
+from pathlib import Path
+
 import pytest
 
+from firestore_emulator.cli.arguments import parser
 from firestore_emulator.cli.gcloud import UsageError, emulator_arguments
 
 START = ["emulators", "firestore", "start"]
@@ -57,11 +60,19 @@ def test_options_of_the_emulator_are_passed_on() -> None:
 
 
 @pytest.mark.parametrize(
+    "argv",
+    [["--import-data=e", "--export-on-exit=d"], ["--import-data", "e", "--export-on-exit", "d"]],
+)
+def test_export_and_import_are_those_of_the_emulator(argv: list[str]) -> None:
+    options = ["--host-port=localhost:8080", "--import-data=e", "--export-on-exit=d"]
+    assert emulator_arguments([*START, *argv], {}) == options
+    assert parser().parse_args(options).export_on_exit == Path("d")
+
+
+@pytest.mark.parametrize(
     ("option", "message"),
     [
         ("--rules=firestore.rules", "--rules is not supported: .* security rules"),
-        ("--import-data=x", "--import-data is not supported: .* EMULATOR_ARGS=--import-data=FILE"),
-        ("--export-on-exit=x", "--export-on-exit is not supported: .* --data=DIR"),
         ("--database-mode=datastore-mode", "implements firestore-native only"),
         ("--use-firestore-in-datastore-mode", "Datastore mode is not implemented"),
         ("--licenses", "--licenses is not supported"),

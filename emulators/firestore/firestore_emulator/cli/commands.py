@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from firestore_emulator.addresses import format_address
 from firestore_emulator.cli.arguments import parser
@@ -143,9 +144,18 @@ def _export_all(databases: Databases, directory: Path) -> None:
     except OSError as error:
         sys.exit(f"Cannot write {directory}: {error.strerror or error}")
     for database in databases:
-        _, project, _, database_id = database.name.split("/")
-        name = project if database_id == "(default)" else f"{project}.{database_id}"
-        run_at_once(folder.write(_documents_of(database), directory / name))
+        run_at_once(folder.write(_documents_of(database), directory / _folder_name(database)))
+
+
+def _folder_name(database: Database) -> str:
+    """The project, with the database after "+" unless it is the default one.
+
+    "+" and leading dots of these names are escaped, as in a URL.
+    """
+    _, project, _, database_id = database.name.split("/")
+    names = [project] if database_id == "(default)" else [project, database_id]
+    name = "+".join(quote(each, safe="") for each in names)
+    return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
 def _documents_of(database: Database) -> list[Document]:
