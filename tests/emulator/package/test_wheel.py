@@ -1,11 +1,6 @@
-"""The built package: its contents, its command, and its pytest plugin in a new environment.
+"""The built package: its contents, its command, and its pytest plugin in a new environment."""
 
-Building and installing needs a package registry. The tests are skipped if none responds.
-"""
-
-import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
 from email import message_from_bytes
@@ -13,7 +8,6 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
-from local.stack import ROOT
 from support.emulator.users_project import (
     PACKAGE,
     WITHOUT_FIXTURES,
@@ -28,7 +22,6 @@ pytestmark = pytest.mark.registry
 
 VERSION = firestore_emulator.__version__
 PLUGIN = "firestore_emulator.pytest_plugin"
-CONSTRAINTS = (PACKAGE / "requirements.txt", ROOT / "requirements-dev.txt")
 
 ADDRESSES = """
 import os
@@ -38,58 +31,6 @@ def test_worker_has_an_emulator(firestore_emulator, firestore_project):
     worker = os.environ["PYTEST_XDIST_WORKER"]
     Path(f"address-{worker}").write_text(firestore_emulator)
 """
-
-
-def uv(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    program = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
-    if program is None:
-        pytest.skip("uv is not installed")
-    argv = [program, *map(str, arguments)]
-    return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
-
-
-def check_uv(*arguments: str | Path) -> None:
-    done = uv(*arguments)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="module")
-def registry() -> None:
-    done = uv("pip", "compile", "--quiet", "--no-cache", "-", stdin="setuptools")
-    if done.returncode:
-        pytest.skip(f"no package registry responds: {done.stderr.strip().splitlines()[-1]}")
-
-
-@pytest.fixture(scope="module")
-def distributions(
-    registry: None,  # noqa: ARG001
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """A directory with the sdist, and the wheel that is built from it."""
-    directory = tmp_path_factory.mktemp("package")
-    source = directory / "source"
-    leftovers = shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
-    shutil.copytree(PACKAGE, source, ignore=leftovers)
-    check_uv("build", "--quiet", "--out-dir", directory / "dist", source)
-    return directory / "dist"
-
-
-@pytest.fixture(scope="module")
-def wheel(distributions: Path) -> Path:
-    (found,) = distributions.glob("*.whl")
-    return found
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of a new environment with the wheel, its extra and pytest-xdist."""
-    directory = tmp_path_factory.mktemp("environment")
-    check_uv("venv", "--quiet", "--python", sys.executable, directory)
-    interpreter = directory / "bin/python"
-    constraints = [f"--constraints={each}" for each in CONSTRAINTS]
-    packages = [f"{wheel}[pytest]", "pytest-xdist"]
-    check_uv("pip", "install", "--quiet", "--python", interpreter, *constraints, *packages)
-    return interpreter
 
 
 def metadata(wheel: Path) -> Message:

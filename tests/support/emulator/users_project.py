@@ -34,15 +34,20 @@ def write_readmes_example(directory: Path) -> None:
         (directory / name).write_text(code)
 
 
-def run_pytest(
-    python: str | Path, directory: Path, *options: str, pythonpath: Sequence[Path] = ()
-) -> subprocess.CompletedProcess[str]:
-    """Run the tests in a directory, on an emulator that the plugin starts."""
-    environ = {
+def users_environ() -> dict[str, str]:
+    """The environment of a program that knows neither this checkout nor a running emulator."""
+    return {
         name: value
         for name, value in os.environ.items()
         if name != "FIRESTORE_EMULATOR_HOST" and not name.startswith(("PYTEST", "PYTHON"))
     }
+
+
+def run_pytest(
+    python: str | Path, directory: Path, *options: str, pythonpath: Sequence[Path] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run the tests in a directory, on an emulator that the plugin starts."""
+    environ = users_environ()
     environ |= {"EMULATOR": "embedded", "GOOGLE_CLOUD_PROJECT": "untouched"}
     if pythonpath:
         environ["PYTHONPATH"] = os.pathsep.join(map(str, pythonpath))
