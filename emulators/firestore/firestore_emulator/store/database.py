@@ -14,8 +14,8 @@ from firestore_emulator.model.errors import FailedPreconditionError, InvalidArgu
 from firestore_emulator.model.garbage import lasting_objects
 from firestore_emulator.model.messages import Document, Write, WriteResult
 from firestore_emulator.model.names import DocumentName, check_database
-from firestore_emulator.model.steps import Steps, run_at_once
-from firestore_emulator.store import writes
+from firestore_emulator.model.steps import ITEMS, Steps, run_at_once
+from firestore_emulator.store import staging, writes
 from firestore_emulator.store.change_feed import Change, ChangeFeed
 from firestore_emulator.store.history import MAX_BYTES, History
 from firestore_emulator.store.id_map import IdMap, IdRange
@@ -28,6 +28,7 @@ from firestore_emulator.store.ordered_indexes import (
     IndexScope,
     OrderedIndexes,
 )
+from firestore_emulator.store.staging import Checked, Staged
 from firestore_emulator.store.view import PastView, View, under
 
 # Raises InvalidArgumentError if the document cannot be stored.
@@ -40,22 +41,6 @@ _NANOS_PER_SECOND = 1_000_000_000
 class Commit(NamedTuple):
     time: Timestamp
     results: list[WriteResult]
-
-
-class Checked(NamedTuple):
-    """Writes with normalized values, and the names of their documents."""
-
-    names: set[DocumentName]
-    writes: list[Write]
-
-
-class Staged(NamedTuple):
-    """A commit that is ready to be applied."""
-
-    changes: dict[DocumentName, Change]
-    changed: dict[DocumentName, Change]  # without the documents that stay the same
-    results: list[WriteResult]
-    replaced: dict[DocumentName, bytes]  # the versions that it ends, for the history
 
 
 class Snapshot(NamedTuple):
@@ -168,30 +153,41 @@ class Database:
         self._apply(staged, now)
         return Commit(now, staged.results)
 
+    def names_of(self, requested: Iterable[Write]) -> Steps[frozenset[DocumentName]]:
+        """The names of their documents. Raises InvalidArgumentError."""
+        names = set()
+        for number, write in enumerate(requested, 1):
+            names.add(self.document_name(writes.target_name(write)))
+            if number % ITEMS == 0:
+                yield
+        return frozenset(names)
+
     def check(self, requested: Iterable[Write]) -> Steps[Checked]:
         """Raises InvalidArgumentError if a write can never be applied."""
         checker = writes.Checker()
-        checked = Checked(set(), [])
+        checked = Checked()
         for write in requested:
-            checked.names.add(self.document_name(writes.target_name(write)))
-            checked.writes.append(checker.checked(write))
+            name = self.document_name(writes.target_name(write))
+            checked.add(name, checker.checked(write))
             yield
         return checked
 
-    def stage(self, checked: Iterable[Write]) -> Steps[Staged]:
-        """Prepares a commit of many checked writes of whole documents. Changes nothing.
+    def stage(self, checked: Checked) -> Steps[Staged]:
+        """Prepares a commit of many stageable writes. Changes nothing, and may raise.
 
         The documents of the writes must not change until ``commit_staged``.
         """
-        return self._stage(checked, Timestamp())
+        staged = yield from self._stage(checked.writes, staging.NO_TIME)
+        yield from staging.find_timed(staged, checked)
+        return staged
 
     def commit_staged(self, staged: Staged) -> Timestamp:
-        """Applies the staged writes at once, as ``commit`` does, and returns the commit time."""
+        """Applies the staged writes at once, as ``commit`` does, and returns the commit time.
+
+        Their results do not have it yet.
+        """
         now = self._clock.commit_time()
-        new, replacing = Document(create_time=now, update_time=now), Document(update_time=now)
-        for before, after in staged.changed.values():
-            if after is not None:
-                after.MergeFrom(new if before is None else replacing)
+        staging.set_times(staged, now)
         self._apply(staged, now)
         return now
 
@@ -242,7 +238,7 @@ class Database:
                 if change.before is not None:
                     replaced[name] = change.before.SerializeToString()
                 yield
-        return Staged(changes, changed, results, replaced)
+        return Staged(changes, changed, results, replaced, [])
 
     def _apply(self, staged: Staged, now: Timestamp) -> None:
         time, changed = to_microseconds(now), staged.changed

@@ -1,7 +1,7 @@
 """Check one Write, and apply it to one document."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,9 +14,17 @@ from firestore_emulator.model.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
-from firestore_emulator.model.messages import Document, Value, Write, WriteResult
+from firestore_emulator.model.messages import (
+    Document,
+    DocumentTransform,
+    Value,
+    Write,
+    WriteResult,
+)
 
 MAX_TRANSFORMS = 500  # of one document in a commit
+
+_FEW, _FEW_BYTES = 32, 256 * 1024  # their commit takes a few milliseconds at most
 
 
 class Outcome(NamedTuple):
@@ -34,6 +42,36 @@ def target_name(write: Write) -> str:
             return write.transform.document
         case _:
             raise InvalidArgumentError("empty write operation")
+
+
+def are_many(requested: Sequence[Write]) -> bool:
+    """Whether a commit of these writes may hold up other requests noticeably."""
+    return len(requested) > _FEW or sum(write.ByteSize() for write in requested) > _FEW_BYTES
+
+
+def replaces_document(write: Write) -> bool:
+    """Whether the fields after the write are those in the write."""
+    return (
+        write.HasField("update")
+        and not write.HasField("update_mask")
+        and not write.update_transforms
+    )
+
+
+def sets_time(write: Write) -> bool:
+    return any(each.HasField("set_to_server_value") for each in _transforms(write))
+
+
+def has_other_transforms(write: Write) -> bool:
+    return not all(each.HasField("set_to_server_value") for each in _transforms(write))
+
+
+def set_time(write: Write, document: Document, now: Timestamp) -> list[Value]:
+    """Sets another time in a document after a write without other transforms.
+
+    Returns the results of its transforms.
+    """
+    return transform(document, write, now)
 
 
 def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
@@ -85,7 +123,7 @@ class Checker:
         return normalized
 
     def _check_transforms(self, name: str, write: Write) -> None:
-        requested = (*write.transform.field_transforms, *write.update_transforms)
+        requested = _transforms(write)
         for transform in requested:
             transforms.check(transform)
         self._transformed[name] += len(requested)
@@ -166,10 +204,11 @@ def _fill(document: Document, write: Write, current: Document | None) -> None:
 
 
 def transform(document: Document, write: Write, now: Timestamp) -> list[Value]:
-    return [
-        transforms.apply(transform, document.fields, now)
-        for transform in (*write.transform.field_transforms, *write.update_transforms)
-    ]
+    return [transforms.apply(each, document.fields, now) for each in _transforms(write)]
+
+
+def _transforms(write: Write) -> Sequence[DocumentTransform.FieldTransform]:
+    return (*write.transform.field_transforms, *write.update_transforms)
 
 
 def _with_times(document: Document, current: Document | None, now: Timestamp) -> Document:

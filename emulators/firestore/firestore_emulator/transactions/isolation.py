@@ -7,7 +7,7 @@ request comes between.
 import asyncio
 import operator
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple, TypeAlias
@@ -26,9 +26,11 @@ from firestore_emulator.model.messages import (
     TransactionOptions,
     Write,
 )
+from firestore_emulator.model.names import DocumentName
 from firestore_emulator.model.steps import freed, run_in_turns
 from firestore_emulator.store import writes
-from firestore_emulator.store.database import Commit, Database, Snapshot, Staged
+from firestore_emulator.store.database import Commit, Database, Snapshot
+from firestore_emulator.store.staging import Checked, Staged, finished
 from firestore_emulator.store.view import View
 from firestore_emulator.transactions.lock_types import (
     Owner,
@@ -77,11 +79,11 @@ class OpenCounts(NamedTuple):
 class CommitLock:
     """The write lock of a commit."""
 
-    def __init__(self, database: Database, requested: Sequence[Write]) -> None:
+    def __init__(
+        self, database: Database, requested: Sequence[Write], names: frozenset[DocumentName]
+    ) -> None:
         self.requested = requested
-        self.names = frozenset(
-            database.document_name(writes.target_name(write)) for write in requested
-        )
+        self.names = names
         self._database = database
         self._stored: list[Document | None] = []
         self._documents: list[Document] = []
@@ -96,9 +98,7 @@ class CommitLock:
 
     @cached_property
     def _depends_on_time(self) -> bool:
-        return any(
-            write.update_transforms or write.HasField("transform") for write in self.requested
-        )
+        return any(map(writes.sets_time, self.requested))
 
     def _before_and_after(self, stored: Iterable[Document | None]) -> Iterable[Document | None]:
         """For a commit that would fail: the stored documents."""
@@ -158,15 +158,16 @@ class Isolation:
         return ReadResult(*self._database.read(), b"")
 
     async def commit(self, requested: Sequence[Write], transaction_id: bytes = b"") -> Commit:
-        lock = CommitLock(self._database, requested)
+        """Commits all writes or none. Many writes take short turns, and show at the last one."""
+        names = await run_in_turns(self._database.names_of(requested))
         if not transaction_id:
-            return await self._write(Owner(), lock)
+            return await self._write(Owner(), requested, names)
         transaction = self._transactions.find(transaction_id)
         if transaction.is_read_only and requested:
             raise InvalidArgumentError("Cannot modify entities in a read-only transaction.")
         self._transactions.close(transaction)  # it takes no other request, even if this one fails
         try:
-            return await self._write(transaction.owner, lock)
+            return await self._write(transaction.owner, requested, names)
         except AbortedError:
             self._transactions.abort(transaction)
             raise
@@ -179,26 +180,17 @@ class Isolation:
         """
         with lasting_objects():
             checked = await run_in_turns(self._database.check(requested))
-            lock, count = ManyWritesLock(self._database, checked), len(checked.writes)
-            staged = None
-            while staged is None:
-                staged = await self._commit_under(lock)
+            count, owner = len(checked.writes), Owner()
+            try:
+                staged = await self._stage_under(
+                    owner, ManyWritesLock(self._database, checked), checked
+                )
+                self._database.commit_staged(staged)
+            finally:
+                self._locks.release(owner)
         await run_in_turns(freed(staged.results))
-        await run_in_turns(freed(lock.writes))
+        await run_in_turns(freed(checked.writes))
         return count
-
-    async def _commit_under(self, lock: ManyWritesLock) -> Staged | None:
-        """None if a clear released the locks: then the documents may have changed."""
-        owner = Owner()
-        try:
-            await self._lock(owner, lock)
-            staged = await run_in_turns(self._database.stage(lock.writes))
-            if owner not in self._locks.holders:
-                return None
-            self._database.commit_staged(staged)
-            return staged
-        finally:
-            self._locks.release(owner)
 
     def close_expired(self) -> None:
         """Ends the transactions that are too old or idle, and schedules the next check."""
@@ -246,13 +238,56 @@ class Isolation:
                 raise
             return self._database.read()
 
-    async def _write(self, owner: Owner, lock: CommitLock) -> Commit:
+    async def _write(
+        self, owner: Owner, requested: Sequence[Write], names: frozenset[DocumentName]
+    ) -> Commit:
+        lock, has_read = CommitLock(self._database, requested, names), owner.has_read
         try:
+            if writes.are_many(requested):
+                checked = await run_in_turns(self._database.check(requested))
+                if checked.are_stageable:
+                    return await self._write_in_turns(owner, lock, checked, has_read=has_read)
+                self._check_not_cleared(owner, has_read=has_read)
             await self._lock(owner, lock)
-            await self._pace.wait(lock.names)
-            return self._database.commit(lock.requested)
+            await self._pace.wait(names)
+            return self._database.commit(requested)
         finally:
             self._locks.release(owner)
+
+    async def _write_in_turns(
+        self, owner: Owner, lock: CommitLock, checked: Checked, *, has_read: bool
+    ) -> Commit:
+        """The owner's locks end when its write is visible."""
+        many = ManyWritesLock(self._database, checked) if checked.replace_documents else lock
+        staged = await self._stage_under(
+            owner, many, checked, pace_of=lock.names, has_read=has_read
+        )
+        time = self._database.commit_staged(staged)
+        self._locks.release(owner)
+        return Commit(time, await run_in_turns(finished(staged.results, time)))
+
+    async def _stage_under(
+        self,
+        owner: Owner,
+        lock: WriteLock,
+        checked: Checked,
+        *,
+        pace_of: Collection[DocumentName] = (),
+        has_read: bool = False,
+    ) -> Staged:
+        """Takes the lock and stages the writes, again if a clear released the lock meanwhile."""
+        while True:
+            self._check_not_cleared(owner, has_read=has_read)
+            await self._lock(owner, lock)
+            await self._pace.wait(pace_of)
+            staged = await run_in_turns(self._database.stage(checked))
+            if owner in self._locks.holders:
+                return staged
+
+    def _check_not_cleared(self, owner: Owner, *, has_read: bool) -> None:
+        """A clear ends a transaction that has read, by releasing its locks."""
+        if has_read and owner not in self._locks.holders:
+            raise closed_transaction_error()
 
     async def _lock(self, owner: Owner, lock: ReadLock | WriteLock) -> None:
         request = self._locks.request(owner, lock)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from firestore_emulator.model.messages import Document
-from firestore_emulator.store.database import Checked, Database
+from firestore_emulator.store.database import Database
+from firestore_emulator.store.staging import Checked
 
 
 class ManyWritesLock:

@@ -1,7 +1,7 @@
 """Lock waits and time limits; and ended transactions leave nothing over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import wraps
 from typing import Any
 
@@ -33,7 +33,9 @@ from firestore_emulator.model.messages import (
     Write,
 )
 from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.model.steps import run_at_once
 from firestore_emulator.query.query import Query
+from firestore_emulator.store.database import Database
 from firestore_emulator.transactions import predicates
 from firestore_emulator.transactions.isolation import CommitLock, Isolation, OpenCounts, ReadResult
 from firestore_emulator.transactions.lock_types import ReadLock
@@ -350,6 +352,10 @@ def test_only_the_last_queue_positions_are_kept() -> None:
     assert places[0] is not aborted[0].owner.position
 
 
+def lock_of(db: Database, writes: Sequence[Write]) -> CommitLock:
+    return CommitLock(db, writes, run_at_once(db.names_of(writes)))
+
+
 def paths_found(changes: CommitLock) -> list[tuple[str, int]]:
     return [
         (document.name.partition("/documents/")[2], document.fields["x"].integer_value)
@@ -360,7 +366,7 @@ def paths_found(changes: CommitLock) -> list[tuple[str, int]]:
 def test_commit_lock_has_each_document_before_and_after() -> None:
     db = database(put("c/a", x=1), put("c/b", x=1))
     writes = [update("c/a", "x", x=2), update("c/a", "x", x=3), Write(delete=name("c/b"))]
-    assert paths_found(CommitLock(db, [*writes, put("c/new", x=4)])) == [
+    assert paths_found(lock_of(db, [*writes, put("c/new", x=4)])) == [
         ("c/a", 1),
         ("c/a", 3),
         ("c/b", 1),
@@ -373,7 +379,7 @@ def test_commit_lock_has_each_document_before_and_after() -> None:
 def test_commit_lock_follows_the_stored_documents(transforms: list[object]) -> None:
     db = database(put("c/a", x=1))
     write = update("c/a", "x", x=9)
-    changes = CommitLock(db, [Write(update=write.update, update_transforms=transforms)])
+    changes = lock_of(db, [Write(update=write.update, update_transforms=transforms)])
     for x in (2, 3):
         db.commit([put("c/a", x=x)])
         for _ in range(2):
@@ -384,7 +390,7 @@ def test_commit_lock_follows_the_stored_documents(transforms: list[object]) -> N
 
 def test_commit_lock_has_the_stored_documents_when_the_commit_would_fail() -> None:
     db = database(put("c/a", x=1))
-    assert paths_found(CommitLock(db, [put("c/a", x=2), update("c/none", x=1)])) == [("c/a", 1)]
+    assert paths_found(lock_of(db, [put("c/a", x=2), update("c/none", x=1)])) == [("c/a", 1)]
 
 
 @pytest.mark.parametrize(
