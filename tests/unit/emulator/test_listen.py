@@ -40,6 +40,7 @@ from firestore_emulator.model.messages import (
     Write,
 )
 from firestore_emulator.model.names import DocumentName, Parent
+from firestore_emulator.model.steps import run_at_once
 from firestore_emulator.query.query import Query
 from firestore_emulator.store.change_feed import Change
 from firestore_emulator.store.database import Database, Databases
@@ -77,7 +78,9 @@ class Stream:
         self.listener = Listener(databases, self._wake)
 
     def send(self, *requests: ListenRequest) -> list[ListenResponse]:
-        responses = [each for request in requests for each in self.listener.handle(request)]
+        responses = [
+            each for request in requests for each in run_at_once(self.listener.handle(request))
+        ]
         self.mirror.apply(responses)
         return responses
 
@@ -115,6 +118,38 @@ def kinds(responses: list[ListenResponse]) -> list[str]:
         else str(each.WhichOneof("response_type"))
         for each in responses
     ]
+
+
+@pytest.mark.parametrize(
+    "watched",
+    [EVERYTHING, BY_X, query(group=True), query(order_by=orders("x"), limit={"value": 150})],
+    ids=["names", "order", "group", "limit"],
+)
+def test_first_snapshot_is_of_one_moment(watched: StructuredQuery) -> None:
+    """Commits between its steps are in the next snapshot."""
+    databases = Databases()
+    db = databases[DATABASE]
+    db.commit([put(f"c/{number:03}", x=number) for number in range(200)])
+    listener, mirror = Listener(databases, lambda: None), Mirror()
+    run_at_once(listener.prepare(add_query(1, watched)))
+    steps, pauses = listener.handle(add_query(1, watched)), 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            mirror.apply(done.value)
+            break
+        if not pauses:
+            listener.share()
+        pauses += 1
+        db.commit([put("c/000", x=-pauses), delete("c/001", exists=None), put(f"c/n{pauses}", x=0)])
+    assert pauses > 2
+    limit = watched.limit.value or 200
+    assert mirror.paths(1) == [f"c/{number:03}" for number in range(limit)]
+    assert mirror.contents[1][name("c/000")].fields["x"].integer_value == 0
+    mirror.apply(listener.changes())
+    results = Query.compile(watched).matches(db, Parent.parse(ROOT))
+    assert mirror.contents[1] == {each.name: each for each in results}
 
 
 def test_new_target_receives_all_documents(stream: Stream) -> None:
@@ -318,8 +353,8 @@ def test_target_without_its_index_is_rejected_without_ending_the_stream(
     needs_one = query(where=field_filter("x", "EQUAL", 1), order_by=orders("y"))
     opened = Listener(databases, lambda: None, require_indexes(Indexes([], {})))
     mirror = Mirror()
-    mirror.apply(opened.handle(add_query(1, needs_one)))
-    mirror.apply(opened.handle(add_query(2, BY_X)))
+    mirror.apply(run_at_once(opened.handle(add_query(1, needs_one))))
+    mirror.apply(run_at_once(opened.handle(add_query(2, BY_X))))
     assert mirror.causes == {1: FAILED_PRECONDITION}
     assert mirror.paths(2) == ["c/a", "c/b", "c/d"]
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from firestore_emulator.indexes.checks import CheckIndexes
 from firestore_emulator.listen.listener import Listener
 from firestore_emulator.model.messages import ListenRequest, ListenResponse
+from firestore_emulator.model.steps import run_in_turns
 from firestore_emulator.store.database import Databases
 
 TOKEN_SECONDS = 60.0  # a history of an hour can resume a client that was away for 59 minutes
@@ -36,7 +37,8 @@ async def listen(
                 request = reading.result()
                 if request is None:
                     return
-                responses = listener.handle(request)
+                await run_in_turns(listener.prepare(request))
+                responses = await run_in_turns(listener.handle(request), listener.share)
                 reading = _read(requests, due)
             for response in responses + listener.changes():
                 await send(response)

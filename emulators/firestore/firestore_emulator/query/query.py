@@ -113,9 +113,15 @@ class Query:
         if scope is None:
             return
         if self._is_by_name and not scope.is_group:
-            yield from database.sort_ids(scope.path)
+            yield from self.sort_names(database, parent)
         else:
             yield from database.build_index(scope, self.plan.definition)
+
+    def sort_names(self, database: Database, parent: Parent) -> Steps[None]:
+        """The part of ``prepare`` that builds no index."""
+        scope = self.selector.index_scope(parent)
+        if scope is not None and self._is_by_name and not scope.is_group:
+            yield from database.sort_ids(scope.path)
 
     def execute(self, view: View, parent: Parent) -> Steps[Found]:
         """The results are those of the present view, even if it changes during a pause."""
