@@ -36,6 +36,8 @@ A test compares the page with them.
 
 "yes": the tests pass. "no": the tests prove that it fails with an error. If a test is not for
 Google's emulator, the column has the reason. "not compared": the tests run only on this emulator.
+
+The tests ran on Linux. The README has the state of [other platforms](README.md#platforms).
 """
 
 

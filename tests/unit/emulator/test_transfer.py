@@ -1,4 +1,4 @@
-"""An import or export runs beside other requests, and is as atomic as any commit."""
+"""Imports, exports and batches run beside other requests. An import is as atomic as any commit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,6 +11,7 @@ from support.emulator.firestore_messages import DATABASE, name, put, resolve, st
 from firestore_emulator.model import steps
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.messages import (
+    BatchWriteRequest,
     BeginTransactionRequest,
     CommitRequest,
     Document,
@@ -152,6 +153,18 @@ def test_query_in_a_transaction_delays_an_import_that_it_would_find() -> None:
 
     resolve(both())
     assert len(numbers(service.databases[DATABASE])) == COUNT
+
+
+def test_batch_write_takes_turns() -> None:
+    service = Service(Databases())
+    of = service.databases[DATABASE]
+    request = BatchWriteRequest(
+        database=DATABASE, writes=[put(f"c/{number:02}", n=1) for number in range(COUNT)]
+    )
+    response, seen = resolve(beside(service.batch_write(request), lambda: len(numbers(of))))
+    assert [each.code for each in response.status] == [0] * COUNT
+    assert numbers(of) == [1] * COUNT
+    assert len(set(seen)) > 2
 
 
 @pytest.mark.parametrize("bad", [b"{", json_lines.to_line(Document(name=name("c/__x__")))])
