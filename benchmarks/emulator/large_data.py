@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from statistics import median, quantiles
+from typing import Any
 
 import grpc
 from google.cloud.firestore import Client, CollectionReference
@@ -113,7 +114,8 @@ def _commit(address: str, project: str) -> Callable[[], None]:
 
     def send() -> None:
         with grpc.insecure_channel(address) as channel:
-            channel.unary_unary("/google.firestore.v1.Firestore/Commit")(request)
+            call: Any = channel.unary_unary("/google.firestore.v1.Firestore/Commit")
+            call(request)
 
     return send
 

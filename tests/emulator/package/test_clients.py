@@ -114,6 +114,7 @@ def test_gos_client_reads_writes_and_listens(installed: str, tmp_path: Path) -> 
 
 def readmes_commands(heading: str, emulator: str, directory: Path) -> str:
     """The first block of commands below a heading, for this emulator and this directory."""
+    block: str
     (block,) = re.findall(
         rf"^{heading}\n.*?^```sh\n(.*?)^```",
         (PACKAGE / "README.md").read_text(),
