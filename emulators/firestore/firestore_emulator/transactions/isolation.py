@@ -27,7 +27,7 @@ from firestore_emulator.model.messages import (
     Write,
 )
 from firestore_emulator.model.names import DocumentName
-from firestore_emulator.model.steps import freed, run_in_turns
+from firestore_emulator.model.steps import freed, run_at_once, run_in_turns
 from firestore_emulator.store import writes
 from firestore_emulator.store.database import Commit, Database, Snapshot
 from firestore_emulator.store.staging import Checked, Staged, finished
@@ -159,15 +159,19 @@ class Isolation:
 
     async def commit(self, requested: Sequence[Write], transaction_id: bytes = b"") -> Commit:
         """Commits all writes or none. Many writes take short turns, and show at the last one."""
-        names = await run_in_turns(self._database.names_of(requested))
+        find_names = self._database.names_of(requested)
+        are_many = writes.are_many(requested)
+        names = await run_in_turns(find_names) if are_many else run_at_once(find_names)
+        lock = CommitLock(self._database, requested, names)
+        write = self._write_many if are_many else self._write
         if not transaction_id:
-            return await self._write(Owner(), requested, names)
+            return await write(Owner(), lock)
         transaction = self._transactions.find(transaction_id)
         if transaction.is_read_only and requested:
             raise InvalidArgumentError("Cannot modify entities in a read-only transaction.")
         self._transactions.close(transaction)  # it takes no other request, even if this one fails
         try:
-            return await self._write(transaction.owner, requested, names)
+            return await write(transaction.owner, lock)
         except AbortedError:
             self._transactions.abort(transaction)
             raise
@@ -238,32 +242,28 @@ class Isolation:
                 raise
             return self._database.read()
 
-    async def _write(
-        self, owner: Owner, requested: Sequence[Write], names: frozenset[DocumentName]
-    ) -> Commit:
-        lock, has_read = CommitLock(self._database, requested, names), owner.has_read
+    async def _write(self, owner: Owner, lock: CommitLock) -> Commit:
         try:
-            if writes.are_many(requested):
-                checked = await run_in_turns(self._database.check(requested))
-                if checked.are_stageable:
-                    return await self._write_in_turns(owner, lock, checked, has_read=has_read)
-                self._check_not_cleared(owner, has_read=has_read)
             await self._lock(owner, lock)
-            await self._pace.wait(names)
-            return self._database.commit(requested)
+            await self._pace.wait(lock.names)
+            return self._database.commit(lock.requested)
         finally:
             self._locks.release(owner)
 
-    async def _write_in_turns(
-        self, owner: Owner, lock: CommitLock, checked: Checked, *, has_read: bool
-    ) -> Commit:
-        """The owner's locks end when its write is visible."""
-        many = ManyWritesLock(self._database, checked) if checked.replace_documents else lock
-        staged = await self._stage_under(
-            owner, many, checked, pace_of=lock.names, has_read=has_read
-        )
-        time = self._database.commit_staged(staged)
-        self._locks.release(owner)
+    async def _write_many(self, owner: Owner, lock: CommitLock) -> Commit:
+        has_read = owner.has_read
+        try:
+            checked = await run_in_turns(self._database.check(lock.requested))
+            self._check_not_cleared(owner, has_read=has_read)
+            if not checked.are_stageable:
+                return await self._write(owner, lock)
+            many = ManyWritesLock(self._database, checked) if checked.replace_documents else lock
+            staged = await self._stage_under(
+                owner, many, checked, pace_of=lock.names, has_read=has_read
+            )
+            time = self._database.commit_staged(staged)
+        finally:
+            self._locks.release(owner)
         return Commit(time, await run_in_turns(finished(staged.results, time)))
 
     async def _stage_under(
