@@ -285,8 +285,8 @@ class Isolation:
                 return staged
 
     def _check_not_cleared(self, owner: Owner, *, has_read: bool) -> None:
-        """A clear ends a transaction that has read, by releasing its locks."""
-        if has_read and owner not in self._locks.holders:
+        """A clear ends a transaction that has read. An aborted one fails with its next lock."""
+        if has_read and owner not in self._locks.holders and not owner.is_aborted:
             raise closed_transaction_error()
 
     async def _lock(self, owner: Owner, lock: ReadLock | WriteLock) -> None:

@@ -15,7 +15,7 @@ from support.emulator.firestore_messages import (
 )
 
 from firestore_emulator.model import steps
-from firestore_emulator.model.errors import InvalidArgumentError, NotFoundError
+from firestore_emulator.model.errors import AbortedError, InvalidArgumentError, NotFoundError
 from firestore_emulator.model.messages import (
     BatchGetDocumentsRequest,
     TransactionOptions,
@@ -208,4 +208,29 @@ def test_commit_of_a_transaction_fails_after_a_clear_during_it(
 
     resolve(commit())
     assert numbers(of) == []
+    assert isolation.open_counts == NOTHING
+
+
+def test_commit_of_a_transaction_that_an_older_writer_aborts_can_be_retried() -> None:
+    of = database(put("c/00", n=0), put("d/other", n=0))
+    isolation = Isolation(of)
+
+    async def read(path: str) -> bytes:
+        begun = isolation.begin(TransactionOptions())
+        names = frozenset({DocumentName.parse(name(path))})
+        await isolation.read(BatchGetDocumentsRequest(transaction=begun), ReadLock(names))
+        return begun
+
+    async def both() -> None:
+        older = await read("d/other")
+        younger = await read("c/00")
+        committing = asyncio.create_task(isolation.commit(puts(), younger))
+        for _ in range(COUNT // 2):  # it checks its writes
+            await asyncio.sleep(0)
+        await isolation.commit([put("c/00", n=2)], older)
+        with pytest.raises(AbortedError):
+            await committing
+
+    resolve(both())
+    assert numbers(of) == [2]
     assert isolation.open_counts == NOTHING
