@@ -58,6 +58,8 @@ ReadRequest: TypeAlias = (
     | RunQueryRequest
 )
 
+_LASTING_WRITES = 5000  # so many make Python search for cycles during the commit, in long pauses
+
 # Requests that may begin a transaction.
 _BEGINNING = (BatchGetDocumentsRequest, RunAggregationQueryRequest, RunQueryRequest)
 
@@ -190,6 +192,7 @@ class Isolation:
                     owner, ManyWritesLock(self._database, checked), checked
                 )
                 self._database.commit_staged(staged)
+                await asyncio.sleep(0)  # to release many locks takes a turn of its own
             finally:
                 self._locks.release(owner)
         await run_in_turns(freed(staged.results))
@@ -251,6 +254,12 @@ class Isolation:
             self._locks.release(owner)
 
     async def _write_many(self, owner: Owner, lock: CommitLock) -> Commit:
+        if len(lock.requested) < _LASTING_WRITES:
+            return await self._write_in_turns(owner, lock)
+        with lasting_objects():
+            return await self._write_in_turns(owner, lock)
+
+    async def _write_in_turns(self, owner: Owner, lock: CommitLock) -> Commit:
         has_read = owner.has_read
         try:
             checked = await run_in_turns(self._database.check(lock.requested))
@@ -262,6 +271,7 @@ class Isolation:
                 owner, many, checked, pace_of=lock.names, has_read=has_read
             )
             time = self._database.commit_staged(staged)
+            await asyncio.sleep(0)  # to release many locks takes a turn of its own
         finally:
             self._locks.release(owner)
         return Commit(time, await run_in_turns(finished(staged.results, time)))

@@ -101,7 +101,7 @@ def test_large_document_takes_turns_too() -> None:
     isolation = Isolation(of)
     large = [put(f"c/{number}", text="t" * 100_000) for number in range(3)]
     _, seen = resolve(beside(isolation.commit(large), lambda: len(numbers(of))))
-    assert set(seen) == {0}
+    assert set(seen) <= {0, len(large)}
     assert len(seen) > len(large)
     assert len(numbers(of)) == len(large)
 
