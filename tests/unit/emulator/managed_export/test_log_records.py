@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firestore_emulator.managed_export import log_records
@@ -45,6 +45,7 @@ def fragment(kind: int, data: bytes) -> bytes:
     return struct.pack("<IHB", masked_crc32c(bytes([kind]) + data), len(data), kind) + data
 
 
+@settings(deadline=None)  # the first checksum makes its tables
 @given(st.lists(SIZES, max_size=5))
 def test_records_of_any_size_are_read_back(sizes: list[int]) -> None:
     contents = [bytes([number]) * size for number, size in enumerate(sizes, 1)]
@@ -122,6 +123,7 @@ def test_record_above_the_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> 
         read(written([b"a" * 101]))
 
 
+@settings(deadline=None)  # the first checksum makes its tables
 @given(st.binary(max_size=60))
 def test_any_other_file_is_rejected(data: bytes) -> None:
     try:
