@@ -31,10 +31,9 @@ class Call(NamedTuple):
 
     operation: Callable[..., tuple[World, Any]]
     arguments: tuple[Any, ...]
-    awaited: bool = True
-    """False: the caller continues without a result, and does not know if the call took effect."""
     best_effort: bool = False
-    """True: the caller continues without a result if none arrives."""
+    """True: if no result arrives, the caller continues with the result None. It does not know if
+    the call took effect. False: the caller repeats the call."""
 
     def apply(self, world: World) -> tuple[World, Any]:
         return _apply(self, world)

@@ -30,7 +30,7 @@ from specification.explore import (
 from specification.inventory import Inventory
 from specification.mutations import MUTATIONS
 from specification.processes import Process
-from specification.protocol import Protocol
+from specification.protocol import Protocol, new_order
 from specification.scenarios import ANY, AT_ONE, HELD, OTHER, TWO, scenarios
 from support.in_process.memory_shop import WholeShop
 from support.stores.builders import BY, soon
@@ -56,7 +56,7 @@ def small(protocol: Protocol) -> dict[str, Scenario]:
 @pytest.mark.parametrize("name", small(PROTOCOL))
 def test_every_invariant_holds_in_every_interleaving(name: str) -> None:
     explored = explore(PROTOCOL, small(PROTOCOL)[name])
-    assert explored.states > 500
+    assert explored.states > 400
     assert explored.outcomes > 1
 
 
@@ -82,7 +82,7 @@ CAUGHT = {  # mutation: the scenario that finds it, and the broken invariant
     "move-again": ("cancel a part, sent twice", "a request has moved units .* twice"),
     "assume-closed": ("publish during a movement", "is left unfinished"),
     "cancel-once": ("fulfil a part and cancel the rest", "received '409 not cancellable'"),
-    "restock-unshipped": ("fulfil a part and restock it", "does not end"),
+    "restock-unshipped": ("fulfil a part and restock it", "the key r4 is stuck"),
     "expire-blindly": ("payment and expiry", "received '200 confirmed'"),
     "pay-blindly": ("payment and expiry", "count different units"),
     "confirm-expired": ("payment and expiry", "received '409 order-expired'"),
@@ -407,9 +407,7 @@ def real_decision(stock: UnitOfWork, operation: operations.StockOperation[Any]) 
 
 
 def specified_decision(result: object) -> str:
-    if isinstance(result, spec.Reservation):
-        return "held"
-    return str(result or "short")
+    return "held" if isinstance(result, spec.Reservation) else str(result)
 
 
 def assert_same_stock(stock: UnitOfWork, specified: spec.World) -> None:
@@ -493,7 +491,9 @@ def some_worlds() -> frozenset[spec.World]:
         return Process.of(PROTOCOL.place, Attempt("A", 0, body))
 
     def place_later(body: Body) -> Process:
-        return Process.of(PROTOCOL.place_pending, Attempt("A", 0, body))
+        """Inventory is unavailable."""
+        pending = new_order(Attempt("A", 0, body), spec.ABSENT).with_event(EventType.PLACED)
+        return Process.of(PROTOCOL.create, pending, True)
 
     clients = [
         [place(ANY), place_later(ANY), place(OTHER), CANCEL, FULFIL],
