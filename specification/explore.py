@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FAULTS = ("never arrives", "takes effect, result lost", "times out, still on its way")
+"""The outcomes of a call without a result. Its caller cannot distinguish them."""
+NEVER_ARRIVES, RESULT_LOST, TIMES_OUT = FAULTS
+
 MAX_ROUNDS = 20
 """Rounds of reconcile, or calls of a process that runs alone. More would mean an endless loop."""
 
@@ -191,13 +195,11 @@ def process_steps(state: State, process: Process) -> Iterator[tuple[Step, State]
     outcomes = [Outcome(result, world, process.with_result(result))]
     without_result = process.with_result(None) if call.best_effort else process
     if state.faults and call.best_effort:
-        outcomes.append(Outcome("never arrives", state.world, without_result, faults=1))
+        outcomes.append(Outcome(NEVER_ARRIVES, state.world, without_result, faults=1))
     if state.faults and world != state.world:
-        outcomes.append(Outcome("takes effect, result lost", world, without_result, faults=1))
+        outcomes.append(Outcome(RESULT_LOST, world, without_result, faults=1))
     if state.faults and call.operation is not read:
-        outcomes.append(
-            Outcome("times out, still on its way", state.world, without_result, (call,), faults=1)
-        )
+        outcomes.append(Outcome(TIMES_OUT, state.world, without_result, (call,), faults=1))
     for outcome in outcomes:
         yield next_state(state, process, call, outcome)
 

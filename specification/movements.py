@@ -68,14 +68,18 @@ class Movements(Outbox):
     def finish_and_respond(self, begun: Order, change: Change) -> Program:
         """Finish the open movement, if there is one, then respond.
 
-        If it cannot be finished now, the client learns that the order is still changing.
+        If it cannot be finished now, or if another movement has begun since, the client learns that
+        the order is changing, and repeats the request.
         """
-        if not begun.movement or (yield from self.finish_movement(begun)):
+        found: Order | None = begun
+        if begun.movement:
+            found = yield from self.finish_movement(begun)
+        if found and not found.movement:
             yield Response(Status.MOVED, begun.attempt.key, begun.attempt.body, change)
         return None
 
-    def finish_movement(self, changing: Order) -> Generator[Call, Any, bool]:
-        """Apply the open movement and close it. True: it is closed.
+    def finish_movement(self, changing: Order) -> Generator[Call, Any, Order | None]:
+        """Apply the open movement and close it. The result is the order then; None: it is not done.
 
         If inventory refuses the movement, another process has finished it.
         """
@@ -83,13 +87,13 @@ class Movements(Outbox):
         key = changing.attempt.key
         if not (yield from call(self.inventory.move, changing.attempt, changing.movement)):
             found = yield from call(read, key)
-            return bool(found) and found.movement != changing.movement
+            return found if found and found.movement != changing.movement else None
         while True:
             found = yield from call(read, key)
             if not found or found.movement != changing.movement:
-                return True
+                return found
             if (yield from self.save(found.close())):
-                return True
+                return found.close()
 
     def close_movement(self, key: str) -> Program:
         """The part of ``reconcile``."""

@@ -159,11 +159,12 @@ class BeginBlindly(Protocol):
 class CloseWithoutMove(Protocol):
     """A movement is closed, and inventory has not applied it."""
 
-    def finish_movement(self, changing: Order) -> Generator[Call, Any, bool]:
+    def finish_movement(self, changing: Order) -> Generator[Call, Any, Order | None]:
         found = yield from call(read, changing.attempt.key)
         if found and found.movement == changing.movement:
             yield from self.save(found.close())
-        return True
+            return found.close()
+        return found
 
 
 class ReplaceMovement(Protocol):
@@ -187,13 +188,14 @@ class MoveAgain(Protocol):
 class AssumeClosed(Protocol):
     """The movement is taken as closed even if the closing write found another version."""
 
-    def finish_movement(self, changing: Order) -> Generator[Call, Any, bool]:
+    def finish_movement(self, changing: Order) -> Generator[Call, Any, Order | None]:
         assert changing.movement  # noqa: S101 - the callers check it
-        if (yield from call(self.inventory.move, changing.attempt, changing.movement)):
-            found = yield from call(read, changing.attempt.key)
-            if found and found.movement == changing.movement:
-                yield from self.save(found.close())
-        return True
+        yield from call(self.inventory.move, changing.attempt, changing.movement)
+        found = yield from call(read, changing.attempt.key)
+        if found and found.movement == changing.movement:
+            yield from self.save(found.close())
+            return found.close()
+        return found
 
 
 class CancelOnce(Protocol):

@@ -68,12 +68,6 @@ def placing(protocol: Protocol) -> dict[str, Scenario]:
         "inventory unavailable": Scenario(
             1, {"buyer": buy_async("A"), "retry": buy("A"), "cancel": cancel}
         ),
-        "inventory unavailable after a request": Scenario(
-            1, {"buyer": buy("A"), "retry": buy("A"), "cancel": cancel}
-        ),
-        "inventory unavailable after a request, another body": Scenario(
-            2, {"buyer": buy("A"), "other": buy("A", OTHER)}
-        ),
         "inventory unavailable, another body": Scenario(
             2, {"buyer": buy_async("A"), "other": buy("A", OTHER)}, faults=2
         ),

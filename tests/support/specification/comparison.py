@@ -1,0 +1,108 @@
+"""Compares the code with every trace of the specification, flow by flow.
+
+The test of a mutant runs in a process of its own. It takes the traces from the file that TRACES
+names, because they do not depend on the code.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from specification.protocol import Protocol
+from specification.scenarios import scenarios
+from specification.traces import StockCall, Trace, Traces
+
+from support.specification import stock
+from support.specification.replay import DifferenceError, Ending, Replay, requests_of
+
+PROTOCOL = Protocol()
+FLOWS = {
+    "place": ("place",),
+    "cancel": ("cancel",),
+    "fulfil": ("fulfil",),
+    "movements": ("move",),
+    "payment holds": ("confirm",),
+    "sweep": ("expire", "complete_pending", "close_movement", "settle_reservation"),
+    "publisher": ("publish",),
+}
+"""The programs of the specification by flow. ``change_price`` stands for an operator."""
+WRITES = ("write", "record_sent")
+
+
+class Collected(NamedTuple):
+    traces: dict[str, list[Trace]]
+    """By flow."""
+    stock_calls: list[StockCall]
+    states: int
+    interleavings: int
+
+
+def collect() -> Collected:
+    """All traces of the scenarios, with one fault and one start of reconcile in each."""
+    if file := os.environ.get("TRACES"):
+        collected: Collected = pickle.loads(Path(file).read_bytes())  # noqa: S301 - our own
+        return collected
+    found = Traces(PROTOCOL)
+    for scenario in scenarios(PROTOCOL).values():
+        found.collect(replace(scenario, faults=min(scenario.faults, 1), reconciles=1))
+    flow_of = {program: flow for flow, programs in FLOWS.items() for program in programs}
+    by_flow: dict[str, list[Trace]] = defaultdict(list)
+    for trace in found:
+        by_flow[flow_of.get(trace.process.program.__name__, "")].append(trace)
+    stock_calls = sorted(found.stock_calls, key=repr)
+    return Collected(dict(by_flow), stock_calls, found.states, found.interleavings)
+
+
+@contextmanager
+def no_pauses() -> Iterator[None]:
+    """Let retries begin at once, and log nothing."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with mock.patch("order_function.service.FIRST_BACKOFF_SECONDS", 0.0):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def compare(trace: Trace) -> int:
+    """Replay the trace. Returns how often.
+
+    A trace that continues is replayed only if its next call may fail in a way that has no trace:
+    then the code must end as in a crash. Raises AssertionError with the whole trace.
+    """
+    call = trace.next_call
+    if call and call.best_effort and call.operation.__name__ not in WRITES:
+        return 0
+    ending = Ending.FAIL if call else Ending.STOP
+    requests = requests_of(trace)
+    for request in requests:
+        try:
+            Replay(trace, ending).run(request)
+        except DifferenceError as difference:
+            raise AssertionError(described(trace, ending, difference)) from None
+    return len(requests)
+
+
+def described(trace: Trace, ending: Ending, difference: object) -> str:
+    arguments = ", ".join(map(str, trace.process.arguments))
+    lines = [f"the code leaves this trace of {trace.process.program.__name__}({arguments}):"]
+    lines += [f"  {moment.call} -> {moment.outcome}" for moment in trace.moments]
+    if ending is Ending.FAIL:
+        lines.append(f"  {trace.next_call} -> fails, without an effect")
+    return "\n".join([*lines, str(difference)])
+
+
+def compare_stock(call: StockCall) -> None:
+    try:
+        stock.compare(call)
+    except DifferenceError as difference:
+        raise AssertionError(str(difference)) from None
