@@ -20,17 +20,11 @@ from specification.traces import Trace
 from support.specification.comparison import (
     FLOWS,
     Collected,
-    collect,
     compare,
     compare_stock,
-    no_pauses,
 )
 
-
-@pytest.fixture(scope="module")
-def collected() -> Iterator[Collected]:
-    with no_pauses():
-        yield collect()
+pytestmark = pytest.mark.usefixtures("_no_pauses")
 
 
 @pytest.mark.parametrize("flow", FLOWS)

@@ -1,14 +1,15 @@
 """Compares the code with every trace of the specification, flow by flow.
 
-The test of a mutant runs in a process of its own. It takes the traces from the file that TRACES
-names, because they do not depend on the code.
+``python -m support.specification.comparison FLOW FILE`` compares the traces of one flow that are
+stored in a file, and ends at the first difference with exit code 3. The mutants of the code are
+compared in this manner: each needs a process of its own, and the traces do not depend on the code.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import pickle
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,10 @@ FLOWS = {
     "publisher": ("publish",),
 }
 """The programs of the specification by flow. ``change_price`` stands for an operator."""
+STOCK = "stock"
+"""Stands for the transactions of inventory, which have no traces but single calls."""
+DIFFERENT = 3
+"""The exit code. Python itself ends with 1 after an unexpected error."""
 WRITES = ("write", "record_sent")
 
 
@@ -48,9 +53,6 @@ class Collected(NamedTuple):
 
 def collect() -> Collected:
     """All traces of the scenarios, with one fault and one start of reconcile in each."""
-    if file := os.environ.get("TRACES"):
-        collected: Collected = pickle.loads(Path(file).read_bytes())  # noqa: S301 - our own
-        return collected
     found = Traces(PROTOCOL)
     for scenario in scenarios(PROTOCOL).values():
         found.collect(replace(scenario, faults=min(scenario.faults, 1), reconciles=1))
@@ -59,7 +61,12 @@ def collect() -> Collected:
     for trace in found:
         by_flow[flow_of.get(trace.process.program.__name__, "")].append(trace)
     stock_calls = sorted(found.stock_calls, key=repr)
-    return Collected(dict(by_flow), stock_calls, found.states, found.interleavings)
+    shortest_first = {flow: sorted(each, key=_length) for flow, each in by_flow.items()}
+    return Collected(shortest_first, stock_calls, found.states, found.interleavings)
+
+
+def _length(trace: Trace) -> int:
+    return len(trace.moments)
 
 
 @contextmanager
@@ -106,3 +113,25 @@ def compare_stock(call: StockCall) -> None:
         stock.compare(call)
     except DifferenceError as difference:
         raise AssertionError(str(difference)) from None
+
+
+def store(collected: Collected, flow: str, file: Path) -> None:
+    """Write the traces of a flow, for the command."""
+    found = collected.stock_calls if flow == STOCK else collected.traces[flow]
+    file.write_bytes(pickle.dumps(found))
+
+
+def main(flow: str, file: str) -> int:
+    found = pickle.loads(Path(file).read_bytes())  # noqa: S301 - our own file
+    with no_pauses():
+        try:
+            for each in found:
+                compare_stock(each) if flow == STOCK else compare(each)
+        except AssertionError as difference:
+            sys.stdout.write(f"{difference}\n")
+            return DIFFERENT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

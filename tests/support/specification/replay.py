@@ -6,6 +6,7 @@ unsent events. The other side of its calls is scripted: Firestore's RPCs, invent
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
@@ -130,6 +131,7 @@ class Replay:
     def __init__(self, trace: Trace, ending: Ending = Ending.STOP) -> None:
         self._trace, self._ending = trace, ending
         self._moments = deque(trace.moments)
+        self._thread = threading.current_thread()
         self._failed: Call | None = None
         """The call that failed, if its caller cannot go on without it."""
         self._read: dict[int, Fields] = {}
@@ -168,6 +170,8 @@ class Replay:
 
         Raises CallFailedError for a fault.
         """
+        if threading.current_thread() is not self._thread:
+            raise DifferenceError(f"it makes the call {made} in another thread")
         call = self._moments[0].call if self._moments else self._trace.next_call
         if call is None:
             raise DifferenceError(f"it makes one more call: {made}")
@@ -217,7 +221,10 @@ class Replay:
 
     def commit(self, writes: Sequence[Write]) -> grpc.StatusCode:
         (write,) = writes
-        after = write.apply(self._read.get(write.expected_version))
+        before = self._read.get(write.expected_version)
+        if before is None and write.expected_version != spec.ABSENT:
+            raise DifferenceError(f"it writes {write.path[-1]}, and names no version that it read")
+        after = write.apply(before)
         content = described(read_order(after)) | {
             "unsent_events": after.fields.get(UNSENT_EVENTS, False)
         }
