@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 from specification import documents as spec
+from specification import group_commit_explore as batches
 from specification.__main__ import main
+from specification.batched_creation import BatchedCreation
 from specification.documents import Attempt, Body, Change, EventType, Kind, OrderStatus, Transition
 from specification.documents import Status as ResponseStatus
 from specification.explore import (
@@ -28,6 +30,8 @@ from specification.explore import (
     run_alone,
     successors,
 )
+from specification.group_commit import GroupCommit
+from specification.group_commit_mutations import BATCHED_CREATION, GROUP_COMMIT
 from specification.inventory import Inventory
 from specification.mutations import MUTATIONS
 from specification.processes import Process
@@ -103,10 +107,27 @@ CAUGHT = {  # mutation: the scenario that finds it, and the broken invariant
 }
 
 
+CAUGHT_IN_BATCHES = {  # the same, for the group commit and for batched creation
+    "commit-blindly": ("two processes, one unit for each", "differ from its live reservations"),
+    "create-blindly": ("release before reserve", "differ from its live reservations"),
+    "reject-assumed": ("a request and its repeat, the last unit", "could never get"),
+    "keep-decision": ("a batch, and its members again", "could never get"),
+    "trust-lost-commit": ("release before reserve", "could never get"),
+    "forget-unknown": ("three buyers, the last unit", "was unavailable, and"),
+    "forget-members": ("three buyers, one unit for each", "C was unavailable, and"),
+    "keep-leading": ("three buyers, the last unit", "waits forever"),
+    "last-write-wins": ("two equal keys in one batch", "differs from its orders in turn"),
+    "hide-lost-batch": ("two equal keys in one batch", "was unavailable, and"),
+}
+
+
 def test_every_mutation_is_tested_and_explained() -> None:
     readme = (ROOT / "specification/README.md").read_text(encoding="utf-8")
+    in_batches = {**GROUP_COMMIT, **BATCHED_CREATION}
     assert set(CAUGHT) == set(MUTATIONS)
-    assert set(re.findall(r"^\| `([a-z-]+)`: ", readme, re.MULTILINE)) == set(MUTATIONS)
+    assert set(CAUGHT_IN_BATCHES) == set(in_batches)
+    explained = set(re.findall(r"^\| `([a-z-]+)`: ", readme, re.MULTILINE))
+    assert explained == {*MUTATIONS, *in_batches}
 
 
 @pytest.mark.parametrize("mutation", CAUGHT)
@@ -115,6 +136,37 @@ def test_explorer_finds_a_counterexample_of_each_mutation(mutation: str) -> None
     broken = MUTATIONS[mutation]()
     with pytest.raises(CounterexampleError, match=invariant):
         explore(broken, small(broken)[scenario])
+
+
+BATCHES: list[tuple[type[GroupCommit], dict[str, batches.Scenario]]] = [
+    (GroupCommit, batches.scenarios()),
+    (BatchedCreation, batches.creation_scenarios()),
+]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("model", "scenario"),
+    [
+        pytest.param(model, scenario, id=name)
+        for model, scenarios in BATCHES
+        for name, scenario in scenarios.items()
+    ],
+)
+def test_every_batch_is_equal_to_its_operations_in_turn(
+    model: type[GroupCommit], scenario: batches.Scenario
+) -> None:
+    assert batches.explore(model(), scenario).states > 500
+
+
+@pytest.mark.parametrize("mutation", CAUGHT_IN_BATCHES)
+def test_explorer_finds_a_counterexample_of_each_mutation_of_batches(mutation: str) -> None:
+    scenario, invariant = CAUGHT_IN_BATCHES[mutation]
+    creates = mutation in BATCHED_CREATION
+    found = batches.creation_scenarios() if creates else batches.scenarios()
+    broken = (BATCHED_CREATION if creates else GROUP_COMMIT)[mutation]()
+    with pytest.raises(CounterexampleError, match=invariant):
+        batches.explore(broken, found[scenario])
 
 
 def test_counterexample_lists_each_step() -> None:
