@@ -22,7 +22,7 @@ one after the other, and each outcome is one that the operation could have had b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from specification.documents import NotReserved, Product, Reservation, Text, World
 from specification.inventory import Inventory
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     Key = str | Attempt
     """PRODUCT, or the attempt that names a reservation."""
     Documents = dict[Key, "Found"]
-    Result = Reservation | NotReserved | None
-    Outcome = Result | "Failure"
     Batch = tuple[tuple[str, tuple["Operation", ...]], ...]
     """The members of a batch by name, the leader's first, with their operations."""
+
+Result = Reservation | NotReserved | None
 
 PRODUCT = "product"
 ABSENT = 0
@@ -72,12 +72,24 @@ class Kind(Text):
     RELEASE = "release"
 
 
-class Operation(NamedTuple):
+class Operation(Protocol):
+    @property
+    def key(self) -> object:
+        """The reservation or the order that it is about."""
+
+    def apply(self, world: World) -> tuple[World, Any]:
+        """What the operation does alone, with its result."""
+
+
+class StockOperation(NamedTuple):
     kind: Kind
     attempt: Attempt
 
+    @property
+    def key(self) -> Attempt:
+        return self.attempt
+
     def apply(self, world: World) -> tuple[World, Result]:
-        """What the operation does alone."""
         if self.kind is Kind.RESERVE:
             return ATOMIC.reserve(world, self.attempt)
         return ATOMIC.release(world, self.attempt)
@@ -118,8 +130,8 @@ class Member(NamedTuple):
     state: State | None = None
     outcome_unknown: bool = False
     """A commit with its operations may have been carried out, or may still be."""
-    outcomes: tuple[Outcome, ...] = ()
-    possible: tuple[frozenset[Result], ...] = ()
+    outcomes: tuple[object, ...] = ()
+    possible: tuple[frozenset[object], ...] = ()
     """For the check alone: the results that each operation could have had so far."""
 
     def fail(self) -> Member:
@@ -128,7 +140,7 @@ class Member(NamedTuple):
 
     def with_possible(self, world: World) -> Member:
         results = [operation.apply(world)[1] for operation in self.operations]
-        old = self.possible or (frozenset(),) * len(self.operations)
+        old: tuple[frozenset[object], ...] = self.possible or (frozenset(),) * len(results)
         both = zip(old, results, strict=True)
         return self._replace(possible=tuple(each | {result} for each, result in both))
 
@@ -262,7 +274,7 @@ def with_document(stock: World, key: Key, document: Product | Reservation) -> Wo
     return stock.with_reservation(key, document)  # type: ignore[arg-type]
 
 
-def in_turn(stock: World, batch: Iterable[Operation]) -> list[tuple[World, Result]]:
+def in_turn(stock: World, batch: Iterable[Operation]) -> list[tuple[World, Any]]:
     """The documents and the result after each operation."""
     steps = []
     for operation in batch:
@@ -292,7 +304,7 @@ class GroupCommit:
         ``assumes``: its process assumes that new reservations are absent. After a failed assumption
         a process does not, for a while.
         """
-        batch = yield from call(submit, name)
+        batch: Any = yield from call(submit, name)
         while True:
             if not batch:
                 batch = yield from call(await_turn, name)
@@ -305,7 +317,7 @@ class GroupCommit:
             batch = ()
 
     def execute(
-        self, operations: tuple[Operation, ...], assume_absent: bool
+        self, operations: tuple[StockOperation, ...], assume_absent: bool
     ) -> Generator[Call, Any, tuple[Result, ...] | Failure]:
         """Carry out the operations in one transaction. Returns the result of each."""
         unknown = False
@@ -313,7 +325,7 @@ class GroupCommit:
             found = yield from self.read_needs(operations, assume_absent=assume_absent)
             world, results = decide(operations, found)
             while unread := self.must_be_read(operations, results, found):
-                found = self.before_second_decision(found, world) | (yield from self.read(unread))
+                found |= yield from self.read(unread)
                 world, results = decide(operations, found)
             changes = tuple(self.changes(found, world))
             if not changes:
@@ -328,7 +340,7 @@ class GroupCommit:
                 return self.failure(unknown=unknown)
 
     def read_needs(
-        self, operations: tuple[Operation, ...], *, assume_absent: bool
+        self, operations: tuple[StockOperation, ...], *, assume_absent: bool
     ) -> Generator[Call, Any, Documents]:
         """Read the documents that the operations need, until these name no further ones."""
         found: Documents = {}
@@ -347,12 +359,8 @@ class GroupCommit:
         found = yield from call(read_documents, keys)
         return dict(zip(keys, found, strict=True))
 
-    def before_second_decision(self, found: Documents, _decided: World) -> Documents:
-        """Nothing of the first decision stays."""
-        return found
-
     def must_be_read(
-        self, operations: tuple[Operation, ...], results: tuple[Result, ...], found: Documents
+        self, operations: tuple[StockOperation, ...], results: tuple[Result, ...], found: Documents
     ) -> tuple[Key, ...]:
         """The reservations on whose absence a rejection relies.
 
@@ -381,7 +389,7 @@ class GroupCommit:
         return Failure.UNKNOWN if unknown else Failure.UNAVAILABLE
 
     def finish(
-        self, memory: Memory, names: tuple[str, ...], outcome: tuple[Result, ...] | Failure
+        self, memory: Memory, names: tuple[str, ...], outcome: tuple[object, ...] | Failure
     ) -> tuple[Memory, None]:
         """Store the outcomes, and let the first request in the queue lead.
 
@@ -413,7 +421,7 @@ class GroupCommit:
         return member.fail() if leads else member
 
     def with_outcomes(
-        self, members: dict[str, Member], results: tuple[Result, ...]
+        self, members: dict[str, Member], results: tuple[object, ...]
     ) -> Iterator[tuple[str, Member]]:
         rest = results
         for name, member in members.items():
@@ -424,7 +432,7 @@ class GroupCommit:
         return hand_over(waiting)
 
 
-def needs(operation: Operation, found: Documents, *, assume_absent: bool) -> Iterator[Key]:
+def needs(operation: StockOperation, found: Documents, *, assume_absent: bool) -> Iterator[Key]:
     """The documents to read before the decision. A new reservation may be assumed absent."""
     if operation.kind is Kind.RESERVE:
         yield PRODUCT
@@ -437,7 +445,9 @@ def needs(operation: Operation, found: Documents, *, assume_absent: bool) -> Ite
         yield PRODUCT
 
 
-def decide(operations: tuple[Operation, ...], found: Documents) -> tuple[World, tuple[Result, ...]]:
+def decide(
+    operations: tuple[StockOperation, ...], found: Documents
+) -> tuple[World, tuple[Result, ...]]:
     """Decide the operations in turn, on the documents that were read."""
     product = found.get(PRODUCT, NOTHING).document
     world = World(product if isinstance(product, Product) else Product(0))

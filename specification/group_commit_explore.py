@@ -28,12 +28,21 @@ from specification.explore import (
     sorted_by_text,
     without,
 )
-from specification.group_commit import BLOCKED, Failure, Kind, Member, Memory, Operation, Queue
+from specification.group_commit import (
+    BLOCKED,
+    Failure,
+    Kind,
+    Member,
+    Memory,
+    Operation,
+    Queue,
+    StockOperation,
+)
 from specification.invariants import InvariantError, stock_adds_up
 from specification.processes import Process, advance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from specification.group_commit import GroupCommit
     from specification.processes import Call
@@ -56,8 +65,9 @@ class Scenario:
     def first_memory(self) -> Memory:
         processes = 1 + max(member.process for member in self.members.values())
         stock = self.start or World(Product(self.units))
-        versions = ((model.PRODUCT, 1), *((name, 1) for name, _ in stock.reservations))
-        return Memory(stock, tuple(self.members.items()), (Queue(),) * processes, versions)
+        versions: list[tuple[model.Key, int]] = [(model.PRODUCT, 1)]
+        versions += [(attempt, 1) for attempt, _ in stock.reservations]
+        return Memory(stock, tuple(self.members.items()), (Queue(),) * processes, tuple(versions))
 
 
 class State(NamedTuple):
@@ -75,15 +85,16 @@ class Step(NamedTuple):
     """None: a commit that is carried out late."""
     call: Call
     outcome: object
-    after: Process | None = None
+    leader: str = ""
+    """The leader of the request's batcher, before the step."""
 
 
 def reserving(process: int, *attempts: str) -> Member:
-    return Member(process, tuple(Operation(Kind.RESERVE, named(each)) for each in attempts))
+    return Member(process, tuple(StockOperation(Kind.RESERVE, named(each)) for each in attempts))
 
 
 def releasing(process: int, attempt: str) -> Member:
-    return Member(process, (Operation(Kind.RELEASE, named(attempt)),))
+    return Member(process, (StockOperation(Kind.RELEASE, named(attempt)),))
 
 
 def named(key: str) -> Attempt:
@@ -207,18 +218,22 @@ def successors(state: State) -> Iterator[tuple[Step, State]]:
             running = without(state.running, process)
             if position.next_call:
                 running = sorted_by_text((*running, position.process))
-            step = Step(process, call, outcome, position.process)
+            step = Step(process, call, outcome, leader_of(state.memory, process))
             yield step, changed._replace(running=running)
     for call in dict.fromkeys(state.delayed):
-        memory, committed = call.apply(state.memory)  # type: ignore[arg-type]
+        memory, committed = call.apply(state.memory)
         delayed = without(state.delayed, call)
         step = Step(None, call, committed)
         yield step, state._replace(memory=memory, delayed=delayed)
 
 
+def leader_of(memory: Memory, process: Process) -> str:
+    return memory.queues[memory.member(process.arguments[0]).process].leader
+
+
 def outcomes(state: State, call: Call) -> Iterator[tuple[object, object, State]]:
     """Each outcome of a call, what the caller gets, and the state without the caller's step."""
-    memory, result = call.apply(state.memory)  # type: ignore[arg-type]
+    memory, result = call.apply(state.memory)
     if result != BLOCKED:
         yield result, result, state._replace(memory=memory)
     if call.best_effort and state.faults:
@@ -247,27 +262,23 @@ def check(scenario: Scenario, state: State) -> None:
     stock_adds_up(memory.stock, scenario.units)
     if memory.broken:
         raise InvariantError(memory.broken)
-    documents = [document_of(each) for _, found in memory.members for each in found.operations]
+    documents = [each.key for _, found in memory.members for each in found.operations]
     for name, member in memory.members:
         for operation, outcome, possible in zip(
             member.operations, member.outcomes, member.possible, strict=False
         ):
-            alone = documents.count(document_of(operation)) == 1
+            alone = documents.count(operation.key) == 1
             if outcome is Failure.UNAVAILABLE and alone and changed(memory, operation, scenario):
                 raise InvariantError(f"{name} was unavailable, and {operation} was carried out")
             if not isinstance(outcome, Failure) and outcome not in possible:
                 raise InvariantError(f"{name} got {outcome}, which {operation} could never get")
 
 
-def changed(memory: Memory, operation: Operation | Create, scenario: Scenario) -> bool:
+def changed(memory: Memory, operation: Operation, scenario: Scenario) -> bool:
     before, after = scenario.first_memory().stock, memory.stock
-    if isinstance(operation, Create):
-        return after.order(operation.key) is not None
-    return after.reservation(operation.attempt) != before.reservation(operation.attempt)
-
-
-def document_of(operation: Operation | Create) -> object:
-    return operation.key if isinstance(operation, Create) else operation.attempt
+    if isinstance(operation, StockOperation):
+        return after.reservation(operation.attempt) != before.reservation(operation.attempt)
+    return any(key == operation.key for key, _ in after.orders)
 
 
 def check_end(scenario: Scenario, state: State) -> None:
@@ -280,12 +291,11 @@ def check_end(scenario: Scenario, state: State) -> None:
 
 
 def path_to(state: State, predecessors: Mapping[State, tuple[State, Step] | None]) -> list[str]:
-    lines: list[str] = []
-    while found := predecessors[state]:
-        state, step = found
-        who = named_in(step)
-        lines.append(f"{who}: {described(step.call)} -> {described_result(step.outcome)}")
-    return lines[::-1]
+    return [*map(described_step, steps_to(state, predecessors))]
+
+
+def described_step(step: Step) -> str:
+    return f"{named_in(step)}: {described(step.call)} -> {_text(step.outcome)}"
 
 
 def named_in(step: Step) -> str:
@@ -298,12 +308,93 @@ def described(call: Call) -> str:
     return f"{call.operation.__name__}({', '.join(map(_text, call.arguments))})"
 
 
-def described_result(result: object) -> str:
-    return _text(result)
-
-
 @cache
 def _text(value: object) -> str:
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
         return f"[{', '.join(map(_text, value))}]"
     return str(value)
+
+
+# Some interleavings, for a comparison with the threads of the code.
+
+Path = list[tuple["Step", "State"]]
+"""Each step with the state after it."""
+
+
+def interleavings(protocol: GroupCommit, scenario: Scenario) -> Iterator[tuple[list[Step], Memory]]:
+    """Interleavings that cover each outcome of each call, with the memory at their end.
+
+    They leave out the steps whose moment makes no difference: a request that is woken goes on at
+    once. It leads its batch, or it ends.
+    """
+    start = first_state(protocol, scenario)
+    edges = at_once_edges(start)
+    to_end = paths_to_end(edges)
+    paths: dict[State, Path] = {start: []}
+    covered: set[tuple[Process | None, object]] = set()
+    for state, found in edges.items():  # each state comes after the one before it on its path
+        for step, following in found:
+            paths.setdefault(following, [*paths[state], (step, following)])
+            if (step.before, step.outcome) in covered:
+                continue
+            path = [*paths[state], (step, following), *to_end(following)]
+            covered.update((each.before, each.outcome) for each, _ in path)
+            yield [each for each, _ in path], path[-1][1].memory
+
+
+def at_once_edges(start: State) -> dict[State, list[tuple[Step, State]]]:
+    """The steps from each state, breadth first."""
+    edges: dict[State, list[tuple[Step, State]]] = {}
+    queue = deque([start])
+    while queue:
+        state = queue.popleft()
+        if state not in edges:
+            edges[state] = at_once([*successors(state)])
+            queue.extend(following for _, following in edges[state])
+    return edges
+
+
+def at_once(found: list[tuple[Step, State]]) -> list[tuple[Step, State]]:
+    woken = [step.before for step, _ in found if is_woken(step)]
+    return [each for each in found if each[0].before is woken[0]] if woken else found
+
+
+def is_woken(step: Step) -> bool:
+    if step.call.operation is not model.await_turn:
+        return False
+    return step.outcome not in ("deadline", "overtakes")
+
+
+def paths_to_end(edges: Mapping[State, list[tuple[Step, State]]]) -> Callable[[State], Path]:
+    """A function that returns a shortest path from a state to an end."""
+    before: dict[State, list[tuple[State, Step]]] = {}
+    for state, found in edges.items():
+        for step, following in found:
+            before.setdefault(following, []).append((state, step))
+    next_step: dict[State, tuple[Step, State] | None] = {
+        state: None for state, found in edges.items() if not found
+    }
+    queue = deque(next_step)
+    while queue:
+        following = queue.popleft()
+        for state, step in before.get(following, ()):
+            if state not in next_step:
+                next_step[state] = step, following
+                queue.append(state)
+
+    def path_from(state: State) -> Path:
+        path: Path = []
+        while found := next_step[state]:
+            path.append(found)
+            state = found[1]
+        return path
+
+    return path_from
+
+
+def steps_to(state: State, predecessors: Mapping[State, tuple[State, Step] | None]) -> list[Step]:
+    steps: list[Step] = []
+    while found := predecessors[state]:
+        state, step = found
+        steps.append(step)
+    return steps[::-1]

@@ -10,7 +10,6 @@ from specification.group_commit import (
     PRODUCT,
     Committed,
     Failure,
-    Found,
     GroupCommit,
     Queue,
     State,
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
         Documents,
         Key,
         Member,
-        Operation,
         Result,
+        StockOperation,
     )
 
 
@@ -54,23 +53,11 @@ class RejectAssumed(GroupCommit):
 
     def must_be_read(
         self,
-        operations: tuple[Operation, ...],  # noqa: ARG002
+        operations: tuple[StockOperation, ...],  # noqa: ARG002
         results: tuple[Result, ...],  # noqa: ARG002
         found: Documents,  # noqa: ARG002
     ) -> tuple[Key, ...]:
         return ()
-
-
-class KeepDecision(GroupCommit):
-    """The second decision is made on top of the changes of the first one."""
-
-    def before_second_decision(self, found: Documents, decided: World) -> Documents:
-        versions = {key: version for key, (_, version) in found.items()}
-        kept: Documents = {
-            key: Found(document, versions.get(key, ABSENT))
-            for key, document in decided.reservations
-        }
-        return {**kept, PRODUCT: Found(decided.product, versions[PRODUCT])}
 
 
 class TrustLostCommit(GroupCommit):
@@ -121,7 +108,6 @@ GROUP_COMMIT: dict[str, Callable[[], GroupCommit]] = {
     "commit-blindly": CommitBlindly,
     "create-blindly": CreateBlindly,
     "reject-assumed": RejectAssumed,
-    "keep-decision": KeepDecision,
     "trust-lost-commit": TrustLostCommit,
     "forget-unknown": ForgetUnknown,
     "forget-members": ForgetMembers,

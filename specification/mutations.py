@@ -255,8 +255,9 @@ class ConfirmUnpaid(Protocol):
 
     def write_decision(self, attempt: Attempt, reserved: Reservation | NotReserved) -> Program:
         found = yield from call(read, attempt.key)
-        pending = found and found.status is OrderStatus.PENDING
-        if not pending or not isinstance(reserved, Reservation):
+        if not found or found.status is not OrderStatus.PENDING:
+            return (yield from super().write_decision(attempt, reserved))
+        if not isinstance(reserved, Reservation):
             return (yield from super().write_decision(attempt, reserved))
         yield from self.save(found.after(Transition.COMPLETE)._replace(price=reserved.price))
         return None

@@ -11,11 +11,11 @@ import logging
 import pickle
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 from specification.protocol import Protocol
@@ -23,6 +23,7 @@ from specification.scenarios import scenarios
 from specification.traces import StockCall, Trace, Traces
 
 from support.specification import stock
+from support.specification.batches import Interleaving, compare_threads, interleavings
 from support.specification.replay import DifferenceError, Ending, Replay, requests_of
 
 PROTOCOL = Protocol()
@@ -36,8 +37,10 @@ FLOWS = {
     "publisher": ("publish",),
 }
 """The programs of the specification by flow. ``change_price`` stands for an operator."""
-STOCK = "stock"
-"""Stands for the transactions of inventory, which have no traces but single calls."""
+STOCK = "inventory's operations"
+"""Not a flow, but single calls, with the documents that they find."""
+GROUP_COMMIT, CREATION = "group commit", "batched creation"
+"""Interleavings of several threads."""
 DIFFERENT = 3
 """The exit code. Python itself ends with 1 after an unexpected error."""
 WRITES = ("write", "record_sent")
@@ -47,6 +50,8 @@ class Collected(NamedTuple):
     traces: dict[str, list[Trace]]
     """By flow."""
     stock_calls: list[StockCall]
+    batches: dict[str, list[Interleaving]]
+    """Of the group commit, and of batched creation."""
     states: int
     interleavings: int
 
@@ -62,7 +67,8 @@ def collect() -> Collected:
         by_flow[flow_of.get(trace.process.program.__name__, "")].append(trace)
     stock_calls = sorted(found.stock_calls, key=repr)
     shortest_first = {flow: sorted(each, key=_length) for flow, each in by_flow.items()}
-    return Collected(shortest_first, stock_calls, found.states, found.interleavings)
+    batches = {GROUP_COMMIT: interleavings(creates=False), CREATION: interleavings(creates=True)}
+    return Collected(shortest_first, stock_calls, batches, found.states, found.interleavings)
 
 
 def _length(trace: Trace) -> int:
@@ -116,9 +122,15 @@ def compare_stock(call: StockCall) -> None:
 
 
 def store(collected: Collected, flow: str, file: Path) -> None:
-    """Write the traces of a flow, for the command."""
-    found = collected.stock_calls if flow == STOCK else collected.traces[flow]
-    file.write_bytes(pickle.dumps(found))
+    """Write all that is compared for a flow, for the command."""
+    found = {STOCK: collected.stock_calls, **collected.traces, **collected.batches}
+    file.write_bytes(pickle.dumps(found[flow]))
+
+
+def comparison_of(flow: str) -> Callable[[Any], object]:
+    if flow in (GROUP_COMMIT, CREATION):
+        return compare_threads
+    return compare_stock if flow == STOCK else compare
 
 
 def main(flow: str, file: str) -> int:
@@ -126,7 +138,7 @@ def main(flow: str, file: str) -> int:
     with no_pauses():
         try:
             for each in found:
-                compare_stock(each) if flow == STOCK else compare(each)
+                comparison_of(flow)(each)
         except AssertionError as difference:
             sys.stdout.write(f"{difference}\n")
             return DIFFERENT

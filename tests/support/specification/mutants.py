@@ -19,7 +19,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.specification.comparison import DIFFERENT, STOCK, Collected, collect, store
+from support.specification.comparison import (
+    CREATION,
+    DIFFERENT,
+    GROUP_COMMIT,
+    STOCK,
+    Collected,
+    collect,
+    store,
+)
 
 ROOT = Path(__file__).parents[3]
 PATCHES = ROOT / "tests/specification/mutants"
@@ -56,6 +64,15 @@ FOUND_IN = {
     "record-first": "publisher",
     "record-blindly": "publisher",
     "send-past-failure": "publisher",
+    "commit-blindly": GROUP_COMMIT,
+    "create-blindly": GROUP_COMMIT,
+    "reject-assumed": GROUP_COMMIT,
+    "trust-lost-commit": GROUP_COMMIT,
+    "forget-unknown": GROUP_COMMIT,
+    "forget-members": GROUP_COMMIT,
+    "keep-leading": GROUP_COMMIT,
+    "last-write-wins": CREATION,
+    "hide-lost-batch": CREATION,
 }
 """The flow whose traces find each mutant."""
 
@@ -126,9 +143,8 @@ def other_failures(name: str) -> list[str]:
 
 
 def stored_by_flow(collected: Collected, folder: Path) -> dict[str, Path]:
-    files = {flow: folder / f"{number}.traces" for number, flow in enumerate(collected.traces)}
-    files[STOCK] = folder / "stock.traces"
-    del files[""]
+    flows = sorted(set(FOUND_IN.values()))
+    files = {flow: folder / f"{number}.traces" for number, flow in enumerate(flows)}
     for flow, file in files.items():
         store(collected, flow, file)
     return files
@@ -146,7 +162,9 @@ def main() -> int:
         for flow, traces in collected.traces.items():
             ended = sum(trace.next_call is None for trace in traces)
             _print(f"{flow or 'operator'}: {ended:,} traces, {len(traces):,} with their beginnings")
-        _print(f"{STOCK}: {len(collected.stock_calls)} calls")
+        _print(f"{STOCK}: {len(collected.stock_calls):,} calls")
+        for flow, batches in collected.batches.items():
+            _print(f"{flow}: {len(batches):,} interleavings of threads")
         files = stored_by_flow(collected, Path(folder))
         _print("\n| Mutant | Found by the traces of | Other tests that find it |\n|---|---|---|")
         for name in options.names or FOUND_IN:

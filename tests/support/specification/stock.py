@@ -24,7 +24,6 @@ from support.specification.translation import real_attempt
 
 if TYPE_CHECKING:
     from specification import documents as spec
-    from specification.processes import Call
     from specification.traces import StockCall
 
     from functions_common.firestore.documents import Path
@@ -59,8 +58,9 @@ def real_change(movement: spec.Movement) -> inventory.Movement:
     return inventory.Movement(seq, inventory.MovementKind(change.kind), lines)
 
 
-def real_operation(call: Call) -> operations.StockOperation[Any]:
-    name, (attempt, *rest) = call.operation.__name__, call.arguments
+def real_operation(
+    name: str, attempt: spec.Attempt, *rest: spec.Movement
+) -> operations.StockOperation[Any]:
     reservation_id = real_attempt(attempt).reservation_id
     if name == "reserve":
         lines = (inventory.Line("P001", attempt.body.units),)
@@ -128,7 +128,8 @@ def compare(found: StockCall) -> None:
         entity = real_reservation(reservation_id, found.reservation, last)
         documents[path] = Fields(to_document(entity), VERSION)
     server = StockServer(dict(documents))
-    decision = _decide(server, real_operation(found.call))
+    operation = real_operation(found.call.operation.__name__, *found.call.arguments)
+    decision = _decide(server, operation)
     after, result = found.call.apply(found.world)
     if decision != _specified(result):
         raise DifferenceError(f"{found}: it returns '{decision}', and the model {result}")

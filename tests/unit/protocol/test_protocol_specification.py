@@ -111,7 +111,6 @@ CAUGHT_IN_BATCHES = {  # the same, for the group commit and for batched creation
     "commit-blindly": ("two processes, one unit for each", "differ from its live reservations"),
     "create-blindly": ("release before reserve", "differ from its live reservations"),
     "reject-assumed": ("a request and its repeat, the last unit", "could never get"),
-    "keep-decision": ("a batch, and its members again", "could never get"),
     "trust-lost-commit": ("release before reserve", "could never get"),
     "forget-unknown": ("three buyers, the last unit", "was unavailable, and"),
     "forget-members": ("three buyers, one unit for each", "C was unavailable, and"),
