@@ -223,10 +223,18 @@ class Threads:
         wakes = dict(self._wakes)
         self._running[name].answer(self._last_outcomes.pop(name))
         self._wait_for_end(name)
-        following = self._steps[number + 1 : number + 2]
-        leader = _actor(following[0]) if following and _leads(following[0]) else ""
-        if leader in self._running and self._wakes[leader] == wakes.get(leader, 0):
+        leader = self._next_leader(number)
+        if leader and self._wakes[leader] == wakes.get(leader, 0):
             raise DifferenceError(f"{name} ends its batch, and {leader} is not woken to lead")
+
+    def _next_leader(self, number: int) -> str:
+        """The member that leads directly after this step. Empty if none does."""
+        for step in self._steps[number + 1 :]:
+            if step.call.operation is not group_commit.await_turn:
+                return ""
+            if _leads(step) and _actor(step) in self._running:
+                return _actor(step)
+        return ""
 
     def _expire_next_leaders(self, number: int) -> None:
         """Set the deadlines of those who would lead next, and miss it.

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -22,6 +23,7 @@ from specification.protocol import Protocol
 from specification.scenarios import scenarios
 from specification.traces import StockCall, Trace, Traces
 
+from functions_common.runtime.deadlines import Deadline
 from support.specification import stock
 from support.specification.batches import Interleaving, compare_threads, interleavings
 from support.specification.replay import DifferenceError, Ending, Replay, requests_of
@@ -75,12 +77,16 @@ def _length(trace: Trace) -> int:
     return len(trace.moments)
 
 
+def _at_once(*_: object) -> Iterator[int]:
+    return count(1)
+
+
 @contextmanager
 def no_pauses() -> Iterator[None]:
     """Let retries begin at once, and log nothing."""
     logging.disable(logging.CRITICAL)
     try:
-        with mock.patch("order_function.service.FIRST_BACKOFF_SECONDS", 0.0):
+        with mock.patch.object(Deadline, "backoff", _at_once):
             yield
     finally:
         logging.disable(logging.NOTSET)

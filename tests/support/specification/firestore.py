@@ -40,11 +40,21 @@ class RpcFailedError(grpc.RpcError):
         return ()
 
 
-class Fields(NamedTuple):
-    """A stored document."""
+class Fields:
+    """A stored document. It is encoded once, although many traces read it."""
 
-    fields: dict[str, Any]
-    version: int
+    def __init__(self, fields: dict[str, Any], version: int) -> None:
+        self.fields, self.version = fields, version
+        self._message: Any = None
+
+    def encoded(self, path: Path) -> Any:
+        if self._message is None:
+            name = ROOT + "/".join(path)
+            message = _Stored(name=name, create_time=_EPOCH, update_time=_time(self.version))
+            for field, value in self.fields.items():
+                encode_value(value, message.fields[field])
+            self._message = message
+        return self._message
 
 
 class Write(NamedTuple):
@@ -59,7 +69,7 @@ class Write(NamedTuple):
         after = _Stored(name=write.update.name)
         if write.HasField("update_mask"):
             if before is not None:
-                _encode(before.fields, after)
+                after.MergeFrom(before.encoded(self.path))
             for field in write.update_mask.field_paths:
                 if field in write.update.fields:
                     after.fields[field].CopyFrom(write.update.fields[field])
@@ -130,25 +140,11 @@ class ScriptedConnection(FirestoreConnection):
 
     def _run_query(self, request: Any, **_: Any) -> Iterator[bytes]:  # noqa: ARG002
         for path, found in self._server.query():
-            yield _Queried(document=stored(path, found), read_time=_EPOCH).SerializeToString()
+            yield _Queried(document=found.encoded(path), read_time=_EPOCH).SerializeToString()
 
 
 def _read_response(name: str, found: Fields | None) -> Any:
-    return _Found(missing=name) if found is None else _Found(found=stored(_path(name), found))
-
-
-def stored(path: Path, found: Fields) -> Any:
-    """The message of a document."""
-    message = _Stored(
-        name=ROOT + "/".join(path), create_time=_EPOCH, update_time=_time(found.version)
-    )
-    _encode(found.fields, message)
-    return message
-
-
-def _encode(fields: dict[str, Any], message: Any) -> None:
-    for name, value in fields.items():
-        encode_value(value, message.fields[name])
+    return _Found(missing=name) if found is None else _Found(found=found.encoded(_path(name)))
 
 
 def _time(version: int) -> Timestamp:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import grpc
@@ -94,6 +95,7 @@ class Ending(StrEnum):
     """The next call fails, and its caller knows that it had no effect."""
 
 
+@cache
 def expected_call(call: Call, has_sink: bool) -> CodeCall:  # noqa: FBT001
     """The call that the code must make."""
     name, (first, *rest) = call.operation.__name__, call.arguments
@@ -123,6 +125,14 @@ def written(found: spec.Order, has_sink: bool) -> dict[str, Any]:  # noqa: FBT00
     """The document after a write."""
     unsent = has_sink and found.events_sent < len(found.history)
     return described(real_order(found)) | {"unsent_events": unsent}
+
+
+@cache
+def stored(found: spec.Order) -> Fields:
+    fields = to_document(real_order(found))
+    if found.unsent_events:
+        fields[UNSENT_EVENTS] = True
+    return Fields(fields, found.version)
 
 
 class Replay:
@@ -204,10 +214,7 @@ class Replay:
         return [None if found is None else self._serve(found)]
 
     def _serve(self, found: spec.Order) -> Fields:
-        fields = to_document(real_order(found))
-        if found.unsent_events:
-            fields[UNSENT_EVENTS] = True
-        self._read[found.version] = served = Fields(fields, found.version)
+        self._read[found.version] = served = stored(found)
         return served
 
     def query(self) -> list[tuple[Path, Fields]]:

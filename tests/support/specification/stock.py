@@ -18,7 +18,7 @@ from inventory_function import domain as inventory
 from inventory_function import operations
 from inventory_function.group_commit import GroupCommit
 from inventory_function.store import Store, to_document, to_entity
-from support.specification.firestore import Fields, ScriptedConnection, Write, stored
+from support.specification.firestore import Fields, ScriptedConnection, Write
 from support.specification.replay import DifferenceError
 from support.specification.translation import real_attempt
 
@@ -115,7 +115,7 @@ class StockServer:
         found = self.documents.get(path)
         if found is None:
             return None
-        return to_entity(decode_document(path, stored(path, found)))
+        return to_entity(decode_document(path, found.encoded(path)))
 
 
 def compare(found: StockCall) -> None:
