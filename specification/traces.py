@@ -89,6 +89,7 @@ class Traces:
         self._protocol = protocol
         self._roots: dict[tuple[Process, bool], _Node] = {}
         self.stock_calls: set[StockCall] = set()
+        self.worlds: set[World] = set()
         self.states = 0
         self.interleavings = 0
         """The number of different complete sequences of steps."""
@@ -99,6 +100,7 @@ class Traces:
         self.interleavings += exploration.run()
         self.states += len(exploration.successors)
         self.stock_calls |= exploration.stock_calls
+        self.worlds.update(state.world for state in exploration.successors)
 
     def __iter__(self) -> Iterator[Trace]:
         """Every trace: of each one also its beginnings."""

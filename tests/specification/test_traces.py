@@ -22,6 +22,7 @@ from support.specification.comparison import (
     Collected,
     compare,
     compare_stock,
+    compare_sweep,
 )
 
 pytestmark = pytest.mark.usefixtures("_no_pauses")
@@ -31,6 +32,12 @@ pytestmark = pytest.mark.usefixtures("_no_pauses")
 def test_code_makes_the_calls_of_every_trace(flow: str, collected: Collected) -> None:
     replayed = sum(map(compare, collected.traces[flow]))
     assert replayed > 200
+
+
+def test_sweep_runs_its_parts_in_sequence(collected: Collected) -> None:
+    assert len(collected.worlds) > 300
+    for world in collected.worlds:
+        compare_sweep(world)
 
 
 def test_transactions_change_stock_as_specified(collected: Collected) -> None:

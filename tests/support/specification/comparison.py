@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
+from specification.documents import World
 from specification.protocol import Protocol
 from specification.scenarios import scenarios
 from specification.traces import StockCall, Trace, Traces
@@ -27,6 +28,7 @@ from functions_common.runtime.deadlines import Deadline
 from support.specification import stock
 from support.specification.batches import Interleaving, compare_threads, interleavings
 from support.specification.replay import DifferenceError, Ending, Replay, requests_of
+from support.specification.sweeps import WholeSweep, can_be_swept
 
 PROTOCOL = Protocol()
 FLOWS = {
@@ -54,6 +56,8 @@ class Collected(NamedTuple):
     stock_calls: list[StockCall]
     batches: dict[str, list[Interleaving]]
     """Of the group commit, and of batched creation."""
+    worlds: list[World]
+    """The documents that a whole sweep can find."""
     states: int
     interleavings: int
 
@@ -70,7 +74,10 @@ def collect() -> Collected:
     stock_calls = sorted(found.stock_calls, key=repr)
     shortest_first = {flow: sorted(each, key=_length) for flow, each in by_flow.items()}
     batches = {GROUP_COMMIT: interleavings(creates=False), CREATION: interleavings(creates=True)}
-    return Collected(shortest_first, stock_calls, batches, found.states, found.interleavings)
+    worlds = sorted(filter(can_be_swept, found.worlds), key=repr)
+    return Collected(
+        shortest_first, stock_calls, batches, worlds, found.states, found.interleavings
+    )
 
 
 def _length(trace: Trace) -> int:
@@ -125,6 +132,14 @@ def compare_stock(call: StockCall) -> None:
         stock.compare(call)
     except DifferenceError as difference:
         raise AssertionError(str(difference)) from None
+
+
+def compare_sweep(world: World) -> None:
+    """Replay a whole sweep."""
+    try:
+        WholeSweep(PROTOCOL, world).run(WholeSweep.sweep_all)
+    except DifferenceError as difference:
+        raise AssertionError(f"the sweep of {world}: {difference}") from None
 
 
 def store(collected: Collected, flow: str, file: Path) -> None:

@@ -165,6 +165,7 @@ def main() -> int:
         for flow, traces in collected.traces.items():
             ended = sum(trace.next_call is None for trace in traces)
             _print(f"{flow or 'operator'}: {ended:,} traces, {len(traces):,} with their beginnings")
+        _print(f"whole sweeps: {len(collected.worlds):,}")
         _print(f"{STOCK}: {len(collected.stock_calls):,} calls")
         for flow, batches in collected.batches.items():
             _print(f"{flow}: {len(batches):,} interleavings of threads")

@@ -152,7 +152,7 @@ class Replay:
         self.inventory = ScriptedInventory(self)
         self.sink: Any = ScriptedSink(self)
         self.orders = Orders(self.store, self.inventory, DEADLINE_SECONDS)
-        self._connection = connection
+        self.connection = connection
         self._queried = False
 
     def run(self, request: Callable[[Replay], Status | None]) -> None:
@@ -196,12 +196,16 @@ class Replay:
             self._failed = call
             raise CallFailedError(known=True)
         outcome = self._moments.popleft().outcome
+        self.on_outcome(call)
         self._failed = None
         if outcome in FAULTS:
             if not call.best_effort:
                 self._failed = call
             raise CallFailedError(known=False)
         return outcome
+
+    def on_outcome(self, call: Call) -> None:
+        """A call of the trace was made."""
 
     # Firestore's RPCs
 
@@ -222,7 +226,7 @@ class Replay:
         if self._queried:
             return []
         self._queried = True
-        path = ("orders", order_id(self._trace.process.arguments[0]))
+        path = ("orders", order_id(self.published_key))
         (found,) = self.read([path])
         return [(path, found)] if found and found.fields.get(UNSENT_EVENTS) else []
 
@@ -255,18 +259,22 @@ class Replay:
 
     def sweep(self, **found: Any) -> None:
         """One sweep that finds only this work, if there is any."""
-        work = FoundWork(self._connection, **found)
+        work = FoundWork(self.connection, **found)
         Sweep(work, self.store, self.inventory, self.orders, timedelta()).run()
+
+    @property
+    def published_key(self) -> str:
+        key: str = self._trace.process.arguments[0]
+        return key
 
     def publish_as_reconcile(self) -> None:
         events = order_events(self.outbox, self.sink)
-        work = FoundWork(self._connection)
+        work = FoundWork(self.connection)
         Sweep(work, self.store, self.inventory, self.orders, timedelta(), publishing=[events]).run()
 
     def publish_after_response(self) -> None:
         with suppress(StoreError):  # as the publisher's thread does
-            wanted = order_id(self._trace.process.arguments[0])
-            publisher.publish_by_id(self.outbox, self.sink, [wanted])
+            publisher.publish_by_id(self.outbox, self.sink, [order_id(self.published_key)])
 
 
 class CallFailedError(Exception):
