@@ -27,8 +27,9 @@ from specification.traces import StockCall, Trace, Traces
 from functions_common.runtime.deadlines import Deadline
 from support.specification import stock
 from support.specification.batches import Interleaving, compare_threads, interleavings
-from support.specification.replay import DifferenceError, Ending, Replay, requests_of
+from support.specification.replay import DifferenceError, Ending, Replay
 from support.specification.sweeps import WholeSweep, can_be_swept
+from support.specification.use_cases import requests_of
 
 PROTOCOL = Protocol()
 FLOWS = {

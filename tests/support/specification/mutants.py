@@ -143,6 +143,8 @@ def other_failures(name: str) -> list[str]:
         quick = ("-m", "not hypothesis and not exhaustive")
         options = (*quick, "-q", "-p", "no:cacheprovider", "--tb=no", f"--maxfail={MAX_OTHERS}")
         tests = run(copy, "-m", "pytest", *OTHERS, *options)
+    if tests.returncode not in (0, 1):
+        raise RuntimeError(f"the unit tests of {name} did not run:\n{tests.stdout}{tests.stderr}")
     return re.findall(r"^(?:FAILED|ERROR) (\S+)", tests.stdout, re.MULTILINE)
 
 

@@ -38,6 +38,7 @@ from specification.processes import Process
 from specification.protocol import Protocol, new_order
 from specification.scenarios import ANY, AT_ONE, HELD, OTHER, TWO, scenarios
 from support.in_process.memory_shop import WholeShop
+from support.specification import use_cases
 from support.specification.stock import counted, real_product, real_reservation
 from support.specification.translation import (
     NOW,
@@ -53,6 +54,7 @@ from inventory_function import operations
 from inventory_function.unit_of_work import UnitOfWork
 from order_function import domain as order
 from order_function.ports import VersionedOrder
+from order_function.service import Orders
 
 ROOT = Path(__file__).parents[3]
 PROTOCOL = Protocol()
@@ -487,58 +489,6 @@ class Shop:
     def _put(self, entity: inventory.Product | inventory.Reservation) -> None:
         self._shop.stock.commit([(entity, None)], soon())
 
-    def place(self, attempt: Attempt) -> ResponseStatus | None:
-        try:
-            placed = self.orders.place(real_attempt(attempt))
-        except order.IdempotencyKeyReusedError:
-            return ResponseStatus.KEY_REUSED
-        except order.OrderRejectedError:
-            return ResponseStatus.SHORT
-        pending = placed.order.status is order.Status.PENDING
-        return ResponseStatus.ACCEPTED if pending else ResponseStatus.CREATED
-
-    def cancel(self) -> ResponseStatus | None:
-        try:
-            cancelled = self.orders.cancel(ORDER_ID, BY)
-        except order.OrderNotFoundError:
-            return None
-        except order.NotCancellableError:
-            return ResponseStatus.NOT_CANCELLABLE
-        assert cancelled.status in (order.Status.CANCELLED, order.Status.FULFILLED)
-        return ResponseStatus.CANCELLED
-
-    def fulfil(self) -> ResponseStatus | None:
-        try:
-            fulfilled = self.orders.fulfil(ORDER_ID, BY)
-        except (order.OrderNotFoundError, order.NotFulfillableError):
-            return None
-        assert fulfilled.status is order.Status.FULFILLED
-        return ResponseStatus.FULFILLED
-
-    def confirm(self) -> ResponseStatus | None:
-        try:
-            confirmed = self.orders.confirm(ORDER_ID, BY)
-        except order.OrderNotFoundError:
-            return None
-        except order.OrderExpiredError:
-            return ResponseStatus.EXPIRED
-        except order.NotConfirmableError as error:
-            pending = error.order.status is order.Status.PENDING
-            return None if pending else ResponseStatus.NOT_CONFIRMABLE
-        assert confirmed.status is not order.Status.AWAITING_PAYMENT
-        return ResponseStatus.PAID
-
-    def move(self, change: Change) -> ResponseStatus | None:
-        kind, wanted = order.MovementKind(change.kind), {"1": change.units}
-        try:
-            moved = self.orders.change_part(ORDER_ID, kind, wanted, BY, change.request)
-        except order.OrderNotFoundError:
-            return None
-        except order.UnchangeableOrderError as error:
-            return None if error.order.status in UNDECIDED else ResponseStatus.NOT_MOVABLE
-        assert moved.status is not order.Status.CHANGING
-        return ResponseStatus.MOVED
-
     def reconcile(self) -> None:
         self._shop.sweep_up()
 
@@ -557,10 +507,6 @@ class Shop:
         return self._shop.store.documents.items()
 
 
-ORDER_ID = real_attempt(Attempt("A", 0, ANY)).order_id
-UNDECIDED = (order.Status.PENDING, order.Status.AWAITING_PAYMENT)
-
-
 def last_movement(world: spec.World, attempt: Attempt) -> inventory.Movement | None:
     """The order's open movement, if inventory has applied it. No other one can be repeated."""
     found = world.order(attempt.key)
@@ -571,22 +517,25 @@ def last_movement(world: spec.World, attempt: Attempt) -> inventory.Movement | N
     return inventory.Movement(seq, inventory.MovementKind(change.kind), lines)
 
 
-def places(body: Body) -> tuple[Process, Callable[[Shop], ResponseStatus | None]]:
+UseCase = tuple[Process, Callable[[Orders], ResponseStatus | None]]
+
+
+def places(body: Body) -> UseCase:
     attempt = Attempt("A", 0, body)
-    return Process.of(PROTOCOL.place, attempt), lambda shop: shop.place(attempt)
+    return Process.of(PROTOCOL.place, attempt), lambda orders: use_cases.place(orders, attempt)
 
 
-def moves(change: Change) -> tuple[Process, Callable[[Shop], ResponseStatus | None]]:
-    return move_of(change), lambda shop: shop.move(change)
+def moves(change: Change) -> UseCase:
+    return move_of(change), lambda orders: use_cases.move(orders, "A", change)
 
 
-USE_CASES: dict[str, tuple[Process, Callable[[Shop], ResponseStatus | None]]] = {
+USE_CASES: dict[str, UseCase] = {
     "place": places(ANY),
     "place another body": places(OTHER),
     "place with a hold": places(HELD),
-    "cancel": (CANCEL, Shop.cancel),
-    "fulfil": (FULFIL, Shop.fulfil),
-    "confirm": (CONFIRM, Shop.confirm),
+    "cancel": (CANCEL, lambda orders: use_cases.cancel(orders, "A")),
+    "fulfil": (FULFIL, lambda orders: use_cases.fulfil(orders, "A")),
+    "confirm": (CONFIRM, lambda orders: use_cases.confirm(orders, "A")),
     "cancel a part": moves(CANCEL_PART),
     "cancel two units": moves(CANCEL_TWO),
     "fulfil a part": moves(FULFIL_PART),
@@ -602,7 +551,7 @@ def test_use_case_follows_the_specification_in_every_world(name: str) -> None:
     assert len(worlds) > 300
     for world in worlds:
         shop, run = Shop(world), run_alone(world, process)
-        status = use_case(shop)
+        status = use_case(shop.orders)
         assert [each.status for each in run.responses] == ([status] if status else []), world
         assert shop.contents() == Shop(run.world).contents(), world
 
