@@ -112,11 +112,15 @@ def apply(patch: Path, copy: Path) -> None:
         )
 
 
+def import_path(copy: Path) -> list[str]:
+    folders = [copy / "functions" / each for each in FUNCTIONS]
+    others = [ROOT / each for each in ("emulators/firestore", "tests", ".")]
+    return [*map(str, folders), *map(str, others)]
+
+
 def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python on the mutated copy."""
-    folders = [str(copy / "functions" / each) for each in FUNCTIONS]
-    others = [str(ROOT / each) for each in ("emulators/firestore", "tests", ".")]
-    path = os.pathsep.join([*folders, *others])
+    path = os.pathsep.join(import_path(copy))
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -140,8 +144,17 @@ def difference(name: str, traces: Path) -> str:
 def other_failures(name: str) -> list[str]:
     """The first unit tests that fail on the mutant, without those that compare traces."""
     with mutated(name) as copy:
+        own = ("-o", f"pythonpath={' '.join(import_path(copy))}")  # instead of pyproject.toml's
         quick = ("-m", "not hypothesis and not exhaustive")
-        options = (*quick, "-q", "-p", "no:cacheprovider", "--tb=no", f"--maxfail={MAX_OTHERS}")
+        options = (
+            *own,
+            *quick,
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--tb=no",
+            f"--maxfail={MAX_OTHERS}",
+        )
         tests = run(copy, "-m", "pytest", *OTHERS, *options)
     if tests.returncode not in (0, 1):
         raise RuntimeError(f"the unit tests of {name} did not run:\n{tests.stdout}{tests.stderr}")
