@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from functions_common.firestore.documents import Path
 
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 120.0
 """After which a thread that should make a call counts as stuck. No correct thread waits so long."""
 _LONG = 1000.0
 
