@@ -78,7 +78,7 @@ test-properties: $(VENV)/.dev ## Property tests, the protocol's state space, gro
 	$(BIN)/python -m pytest tests/unit -m "hypothesis or exhaustive" $(TESTS)
 
 rule-mutants: export PYTHONPATH := $(PYTHONPATH):tests
-rule-mutants: $(VENV)/.dev ## Break each rule of the specification in the code, and print what finds it (OTHERS=--others: the unit tests, too)
+rule-mutants: $(VENV)/.dev ## Break each rule of the model in the code (OTHERS=--others)
 	$(BIN)/python -m support.specification.mutants $(OTHERS)
 
 test-hostile: $(VENV)/.dev ## Slow and hostile clients, with the full requirements: five minutes

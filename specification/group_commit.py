@@ -12,9 +12,10 @@ the operations of several requests in one commit, as ``inventory_function/group_
    must not exist.
 5. **Finish**: give each request its outcome. The first queued request leads the next batch.
 
-The outcome of a commit may be unknown. Then the leader reads again and decides again. A request may
-end at its deadline, in the queue or in flight. The leader may run out of time between two commits;
-the other requests of its batch then queue again.
+After a conflict, the requests of the batch queue again, in front of the others. The outcome of a
+commit may be unknown. Then the leader reads again and decides again. A request may end at its
+deadline, in the queue or in flight. The leader may run out of time between two commits; the other
+requests of its batch then queue again.
 
 The model must be equal to ``inventory.py``: a commit changes the documents as the operations would,
 one after the other, and each outcome is one that the operation could have had by then.
@@ -53,6 +54,10 @@ class Failure(Text):
     UNAVAILABLE = "unavailable"
     """Nothing was changed, and nothing will be."""
     UNKNOWN = "unknown"
+
+
+AGAIN = "again"
+"""The outcome of a batch after a conflict: all its requests queue again, in front of the others."""
 
 
 class Committed(Text):
@@ -240,6 +245,11 @@ def has_time(memory: Memory) -> tuple[Memory, bool]:
     return memory, True
 
 
+def pause(memory: Memory) -> tuple[Memory, None]:
+    """The pause after a conflict. It does not end the request, whatever time is left."""
+    return memory, None
+
+
 # The steps in the database.
 
 
@@ -318,8 +328,12 @@ class GroupCommit:
 
     def execute(
         self, operations: tuple[StockOperation, ...], assume_absent: bool
-    ) -> Generator[Call, Any, tuple[Result, ...] | Failure]:
-        """Carry out the operations in one transaction. Returns the result of each."""
+    ) -> Generator[Call, Any, tuple[Result, ...] | Failure | str]:
+        """Carry out the operations in one transaction. Returns the result of each.
+
+        After a conflict with another process it returns AGAIN: the next batch has the requests that
+        were queued since, too.
+        """
         unknown = False
         while True:
             found = yield from self.read_needs(operations, assume_absent=assume_absent)
@@ -335,6 +349,9 @@ class GroupCommit:
                 return results
             unknown = unknown or committed is None
             retry_now = committed is Committed.EXISTS and assume_absent
+            if not retry_now and not unknown:
+                yield from call(pause)
+                return AGAIN
             assume_absent = assume_absent and committed is not Committed.EXISTS and not unknown
             if not retry_now and not (yield from call(has_time)):
                 return self.failure(unknown=unknown)
@@ -389,23 +406,29 @@ class GroupCommit:
         return Failure.UNKNOWN if unknown else Failure.UNAVAILABLE
 
     def finish(
-        self, memory: Memory, names: tuple[str, ...], outcome: tuple[object, ...] | Failure
+        self, memory: Memory, names: tuple[str, ...], outcome: tuple[object, ...] | Failure | str
     ) -> tuple[Memory, None]:
         """Store the outcomes, and let the first request in the queue lead.
 
-        If the leader has run out of time, the others queue again, before those that wait already.
+        After a conflict that is the leader again. If the leader has run out of time, the others
+        queue again, before those that wait already.
         """
         members = {name: memory.member(name) for name in names}
         process = members[names[0]].process
         open_members = {
             name: each for name, each in members.items() if each.state is not State.DONE
         }
-        if isinstance(outcome, Failure):
+        if outcome == AGAIN:
+            finished = {
+                name: each._replace(state=State.QUEUED) for name, each in open_members.items()
+            }
+        elif isinstance(outcome, Failure):
             finished = {
                 name: self.after_failure(each, outcome, leads=name == names[0])
                 for name, each in open_members.items()
             }
         else:
+            assert isinstance(outcome, tuple)  # noqa: S101 - the result of each operation
             finished = dict(self.with_outcomes(members, outcome))
             finished = {name: each for name, each in finished.items() if name in open_members}
         again = tuple(name for name, each in finished.items() if each.state is State.QUEUED)
