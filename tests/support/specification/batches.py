@@ -8,7 +8,6 @@ deadline comes, and a queued request overtakes, when the interleaving says so.
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from queue import Empty, SimpleQueue
@@ -52,8 +51,10 @@ if TYPE_CHECKING:
 
     from functions_common.firestore.documents import Path
 
+CHECK_SECONDS, CHECKS = 0.02, 5
+"""A thread is stuck if all threads stand still in so many checks in a row."""
 LIMIT_SECONDS = 120.0
-"""After which a thread that should make a call counts as stuck. No correct thread waits so long."""
+"""After which a request that the model queues counts as not queued."""
 QUANTITIES = ("available", "reserved", "shipped", "price")
 _LONG = 1000.0
 
@@ -99,24 +100,35 @@ class _Member:
         self.answers: SimpleQueue[Any] = SimpleQueue()
         self.asleep = threading.Event()
         self.time_passed = False
+        self.is_waiting = self.is_asleep = self.is_woken = False
         self._run, self._name = run, name
         self._ask: tuple[object, ...] | _Ended | None = None
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
 
     def _main(self) -> None:
         self.asks.put(_Ended(self._run(self.deadline)))
+        self.is_waiting = True
 
-    def next(self) -> tuple[object, ...] | _Ended:
+    @property
+    def stands_still(self) -> bool:
+        """The thread has ended, or waits for an outcome or for another thread."""
+        return self.is_waiting or (self.is_asleep and not self.is_woken)
+
+    def next(self, others: Collection[_Member]) -> tuple[object, ...] | _Ended:
         """The call that the thread waits for, or its end."""
-        if self._ask is None:
+        still = 0
+        while self._ask is None:
             try:
-                self._ask = self.asks.get(timeout=LIMIT_SECONDS)
+                self._ask = self.asks.get(timeout=CHECK_SECONDS)
             except Empty:
-                raise DifferenceError(f"{self._name} is stuck") from None
+                still = still + 1 if all(each.stands_still for each in others) else 0
+                if still == CHECKS:
+                    raise DifferenceError(f"{self._name} is stuck") from None
         return self._ask
 
     def answer(self, outcome: object) -> None:
         self._ask = None
+        self.is_waiting = False
         self.answers.put(outcome)
 
 
@@ -131,7 +143,6 @@ class Threads:
         }
         self._running: dict[str, _Member] = {}
         self._wakeups: dict[str, Any] = {}
-        self._wakes: Counter[str] = Counter()
         self._expired: set[str] = set()
         self._last_outcomes: dict[str, object] = {}
         """The outcome of the last call of each batch that is not finished yet."""
@@ -149,6 +160,7 @@ class Threads:
     def ask(self, *call: object) -> Any:
         """A call of the current thread. Returns the outcome."""
         member = self._running[threading.current_thread().name]
+        member.is_waiting = True
         member.asks.put(call)
         return member.answers.get()
 
@@ -158,16 +170,19 @@ class Threads:
         names: dict[int, str] = {}
 
         def wake(wakeup: Any) -> None:
-            self._wakes[names.get(id(wakeup), "")] += 1
+            if member := self._running.get(names.get(id(wakeup), "")):
+                member.is_woken = True
             real_wake(wakeup)
 
         def sleep(wakeup: Any, seconds: float) -> bool:  # noqa: ARG001
             name = threading.current_thread().name
             member = self._running[name]
             names[id(wakeup)] = name
-            self._wakeups[name] = lambda: real_wake(wakeup)
+            self._wakeups[name] = lambda: wake(wakeup)
+            member.is_asleep = True
             member.asleep.set()
             wakeup._lock.acquire()  # noqa: SLF001
+            member.is_asleep = member.is_woken = False
             passed, member.time_passed = member.time_passed, False
             return not passed
 
@@ -186,7 +201,7 @@ class Threads:
         self._running[name] = member
         member.thread.start()
         if step.outcome:
-            member.next()
+            self._next(name)
         else:
             self._wait_until_asleep(name)
 
@@ -199,9 +214,9 @@ class Threads:
             self._wait_for_end(name)
         elif step.outcome == "overtakes":
             self._let_time_pass(name)
-            member.next()
+            self._next(name)
         elif _leads(step):
-            member.next()
+            self._next(name)
 
     def _on_has_time(self, name: str, number: int, step: Step) -> None:
         self._compare(name, number, ("pause",), step.outcome)
@@ -213,7 +228,7 @@ class Threads:
     def _compare(
         self, name: str, number: int, expected: tuple[object, ...], outcome: object
     ) -> None:
-        made = self._running[name].next()
+        made = self._next(name)
         if made != expected:
             raise DifferenceError(f"{name} makes the call {made}, and the model {expected}")
         following = (step for step in self._steps[number + 1 :] if _actor(step) == name)
@@ -225,23 +240,10 @@ class Threads:
     def _on_finish(self, name: str, number: int, step: Step) -> None:
         """The code finishes a batch directly after its last call, so that ends only now."""
         self._expire_next_leaders(number)
-        wakes = dict(self._wakes)
         self._running[name].answer(self._last_outcomes.pop(name))
         if step.call.arguments[1] == group_commit.AGAIN:
             return
         self._wait_for_end(name)
-        leader = self._next_leader(number)
-        if leader and self._wakes[leader] == wakes.get(leader, 0):
-            raise DifferenceError(f"{name} ends its batch, and {leader} is not woken to lead")
-
-    def _next_leader(self, number: int) -> str:
-        """The member that leads directly after this step. Empty if none does."""
-        for step in self._steps[number + 1 :]:
-            if step.call.operation is not group_commit.await_turn:
-                return ""
-            if _leads(step) and _actor(step) in self._running:
-                return _actor(step)
-        return ""
 
     def _expire_next_leaders(self, number: int) -> None:
         """Set the deadlines of those who would lead next, and miss it.
@@ -256,6 +258,9 @@ class Threads:
                 self._running[name].deadline.pass_now()
                 self._expired.add(name)
 
+    def _next(self, name: str) -> tuple[object, ...] | _Ended:
+        return self._running[name].next(self._running.values())
+
     def _wait_until_asleep(self, name: str) -> None:
         if not self._running[name].asleep.wait(LIMIT_SECONDS):
             raise DifferenceError(f"{name} is not queued, and the model queues it")
@@ -266,12 +271,12 @@ class Threads:
         self._wakeups[name]()
 
     def _wait_for_end(self, name: str) -> None:
-        found = self._running[name].next()
+        found = self._next(name)
         if not isinstance(found, _Ended):
             raise DifferenceError(f"{name} makes one more call: {found}")
 
     def _check_outcomes(self, name: str) -> None:
-        found = self._running[name].next()
+        found = self._next(name)
         expected = tuple(map(self.expected_outcome, self._expected(name)))
         if found != _Ended(expected):
             raise DifferenceError(f"{name} gets {found}, and the model {expected}")
