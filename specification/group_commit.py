@@ -434,7 +434,7 @@ class GroupCommit:
         again = tuple(name for name, each in finished.items() if each.state is State.QUEUED)
         queue = memory.queues[process]
         queue = queue._replace(waiting=again + queue.waiting)
-        if queue.leader in (names[0], ""):  # nobody has overtaken
+        if queue.leader in (names[0], ""):  # no request has overtaken
             queue = self.next_leader(queue.waiting)
         return memory.with_members(finished).with_queue(process, queue), None
 

@@ -41,7 +41,7 @@ FLOWS = {
     "sweep": ("expire", "complete_pending", "close_movement", "settle_reservation"),
     "publisher": ("publish",),
 }
-"""The programs of the specification by flow. ``change_price`` stands for an operator."""
+"""The programs of the specification by flow. ``change_price`` is an operator's."""
 STOCK = "inventory's operations"
 """Not a flow, but single calls, with the documents that they find."""
 GROUP_COMMIT, CREATION = "group commit", "batched creation"
@@ -85,16 +85,16 @@ def _length(trace: Trace) -> int:
     return len(trace.moments)
 
 
-def _at_once(*_: object) -> Iterator[int]:
+def _without_pauses(*_: object) -> Iterator[int]:
     return count(1)
 
 
 @contextmanager
 def no_pauses() -> Iterator[None]:
-    """Let retries begin at once, and log nothing."""
+    """Retry without a pause, and log nothing."""
     logging.disable(logging.CRITICAL)
     try:
-        with mock.patch.object(Deadline, "backoff", _at_once):
+        with mock.patch.object(Deadline, "backoff", _without_pauses):
             yield
     finally:
         logging.disable(logging.NOTSET)

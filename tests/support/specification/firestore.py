@@ -1,4 +1,4 @@
-"""A connection to Firestore without a Firestore: a test answers each RPC."""
+"""A connection to Firestore without a database: a test returns the response to each RPC."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Write(NamedTuple):
 
 
 class Server(Protocol):
-    """What answers the RPCs. Each may raise RpcFailedError."""
+    """Responds to the RPCs. Each method may raise RpcFailedError."""
 
     def read(self, paths: Sequence[Path]) -> Sequence[Fields | None]: ...
 
