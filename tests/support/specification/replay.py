@@ -187,6 +187,8 @@ class Replay:
         if not self._moments:
             if self._ending is Ending.STOP:
                 raise StoppedError
+            if self._failed is not None:
+                raise DifferenceError(f"it repeats the call {made}, which failed, without an end")
             self._failed = call
             raise CallFailedError(known=True)
         outcome = self._moments.popleft().outcome
