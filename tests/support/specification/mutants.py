@@ -135,7 +135,8 @@ def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def difference(name: str, traces: Path) -> str:
     """The first difference between the mutant and the specification. Empty if there is none."""
     with mutated(name) as copy:
-        found = run(copy, "-m", "support.specification.comparison", FOUND_IN[name], str(traces))
+        module = "support.specification.comparison"
+        found = run(copy, "-m", module, "--stored", FOUND_IN[name], str(traces))
     if found.returncode not in (0, DIFFERENT):
         raise RuntimeError(f"the comparison of {name} failed:\n{found.stderr}")
     return found.stdout.strip()
