@@ -3,9 +3,9 @@
 ``python -m support.specification.comparison`` compares the traces of every scenario with all its
 faults and starts of reconcile: more than the tests do, in half an hour. Arguments name scenarios.
 
-``python -m support.specification.comparison --stored FLOW FILE`` compares the traces of one flow that are
-stored in a file, and ends at the first difference with exit code 3. The mutants of the code are
-compared in this manner: each needs a process of its own, and the traces do not depend on the code.
+With ``--stored FLOW FILE`` it compares the traces of one flow that are stored in a file. The
+mutants of the code are compared in this manner: each needs a process of its own, and the traces do
+not depend on the code. The command ends at the first difference, with exit code 3.
 """
 
 from __future__ import annotations
