@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from costs import acts
+from local.origin import origin
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks import official, results
+from benchmarks import official
 from benchmarks.packages import installed
 from benchmarks.shop import cold, layer, page, sales, usage
 from benchmarks.shop.buyers import Sales
@@ -231,7 +232,7 @@ def main() -> None:
         run = Run(console, Path(logs))
         _measure(run, wanted, console)
     console.print(_table(run))
-    page.store(run.ratios, run.raw, results.origin("benchmarks.shop", sys.argv[1:]))
+    page.store(run.ratios, run.raw, origin("benchmarks.shop", sys.argv[1:]))
     if run.failures:
         console.print(f"Orders of our design failed: {run.failures}", style="red")
     if run.failures or failed(run.ratios):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import sys
 import time
 import uuid
 from collections import Counter
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 TIMEOUT = 60
 CREATED, CONFLICT = 201, 409
@@ -92,23 +93,34 @@ class Buyer:
         self._connection.close()
 
 
-def sell(addresses: Sequence[str], products: Sequence[str], buyers: int, seconds: float) -> Sales:
-    """Orders of concurrent buyers, spread evenly over addresses and products."""
-    began = time.monotonic()
+def sell(
+    addresses: Sequence[str],
+    products: Sequence[str],
+    buyers: int,
+    seconds: float,
+    most: int = sys.maxsize,
+) -> Sales:
+    """Orders of concurrent buyers, spread evenly over addresses and products; at most ``most``."""
+    began, numbers = time.monotonic(), iter(range(most))
     with ThreadPoolExecutor(buyers) as pool:
         each = [
             pool.submit(
-                _buy, addresses[n % len(addresses)], products[n % len(products)], began + seconds
+                _buy,
+                addresses[n % len(addresses)],
+                products[n % len(products)],
+                began + seconds,
+                numbers,
             )
             for n in range(buyers)
         ]
     return _together((one.result() for one in each), time.monotonic() - began)
 
 
-def _buy(address: str, product_id: str, until: float) -> Sales:
+def _buy(address: str, product_id: str, until: float, numbers: Iterator[int]) -> Sales:
+    """``numbers``: the orders that all buyers may still place."""
     sales, buyer = Sales(), Buyer(address, product_id)
     try:
-        while (began := time.monotonic()) < until:
+        while (began := time.monotonic()) < until and next(numbers, None) is not None:
             status = buyer.order()
             if status == str(CREATED):
                 sales.latencies.append(time.monotonic() - began)

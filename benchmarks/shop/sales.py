@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import statistics
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -42,6 +43,10 @@ FAR_CONCURRENCY = "256"
 """Threads of order: more than buyers, since each waits for Firestore most of the time."""
 
 
+OTHERS = ("usual", "optimistic", *peers.FRAMEWORKS)
+"""Designs of others. Their orders may fail."""
+
+
 class OversoldError(AssertionError):
     """The units sold differ from the units that left the stock; the run is invalid."""
 
@@ -54,8 +59,8 @@ class Watched:
         for name in names:
             of.offer(name, PLENTY)
 
-    def sell(self, buyers: int, seconds: float) -> Sales:
-        sales = sell(self._shop.orders, self.names, buyers, seconds)
+    def sell(self, buyers: int, seconds: float, most: int = sys.maxsize) -> Sales:
+        sales = sell(self._shop.orders, self.names, buyers, seconds, most)
         self._placed += sales.placed
         self._uncertain += sales.failures.total()
         return sales
@@ -229,6 +234,6 @@ def failures(found: Mapping[str, Sales]) -> dict[str, int]:
     return {
         f"{name}: {status}": count
         for name, sales in found.items()
-        if not name.startswith("usual")
+        if not name.startswith(OTHERS)
         for status, count in sales.failures.items()
     }
