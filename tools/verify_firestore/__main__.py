@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from tools.verify_firestore.parts import Result
 
+PARTS = ("queries", "contract", "differential", "bench")
+"""After the connection, which is always tried first."""
 REPORTS = ROOT / ".run/verify-firestore"
 WRITES, DOLLARS = 20_000, Decimal("0.10")
 SEEDS = 5
@@ -39,11 +41,14 @@ CLEAN = "make verify-firestore PROJECT={project}{database} VERIFY=--clean"
 
 
 class Run:
-    def __init__(self, target: Target, meter: Meter, signals: StopSignals, seeds: int) -> None:
+    def __init__(
+        self, target: Target, meter: Meter, signals: StopSignals, arguments: argparse.Namespace
+    ) -> None:
         began = datetime.now(UTC)
         self.name = f"{began:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
         self._names = Names(target.database, self.name)
-        self._target, self._meter, self._signals, self._seeds = target, meter, signals, seeds
+        self._target, self._meter, self._signals = target, meter, signals
+        self._seeds, self._wanted = arguments.seeds, arguments.part or PARTS
         emulated = target.settings.emulator_host is not None
         command = origin("tools.verify_firestore", sys.argv[1:])
         self.report = Report(str(target), emulated, command)
@@ -65,20 +70,17 @@ class Run:
         target = self._target
         with forwarding(target.channel, target.metadata, self._names, self._meter) as address:
             children = parts.Children(address, self.folder, self._seeds, self._stop_reason)
-            for part in (
-                self._connection,
-                children.queries,
-                children.contract,
-                children.differential,
-                children.bench,
-            ):
-                self._measured(part)
-                first_failed = part == self._connection and self.report.results[0].failed
-                self.report.stopped = (
-                    "the other parts need the connection" if first_failed else self._stop_reason()
-                )
+            self._measured(self._connection)
+            if self.report.results[0].failed:
+                self.report.stopped = "the other parts need the connection"
+                return
+            for name in PARTS:
+                self.report.stopped = self._stop_reason()
                 if self.report.stopped is not None:
                     return
+                if name in self._wanted:
+                    self._measured(getattr(children, name))
+            self.report.stopped = self._stop_reason()
 
     def _connection(self) -> Result:
         result = parts.connection(self._target.settings, self._names.folder)
@@ -150,7 +152,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     _say(f"This run uses {target}.")
-    run = Run(target, meter, signals, arguments.seeds)
+    run = Run(target, meter, signals, arguments)
     path = run.carry_out()
     _say(run.report.verdict)
     _say(f"Cost: {run.report.used.dollars:.4f} dollars. Report: {path.relative_to(ROOT)}")
@@ -192,6 +194,12 @@ def _parser() -> argparse.ArgumentParser:
         default=SEEDS,
         metavar="N",
         help=f"random scripts that are compared with the emulator (default: {SEEDS})",
+    )
+    parser.add_argument(
+        "--part",
+        action="append",
+        choices=PARTS,
+        help="try the connection and this part only; may be repeated",
     )
     parser.add_argument(
         "--clean", action="store_true", help="delete what earlier runs have left, and end"

@@ -66,10 +66,10 @@ class Bounds:
     dollars: Decimal
 
     def exceeded_by(self, usage: Usage) -> str | None:
-        """The bound that this usage would exceed, with the deletes of all documents to come."""
+        """The bound that this usage would exceed. The deletion reads and deletes each document."""
         if usage.writes > self.writes:
             return f"{self.writes:,} documents written"
-        if (usage + Usage(deletes=usage.writes)).dollars > self.dollars:
+        if (usage + Usage(usage.writes, 0, usage.writes)).dollars > self.dollars:
             return f"{self.dollars} dollars"
         return None
 

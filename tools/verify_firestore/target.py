@@ -129,6 +129,6 @@ def check(target: Target, *, beside_others: bool) -> None:
     if others and not beside_others:
         shown = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
         raise RefusedError(
-            f"The database of {target} has other collections ({shown}): name an empty database"
-            " with DATABASE=…, or allow it with VERIFY=--beside-others."
+            f"There are other collections ({shown}) in {target}: name an empty database with"
+            " DATABASE=…, or allow it with VERIFY=--beside-others."
         )

@@ -33,7 +33,7 @@ def first_difference(fresh: Fresh, steps: Iterable[Step]) -> Found | None:
     for step in steps:
         done.append(step)
         answer, other = ours.run(step), its.run(step)
-        if answer != other and other != NOT_COMPARED:
+        if other not in (answer, NOT_COMPARED):
             known = listed(step, answer, other)
             if known is None:
                 return Found(tuple(done), answer, other)
