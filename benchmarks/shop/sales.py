@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from benchmarks.shop.peers.postgres import Postgres
     from benchmarks.shop.peers.system import PeerShop
 
+    StartFar = Callable[[Sequence[str]], AbstractContextManager[str]]
+    """Starts an emulator with these options, and yields its address."""
+
 BUYERS, PRODUCTS = 32, 50
 PLENTY = 1_000_000
 ROUNDS, SECONDS = 3, 6.0
@@ -125,30 +128,44 @@ def beside_peers(
     return found
 
 
-def of_a_hot_document(
-    start: Callable[[Sequence[str]], AbstractContextManager[str]], logs: Path, rate: int
-) -> dict[str, Sales]:
+def of_a_hot_document(start: StartFar, logs: Path, rate: int) -> dict[str, Sales]:
     """200 buyers of one product, by design, on an emulator as far away and as slow as the service.
 
     ``rate``: commits of one document in a second.
     """
-    found = {}
-    for design in ("ours", "optimistic", "usual"):
-        with (
-            start([*FAR, f"--document-commits={rate}"]) as address,
-            system.running(
-                address,
-                f"bench-far-{design}-{rate}",
-                logs,
-                design=design,
-                order_settings={"CONCURRENCY": FAR_CONCURRENCY},
-            ) as shop,
-        ):
-            crowd = Watched(shop, ["P-hot"])
-            crowd.sell(MANY_BUYERS, WARM_UP_SECONDS)
-            found[design] = crowd.sell(MANY_BUYERS, FAR_SECONDS)
-            crowd.check()
-    return found
+    return {
+        design: far_sale(start, logs, rate, design=design)
+        for design in ("ours", "optimistic", "usual")
+    }
+
+
+def far_sale(  # noqa: PLR0913 - by keyword
+    start: StartFar,
+    logs: Path,
+    rate: int,
+    *,
+    design: str = "ours",
+    buyers: int = MANY_BUYERS,
+    concurrency: str = FAR_CONCURRENCY,
+    inventory_settings: Mapping[str, str] | None = None,
+) -> Sales:
+    """Buyers of one product of a new shop, on a new emulator."""
+    with (
+        start([*FAR, f"--document-commits={rate}"]) as address,
+        system.running(
+            address,
+            f"bench-far-{design}-{rate}",
+            logs,
+            design=design,
+            order_settings={"CONCURRENCY": concurrency},
+            inventory_settings=inventory_settings,
+        ) as shop,
+    ):
+        crowd = Watched(shop, ["P-hot"])
+        crowd.sell(buyers, WARM_UP_SECONDS)
+        sold = crowd.sell(buyers, FAR_SECONDS)
+        crowd.check()
+    return sold
 
 
 def with_and_without_events(address: str, logs: Path, rounds: int) -> dict[str, Sales]:
