@@ -50,6 +50,20 @@ class Sales:
             return float("inf")
         return 1000 * waits[min(len(waits) - 1, len(waits) * hundredth // 100)]
 
+    @property
+    def share_placed(self) -> float:
+        """Of all orders that buyers meant to place."""
+        return self.placed / max(1, self.placed + self.rejected + self.failures.total())
+
+    def count(self, status: str, seconds: float) -> None:
+        """Add one order: the status of its response, or the name of its error; and its wait."""
+        if status == str(CREATED):
+            self.latencies.append(seconds)
+        elif status == str(CONFLICT):
+            self.rejected += 1
+        else:
+            self.failures[status] += 1
+
     def add(self, other: Self) -> None:
         self.seconds += other.seconds
         self.latencies += other.latencies
@@ -77,8 +91,11 @@ class Buyer:
         body = {"customer_id": "C123", "product_id": product_id, "quantity": 1}
         self._body = json.dumps(body).encode()
 
-    def order(self) -> str:
-        """The status of the response, or the name of the error."""
+    def order(self, seconds: float = TIMEOUT) -> str:
+        """The status of the response, or the name of the error. ``seconds``: of each wait."""
+        self._connection.timeout = seconds
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(seconds)
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
         try:
             self._connection.request("POST", "/orders", self._body, headers)
@@ -113,7 +130,7 @@ def sell(
             )
             for n in range(buyers)
         ]
-    return _together((one.result() for one in each), time.monotonic() - began)
+    return together((one.result() for one in each), time.monotonic() - began)
 
 
 def _buy(address: str, product_id: str, until: float, numbers: Iterator[int]) -> Sales:
@@ -122,18 +139,14 @@ def _buy(address: str, product_id: str, until: float, numbers: Iterator[int]) ->
     try:
         while (began := time.monotonic()) < until and next(numbers, None) is not None:
             status = buyer.order()
-            if status == str(CREATED):
-                sales.latencies.append(time.monotonic() - began)
-            elif status == str(CONFLICT):
-                sales.rejected += 1
-            else:
-                sales.failures[status] += 1
+            sales.count(status, time.monotonic() - began)
     finally:
         buyer.close()
     return sales
 
 
-def _together(each: Iterable[Sales], seconds: float) -> Sales:
+def together(each: Iterable[Sales], seconds: float) -> Sales:
+    """The outcomes of all buyers of one sale, which took so long."""
     all_of_them = Sales()
     for one in each:
         all_of_them.add(one)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from local.shop import receiving
 
-from benchmarks.shop import system
+from benchmarks.shop import open_loop, system
 from benchmarks.shop.buyers import CREATED, Buyer, Sales, sell
 from benchmarks.shop.peers import system as peers
 
@@ -34,6 +34,11 @@ ROUNDS, SECONDS = 3, 6.0
 WARM_UP_SECONDS = 2.0
 MANY_BUYERS, PROCESSES = 200, 4
 SINGLE_ORDERS = 300
+OPEN_RATE = 500
+"""Arrivals a second: about as many as the faster shop on PostgreSQL sells in a closed loop."""
+OPEN_PERCENTAGES, OPEN_SECONDS = (50, 80, 120), 10.0
+OPEN_NOT_OVERLOADED = ("ours 50", "ours 80")
+"""Sales in which no order may fail. A shop may shed the rest of an overload with 503."""
 FAR = (
     "--latency=BatchGetDocuments=6..10",
     "--latency=Commit=20..30",
@@ -63,10 +68,16 @@ class Watched:
             of.offer(name, PLENTY)
 
     def sell(self, buyers: int, seconds: float, most: int = sys.maxsize) -> Sales:
-        sales = sell(self._shop.orders, self.names, buyers, seconds, most)
+        return self._counted(sell(self._shop.orders, self.names, buyers, seconds, most))
+
+    def _counted(self, sales: Sales) -> Sales:
         self._placed += sales.placed
         self._uncertain += sales.failures.total()
         return sales
+
+    def sell_openly(self, times: Sequence[float]) -> Sales:
+        """Orders of the first product, one for each time of arrival."""
+        return self._counted(open_loop.sell(self._shop.orders[0], self.names[0], times))
 
     def check(self) -> None:
         """Every 201 took its units; in addition, only a failed order may have taken some."""
@@ -107,16 +118,11 @@ def beside_peers(
     The designs sell in turn, with the same buyers. Only the one that sells is running: so nobody
     pays for the idle processes of others.
     """
-
-    def start(design: str, n: int) -> AbstractContextManager[Shop | PeerShop]:
-        if design in peers.FRAMEWORKS:
-            return peers.running(design, server, packages, logs)
-        return system.running(address, f"bench-{design}-{n}", logs, design=design)
-
+    start = _starter(address, server, packages, logs)
     found: dict[str, Sales] = {}
     for n in range(rounds):
         for design in ("ours", "optimistic", *peers.FRAMEWORKS):
-            with start(design, n) as shop:
+            with start(design, f"{n}") as shop:
                 for kind, products in (("hot", 1), ("many", PRODUCTS)):
                     crowd = Watched(
                         shop, [f"P-{design}-{kind}-{n}-{each}" for each in range(products)]
@@ -126,6 +132,38 @@ def beside_peers(
                     sold.add(crowd.sell(BUYERS, SECONDS))
                     crowd.check()
     return found
+
+
+def at_open_rates(address: str, server: Postgres, packages: str, logs: Path) -> dict[str, Sales]:
+    """Sales of one product to buyers who arrive at random.
+
+    Their names are a design and a percentage of ``OPEN_RATE``, such as ``ours 80``. Each sale has
+    new processes, so that no sale begins with the queue of another.
+    """
+    start = _starter(address, server, packages, logs)
+    found: dict[str, Sales] = {}
+    for percentage in OPEN_PERCENTAGES:
+        times = open_loop.arrivals(OPEN_RATE * percentage / 100, OPEN_SECONDS)
+        for design in ("ours", *peers.FRAMEWORKS):
+            with start(design, f"open-{percentage}") as shop:
+                crowd = Watched(shop, [f"P-{design}-open-{percentage}"])
+                crowd.sell(BUYERS, WARM_UP_SECONDS)
+                found[f"{design} {percentage}"] = crowd.sell_openly(times)
+                crowd.check()
+    return found
+
+
+def _starter(
+    address: str, server: Postgres, packages: str, logs: Path
+) -> Callable[[str, str], AbstractContextManager[Shop | PeerShop]]:
+    """Starts a design with this name, with a database of its own if it is one on Firestore."""
+
+    def start(design: str, name: str) -> AbstractContextManager[Shop | PeerShop]:
+        if design in peers.FRAMEWORKS:
+            return peers.running(design, server, packages, logs)
+        return system.running(address, f"bench-{design}-{name}", logs, design=design)
+
+    return start
 
 
 def of_a_hot_document(start: StartFar, logs: Path, rate: int) -> dict[str, Sales]:
