@@ -25,7 +25,7 @@ SALES = {
     "inventory_processes": "200 buyers of one product, by processes of inventory",
     "sales_with_events": "32 buyers of 50 products",
     **{
-        f"sales_far_{rate}": f"200 buyers of one product, {rate} commits a second of a document"
+        f"sales_far_{rate}": f"200 buyers of one product, commits a second of a document: {rate}"
         for rate in (1, 5, 20)
     },
 }
