@@ -69,7 +69,13 @@ class Run:
     def _parts(self) -> None:
         target = self._target
         with forwarding(target.channel, target.metadata, self._names, self._meter) as address:
-            children = parts.Children(address, self.folder, self._seeds, self._stop_reason)
+            children = parts.Children(
+                address,
+                self.folder,
+                self._stop_reason,
+                seeds=self._seeds,
+                emulated=self.report.emulated,
+            )
             self._measured(self._connection)
             if self.report.results[0].failed:
                 self.report.stopped = "the other parts need the connection"

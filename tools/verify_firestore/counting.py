@@ -55,8 +55,9 @@ def _reads(method: str, responses: Sequence[Any]) -> int:
         case "BatchGetDocuments":  # a missing document is a read too
             return sum(bool(each.WhichOneof("result")) for each in responses)
         case "RunQuery":
-            documents = sum(each.HasField("document") for each in responses)
-            return max(1, documents + sum(each.skipped_results for each in responses))
+            documents: int = sum(each.HasField("document") for each in responses)
+            skipped = sum(int(each.skipped_results) for each in responses)
+            return max(1, documents + skipped)
         case "RunAggregationQuery":
             counted = [
                 value.integer_value

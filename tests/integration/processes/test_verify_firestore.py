@@ -28,9 +28,9 @@ def project() -> str:
 
 @pytest.fixture
 def database(emulator: str, project: str) -> Iterator[firestore.Client]:  # noqa: ARG001
-    client = firestore.Client(project=project, credentials=AnonymousCredentials())
+    client = firestore.Client(project=project, credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
     yield client
-    client.close()
+    client.close()  # type: ignore[no-untyped-call]
 
 
 def start(emulator: str, *arguments: str) -> subprocess.Popen[str]:
@@ -96,6 +96,7 @@ def test_count_is_that_of_the_emulator(which: str, emulator: str, project: str) 
     assert [found[0] + 1, *found[1:]] == [*cells], (together, used)
 
 
+@pytest.mark.one_emulator
 def test_database_with_other_collections_is_refused_unless_allowed(
     emulator: str, project: str, database: firestore.Client
 ) -> None:
@@ -137,6 +138,7 @@ def test_documents_of_a_killed_run_are_found_and_deleted(
     assert documents(database) == 0
 
 
+@pytest.mark.one_emulator
 def test_run_ends_at_its_bound(emulator: str, project: str, database: firestore.Client) -> None:
     arguments = ("--part", "contract", "--max-writes", "50")
     code, output = run(emulator, "--project", project, *arguments)
