@@ -2,7 +2,7 @@
 
 DIFFERENTIAL_SEEDS is the number of request scripts, starting at DIFFERENTIAL_FIRST_SEED.
 In a run of `make verify-firestore` the real service replaces the official emulator. There
-DIFFERENTIAL_STRICT is set, since the listed differences are those in which ours is like the service.
+DIFFERENTIAL_STRICT is set: the listed differences are those in which ours is like the service.
 """
 
 import os
