@@ -21,13 +21,17 @@ PRODUCTS = {"one product": 1, "10 products": 10}
 
 
 def short_sales(address: str, logs: Path) -> dict[str, dict[str, object]]:
-    """The figures of each sale. Raises OversoldError if a unit was sold twice."""
+    """The figures of each sale, and the orders placed before it, to warm up.
+
+    Raises OversoldError if a unit was sold twice.
+    """
     found = {}
     with system.running(address, "short-sale", logs) as shop:
         for name, products in PRODUCTS.items():
             crowd = Watched(shop, [f"P-{products}-{n}" for n in range(products)])
-            crowd.sell(BUYERS, SECONDS, WARM_UP_ORDERS)
-            found[name] = crowd.sell(BUYERS, SECONDS, ORDERS).figures()
+            before = crowd.sell(BUYERS, SECONDS, WARM_UP_ORDERS)
+            sold = crowd.sell(BUYERS, SECONDS, ORDERS)
+            found[name] = {**sold.figures(), "placed_before": before.placed}
             crowd.check()
     return found
 
