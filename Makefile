@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties rule-mutants test-hostile test-crash test-clients soak fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties rule-mutants test-hostile test-crash test-clients soak fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers verify-firestore audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
 
 # A line `##@ Title` begins a group.
 help: # List the targets
@@ -120,6 +120,11 @@ bench-emulator: $(VENV)/.dev ## Compare our emulator with the official one: late
 
 bench-servers: $(VENV)/.dev ## Compare our HTTP server with others: half an hour (SERVERS=--help)
 	$(BIN)/python -m benchmarks.servers $(SERVERS)
+
+# It writes to a real project, so no test runs it there.
+verify-firestore: $(VENV)/.dev ## Try the shop on a Firestore project (PROJECT=..., VERIFY=--help)
+	@$(BIN)/python -m tools.verify_firestore \
+		$(if $(PROJECT),--project '$(PROJECT)') $(if $(DATABASE),--database '$(DATABASE)') $(VERIFY)
 
 ##@ Change it
 lint: $(VENV)/.dev ## Check style, types and import rules: a minute
