@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from support.in_process.apps import order_app
-from support.stores.fakes import FakeInventory, MemoryOrders
 from support.in_process.queues import wait_until_queued
+from support.stores.fakes import FakeInventory, MemoryOrders
 
 from functions_common import limiter as limiters
 from functions_common.limiter import ConcurrencyLimiter, TooManyListRequestsError
