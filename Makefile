@@ -181,7 +181,7 @@ lock: $(VENV)/.dev ## Update the lock files (UPGRADE=--upgrade for newer version
 # a change makes a new revision.
 NAMESPACE := shop
 IMAGES ?= dev.local
-TAG ?= $(shell { git describe --always --dirty="-$$(git diff HEAD | cksum | cut -d' ' -f1)"; } 2>/dev/null || echo latest)
+TAG ?= $(shell { git describe --always --dirty="-$$(git diff HEAD | cksum | cut -d' ' -f1)"; } 2>/dev/null || echo latest)$(if $(TELEMETRY),-$(TELEMETRY))
 BUILDER ?= $(shell for b in docker podman buildah; do $$b info >/dev/null 2>&1 && echo $$b && break; done)
 WITH_TAG := sed 's\#dev.local/\(.*\):latest\#$(IMAGES)/\1:$(TAG)\#'
 
@@ -190,11 +190,12 @@ tag: # Print the tag of the images
 
 setup-tests: $(VENV)/.dev # Install all test dependencies, for machines without a network later
 
-image: ## Build the images: order, inventory, emulator (docker, podman or buildah)
+image: ## Build the images: order, inventory, emulator (TELEMETRY=otel: OpenTelemetry too)
 	@test -n "$(BUILDER)" || { echo "No container builder found: 'info' fails for docker, podman and buildah."; exit 1; }
-	$(BUILDER) build -t $(IMAGES)/order:$(TAG) -f functions/Dockerfile --build-arg FUNCTION=order .
-	$(BUILDER) build -t $(IMAGES)/inventory:$(TAG) -f functions/Dockerfile \
-		--build-arg FUNCTION=inventory .
+	for function in order inventory; do \
+		$(BUILDER) build -t $(IMAGES)/$$function:$(TAG) -f functions/Dockerfile \
+			--build-arg FUNCTION=$$function --build-arg TELEMETRY=$(TELEMETRY) . || exit 1; \
+	done
 	$(BUILDER) build -t $(IMAGES)/firestore-emulator:$(TAG) -f emulators/firestore/Dockerfile .
 
 deploy: ## Deploy both functions and the emulator, with a small catalogue
