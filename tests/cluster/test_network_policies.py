@@ -49,7 +49,8 @@ CELLS = {cell: result for cell, result in table().items() if result != "own"}
 
 def job_labels(name: str) -> dict[str, str]:
     """The labels of the pods of a CronJob or a Job in knative/."""
-    (job,) = yaml.safe_load_all((ROOT / f"knative/{name}.yaml").read_text())
+    file = "catalogue/job" if name == "catalogue" else name
+    job = yaml.safe_load((ROOT / f"knative/{file}.yaml").read_text())
     spec = job["spec"].get("jobTemplate", job)["spec"]
     labels: dict[str, str] = spec["template"]["metadata"]["labels"]
     return labels

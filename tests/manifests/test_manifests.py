@@ -55,7 +55,7 @@ def plain_env(name: str) -> dict[str, str]:
 
 
 def all_objects() -> list[dict[str, Any]]:
-    return [each for path in sorted(MANIFESTS.glob("*.yaml")) for each in documents(path)]
+    return [each for path in sorted(MANIFESTS.rglob("*.yaml")) for each in documents(path)]
 
 
 def pod_specs() -> list[dict[str, Any]]:
@@ -86,10 +86,14 @@ def test_service_file_has_one_service(name: str) -> None:
     assert service(name)["apiVersion"] == "serving.knative.dev/v1"
 
 
-def test_kustomization_names_every_file_but_the_demo_catalogue() -> None:
-    named = set(documents(MANIFESTS / "kustomization.yaml")[0]["resources"])
-    there = {path.name for path in MANIFESTS.glob("*.yaml")}
-    assert named == there - {"kustomization.yaml", "catalogue.yaml"}
+@pytest.mark.parametrize("folder", ["", "catalogue", "events"])
+def test_kustomization_names_every_file_and_image_of_its_folder(folder: str) -> None:
+    (kustomization,) = documents(MANIFESTS / folder / "kustomization.yaml")
+    there = {path.name for path in (MANIFESTS / folder).glob("*.yaml")}
+    assert set(kustomization["resources"]) == there - {"kustomization.yaml"}
+    text = "".join((MANIFESTS / folder / name).read_text() for name in kustomization["resources"])
+    images = set(re.findall(r"image: (\S+):latest$", text, re.MULTILINE))
+    assert {each["name"] for each in kustomization["images"]} == images
 
 
 def test_everything_is_in_one_namespace() -> None:
