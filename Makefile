@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties test-hostile test-crash test-clients soak fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties test-hostile test-crash test-clients soak fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean deploy-events deploy-observability
 
 # A line `##@ Title` begins a group.
 help: # List the targets
@@ -222,6 +222,11 @@ deploy-events: ## Send events to a broker, and to a receiver; needs Knative Even
 	$(call APPLY,knative/events)
 	kubectl -n $(NAMESPACE) wait --for=condition=Ready broker/default trigger/event-receiver \
 		sinkbinding/order sinkbinding/inventory ksvc/event-receiver ksvc/order ksvc/inventory --timeout=180s
+
+deploy-observability: ## Prometheus with the alarms, and histograms of starts from zero (docs/logs.md)
+	$(call APPLY,observability)
+	kubectl -n monitoring rollout status deployment/prometheus --timeout=120s
+	kubectl -n monitoring rollout status deployment/cold-starts --timeout=120s
 
 seed: ## Enter the catalogue in the cluster
 	kubectl -n $(NAMESPACE) create configmap catalogue --from-file=local/catalogue.py \

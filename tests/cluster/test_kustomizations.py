@@ -1,4 +1,7 @@
-"""The kustomizations, as Argo CD and Flux apply them. The API server and Knative's webhooks check them."""
+"""The kustomizations, as Argo CD and Flux apply them.
+
+The API server and Knative's webhooks check them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def rendered(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_api_server_accepts_the_kustomization(shop: Shop, name: str) -> None:  # noqa: ARG001
-    """A dry run, in the namespace of the deployed shop. The Job of the catalogue may exist already."""
+    """A dry run, in the namespace of the deployed shop. The catalogue's Job may exist already."""
     run("kubectl", "create", "namespace", "monitoring", check=False)
     text = run("kubectl", "kustomize", name).replace("name: catalogue\n", "name: catalogue-dry\n")
     applied = run("kubectl", "apply", "--dry-run=server", "-f", "-", stdin=text)

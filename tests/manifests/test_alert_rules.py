@@ -1,4 +1,4 @@
-"""The alarms on Prometheus' own engine: promtool runs the cases of observability/alerts.test.yaml."""
+"""The alarms in promtool, which runs the cases of observability/alerts.test.yaml."""
 
 from __future__ import annotations
 

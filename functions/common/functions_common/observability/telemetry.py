@@ -148,8 +148,8 @@ class Telemetry:
 class _Spans:
     """Starts spans with the ids that they already have.
 
-    OTEL_TRACES_EXPORTER is ``none`` if the receiver stores metrics only, as Prometheus does. Then no
-    span is sent.
+    OTEL_TRACES_EXPORTER is ``none`` if the receiver stores metrics only, as Prometheus does. Then
+    no span is sent.
     """
 
     def __init__(self, resource: Resource) -> None:
