@@ -210,12 +210,17 @@ class Histogram:
         self._lock = threading.Lock()
         self._series: dict[str, tuple[list[int], float]] = {}
 
-    def observe(self, seconds: float, **labels: str) -> None:
-        key = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    def begin(self, **labels: str) -> None:
+        """Export zeros: ``rate`` does not see the first value of a series that begins with it."""
         with self._lock:
-            counts, total = self._series.get(key, ([0] * (len(BUCKETS) + 1), 0.0))
+            self._series.setdefault(_key(labels), ([0] * (len(BUCKETS) + 1), 0.0))
+
+    def observe(self, seconds: float, **labels: str) -> None:
+        self.begin(**labels)
+        with self._lock:
+            counts, total = self._series[_key(labels)]
             counts[bisect.bisect_left(BUCKETS, seconds)] += 1
-            self._series[key] = (counts, total + seconds)
+            self._series[_key(labels)] = (counts, total + seconds)
 
     def lines(self) -> Iterator[str]:
         yield f"# HELP {self._name} {self._description}"
@@ -230,10 +235,19 @@ class Histogram:
                 yield f"{self._name}_count{{{labels}}} {below}"
 
 
+def _key(labels: dict[str, str]) -> str:
+    return ",".join(f'{name}="{value}"' for name, value in labels.items())
+
+
 class Metrics:
     def __init__(self) -> None:
         self._parts = Histogram("cold_start_part_seconds", "Parts of a start from zero")
         self._whole = Histogram("cold_start_seconds", "From the request until the first response")
+
+    def begin(self, service: str) -> None:
+        for name in PARTS:
+            self._parts.begin(service=service, part=name)
+        self._whole.begin(service=service)
 
     def add(self, start: Start) -> None:
         parts = start.parts()
@@ -251,6 +265,8 @@ class Api:
 
     def __init__(self) -> None:
         self._tls = ssl.create_default_context(cafile=str(CREDENTIALS / "ca.crt"))
+        # The certificates of many clusters lack extensions that Python 3.13 requires in this mode.
+        self._tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
 
     def read(self, path: str, timeout: float = 30) -> http.client.HTTPResponse:
         connection = http.client.HTTPSConnection(
@@ -273,6 +289,7 @@ class Api:
 
         ``began`` is called whenever the existing objects are about to be reported again.
         """
+        pause = 1.0
         while True:
             try:
                 listed = json.load(self.read(f"{path}?labelSelector={SERVICE}"))
@@ -282,6 +299,7 @@ class Api:
                 version = listed["metadata"]["resourceVersion"]
                 query = f"labelSelector={SERVICE}&watch=1&timeoutSeconds=300"
                 stream = self.read(f"{path}?{query}&resourceVersion={version}", timeout=330)
+                pause = 1.0
                 for line in stream:
                     event = json.loads(line)
                     if event["type"] == "ERROR":
@@ -289,7 +307,8 @@ class Api:
                     record(event["type"], event["object"])
             except (OSError, ValueError, http.client.HTTPException) as error:
                 print(f"The watch of {path} begins again: {error}", file=sys.stderr, flush=True)
-                time.sleep(1)
+                time.sleep(pause)
+                pause = min(2 * pause, 60.0)
 
 
 class Exporter:
@@ -308,6 +327,7 @@ class Exporter:
             threading.Thread(target=self._api.watch, args=each, daemon=True).start()
 
     def _deployment(self, change: str, found: Object) -> None:
+        self.metrics.begin(found["metadata"]["labels"][SERVICE])
         self._tracker.deployment(change, found, time.time())
 
     def _pod(self, change: str, found: Object) -> None:
