@@ -88,8 +88,6 @@ class Start:
             if end is not None:
                 found[name] = max(0.0, end - last)
                 last = max(last, end)
-        if self.asked is None:
-            del found["asked"]
         return found
 
     def read_log(self, lines: Iterable[str]) -> None:
@@ -145,9 +143,9 @@ class Tracker:
             meta = found["metadata"]
             state = self._services.setdefault(meta["labels"][SERVICE], _State())
             before = sum(state.replicas.values())
-            known = meta["name"] in state.replicas or change == "ADDED"
             state.replicas[meta["name"]] = 0 if change == "DELETED" else found["spec"]["replicas"]
-            if known and before == 0 and sum(state.replicas.values()) > 0:
+            # The Deployment of a new revision is added with a pod, without any request.
+            if change == "MODIFIED" and before == 0 and sum(state.replicas.values()) > 0:
                 state.asked = now
 
     def pod(self, change: str, found: Object, now: float) -> Start | None:
@@ -183,7 +181,7 @@ class Tracker:
         return self._starts.pop(name)
 
     def request_time(self, start: Start) -> float | None:
-        """When Knative requested the start's pod. None if this was before the watch began."""
+        """When Knative requested the start's pod. None if no scaling from zero caused it."""
         with self._lock:
             asked = self._services[start.service].asked
         if asked is None or not -1 <= start.created - asked <= LONGEST_WAIT_SECONDS:
@@ -253,7 +251,7 @@ class Metrics:
         parts = start.parts()
         for name, seconds in parts.items():
             self._parts.observe(seconds, service=start.service, part=name)
-        if start.responded is not None and "asked" in parts:
+        if start.responded is not None:
             self._whole.observe(sum(parts.values()), service=start.service)
 
     def text(self) -> str:
@@ -338,8 +336,11 @@ class Exporter:
     def _finish(self, start: Start) -> None:
         """Read the log until the first request is in it. Without a line of the start, read once."""
         late = time.monotonic() + FIRST_REQUEST_SECONDS
-        start.asked = self._tracker.request_time(start)
         path = f"/api/v1/namespaces/{self._namespace}/pods/{start.pod}/log"
+        time.sleep(1)  # the two watches are not in step
+        start.asked = self._tracker.request_time(start)
+        if start.asked is None:
+            return
         while start.responded is None and time.monotonic() < late:
             time.sleep(1)
             try:

@@ -28,7 +28,7 @@ FIRST_BYTE = "functions_common.first_byte_ns"
 """Key of the WSGI environment: when the request's first byte arrived, on the monotonic clock."""
 REQUEST_START = "X-Request-Start"
 """Set by gateways: when the request reached them, as ``t=`` and seconds since 1970."""
-_REQUEST_START = re.compile(r"t=(\d{10}(?:\.\d{1,6})?)")
+_REQUEST_START = re.compile(r"t=([0-9]{10}(?:\.[0-9]{1,6})?)")
 _MAX_PATH = 200
 
 
