@@ -190,7 +190,7 @@ define APPLY
 @{ echo 'resources: [../../$(1)]'; \
 	echo 'components: [$(2)]'; \
 	echo 'images:'; \
-	for name in order inventory firestore-emulator prometheus; do \
+	for name in order inventory firestore-emulator; do \
 		echo "- {name: dev.local/$$name, newName: $(IMAGES)/$$name, newTag: '$(TAG)'}"; \
 	done; } > .run/$@/kustomization.yaml
 kubectl apply -k .run/$@
@@ -208,7 +208,6 @@ image: ## Build the images: order, inventory, emulator (TELEMETRY=otel: OpenTele
 			--build-arg FUNCTION=$$function --build-arg TELEMETRY=$(TELEMETRY) . || exit 1; \
 	done
 	$(BUILDER) build -t $(IMAGES)/firestore-emulator:$(TAG) -f emulators/firestore/Dockerfile .
-	$(if $(TELEMETRY),$(BUILDER) build -t $(IMAGES)/prometheus:$(TAG) observability)
 
 deploy: ## Deploy both functions and the emulator, with a small catalogue
 	kubectl apply -f knative/namespace.yaml
