@@ -225,8 +225,8 @@ deploy-events: ## Send events to a broker, and to a receiver; needs Knative Even
 
 deploy-observability: ## Prometheus with the alarms, and histograms of starts from zero (docs/logs.md)
 	$(call APPLY,observability)
-	kubectl -n monitoring rollout status deployment/prometheus --timeout=120s
-	kubectl -n monitoring rollout status deployment/cold-starts --timeout=120s
+	kubectl -n shop-monitoring rollout status deployment/prometheus --timeout=120s
+	kubectl -n shop-monitoring rollout status deployment/cold-starts --timeout=120s
 
 seed: ## Enter the catalogue in the cluster
 	kubectl -n $(NAMESPACE) create configmap catalogue --from-file=local/catalogue.py \

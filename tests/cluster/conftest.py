@@ -26,6 +26,15 @@ def _missing() -> str | None:
 
 
 @pytest.fixture(scope="session")
+def monitoring() -> Iterator[str]:
+    """The namespace of the Prometheus that the repository deploys."""
+    name = "shop-monitoring"
+    run("kubectl", "create", "namespace", name, check=False)
+    yield name
+    run("kubectl", "delete", "namespace", name, "--ignore-not-found")
+
+
+@pytest.fixture(scope="session")
 def shop() -> Iterator[Shop]:
     if missing := _missing():
         pytest.skip(missing)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from deployment.cluster import ROOT, run
-from support.processes.cluster import Shop
 
 FOLDERS = ["knative", "knative-firestore", "knative/catalogue", "observability"]
 
@@ -31,9 +30,9 @@ def rendered(folder: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_api_server_accepts_the_kustomization(shop: Shop, name: str) -> None:  # noqa: ARG001
+@pytest.mark.usefixtures("shop", "monitoring")
+def test_api_server_accepts_the_kustomization(name: str) -> None:
     """A dry run, in the namespace of the deployed shop. The catalogue's Job may exist already."""
-    run("kubectl", "create", "namespace", "monitoring", check=False)
     text = run("kubectl", "kustomize", name).replace("name: catalogue\n", "name: catalogue-dry\n")
     applied = run("kubectl", "apply", "--dry-run=server", "-f", "-", stdin=text)
     assert applied.count("(server dry run)") == len(re.findall(r"^kind: ", text, re.MULTILINE))
@@ -55,5 +54,5 @@ def test_component_sends_the_metrics_of_every_function_to_prometheus(folder: Pat
     text = rendered(
         folder, "resources: [../../knative]\ncomponents: [../../observability/functions]\n"
     )
-    endpoint = "http://prometheus.monitoring.svc.cluster.local:9090/api/v1/otlp"
+    endpoint = "http://prometheus.shop-monitoring.svc.cluster.local:9090/api/v1/otlp"
     assert f"OTEL_EXPORTER_OTLP_ENDPOINT: {endpoint}\n" in text

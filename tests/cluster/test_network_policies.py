@@ -13,6 +13,7 @@ import pytest
 import yaml
 from deployment.cluster import INVENTORY, NAMESPACE, ROOT, get, kubectl, run, run_pod
 from deployment.shop import emulator_usage
+from support.processes import cluster
 from support.processes.cluster import Shop, exports_metrics, pods
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 ENFORCED = os.environ.get("NETWORK_POLICIES") == "enforced"
 OTHER = "other-namespace"
+PRODUCT = "P-network"
+"""Of these tests alone: others count the stock of the catalogue's products."""
 METRICS = "queue-proxy's metrics"
 COMMAND = "command-that-listens"
 
@@ -109,7 +112,7 @@ class Network:
         elif source in ("reconcile", "audit", "catalogue"):
             output = run_pod(text, labels=job_labels(source))
         elif source == "Prometheus":
-            output = run_pod(text, namespace="monitoring")
+            output = run_pod(text, namespace="shop-monitoring")
         elif source == "pod of another namespace":
             output = run_pod(text, namespace=OTHER)
         else:
@@ -143,13 +146,13 @@ def listening_command() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def found(shop: Shop) -> Iterator[dict[tuple[str, str], bool]]:
+def found(shop: Shop, monitoring: str) -> Iterator[dict[tuple[str, str], bool]]:  # noqa: ARG001
     """What each source reaches, with a pod of each function running."""
-    for namespace in (OTHER, "monitoring"):
-        run("kubectl", "create", "namespace", namespace, check=False)
+    run("kubectl", "create", "namespace", OTHER, check=False)
+    cluster.offer(PRODUCT, 1)
     kubectl("apply", "-f", "-", stdin=json.dumps(listening_command()))
     kubectl("wait", "--for=condition=Ready", f"pod/{COMMAND}", "--timeout=60s")
-    assert shop.place("P001").status_code == 201, "both functions have a pod"
+    assert shop.place(PRODUCT).status_code == 201, "both functions have a pod"
     network = Network()
     sources = sorted({source for source, _ in CELLS})
     with ThreadPoolExecutor(4) as pool:

@@ -55,7 +55,7 @@ class Prometheus:
         """Of the order that started both functions from zero, as the client measured it."""
 
     def get(self, path: str, **parameters: object) -> Any:
-        address = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1"
+        address = "/api/v1/namespaces/shop-monitoring/services/prometheus:9090/proxy/api/v1"
         answer = run("kubectl", "get", "--raw", f"{address}/{path}?{urlencode(parameters)}")
         return json.loads(answer)["data"]
 
@@ -79,7 +79,7 @@ class Prometheus:
 
 
 @pytest.fixture(scope="module")
-def prometheus(shop: Shop) -> Iterator[Prometheus]:
+def prometheus(shop: Shop, monitoring: str) -> Iterator[Prometheus]:  # noqa: ARG001
     """After a start from zero, a load, a reconcile, and an outage of Firestore."""
     run("make", "deploy", f"TAG={TAG}", "TELEMETRY=otel")
     run("make", "deploy-observability", f"TAG={TAG}")
@@ -102,7 +102,7 @@ def prometheus(shop: Shop) -> Iterator[Prometheus]:
     )
     time.sleep(3 * STEP)  # the last export, and two scrapes of it
     yield found
-    run("kubectl", "delete", "-k", "observability", "--wait=false")
+    run("kubectl", "delete", "-k", "observability")
     run("make", "deploy")
 
 
