@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from deployment.cluster import ROOT, run
+from support.processes.cluster import Shop
 
 FOLDERS = ["knative", "knative-firestore", "knative/catalogue", "observability"]
 
@@ -29,8 +30,17 @@ def rendered(folder: Path, text: str) -> str:
     return run("kubectl", "kustomize", str(folder))
 
 
+@pytest.fixture
+def service_account(shop: Shop) -> Iterator[None]:  # noqa: ARG001
+    """For knative-firestore: Knative tries to create a pod, and so it must exist."""
+    file = "knative-firestore/service-account.yaml"
+    run("kubectl", "apply", "-f", file)
+    yield
+    run("kubectl", "delete", "-f", file)
+
+
 @pytest.mark.parametrize("name", FOLDERS)
-@pytest.mark.usefixtures("shop", "monitoring")
+@pytest.mark.usefixtures("monitoring", "service_account")
 def test_api_server_accepts_the_kustomization(name: str) -> None:
     """A dry run, in the namespace of the deployed shop. The catalogue's Job may exist already."""
     text = run("kubectl", "kustomize", name).replace("name: catalogue\n", "name: catalogue-dry\n")
