@@ -31,7 +31,7 @@ def monitoring() -> Iterator[str]:
     name = "shop-monitoring"
     run("kubectl", "create", "namespace", name, check=False)
     yield name
-    run("kubectl", "delete", "namespace", name, "--ignore-not-found")
+    run("kubectl", "delete", "-k", "observability", "--ignore-not-found")
 
 
 @pytest.fixture(scope="session")

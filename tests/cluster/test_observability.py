@@ -79,7 +79,7 @@ class Prometheus:
 
 
 @pytest.fixture(scope="module")
-def prometheus(shop: Shop, monitoring: str) -> Iterator[Prometheus]:  # noqa: ARG001
+def prometheus(shop: Shop, monitoring: str) -> Iterator[Prometheus]:
     """After a start from zero, a load, a reconcile, and an outage of Firestore."""
     run("make", "deploy", f"TAG={TAG}", "TELEMETRY=otel")
     run("make", "deploy-observability", f"TAG={TAG}")
@@ -102,7 +102,7 @@ def prometheus(shop: Shop, monitoring: str) -> Iterator[Prometheus]:  # noqa: AR
     )
     time.sleep(3 * STEP)  # the last export, and two scrapes of it
     yield found
-    run("kubectl", "delete", "-k", "observability")
+    run("kubectl", "-n", monitoring, "delete", "deployments", "--all")
     run("make", "deploy")
 
 
