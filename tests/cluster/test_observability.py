@@ -92,7 +92,7 @@ def prometheus(shop: Shop, monitoring: str) -> Iterator[Prometheus]:
     assert shop.order.call("POST", "/orders", json=body, headers=gateway).status_code == 201
     found.first_order_seconds = time.time() - began
     with Load(lambda: shop.place(PRODUCT), buyers=5, pause=0.5):
-        time.sleep(30)
+        time.sleep(20)
     run_job("reconcile")
     kubectl("scale", "deployment/firestore-emulator", "--replicas=0")
     kubectl("wait", "--for=delete", "pod", "-l", "app=firestore-emulator", "--timeout=60s")
@@ -100,7 +100,7 @@ def prometheus(shop: Shop, monitoring: str) -> Iterator[Prometheus]:
     found.wait_for(
         lambda: found.values('http_server_request_duration_seconds_count{job="order"} > 0')
     )
-    time.sleep(3 * STEP)  # the last export, and two scrapes of it
+    time.sleep(2 * STEP)  # the last export, and a scrape after it
     yield found
     run("kubectl", "-n", monitoring, "delete", "deployments", "--all")
     run("make", "deploy")
