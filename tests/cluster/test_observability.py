@@ -92,7 +92,7 @@ def prometheus(shop: Shop, monitoring: str) -> Iterator[Prometheus]:
     assert shop.order.call("POST", "/orders", json=body, headers=gateway).status_code == 201
     found.first_order_seconds = time.time() - began
     with Load(lambda: shop.place(PRODUCT), buyers=5, pause=0.5):
-        time.sleep(20)
+        time.sleep(30)
     run_job("reconcile")
     kubectl("scale", "deployment/firestore-emulator", "--replicas=0")
     kubectl("wait", "--for=delete", "pod", "-l", "app=firestore-emulator", "--timeout=60s")
