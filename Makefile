@@ -201,7 +201,7 @@ tag: # Print the tag of the images
 
 setup-tests: $(VENV)/.dev # Install all test dependencies, for machines without a network later
 
-image: ## Build the images: order, inventory, emulator (TELEMETRY=otel: OpenTelemetry too)
+image: ## Build the images: order, inventory, emulator (TELEMETRY=otel)
 	@test -n "$(BUILDER)" || { echo "No container builder found: 'info' fails for docker, podman and buildah."; exit 1; }
 	for function in order inventory; do \
 		$(BUILDER) build -t $(IMAGES)/$$function:$(TAG) -f functions/Dockerfile \
@@ -223,7 +223,7 @@ deploy-events: ## Send events to a broker, and to a receiver; needs Knative Even
 	kubectl -n $(NAMESPACE) wait --for=condition=Ready broker/default trigger/event-receiver \
 		sinkbinding/order sinkbinding/inventory ksvc/event-receiver ksvc/order ksvc/inventory --timeout=180s
 
-deploy-observability: ## Prometheus with the alarms, and histograms of starts from zero (docs/logs.md)
+deploy-observability: ## Deploy Prometheus, with the alarms and the metric of starts from zero
 	$(call APPLY,observability)
 	kubectl -n shop-monitoring rollout status deployment/prometheus --timeout=120s
 	kubectl -n shop-monitoring rollout status deployment/cold-starts --timeout=120s
@@ -244,7 +244,7 @@ test-cluster: $(VENV)/.dev ## Tests on a cluster with Knative; run `make image` 
 
 # Each says first which cluster it acts on, but not as a part of another target.
 ifeq ($(MAKELEVEL),0)
-deploy deploy-events seed test-cluster: | show-cluster
+deploy deploy-events deploy-observability seed test-cluster: | show-cluster
 endif
 undeploy: | show-cluster-of-shop
 
