@@ -13,11 +13,13 @@ no request waits for the collector. The rest is sent when the process ends.
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
+from opentelemetry.environment_variables import OTEL_TRACES_EXPORTER
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
@@ -144,7 +146,11 @@ class Telemetry:
 
 
 class _Spans:
-    """Starts spans with the ids that they already have."""
+    """Starts spans with the ids that they already have.
+
+    OTEL_TRACES_EXPORTER is ``none`` if the receiver stores metrics only, as Prometheus does. Then
+    no span is sent.
+    """
 
     def __init__(self, resource: Resource) -> None:
         self._ids = _GivenIds()
@@ -154,9 +160,10 @@ class _Spans:
             shutdown_on_exit=False,
             id_generator=self._ids,
         )
-        self.provider.add_span_processor(
-            BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS))
-        )
+        if os.environ.get(OTEL_TRACES_EXPORTER) != "none":
+            self.provider.add_span_processor(
+                BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS))
+            )
         self._tracer = self.provider.get_tracer(SCOPE)
 
     def start(
