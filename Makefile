@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties rule-mutants test-hostile test-crash test-clients soak fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers verify-firestore audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster deploy-events deploy-observability clean
+.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties compare-traces rule-mutants test-hostile test-crash test-clients soak fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers verify-firestore audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster deploy-events deploy-observability clean
 
 # A line `##@ Title` begins a group.
 help: # List the targets
@@ -77,7 +77,10 @@ test-unit: $(VENV)/.dev ## Unit tests: no sockets, no processes, about 30 second
 test-properties: $(VENV)/.dev ## Property tests, the protocol's state space, growth of work: about a minute
 	$(BIN)/python -m pytest tests/unit -m "hypothesis or exhaustive" $(TESTS)
 
-rule-mutants: export PYTHONPATH := $(PYTHONPATH):tests
+compare-traces rule-mutants: export PYTHONPATH := $(PYTHONPATH):tests
+compare-traces: $(VENV)/.dev ## Compare the code with every trace of the model: ten minutes
+	$(BIN)/python -m support.specification.comparison
+
 rule-mutants: $(VENV)/.dev ## Break each rule of the model in the code (OTHERS=--others)
 	$(BIN)/python -m support.specification.mutants $(OTHERS)
 

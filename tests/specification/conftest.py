@@ -10,6 +10,7 @@ from support.specification.comparison import Collected, collect, no_pauses
 
 @pytest.fixture(scope="session")
 def collected() -> Collected:
+    """It takes 20 s of processor time."""
     return collect()
 
 

@@ -10,7 +10,7 @@ import pytest
 from support.specification.batches import compare_threads
 from support.specification.comparison import CREATION, GROUP_COMMIT, Collected
 
-pytestmark = pytest.mark.usefixtures("_no_pauses")
+pytestmark = [pytest.mark.usefixtures("_no_pauses"), pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize(("flow", "minimum"), [(GROUP_COMMIT, 500), (CREATION, 100)])

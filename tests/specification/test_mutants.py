@@ -21,6 +21,8 @@ from support.specification.mutants import (
     stored_by_flow,
 )
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def traces(collected: Collected, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:

@@ -25,7 +25,7 @@ from support.specification.comparison import (
     compare_sweep,
 )
 
-pytestmark = pytest.mark.usefixtures("_no_pauses")
+pytestmark = [pytest.mark.usefixtures("_no_pauses"), pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("flow", FLOWS)

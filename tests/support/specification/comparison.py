@@ -1,7 +1,7 @@
 """Compares the code with every trace of the specification, flow by flow.
 
 ``python -m support.specification.comparison`` compares the traces of every scenario with all its
-faults and starts of reconcile: more than the tests do, in half an hour. Arguments name scenarios.
+faults and starts of reconcile: more than the tests do, in ten minutes. Arguments name scenarios.
 
 With ``--stored FLOW FILE`` it compares the traces of one flow that are stored in a file. The
 mutants of the code are compared in this manner: each needs a process of its own, and the traces do
