@@ -245,18 +245,13 @@ def test_settings_table_lists_exactly_the_settings() -> None:
 
 
 def test_only_entry_points_read_the_environment() -> None:
-    """Only entry points and commands read it, and OpenTelemetry reads its own variables.
-
-    FUNCTION is the server's own variable.
-    """
+    """Only entry points and commands read it. FUNCTION is the server's own variable."""
     sources = [
         path for path in (ROOT / "functions").rglob("*.py") if "os.environ" in path.read_text()
     ]
     entries = {"order/main.py", "inventory/main.py", "functions/serve.py"}
     commands = {"reconcile/__main__.py", "audit/__main__.py", "order_function/upgrade.py"}
-    telemetry = {"observability/telemetry.py"}
-    found = {f"{path.parent.name}/{path.name}" for path in sources}
-    assert found == entries | commands | telemetry
+    assert {f"{path.parent.name}/{path.name}" for path in sources} == entries | commands
     server = (ROOT / "functions/serve.py").read_text()
     named = re.findall(r'environ.*?"([A-Z_]+)"', server)
     assert set(named) == {"FUNCTION", "INVENTORY_SERVICE_URL"}

@@ -42,7 +42,7 @@ class RequestLog:
         self._function = function
         self._personal_paths = tuple(personal_paths)
         self._instance = server.instance
-        self._sampled = server.telemetry
+        self._sampled = server.telemetry and server.traces
         self._first = threading.Lock()
         """Acquired by the first request, and never released."""
         self._headers = {"X-Pod": server.instance.pod}
@@ -52,7 +52,7 @@ class RequestLog:
         if server.telemetry:
             from functions_common.observability.telemetry import Telemetry  # noqa: PLC0415 - costs 50 ms
 
-            self._telemetry = Telemetry(function, server.instance)
+            self._telemetry = Telemetry(function, server.instance, traces=server.traces)
 
     def begin(self) -> None:
         """Start the record. Continue the caller's trace if the request has a ``traceparent``."""

@@ -13,13 +13,11 @@ no request waits for the collector. The rest is sent when the process ends.
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
-from opentelemetry.environment_variables import OTEL_TRACES_EXPORTER
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
@@ -68,7 +66,9 @@ _SERVER_ERROR = 500
 class Telemetry:
     """Exports the spans and metrics of one process, on threads of the SDK."""
 
-    def __init__(self, function: str, instance: Instance) -> None:
+    def __init__(self, function: str, instance: Instance, *, traces: bool = True) -> None:
+        """``traces``: whether to send spans. Metrics are always sent."""
+        self._traces = traces
         resource = _resource(function, instance)
         self._spans = _Spans(resource)
         meters = meter_provider(resource)
@@ -92,6 +92,8 @@ class Telemetry:
 
     def export(self, record: RequestRecord) -> None:
         self._measure(record)
+        if not self._traces:
+            return
         now = time.monotonic_ns()
         epoch_offset = time.time_ns() - now
         for part in record.activity.parts:
@@ -146,11 +148,7 @@ class Telemetry:
 
 
 class _Spans:
-    """Starts spans with the ids that they already have.
-
-    OTEL_TRACES_EXPORTER is ``none`` if the receiver stores metrics only, as Prometheus does. Then
-    no span is sent.
-    """
+    """Starts spans with the ids that they already have."""
 
     def __init__(self, resource: Resource) -> None:
         self._ids = _GivenIds()
@@ -160,10 +158,9 @@ class _Spans:
             shutdown_on_exit=False,
             id_generator=self._ids,
         )
-        if os.environ.get(OTEL_TRACES_EXPORTER) != "none":
-            self.provider.add_span_processor(
-                BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS))
-            )
+        self.provider.add_span_processor(
+            BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS))
+        )
         self._tracer = self.provider.get_tracer(SCOPE)
 
     def start(
