@@ -144,6 +144,8 @@ class GroupCommit:
                 f"{error.queued} operations are queued already; try again."
             ) from None
         except DeadlineExceededError as error:
+            if submission.failure is not None:
+                logs.event("No commit by the deadline", error=str(submission.failure)[:300])
             submission.fail(submission.failure or StoreUnavailableError(str(error)))
         except UnknownResultError as error:
             submission.fail(OutcomeUnknownError(str(error)))

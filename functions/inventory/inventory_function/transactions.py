@@ -101,7 +101,7 @@ class Transactions:
         Raises OutcomeUnknownError if a commit was sent and its outcome is not known. Any other
         StoreError means that nothing was written. A StoreRejectedError is the fault of one
         operation, and the caller must find it. A ConflictError, raised after a pause, means that
-        another process has changed a document: call again, with operations that came meanwhile.
+        another process has changed a document: call again, with what is queued by then.
 
         ``maybe_committed``: the operations for which an earlier call raised OutcomeUnknownError.
         """
@@ -128,6 +128,8 @@ class Transactions:
             # A reservation exists that was assumed absent. That is no conflict with another writer,
             # so no pause is needed: the next try reads the reservation.
             retry_now = exists and assume_absent
+            if retry_now:  # remembered also if a conflict ends this call
+                self._verify_rounds = VERIFY_ROUNDS
             if isinstance(failure, ConflictError) and not retry_now and not unknown:
                 backoff.pause(failure)
                 raise failure

@@ -179,7 +179,11 @@ def _to_order(found: Document) -> Order:
 
 
 def _status(stored: _OrderFields) -> Status | NewerStatus:
-    """The status. While a part moves as only a newer revision knows, it is a status of that one."""
+    """The status.
+
+    ``changing`` counts as a status of a newer revision if only that revision knows the kind of
+    movement.
+    """
     status = parse_status(stored.status)
     if status is Status.CHANGING and stored.movement is not None:
         return status if stored.movement.kind in _MOVEMENT_KINDS else NewerStatus(status)
@@ -187,7 +191,10 @@ def _status(stored: _OrderFields) -> Status | NewerStatus:
 
 
 def _is_moving(status: Status | NewerStatus) -> bool:
-    """Otherwise a movement is of an older revision, which finishes a change and leaves it."""
+    """Whether the stored movement is open.
+
+    An older revision finishes a change and leaves its movement in the document.
+    """
     return isinstance(status, Status) and status in MOVING_STATUSES
 
 

@@ -96,6 +96,25 @@ def test_threads_wait_when_too_many_lines_wait() -> None:
     assert messages("".join(stream.writes)) == ["first", "second", "third", "fourth"]
 
 
+class StreamThatLogs(io.StringIO):
+    """Stands for threads that log a line during each write."""
+
+    handler: JsonHandler
+
+    def write(self, text: str) -> int:
+        self.handler.handle(record("another"))
+        return super().write(text)
+
+
+def test_writer_leaves_further_lines_to_flush() -> None:
+    stream = StreamThatLogs()
+    stream.handler = handler = handler_of(stream)
+    handler.handle(record("first"))
+    assert messages(stream.getvalue()) == ["first", "another"]
+    handler.flush()
+    assert messages(stream.getvalue()) == ["first", "another", "another"]
+
+
 class StreamThatFailsOnce(io.StringIO):
     failed = False
 

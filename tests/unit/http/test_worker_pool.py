@@ -120,3 +120,18 @@ def test_shutdown_ends_all_threads_and_cancels_what_waits() -> None:
         assert not task.thread.is_alive()
     assert queued.cancelled
     assert not queued.began.is_set()
+
+
+def test_a_thread_that_ends_gets_no_further_request() -> None:
+    pool = pool_of(2)
+    first, second = busy(pool, 2)
+    pool.shutdown(0.0)
+    first.may_end.set()
+    assert first.thread
+    first.thread.join(SECONDS)
+    late = Task()
+    late.may_end.set()
+    assert pool.add_task(late)  # it waits: only the second thread is left
+    assert not late.began.is_set()
+    second.may_end.set()
+    assert late.ended.wait(SECONDS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.stores.builders import lines, release, reserve, soon, stocked, units
 
+from functions_common.firestore.errors import ConflictError
 from functions_common.firestore.rpcs import Rpcs
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function.domain import (
@@ -73,6 +74,19 @@ def run(transactions: Transactions, operation: StockOperation[Any]) -> Any:
 def test_new_reservation_is_not_read(transactions: Transactions, watched: Watched) -> None:
     run(transactions, reserve("R1", P001=1))
     assert watched.reads == [["P001"]]
+
+
+def test_existing_reservation_is_read_at_once_after_another_conflict(
+    transactions: Transactions, watched: Watched, memory: MemoryStock
+) -> None:
+    run(transactions, reserve("R1", P001=1))
+    memory.faults.coming.extend(["", "conflict"])  # the first commit fails because R1 exists
+    both = [reserve("R1", P001=1), reserve("R2", P001=1)]
+    with pytest.raises(ConflictError):
+        transactions.execute(both, soon())
+    watched.reads.clear()
+    transactions.execute(both, soon())
+    assert watched.reads == [["P001", "R1", "R2"]]
 
 
 def test_existing_reservation_is_read_after_the_conflict_and_returned(

@@ -7,6 +7,7 @@ deletes its document.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from functions_common.events import cloud_event
 from functions_common.events.cloud_event import Attributes
 from functions_common.events.low_stock import LOW_STOCK_EVENTS, LowStockEvent
-from functions_common.events.sending import Published, SinkError, record_sent, send_each
+from functions_common.events.sending import Published, record_sent, send_each, try_to_send
 from functions_common.firestore.documents import Documents, convert_document
 from functions_common.firestore.queries import Position, Queries, Query
 from functions_common.ids import timestamp
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from functions_common.events.cloud_event import EventRequest
+    from functions_common.events.sending import SinkError
     from functions_common.events.sink import Sink
     from functions_common.firestore.client import FirestoreConnection
     from functions_common.firestore.documents import Document
@@ -90,12 +92,10 @@ def publish(outbox: LowStockOutbox, sink: Sink, events: Iterable[LowStockEvent])
     sent: list[str] = []
 
     def send(event: LowStockEvent) -> SinkError | None:
-        try:
-            sink.send(to_request(event))
-        except SinkError as error:
-            return SinkError(f"{event.event_id}: {error}", unavailable=error.unavailable)
-        sent.append(event.event_id)
-        return None
+        error = try_to_send(sink, event.event_id, partial(to_request, event))
+        if error is None:
+            sent.append(event.event_id)
+        return error
 
     failures, unavailable = send_each(events, send)
     recorded = record_sent(sent, outbox.delete, failures)

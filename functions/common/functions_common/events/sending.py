@@ -11,6 +11,9 @@ from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from functions_common.events.cloud_event import EventRequest
+    from functions_common.events.sink import Sink
+
 T = TypeVar("T")
 
 BATCH = 50
@@ -46,14 +49,14 @@ def send_each(
 ) -> tuple[list[str], bool]:
     """Send the events of each document in turn. Returns the failures.
 
-    ``send`` returns the error of an event that the sink did not accept. If the sink is unavailable
+    ``send`` returns the error of ``try_to_send``. If the sink is unavailable
     for ``MAX_FAILURES`` documents in a row, the others are left, and the second result is True. An
     event that the sink rejects, or that cannot be sent, holds up no other document.
     """
     failures: list[str] = []
     in_a_row = 0
     for document in documents:
-        error = _sent(document, send)
+        error = send(document)
         if error is not None:
             failures.append(str(error)[:MAX_REASON])
         in_a_row = in_a_row + 1 if error is not None and error.unavailable else 0
@@ -62,12 +65,16 @@ def send_each(
     return failures, False
 
 
-def _sent(document: T, send: Callable[[T], SinkError | None]) -> SinkError | None:
+def try_to_send(sink: Sink, event: str, request: Callable[[], EventRequest]) -> SinkError | None:
+    """Send one event. Returns why the sink did not get it, with the id of the event."""
     try:
-        return send(document)
+        sink.send(request())
+    except SinkError as error:
+        return SinkError(f"{event}: {error}", unavailable=error.unavailable)
     except Exception as error:  # noqa: BLE001 - a damaged document can raise any
-        logs.exception("Unexpected error", error)
-        return SinkError(f"{type(error).__name__}: {error}", unavailable=False)
+        logs.exception("Unexpected error", error, event=event)
+        return SinkError(f"{event}: {type(error).__name__}: {error}", unavailable=False)
+    return None
 
 
 def record_sent(

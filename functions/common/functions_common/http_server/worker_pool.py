@@ -65,9 +65,10 @@ class WorkerPool:
         with self._lock:
             if self._queue:
                 return self._queue.popleft()
-            self._idle.append(worker)
             if self._stopping:
                 worker.wake(None)
+            else:
+                self._idle.append(worker)
             return None
 
     def shutdown(self, timeout: float) -> None:

@@ -58,10 +58,13 @@ class JsonHandler(logging.Handler):
     """Writes the lines of concurrent threads together.
 
     Each system call makes a thread wait until Python runs it again. So a thread that finds another
-    one writing leaves its line to that thread. If lines come faster than they can be written, the
-    threads wait as soon as MAX_WAITING lines are waiting.
+    one writing leaves its line to that thread. The writer writes at most MAX_WRITES times, because
+    its own request waits too. Lines that are left then are written with the next line, or by
+    ``flush``. If lines come faster than they can be written, the threads wait as soon as
+    MAX_WAITING lines are waiting.
     """
 
+    MAX_WRITES = 2
     MAX_WAITING = 1000
 
     def __init__(self, stream: TextIO) -> None:
@@ -78,9 +81,11 @@ class JsonHandler(logging.Handler):
         try:
             self._waiting.append(self.format(record) + "\n")
             must_wait = len(self._waiting) > self.MAX_WAITING
-            # A thread adds its line before it looks for the writer, and the writer looks for lines
-            # after it has ended. So no line remains.
-            while self._waiting and self._writer.acquire(blocking=must_wait):
+            # A thread adds its line before it tries the lock. The writer releases the lock before
+            # it looks for further lines. So one of them sees every line.
+            for _ in range(self.MAX_WRITES):
+                if not (self._waiting and self._writer.acquire(blocking=must_wait)):
+                    return
                 try:
                     self._write_waiting()
                 finally:
@@ -88,10 +93,23 @@ class JsonHandler(logging.Handler):
         except Exception:  # noqa: BLE001 - as every handler of logging does
             self.handleError(record)
 
+    def flush(self) -> None:
+        """Write the lines that are waiting now. ``logging`` calls it at the end of the process."""
+        with self._writer:
+            self._write_waiting()
+
     def _write_waiting(self) -> None:
         lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        self._stream.write("".join(lines))
-        self._stream.flush()
+        if lines:
+            self._stream.write("".join(lines))
+            self._stream.flush()
+
+
+def flush() -> None:
+    """Write the lines that threads have left. The server calls it several times a second."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, JsonHandler):
+            handler.flush()
 
 
 def event(message: str, /, *, severity: int = logging.INFO, **fields: object) -> None:

@@ -8,6 +8,7 @@ unavailable, the publisher stops, see ``send_each``.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from functions_common.events.sending import (
@@ -16,6 +17,7 @@ from functions_common.events.sending import (
     SinkError,
     record_sent,
     send_each,
+    try_to_send,
 )
 from functions_common.runtime.deadlines import Deadline
 from order_function.events.cloud_event import to_request
@@ -53,9 +55,8 @@ def publish(outbox: Outbox, sink: Sink, orders: Iterable[VersionedOrder]) -> Pub
 def _send_unsent(order: Order, sink: Sink) -> tuple[int, SinkError | None]:
     """How many events of the history are sent now, and why the next one is not."""
     for seq in range(order.events_sent + 1, len(order.history) + 1):
-        try:
-            sink.send(to_request(order, seq))
-        except SinkError as error:
-            reason = f"{order.order_id}.{seq}: {error}"
-            return seq - 1, SinkError(reason, unavailable=error.unavailable)
+        event = f"{order.order_id}.{seq}"
+        error = try_to_send(sink, event, partial(to_request, order, seq))
+        if error is not None:
+            return seq - 1, error
     return len(order.history), None

@@ -201,6 +201,24 @@ def test_event_that_cannot_be_sent_holds_back_only_its_order(
     assert shop.publish_unsent() == 2 * MAX_FAILURES
 
 
+def test_events_before_one_that_cannot_be_sent_are_sent_once(
+    shop: PublishingShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = shop.place("C1", TWO, None).order.order_id
+    send = shop.sink.send
+
+    def fail_at_the_second(event: EventRequest) -> None:
+        if event.event_id == f"{order_id}.2":
+            raise ZeroDivisionError
+        send(event)
+
+    monkeypatch.setattr(shop.sink, "send", fail_at_the_second)
+    assert shop.publish_unsent() == 1
+    assert shop.publish_unsent() == 0
+    assert shop.sink.first_deliveries() == {order_id: [1]}
+    assert len(shop.sink.received) == 1
+
+
 @pytest.fixture
 def thread(shop: PublishingShop) -> Iterator[PublisherThread[str]]:
     thread = PublisherThread(partial(publish_by_id, shop.outbox, shop.sink))  # type: ignore[arg-type]
