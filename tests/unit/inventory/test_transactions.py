@@ -7,10 +7,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.in_process.deadlines import AdjustableDeadline
 from support.stores.builders import lines, release, reserve, soon, stocked, units
 
+from functions_common.firestore.errors import ConflictError, StoreUnavailableError
 from functions_common.firestore.rpcs import Rpcs
 from functions_common.runtime.settings import FirestoreSettings
+from inventory_function import transactions as transactions_module
 from inventory_function.domain import (
     MAX_LINES,
     MAX_NAME,
@@ -24,7 +27,13 @@ from inventory_function.domain import (
 from inventory_function.operations import Reserve
 from inventory_function.service import Inventory
 from inventory_function.store import Store
-from inventory_function.transactions import DOCUMENT_BYTES, VERIFY_ROUNDS, Transactions
+from inventory_function.transactions import (
+    DOCUMENT_BYTES,
+    FIRST_PAUSE_CEILING,
+    MIN_LEFT,
+    VERIFY_ROUNDS,
+    Transactions,
+)
 from inventory_function.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
@@ -110,6 +119,70 @@ def test_reservations_are_read_first_for_some_rounds_when_the_assumption_failed(
         run(Transactions(watched.store), release(reservation_id))
     assert watched.reads[:VERIFY_ROUNDS] == [["P001", f"R{n:02}"] for n in range(VERIFY_ROUNDS)]
     assert watched.reads[VERIFY_ROUNDS:] == [["P001"]]
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The longest possible pause of each retry, which takes no time here."""
+    ceilings: list[float] = []
+
+    def longest(least: float, most: float) -> float:
+        assert least == 0
+        ceilings.append(most)
+        return most
+
+    monkeypatch.setattr(transactions_module, "random", SimpleNamespace(uniform=longest))
+    monkeypatch.setattr(transactions_module, "time", SimpleNamespace(sleep=lambda _: None))
+    return ceilings
+
+
+def test_pauses_grow_up_to_a_limit_while_the_store_is_unavailable(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.extend(["away"] * 6)
+    run(transactions, reserve("R", P001=1))
+    assert pauses == [0.02, 0.04, 0.08, 0.16, 0.25, 0.25]
+
+
+def test_conflicts_after_an_unknown_outcome_have_short_pauses_that_do_not_grow(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.extend(["dropped", "conflict", "conflict", "away"])
+    run(transactions, reserve("R", P001=1))
+    assert pauses == [0.02, 0.02, 0.02, 0.04]
+
+
+def test_conflict_is_raised_after_a_pause(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.append("conflict")
+    with pytest.raises(ConflictError):
+        run(transactions, reserve("R", P001=1))
+    assert pauses == [0.02]
+
+
+def test_no_retry_is_begun_when_its_pause_would_leave_too_little_time(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    deadline = AdjustableDeadline.after(60)
+    deadline.leave(MIN_LEFT + FIRST_PAUSE_CEILING)
+    memory.faults.coming.append("away")
+    with pytest.raises(StoreUnavailableError, match=r"^away$"):
+        transactions.execute([reserve("R", P001=1)], deadline)
+    assert len(pauses) == 1
+    deadline.leave(MIN_LEFT + FIRST_PAUSE_CEILING + 0.001)
+    memory.faults.coming.append("away")
+    transactions.execute([reserve("R", P001=1)], deadline)
+    assert units(memory, "P001") == (4, 1, 0)
+
+
+def test_existing_reservation_is_read_without_a_pause(
+    transactions: Transactions, pauses: list[float]
+) -> None:
+    operation = reserve("R", P001=2)
+    run(transactions, operation)
+    run(transactions, operation)
+    assert not pauses
 
 
 def test_operations_of_one_commit_see_the_changes_of_earlier_ones(
