@@ -67,8 +67,8 @@ MESSAGES = [
     (
         MovementMismatchError("R1", 3),
         (
-            "Movement 3 of the reservation R1 exists with another kind or other lines. Repeat them, or"
-            " send movement 4."
+            "Movement 3 of the reservation R1 exists with another kind or other lines."
+            " Repeat them, or send movement 4."
         ),
     ),
     (
@@ -89,8 +89,8 @@ MESSAGES = [
     (
         PreconditionFailedError("A", exists=True),
         (
-            "The product A exists and does not meet the condition of the request. Read it again, then"
-            " repeat your change with its new ETag."
+            "The product A exists and does not meet the condition of the request. Read it"
+            " again, then repeat your change with its new ETag."
         ),
     ),
     (
@@ -100,8 +100,8 @@ MESSAGES = [
     (
         ChangeSupersededError("A"),
         (
-            "The change of A may have been made, and another change followed it. Repeat the request."
-            " If the response is 412, read the product to see which change it has."
+            "The change of A may have been made, and another change followed it. Repeat the"
+            " request. If the response is 412, read the product to see which change it has."
         ),
     ),
 ]

@@ -48,8 +48,8 @@ OF_THE_ORDER = [
         TooManyMovementsError(ORDER),
         (
             "has 100 changes of parts, which is the maximum. All units that are left can still be"
-            " cancelled or fulfilled, in one request without items. Record goods that come back by an"
-            " adjustment of the stock."
+            " cancelled or fulfilled, in one request without items. Record goods that come back by"
+            " an adjustment of the stock."
         ),
     ),
     (
