@@ -50,6 +50,7 @@ MODULES = (
         "inventory_function/domain.py",
         (
             "inventory/test_stock_errors.py",
+            "inventory/test_domain_rules.py",
             "inventory/test_stock_operations.py",
             "inventory/test_inventory_http.py",
             "inventory/test_catalogue_http.py",

@@ -166,8 +166,11 @@ def test_error_of_a_batch_is_raised_to_every_caller_of_the_batch(
     assert batcher.submit("c", soon()) == "to c", "the next item starts without delay"
 
 
-def test_wrong_number_of_results_is_an_error_of_every_caller(pool: ThreadPoolExecutor) -> None:
-    batcher = Batcher[str, str](lambda _items, _deadline: [], len, MAX_WEIGHT)
+@pytest.mark.parametrize("results", [[], ["to a", "to nobody"]])
+def test_wrong_number_of_results_is_an_error_of_every_caller(
+    pool: ThreadPoolExecutor, results: list[str]
+) -> None:
+    batcher = Batcher[str, str](lambda _items, _deadline: results, len, MAX_WEIGHT)
     with pytest.raises(ValueError, match="zip"):
         pool.submit(batcher.submit, "a", soon()).result()
 
@@ -311,6 +314,26 @@ def test_waiter_starts_a_batch_beside_a_slow_one(
     assert slow.result() == "to first"
 
 
+def test_unfinished_item_waits_again_before_it_starts_a_batch_beside_another(
+    processor: Processor, pool: ThreadPoolExecutor
+) -> None:
+    batcher = processor.batcher(overtake_after=30)
+    start_first_batch(pool, batcher, processor)
+    deadline = AdjustableDeadline.after(60)
+    (leads,) = submit_in_order(pool, batcher, "a", deadline=deadline)
+    (waits,) = submit_in_order(pool, batcher, "b")
+    processor.unfinished = {"a", "b"}
+    processor.proceed.release()
+    assert processor.started.acquire(timeout=10)
+    deadline.leave(MIN_LEFT_TO_SHARE)  # so that the next batch has the leader's item only
+    processor.proceed.release()
+    assert processor.started.acquire(timeout=10)
+    assert not processor.started.acquire(timeout=0.05), "only the batch of the leader is in flight"
+    processor.proceed.release(2)
+    assert (leads.result(), waits.result()) == ("to a", "to b")
+    assert processor.batches == [["first"], ["a", "b"], ["a"], ["b"]]
+
+
 def test_slow_leader_that_was_overtaken_does_not_hand_over(pool: ThreadPoolExecutor) -> None:
     """Otherwise, after one slow moment, two batches are in flight while there are waiters."""
     gates = {item: threading.Event() for item in "abc"}
@@ -429,11 +452,12 @@ def test_result_is_unknown_at_the_deadline_when_the_batch_is_in_flight(
     start_first_batch(pool, batcher, processor)
     (leads,) = submit_in_order(pool, batcher, "a")
     (goes_along,) = submit_in_order(pool, batcher, "b", deadline=Deadline.after(1))
+    (patient,) = submit_in_order(pool, batcher, "c")
     processor.proceed.release()
     with pytest.raises(UnknownResultError, match=r"^in flight at the deadline$"):
         goes_along.result()
     processor.proceed.release()
-    assert leads.result() == "to a"
+    assert (leads.result(), patient.result()) == ("to a", "to c")
 
 
 def test_other_items_are_processed_by_the_next_leader_when_the_leaders_deadline_passes(
