@@ -24,10 +24,12 @@ HEAD = """\
 `make mutants` changes one expression of the code at a time, for example `<` to `<=`, and runs the
 unit tests of the module. If a test fails, the change is *killed*. If none fails, the change
 *survived*: either a test is missing, or the change is *equivalent*, because the program behaves the
-same. The score is the share of killed changes, without the equivalent ones.
+same. The score is the share of killed changes, without the equivalent ones. If several changes of
+the same lines survived, this page shows them in one block, each with a `+`.
 
-`make mutants MODULES="batching sweep"` selects modules. `make mutants AGAIN=1` runs only the
-survivors of the last run again, after you added a test. Each run updates this page.
+`make mutants MODULES="batching sweep"` selects modules. After you added a test,
+`make mutants AGAIN=1` runs only the survivors of the last run, on the same code. Each run updates
+this page.
 
 Not changed: constants of a module, properties and other decorated functions, and type annotations.
 Property tests do not run, because their random examples would make the score vary.
@@ -87,17 +89,18 @@ def _row(name: str, result: Result | None, reasons: dict[Mutant, str]) -> str:
 
 
 def _section(title: str, mutants: Iterable[Mutant], reasons: dict[Mutant, str]) -> list[str]:
-    by_function: dict[str, list[Mutant]] = defaultdict(list)
+    """The mutants by function. Those that change the same lines share a block."""
+    functions: dict[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
     for each in mutants:
-        by_function[each.function].append(each)
+        functions[each.function][reasons.get(each, ""), each.before].append(each.after)
     parts = [f"\n## {title}\n"]
-    for function, found in by_function.items():
+    for function, changes in functions.items():
         parts.append(f"\n`{function}`\n")
-        for each in found:
-            reason = reasons.get(each)
+        for (reason, before), after in changes.items():
             parts.append(f"\n{reason}\n" if reason else "")
-            parts.append(f"\n```diff\n{_signed('-', each.before)}{_signed('+', each.after)}```\n")
-    return parts if by_function else [*parts, "\nNone.\n"]
+            changed = "".join(_signed("+", each) for each in after)
+            parts.append(f"\n```diff\n{_signed('-', before)}{changed}```\n")
+    return parts if functions else [*parts, "\nNone.\n"]
 
 
 def _signed(sign: str, lines: str) -> str:

@@ -414,6 +414,20 @@ def test_leader_with_little_time_left_processes_its_own_item_only(
     assert processor.batches[1:] == [["a"], ["b", "c"]]
 
 
+def test_leader_shares_its_batch_until_its_deadline_by_default(
+    processor: Processor, pool: ThreadPoolExecutor
+) -> None:
+    batcher = Batcher[str, str](processor, len, MAX_WEIGHT)
+    start_first_batch(pool, batcher, processor)
+    deadline = AdjustableDeadline.after(60)
+    futures = submit_in_order(pool, batcher, "a", deadline=deadline)
+    futures += submit_in_order(pool, batcher, "b")
+    deadline.leave(0.01)
+    processor.proceed.release(2)
+    assert [each.result() for each in futures] == ["to a", "to b"]
+    assert processor.batches[1:] == [["a", "b"]]
+
+
 def test_late_item_is_left_out_of_the_batch(processor: Processor, pool: ThreadPoolExecutor) -> None:
     batcher = processor.batcher(min_left=MIN_LEFT)
     start_first_batch(pool, batcher, processor)

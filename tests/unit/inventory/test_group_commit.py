@@ -1,5 +1,6 @@
 """Group commit: each request gets its own outcome, and nothing is done twice."""
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,8 @@ from support.stores.builders import adjust, move, release, reserve, soon, stocke
 from support.stores.fakes import MemoryStock
 
 from functions_common.firestore.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from functions_common.observability import activity
+from functions_common.observability.trace import Trace
 from functions_common.runtime.deadlines import Deadline
 from inventory_function.domain import InsufficientStockError, Line, StockError
 from inventory_function.group_commit import GroupCommit, TooManyWaitingError
@@ -453,7 +456,9 @@ def test_request_is_rejected_without_delay_when_the_queue_is_full(
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
         assert gate.reached.wait(10)
         others = queue_up(pool, group, [reserve("R1", P001=1), reserve("R2", P001=1)])
-        with pytest.raises(TooManyWaitingError):
+        with pytest.raises(
+            TooManyWaitingError, match=r"^2 operations are queued already; try again\.$"
+        ):
             group.run(reserve("R3", P001=1), soon())
         gate.open.set()
         first.result()
@@ -483,6 +488,44 @@ def test_late_request_is_left_out_of_the_commit(monkeypatch: pytest.MonkeyPatch)
         for each in waiting[1::2]:
             each.result(10)
     assert units(store, "P001") == (6, 3, 0)
+
+
+def test_failed_commit_is_logged_with_its_operations_and_the_beginning_of_its_error(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stocked(P001=5)
+
+    def commit(*_: object) -> None:
+        raise StoreUnavailableError("x" * 301)
+
+    monkeypatch.setattr(store, "commit", commit)
+    caplog.set_level(logging.INFO)
+    deadline = AdjustableDeadline.after(60)
+    deadline.leave(MIN_LEFT + 1e-9)  # no retry follows
+    with pytest.raises(StoreUnavailableError, match=r"^x{301}$"):
+        GroupCommit(store).run_all([reserve("R1", P001=1), reserve("R2", P001=1)], deadline)
+    (record,) = (each for each in caplog.records if each.getMessage() == "Group commit failed")
+    assert vars(record)["fields"] == {"operations": 2, "error": "x" * 300}
+
+
+def test_wait_in_the_queue_is_a_part_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    gate = Gate(store, monkeypatch)
+
+    def run_recorded() -> list[str]:
+        with activity.recording(Trace.begin()) as current:
+            group.run(reserve("R2", P001=1), soon())
+        return [part.name for part in current.parts]
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(group.run, reserve("R1", P001=1), soon())
+        assert gate.reached.wait(10)
+        second = pool.submit(run_recorded)
+        wait_until_queued(group, 1)
+        gate.open.set()
+        first.result()
+        assert second.result() == ["queue"]
 
 
 def test_request_is_not_begun_when_too_little_time_is_left() -> None:
