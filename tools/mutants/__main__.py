@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     for name in options.modules or BY_NAME:
         module, folder = BY_NAME[name], BUILD / name
         if options.again:
-            _run_survivors(folder)
+            _run_survivors(module, folder)
         else:
             _lay_out(module, folder)
             _run(folder)
@@ -67,19 +67,19 @@ def _lay_out(module: Module, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for package, home in FUNCTIONS.items():
         _copy(ROOT / home / package, folder / "src" / package)
-    _copy_tests(folder)
+    _lay_out_tests(module, folder)
+
+
+def _lay_out_tests(module: Module, folder: Path) -> None:
+    for name in ("unit", "support"):
+        _copy(ROOT / "tests" / name, folder / "tests" / name)
+    shutil.copy2(ROOT / "tests/conftest.py", folder / "tests")
     settings = SETTINGS.format(
         files=[f"src/{module.file}"],
         tests=[f"tests/unit/{each}" for each in module.tests],
         seconds=TEST_SECONDS,
     )
     (folder / "pyproject.toml").write_text(settings + _pytest_settings())
-
-
-def _copy_tests(folder: Path) -> None:
-    for name in ("unit", "support"):
-        _copy(ROOT / "tests" / name, folder / "tests" / name)
-    shutil.copy2(ROOT / "tests/conftest.py", folder / "tests")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -95,14 +95,14 @@ def _pytest_settings() -> str:
     return before + 'pythonpath = ["src", "tests"' + rest[rest.index("\n]") + 1 :]
 
 
-def _run_survivors(folder: Path) -> None:
+def _run_survivors(module: Module, folder: Path) -> None:
     """Run the survivors again, with the current tests. The code must be as it was."""
     for package, home in FUNCTIONS.items():
         for copied in (folder / "src" / package).rglob("*.py"):
             source = ROOT / home / copied.relative_to(folder / "src")
             if not source.exists() or source.read_bytes() != copied.read_bytes():
                 raise SystemExit(f"{source} has changed: run `make mutants` without AGAIN")
-    _copy_tests(folder)
+    _lay_out_tests(module, folder)
     (folder / "mutants/mutmut-stats.json").unlink()  # which test runs which function
     survivors = [name for name, status in read_statuses(folder).items() if status in SURVIVED]
     if survivors:

@@ -29,6 +29,7 @@ MODULES = (
         "unit_of_work",
         "inventory_function/unit_of_work.py",
         (
+            "inventory/test_unit_of_work.py",
             "inventory/test_stock_operations.py",
             "inventory/test_transactions.py",
             "inventory/test_low_stock_events.py",
