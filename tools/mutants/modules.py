@@ -68,6 +68,7 @@ MODULES = (
         "order_function/reconcile/sweep.py",
         (
             "order/commands/test_sweep.py",
+            "order/commands/test_sweep_calls.py",
             "order/commands/test_commands.py",
             "order/test_pending_orders.py",
             "order/test_holds.py",

@@ -10,8 +10,14 @@ import pytest
 from support.in_process.deadlines import AdjustableDeadline
 from support.stores.builders import lines, release, reserve, soon, stocked, units
 
-from functions_common.firestore.errors import ConflictError, StoreUnavailableError
+from functions_common.firestore.errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    StoreRejectedError,
+    StoreUnavailableError,
+)
 from functions_common.firestore.rpcs import Rpcs
+from functions_common.runtime.deadlines import DeadlineExceededError
 from functions_common.runtime.settings import FirestoreSettings
 from inventory_function import transactions as transactions_module
 from inventory_function.domain import (
@@ -23,13 +29,13 @@ from inventory_function.domain import (
     Product,
     Reservation,
     ReservationStatus,
+    product_key,
 )
 from inventory_function.operations import Reserve
 from inventory_function.service import Inventory
 from inventory_function.store import Store
 from inventory_function.transactions import (
     DOCUMENT_BYTES,
-    FIRST_PAUSE_CEILING,
     MIN_LEFT,
     VERIFY_ROUNDS,
     Transactions,
@@ -161,19 +167,113 @@ def test_conflict_is_raised_after_a_pause(
     assert pauses == [0.02]
 
 
-def test_no_retry_is_begun_when_its_pause_would_leave_too_little_time(
+def test_pause_after_a_conflict_is_short_when_earlier_pauses_have_grown(
     transactions: Transactions, memory: MemoryStock, pauses: list[float]
 ) -> None:
+    memory.faults.coming.extend(["away", "away", "conflict"])
+    with pytest.raises(ConflictError):
+        run(transactions, reserve("R", P001=1))
+    assert pauses == [0.02, 0.04, 0.02]
+
+
+@pytest.mark.parametrize(("beyond", "retries"), [(0.0, False), (-0.001, True)])
+def test_retry_is_begun_only_when_its_pause_leaves_enough_time(
+    transactions: Transactions,
+    memory: MemoryStock,
+    monkeypatch: pytest.MonkeyPatch,
+    beyond: float,
+    *,
+    retries: bool,
+) -> None:
     deadline = AdjustableDeadline.after(60)
-    deadline.leave(MIN_LEFT + FIRST_PAUSE_CEILING)
+    deadline.leave(MIN_LEFT + 0.01)
+    pause = deadline.remaining - MIN_LEFT + beyond
+    monkeypatch.setattr(transactions_module, "random", SimpleNamespace(uniform=lambda *_: pause))
     memory.faults.coming.append("away")
-    with pytest.raises(StoreUnavailableError, match=r"^away$"):
+    if retries:
         transactions.execute([reserve("R", P001=1)], deadline)
+    else:
+        with pytest.raises(StoreUnavailableError, match=r"^away$"):
+            transactions.execute([reserve("R", P001=1)], deadline)
+    assert units(memory, "P001") == ((4, 1, 0) if retries else (5, 0, 0))
+
+
+def test_call_that_has_no_time_left_to_begin_writes_nothing(
+    transactions: Transactions, memory: MemoryStock
+) -> None:
+    def read(*_: object) -> None:
+        raise DeadlineExceededError
+
+    memory.read = read  # type: ignore[method-assign,assignment]
+    with pytest.raises(StoreUnavailableError, match=r"^no time left to begin$"):
+        run(transactions, reserve("R", P001=1))
+
+
+def test_rejected_commit_is_not_repeated(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.append("rejected")
+    with pytest.raises(StoreRejectedError, match=r"^rejected$"):
+        run(transactions, reserve("R", P001=1))
+    assert not pauses
+
+
+def test_outcome_stays_unknown_when_the_repeated_commit_is_rejected(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.extend(["dropped", "rejected"])
+    with pytest.raises(OutcomeUnknownError, match=r"^rejected$"):
+        run(transactions, reserve("R", P001=1))
     assert len(pauses) == 1
-    deadline.leave(MIN_LEFT + FIRST_PAUSE_CEILING + 0.001)
-    memory.faults.coming.append("away")
-    transactions.execute([reserve("R", P001=1)], deadline)
-    assert units(memory, "P001") == (4, 1, 0)
+
+
+class Asking:
+    """An operation that asks whether an earlier commit of it may have been carried out."""
+
+    def __init__(self) -> None:
+        self.told: list[bool] = []
+
+    def needs(self, _: UnitOfWork) -> list[Key]:
+        return [product_key("P001")]
+
+    def decide(self, work: UnitOfWork) -> None:
+        self.told.append(work.may_be_committed(self))
+        work.put(work.known_product("P001").reserve(1))
+
+
+def test_operation_may_be_committed_after_an_unknown_outcome(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    asking = Asking()
+    memory.faults.coming.extend(["away", "dropped", "away"])
+    run(transactions, asking)
+    assert asking.told == [False, False, True, True]
+    assert len(pauses) == 3
+
+
+def test_operation_may_be_committed_when_the_caller_says_so(transactions: Transactions) -> None:
+    first, second = Asking(), Asking()
+    transactions.execute([first, second], soon(), [second])
+    assert (first.told, second.told) == ([False], [True])
+
+
+def test_each_call_has_the_deadline_of_the_request(memory: MemoryStock) -> None:
+    deadlines: list[Deadline] = []
+
+    class Recording:
+        def read(self, keys: Collection[Key], deadline: Deadline) -> Any:
+            deadlines.append(deadline)
+            return memory.read(keys, deadline)
+
+        def commit(self, changes: Any, deadline: Deadline) -> None:
+            deadlines.append(deadline)
+            memory.commit(changes, deadline)
+
+    deadline = soon()
+    transactions = Transactions(Recording())  # type: ignore[arg-type]
+    transactions.execute([reserve("R", P001=1), reserve("big", P001=9)], deadline)
+    assert deadlines == [deadline] * 3, "a read, a later read of the rejected one, and a commit"
+    assert all(each is deadline for each in deadlines)
 
 
 def test_existing_reservation_is_read_without_a_pause(
