@@ -82,6 +82,7 @@ MODULES = (
         "order_function/domain/*.py",
         (
             "order/test_order_errors.py",
+            "order/test_order_rules.py",
             "order/test_placing_orders.py",
             "order/test_pending_orders.py",
             "order/test_holds.py",
