@@ -36,6 +36,7 @@ from inventory_function.service import Inventory
 from inventory_function.store import Store
 from inventory_function.transactions import (
     DOCUMENT_BYTES,
+    MAX_DOCUMENTS,
     MIN_LEFT,
     VERIFY_ROUNDS,
     Transactions,
@@ -255,6 +256,32 @@ def test_operation_may_be_committed_when_the_caller_says_so(transactions: Transa
     first, second = Asking(), Asking()
     transactions.execute([first, second], soon(), [second])
     assert (first.told, second.told) == ([False], [True])
+
+
+def test_reservation_is_still_assumed_absent_when_nothing_was_written(
+    transactions: Transactions, watched: Watched, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.append("away")
+    run(transactions, reserve("R", P001=1))
+    assert watched.reads == [["P001"], ["P001"]]
+    memory.faults.coming.append("dropped")
+    run(transactions, reserve("R2", P001=1))
+    assert watched.reads[2:] == [["P001"], ["P001", "R2"]]
+    assert len(pauses) == 2
+
+
+def test_operation_that_fills_a_commit_alone_is_begun_alone(
+    transactions: Transactions, memory: MemoryStock
+) -> None:
+    class Large(Asking):
+        def needs(self, _: UnitOfWork) -> list[Key]:
+            return [product_key("P001"), *(product_key(f"N{n}") for n in range(MAX_DOCUMENTS))]
+
+    large, small = Large(), Asking()
+    assert len(transactions.execute([large, small], soon())) == 1
+    assert (large.told, small.told) == ([False], [])
+    assert len(transactions.execute([small, large], soon())) == 1
+    assert units(memory, "P001") == (3, 2, 0)
 
 
 def test_each_call_has_the_deadline_of_the_request(memory: MemoryStock) -> None:
