@@ -297,7 +297,7 @@ def test_each_call_has_the_deadline_of_the_request(memory: MemoryStock) -> None:
             memory.commit(changes, deadline)
 
     deadline = soon()
-    transactions = Transactions(Recording())  # type: ignore[arg-type]
+    transactions = Transactions(Recording())
     transactions.execute([reserve("R", P001=1), reserve("big", P001=9)], deadline)
     assert deadlines == [deadline] * 3, "a read, a later read of the rejected one, and a commit"
     assert all(each is deadline for each in deadlines)

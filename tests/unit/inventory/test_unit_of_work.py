@@ -125,12 +125,10 @@ def test_reservation_must_be_read_first_without_the_assumption() -> None:
 
 
 def test_assumption_holds_until_its_failure_is_noted() -> None:
-    work = UnitOfWork(assume_absent=True)
-    assert work.assume_absent
-    assert work.assumption_failed is False
-    work.note_failed_assumption()
-    assert work.assumption_failed is True
-    assert UnitOfWork().assume_absent is False
+    works, failed = UnitOfWork(assume_absent=True), UnitOfWork(assume_absent=True)
+    failed.note_failed_assumption()
+    assert (works.assumption_failed, failed.assumption_failed) == (False, True)
+    assert (works.assume_absent, UnitOfWork().assume_absent) == (True, False)
 
 
 def test_operation_may_be_committed_when_it_is_that_same_request() -> None:

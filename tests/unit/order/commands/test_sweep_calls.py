@@ -15,7 +15,11 @@ from support.stores.builders import BY, soon
 from support.stores.fakes import MemoryUnfinishedWork
 
 from functions_common.events.sending import Published
-from functions_common.firestore.errors import ConflictError, StoreUnavailableError
+from functions_common.firestore.errors import (
+    ConflictError,
+    DamagedDocumentError,
+    StoreUnavailableError,
+)
 from order_function.domain import Attempt, Line, NewerStatus, Order, ReservationName, Status
 from order_function.ports import InventoryFailedError, NotSettledError
 from order_function.reconcile import sweep as sweep_module
@@ -177,10 +181,11 @@ def test_damaged_overdue_order_is_a_failure_with_its_document(
     shop: MemoryShop, events: Callable[[], list[tuple[str, int, Any]]]
 ) -> None:
     order = overdue(shop)
-    shop.store.damaged[order.order_id] = StoreUnavailableError("damaged")
+    path = f"orders/{order.order_id}"
+    shop.store.damaged[order.order_id] = DamagedDocumentError(path, "no status")
     report = shop.sweep()
-    assert report.failures[0] == "StoreUnavailableError: damaged"
-    assert events()[0][2]["document"] == f"orders/{order.order_id}"
+    assert report.failures[0].startswith(f"DamagedDocumentError: {path} is damaged")
+    assert events()[0][2]["document"] == path
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLING, Status.FULFILLING])
