@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tools.mutants.modules import BY_NAME, Module
-from tools.mutants.results import ROOT, SURVIVED, environ, keep, read_statuses
+from tools.mutants.results import ROOT, SURVIVED, environ, keep, outcomes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +104,7 @@ def _run_survivors(module: Module, folder: Path) -> None:
                 raise SystemExit(f"{source} has changed: run `make mutants` without AGAIN")
     _lay_out_tests(module, folder)
     (folder / "mutants/mutmut-stats.json").unlink()  # which test runs which function
-    survivors = [name for name, status in read_statuses(folder).items() if status in SURVIVED]
+    survivors = [name for name, status, _ in outcomes(folder) if status in SURVIVED]
     if survivors:
         _run(folder, *survivors)
 

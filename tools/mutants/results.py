@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,30 +56,24 @@ def load() -> dict[str, Result]:
 
 def keep(module: Module, folder: Path) -> None:
     """Add the result of the run in this folder. Raises ValueError if the run is not complete."""
-    statuses = read_statuses(folder)
-    if unknown := set(statuses.values()) - KILLED - SURVIVED:
+    found = outcomes(folder)
+    if unknown := {status for _, status, _ in found} - KILLED - SURVIVED:
         raise ValueError(f"{module.name}: mutants are {', '.join(sorted(unknown))}")
-    survivors = [name for name, status in statuses.items() if status in SURVIVED]
     commit = _output(["git", "describe", "--always", "--dirty", "--exclude=*"], ROOT)
     result = Result(
         commit.strip(),
         datetime.now(UTC).date().isoformat(),
-        sum(count for status, count in Counter(statuses.values()).items() if status in KILLED),
-        tuple(_mutant(name, mutmut(folder, "show", name)) for name in survivors),
+        sum(status in KILLED for _, status, _ in found),
+        tuple(_mutant(name, diff) for name, status, diff in found if status in SURVIVED),
     )
     results = {name: asdict(each) for name, each in (load() | {module.name: result}).items()}
     FILE.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def read_statuses(folder: Path) -> dict[str, str]:
-    """The status of each mutant, by name."""
-    lines = mutmut(folder, "results", "--all", "true").splitlines()
-    pairs = (line.strip().rpartition(": ") for line in lines if "__mutmut_" in line)
-    return {name: status for name, _, status in pairs}
-
-
-def mutmut(folder: Path, *arguments: str) -> str:
-    return _output([sys.executable, "-m", "mutmut", *arguments], folder)
+def outcomes(folder: Path) -> list[tuple[str, str, str]]:
+    """The name and the status of each mutant, and the change of each survivor as a diff."""
+    printed = _output([sys.executable, "-m", "tools.mutants.outcomes"], folder)
+    return [(name, status, diff) for name, status, diff in json.loads(printed)]
 
 
 def environ() -> dict[str, str]:
