@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from support.stores.builders import lines, product
@@ -17,6 +18,7 @@ from inventory_function.domain import (
     Movement,
     MovementExceedsReservationError,
     MovementKind,
+    MovementMismatchError,
     NegativeStockError,
     Precondition,
     PreconditionFailedError,
@@ -54,23 +56,24 @@ LAMP = Product(
 
 
 @pytest.mark.parametrize(
-    ("moved", "units"),
+    ("move", "arguments", "units"),
     [
-        (LAMP.reserve(2), (18, 32, 40)),
-        (LAMP.release(2), (22, 28, 40)),
-        (LAMP.ship(2), (20, 28, 42)),
-        (LAMP.restock(2), (22, 30, 38)),
-        (LAMP.move(RELEASE, 2), (22, 28, 40)),
-        (LAMP.move(CONSUME, 2), (20, 28, 42)),
-        (LAMP.move(RESTOCK, 2), (22, 30, 38)),
-        (LAMP.adjust(-20), (0, 30, 40)),
-        (LAMP.adjust(2), (22, 30, 40)),
+        ("reserve", (2,), (18, 32, 40)),
+        ("release", (2,), (22, 28, 40)),
+        ("ship", (2,), (20, 28, 42)),
+        ("restock", (2,), (22, 30, 38)),
+        ("move", (RELEASE, 2), (22, 28, 40)),
+        ("move", (CONSUME, 2), (20, 28, 42)),
+        ("move", (RESTOCK, 2), (22, 30, 38)),
+        ("adjust", (-20,), (0, 30, 40)),
+        ("adjust", (2,), (22, 30, 40)),
     ],
 )
 def test_movement_changes_the_quantities_of_a_product_only(
-    moved: Product, units: tuple[int, int, int]
+    move: str, arguments: tuple[Any, ...], units: tuple[int, int, int]
 ) -> None:
     available, reserved, shipped = units
+    moved = getattr(LAMP, move)(*arguments)
     assert moved == replace(LAMP, available=available, reserved=reserved, shipped=shipped)
     assert moved.stored is LAMP.stored
 
@@ -238,6 +241,8 @@ def test_movement_is_applied_to_its_lines_and_recorded() -> None:
     )
     assert moved.has_applied(movement)
     assert not moved.has_applied(Movement(8, CONSUME, lines(P1=2)))
+    with pytest.raises(MovementMismatchError, match="Movement 7 of the reservation R1 exists"):
+        moved.has_applied(Movement(7, RELEASE, lines(P1=2)))
 
 
 def test_excess_names_the_counts_of_the_reservation() -> None:

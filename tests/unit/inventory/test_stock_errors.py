@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from support.stores.builders import lines, product
 
@@ -29,50 +31,53 @@ from inventory_function.domain import (
     UnknownReservationError,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 RESERVATION = Reservation("R1", ReservationStatus.PARTIAL, "USD", last_movement=3)
-MESSAGES = [
-    (UnknownProductsError(["A", "B"]), "Not in the catalogue, or not on sale: A, B"),
+MESSAGES: list[tuple[Callable[[], StockError], str]] = [
+    (lambda: UnknownProductsError(["A", "B"]), "Not in the catalogue, or not on sale: A, B"),
     (
-        MaxPerOrderExceededError([ExceededLimit("A", 9, 2), ExceededLimit("B", 8, 3)]),
+        lambda: MaxPerOrderExceededError([ExceededLimit("A", 9, 2), ExceededLimit("B", 8, 3)]),
         "More than one order may have: A (at most 2, 9 requested), B (at most 3, 8 requested)",
     ),
     (
-        InsufficientStockError([ShortLine("A", 9, 2), ShortLine("B", 8, 3)]),
+        lambda: InsufficientStockError([ShortLine("A", 9, 2), ShortLine("B", 8, 3)]),
         "Not enough in stock: A (2 available, 9 requested), B (3 available, 8 requested)",
     ),
     (
-        NegativeStockError(product("A", available=2), -5),
+        lambda: NegativeStockError(product("A", available=2), -5),
         "A has 2 available, so a delta of -5 is not possible. Remove no more than is available.",
     ),
     (
-        ReservationReleasedError("R1"),
+        lambda: ReservationReleasedError("R1"),
         "The reservation R1 was released and cannot be held again",
     ),
     (
-        ReservationMismatchError("R1"),
+        lambda: ReservationMismatchError("R1"),
         "The reservation R1 exists with other lines. Repeat its lines, or use another id.",
     ),
-    (UnknownReservationError("R1"), "There is no reservation R1"),
+    (lambda: UnknownReservationError("R1"), "There is no reservation R1"),
     (
-        MovementOutOfOrderError(RESERVATION, 5),
+        lambda: MovementOutOfOrderError(RESERVATION, 5),
         "Movement 5 of the reservation R1 leaves a gap: the last one is 3. Send movement 4 first.",
     ),
     (
-        MovementOutOfOrderError(RESERVATION, 3),
+        lambda: MovementOutOfOrderError(RESERVATION, 3),
         (
             "Movement 3 of the reservation R1 is stale: the last one is 3."
             " Only that one can be repeated."
         ),
     ),
     (
-        MovementMismatchError("R1", 3),
+        lambda: MovementMismatchError("R1", 3),
         (
             "Movement 3 of the reservation R1 exists with another kind or other lines."
             " Repeat them, or send movement 4."
         ),
     ),
     (
-        MovementExceedsReservationError(
+        lambda: MovementExceedsReservationError(
             "R1",
             Movement(1, MovementKind.RELEASE, lines(A=9, B=8)),
             [ExcessLine("A", 9, 2), ExcessLine("B", 8)],
@@ -83,22 +88,22 @@ MESSAGES = [
         ),
     ),
     (
-        IdempotencyKeyReusedError(),
+        IdempotencyKeyReusedError,
         "The Idempotency-Key was used for another adjustment of this product. Use a new key.",
     ),
     (
-        PreconditionFailedError("A", exists=True),
+        lambda: PreconditionFailedError("A", exists=True),
         (
             "The product A exists and does not meet the condition of the request. Read it"
             " again, then repeat your change with its new ETag."
         ),
     ),
     (
-        PreconditionFailedError("A", exists=False),
+        lambda: PreconditionFailedError("A", exists=False),
         "The product A does not exist, and the request requires that it does.",
     ),
     (
-        ChangeSupersededError("A"),
+        lambda: ChangeSupersededError("A"),
         (
             "The change of A may have been made, and another change followed it. Repeat the"
             " request. If the response is 412, read the product to see which change it has."
@@ -107,10 +112,12 @@ MESSAGES = [
 ]
 
 
-@pytest.mark.parametrize(("error", "message"), MESSAGES, ids=lambda each: type(each).__name__)
-def test_error_says_what_happened_with_names_and_numbers(error: StockError, message: str) -> None:
-    assert str(error) == message
+@pytest.mark.parametrize(("make", "message"), MESSAGES)
+def test_error_says_what_happened_with_names_and_numbers(
+    make: Callable[[], StockError], message: str
+) -> None:
+    assert str(make()) == message
 
 
 def test_every_error_has_a_message_here() -> None:
-    assert {type(error) for error, _ in MESSAGES} == set(StockError.__subclasses__())
+    assert {type(make()) for make, _ in MESSAGES} == set(StockError.__subclasses__())

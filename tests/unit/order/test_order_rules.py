@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from support.stores.builders import BY
@@ -37,6 +38,9 @@ from order_function.domain import (
 )
 from order_function.domain.lines import in_order_of
 from order_function.domain.order import ERASED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
@@ -362,18 +366,19 @@ def test_expiry_begins_at_the_moment_of_the_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "kind", "status"),
+    ("begin_change", "kind", "status"),
     [
-        (confirmed().begin_cancel(ANNA), MovementKind.RELEASE, Status.CANCELLING),
-        (confirmed().begin_fulfil(ANNA), MovementKind.CONSUME, Status.FULFILLING),
+        (Order.begin_cancel, MovementKind.RELEASE, Status.CANCELLING),
+        (Order.begin_fulfil, MovementKind.CONSUME, Status.FULFILLING),
     ],
 )
 def test_change_of_the_whole_order_records_who_began_it(
-    order: Order, kind: MovementKind, status: Status
+    begin_change: Callable[[Order, By], Order], kind: MovementKind, status: Status
 ) -> None:
-    assert order == replace(
-        confirmed(), nonce=order.nonce, status=status, movement=Movement(kind, *ANNA)
-    )
+    order = confirmed()
+    begun = begin_change(order, ANNA)
+    assert begun == replace(order, status=status, movement=Movement(kind, *ANNA))
+    assert begin_change(begun, BY) is begun
 
 
 def test_finished_cancellation_counts_all_units_and_records_who_began_it() -> None:
