@@ -247,7 +247,7 @@ def test_movement_is_applied_to_its_lines_and_recorded() -> None:
 
 def test_excess_names_the_counts_of_the_reservation() -> None:
     movement = Movement(7, CONSUME, lines(P1=4, P2=4, P3=1))
-    with pytest.raises(MovementExceedsReservationError) as error:
+    with pytest.raises(MovementExceedsReservationError, match="R1 has too few") as error:
         RESERVATION.apply(movement)
     assert error.value.lines == (ExcessLine("P1", 4, 3, 9, 1, 5, 2), ExcessLine("P3", 1))
 
