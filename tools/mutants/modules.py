@@ -61,7 +61,11 @@ MODULES = (
     Module(
         "group_commit",
         "inventory_function/group_commit.py",
-        ("inventory/test_group_commit.py", "inventory/test_low_stock_events.py"),
+        (
+            "inventory/test_group_commit.py",
+            "inventory/test_low_stock_events.py",
+            "protocol/test_unusable_documents.py",
+        ),
     ),
     Module(
         "sweep",

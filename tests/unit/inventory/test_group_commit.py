@@ -412,6 +412,50 @@ def test_next_leader_carries_the_others_when_the_leaders_deadline_passes(
     assert units(store, "P001") == (3, 2, 0)
 
 
+def test_outcome_of_a_follower_stays_unknown_when_its_retry_is_rejected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The commit with the leader may yet be carried out."""
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    pause = Pause()
+    Script(store, monkeypatch, pause)
+    store.faults.coming.extend(["", "dropped", "rejected"])
+    deadline = AdjustableDeadline.after(60)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(group.run, reserve("R0", P001=1), soon())
+        assert pause.reached.wait(10)
+        leader = pool.submit(group.run, reserve("R1", P001=1), deadline)
+        wait_until_queued(group, 1)
+        follower = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(60))
+        wait_until_queued(group, 2)
+        deadline.leave(MIN_LEFT + 1e-9)  # the leader has no time for a retry
+        pause.proceed.set()
+        first.result()
+        with pytest.raises(OutcomeUnknownError, match=r"^dropped$"):
+            leader.result()
+        with pytest.raises(OutcomeUnknownError, match=r"^rejected$"):
+            follower.result()
+
+
+def test_smaller_groups_have_the_deadline_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = stocked(P001=5)
+    deadlines: list[Deadline] = []
+    read = store.read
+
+    def recording(keys: Any, deadline: Deadline) -> Any:
+        deadlines.append(deadline)
+        return read(keys, deadline)
+
+    monkeypatch.setattr(store, "read", recording)
+    deadline = soon()
+    operations = [reserve("R1", P001=1), Broken(), reserve("R2", P001=1), reserve("R3", P001=1)]
+    outcomes = GroupCommit(store).run_all(operations, deadline)
+    assert [type(each.error) for each in outcomes].count(ZeroDivisionError) == 1
+    assert len(deadlines) >= 3
+    assert all(each is deadline for each in deadlines)
+
+
 def test_commit_is_bounded_by_the_documents_that_its_requests_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
