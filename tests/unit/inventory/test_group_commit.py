@@ -12,7 +12,12 @@ from support.in_process.queues import wait_until_queued
 from support.stores.builders import adjust, move, release, reserve, soon, stocked, units
 from support.stores.fakes import MemoryStock
 
-from functions_common.firestore.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from functions_common.firestore.errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreUnavailableError,
+)
 from functions_common.observability import activity
 from functions_common.observability.trace import Trace
 from functions_common.runtime.deadlines import Deadline
@@ -412,30 +417,72 @@ def test_next_leader_carries_the_others_when_the_leaders_deadline_passes(
     assert units(store, "P001") == (3, 2, 0)
 
 
-def test_outcome_of_a_follower_stays_unknown_when_its_retry_is_rejected(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("fault", ["rejected", "away"])
+def test_outcome_of_a_follower_stays_unknown_when_its_retry_fails(
+    monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     """The commit with the leader may yet be carried out."""
     store = stocked(P001=5)
     group = GroupCommit(store)
     pause = Pause()
     Script(store, monkeypatch, pause)
-    store.faults.coming.extend(["", "dropped", "rejected"])
+    store.faults.coming.extend(["", "dropped", fault])
     deadline = AdjustableDeadline.after(60)
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
         assert pause.reached.wait(10)
         leader = pool.submit(group.run, reserve("R1", P001=1), deadline)
         wait_until_queued(group, 1)
-        follower = pool.submit(group.run, reserve("R2", P001=1), Deadline.after(60))
+        follower = pool.submit(group.run, reserve("R2", P001=1), deadline)
         wait_until_queued(group, 2)
-        deadline.leave(MIN_LEFT + 1e-9)  # the leader has no time for a retry
+        deadline.leave(MIN_LEFT + 1e-9)  # each leads one commit, and has no time for another
         pause.proceed.set()
         first.result()
         with pytest.raises(OutcomeUnknownError, match=r"^dropped$"):
             leader.result()
-        with pytest.raises(OutcomeUnknownError, match=r"^rejected$"):
+        with pytest.raises(OutcomeUnknownError, match=f"^{fault}$"):
             follower.result()
+
+
+def test_reason_is_the_last_conflict_when_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = stocked(P001=5)
+    deadline = AdjustableDeadline.after(60)
+
+    def commit(*_: object) -> None:
+        deadline.leave(MIN_LEFT)
+        raise ConflictError("another writer was first")
+
+    monkeypatch.setattr(store, "commit", commit)
+    with pytest.raises(StoreUnavailableError, match=r"^another writer was first$"):
+        GroupCommit(store).run(reserve("R", P001=1), deadline)
+
+
+def test_commit_reads_no_more_documents_than_it_may_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requests = [{f"P{n}{m:02}": 1 for m in range(100)} for n in range(6)]
+    store = stocked(**{name: 1 for each in requests for name in each})
+    group, gate = GroupCommit(store), Gate(store, monkeypatch)
+    reads: list[int] = []
+    read = store.read
+
+    def counted(keys: Any, deadline: Deadline) -> Any:
+        reads.append(len(keys))
+        return read(keys, deadline)
+
+    monkeypatch.setattr(store, "read", counted)
+    with ThreadPoolExecutor(7) as pool:
+        first = pool.submit(group.run, adjust("P000", 1), soon())
+        assert gate.reached.wait(10)
+        others = queue_up(
+            pool, group, [reserve(f"R{n}", **each) for n, each in enumerate(requests)]
+        )
+        gate.open.set()
+        first.result()
+        assert [other.result() for other in others] == ["ok"] * 6
+    assert reads == [2, 400, 200]
 
 
 def test_smaller_groups_have_the_deadline_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
