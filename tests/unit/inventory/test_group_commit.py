@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 from support.in_process.deadlines import AdjustableDeadline
 from support.in_process.queues import wait_until_queued
-from support.stores.builders import adjust, move, release, reserve, soon, stocked, units
+from support.stores.builders import (
+    AsksWhetherCommitted,
+    adjust,
+    move,
+    release,
+    reserve,
+    soon,
+    stocked,
+    units,
+)
 from support.stores.fakes import MemoryStock
 
 from functions_common.firestore.errors import (
@@ -442,6 +451,32 @@ def test_outcome_of_a_follower_stays_unknown_when_its_retry_fails(
             leader.result()
         with pytest.raises(OutcomeUnknownError, match=f"^{fault}$"):
             follower.result()
+
+
+def test_operation_of_a_follower_may_be_committed_after_an_unknown_outcome(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    pause = Pause()
+    Script(store, monkeypatch, pause)
+    store.faults.coming.extend(["", "dropped"])
+    deadline, operation = AdjustableDeadline.after(60), AsksWhetherCommitted()
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(group.run, reserve("R0", P001=1), soon())
+        assert pause.reached.wait(10)
+        leader = pool.submit(group.run, reserve("R1", P001=1), deadline)
+        wait_until_queued(group, 1)
+        follower = pool.submit(group.run, operation, Deadline.after(60))
+        wait_until_queued(group, 2)
+        deadline.leave(MIN_LEFT + 1e-9)  # the leader has no time for a retry
+        pause.proceed.set()
+        first.result()
+        follower.result()
+        with pytest.raises(OutcomeUnknownError, match=r"^dropped$"):
+            leader.result()
+    assert operation.responses == [False, True]
+    assert units(store, "P001") == (3, 2, 0)
 
 
 def test_reason_is_the_last_conflict_when_the_time_is_over(

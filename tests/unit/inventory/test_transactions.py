@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.in_process.deadlines import AdjustableDeadline
-from support.stores.builders import lines, release, reserve, soon, stocked, units
+from support.stores.builders import (
+    AsksWhetherCommitted,
+    lines,
+    release,
+    reserve,
+    soon,
+    stocked,
+    units,
+)
 
 from functions_common.firestore.errors import (
     ConflictError,
@@ -228,34 +236,20 @@ def test_outcome_stays_unknown_when_the_repeated_commit_is_rejected(
     assert len(pauses) == 1
 
 
-class Asking:
-    """An operation that asks whether an earlier commit of it may have been carried out."""
-
-    def __init__(self) -> None:
-        self.told: list[bool] = []
-
-    def needs(self, _: UnitOfWork) -> list[Key]:
-        return [product_key("P001")]
-
-    def decide(self, work: UnitOfWork) -> None:
-        self.told.append(work.may_be_committed(self))
-        work.put(work.known_product("P001").reserve(1))
-
-
 def test_operation_may_be_committed_after_an_unknown_outcome(
     transactions: Transactions, memory: MemoryStock, pauses: list[float]
 ) -> None:
-    asking = Asking()
+    asking = AsksWhetherCommitted()
     memory.faults.coming.extend(["away", "dropped", "away"])
     run(transactions, asking)
-    assert asking.told == [False, False, True, True]
+    assert asking.responses == [False, False, True, True]
     assert len(pauses) == 3
 
 
 def test_operation_may_be_committed_when_the_caller_says_so(transactions: Transactions) -> None:
-    first, second = Asking(), Asking()
+    first, second = AsksWhetherCommitted(), AsksWhetherCommitted()
     transactions.execute([first, second], soon(), [second])
-    assert (first.told, second.told) == ([False], [True])
+    assert (first.responses, second.responses) == ([False], [True])
 
 
 def test_reservation_is_still_assumed_absent_when_nothing_was_written(
@@ -273,13 +267,13 @@ def test_reservation_is_still_assumed_absent_when_nothing_was_written(
 def test_operation_that_fills_a_commit_alone_is_begun_alone(
     transactions: Transactions, memory: MemoryStock
 ) -> None:
-    class Large(Asking):
+    class Large(AsksWhetherCommitted):
         def needs(self, _: UnitOfWork) -> list[Key]:
             return [product_key("P001"), *(product_key(f"N{n}") for n in range(MAX_DOCUMENTS))]
 
-    large, small = Large(), Asking()
+    large, small = Large(), AsksWhetherCommitted()
     assert len(transactions.execute([large, small], soon())) == 1
-    assert (large.told, small.told) == ([False], [])
+    assert (large.responses, small.responses) == ([False], [])
     assert len(transactions.execute([small, large], soon())) == 1
     assert units(memory, "P001") == (3, 2, 0)
 
