@@ -532,7 +532,7 @@ def test_smaller_groups_have_the_deadline_of_the_request(monkeypatch: pytest.Mon
     monkeypatch.setattr(store, "read", recording)
     deadline = soon()
     operations = [reserve("R1", P001=1), Broken(), reserve("R2", P001=1), reserve("R3", P001=1)]
-    outcomes = GroupCommit(store).run_all(operations, deadline)
+    outcomes = GroupCommit(store).run_all(operations, deadline)  # type: ignore[arg-type]
     assert [type(each.error) for each in outcomes].count(ZeroDivisionError) == 1
     assert len(deadlines) >= 3
     assert all(each is deadline for each in deadlines)
