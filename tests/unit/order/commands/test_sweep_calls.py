@@ -391,6 +391,26 @@ def test_orders_are_finished_in_as_many_threads_as_allowed(
     assert (report.expired, report.cancelled, report.failed) == (2, 2, 0)
 
 
+@pytest.mark.parametrize(("missing", "done"), [(timedelta(), 2), (timedelta(microseconds=1), 0)])
+def test_work_is_done_from_the_minimum_age_on(
+    shop: MemoryShop, monkeypatch: pytest.MonkeyPatch, missing: timedelta, done: int
+) -> None:
+    order = cancelling(shop)
+    shop.inventory.confirm([order.reservation_id], soon())
+    (left,) = crashed(shop, 1)
+    min_age = timedelta(seconds=60)
+    for name in ("unfinished_orders", "held_reservations"):
+        real = getattr(MemoryUnfinishedWork, name)
+
+        def of_that_age(*arguments: Any, real: Callable[..., Any] = real) -> Any:
+            return [replace(each, age=min_age - missing) for each in real(*arguments)]
+
+        monkeypatch.setattr(MemoryUnfinishedWork, name, of_that_age)
+    report = shop.sweep(min_age)
+    assert report.cancelled + report.released == done
+    assert (left in shop.held) == (done == 0)
+
+
 def test_one_sweep_is_run_again_from_the_beginning(shop: MemoryShop) -> None:
     sweep = shop.a_sweep()
     crashed(shop, 1)
