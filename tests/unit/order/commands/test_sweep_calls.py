@@ -256,12 +256,13 @@ def test_reasons_are_kept_up_to_their_limit(shop: MemoryShop) -> None:
     assert (len(report.failures), report.failed) == (MAX_REASONS, MAX_REASONS)
 
 
-def test_successful_calls_reset_the_count_of_failed_ones(
-    shop: MemoryShop, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("between", "released"), [("works", 100), ("rejects one", 99)])
+def test_call_that_reaches_inventory_resets_the_count_of_failed_ones(
+    shop: MemoryShop, monkeypatch: pytest.MonkeyPatch, between: str, released: int
 ) -> None:
-    """Two calls fail, one succeeds, two fail: never three in a row."""
+    """Two calls fail, one reaches inventory, two fail: never three in a row."""
     crashed(shop, 6 * STOCK_BATCH)
-    coming = ["fails", "fails", "works", "fails", "rejects one", "fails", "works"]
+    coming = ["fails", "fails", between, "fails", "fails", "works"]
     release = shop.inventory.release
 
     def release_some(ids: Collection[str], deadline: Deadline) -> None:
@@ -275,9 +276,44 @@ def test_successful_calls_reset_the_count_of_failed_ones(
 
     monkeypatch.setattr(shop.inventory, "release", release_some)
     report = shop.sweep()
-    assert coming == ["works"], "each of the six calls was made"
-    assert report.released == STOCK_BATCH + STOCK_BATCH - 1
-    assert report.failed == 4 * STOCK_BATCH + 1
+    assert not coming, "each of the six calls was made"
+    assert (report.released, report.failed) == (released, 6 * STOCK_BATCH - released)
+
+
+def test_each_reservation_is_counted_when_inventory_stays_unavailable(shop: MemoryShop) -> None:
+    crashed(shop, 5 * STOCK_BATCH)
+    shop.inventory.away.extend([None] * 9)
+    report = shop.sweep()
+    assert (report.failed, report.left) == (5 * STOCK_BATCH, 5 * STOCK_BATCH)
+    failed, unavailable = report.failures[:3], report.failures[3:]
+    assert failed == [failed[0]] * 3
+    assert unavailable == ["inventory is unavailable"] * 2
+
+
+def test_next_batches_are_not_begun_when_inventory_is_unavailable(shop: MemoryShop) -> None:
+    count = DECISION_BATCH + 1
+    crashed(shop, count)
+    shop.inventory.away.extend([None] * 9)
+    report = shop.sweep()
+    assert report.failures[-1] == "inventory is unavailable: the rest is left for the next sweep"
+    assert (report.abandoned, report.failed, report.left) == (DECISION_BATCH, count, count)
+
+
+def test_failed_choice_names_the_reservation(
+    shop: MemoryShop, events: Callable[[], list[tuple[str, int, Any]]]
+) -> None:
+    order = shop.place("C1", ONE, None).order
+    shop.store.damaged[order.order_id] = DamagedDocumentError("orders/ORD", "no status")
+    report = shop.sweep()
+    assert (report.failed, report.left) == (1, 1)
+    assert events()[0][2]["document"] == f"reservations/{order.reservation_id}"
+
+
+def test_abandoned_mark_has_the_time_of_the_sweep(shop: MemoryShop) -> None:
+    attempt = shop.reserve(Attempt.begin("C1", ONE, None))
+    before = datetime.now(UTC)
+    shop.sweep()
+    assert before <= shop.stored(attempt.order_id).created_at <= datetime.now(UTC)
 
 
 def test_rejected_call_is_halved_until_the_cause_is_alone(
