@@ -29,6 +29,7 @@ from order_function.reconcile.sweep import (
     ORDERS_PAGE,
     PAGE,
     STOCK_BATCH,
+    Sweep,
 )
 
 if TYPE_CHECKING:
@@ -297,6 +298,45 @@ def test_next_batches_are_not_begun_when_inventory_is_unavailable(shop: MemorySh
     report = shop.sweep()
     assert report.failures[-1] == "inventory is unavailable: the rest is left for the next sweep"
     assert (report.abandoned, report.failed, report.left) == (DECISION_BATCH, count, count)
+
+
+def test_unfinished_orders_of_all_pages_are_read_once(shop: MemoryShop) -> None:
+    count = 2 * ORDERS_PAGE + 1
+    for _ in range(count):
+        cancelling(shop)
+    report = shop.sweep(timedelta(hours=1))
+    assert (report.unfinished, report.cancelled) == (count, 0)
+
+
+def test_reservations_that_are_left_are_unknown_when_they_cannot_be_counted(
+    shop: MemoryShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(MemoryUnfinishedWork, "count_held", fail)
+    sweep = shop.a_sweep()
+    sweep.stop()
+    report = sweep.run()
+    assert (report.left, report.failures) == (None, ["StoreUnavailableError: away"])
+
+
+def test_sweep_works_in_its_own_thread_by_default(
+    shop: MemoryShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = cancelling(shop)
+    threads: list[int] = []
+    release = shop.inventory.release
+
+    def recorded(ids: Collection[str], deadline: Deadline) -> None:
+        threads.append(threading.get_ident())
+        release(ids, deadline)
+
+    monkeypatch.setattr(shop.inventory, "release", recorded)
+    work = MemoryUnfinishedWork(shop.store, shop.inventory)
+    Sweep(work, shop.store, shop.inventory, shop.orders, timedelta()).run()
+    assert threads == [threading.get_ident()]
+    assert shop.stored(order.order_id).status is Status.CANCELLED
 
 
 def test_failed_choice_names_the_reservation(
