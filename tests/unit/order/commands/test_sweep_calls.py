@@ -20,7 +20,15 @@ from functions_common.firestore.errors import (
     DamagedDocumentError,
     StoreUnavailableError,
 )
-from order_function.domain import Attempt, Line, NewerStatus, Order, ReservationName, Status
+from order_function.domain import (
+    Attempt,
+    Line,
+    NewerRevisionError,
+    NewerStatus,
+    Order,
+    ReservationName,
+    Status,
+)
 from order_function.ports import InventoryFailedError, NotSettledError
 from order_function.reconcile import sweep as sweep_module
 from order_function.reconcile.sweep import (
@@ -111,6 +119,7 @@ def test_each_call_has_the_time_and_the_limit_of_its_kind(
         "unfinished_orders": {ORDERS_PAGE},
         "overdue_orders": {ORDERS_PAGE},
     }
+    assert "count_held" not in calls.seconds, "every page was read"
     for name in (*CALLS_WITH_A_LIMIT, "read_orders", "create", "replace", "confirm", "release"):
         assert all(14 < each <= 15 for each in calls.seconds[name]), name
 
@@ -337,6 +346,39 @@ def test_sweep_works_in_its_own_thread_by_default(
     Sweep(work, shop.store, shop.inventory, shop.orders, timedelta()).run()
     assert threads == [threading.get_ident()]
     assert shop.stored(order.order_id).status is Status.CANCELLED
+
+
+def test_batch_whose_orders_cannot_be_read_does_not_stop_the_next(
+    shop: MemoryShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashed(shop, DECISION_BATCH + 1)
+    real = MemoryUnfinishedWork.read_orders
+    coming: list[bool] = [True]
+
+    def fail_once(*arguments: Any) -> Any:
+        if coming:
+            coming.pop()
+            raise StoreUnavailableError("away")
+        return real(*arguments)
+
+    monkeypatch.setattr(MemoryUnfinishedWork, "read_orders", fail_once)
+    report = shop.sweep()
+    assert (report.released, report.failed, report.left) == (1, 1, DECISION_BATCH)
+
+
+def test_order_that_a_newer_revision_changes_at_the_same_time_is_left_to_it(
+    shop: MemoryShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = cancelling(shop)
+    shop.inventory.confirm([order.reservation_id], soon())
+
+    def cancel(*_: object) -> None:
+        raise NewerRevisionError(order)
+
+    sweep = shop.a_sweep()
+    monkeypatch.setattr("order_function.service.Orders.cancel", cancel)
+    report = sweep.run()
+    assert (report.newer, report.cancelled, report.failed) == (1, 0, 0)
 
 
 def test_failed_choice_names_the_reservation(
