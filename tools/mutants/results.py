@@ -99,5 +99,5 @@ def _mutant(name: str, diff: str) -> Mutant:
 def _function(name: str) -> str:
     """``package.module.Class.method`` of mutmut's name for a mutant."""
     module, _, mangled = name.partition("__mutmut_")[0].rpartition(".")
-    function = mangled.removeprefix("x").removeprefix("ǁ").removeprefix("_").replace("ǁ", ".")
-    return f"{module}.{function}"
+    # xǁClassǁmethod, or x_function
+    return f"{module}.{mangled[2:].replace('ǁ', '.')}"

@@ -241,6 +241,7 @@ def test_failed_call_counts_all_its_reservations_and_names_no_document(
 def test_unexpected_error_is_logged_with_its_document(
     shop: MemoryShop,
     events: Callable[[], list[tuple[str, int, Any]]],
+    caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     order = cancelling(shop)
@@ -253,6 +254,8 @@ def test_unexpected_error_is_logged_with_its_document(
     report = sweep.run()
     document = f"orders/{order.order_id}"
     reason = ("ZeroDivisionError: " + "x" * 400)[:300]
+    assert caplog.records[0].exc_info
+    assert caplog.records[0].exc_info[0] is ZeroDivisionError
     assert report.failures == [reason]
     assert events() == [
         ("Unexpected error", logging.ERROR, {"document": document}),
