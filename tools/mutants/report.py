@@ -32,7 +32,8 @@ the same lines survived, this page shows them in one block, each with a `+`.
 this page.
 
 [modules.py](../tools/mutants/modules.py) names the tests of each module. A test that takes more
-than five seconds fails, because a change can make it wait forever. The commit is that of the last run.
+than five seconds fails, because a change can make it wait forever. The commit is that of the last
+run.
 
 Not changed: constants of a module, properties and other decorated functions, and type annotations.
 Property tests do not run, because their random examples would make the score vary.
