@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties test-hostile test-crash test-clients soak fuzz mutants conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster clean
+.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties compare-traces rule-mutants test-hostile test-crash test-clients soak fuzz mutants conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers verify-firestore audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster deploy-events deploy-observability clean
 
 # A line `##@ Title` begins a group.
 help: # List the targets
@@ -77,6 +77,13 @@ test-unit: $(VENV)/.dev ## Unit tests: no sockets, no processes, about 30 second
 test-properties: $(VENV)/.dev ## Property tests, the protocol's state space, growth of work: about a minute
 	$(BIN)/python -m pytest tests/unit -m "hypothesis or exhaustive" $(TESTS)
 
+compare-traces rule-mutants: export PYTHONPATH := $(PYTHONPATH):tests
+compare-traces: $(VENV)/.dev ## Compare the code with every trace of the model: ten minutes
+	$(BIN)/python -m support.specification.comparison
+
+rule-mutants: $(VENV)/.dev ## Break each rule of the model in the code (OTHERS=--others)
+	$(BIN)/python -m support.specification.mutants $(OTHERS)
+
 test-hostile: $(VENV)/.dev ## Slow and hostile clients, with the full requirements: five minutes
 	HOSTILE_BAR=full $(BIN)/python -m pytest tests/hostile -s $(TESTS)
 
@@ -121,6 +128,11 @@ bench-emulator: $(VENV)/.dev ## Compare our emulator with the official one: late
 
 bench-servers: $(VENV)/.dev ## Compare our HTTP server with others: half an hour (SERVERS=--help)
 	$(BIN)/python -m benchmarks.servers $(SERVERS)
+
+# It writes to a real project, so no test runs it there.
+verify-firestore: $(VENV)/.dev ## Try the shop on a Firestore project (PROJECT=..., VERIFY=--help)
+	@$(BIN)/python -m tools.verify_firestore \
+		$(if $(PROJECT),--project '$(PROJECT)') $(if $(DATABASE),--database '$(DATABASE)') $(VERIFY)
 
 ##@ Change it
 lint: $(VENV)/.dev ## Check style, types and import rules: a minute
@@ -188,44 +200,58 @@ lock: $(VENV)/.dev ## Update the lock files (UPGRADE=--upgrade for newer version
 # a change makes a new revision.
 NAMESPACE := shop
 IMAGES ?= dev.local
-TAG ?= $(shell { git describe --always --dirty="-$$(git diff HEAD | cksum | cut -d' ' -f1)"; } 2>/dev/null || echo latest)
+TAG ?= $(shell { git describe --always --dirty="-$$(git diff HEAD | cksum | cut -d' ' -f1)"; } 2>/dev/null || echo latest)$(if $(TELEMETRY),-$(TELEMETRY))
 BUILDER ?= $(shell for b in docker podman buildah; do $$b info >/dev/null 2>&1 && echo $$b && break; done)
-WITH_TAG := sed 's\#dev.local/\(.*\):latest\#$(IMAGES)/\1:$(TAG)\#'
+# Applies a folder with the images of `make image`, as Argo CD and Flux do: by a kustomization that refers
+# to the folder and names the images. The second argument is a component, or empty.
+define APPLY
+@mkdir -p .run/$@
+@{ echo 'resources: [../../$(1)]'; \
+	echo 'components: [$(2)]'; \
+	echo 'images:'; \
+	for name in order inventory firestore-emulator; do \
+		echo "- {name: dev.local/$$name, newName: $(IMAGES)/$$name, newTag: '$(TAG)'}"; \
+	done; } > .run/$@/kustomization.yaml
+kubectl apply -k .run/$@
+endef
 
 tag: # Print the tag of the images
 	@echo $(TAG)
 
 setup-tests: $(VENV)/.dev # Install all test dependencies, for machines without a network later
 
-image: ## Build the images: order, inventory, emulator (docker, podman or buildah)
+image: ## Build the images: order, inventory, emulator (TELEMETRY=otel)
 	@test -n "$(BUILDER)" || { echo "No container builder found: 'info' fails for docker, podman and buildah."; exit 1; }
-	$(BUILDER) build -t $(IMAGES)/order:$(TAG) -f functions/Dockerfile --build-arg FUNCTION=order .
-	$(BUILDER) build -t $(IMAGES)/inventory:$(TAG) -f functions/Dockerfile \
-		--build-arg FUNCTION=inventory .
+	for function in order inventory; do \
+		$(BUILDER) build -t $(IMAGES)/$$function:$(TAG) -f functions/Dockerfile \
+			--build-arg FUNCTION=$$function --build-arg TELEMETRY=$(TELEMETRY) . || exit 1; \
+	done
 	$(BUILDER) build -t $(IMAGES)/firestore-emulator:$(TAG) -f emulators/firestore/Dockerfile .
 
 deploy: ## Deploy both functions and the emulator, with a small catalogue
-	kubectl apply -f knative/namespace.yaml -f knative/settings.yaml -f knative/network-policies.yaml
-	$(WITH_TAG) knative/emulator.yaml | kubectl apply -f -
+	kubectl apply -f knative/namespace.yaml
 	@NAMESPACE=$(NAMESPACE) sh knative/tokens.sh
+	$(call APPLY,knative,$(if $(TELEMETRY),../../observability/functions))
 	kubectl -n $(NAMESPACE) rollout status deployment/firestore-emulator --timeout=120s
-	kn service apply -f knative/inventory.yaml -n $(NAMESPACE) --image $(IMAGES)/inventory:$(TAG)
-	kn service apply -f knative/order.yaml -n $(NAMESPACE) --image $(IMAGES)/order:$(TAG)
-	$(WITH_TAG) knative/reconcile.yaml | kubectl apply -f -
-	$(WITH_TAG) knative/audit.yaml | kubectl apply -f -
+	kubectl -n $(NAMESPACE) wait --for=condition=Ready ksvc/inventory ksvc/order --timeout=300s
 	@$(MAKE) --no-print-directory seed
 	@echo "order is at $$(kn service describe order -n $(NAMESPACE) -o url)"
 
 deploy-events: ## Send events to a broker, and to a receiver; needs Knative Eventing
-	kubectl kustomize knative/events | $(WITH_TAG) | kubectl apply -f -
+	$(call APPLY,knative/events)
 	kubectl -n $(NAMESPACE) wait --for=condition=Ready broker/default trigger/event-receiver \
 		sinkbinding/order sinkbinding/inventory ksvc/event-receiver ksvc/order ksvc/inventory --timeout=180s
+
+deploy-observability: ## Deploy Prometheus, with the alarms and the metric of starts from zero
+	$(call APPLY,observability)
+	kubectl -n shop-monitoring rollout status deployment/prometheus --timeout=120s
+	kubectl -n shop-monitoring rollout status deployment/cold-starts --timeout=120s
 
 seed: ## Enter the catalogue in the cluster
 	kubectl -n $(NAMESPACE) create configmap catalogue --from-file=local/catalogue.py \
 		--dry-run=client -o yaml | kubectl apply -f -
 	kubectl -n $(NAMESPACE) delete job catalogue --ignore-not-found
-	$(WITH_TAG) knative/catalogue.yaml | kubectl apply -f -
+	$(call APPLY,knative/catalogue)
 	kubectl -n $(NAMESPACE) wait --for=condition=Complete job/catalogue --timeout=120s
 
 undeploy: ## Remove the shop from the cluster
@@ -237,7 +263,7 @@ test-cluster: $(VENV)/.dev ## Tests on a cluster with Knative; run `make image` 
 
 # Each says first which cluster it acts on, but not as a part of another target.
 ifeq ($(MAKELEVEL),0)
-deploy deploy-events seed test-cluster: | show-cluster
+deploy deploy-events deploy-observability seed test-cluster: | show-cluster
 endif
 undeploy: | show-cluster-of-shop
 

@@ -31,11 +31,15 @@ class Usage:
         return type(self)(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
-    def dollars_a_million(self) -> Decimal:
+    def dollars(self) -> Decimal:
         priced = (
             self.reads * prices.READS + self.writes * prices.WRITES + self.deletes * prices.DELETES
         )
-        return priced * _MILLION / prices.PRICED
+        return priced / prices.PRICED
+
+    @property
+    def dollars_a_million(self) -> Decimal:
+        return self.dollars * _MILLION
 
 
 class Meter:

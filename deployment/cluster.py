@@ -6,7 +6,10 @@ import json
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "shop"
@@ -83,14 +86,11 @@ def _wait_for_end(job: str) -> None:
 
 
 def in_a_pod(program: str) -> str:
-    """Run Python in a pod of the namespace; its standard output.
+    """Run Python in a pod of the shop's namespace; its standard output.
 
     The program may call inventory with ``ask(method, path, token, **options)``, since inventory
-    has no address outside the cluster. The program is sent on standard input, so that no command
-    line has a token.
+    has no address outside the cluster.
     """
-    image = get("ksvc", "order")["spec"]["template"]["spec"]["containers"][0]["image"]
-    name = f"probe-{time.monotonic_ns()}"
     tokens = get("secret", "tokens")["data"]
     prelude = f"""
 import base64, requests, sys
@@ -100,12 +100,28 @@ def ask(method, path, token=None, headers=None, **options):
     headers = {{**shown, **(headers or {{}})}}
     return requests.request(method, {INVENTORY!r} + path, headers=headers, timeout=60, **options)
 """
+    return run_pod(prelude + program)
+
+
+def run_pod(
+    program: str, *, namespace: str = NAMESPACE, labels: Mapping[str, str] | None = None
+) -> str:
+    """Run Python in a new pod with order's image; its standard output.
+
+    The program is sent on standard input, so that no command line has a token.
+    """
+    image = get("ksvc", "order")["spec"]["template"]["spec"]["containers"][0]["image"]
+    name = f"probe-{time.monotonic_ns()}"
+    shown = ",".join(f"{key}={value}" for key, value in (labels or {"app": "probe"}).items())
     try:
-        return kubectl(
-            "run", name, "--rm", "-i", "--quiet", "--restart=Never",
-            f"--image={image}", "--image-pull-policy=IfNotPresent",
+        return run(
+            "kubectl", "-n", namespace, "run", name, "--rm", "-i", "--quiet", "--restart=Never",
+            f"--image={image}", "--image-pull-policy=IfNotPresent", f"--labels={shown}",
             "--command", "--", "python", "-",
-            stdin=prelude + program,
+            stdin=program,
         )  # fmt: skip
     finally:
-        kubectl("delete", "pod", name, "--ignore-not-found", "--wait=false", check=False)
+        run(
+            "kubectl", "-n", namespace, "delete", "pod", name, "--ignore-not-found", "--wait=false",
+            check=False,
+        )  # fmt: skip

@@ -18,6 +18,8 @@ HEAD_OF_LOG = 16_000
 """Bytes: a function logs less between its start and its first request."""
 
 ADDED = "added"
+EMULATOR = "firestore-emulator"
+"""Its Deployment and its Service."""
 
 
 def route() -> str | None:
@@ -100,19 +102,22 @@ def reconcile_times() -> list[datetime]:
 
 
 def emulator_usage() -> dict[str, int] | None:
-    """Documents that the embedded emulator has counted; None for any other Firestore."""
+    """Documents that the deployed emulator has counted; None if the shop uses another Firestore.
+
+    It is asked inside its own pod: the network policies admit no other pod for this.
+    """
     settings = cluster.get("configmap", "settings")["data"]
-    host = settings.get("FIRESTORE_EMULATOR_HOST")
-    if not host:
+    host = settings.get("FIRESTORE_EMULATOR_HOST", "")
+    if not host.startswith(f"{EMULATOR}."):
         return None
+    port = host.rpartition(":")[2]
     name = settings.get("FIRESTORE_DATABASE", "(default)")
     database = f"projects/{settings['GOOGLE_CLOUD_PROJECT']}/databases/{name}"
-    url = f"http://{host}/emulator/v1/{database}:usage"
-    output = cluster.in_a_pod(f"""
-response = requests.get({url!r}, timeout=60)
-print(response.text if response.ok else "null")  # the official emulator does not count
-""")
-    counted: dict[str, int] | None = json.loads(output)
+    url = f"http://localhost:{port}/emulator/v1/{database}:usage"
+    program = f"import urllib.request as r; print(r.urlopen({url!r}, timeout=60).read().decode())"
+    counted: dict[str, int] = json.loads(
+        cluster.kubectl("exec", f"deployment/{EMULATOR}", "--", "python", "-c", program)
+    )
     return counted
 
 

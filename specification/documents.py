@@ -45,9 +45,12 @@ class Attempt(NamedTuple):
     key: str
     number: int
     body: Body
+    keyed: bool = True
+    """False: the request has no ``Idempotency-Key``. It is delivered once, and its ``key`` is only
+    the random id of its order."""
 
     def after(self, abandoned: Attempt) -> Attempt:
-        return self._replace(number=abandoned.number + 1)
+        return self._replace(number=max(self.number, abandoned.number) + 1)
 
     def __str__(self) -> str:
         return f"{self.key}.{self.number}.{self.body}"
@@ -291,6 +294,10 @@ class Order(NamedTuple):
         """True if the attempt's reservation belongs to this order, and the order keeps it."""
         return self.attempt == attempt and self.status in KEEPS_RESERVATION
 
+    def can_be_replaced_by(self, attempt: Attempt) -> bool:
+        """True if this is the abandoned mark of an attempt of the same body."""
+        return self.status is OrderStatus.ABANDONED and self.attempt.body == attempt.body
+
     def allows(self, transition: Transition) -> bool:
         return self.status in TRANSITIONS[transition]
 
@@ -309,6 +316,10 @@ class Order(NamedTuple):
     def can_move(self, change: Change) -> bool:
         movable = self.moved.movable(change.kind, self.attempt.body.units)
         return self.allows(Transition.MOVE) and change.units <= movable
+
+    def is_moving(self, change: Change) -> bool:
+        """True if the open movement is that of this request."""
+        return self.movement is not None and self.movement.change.request == change.request
 
     def has_moved(self, change: Change) -> bool:
         """True if this request has moved its units already."""
@@ -366,6 +377,14 @@ class ReservationStatus(Text):
     def live(self) -> bool:
         """True if the product counts the units that are left as reserved."""
         return self not in (ReservationStatus.RELEASED, ReservationStatus.CONSUMED)
+
+
+class NotReserved(Text):
+    """Why inventory has reserved nothing."""
+
+    SHORT = "short"
+    RELEASED = "released"
+    """The reservation was released earlier. It can never be held again."""
 
 
 class Reservation(NamedTuple):

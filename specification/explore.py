@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FAULTS = ("never arrives", "takes effect, result lost", "times out, still on its way")
+"""The outcomes of a call without a result. Its caller cannot distinguish them."""
+NEVER_ARRIVES, RESULT_LOST, TIMES_OUT = FAULTS
+
 MAX_ROUNDS = 20
 """Rounds of reconcile, or calls of a process that runs alone. More would mean an endless loop."""
 
@@ -175,9 +179,10 @@ def successors(protocol: Protocol, state: State) -> Iterator[tuple[Step, State]]
         yield Step(((call, result),), actor="late"), state._replace(world=world, delayed=delayed)
     if state.reconciles:
         fewer = state._replace(reconciles=state.reconciles - 1)
-        for process in protocol.find_work(state.world):
-            running = sorted_by_text((*state.running, process))
-            yield Step(after=process), fewer._replace(running=running)
+        for find in protocol.sweep:
+            for process in find(state.world):
+                running = sorted_by_text((*state.running, process))
+                yield Step(after=process), fewer._replace(running=running)
         finished = reconcile_all(protocol, state.world)
         yield Step(finished.calls, actor="reconcile"), fewer._replace(world=finished.world)
 
@@ -188,20 +193,13 @@ def process_steps(state: State, process: Process) -> Iterator[tuple[Step, State]
     assert call is not None  # noqa: S101 - a state contains no process that has ended
     world, result = call.apply(state.world)
     outcomes = [Outcome(result, world, process.with_result(result))]
-    without_result = process  # it repeats the call, or continues without the result
-    if not call.awaited:
-        without_result = process.with_result(None)
-        outcomes = [Outcome("never arrives", state.world, without_result)]
-    elif call.best_effort:
-        without_result = process.with_result(None)
-        if state.faults:
-            outcomes.append(Outcome("never arrives", state.world, without_result, faults=1))
+    without_result = process.with_result(None) if call.best_effort else process
+    if state.faults and call.best_effort:
+        outcomes.append(Outcome(NEVER_ARRIVES, state.world, without_result, faults=1))
     if state.faults and world != state.world:
-        outcomes.append(Outcome("takes effect, result lost", world, without_result, faults=1))
+        outcomes.append(Outcome(RESULT_LOST, world, without_result, faults=1))
     if state.faults and call.operation is not read:
-        outcomes.append(
-            Outcome("times out, still on its way", state.world, without_result, (call,), faults=1)
-        )
+        outcomes.append(Outcome(TIMES_OUT, state.world, without_result, (call,), faults=1))
     for outcome in outcomes:
         yield next_state(state, process, call, outcome)
 
@@ -234,17 +232,25 @@ class Run(NamedTuple):
 
 @cache
 def reconcile_all(protocol: Protocol, world: World) -> Run:
-    """Run reconcile again and again until it finds no work."""
+    """Run sweep after sweep until one finds no work."""
     run = Run(world)
     for _ in range(MAX_ROUNDS):
-        work = list(protocol.find_work(run.world))
-        if not work:
+        swept = sweep(protocol, run.world)
+        if not swept.calls:
             return run
-        for process in work:
-            part = run_alone(run.world, process)
-            run = Run(part.world, run.calls + part.calls)
+        run = Run(swept.world, run.calls + swept.calls)
     with prefix_errors("reconcile", run):
         raise InvariantError("reconcile never runs out of work")
+
+
+def sweep(protocol: Protocol, world: World) -> Run:
+    """Run one sweep of reconcile, while no other process runs."""
+    run = Run(world)
+    for find in protocol.sweep:
+        for process in list(find(run.world)):
+            part = run_alone(run.world, process)
+            run = Run(part.world, run.calls + part.calls)
+    return run
 
 
 def run_alone(world: World, process: Process) -> Run:
@@ -270,7 +276,8 @@ def check_recovery(protocol: Protocol, scenario: Scenario, state: State) -> None
     with prefix_errors("then reconcile", finished):
         check_world(scenario, finished.world)
         check_after_reconcile(finished.world, state.responses)
-        places = [Process.of(protocol.place, request) for request in scenario.requests]
+        keyed = (request for request in scenario.requests if request.keyed)
+        places = [Process.of(protocol.place, request) for request in keyed]
         for process in (*places, *scenario.changes):
             retry = run_alone(finished.world, process)
             with prefix_errors("then a retry", retry):

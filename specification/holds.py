@@ -47,12 +47,19 @@ class Holds(Outbox):
         closed = (OrderStatus.CANCELLING, OrderStatus.CANCELLED, OrderStatus.REJECTED)
         return Status.NOT_CONFIRMABLE if found.status in closed else Status.PAID
 
-    def expire(self, found: Order) -> Program:
+    def expire(self, key: str) -> Program:
         """The part of ``reconcile``: cancel an order whose payment has not come.
 
-        If the document has changed, a confirmation may have come first. The next sweep decides.
+        If a cancellation has begun since the sweep found the order, finish it. Any other order does
+        not change: a confirmation may have come first.
         """
-        if not (yield from self.save(found.after(Transition.EXPIRE))):
+        found = yield from call(read, key)
+        if not found:
+            return None
+        if found.allows(Transition.EXPIRE):
+            if not (yield from self.save(found.after(Transition.EXPIRE))):
+                return Process.of(self.expire, key)
+        elif found.status is not OrderStatus.CANCELLING:
             return None
         return Process.of(self.release_cancelled, found.attempt, None)
 

@@ -266,9 +266,9 @@ def is_consistent(response: Response, order: Order | None) -> bool:
     """True if the order's document agrees with a response that a client has received.
 
     A rejection requires that no order was placed. A document is not required, but if there is one,
-    it has the same rejection.
+    it has the same rejection. Without a key, it may be the abandoned mark of an earlier attempt.
     """
-    if order is None:
+    if order is None or (order.status is OrderStatus.ABANDONED and not order.attempt.keyed):
         return response.status in REJECTIONS
     if response.status is Status.KEY_REUSED:
         return order.attempt.body != response.body

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specification.documents import Kind, Reservation, ReservationStatus
+from specification.documents import Kind, NotReserved, Reservation, ReservationStatus
 
 if TYPE_CHECKING:
     from specification.documents import Attempt, Movement, World
 
 
 class Inventory:
-    def reserve(
-        self, world: World, attempt: Attempt
-    ) -> tuple[World, Reservation | ReservationStatus | None]:
-        """Hold the units. The result is the reservation, RELEASED, or None.
+    def reserve(self, world: World, attempt: Attempt) -> tuple[World, Reservation | NotReserved]:
+        """Hold the units. The result is the reservation, or why there is none.
 
-        RELEASED: the reservation was released earlier. None: the stock is short.
         An existing reservation decides before the stock does, so a repeated call holds no more.
         """
         found = world.reservation(attempt)
         if found:
             gone = found.status is ReservationStatus.RELEASED
-            return world, ReservationStatus.RELEASED if gone else found
+            return world, NotReserved.RELEASED if gone else found
         product, units = world.product, attempt.body.units
         if product.available < units:
-            return world, None
+            return world, NotReserved.SHORT
         held = Reservation(ReservationStatus.HELD, product.price, units)
         product = product._replace(
             available=product.available - units, reserved=product.reserved + units

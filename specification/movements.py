@@ -12,7 +12,7 @@ A movement that a crash leaves open is finished by the next request that changes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specification.documents import OrderStatus, Status
 from specification.outbox import Outbox
@@ -39,45 +39,65 @@ class Movements(Outbox):
         found = yield from call(read, key)
         if not found:
             return None
-        if found.movement:
-            yield from self.finish_movement(found)
-            return Process.of(self.move, key, change)
         if self.is_repeat(found, change):
-            yield Response(Status.MOVED, key, found.attempt.body, change)
-        elif self.can_move(found, change):
-            yield from self.begin_movement(found, change)
+            return Process.of(self.finish_and_respond, found, change)
+        if found.movement:
+            if not (yield from self.finish_movement(found)):
+                return None
             return Process.of(self.move, key, change)
-        elif found.status not in UNDECIDED:
+        if self.can_move(found, change):
+            return Process.of(self.begin_movement, found, change)
+        if found.status not in UNDECIDED:
             yield Response(Status.NOT_MOVABLE, key, found.attempt.body, change)
         return None
 
     def is_repeat(self, found: Order, change: Change) -> bool:
         """A request whose response was lost is sent again. It must not move its units again."""
-        return found.has_moved(change)
+        return found.has_moved(change) or found.is_moving(change)
 
     def can_move(self, found: Order, change: Change) -> bool:
         return found.can_move(change)
 
-    def begin_movement(self, found: Order, change: Change) -> Generator[Call, bool, bool]:
+    def begin_movement(self, found: Order, change: Change) -> Program:
         """Write the movement before the units move, so that a crash cannot hide it."""
         changing = found.begin(change)
         if not (yield from self.save(changing)):
-            return False
-        yield from self.finish_movement(changing._replace(version=changing.version + 1))
-        return True
+            return Process.of(self.move, found.attempt.key, change)
+        return Process.of(self.finish_and_respond, changing, change)
 
-    def finish_movement(self, changing: Order) -> Generator[Call, bool, None]:
-        """Apply the open movement and close it.
+    def finish_and_respond(self, begun: Order, change: Change) -> Program:
+        """Finish the open movement, if there is one, then respond.
 
-        If the document has changed, the movement may still be open: a publisher changes the
-        document as well. If inventory refuses the movement, another process has finished it. In
-        both cases the caller reads the document again.
+        If it cannot be finished now, or if another movement has begun since, the client learns that
+        the order is changing, and repeats the request.
+        """
+        found: Order | None = begun
+        if begun.movement:
+            found = yield from self.finish_movement(begun)
+        if found and not found.movement:
+            yield Response(Status.MOVED, begun.attempt.key, begun.attempt.body, change)
+        return None
+
+    def finish_movement(self, changing: Order) -> Generator[Call, Any, Order | None]:
+        """Apply the open movement and close it. The result is the order then; None: it is not done.
+
+        If inventory refuses the movement, another process has finished it.
         """
         assert changing.movement  # noqa: S101 - the callers check it
-        if (yield from call(self.inventory.move, changing.attempt, changing.movement)):
-            yield from self.save(changing.close())
+        key = changing.attempt.key
+        if not (yield from call(self.inventory.move, changing.attempt, changing.movement)):
+            found = yield from call(read, key)
+            return found if found and found.movement != changing.movement else None
+        while True:
+            found = yield from call(read, key)
+            if not found or found.movement != changing.movement:
+                return found
+            if (yield from self.save(found.close())):
+                return found.close()
 
-    def close_movement(self, changing: Order) -> Program:
+    def close_movement(self, key: str) -> Program:
         """The part of ``reconcile``."""
-        yield from self.finish_movement(changing)
+        found = yield from call(read, key)
+        if found and found.movement:
+            yield from self.finish_movement(found)
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specification.documents import (
     ABSENT,
@@ -10,6 +10,7 @@ from specification.documents import (
     Kind,
     Moved,
     Movement,
+    NotReserved,
     OrderStatus,
     Reservation,
     ReservationStatus,
@@ -39,9 +40,9 @@ class SkipAbandon(Protocol):
 class ForgetRejection(Protocol):
     """A client gets a rejection that is not written."""
 
-    def create(self, order: Order) -> Program:
+    def create(self, order: Order, respond_async: bool = False) -> Program:
         if order.status is not OrderStatus.REJECTED:
-            return (yield from super().create(order))
+            return (yield from super().create(order, respond_async))
         yield response_to(order)
         return None
 
@@ -49,34 +50,36 @@ class ForgetRejection(Protocol):
 class RespondEarly(Protocol):
     """The client gets the response before the document is written."""
 
-    def create(self, order: Order) -> Program:
+    def create(self, order: Order, respond_async: bool = False) -> Program:
         yield response_to(order)
-        return (yield from super().create(order))
+        return (yield from super().create(order, respond_async))
 
 
 class ReleaseBeforeRejection(Protocol):
     """A reservation at another price is released before the rejection is written."""
 
-    def create(self, order: Order) -> Program:
+    def create(self, order: Order, respond_async: bool = False) -> Program:
         if order.rejection is Status.PRICE_CHANGED:
             yield from call(self.inventory.release, order.attempt)
-        return (yield from super().create(order))
+        return (yield from super().create(order, respond_async))
 
 
 class KeepAbandoned(Protocol):
     """A retry places the next attempt, and does not release the abandoned one."""
 
-    def place_next(self, attempt: Attempt, abandoned: Order) -> Program:
+    def place_next(self, attempt: Attempt, abandoned: Order, respond_async: bool) -> Program:
         yield from ()
-        return Process.of(self.place, attempt.after(abandoned.attempt), abandoned.version)
+        following = attempt.after(abandoned.attempt)
+        return Process.of(self.place, following, abandoned.version, respond_async)
 
 
 class RejectAndKeep(Protocol):
     """reconcile rejects a pending order, and does not release its reservation."""
 
-    def complete_pending(self, pending: Order) -> Program:
-        reserved = yield from call(self.inventory.reserve, pending.attempt)
-        yield from self.save(decide(pending, reserved))
+    def write_decision(self, attempt: Attempt, reserved: Reservation | NotReserved) -> Program:
+        found = yield from call(read, attempt.key)
+        if found and found.status is OrderStatus.PENDING:
+            yield from self.save(decide(found, reserved))
         return None
 
 
@@ -138,7 +141,7 @@ class RestockUnshipped(Protocol):
 class MoveFirst(Protocol):
     """The units move before the order document contains the movement."""
 
-    def begin_movement(self, found: Order, change: Change) -> Generator[Call, bool, bool]:
+    def begin_movement(self, found: Order, change: Change) -> Program:
         movement = Movement(found.last_movement + 1, change)
         yield from call(self.inventory.move, found.attempt, movement)
         return (yield from super().begin_movement(found, change))
@@ -147,16 +150,21 @@ class MoveFirst(Protocol):
 class BeginBlindly(Protocol):
     """The movement is written over any version of the order."""
 
-    def begin_movement(self, found: Order, change: Change) -> Generator[Call, bool, bool]:
-        yield from call(overwrite, found.begin(change))
-        return True
+    def begin_movement(self, found: Order, change: Change) -> Program:
+        changing = found.begin(change)
+        yield from call(overwrite, changing)
+        return Process.of(self.finish_and_respond, changing, change)
 
 
 class CloseWithoutMove(Protocol):
     """A movement is closed, and inventory has not applied it."""
 
-    def finish_movement(self, changing: Order) -> Generator[Call, bool, None]:
-        yield from self.save(changing.close())
+    def finish_movement(self, changing: Order) -> Generator[Call, Any, Order | None]:
+        found = yield from call(read, changing.attempt.key)
+        if found and found.movement == changing.movement:
+            yield from self.save(found.close())
+            return found.close()
+        return found
 
 
 class ReplaceMovement(Protocol):
@@ -164,12 +172,10 @@ class ReplaceMovement(Protocol):
 
     def move(self, key: str, change: Change) -> Program:
         found = yield from call(read, key)
-        if not found or not found.movement or found.movement.change == change:
+        if not found or not found.movement or self.is_repeat(found, change):
             return (yield from super().move(key, change))
-        yield from self.begin_movement(
-            found._replace(movement=None, status=OrderStatus.CONFIRMED), change
-        )
-        return Process.of(self.move, key, change)
+        replaced = found._replace(movement=None, status=OrderStatus.CONFIRMED)
+        return Process.of(self.begin_movement, replaced, change)
 
 
 class MoveAgain(Protocol):
@@ -180,16 +186,16 @@ class MoveAgain(Protocol):
 
 
 class AssumeClosed(Protocol):
-    """The client gets its response even if the closing write found another version."""
+    """The movement is taken as closed even if the closing write found another version."""
 
-    def move(self, key: str, change: Change) -> Program:
-        found = yield from call(read, key)
-        if not found or found.movement or found.has_moved(change) or not found.can_move(change):
-            return (yield from super().move(key, change))
-        if (yield from self.begin_movement(found, change)):
-            yield Response(Status.MOVED, key, found.attempt.body, change)
-            return None
-        return Process.of(self.move, key, change)
+    def finish_movement(self, changing: Order) -> Generator[Call, Any, Order | None]:
+        assert changing.movement  # noqa: S101 - the callers check it
+        yield from call(self.inventory.move, changing.attempt, changing.movement)
+        found = yield from call(read, changing.attempt.key)
+        if found and found.movement == changing.movement:
+            yield from self.save(found.close())
+            return found.close()
+        return found
 
 
 class CancelOnce(Protocol):
@@ -202,7 +208,10 @@ class CancelOnce(Protocol):
 class ExpireBlindly(Protocol):
     """The expiry is written over any version of the order."""
 
-    def expire(self, found: Order) -> Program:
+    def expire(self, key: str) -> Program:
+        found = yield from call(read, key)
+        if not found or not found.allows(Transition.EXPIRE):
+            return (yield from super().expire(key))
         yield from call(overwrite, found.after(Transition.EXPIRE))
         return Process.of(self.release_cancelled, found.attempt, None)
 
@@ -244,13 +253,14 @@ class RefundPaid(Protocol):
 class ConfirmUnpaid(Protocol):
     """reconcile confirms a pending order, although its payment has not come."""
 
-    def complete_pending(self, pending: Order) -> Program:
-        reserved = yield from call(self.inventory.reserve, pending.attempt)
-        if isinstance(reserved, Reservation):
-            completed = pending.after(Transition.COMPLETE)
-            yield from self.save(completed._replace(price=reserved.price))
-            return None
-        return (yield from super().complete_pending(pending))
+    def write_decision(self, attempt: Attempt, reserved: Reservation | NotReserved) -> Program:
+        found = yield from call(read, attempt.key)
+        if not found or found.status is not OrderStatus.PENDING:
+            return (yield from super().write_decision(attempt, reserved))
+        if not isinstance(reserved, Reservation):
+            return (yield from super().write_decision(attempt, reserved))
+        yield from self.save(found.after(Transition.COMPLETE)._replace(price=reserved.price))
+        return None
 
 
 class AppendLater(Protocol):
@@ -268,28 +278,29 @@ class RecordFirst(Protocol):
 
     def publish(self, key: str) -> Program:
         found = yield from call(read, key)
-        if found and found.unsent_events and (yield from self.record_sent(found)):
+        if found and found.unsent_events:
+            yield from self.record_sent(found, len(found.history))
             yield from self.send_unsent(found)
         return None
 
 
 class RecordBlindly(Protocol):
-    """The mark is removed from any version of the order."""
+    """The record names no version of the order, and removes the mark from a newer one."""
 
-    def record_sent(self, found: Order) -> Generator[Call, bool, bool]:
-        return (yield from call(remove_mark, found))
+    def record_sent(self, found: Order, sent: int) -> Generator[Call, bool, bool]:
+        return (yield from call(remove_mark, found, sent))
 
 
 class SendPastFailure(Protocol):
     """If the sink fails, the publisher continues with the next event."""
 
-    def send_unsent(self, found: Order) -> Generator[Call, bool, bool]:
-        sent = True
+    def send_unsent(self, found: Order) -> Generator[Call, bool, int]:
+        sent = len(found.history)
         for seq, event in enumerate(found.history, 1):
             if seq > found.events_sent:
                 delivery = Delivery(found.attempt.key, seq, event)
-                received = yield Call(deliver, (delivery,), best_effort=True)
-                sent = sent and bool(received)
+                if not (yield Call(deliver, (delivery,), best_effort=True)):
+                    sent = min(sent, seq - 1)
         return sent
 
 
@@ -303,10 +314,11 @@ def write_without_history(world: World, order: Order) -> tuple[World, bool]:
     return write(world, order._replace(history=found.history if found else ()))
 
 
-def remove_mark(world: World, order: Order) -> tuple[World, bool]:
+def remove_mark(world: World, order: Order, events_sent: int) -> tuple[World, bool]:
     found = world.order(order.attempt.key)
     assert found  # noqa: S101 - the caller has read it
-    sent = found._replace(events_sent=len(order.history), unsent_events=False)
+    unsent = events_sent < len(order.history)
+    sent = found._replace(events_sent=events_sent, unsent_events=unsent)
     return world.with_order(sent._replace(version=found.version + 1)), True
 
 

@@ -20,23 +20,25 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from specification.documents import Body, Change, Status, World
+    from specification.documents import Body, Change, Status
 
 P = ParamSpec("P")
 T = TypeVar("T")
+W = TypeVar("W")
+"""``World``; or ``Memory`` of the group commit, which calls of its own change."""
 
 
 class Call(NamedTuple):
     """A request to inventory, or a read or a write of an order document."""
 
-    operation: Callable[..., tuple[World, Any]]
+    operation: Callable[..., tuple[Any, Any]]
+    """It gets the world, and returns the world after the call and the result."""
     arguments: tuple[Any, ...]
-    awaited: bool = True
-    """False: the caller continues without a result, and does not know if the call took effect."""
     best_effort: bool = False
-    """True: the caller continues without a result if none arrives."""
+    """True: if no result arrives, the caller continues with the result None. It does not know if
+    the call took effect. False: the caller repeats the call."""
 
-    def apply(self, world: World) -> tuple[World, Any]:
+    def apply(self, world: W) -> tuple[W, Any]:
         return _apply(self, world)
 
     def __str__(self) -> str:
@@ -44,7 +46,7 @@ class Call(NamedTuple):
 
 
 @cache
-def _apply(call: Call, world: World) -> tuple[World, Any]:
+def _apply(call: Call, world: W) -> tuple[W, Any]:
     """Equal worlds are one object this way, which makes comparisons of states fast."""
     return call.operation(world, *call.arguments)
 
@@ -81,7 +83,7 @@ if TYPE_CHECKING:
 
 
 def call(
-    operation: Callable[Concatenate[World, P], tuple[World, T]], *arguments: P.args, **_: P.kwargs
+    operation: Callable[Concatenate[W, P], tuple[W, T]], *arguments: P.args, **_: P.kwargs
 ) -> Generator[Call, Any, T]:
     """Make a call and return its result."""
     result: T = yield Call(operation, arguments)

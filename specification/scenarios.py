@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specification.documents import Attempt, Body, Change, Kind, Product, World
+from specification.documents import ABSENT, Attempt, Body, Change, EventType, Kind, Product, World
 from specification.explore import Scenario, run_alone
 from specification.processes import Call, Process
+from specification.protocol import new_order
 from specification.store import reprice
 
 if TYPE_CHECKING:
@@ -34,17 +35,19 @@ def scenarios(protocol: Protocol) -> dict[str, Scenario]:
     }
 
 
+def buying_async(protocol: Protocol, attempt: Attempt) -> Process:
+    """The client accepts a pending order if inventory is unavailable."""
+    return Process.of(protocol.place, attempt, ABSENT, True)
+
+
 def placing(protocol: Protocol) -> dict[str, Scenario]:
     """Orders of one unit, from the request to the last unit."""
 
-    def buy(key: str, body: Body = ANY) -> Process:
-        return Process.of(protocol.place, Attempt(key, 0, body))
+    def buy(key: str, body: Body = ANY, *, keyed: bool = True) -> Process:
+        return Process.of(protocol.place, Attempt(key, 0, body, keyed))
 
-    def buy_pending(key: str, body: Body = ANY) -> Process:
-        return Process.of(protocol.place_pending, Attempt(key, 0, body))
-
-    def replay(key: str, body: Body = ANY) -> Process:
-        return Process.of(protocol.replay_without_inventory, Attempt(key, 0, body))
+    def buy_async(key: str, body: Body = ANY, *, keyed: bool = True) -> Process:
+        return buying_async(protocol, Attempt(key, 0, body, keyed))
 
     cancel = Process.of(protocol.cancel, "A")
     fulfil = Process.of(protocol.fulfil, "A")
@@ -63,21 +66,15 @@ def placing(protocol: Protocol) -> dict[str, Scenario]:
         "cancel and fulfil": Scenario(1, {"buyer": buy("A"), "cancel": cancel, "fulfil": fulfil}),
         "another body": Scenario(2, {"buyer": buy("A"), "other": buy("A", OTHER)}, faults=2),
         "inventory unavailable": Scenario(
-            1, {"buyer": buy_pending("A"), "retry": buy("A"), "cancel": cancel}
-        ),
-        "inventory unavailable after a request": Scenario(
-            1, {"buyer": buy("A"), "retry": replay("A"), "cancel": cancel}
-        ),
-        "inventory unavailable after a request, another body": Scenario(
-            2, {"buyer": buy("A"), "other": replay("A", OTHER)}
+            1, {"buyer": buy_async("A"), "retry": buy("A"), "cancel": cancel}
         ),
         "inventory unavailable, another body": Scenario(
-            2, {"buyer": buy_pending("A"), "other": buy("A", OTHER)}, faults=2
+            2, {"buyer": buy_async("A"), "other": buy("A", OTHER)}, faults=2
         ),
         "inventory unavailable, the last unit": Scenario(
             1,
             {
-                "buyer": buy_pending("A"),
+                "buyer": buy_async("A"),
                 "rival": buy("B"),
                 "cancel": Process.of(protocol.cancel, "B"),
             },
@@ -85,18 +82,27 @@ def placing(protocol: Protocol) -> dict[str, Scenario]:
         "inventory unavailable, and the last unit is released": Scenario(
             1,
             {
-                "buyer": buy_pending("A"),
                 "retry": buy("A"),
                 "rival": buy("B"),
                 "cancel": Process.of(protocol.cancel, "B"),
             },
             faults=0,
+            start=pending(protocol, World(Product(1))),
+        ),
+        "without a key": Scenario(
+            1, {"buyer": buy("A", keyed=False), "rival": buy("B"), "cancel": cancel}
+        ),
+        "without a key, inventory unavailable": Scenario(
+            1, {"buyer": buy_async("A", keyed=False), "rival": buy("B")}
+        ),
+        "without a key, price change": Scenario(
+            1, {"buyer": buy("A", AT_ONE, keyed=False), "catalogue": raise_price}
         ),
         "price change": Scenario(
             1, {"buyer": buy("A", AT_ONE), "retry": buy("A", AT_ONE), "catalogue": raise_price}
         ),
         "price change while inventory is unavailable": Scenario(
-            1, {"buyer": buy_pending("A", AT_ONE), "cancel": cancel, "catalogue": raise_price}
+            1, {"buyer": buy_async("A", AT_ONE), "cancel": cancel, "catalogue": raise_price}
         ),
         "price change, and another buyer": Scenario(
             1, {"buyer": buy("A", AT_ONE), "rival": buy("B"), "catalogue": raise_price}
@@ -108,6 +114,12 @@ def placed(protocol: Protocol, body: Body, world: World) -> World:
     """The documents after an order was placed without faults."""
     attempt = Attempt("A", 0, body)
     return run_alone(world, Process.of(protocol.place, attempt)).world
+
+
+def pending(protocol: Protocol, world: World) -> World:
+    """The documents after an order was placed while inventory was unavailable."""
+    order = new_order(Attempt("A", 0, ANY), ABSENT).with_event(EventType.PLACED)
+    return run_alone(world, Process.of(protocol.create, order, True)).world
 
 
 def movements(protocol: Protocol) -> dict[str, Scenario]:
@@ -168,7 +180,7 @@ def holds(protocol: Protocol) -> dict[str, Scenario]:
     """An order that holds the last unit until it is paid."""
     attempt = Attempt("A", 0, HELD)
     buy = Process.of(protocol.place, attempt)
-    buy_pending = Process.of(protocol.place_pending, attempt)
+    buy_async = buying_async(protocol, attempt)
     rival = Process.of(protocol.place, Attempt("B", 0, ANY))
     confirm = Process.of(protocol.confirm, "A")
     cancel = Process.of(protocol.cancel, "A")
@@ -183,7 +195,7 @@ def holds(protocol: Protocol) -> dict[str, Scenario]:
         "payment of an order that is being placed": Scenario(1, {"buyer": buy, "payment": confirm}),
         "hold, and another buyer": Scenario(1, {"buyer": buy, "rival": rival}),
         "hold while inventory is unavailable": Scenario(
-            1, {"buyer": buy_pending, "retry": buy, "payment": confirm}
+            1, {"buyer": buy_async, "retry": buy, "payment": confirm}
         ),
     }
 
@@ -191,7 +203,7 @@ def holds(protocol: Protocol) -> dict[str, Scenario]:
 def outbox(protocol: Protocol) -> dict[str, Scenario]:
     """An order whose events go to a sink."""
     publish = Process.of(protocol.publish, "A")
-    buy_pending = Process.of(protocol.place_pending, Attempt("A", 0, ANY))
+    buy_async = buying_async(protocol, Attempt("A", 0, ANY))
     rival = Process.of(protocol.place, Attempt("B", 0, ANY))
     buy = Process.of(protocol.place, Attempt("A", 0, ANY))
     cancel = Process.of(protocol.cancel, "A")
@@ -203,7 +215,7 @@ def outbox(protocol: Protocol) -> dict[str, Scenario]:
     return {
         "publish a new order": Scenario(1, {"buyer": buy, "publisher": publish}, start=empty),
         "publish an order that was pending": Scenario(
-            1, {"buyer": buy_pending, "rival": rival, "publisher": publish}, start=empty
+            1, {"buyer": buy_async, "rival": rival, "publisher": publish}, start=empty
         ),
         "two publishers": Scenario(
             1,

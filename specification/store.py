@@ -26,6 +26,11 @@ def write(world: World, order: Order) -> tuple[World, bool]:
     return world.with_order(order._replace(version=order.version + 1, unsent_events=unsent)), True
 
 
+def record_sent(world: World, order: Order, events_sent: int) -> tuple[World, bool]:
+    """Record how many events of the order were sent. False: the order has changed since."""
+    return write(world, order._replace(events_sent=events_sent))
+
+
 def reprice(world: World, price: int) -> tuple[World, None]:
     """Change the price in the catalogue. Existing reservations keep their price."""
     return world._replace(product=world.product._replace(price=price)), None

@@ -1,6 +1,7 @@
 """Tests with Firestore run on the embedded emulator and, if it is installed, on the official one.
 
-FIRESTORE_EMULATOR_HOST names another emulator, which replaces both.
+FIRESTORE_EMULATOR_HOST names another emulator, which replaces both. `make verify-firestore` sets
+FIRESTORE_FORWARDER instead. Then only the tests that use a database run, on the real service.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pytest
 pytest.register_assert_rewrite("support")  # before its modules are imported
 
 from support.emulator.instances import (  # noqa: E402
+    FORWARDER,
     REQUIRE_INDEXES,
     in_environment,
     running,
@@ -24,10 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EMULATORS = ["given"] if os.environ.get("FIRESTORE_EMULATOR_HOST") else ["embedded", "official"]
+if os.environ.get(FORWARDER):
+    EMULATORS = ["forwarder"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Drop the repetitions of ``one_emulator`` tests on the official emulator."""
+    """Drop the repetitions of ``one_emulator`` tests on the official emulator.
+
+    On the real service drop the tests without a database too.
+    """
+    if EMULATORS == ["forwarder"]:
+        items[:] = [
+            item
+            for item in items
+            if {"emulator", "emulators"} & {*getattr(item, "fixturenames", ())}
+        ]
     items[:] = [
         item
         for item in items

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local import shop as local_shop
+from local.origin import origin
 from local.processes import LocalError
 from local.stack import ROOT
 from rich.console import Console
@@ -66,7 +67,7 @@ def main() -> None:
         candidates = [each for each in CANDIDATES if each.name in (chosen.server or names)]
         found = _measure(candidates, chosen, chosen.part or all_parts)
         results.merge(
-            {"servers": {**results.origin("benchmarks.servers", sys.argv[1:]), "figures": found}},
+            {"servers": {**origin("benchmarks.servers", sys.argv[1:]), "figures": found}},
             chosen.results,
         )
     servers = json.loads(chosen.results.read_text())["servers"]

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from costs import acts
+from local.origin import origin
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks import official, results
+from benchmarks import official
 from benchmarks.packages import installed
 from benchmarks.shop import cold, layer, page, sales, usage
 from benchmarks.shop.buyers import Sales
@@ -83,6 +84,17 @@ class Run:
         for kind in ("hot", "many"):
             for name, key in PEERS.items():
                 self.ratio(f"{kind}_over_{key}", found[f"ours {kind}"], found[f"{name} {kind}"])
+
+    def open(self) -> None:
+        """One product to buyers who arrive at a fixed rate: ours, and two shops on PostgreSQL."""
+        with (
+            installed(PEER_PACKAGES) as packages,
+            postgres.running() as server,
+            started("embedded") as address,
+        ):
+            found = sales.at_open_rates(address, server, packages, self.logs)
+        self._record("sales_open", found)
+        self.failures |= sales.failures({name: found[name] for name in sales.OPEN_NOT_OVERLOADED})
 
     def far(self) -> None:
         """200 buyers of one product, with the service's latency and few commits a second."""
@@ -168,15 +180,20 @@ class Run:
             self.ratios[key] = round(ours.per_second / other.per_second, 3)
 
     def _sold(self, key: str, found: dict[str, Sales]) -> None:
-        self.raw[key] = {name: sold.figures() for name, sold in found.items()}
+        self._record(key, found)
         self.failures |= sales.failures(found)
+
+    def _record(self, key: str, found: dict[str, Sales]) -> None:
+        self.raw[key] = {name: sold.figures() for name, sold in found.items()}
         table = Table(title=key.replace("_", " "))
-        for heading in ("", "orders/s", "p50 ms", "p99 ms", "409", "other failures"):
+        headings = ("", "orders/s", "share placed", "p50 ms", "p99 ms", "409", "other failures")
+        for heading in headings:
             table.add_column(heading, justify="left" if not heading else "right")
         for name, sold in found.items():
             table.add_row(
                 name,
                 f"{sold.per_second:.1f}",
+                f"{sold.share_placed:.1%}",
                 f"{sold.percentile(50):.0f}",
                 f"{sold.percentile(99):.0f}",
                 str(sold.rejected or ""),
@@ -189,6 +206,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "hot": Run.hot,
     "hot-official": Run.hot_official,
     "peers": Run.peers,
+    "open": Run.open,
     "far": Run.far,
     "layer": Run.layer,
     "layer-official": Run.layer_official,
@@ -224,14 +242,14 @@ def main() -> None:
         console.print(
             f"Without the official emulator its parts are skipped. {reason}", style="yellow"
         )
-    if "peers" in wanted and (reason := postgres.missing()) is not None:
-        wanted.remove("peers")
-        console.print(f"Without PostgreSQL the part peers is skipped. {reason}", style="yellow")
+    if (reason := postgres.missing()) is not None and {"peers", "open"} & {*wanted}:
+        wanted = [part for part in wanted if part not in ("peers", "open")]
+        console.print(f"Without PostgreSQL peers and open are skipped. {reason}", style="yellow")
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as logs:
         run = Run(console, Path(logs))
         _measure(run, wanted, console)
     console.print(_table(run))
-    page.store(run.ratios, run.raw, results.origin("benchmarks.shop", sys.argv[1:]))
+    page.store(run.ratios, run.raw, origin("benchmarks.shop", sys.argv[1:]))
     if run.failures:
         console.print(f"Orders of our design failed: {run.failures}", style="red")
     if run.failures or failed(run.ratios):

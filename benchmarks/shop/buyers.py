@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import sys
 import time
 import uuid
 from collections import Counter
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 TIMEOUT = 60
 CREATED, CONFLICT = 201, 409
@@ -49,6 +50,20 @@ class Sales:
             return float("inf")
         return 1000 * waits[min(len(waits) - 1, len(waits) * hundredth // 100)]
 
+    @property
+    def share_placed(self) -> float:
+        """Of all orders that buyers meant to place."""
+        return self.placed / max(1, self.placed + self.rejected + self.failures.total())
+
+    def count(self, status: str, seconds: float) -> None:
+        """Add one order: the status of its response, or the name of its error; and its wait."""
+        if status == str(CREATED):
+            self.latencies.append(seconds)
+        elif status == str(CONFLICT):
+            self.rejected += 1
+        else:
+            self.failures[status] += 1
+
     def add(self, other: Self) -> None:
         self.seconds += other.seconds
         self.latencies += other.latencies
@@ -76,8 +91,11 @@ class Buyer:
         body = {"customer_id": "C123", "product_id": product_id, "quantity": 1}
         self._body = json.dumps(body).encode()
 
-    def order(self) -> str:
-        """The status of the response, or the name of the error."""
+    def order(self, seconds: float = TIMEOUT) -> str:
+        """The status of the response, or the name of the error. ``seconds``: of each wait."""
+        self._connection.timeout = seconds
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(seconds)
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
         try:
             self._connection.request("POST", "/orders", self._body, headers)
@@ -92,36 +110,43 @@ class Buyer:
         self._connection.close()
 
 
-def sell(addresses: Sequence[str], products: Sequence[str], buyers: int, seconds: float) -> Sales:
-    """Orders of concurrent buyers, spread evenly over addresses and products."""
-    began = time.monotonic()
+def sell(
+    addresses: Sequence[str],
+    products: Sequence[str],
+    buyers: int,
+    seconds: float,
+    most: int = sys.maxsize,
+) -> Sales:
+    """Orders of concurrent buyers, spread evenly over addresses and products; at most ``most``."""
+    began, numbers = time.monotonic(), iter(range(most))
     with ThreadPoolExecutor(buyers) as pool:
         each = [
             pool.submit(
-                _buy, addresses[n % len(addresses)], products[n % len(products)], began + seconds
+                _buy,
+                addresses[n % len(addresses)],
+                products[n % len(products)],
+                began + seconds,
+                numbers,
             )
             for n in range(buyers)
         ]
-    return _together((one.result() for one in each), time.monotonic() - began)
+    return together((one.result() for one in each), time.monotonic() - began)
 
 
-def _buy(address: str, product_id: str, until: float) -> Sales:
+def _buy(address: str, product_id: str, until: float, numbers: Iterator[int]) -> Sales:
+    """``numbers``: the orders that all buyers may still place."""
     sales, buyer = Sales(), Buyer(address, product_id)
     try:
-        while (began := time.monotonic()) < until:
+        while (began := time.monotonic()) < until and next(numbers, None) is not None:
             status = buyer.order()
-            if status == str(CREATED):
-                sales.latencies.append(time.monotonic() - began)
-            elif status == str(CONFLICT):
-                sales.rejected += 1
-            else:
-                sales.failures[status] += 1
+            sales.count(status, time.monotonic() - began)
     finally:
         buyer.close()
     return sales
 
 
-def _together(each: Iterable[Sales], seconds: float) -> Sales:
+def together(each: Iterable[Sales], seconds: float) -> Sales:
+    """The outcomes of all buyers of one sale, which took so long."""
     all_of_them = Sales()
     for one in each:
         all_of_them.add(one)

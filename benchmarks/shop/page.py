@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import results
+from benchmarks.shop.open_loop import GAVE_UP, PATIENCE_SECONDS
 from benchmarks.shop.requirements import LINES
+from benchmarks.shop.sales import OPEN_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,11 +25,12 @@ SALES = {
     "inventory_processes": "200 buyers of one product, by processes of inventory",
     "sales_with_events": "32 buyers of 50 products",
     **{
-        f"sales_far_{rate}": f"200 buyers of one product, {rate} commits a second of a document"
+        f"sales_far_{rate}": f"200 buyers of one product, commits a second of a document: {rate}"
         for rate in (1, 5, 20)
     },
 }
 """The tables of sales, and their headings."""
+OPEN = "sales_open"
 NAMES = {"ours": "ours", "usual": "usual design", "optimistic": "optimistic commits"} | {
     "flask": "Flask, psycopg, PostgreSQL",
     "fastapi": "FastAPI, asyncpg, PostgreSQL",
@@ -62,6 +65,8 @@ def _lines(shop: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for key, heading in SALES.items():
         if key in shop:
             yield from _sales(heading, shop[key])
+    if OPEN in shop:
+        yield from _open_sales(shop[OPEN])
     yield "**Requirements.** A requirement is a bound of a figure of one run."
     yield ""
     yield "| | measured | required | commit, date |"
@@ -95,6 +100,42 @@ def _sales(heading: str, found: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"| {title} | {' | '.join(cells)} |"
     yield ""
+
+
+def _open_sales(found: Mapping[str, Any]) -> Iterator[str]:
+    origin = "`{command}`, commit {commit}, {date}; {machine}".format(**found)
+    yield f"**Buyers of one product who arrive at random** ({origin}):"
+    yield ""
+    yield "| | arrivals/s | placed | p50 | p99 | 409 | gave up | other failures |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+    for name, sold in sorted(found["value"].items(), key=lambda item: _open_place(item[0])):
+        design, _, percentage = name.partition(" ")
+        failures = {**sold["failures"]}
+        gave_up = failures.pop(GAVE_UP, 0)
+        others = sum(failures.values())
+        share = sold["placed"] / (sold["placed"] + sold["rejected"] + gave_up + others)
+        cells = (
+            f"{OPEN_RATE * int(percentage) // 100:,} ({percentage} %)",
+            f"{share:.1%}",
+            _wait(sold["p50_ms"]),
+            _wait(sold["p99_ms"]),
+            *(f"{count:,}" for count in (sold["rejected"], gave_up, others)),
+        )
+        yield f"| {NAMES[design]} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _open_place(name: str) -> tuple[int, int]:
+    """Ours before the others, at each rate."""
+    design, _, percentage = name.partition(" ")
+    return int(percentage), [*NAMES].index(design)
+
+
+def _wait(milliseconds: float | None) -> str:
+    """None: so many buyers have no order that the percentile is one of them."""
+    if milliseconds is None:
+        return f"over {1000 * PATIENCE_SECONDS:,.0f} ms"
+    return _milliseconds(milliseconds)
 
 
 _KINDS = {"hot": "one product", "many": "50 products"}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import statistics
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from local.shop import receiving
 
-from benchmarks.shop import system
+from benchmarks.shop import open_loop, system
 from benchmarks.shop.buyers import CREATED, Buyer, Sales, sell
 from benchmarks.shop.peers import system as peers
 
@@ -24,12 +25,20 @@ if TYPE_CHECKING:
     from benchmarks.shop.peers.postgres import Postgres
     from benchmarks.shop.peers.system import PeerShop
 
+    StartFar = Callable[[Sequence[str]], AbstractContextManager[str]]
+    """Starts an emulator with these options, and yields its address."""
+
 BUYERS, PRODUCTS = 32, 50
 PLENTY = 1_000_000
 ROUNDS, SECONDS = 3, 6.0
 WARM_UP_SECONDS = 2.0
 MANY_BUYERS, PROCESSES = 200, 4
 SINGLE_ORDERS = 300
+OPEN_RATE = 500
+"""Arrivals a second: about as many as the faster shop on PostgreSQL sells in a closed loop."""
+OPEN_PERCENTAGES, OPEN_SECONDS = (50, 80, 120), 10.0
+OPEN_NOT_OVERLOADED = ("ours 50", "ours 80")
+"""Sales in which no order may fail. A shop may shed the rest of an overload with 503."""
 FAR = (
     "--latency=BatchGetDocuments=6..10",
     "--latency=Commit=20..30",
@@ -40,6 +49,10 @@ FAR = (
 FAR_RATES, FAR_SECONDS = (1, 5, 20), 10.0
 FAR_CONCURRENCY = "256"
 """Threads of order: more than buyers, since each waits for Firestore most of the time."""
+
+
+OTHERS = ("usual", "optimistic", *peers.FRAMEWORKS)
+"""Designs of others. Their orders may fail."""
 
 
 class OversoldError(AssertionError):
@@ -54,11 +67,17 @@ class Watched:
         for name in names:
             of.offer(name, PLENTY)
 
-    def sell(self, buyers: int, seconds: float) -> Sales:
-        sales = sell(self._shop.orders, self.names, buyers, seconds)
+    def sell(self, buyers: int, seconds: float, most: int = sys.maxsize) -> Sales:
+        return self._counted(sell(self._shop.orders, self.names, buyers, seconds, most))
+
+    def _counted(self, sales: Sales) -> Sales:
         self._placed += sales.placed
         self._uncertain += sales.failures.total()
         return sales
+
+    def sell_openly(self, times: Sequence[float]) -> Sales:
+        """Orders of the first product, one for each time of arrival."""
+        return self._counted(open_loop.sell(self._shop.orders[0], self.names[0], times))
 
     def check(self) -> None:
         """Every 201 took its units; in addition, only a failed order may have taken some."""
@@ -99,16 +118,11 @@ def beside_peers(
     The designs sell in turn, with the same buyers. Only the one that sells is running: so nobody
     pays for the idle processes of others.
     """
-
-    def start(design: str, n: int) -> AbstractContextManager[Shop | PeerShop]:
-        if design in peers.FRAMEWORKS:
-            return peers.running(design, server, packages, logs)
-        return system.running(address, f"bench-{design}-{n}", logs, design=design)
-
+    start = _starter(address, server, packages, logs)
     found: dict[str, Sales] = {}
     for n in range(rounds):
         for design in ("ours", "optimistic", *peers.FRAMEWORKS):
-            with start(design, n) as shop:
+            with start(design, f"{n}") as shop:
                 for kind, products in (("hot", 1), ("many", PRODUCTS)):
                     crowd = Watched(
                         shop, [f"P-{design}-{kind}-{n}-{each}" for each in range(products)]
@@ -120,30 +134,76 @@ def beside_peers(
     return found
 
 
-def of_a_hot_document(
-    start: Callable[[Sequence[str]], AbstractContextManager[str]], logs: Path, rate: int
-) -> dict[str, Sales]:
+def at_open_rates(address: str, server: Postgres, packages: str, logs: Path) -> dict[str, Sales]:
+    """Sales of one product to buyers who arrive at random.
+
+    Their names are a design and a percentage of ``OPEN_RATE``, such as ``ours 80``. Each sale has
+    new processes, so that no sale begins with the queue of another.
+    """
+    start = _starter(address, server, packages, logs)
+    found: dict[str, Sales] = {}
+    for percentage in OPEN_PERCENTAGES:
+        times = open_loop.arrivals(OPEN_RATE * percentage / 100, OPEN_SECONDS)
+        for design in ("ours", *peers.FRAMEWORKS):
+            with start(design, f"open-{percentage}") as shop:
+                crowd = Watched(shop, [f"P-{design}-open-{percentage}"])
+                crowd.sell(BUYERS, WARM_UP_SECONDS)
+                found[f"{design} {percentage}"] = crowd.sell_openly(times)
+                crowd.check()
+    return found
+
+
+def _starter(
+    address: str, server: Postgres, packages: str, logs: Path
+) -> Callable[[str, str], AbstractContextManager[Shop | PeerShop]]:
+    """Starts a design with this name, with a database of its own if it is one on Firestore."""
+
+    def start(design: str, name: str) -> AbstractContextManager[Shop | PeerShop]:
+        if design in peers.FRAMEWORKS:
+            return peers.running(design, server, packages, logs)
+        return system.running(address, f"bench-{design}-{name}", logs, design=design)
+
+    return start
+
+
+def of_a_hot_document(start: StartFar, logs: Path, rate: int) -> dict[str, Sales]:
     """200 buyers of one product, by design, on an emulator as far away and as slow as the service.
 
     ``rate``: commits of one document in a second.
     """
-    found = {}
-    for design in ("ours", "optimistic", "usual"):
-        with (
-            start([*FAR, f"--document-commits={rate}"]) as address,
-            system.running(
-                address,
-                f"bench-far-{design}-{rate}",
-                logs,
-                design=design,
-                order_settings={"CONCURRENCY": FAR_CONCURRENCY},
-            ) as shop,
-        ):
-            crowd = Watched(shop, ["P-hot"])
-            crowd.sell(MANY_BUYERS, WARM_UP_SECONDS)
-            found[design] = crowd.sell(MANY_BUYERS, FAR_SECONDS)
-            crowd.check()
-    return found
+    return {
+        design: far_sale(start, logs, rate, design=design)
+        for design in ("ours", "optimistic", "usual")
+    }
+
+
+def far_sale(  # noqa: PLR0913 - by keyword
+    start: StartFar,
+    logs: Path,
+    rate: int,
+    *,
+    design: str = "ours",
+    buyers: int = MANY_BUYERS,
+    concurrency: str = FAR_CONCURRENCY,
+    inventory_settings: Mapping[str, str] | None = None,
+) -> Sales:
+    """Buyers of one product of a new shop, on a new emulator."""
+    with (
+        start([*FAR, f"--document-commits={rate}"]) as address,
+        system.running(
+            address,
+            f"bench-far-{design}-{rate}",
+            logs,
+            design=design,
+            order_settings={"CONCURRENCY": concurrency},
+            inventory_settings=inventory_settings,
+        ) as shop,
+    ):
+        crowd = Watched(shop, ["P-hot"])
+        crowd.sell(buyers, WARM_UP_SECONDS)
+        sold = crowd.sell(buyers, FAR_SECONDS)
+        crowd.check()
+    return sold
 
 
 def with_and_without_events(address: str, logs: Path, rounds: int) -> dict[str, Sales]:
@@ -229,6 +289,6 @@ def failures(found: Mapping[str, Sales]) -> dict[str, int]:
     return {
         f"{name}: {status}": count
         for name, sales in found.items()
-        if not name.startswith("usual")
+        if not name.startswith(OTHERS)
         for status, count in sales.failures.items()
     }

@@ -36,12 +36,13 @@ def running(  # noqa: PLR0913 - by keyword
     orders: int = 1,
     inventories: int = 1,
     order_settings: Mapping[str, str] | None = None,
+    inventory_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Shop]:
     """``design`` is ours, usual, optimistic or floor."""
 
     def function(name: str, port: int, settings: dict[str, str], logs: Path) -> Process:
-        if name == "order":
-            settings = {**settings, **(order_settings or {})}
+        own = order_settings if name == "order" else inventory_settings
+        settings = {**settings, **(own or {})}
         if design == "ours":
             return stack.function(name, port, settings, logs)
         return source(name, HERE / design / f"{name}.py", port, settings, logs)

@@ -26,10 +26,20 @@ def _missing() -> str | None:
 
 
 @pytest.fixture(scope="session")
+def monitoring() -> Iterator[str]:
+    """The namespace of the Prometheus that the repository deploys."""
+    name = "shop-monitoring"
+    run("kubectl", "create", "namespace", name, check=False)
+    yield name
+    run("kubectl", "delete", "-k", "observability", "--ignore-not-found")
+
+
+@pytest.fixture(scope="session")
 def shop() -> Iterator[Shop]:
     if missing := _missing():
         pytest.skip(missing)
-    run("make", "undeploy")
+    if run("kubectl", "get", "namespace", NAMESPACE, "--ignore-not-found"):
+        run("make", "undeploy")  # it fails if the namespace is another's
     print(run("make", "deploy"))
     yield Shop()
     run("make", "undeploy")

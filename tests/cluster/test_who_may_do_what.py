@@ -80,6 +80,18 @@ print(json.dumps(found))
         return found
 
 
+ADMISSION = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "issuer"},
+    "spec": {
+        "podSelector": {"matchLabels": {"run": "issuer"}},
+        "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "order"}}}]}],
+    },
+}
+"""No pod of the namespace accepts a connection unless a policy names it, an issuer included."""
+
+
 @pytest.fixture(scope="module")
 def issuer(shop: Shop) -> Iterator[None]:
     """A pod that serves the keys of customers' tokens, like an issuer inside the cluster."""
@@ -99,9 +111,10 @@ def issuer(shop: Shop) -> Iterator[None]:
         f"--env=KEYS={tokens.key_set().decode()}", "--command", "--", "python", "-c", program,
     )  # fmt: skip
     kubectl("expose", "pod", "issuer", "--port=80", "--target-port=8080")
+    kubectl("apply", "-f", "-", stdin=json.dumps(ADMISSION))
     kubectl("wait", "--for=condition=Ready", "pod/issuer", "--timeout=60s")
     yield
-    kubectl("delete", "pod,service", "issuer", "--wait=false")
+    kubectl("delete", "pod,service,networkpolicy", "issuer", "--wait=false")
 
 
 DELIVERY = f"""

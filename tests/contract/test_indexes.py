@@ -7,6 +7,7 @@ without its index. The tests here show that each index is needed by a query.
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from support.in_process.crashing import CrashingShop
 from support.stores.builders import NOW
 from support.stores.queries import QUERIES
 
+from functions_common.firestore.client import FirestoreConnection
+from functions_common.runtime.settings import FirestoreSettings
 from order_function.domain import Attempt, Line, Order
 from order_function.order_documents import STORED_AT, to_document
 
@@ -37,6 +40,18 @@ def test_index_file_has_exactly_the_needed_indexes(tmp_path: Path) -> None:
         for query in QUERIES.values():
             query(shop.order_connection)
     assert composite(collected) == composite(INDEXES)
+
+
+@pytest.mark.one_emulator
+@pytest.mark.parametrize("query", QUERIES)
+def test_every_query_has_its_index(emulator: str, query: str) -> None:
+    """`make verify-firestore` runs this on the real service."""
+    settings = FirestoreSettings(f"test-{uuid.uuid4().hex[:12]}", "(default)", emulator)
+    connection = FirestoreConnection(settings)
+    try:
+        QUERIES[query](connection)
+    finally:
+        connection.close()
 
 
 def composite(file: Path) -> list[Any]:

@@ -175,7 +175,7 @@ def test_twelve_pages_requested_together_are_all_read_in_turns(
         return []
 
     rpcs = connection.rpcs._replace(run_query=call)  # type: ignore[arg-type]
-    monkeypatch.setattr(connection, "_rpcs", rpcs)
+    monkeypatch.setattr(FirestoreConnection, "rpcs", rpcs)
     queries = Queries(connection, firestore_list_limiter(64))
     with ThreadPoolExecutor(12) as pool:
         pages = [*pool.map(lambda _: read(queries, "all", Deadline.after(60)), range(12))]

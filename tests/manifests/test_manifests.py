@@ -55,7 +55,7 @@ def plain_env(name: str) -> dict[str, str]:
 
 
 def all_objects() -> list[dict[str, Any]]:
-    return [each for path in sorted(MANIFESTS.glob("*.yaml")) for each in documents(path)]
+    return [each for path in sorted(MANIFESTS.rglob("*.yaml")) for each in documents(path)]
 
 
 def pod_specs() -> list[dict[str, Any]]:
@@ -86,10 +86,14 @@ def test_service_file_has_one_service(name: str) -> None:
     assert service(name)["apiVersion"] == "serving.knative.dev/v1"
 
 
-def test_kustomization_names_every_file_but_the_demo_catalogue() -> None:
-    named = set(documents(MANIFESTS / "kustomization.yaml")[0]["resources"])
-    there = {path.name for path in MANIFESTS.glob("*.yaml")}
-    assert named == there - {"kustomization.yaml", "catalogue.yaml"}
+@pytest.mark.parametrize("folder", ["", "catalogue", "events"])
+def test_kustomization_names_every_file_and_image_of_its_folder(folder: str) -> None:
+    (kustomization,) = documents(MANIFESTS / folder / "kustomization.yaml")
+    there = {path.name for path in (MANIFESTS / folder).glob("*.yaml")}
+    assert set(kustomization["resources"]) == there - {"kustomization.yaml"}
+    text = "".join((MANIFESTS / folder / name).read_text() for name in kustomization["resources"])
+    images = set(re.findall(r"image: (\S+):latest$", text, re.MULTILINE))
+    assert {each["name"] for each in kustomization["images"]} == images
 
 
 def test_everything_is_in_one_namespace() -> None:
@@ -168,7 +172,7 @@ def test_every_token_comes_from_the_secret() -> None:
 def test_order_calls_inventory_by_its_cluster_local_name() -> None:
     labels = service("inventory")["metadata"]["labels"]
     assert labels["networking.knative.dev/visibility"] == "cluster-local"
-    assert "labels" not in service("order")["metadata"]
+    assert "networking.knative.dev/visibility" not in service("order")["metadata"]["labels"]
     settings = documents(MANIFESTS / "settings.yaml")[0]["data"]
     assert settings["INVENTORY_SERVICE_URL"] == "http://inventory.shop.svc.cluster.local"
 
@@ -230,12 +234,67 @@ def test_reconcile_job_has_every_required_setting(
     assert command.ReconcileSettings.load(os.environ).reconcile_after_seconds == 60
 
 
+def templates() -> dict[str, dict[str, Any]]:
+    """The labels of the pods of each workload, by its name."""
+    found = {}
+    for each in workloads():
+        spec = each["spec"]
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        found[each["metadata"]["name"]] = spec["template"]["metadata"]["labels"]
+    return found
+
+
+def workloads() -> list[dict[str, Any]]:
+    kinds = [each for each in all_objects() if each["kind"] in ("Deployment", "CronJob", "Job")]
+    knative = [each for each in all_objects() if each["apiVersion"].startswith("serving.")]
+    return kinds + knative
+
+
+def test_every_object_has_the_recommended_labels() -> None:
+    for each in all_objects():
+        if each["kind"] != "Kustomization":
+            assert each["metadata"]["labels"]["app.kubernetes.io/part-of"] == "shop", each
+    for each in workloads():
+        labels = each["metadata"]["labels"]
+        name = each["metadata"]["name"]
+        assert labels["app.kubernetes.io/name"] == name
+        assert labels["app.kubernetes.io/component"] in ("function", "job", "database")
+        own = {key: value for key, value in labels.items() if key.startswith("app.")}
+        assert own.items() <= templates()[name].items(), "its pods have them, too"
+
+
+def test_selectors_are_those_of_the_first_release() -> None:
+    """Kubernetes rejects a change of a Deployment's selector, so no upgrade may have one."""
+    deployment, emulator_service = documents(MANIFESTS / "emulator.yaml")
+    assert deployment["spec"]["selector"] == {"matchLabels": {"app": "firestore-emulator"}}
+    assert emulator_service["spec"]["selector"] == {"app": "firestore-emulator"}
+    assert templates()["firestore-emulator"]["app"] == "firestore-emulator"
+
+
 def test_network_policies_select_existing_pods() -> None:
-    pods = {"order", "inventory", "reconcile", "audit", "firestore-emulator"}
-    policies = str(documents(MANIFESTS / "network-policies.yaml"))
-    assert {pod for pod in pods if f"'{pod}'" in policies} == pods
-    for name in SETTINGS:
-        assert service(name)["spec"]["template"]["metadata"]["labels"]["app"] == name
+    pods = templates()
+    names: set[str] = set()
+    knative: set[str] = set()
+    for policy in documents(MANIFESTS / "network-policies.yaml"):
+        assert policy["spec"]["policyTypes"] == ["Ingress"]
+        peers = [peer for rule in policy["spec"].get("ingress", []) for peer in rule["from"]]
+        selectors = [
+            policy["spec"]["podSelector"],
+            *(peer.get("podSelector", {}) for peer in peers),
+        ]
+        for selector in selectors:
+            names |= set(selector.get("matchLabels", {}).values())
+            for each in selector.get("matchExpressions", []):
+                found = names if each["key"] == "app" else knative
+                found |= set(each.get("values", []))
+    assert names == {"firestore-emulator", "reconcile", "audit"}
+    assert {pods[name]["app"] for name in names} == names
+    assert knative == set(SETTINGS), "the label that Knative gives the pods of a Service"
+
+
+def test_no_pod_is_reached_unless_a_policy_names_it() -> None:
+    first, *_ = documents(MANIFESTS / "network-policies.yaml")
+    assert first["spec"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
 
 
 def test_func_yaml_is_valid() -> None:

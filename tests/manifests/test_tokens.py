@@ -178,12 +178,12 @@ def test_secret_is_read_once(namespace: Namespace) -> None:
 def readers_of(role: str) -> set[str]:
     """The manifests that give the role's token, not its hash, to a pod."""
     form = re.compile(rf"key: {role}\b(?!-)|secret:tokens:{role}\b(?!-)")
-    paths = (*(ROOT / "knative").glob("*.yaml"), ROOT / "func.yaml")
+    paths = (*(ROOT / "knative").rglob("*.yaml"), ROOT / "func.yaml")
     return {path.name for path in paths if form.search(path.read_text())}
 
 
 def test_no_manifest_gives_the_operators_token_to_a_function_or_a_command() -> None:
-    assert readers_of("operator") == {"catalogue.yaml"}, "the job that is an operator"
+    assert readers_of("operator") == {"job.yaml"}, "the job that enters the catalogue"
 
 
 def test_no_manifest_gives_the_payment_services_token_to_a_pod() -> None:

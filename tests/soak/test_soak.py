@@ -28,7 +28,7 @@ from support.emulator.firestore_process import Firestore
 from support.peers.event_sink import EventSink
 from support.processes import releases
 from support.processes.releases import THIS, ReleaseNotFoundError
-from support.processes.resources import Resources, Row, table, table_of_start, verdict
+from support.processes.resources import FLAT, Resources, Row, table, table_of_start, verdict
 from support.processes.sale import (
     OPENING_STOCK,
     PRODUCTS,
@@ -159,7 +159,7 @@ def previous(tmp_path: Path, console: Console) -> Release | None:
     try:
         found = releases.previous(tmp_path / "previous")
     except ReleaseNotFoundError as error:
-        console.print(f"Rollovers to the previous release are skipped: {error}")
+        console.print(f"Rollovers to the previous release are skipped: {error}", soft_wrap=True)
         return None
     console.print(f"The previous release is {found.name}.")
     return found
@@ -171,45 +171,53 @@ def test_shop_is_consistent_and_its_processes_stay_flat_in_long_use(
 ) -> None:
     for product in PRODUCTS:
         shop.offer(product, OPENING_STOCK)
-    pids = {
-        "order": shop.pid(shop.orders[0]),
-        "inventory": shop.pid(shop.inventories[0]),
-        "emulator": firestore.pid,
-    }
     warm_up = Soak(shop, SEED, [(THIS, THIS)])
     with warm_up.under_way(*warm_up.roles_of_all_releases()):
         while not warm_up.errors and warm_up.told.statuses.total() < WARM_UP_RESPONSES:
             warm_up.over.wait(0.1)
-    start = {name: Resources.of(pid) for name, pid in pids.items()}
+    assert not warm_up.errors
+    start, meter = measured(shop, firestore), Meter(firestore.address, shop.project)
+    written_before = meter.read().writes
     console.print(table_of_start(start))
 
-    meter = Meter(firestore.address, shop.project)
-    before = meter.read()
     mixed = Soak(shop, SEED + 100, upgrade_and_rollback(previous))
-    run(mixed, "with the previous release", mixed.roles_of_all_releases(), console)
+    run("with the previous release", mixed, mixed.roles_of_all_releases(), console)
     upgrade(shop)
     alone = Soak(shop, SEED + 200, [(THIS, THIS)])
-    run(alone, "this release", alone.roles_of_this_release(), console)
-    writes = (meter.read() - before).writes
+    run("this release", alone, alone.roles_of_this_release(), console)
 
-    allowed = dict.fromkeys(pids, GROWTH)
-    allowed["emulator"] = GROWTH._replace(megabytes=GROWTH.megabytes + writes * MEGABYTES_PER_WRITE)
-    rows = [Row(name, start[name], Resources.of(pids[name]), allowed[name]) for name in pids]
-    swept = list(sweep_until_done(shop))
-    code, audited = shop.carry_out("audit", "--grace", "0")
+    rows = compared(start, measured(shop, firestore), meter.read().writes - written_before)
     console.print(table(rows))
-    console.print(verdict(rows))
+    console.print(verdict(rows), soft_wrap=True)
+    swept, *_ = sweep_until_done(shop)
+    code, audited = shop.carry_out("audit", "--grace", "0")
+    counts = ", ".join(f"{number} {name}" for name, number in swept.items() if number)
     console.print(
-        f"seed {SEED}; {writes} writes; reconcile at the end: {swept[0]};"
-        f" audit: {audited['findings']} findings"
+        f"Seed {SEED}. Reconcile at the end: {counts or 'nothing to do'}."
+        f" Audit: {audited['findings']} findings.",
+        soft_wrap=True,
     )
     assert (code, audited["findings"]) == (0, 0), audited
     documents = shop.documents()
     for sale in (warm_up, mixed, alone):
-        assert not sale.errors
         check(sale.told, documents)
     check_events(sink, documents)
-    assert not any(row.excess for row in rows), verdict(rows)
+    assert verdict(rows) == FLAT
+
+
+def measured(shop: Shop, firestore: Firestore) -> dict[str, Resources]:
+    """The resources of the processes that run from the start to the end."""
+    return {
+        "order": Resources.of(shop.pid(shop.orders[0])),
+        "inventory": Resources.of(shop.pid(shop.inventories[0])),
+        "emulator": Resources.of(firestore.pid),
+    }
+
+
+def compared(start: dict[str, Resources], end: dict[str, Resources], writes: int) -> list[Row]:
+    allowed = dict.fromkeys(start, GROWTH)
+    allowed["emulator"] = GROWTH._replace(megabytes=GROWTH.megabytes + writes * MEGABYTES_PER_WRITE)
+    return [Row(name, start[name], end[name], allowed[name]) for name in start]
 
 
 def upgrade_and_rollback(previous: Release | None) -> list[Pair]:
@@ -226,7 +234,7 @@ def upgrade(shop: Shop) -> None:
     assert (code, line["left"]) == (0, 0), line
 
 
-def run(sale: Soak, title: str, roles: Sequence[Role], console: Console) -> None:
+def run(title: str, sale: Soak, roles: Sequence[Role], console: Console) -> None:
     """Run until half of the soak is over and the sale is complete, or a client has an error."""
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
     began = time.monotonic()
@@ -236,5 +244,5 @@ def run(sale: Soak, title: str, roles: Sequence[Role], console: Console) -> None
             sale.over.wait(0.5)
             counts = f"{title}: {len(sale.told.placed)} orders"
             progress.update(task, completed=time.monotonic() - began, description=counts)
-    console.print(f"{title}: {sale}")
+    console.print(f"{title}: {sale}", soft_wrap=True)
     assert not sale.errors

@@ -92,6 +92,18 @@ def test_metrics_of_requests_cold_starts_and_sweeps_are_sent(told: Collector) ->
     assert orders == {201: 1, 409: 1}
 
 
+def test_metrics_are_sent_without_traces_when_the_exporter_of_traces_is_none(
+    emulator: str, tmp_path: Path
+) -> None:
+    with collecting() as collector:
+        settings = {**wanted(collector), "OTEL_TRACES_EXPORTER": "none"}
+        with Shop(emulator, tmp_path, pairs=1, **settings) as shop:
+            shop.offer("P001", 50)
+            assert shop.place("P001").status_code == 201
+    assert "http.server.request.duration" in {point.metric for point in collector.points}
+    assert collector.spans == []
+
+
 def test_missing_collector_delays_neither_orders_nor_shutdown(
     emulator: str, tmp_path: Path
 ) -> None:

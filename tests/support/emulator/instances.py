@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 INDEXES = ROOT / "firestore.indexes.json"
 REQUIRE_INDEXES = f"--require-indexes={INDEXES}"
 """For the embedded emulator: a query that the service would reject fails in tests too."""
+FORWARDER = "FIRESTORE_FORWARDER"
+"""The variable with the address of the forwarder to a real database."""
 
 
 @contextmanager
 def running(which: str, *embedded_options: str) -> Iterator[str]:
     """The address of an emulator. Skips the test if the emulator is not installed."""
+    if which == "forwarder":
+        yield os.environ[FORWARDER]
+        return
     environ = {**os.environ, "EMULATOR": which}
     if which != "given":
         environ.pop("FIRESTORE_EMULATOR_HOST", None)  # it names another emulator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import requests
-from deployment.cluster import get, kn, of
+from deployment.cluster import get, kn, of, run
 from deployment.shop import add_products
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ def wait_for_zero(*services: str, seconds: float = 240) -> None:
     while get("pods", "-l", of(*services))["items"]:
         assert time.monotonic() < late, f"{services} did not go to zero"
         time.sleep(1)
+
+
+def exports_metrics() -> bool:
+    """Whether Prometheus can read the metrics of Knative (docs/logs.md)."""
+    asked = ("kubectl", "-n", "knative-serving", "get", "configmap", "config-observability")
+    given = json.loads(run(*asked, "-o", "json")).get("data", {})
+    names = ("metrics-protocol", "request-metrics-protocol")
+    return {given.get(name) for name in names} == {"prometheus"}
 
 
 class Service:

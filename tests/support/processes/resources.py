@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+FLAT = "Memory, descriptors and threads of all processes are flat."
+
+
 class Resources(NamedTuple):
     """The resources of a process, or the most that they may grow."""
 
@@ -64,7 +67,7 @@ def table(rows: Iterable[Row]) -> Table:
 def verdict(rows: Iterable[Row]) -> str:
     """One line for all processes."""
     grown = [f"{row.process} has {', '.join(row.excess)}" for row in rows if row.excess]
-    return "; ".join(grown) or "Memory, descriptors and threads of all processes are flat."
+    return "; ".join(grown) or FLAT
 
 
 def _table(title: str) -> Table:

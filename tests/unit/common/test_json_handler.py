@@ -113,3 +113,11 @@ def test_lines_are_written_again_after_an_error(monkeypatch: pytest.MonkeyPatch)
     handler.handle(record("lost"))
     handler.handle(record("written"))
     assert messages(stream.getvalue()) == ["written"]
+
+
+def test_handler_has_a_lock_that_logging_can_enter() -> None:
+    """The ``handle`` of Python 3.13 enters it without a check for None."""
+    handler = handler_of(io.StringIO())
+    assert handler.lock is not None
+    with handler.lock:
+        assert handler.handle(logging.makeLogRecord({"msg": "inside"}))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 from support.in_process.apps import order_app
+from support.in_process.queues import wait_until_queued
 from support.stores.fakes import FakeInventory, MemoryOrders
-from support.waiting import wait_until
 
 from functions_common import limiter as limiters
 from functions_common.limiter import ConcurrencyLimiter, TooManyListRequestsError
@@ -41,16 +41,12 @@ def reader(
     thread.join()
 
 
-def waiting(limiter: ConcurrencyLimiter, number: int) -> Callable[[], bool]:
-    return lambda: limiter.waiting == number
-
-
 def test_slots_are_granted_in_order_of_arrival() -> None:
     limiter, done = ConcurrencyLimiter(max_concurrent=1, cooldown=False), list[str]()
     with ExitStack() as readers, limiter.slot(Deadline.after(SOON)):
         for n in range(8):
             readers.enter_context(reader(limiter, done, str(n)))
-            wait_until(waiting(limiter, n + 1))
+            wait_until_queued(limiter, n + 1)
         assert done == []
     assert done == [*"01234567"]
 
@@ -80,7 +76,7 @@ def test_next_request_gets_the_slot_when_one_has_given_up() -> None:
         with reader(limiter, done, "gives up", 0.05):
             pass
         readers.enter_context(reader(limiter, done, "next"))
-        wait_until(lambda: limiter.waiting == 1)
+        wait_until_queued(limiter, 1)
     assert done[1] == "next"
 
 
@@ -88,7 +84,7 @@ def test_slot_raises_immediately_when_the_queue_is_full() -> None:
     limiter, done = ConcurrencyLimiter(max_waiting=1, max_concurrent=1, cooldown=False), list[str]()
     with ExitStack() as readers, limiter.slot(Deadline.after(SOON)):
         readers.enter_context(reader(limiter, done, "waits"))
-        wait_until(lambda: limiter.waiting == 1)
+        wait_until_queued(limiter, 1)
         with (
             pytest.raises(TooManyListRequestsError, match="1 are waiting already"),
             limiter.slot(Deadline.after(SOON)),

@@ -83,6 +83,24 @@ def test_only_the_first_request_is_cold_without_health_checks(client: Any) -> No
     assert [timing.endswith(", cold") for timing in timings] == [False, True, False, False]
 
 
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("t=1764000000.250", "2025-11-24T16:00:00.250000+00:00"),
+        ("t=1764000000", "2025-11-24T16:00:00+00:00"),
+        ("1764000000250", None),
+        ("t=99999999999999999999", None),
+        ("t=\u0661764000000", None),
+    ],
+)
+def test_first_request_has_the_time_at_the_gateway_in_its_log_line(
+    client: Any, said: list[dict[str, Any]], header: str, expected: str | None
+) -> None:
+    for _ in range(2):
+        client.get("/orders/ORDX", headers={"X-Request-Start": header})
+    assert [line.get("requested_at") for line in said] == [expected, None]
+
+
 def test_log_line_has_the_order_id_for_any_outcome(said: list[dict[str, Any]]) -> None:
     client = order_app(MemoryOrders(), FakeInventory(P001=1)).test_client()
     said.clear()  # of the start

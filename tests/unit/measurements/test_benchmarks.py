@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import statistics
+import time
 from collections import Counter
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from benchmarks import results
-from benchmarks.shop import page
+from benchmarks.shop import open_loop, page
 from benchmarks.shop.__main__ import Run
 from benchmarks.shop.buyers import Sales
 from benchmarks.shop.requirements import LINES, failed
@@ -55,6 +59,59 @@ def test_ratio_to_a_baseline_without_sales_is_a_text_and_no_requirement() -> Non
     run.ratio("hot_http_ratio", Sales(2.0, [0.1] * 900), Sales(2.0, [0.1] * 19))
     assert run.ratios == {"hot_http_ratio": "the baseline sold 19 units, ours 900"}
     assert failed(run.ratios) == []
+
+
+def test_arrivals_are_at_random_times_and_the_same_in_each_run() -> None:
+    times = open_loop.arrivals(100, 50)
+    assert times == sorted(times) == open_loop.arrivals(100, 50)
+    assert len(times) == pytest.approx(5000, rel=0.05)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+    mean = statistics.fmean(pauses)
+    assert statistics.stdev(pauses) == pytest.approx(mean, rel=0.1), "of an exponential"
+
+
+class SlowShop:
+    """A buyer's connection to a shop that takes a second for each order, on a clock of its own."""
+
+    now = 0.0
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def order(self, seconds: float) -> str:
+        SlowShop.now += min(seconds, 1.0)
+        return "201" if seconds >= 1 else "TimeoutError"
+
+    def close(self) -> None:
+        pass
+
+
+def test_wait_begins_at_the_arrival_and_ends_when_the_buyer_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five buyers arrive at once at a shop that serves one a second. A buyer waits 3.5 s."""
+    monkeypatch.setattr(open_loop, "Buyer", SlowShop)
+    monkeypatch.setattr(time, "monotonic", lambda: SlowShop.now)
+    due: SimpleQueue[float | None] = SimpleQueue()
+    for arrival in (0.0, 0.0, 0.0, 0.0, 0.0, None):
+        due.put(arrival)
+    sold = open_loop._serve("a", "P1", due, 3.5)  # noqa: SLF001 - one connection, without threads
+    assert sold.latencies == [1.0, 2.0, 3.0]
+    assert sold.failures == {"gave up": 2}
+    assert sold.percentile(50) == 3000
+    assert sold.percentile(99) == float("inf")
+    assert sold.share_placed == 3 / 5
+
+
+def test_open_sale_is_on_the_page_with_its_share_and_its_bound_of_waits() -> None:
+    sold = Sales(10.0, [0.1] * 80, 5, Counter({"gave up": 10, "503": 5})).figures()
+    origin = dict.fromkeys(("commit", "date", "machine", "command"), "x")
+    shop = {page.OPEN: {"value": {"flask 80": sold, "ours 120": sold, "ours 80": sold}, **origin}}
+    rows = [line for line in page.markdown(shop).splitlines() if line.startswith("| ours")]
+    assert rows == [
+        f"| ours | {rate} | 80.0% | 100 ms | over 5,000 ms | 5 | 10 | 5 |"
+        for rate in ("400 (80 %)", "600 (120 %)")
+    ]
 
 
 def test_page_has_the_figures_of_the_results() -> None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support.processes.resources import Resources, Row, table, verdict
+from support.processes.resources import FLAT, Resources, Row, table, verdict
 
 START = Resources(megabytes=80.0, descriptors=16, threads=72)
 ALLOWED = Resources(megabytes=16, descriptors=32, threads=8)
@@ -20,9 +20,7 @@ def row(end: Resources) -> Row:
 def test_process_is_flat_when_it_grows_by_what_is_allowed() -> None:
     end = Resources(megabytes=96.0, descriptors=48, threads=80)
     assert row(end).excess == []
-    assert verdict([row(end), row(START)]) == (
-        "Memory, descriptors and threads of all processes are flat."
-    )
+    assert verdict([row(end), row(START)]) == FLAT
 
 
 @pytest.mark.parametrize("resource", Resources._fields)

@@ -1,12 +1,13 @@
 """The specification's invariants hold, each rule is needed, and the code follows the specification.
 
-The command explores more states than these tests: `python -m specification`.
+The command explores more states than these tests: `python -m specification`. The calls of the code
+are compared in tests/specification.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from itertools import product as combinations
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 
 import pytest
 from specification import documents as spec
+from specification import group_commit_explore as batches
 from specification.__main__ import main
+from specification.batched_creation import BatchedCreation
 from specification.documents import Attempt, Body, Change, EventType, Kind, OrderStatus, Transition
 from specification.documents import Status as ResponseStatus
 from specification.explore import (
@@ -27,20 +30,31 @@ from specification.explore import (
     run_alone,
     successors,
 )
+from specification.group_commit import GroupCommit
+from specification.group_commit_mutations import BATCHED_CREATION, GROUP_COMMIT
 from specification.inventory import Inventory
 from specification.mutations import MUTATIONS
 from specification.processes import Process
-from specification.protocol import Protocol
+from specification.protocol import Protocol, new_order
 from specification.scenarios import ANY, AT_ONE, HELD, OTHER, TWO, scenarios
 from support.in_process.memory_shop import WholeShop
+from support.specification import use_cases
+from support.specification.stock import counted, real_product, real_reservation
+from support.specification.translation import (
+    NOW,
+    described,
+    key_digest,
+    real_attempt,
+    real_order,
+)
 from support.stores.builders import BY, soon
 
-from functions_common.ids import digest_id
 from inventory_function import domain as inventory
 from inventory_function import operations
 from inventory_function.unit_of_work import UnitOfWork
 from order_function import domain as order
 from order_function.ports import VersionedOrder
+from order_function.service import Orders
 
 ROOT = Path(__file__).parents[3]
 PROTOCOL = Protocol()
@@ -56,7 +70,7 @@ def small(protocol: Protocol) -> dict[str, Scenario]:
 @pytest.mark.parametrize("name", small(PROTOCOL))
 def test_every_invariant_holds_in_every_interleaving(name: str) -> None:
     explored = explore(PROTOCOL, small(PROTOCOL)[name])
-    assert explored.states > 500
+    assert explored.states > 400
     assert explored.outcomes > 1
 
 
@@ -76,13 +90,13 @@ CAUGHT = {  # mutation: the scenario that finds it, and the broken invariant
     "move-twice": ("cancel a part, sent twice", "count different units"),
     "compare-last-movement": ("fulfil a part and restock it", "count different units"),
     "move-first": ("cancel a part, sent twice", "count different units"),
-    "begin-blindly": ("cancel two parts", "received '200 moved'"),
+    "begin-blindly": ("cancel two parts", "count different units"),
     "close-without-move": ("cancel a part, sent twice", "count different units"),
     "replace-movement": ("cancel two parts", "count different units"),
     "move-again": ("cancel a part, sent twice", "a request has moved units .* twice"),
     "assume-closed": ("publish during a movement", "is left unfinished"),
     "cancel-once": ("fulfil a part and cancel the rest", "received '409 not cancellable'"),
-    "restock-unshipped": ("fulfil a part and restock it", "does not end"),
+    "restock-unshipped": ("fulfil a part and restock it", "the key r4 is stuck"),
     "expire-blindly": ("payment and expiry", "received '200 confirmed'"),
     "pay-blindly": ("payment and expiry", "count different units"),
     "confirm-expired": ("payment and expiry", "received '409 order-expired'"),
@@ -95,10 +109,26 @@ CAUGHT = {  # mutation: the scenario that finds it, and the broken invariant
 }
 
 
+CAUGHT_IN_BATCHES = {  # the same, for the group commit and for batched creation
+    "commit-blindly": ("two processes, one unit for each", "differ from its live reservations"),
+    "create-blindly": ("release before reserve", "differ from its live reservations"),
+    "reject-assumed": ("a request and its repeat, the last unit", "could never get"),
+    "trust-lost-commit": ("release before reserve", "could never get"),
+    "forget-unknown": ("three buyers, the last unit", "was unavailable, and"),
+    "forget-members": ("three buyers, one unit for each", "C was unavailable, and"),
+    "keep-leading": ("three buyers, the last unit", "waits forever"),
+    "last-write-wins": ("two equal keys in one batch", "differs from its orders in turn"),
+    "hide-lost-batch": ("two equal keys in one batch", "was unavailable, and"),
+}
+
+
 def test_every_mutation_is_tested_and_explained() -> None:
     readme = (ROOT / "specification/README.md").read_text(encoding="utf-8")
+    in_batches = {**GROUP_COMMIT, **BATCHED_CREATION}
     assert set(CAUGHT) == set(MUTATIONS)
-    assert set(re.findall(r"^\| `([a-z-]+)`: ", readme, re.MULTILINE)) == set(MUTATIONS)
+    assert set(CAUGHT_IN_BATCHES) == set(in_batches)
+    explained = set(re.findall(r"^\| `([a-z-]+)`: ", readme, re.MULTILINE))
+    assert explained == {*MUTATIONS, *in_batches}
 
 
 @pytest.mark.parametrize("mutation", CAUGHT)
@@ -107,6 +137,37 @@ def test_explorer_finds_a_counterexample_of_each_mutation(mutation: str) -> None
     broken = MUTATIONS[mutation]()
     with pytest.raises(CounterexampleError, match=invariant):
         explore(broken, small(broken)[scenario])
+
+
+BATCHES: list[tuple[type[GroupCommit], dict[str, batches.Scenario]]] = [
+    (GroupCommit, batches.scenarios()),
+    (BatchedCreation, batches.creation_scenarios()),
+]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("model", "scenario"),
+    [
+        pytest.param(model, scenario, id=name)
+        for model, scenarios in BATCHES
+        for name, scenario in scenarios.items()
+    ],
+)
+def test_every_batch_is_equal_to_its_operations_in_turn(
+    model: type[GroupCommit], scenario: batches.Scenario
+) -> None:
+    assert batches.explore(model(), scenario).states > 500
+
+
+@pytest.mark.parametrize("mutation", CAUGHT_IN_BATCHES)
+def test_explorer_finds_a_counterexample_of_each_mutation_of_batches(mutation: str) -> None:
+    scenario, invariant = CAUGHT_IN_BATCHES[mutation]
+    creates = mutation in BATCHED_CREATION
+    found = batches.creation_scenarios() if creates else batches.scenarios()
+    broken = (BATCHED_CREATION if creates else GROUP_COMMIT)[mutation]()
+    with pytest.raises(CounterexampleError, match=invariant):
+        batches.explore(broken, found[scenario])
 
 
 def test_counterexample_lists_each_step() -> None:
@@ -136,83 +197,7 @@ def test_command_prints_the_counterexample(capsys: pytest.CaptureFixture[str]) -
 
 # The code follows the specification.
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
-HOLD_SECONDS = 60
-LINE_CHANGES = (EventType.LINE_CANCELLED, EventType.LINE_FULFILLED, EventType.LINE_RETURNED)
-
-
-def real_attempt(attempt: Attempt) -> order.Attempt:
-    """Bodies differ in their note: the model has only one product."""
-    body = attempt.body
-    begun = order.Attempt.begin(
-        "C1",
-        [order.Line("P001", body.units)],
-        attempt.key,
-        body.expected_total or None,
-        HOLD_SECONDS if body.hold else None,
-        order.Details(note=body.name),
-    )
-    return replace(begun, number=attempt.number)
-
-
-def real_order(found: spec.Order) -> order.Order:
-    attempt = real_attempt(found.attempt)
-    if found.status is OrderStatus.ABANDONED:
-        name = order.ReservationName.parse(attempt.reservation_id)
-        assert name is not None
-        return order.Order.new_abandoned_mark(name, NOW)
-    line = order.Line("P001", found.attempt.body.units, *found.moved)
-    item = order.PricedLine("P001", found.attempt.body.units, found.price, "Laptop")
-    rejection = order.Rejection("insufficient-stock", "Short") if found.rejection else None
-    return replace(
-        order.Order.new_pending(attempt, NOW),
-        status=order.Status(found.status),
-        lines=(line,),
-        items=(item,) if found.price else (),
-        currency="USD" if found.price else None,
-        rejection=rejection,
-        expired=found.expired,
-        movement=real_movement(found),
-        last_movement=found.last_movement,
-        history=tuple(real_event(found, event) for event in found.history),
-    )
-
-
-def real_movement(found: spec.Order) -> order.Movement | None:
-    """The code also stores who begins a movement of all units. The model needs no such thing."""
-    if found.movement is None:
-        return None
-    seq, change = found.movement
-    lines = (order.Line("P001", change.units),)
-    key = key_digest(found, change.request)
-    return order.Movement(order.MovementKind(change.kind), *BY, seq, lines, key)
-
-
-def real_event(found: spec.Order, event: spec.Event) -> order.Event:
-    lines = (order.Line("P001", sum(event.moved)),) if event.type in LINE_CHANGES else ()
-    key = key_digest(found, event.request) if event.request else None
-    return order.Event(order.EventType(event.type), NOW, *BY, lines=lines, key=key)
-
-
-def key_digest(found: spec.Order, request: str) -> str:
-    return digest_id(real_attempt(found.attempt).order_id, request)
-
-
-def described(found: order.Order) -> dict[str, Any]:
-    """The parts of an order that the specification has as well."""
-    open_movement = found.movement if found.movement and found.movement.number else None
-    return {
-        "reservation": found.reservation_id,
-        "status": str(found.status),
-        "counts": [(line.cancelled, line.fulfilled, line.returned) for line in found.lines],
-        "movement": open_movement
-        and (open_movement.number, open_movement.kind, open_movement.lines, open_movement.key),
-        "last_movement": found.last_movement,
-        "expired": found.expired,
-        "history": [(str(event.type), event.lines, event.key) for event in found.history],
-        "price": [item.unit_price for item in found.items],
-    }
 
 
 def moved_counts(units: int) -> list[spec.Moved]:
@@ -296,6 +281,8 @@ def specified(found: spec.Order, transition: Transition) -> spec.Order:
     if transition is Transition.MOVED:
         return found.close()
     after = found.after(transition)
+    if transition is Transition.REJECT:
+        return after._replace(rejection=ResponseStatus.SHORT)
     reserved = transition in (Transition.COMPLETE, Transition.HOLD)
     return after._replace(price=1) if reserved else after
 
@@ -364,25 +351,6 @@ def world_with(found: spec.Reservation | None, available: int) -> spec.World:
     return world.with_reservation(ATTEMPT, found)
 
 
-def real_product(found: spec.Product) -> inventory.Product:
-    available, reserved, shipped, price = found
-    return inventory.Product("P001", "Laptop", price, "USD", True, available, reserved, shipped)
-
-
-def real_reservation(
-    name: str, found: spec.Reservation, last: inventory.Movement | None = None
-) -> inventory.Reservation:
-    line = inventory.PricedLine("P001", found.units, found.price, "Laptop", *found.moved)
-    return inventory.Reservation(
-        name,
-        inventory.ReservationStatus(found.status),
-        "USD",
-        (line,) if found.units else (),
-        last_movement=found.last_movement,
-        last_movement_fingerprint=last.fingerprint if last else "",
-    )
-
-
 def real_stock(world: spec.World, last: inventory.Movement | None = None) -> UnitOfWork:
     stock = UnitOfWork()
     product = real_product(world.product)
@@ -407,9 +375,7 @@ def real_decision(stock: UnitOfWork, operation: operations.StockOperation[Any]) 
 
 
 def specified_decision(result: object) -> str:
-    if isinstance(result, spec.Reservation):
-        return "held"
-    return str(result or "short")
+    return "held" if isinstance(result, spec.Reservation) else str(result)
 
 
 def assert_same_stock(stock: UnitOfWork, specified: spec.World) -> None:
@@ -419,11 +385,6 @@ def assert_same_stock(stock: UnitOfWork, specified: spec.World) -> None:
     assert (found is None) == (expected is None)
     if found and expected:
         assert counted(found) == counted(real_reservation("R", expected))
-
-
-def counted(found: inventory.Reservation) -> tuple[Any, ...]:
-    counts = [(each.released, each.consumed, each.returned) for each in found.lines]
-    return str(found.status), found.last_movement, [each.unit_price for each in found.lines], counts
 
 
 @pytest.mark.parametrize("available", [0, 1, 2])
@@ -493,7 +454,9 @@ def some_worlds() -> frozenset[spec.World]:
         return Process.of(PROTOCOL.place, Attempt("A", 0, body))
 
     def place_later(body: Body) -> Process:
-        return Process.of(PROTOCOL.place_pending, Attempt("A", 0, body))
+        """Inventory is unavailable."""
+        pending = new_order(Attempt("A", 0, body), spec.ABSENT).with_event(EventType.PLACED)
+        return Process.of(PROTOCOL.create, pending, True)
 
     clients = [
         [place(ANY), place_later(ANY), place(OTHER), CANCEL, FULFIL],
@@ -526,58 +489,6 @@ class Shop:
     def _put(self, entity: inventory.Product | inventory.Reservation) -> None:
         self._shop.stock.commit([(entity, None)], soon())
 
-    def place(self, attempt: Attempt) -> ResponseStatus | None:
-        try:
-            placed = self.orders.place(real_attempt(attempt))
-        except order.IdempotencyKeyReusedError:
-            return ResponseStatus.KEY_REUSED
-        except order.OrderRejectedError:
-            return ResponseStatus.SHORT
-        pending = placed.order.status is order.Status.PENDING
-        return ResponseStatus.ACCEPTED if pending else ResponseStatus.CREATED
-
-    def cancel(self) -> ResponseStatus | None:
-        try:
-            cancelled = self.orders.cancel(ORDER_ID, BY)
-        except order.OrderNotFoundError:
-            return None
-        except order.NotCancellableError:
-            return ResponseStatus.NOT_CANCELLABLE
-        assert cancelled.status in (order.Status.CANCELLED, order.Status.FULFILLED)
-        return ResponseStatus.CANCELLED
-
-    def fulfil(self) -> ResponseStatus | None:
-        try:
-            fulfilled = self.orders.fulfil(ORDER_ID, BY)
-        except (order.OrderNotFoundError, order.NotFulfillableError):
-            return None
-        assert fulfilled.status is order.Status.FULFILLED
-        return ResponseStatus.FULFILLED
-
-    def confirm(self) -> ResponseStatus | None:
-        try:
-            confirmed = self.orders.confirm(ORDER_ID, BY)
-        except order.OrderNotFoundError:
-            return None
-        except order.OrderExpiredError:
-            return ResponseStatus.EXPIRED
-        except order.NotConfirmableError as error:
-            pending = error.order.status is order.Status.PENDING
-            return None if pending else ResponseStatus.NOT_CONFIRMABLE
-        assert confirmed.status is not order.Status.AWAITING_PAYMENT
-        return ResponseStatus.PAID
-
-    def move(self, change: Change) -> ResponseStatus | None:
-        kind, wanted = order.MovementKind(change.kind), {"1": change.units}
-        try:
-            moved = self.orders.change_part(ORDER_ID, kind, wanted, BY, change.request)
-        except order.OrderNotFoundError:
-            return None
-        except order.UnchangeableOrderError as error:
-            return None if error.order.status in UNDECIDED else ResponseStatus.NOT_MOVABLE
-        assert moved.status is not order.Status.CHANGING
-        return ResponseStatus.MOVED
-
     def reconcile(self) -> None:
         self._shop.sweep_up()
 
@@ -596,10 +507,6 @@ class Shop:
         return self._shop.store.documents.items()
 
 
-ORDER_ID = real_attempt(Attempt("A", 0, ANY)).order_id
-UNDECIDED = (order.Status.PENDING, order.Status.AWAITING_PAYMENT)
-
-
 def last_movement(world: spec.World, attempt: Attempt) -> inventory.Movement | None:
     """The order's open movement, if inventory has applied it. No other one can be repeated."""
     found = world.order(attempt.key)
@@ -610,22 +517,25 @@ def last_movement(world: spec.World, attempt: Attempt) -> inventory.Movement | N
     return inventory.Movement(seq, inventory.MovementKind(change.kind), lines)
 
 
-def places(body: Body) -> tuple[Process, Callable[[Shop], ResponseStatus | None]]:
+UseCase = tuple[Process, Callable[[Orders], ResponseStatus | None]]
+
+
+def places(body: Body) -> UseCase:
     attempt = Attempt("A", 0, body)
-    return Process.of(PROTOCOL.place, attempt), lambda shop: shop.place(attempt)
+    return Process.of(PROTOCOL.place, attempt), lambda orders: use_cases.place(orders, attempt)
 
 
-def moves(change: Change) -> tuple[Process, Callable[[Shop], ResponseStatus | None]]:
-    return move_of(change), lambda shop: shop.move(change)
+def moves(change: Change) -> UseCase:
+    return move_of(change), lambda orders: use_cases.move(orders, "A", change)
 
 
-USE_CASES: dict[str, tuple[Process, Callable[[Shop], ResponseStatus | None]]] = {
+USE_CASES: dict[str, UseCase] = {
     "place": places(ANY),
     "place another body": places(OTHER),
     "place with a hold": places(HELD),
-    "cancel": (CANCEL, Shop.cancel),
-    "fulfil": (FULFIL, Shop.fulfil),
-    "confirm": (CONFIRM, Shop.confirm),
+    "cancel": (CANCEL, lambda orders: use_cases.cancel(orders, "A")),
+    "fulfil": (FULFIL, lambda orders: use_cases.fulfil(orders, "A")),
+    "confirm": (CONFIRM, lambda orders: use_cases.confirm(orders, "A")),
     "cancel a part": moves(CANCEL_PART),
     "cancel two units": moves(CANCEL_TWO),
     "fulfil a part": moves(FULFIL_PART),
@@ -641,7 +551,7 @@ def test_use_case_follows_the_specification_in_every_world(name: str) -> None:
     assert len(worlds) > 300
     for world in worlds:
         shop, run = Shop(world), run_alone(world, process)
-        status = use_case(shop)
+        status = use_case(shop.orders)
         assert [each.status for each in run.responses] == ([status] if status else []), world
         assert shop.contents() == Shop(run.world).contents(), world
 

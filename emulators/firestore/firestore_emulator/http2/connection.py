@@ -39,7 +39,7 @@ _MAX_CLOSED = 256  # streams that are known to be closed, not skipped
 _MAX_SENT_FRAME = 64 * 1024  # even if the peer accepts more: other streams wait for it
 _FRAMES_IN_A_TURN = 64
 _LINGER_SECONDS = 5.0
-_HANDSHAKE_SECONDS = 60.0
+HANDSHAKE_SECONDS = 60.0
 
 _GREETING = frames.settings(
     {
@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._outbox = Outbox(self._transport)
         self._outbox.write(_GREETING)
-        self._timer = self._loop.call_later(_HANDSHAKE_SECONDS, self._transport.abort)
+        self._timer = self._loop.call_later(HANDSHAKE_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         if self._is_closing:

@@ -38,6 +38,22 @@ class JsonFormatter(logging.Formatter):
         return _encode(line)
 
 
+class _NoLock:
+    """A lock that locks nothing. ``logging`` enters it, from Python 3.13 on even if it is None."""
+
+    def acquire(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 class JsonHandler(logging.Handler):
     """Writes the lines of concurrent threads together.
 
@@ -56,7 +72,7 @@ class JsonHandler(logging.Handler):
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
         """No lock around ``emit``: threads add lines while one of them writes."""
-        self.lock = None
+        self.lock = _NoLock()  # type: ignore[assignment]
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 HEALTH = "/health"
 FIRST_BYTE = "functions_common.first_byte_ns"
 """Key of the WSGI environment: when the request's first byte arrived, on the monotonic clock."""
+REQUEST_START = "X-Request-Start"
+"""Set by gateways: when the request reached them, as ``t=`` and seconds since 1970."""
+_REQUEST_START = re.compile(r"t=([0-9]{10}(?:\.[0-9]{1,6})?)")
 _MAX_PATH = 200
 
 
@@ -37,7 +42,7 @@ class RequestLog:
         self._function = function
         self._personal_paths = tuple(personal_paths)
         self._instance = server.instance
-        self._sampled = server.telemetry
+        self._sampled = server.telemetry and server.traces
         self._first = threading.Lock()
         """Acquired by the first request, and never released."""
         self._headers = {"X-Pod": server.instance.pod}
@@ -47,7 +52,7 @@ class RequestLog:
         if server.telemetry:
             from functions_common.observability.telemetry import Telemetry  # noqa: PLC0415 - costs 50 ms
 
-            self._telemetry = Telemetry(function, server.instance)
+            self._telemetry = Telemetry(function, server.instance, traces=server.traces)
 
     def begin(self) -> None:
         """Start the record. Continue the caller's trace if the request has a ``traceparent``."""
@@ -85,6 +90,9 @@ class RequestLog:
         activity.resume(g.pop("before", None))
 
     def _log(self, record: RequestRecord, response: Response) -> None:
+        notes = dict(record.activity.notes)
+        if record.cold and (requested_at := _requested_at()) is not None:
+            notes["requested_at"] = requested_at
         logs.event(
             f"{record.method} {record.path} {record.status}",
             severity=_severity(record.status),
@@ -100,8 +108,14 @@ class RequestLog:
             pod=self._instance.pod,
             cold=record.cold,
             ms=record.milliseconds,
-            **record.activity.notes,
+            **notes,
         )
+
+
+def _requested_at() -> str | None:
+    """The time at which the gateway received the request. None if it has not set one."""
+    match = _REQUEST_START.fullmatch(request.headers.get(REQUEST_START, ""))
+    return datetime.fromtimestamp(float(match[1]), UTC).isoformat() if match else None
 
 
 def _server_timing(record: RequestRecord) -> str:

@@ -66,7 +66,9 @@ _SERVER_ERROR = 500
 class Telemetry:
     """Exports the spans and metrics of one process, on threads of the SDK."""
 
-    def __init__(self, function: str, instance: Instance) -> None:
+    def __init__(self, function: str, instance: Instance, *, traces: bool = True) -> None:
+        """``traces``: whether to send spans. Metrics are always sent."""
+        self._traces = traces
         resource = _resource(function, instance)
         self._spans = _Spans(resource)
         meters = meter_provider(resource)
@@ -90,6 +92,8 @@ class Telemetry:
 
     def export(self, record: RequestRecord) -> None:
         self._measure(record)
+        if not self._traces:
+            return
         now = time.monotonic_ns()
         epoch_offset = time.time_ns() - now
         for part in record.activity.parts:

@@ -265,6 +265,8 @@ class ServerSettings:
     """The most requests that wait for a thread. Further requests get 503 immediately."""
     instance: Instance = Instance()
     telemetry: bool = False
+    traces: bool = True
+    """If false, telemetry sends metrics only: Prometheus stores no traces."""
     """Export to OpenTelemetry. Its SDK reads its own settings, such as the endpoint."""
     allowed_origins: tuple[str, ...] = ()
     """Origins whose pages may call the function from a browser (CORS). Only order reads any."""
@@ -282,6 +284,7 @@ class ServerSettings:
             max_queued=env.integer("MAX_QUEUED", 256, minimum=1, maximum=10_000),
             instance=Instance.load(env),
             telemetry=telemetry_enabled(env),
+            traces=env.text("OTEL_TRACES_EXPORTER", "otlp") != "none",
         )
 
 

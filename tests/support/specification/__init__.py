@@ -1,0 +1,1 @@
+"""The specification's documents and traces, translated for the code."""

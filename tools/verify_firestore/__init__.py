@@ -1,0 +1,1 @@
+"""`make verify-firestore` tries the shop on a real Firestore project."""
