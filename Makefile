@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties compare-traces rule-mutants test-hostile test-crash test-clients soak fuzz conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers verify-firestore audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster deploy-events deploy-observability clean
+.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties compare-traces rule-mutants test-hostile test-crash test-clients soak fuzz mutants conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers verify-firestore audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster deploy-events deploy-observability clean
 
 # A line `##@ Title` begins a group.
 help: # List the targets
@@ -34,7 +34,7 @@ demo-local: $(VENV)/.dev ## The same sale on processes of this machine
 
 clean: ## Remove all generated files, and .run with its data and reports
 	@$(PYTHON) -m local.running
-	rm -rf $(VENV) .run .conformance .fuzz .api emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build
+	rm -rf $(VENV) .run .conformance .fuzz .mutants .api emulators/firestore/build emulators/firestore/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build
 
 ##@ Test it
 
@@ -101,6 +101,11 @@ fuzz: export PYTHONPATH := $(PYTHONPATH):.fuzz
 fuzz: $(VENV)/.dev .fuzz/.made ## Random requests for ten minutes (FUZZ_SECONDS, FUZZ_SEED)
 	@echo "The result comes after about $(FUZZ_SECONDS) seconds."
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/fuzz
+
+# Results in tools/mutants/results.json, report in docs/mutants.md.
+mutants: $(VENV)/.dev .mutants/.made ## Change the code, and see which unit tests notice: hours (MODULES, AGAIN)
+	$(BIN)/python -m tools.mutants $(if $(AGAIN),--again) $(MODULES)
+	$(BIN)/python -m tools.mutants.report
 
 test-clients: $(VENV)/.dev .api/.made ## Orders by generated Python and TypeScript clients; needs Node.js 20
 	$(BIN)/python -m pytest tests/integration/clients/test_generated_clients.py -rs
@@ -183,6 +188,8 @@ lock: $(VENV)/.dev ## Update the lock files (UPGRADE=--upgrade for newer version
 		tests/conformance/requirements.in -o tests/conformance/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) tests/fuzz/requirements.in -o tests/fuzz/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) tools/api/requirements.in -o tools/api/requirements.txt
+	$(BIN)/$(COMPILE) $(UPGRADE) -c requirements-dev.txt \
+		tools/mutants/requirements.in -o tools/mutants/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
 		benchmarks/servers/requirements.in -o benchmarks/servers/requirements.txt
 	$(BIN)/$(COMPILE) $(UPGRADE) -c functions/requirements.txt \
@@ -293,6 +300,12 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@echo "The packages of make fuzz:"
 	@$(BIN)/python -m tools.install --target .fuzz --only-binary :all: -r tests/fuzz/requirements.txt \
 		|| echo "atheris is not available here: only requests from the OpenAPI descriptions"
+	@touch $@
+
+.mutants/.made: tools/mutants/requirements.txt
+	rm -rf .mutants && mkdir .mutants
+	@echo "The packages of make mutants:"
+	@$(BIN)/python -m tools.install --target .mutants -r tools/mutants/requirements.txt
 	@touch $@
 
 # Linters of the description and generators of clients. `make lint` and `make test` do not need them:

@@ -12,13 +12,16 @@ from inventory_function.catalogue import PutProduct
 from inventory_function.domain import (
     UNCONDITIONAL,
     CatalogueChanges,
+    Key,
     Line,
     Movement,
     MovementKind,
     Product,
+    product_key,
 )
 from inventory_function.operations import Adjust, Move, Release, Reserve
 from inventory_function.service import Inventory
+from inventory_function.unit_of_work import UnitOfWork
 from order_function.domain import By
 from support.stores.fakes import MemoryStock
 
@@ -65,6 +68,20 @@ def adjust(product_id: str, delta: int, key: str = "") -> Adjust:
     now = OPENING_TIME + timedelta(seconds=count)
     nonce = f"nonce-{count}"
     return Adjust(product_id, key or f"key-{count}", delta, "counted", None, "operator", now, nonce)
+
+
+class AsksWhetherCommitted:
+    """An operation that asks whether an earlier commit of it may have been carried out."""
+
+    def __init__(self) -> None:
+        self.responses: list[bool] = []
+
+    def needs(self, work: UnitOfWork) -> list[Key]:  # noqa: ARG002
+        return [product_key("P001")]
+
+    def decide(self, work: UnitOfWork) -> None:
+        self.responses.append(work.may_be_committed(self))
+        work.put(work.known_product("P001").reserve(1))
 
 
 def stocked(**available: int) -> MemoryStock:

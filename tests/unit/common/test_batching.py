@@ -62,9 +62,10 @@ def processor() -> Processor:
 
 
 @pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
+def pool(processor: Processor) -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(20) as pool:
         yield pool
+        processor.proceed.release(20)  # for the batches of a failed test
 
 
 def submit_in_order(
@@ -112,10 +113,10 @@ def test_batch_holds_at_most_the_maximum_weight_unless_one_item_weighs_more(
 ) -> None:
     batcher = processor.batcher()
     start_first_batch(pool, batcher, processor)
-    others = submit_in_order(pool, batcher, "four", "five5", "two", "beyond all bounds", "x")
+    others = submit_in_order(pool, batcher, "four", "sixsix", "two", "beyond all bounds", "x")
     processor.proceed.release(5)
     assert [each.result() for each in others][3] == "to beyond all bounds"
-    assert processor.batches[1:] == [["four", "five5"], ["two"], ["beyond all bounds"], ["x"]]
+    assert processor.batches[1:] == [["four", "sixsix"], ["two"], ["beyond all bounds"], ["x"]]
 
 
 def test_leader_hands_over_after_one_batch(processor: Processor, pool: ThreadPoolExecutor) -> None:
@@ -165,8 +166,11 @@ def test_error_of_a_batch_is_raised_to_every_caller_of_the_batch(
     assert batcher.submit("c", soon()) == "to c", "the next item starts without delay"
 
 
-def test_wrong_number_of_results_is_an_error_of_every_caller(pool: ThreadPoolExecutor) -> None:
-    batcher = Batcher[str, str](lambda _items, _deadline: [], len, MAX_WEIGHT)
+@pytest.mark.parametrize("results", [[], ["to a", "to nobody"]])
+def test_wrong_number_of_results_is_an_error_of_every_caller(
+    pool: ThreadPoolExecutor, results: list[str]
+) -> None:
+    batcher = Batcher[str, str](lambda _items, _deadline: results, len, MAX_WEIGHT)
     with pytest.raises(ValueError, match="zip"):
         pool.submit(batcher.submit, "a", soon()).result()
 
@@ -184,7 +188,7 @@ def test_results_are_unknown_and_the_next_batch_starts_when_the_leaders_thread_e
     processor.proceed.release()
     with pytest.raises(SystemExit):
         a.result()
-    with pytest.raises(UnknownResultError):
+    with pytest.raises(UnknownResultError, match=r"^the leader's thread ended without a result$"):
         b.result()
     processor.error = None
     processor.proceed.release()
@@ -222,13 +226,69 @@ def test_item_is_rejected_when_the_queue_is_full(
     )
     start_first_batch(pool, batcher, processor)
     (large,) = submit_in_order(pool, batcher, "large")  # an empty queue takes an item of any size
-    with pytest.raises(QueueFullError) as full:
+    with pytest.raises(QueueFullError, match=r"^the queue is full: 9 are queued$") as full:
         batcher.submit("a", soon())
     assert full.value.queued == 9
     processor.proceed.release(2)
     assert large.result() == "to large"
     processor.proceed.release()
     assert batcher.submit("a", soon()) == "to a", "there is room again"
+
+
+def rejects(batcher: Batcher[str, str], queued: int) -> bool:
+    """The queue has no room for one more item, because this number is queued."""
+    with pytest.raises(QueueFullError) as full:
+        batcher.submit("one more", Deadline.after(1))
+    return full.value.queued == queued
+
+
+def test_processed_items_leave_room_in_the_queue(
+    processor: Processor, pool: ThreadPoolExecutor
+) -> None:
+    batcher = processor.batcher(max_queued=3)
+    start_first_batch(pool, batcher, processor)
+    submit_in_order(pool, batcher, "a", "b", "does not fit")
+    assert rejects(batcher, queued=3)
+    processor.proceed.release()
+    assert processor.started.acquire(timeout=10)
+    submit_in_order(pool, batcher, "c", "d")
+    assert processor.batches == [["first"], ["a", "b"]]
+    assert rejects(batcher, queued=3)
+
+
+def test_unfinished_items_take_room_in_the_queue(
+    processor: Processor, pool: ThreadPoolExecutor
+) -> None:
+    batcher = processor.batcher(max_queued=4)
+    start_first_batch(pool, batcher, processor)
+    submit_in_order(pool, batcher, "a", "four", "five5")
+    processor.proceed.release()
+    assert processor.started.acquire(timeout=10)
+    submit_in_order(pool, batcher, "does not fit")
+    processor.unfinished = {"four", "five5"}
+    processor.proceed.release()
+    assert processor.started.acquire(timeout=10)
+    assert processor.batches == [["first"], ["a", "four", "five5"], ["four", "five5"]]
+    submit_in_order(pool, batcher, "b", "c", "d")
+    assert rejects(batcher, queued=4)
+
+
+def test_item_that_left_at_its_deadline_leaves_room_and_starts_no_batch(
+    processor: Processor, pool: ThreadPoolExecutor
+) -> None:
+    sizes = {"late": 2, "same size": 2}
+    batcher = Batcher[str, str](
+        processor, len, MAX_WEIGHT, size=lambda item: sizes.get(item, 1), max_queued=3
+    )
+    start_first_batch(pool, batcher, processor)
+    late = pool.submit(batcher.submit, "late", Deadline.after(0.1))
+    wait_until_queued(batcher, 1)
+    submit_in_order(pool, batcher, "a")
+    with pytest.raises(DeadlineExceededError):
+        late.result()
+    assert not processor.started.acquire(timeout=0.05), "the first batch is still in flight"
+    submit_in_order(pool, batcher, "same size")
+    assert rejects(batcher, queued=3)
 
 
 def test_batches_never_overlap_by_default(processor: Processor, pool: ThreadPoolExecutor) -> None:
@@ -252,6 +312,26 @@ def test_waiter_starts_a_batch_beside_a_slow_one(
     processor.proceed.release(3)
     assert {each.result() for each in others} == {"to a", "to b"}
     assert slow.result() == "to first"
+
+
+def test_unfinished_item_waits_again_before_it_starts_a_batch_beside_another(
+    processor: Processor, pool: ThreadPoolExecutor
+) -> None:
+    batcher = processor.batcher(overtake_after=30)
+    start_first_batch(pool, batcher, processor)
+    deadline = AdjustableDeadline.after(60)
+    (leads,) = submit_in_order(pool, batcher, "a", deadline=deadline)
+    (waits,) = submit_in_order(pool, batcher, "b")
+    processor.unfinished = {"a", "b"}
+    processor.proceed.release()
+    assert processor.started.acquire(timeout=10)
+    deadline.leave(MIN_LEFT_TO_SHARE)  # so that the next batch has the leader's item only
+    processor.proceed.release()
+    assert processor.started.acquire(timeout=10)
+    assert not processor.started.acquire(timeout=0.05), "only the batch of the leader is in flight"
+    processor.proceed.release(2)
+    assert (leads.result(), waits.result()) == ("to a", "to b")
+    assert processor.batches == [["first"], ["a", "b"], ["a"], ["b"]]
 
 
 def test_slow_leader_that_was_overtaken_does_not_hand_over(pool: ThreadPoolExecutor) -> None:
@@ -307,7 +387,7 @@ def test_queued_item_is_reported_as_not_sent_at_its_deadline(
 ) -> None:
     batcher = processor.batcher()
     first = start_first_batch(pool, batcher, processor)
-    with pytest.raises(DeadlineExceededError):
+    with pytest.raises(DeadlineExceededError, match=r"^still queued at the deadline$"):
         batcher.submit("a", Deadline.after(0.01))
     processor.proceed.release()
     assert first.result() == "to first"
@@ -315,7 +395,7 @@ def test_queued_item_is_reported_as_not_sent_at_its_deadline(
 
 
 def test_item_is_not_started_when_less_than_the_minimum_is_left(processor: Processor) -> None:
-    with pytest.raises(DeadlineExceededError):
+    with pytest.raises(DeadlineExceededError, match=r"^no time left to begin$"):
         processor.batcher(min_left=1).submit("a", Deadline.after(0.5))
     assert not processor.batches
 
@@ -325,12 +405,27 @@ def test_leader_with_little_time_left_processes_its_own_item_only(
 ) -> None:
     batcher = processor.batcher()
     start_first_batch(pool, batcher, processor)
-    deadline = Deadline.after(MIN_LEFT_TO_SHARE)
+    deadline = AdjustableDeadline.after(60)
     (short,) = submit_in_order(pool, batcher, "a", deadline=deadline)
     others = submit_in_order(pool, batcher, "b", "c")
+    deadline.leave(MIN_LEFT_TO_SHARE)
     processor.proceed.release(3)
     assert [each.result() for each in (short, *others)] == ["to a", "to b", "to c"]
     assert processor.batches[1:] == [["a"], ["b", "c"]]
+
+
+def test_leader_shares_its_batch_until_its_deadline_by_default(
+    processor: Processor, pool: ThreadPoolExecutor
+) -> None:
+    batcher = Batcher[str, str](processor, len, MAX_WEIGHT)
+    start_first_batch(pool, batcher, processor)
+    deadline = AdjustableDeadline.after(60)
+    futures = submit_in_order(pool, batcher, "a", deadline=deadline)
+    futures += submit_in_order(pool, batcher, "b")
+    deadline.leave(0.01)
+    processor.proceed.release(2)
+    assert [each.result() for each in futures] == ["to a", "to b"]
+    assert processor.batches[1:] == [["a", "b"]]
 
 
 def test_late_item_is_left_out_of_the_batch(processor: Processor, pool: ThreadPoolExecutor) -> None:
@@ -343,7 +438,7 @@ def test_late_item_is_left_out_of_the_batch(processor: Processor, pool: ThreadPo
     deadline.leave(MIN_LEFT)  # as if "late" had waited for long
     processor.proceed.release(2)
     assert (leads.result(), goes_along.result()) == ("to a", "to b")
-    with pytest.raises(DeadlineExceededError):
+    with pytest.raises(DeadlineExceededError, match=r"^too long in the queue$"):
         late.result()
     assert processor.batches[1:] == [["a", "b"]]
 
@@ -371,11 +466,12 @@ def test_result_is_unknown_at_the_deadline_when_the_batch_is_in_flight(
     start_first_batch(pool, batcher, processor)
     (leads,) = submit_in_order(pool, batcher, "a")
     (goes_along,) = submit_in_order(pool, batcher, "b", deadline=Deadline.after(1))
+    (patient,) = submit_in_order(pool, batcher, "c")
     processor.proceed.release()
-    with pytest.raises(UnknownResultError):
+    with pytest.raises(UnknownResultError, match=r"^in flight at the deadline$"):
         goes_along.result()
     processor.proceed.release()
-    assert leads.result() == "to a"
+    assert (leads.result(), patient.result()) == ("to a", "to c")
 
 
 def test_other_items_are_processed_by_the_next_leader_when_the_leaders_deadline_passes(

@@ -1,5 +1,6 @@
 """Group commit: each request gets its own outcome, and nothing is done twice."""
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,10 +9,26 @@ from typing import Any
 import pytest
 from support.in_process.deadlines import AdjustableDeadline
 from support.in_process.queues import wait_until_queued
-from support.stores.builders import adjust, move, release, reserve, soon, stocked, units
+from support.stores.builders import (
+    AsksWhetherCommitted,
+    adjust,
+    move,
+    release,
+    reserve,
+    soon,
+    stocked,
+    units,
+)
 from support.stores.fakes import MemoryStock
 
-from functions_common.firestore.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from functions_common.firestore.errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreUnavailableError,
+)
+from functions_common.observability import activity
+from functions_common.observability.trace import Trace
 from functions_common.runtime.deadlines import Deadline
 from inventory_function.domain import InsufficientStockError, Line, StockError
 from inventory_function.group_commit import GroupCommit, TooManyWaitingError
@@ -409,6 +426,121 @@ def test_next_leader_carries_the_others_when_the_leaders_deadline_passes(
     assert units(store, "P001") == (3, 2, 0)
 
 
+@pytest.mark.parametrize("fault", ["rejected", "away"])
+def test_outcome_of_a_follower_stays_unknown_when_its_retry_fails(
+    monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """The commit with the leader may yet be carried out."""
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    pause = Pause()
+    Script(store, monkeypatch, pause)
+    store.faults.coming.extend(["", "dropped", fault])
+    deadline = AdjustableDeadline.after(60)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(group.run, reserve("R0", P001=1), soon())
+        assert pause.reached.wait(10)
+        leader = pool.submit(group.run, reserve("R1", P001=1), deadline)
+        wait_until_queued(group, 1)
+        follower = pool.submit(group.run, reserve("R2", P001=1), deadline)
+        wait_until_queued(group, 2)
+        deadline.leave(MIN_LEFT + 1e-9)  # each leads one commit, and has no time for another
+        pause.proceed.set()
+        first.result()
+        with pytest.raises(OutcomeUnknownError, match=r"^dropped$"):
+            leader.result()
+        with pytest.raises(OutcomeUnknownError, match=f"^{fault}$"):
+            follower.result()
+
+
+def test_operation_of_a_follower_may_be_committed_after_an_unknown_outcome(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    pause = Pause()
+    Script(store, monkeypatch, pause)
+    store.faults.coming.extend(["", "dropped"])
+    deadline, operation = AdjustableDeadline.after(60), AsksWhetherCommitted()
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(group.run, reserve("R0", P001=1), soon())
+        assert pause.reached.wait(10)
+        leader = pool.submit(group.run, reserve("R1", P001=1), deadline)
+        wait_until_queued(group, 1)
+        follower = pool.submit(group.run, operation, Deadline.after(60))
+        wait_until_queued(group, 2)
+        deadline.leave(MIN_LEFT + 1e-9)  # the leader has no time for a retry
+        pause.proceed.set()
+        first.result()
+        follower.result()
+        with pytest.raises(OutcomeUnknownError, match=r"^dropped$"):
+            leader.result()
+    assert operation.responses == [False, True]
+    assert units(store, "P001") == (3, 2, 0)
+
+
+def test_reason_is_the_last_conflict_when_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = stocked(P001=5)
+    deadline = AdjustableDeadline.after(60)
+
+    def commit(*_: object) -> None:
+        deadline.leave(MIN_LEFT)
+        raise ConflictError("another writer was first")
+
+    monkeypatch.setattr(store, "commit", commit)
+    with pytest.raises(StoreUnavailableError, match=r"^another writer was first$"):
+        GroupCommit(store).run(reserve("R", P001=1), deadline)
+
+
+def test_commit_reads_no_more_documents_than_it_may_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requests = [{f"P{n}{m:02}": 1 for m in range(100)} for n in range(6)]
+    store = stocked(**{name: 1 for each in requests for name in each})
+    group, gate = GroupCommit(store), Gate(store, monkeypatch)
+    reads: list[int] = []
+    read = store.read
+
+    def counted(keys: Any, deadline: Deadline) -> Any:
+        reads.append(len(keys))
+        return read(keys, deadline)
+
+    monkeypatch.setattr(store, "read", counted)
+    with ThreadPoolExecutor(7) as pool:
+        first = pool.submit(group.run, adjust("P000", 1), soon())
+        assert gate.reached.wait(10)
+        others = queue_up(
+            pool, group, [reserve(f"R{n}", **each) for n, each in enumerate(requests)]
+        )
+        gate.open.set()
+        first.result()
+        assert [other.result() for other in others] == ["ok"] * 6
+    assert reads == [2, 400, 200]
+
+
+def test_smaller_groups_have_the_deadline_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = stocked(P001=5)
+    deadlines: list[Deadline] = []
+    read = store.read
+
+    def recording(keys: Any, deadline: Deadline) -> Any:
+        deadlines.append(deadline)
+        return read(keys, deadline)
+
+    monkeypatch.setattr(store, "read", recording)
+    deadline = soon()
+    operations = [reserve("R1", P001=1), Broken(), reserve("R2", P001=1), reserve("R3", P001=1)]
+    outcomes = GroupCommit(store).run_all(operations, deadline)  # type: ignore[arg-type]
+    assert [type(each.error) for each in outcomes].count(ZeroDivisionError) == 1
+    store.faults.coming.append("rejected")
+    GroupCommit(store).run_all([reserve("R4", P001=1), reserve("R5", P001=1)], deadline)
+    assert not store.faults.coming
+    assert len(deadlines) >= 6
+    assert all(each is deadline for each in deadlines)
+
+
 def test_commit_is_bounded_by_the_documents_that_its_requests_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -453,7 +585,9 @@ def test_request_is_rejected_without_delay_when_the_queue_is_full(
         first = pool.submit(group.run, reserve("R0", P001=1), soon())
         assert gate.reached.wait(10)
         others = queue_up(pool, group, [reserve("R1", P001=1), reserve("R2", P001=1)])
-        with pytest.raises(TooManyWaitingError):
+        with pytest.raises(
+            TooManyWaitingError, match=r"^2 operations are queued already; try again\.$"
+        ):
             group.run(reserve("R3", P001=1), soon())
         gate.open.set()
         first.result()
@@ -483,6 +617,44 @@ def test_late_request_is_left_out_of_the_commit(monkeypatch: pytest.MonkeyPatch)
         for each in waiting[1::2]:
             each.result(10)
     assert units(store, "P001") == (6, 3, 0)
+
+
+def test_failed_commit_is_logged_with_its_operations_and_the_beginning_of_its_error(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stocked(P001=5)
+
+    def commit(*_: object) -> None:
+        raise StoreUnavailableError("x" * 301)
+
+    monkeypatch.setattr(store, "commit", commit)
+    caplog.set_level(logging.INFO)
+    deadline = AdjustableDeadline.after(60)
+    deadline.leave(MIN_LEFT + 1e-9)  # no retry follows
+    with pytest.raises(StoreUnavailableError, match=r"^x{301}$"):
+        GroupCommit(store).run_all([reserve("R1", P001=1), reserve("R2", P001=1)], deadline)
+    (record,) = (each for each in caplog.records if each.getMessage() == "Group commit failed")
+    assert vars(record)["fields"] == {"operations": 2, "error": "x" * 300}
+
+
+def test_wait_in_the_queue_is_a_part_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = stocked(P001=5)
+    group = GroupCommit(store)
+    gate = Gate(store, monkeypatch)
+
+    def run_recorded() -> list[str]:
+        with activity.recording(Trace.begin()) as current:
+            group.run(reserve("R2", P001=1), soon())
+        return [part.name for part in current.parts]
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(group.run, reserve("R1", P001=1), soon())
+        assert gate.reached.wait(10)
+        second = pool.submit(run_recorded)
+        wait_until_queued(group, 1)
+        gate.open.set()
+        first.result()
+        assert second.result() == ["queue"]
 
 
 def test_request_is_not_begun_when_too_little_time_is_left() -> None:

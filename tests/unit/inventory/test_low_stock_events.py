@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from cloudevents.http import from_http
@@ -66,7 +69,18 @@ def test_event_is_stored_by_the_commit_that_makes_the_stock_low(
     assert stored(store) == [event]
     assert (event.product_id, event.name) == ("P001", "Laptop")
     assert (event.available, event.low_stock_threshold) == (4, 5)
-    assert event.event_id.startswith("P001.")
+    assert re.fullmatch(r"P001\.[0-9a-f]{16}", event.event_id)
+    assert event.at.utcoffset() == timedelta(0)
+
+
+def test_low_stock_is_logged_with_its_numbers(
+    group: GroupCommit, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    group.run(reserve("R", P001=3), soon())
+    (record,) = caplog.records
+    assert record.getMessage() == "Low stock"
+    assert vars(record)["fields"] == {"product_id": "P001", "available": 4, "threshold": 5}
 
 
 def test_nothing_is_stored_without_a_sink(store: MemoryStock) -> None:

@@ -1,5 +1,6 @@
 """The operations on stock: one at a time, and in any order."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,13 +9,17 @@ from hypothesis import strategies as st
 from support.stores.builders import adjust, lines, move, product, put_product, release, reserve
 
 from inventory_function.domain import (
+    Adjustment,
+    ExceededLimit,
     IdempotencyKeyReusedError,
     InsufficientStockError,
     Line,
+    MaxPerOrderExceededError,
     MovementExceedsReservationError,
     MovementMismatchError,
     MovementOutOfOrderError,
     NegativeStockError,
+    PricedLine,
     Product,
     Reservation,
     ReservationMismatchError,
@@ -402,6 +407,84 @@ def test_confirm_and_reserve_leave_a_partly_moved_reservation_unchanged() -> Non
     found, new = decide(work, reserve("R", P001=3, P002=1))
     assert (found.status, new) == ("partial", False)
     assert units(work) == (3, 2, 0)
+
+
+def test_reserve_stores_the_whole_reservation() -> None:
+    work = work_with(product("A", available=5), product("B", available=5, name="Mouse", price=7))
+    operation = reserve("R", A=1, B=2)
+    made, _ = decide(work, operation)
+    assert made == Reservation(
+        "R",
+        ReservationStatus.HELD,
+        "USD",
+        (PricedLine("A", 1, 99_999, "Laptop"), PricedLine("B", 2, 7, "Mouse")),
+        operation.nonce,
+    )
+    assert work.reservation("R") == made
+
+
+def test_release_of_an_unknown_reservation_stores_it_as_released() -> None:
+    work = work_with()
+    made = decide(work, release("R"))
+    assert made == Reservation("R", ReservationStatus.RELEASED, "USD")
+    assert work.reservation("R") == made
+
+
+def test_confirm_changes_only_the_status() -> None:
+    work = work_with(product("A", available=5))
+    held, _ = decide(work, reserve("R", A=1))
+    confirmed = decide(work, Confirm("R"))
+    assert confirmed == replace(held, status=ReservationStatus.CONFIRMED)
+    assert work.reservation("R") == confirmed
+
+
+def test_adjustment_is_stored_with_everything_that_the_request_says() -> None:
+    work = work_with(product("A", available=5))
+    operation = adjust("A", 2, key="delivery-1")
+    operation = replace(operation, reason="delivery", reference="D-1", actor="Anna")
+    made, new = decide(work, operation)
+    assert new
+    assert made == Adjustment(
+        "delivery-1", "A", 2, "delivery", "D-1", operation.now, 7, operation.nonce, "Anna"
+    )
+    assert work.adjustment("A", "delivery-1") == made
+
+
+def test_adjustment_of_an_unknown_product_fails_and_names_it() -> None:
+    with pytest.raises(UnknownProductsError) as unknown:
+        decide(work_with(), adjust("A", 2))
+    assert unknown.value.product_ids == ("A",)
+
+
+def test_more_units_than_one_order_may_have_are_rejected_and_every_such_line_is_named() -> None:
+    work = work_with(
+        product("A", available=9, max_per_order=2),
+        product("B", available=9, max_per_order=3),
+        product("C", available=9),
+    )
+    with pytest.raises(MaxPerOrderExceededError) as error:
+        decide(work, reserve("R", A=3, B=4, C=5))
+    assert error.value.lines == (ExceededLimit("A", 3, 2), ExceededLimit("B", 4, 3))
+    decide(work, reserve("R", A=2, B=3, C=9))
+    assert units(work, "A") == (7, 2, 0)
+
+
+def test_limit_of_an_order_is_checked_before_the_stock() -> None:
+    work = work_with(product("A", available=1, max_per_order=2))
+    with pytest.raises(MaxPerOrderExceededError):
+        decide(work, reserve("R", A=3))
+
+
+def test_error_of_a_reservation_names_it() -> None:
+    work = work_with(product("A", available=5))
+    decide(work, reserve("R1", A=1))
+    with pytest.raises(ReservationMismatchError, match="R1"):
+        decide(work, reserve("R1", A=2))
+    decide(work, release("R1"))
+    with pytest.raises(ReservationReleasedError, match="R1"):
+        decide(work, reserve("R1", A=1))
+    with pytest.raises(UnknownReservationError, match="R2"):
+        decide(work, move("R2", 1, "release", A=1))
 
 
 def test_lines_of_one_product_are_merged() -> None:

@@ -7,11 +7,27 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.stores.builders import lines, release, reserve, soon, stocked, units
+from support.in_process.deadlines import AdjustableDeadline
+from support.stores.builders import (
+    AsksWhetherCommitted,
+    lines,
+    release,
+    reserve,
+    soon,
+    stocked,
+    units,
+)
 
-from functions_common.firestore.errors import ConflictError
+from functions_common.firestore.errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    StoreRejectedError,
+    StoreUnavailableError,
+)
 from functions_common.firestore.rpcs import Rpcs
+from functions_common.runtime.deadlines import DeadlineExceededError
 from functions_common.runtime.settings import FirestoreSettings
+from inventory_function import transactions as transactions_module
 from inventory_function.domain import (
     MAX_LINES,
     MAX_NAME,
@@ -21,11 +37,18 @@ from inventory_function.domain import (
     Product,
     Reservation,
     ReservationStatus,
+    product_key,
 )
 from inventory_function.operations import Reserve
 from inventory_function.service import Inventory
 from inventory_function.store import Store
-from inventory_function.transactions import DOCUMENT_BYTES, VERIFY_ROUNDS, Transactions
+from inventory_function.transactions import (
+    DOCUMENT_BYTES,
+    MAX_DOCUMENTS,
+    MIN_LEFT,
+    VERIFY_ROUNDS,
+    Transactions,
+)
 from inventory_function.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
@@ -124,6 +147,176 @@ def test_reservations_are_read_first_for_some_rounds_when_the_assumption_failed(
         run(Transactions(watched.store), release(reservation_id))
     assert watched.reads[:VERIFY_ROUNDS] == [["P001", f"R{n:02}"] for n in range(VERIFY_ROUNDS)]
     assert watched.reads[VERIFY_ROUNDS:] == [["P001"]]
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The longest possible pause of each retry, which takes no time here."""
+    ceilings: list[float] = []
+
+    def longest(least: float, most: float) -> float:
+        assert least == 0
+        ceilings.append(most)
+        return most
+
+    monkeypatch.setattr(transactions_module, "random", SimpleNamespace(uniform=longest))
+    monkeypatch.setattr(transactions_module, "time", SimpleNamespace(sleep=lambda _: None))
+    return ceilings
+
+
+def test_pauses_grow_up_to_a_limit_while_the_store_is_unavailable(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.extend(["away"] * 6)
+    run(transactions, reserve("R", P001=1))
+    assert pauses == [0.02, 0.04, 0.08, 0.16, 0.25, 0.25]
+
+
+def test_conflicts_after_an_unknown_outcome_have_short_pauses_that_do_not_grow(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.extend(["dropped", "conflict", "conflict", "away"])
+    run(transactions, reserve("R", P001=1))
+    assert pauses == [0.02, 0.02, 0.02, 0.04]
+
+
+def test_conflict_is_raised_after_a_pause(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.append("conflict")
+    with pytest.raises(ConflictError):
+        run(transactions, reserve("R", P001=1))
+    assert pauses == [0.02]
+
+
+def test_pause_after_a_conflict_is_short_when_earlier_pauses_have_grown(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.extend(["away", "away", "conflict"])
+    with pytest.raises(ConflictError):
+        run(transactions, reserve("R", P001=1))
+    assert pauses == [0.02, 0.04, 0.02]
+
+
+@pytest.mark.parametrize(("beyond", "retries"), [(0.0, False), (-0.001, True)])
+def test_retry_is_begun_only_when_its_pause_leaves_enough_time(
+    transactions: Transactions,
+    memory: MemoryStock,
+    monkeypatch: pytest.MonkeyPatch,
+    beyond: float,
+    *,
+    retries: bool,
+) -> None:
+    deadline = AdjustableDeadline.after(60)
+    deadline.leave(MIN_LEFT + 0.01)
+    pause = deadline.remaining - MIN_LEFT + beyond
+    monkeypatch.setattr(transactions_module, "random", SimpleNamespace(uniform=lambda *_: pause))
+    memory.faults.coming.append("away")
+    if retries:
+        transactions.execute([reserve("R", P001=1)], deadline)
+    else:
+        with pytest.raises(StoreUnavailableError, match=r"^away$"):
+            transactions.execute([reserve("R", P001=1)], deadline)
+    assert units(memory, "P001") == ((4, 1, 0) if retries else (5, 0, 0))
+
+
+def test_call_that_has_no_time_left_to_begin_writes_nothing(
+    transactions: Transactions, memory: MemoryStock
+) -> None:
+    def read(*_: object) -> None:
+        raise DeadlineExceededError
+
+    memory.read = read  # type: ignore[method-assign,assignment]
+    with pytest.raises(StoreUnavailableError, match=r"^no time left to begin$"):
+        run(transactions, reserve("R", P001=1))
+
+
+def test_rejected_commit_is_not_repeated(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.append("rejected")
+    with pytest.raises(StoreRejectedError, match=r"^rejected$"):
+        run(transactions, reserve("R", P001=1))
+    assert not pauses
+
+
+def test_outcome_stays_unknown_when_the_repeated_commit_is_rejected(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.extend(["dropped", "rejected"])
+    with pytest.raises(OutcomeUnknownError, match=r"^rejected$"):
+        run(transactions, reserve("R", P001=1))
+    assert len(pauses) == 1
+
+
+def test_operation_may_be_committed_after_an_unknown_outcome(
+    transactions: Transactions, memory: MemoryStock, pauses: list[float]
+) -> None:
+    asking = AsksWhetherCommitted()
+    memory.faults.coming.extend(["away", "dropped", "away"])
+    run(transactions, asking)
+    assert asking.responses == [False, False, True, True]
+    assert len(pauses) == 3
+
+
+def test_operation_may_be_committed_when_the_caller_says_so(transactions: Transactions) -> None:
+    first, second = AsksWhetherCommitted(), AsksWhetherCommitted()
+    transactions.execute([first, second], soon(), [second])
+    assert (first.responses, second.responses) == ([False], [True])
+
+
+def test_reservation_is_still_assumed_absent_when_nothing_was_written(
+    transactions: Transactions, watched: Watched, memory: MemoryStock, pauses: list[float]
+) -> None:
+    memory.faults.coming.append("away")
+    run(transactions, reserve("R", P001=1))
+    assert watched.reads == [["P001"], ["P001"]]
+    memory.faults.coming.append("dropped")
+    run(transactions, reserve("R2", P001=1))
+    assert watched.reads[2:] == [["P001"], ["P001", "R2"]]
+    assert len(pauses) == 2
+
+
+def test_operation_that_fills_a_commit_alone_is_begun_alone(
+    transactions: Transactions, memory: MemoryStock
+) -> None:
+    class Large(AsksWhetherCommitted):
+        def needs(self, _: UnitOfWork) -> list[Key]:
+            return [product_key("P001"), *(product_key(f"N{n}") for n in range(MAX_DOCUMENTS))]
+
+    large, small = Large(), AsksWhetherCommitted()
+    assert len(transactions.execute([large, small], soon())) == 1
+    assert (large.responses, small.responses) == ([False], [])
+    assert len(transactions.execute([small, large], soon())) == 1
+    assert units(memory, "P001") == (3, 2, 0)
+
+
+def test_each_call_has_the_deadline_of_the_request(memory: MemoryStock) -> None:
+    deadlines: list[Deadline] = []
+
+    class Recording:
+        def read(self, keys: Collection[Key], deadline: Deadline) -> Any:
+            deadlines.append(deadline)
+            return memory.read(keys, deadline)
+
+        def commit(self, changes: Any, deadline: Deadline) -> None:
+            deadlines.append(deadline)
+            memory.commit(changes, deadline)
+
+    deadline = soon()
+    transactions = Transactions(Recording())
+    transactions.execute([reserve("R", P001=1), reserve("big", P001=9)], deadline)
+    assert deadlines == [deadline] * 3, "a read, a later read of the rejected one, and a commit"
+    assert all(each is deadline for each in deadlines)
+
+
+def test_existing_reservation_is_read_without_a_pause(
+    transactions: Transactions, pauses: list[float]
+) -> None:
+    operation = reserve("R", P001=2)
+    run(transactions, operation)
+    run(transactions, operation)
+    assert not pauses
 
 
 def test_operations_of_one_commit_see_the_changes_of_earlier_ones(

@@ -1,0 +1,1 @@
+"""Mutation testing of the modules whose errors would cost stock or orders."""
