@@ -40,13 +40,9 @@ class HeadReader:
         known = self._remembered.get(block)
         if known is not None:
             return known
-        changes = self._decoder.table_changes
-        fields = self._decoder.decode(block)
-        if self._decoder.table_changes != changes:
-            self._remembered.clear()
-            return _head(stream, fields)
+        fields, changed_table = self._decode(block)
         head = _head(stream, fields)
-        if len(block) <= _MAX_REMEMBERED_BYTES:
+        if not changed_table and len(block) <= _MAX_REMEMBERED_BYTES:
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
             self._remembered[block] = head
@@ -54,9 +50,19 @@ class HeadReader:
 
     def skip_trailers(self, stream: int, block: bytes) -> None:
         """No method reads a request's trailers. They must be well-formed."""
-        for name, value in self._decoder.decode(block):
+        fields, _ = self._decode(block)
+        for name, value in fields:
             if name.startswith(b":") or not _is_valid(name, value):
                 raise StreamFailure(stream, ErrorCode.PROTOCOL_ERROR)
+
+    def _decode(self, block: bytes) -> tuple[list[Field], bool]:
+        """The fields, and whether the block changed the table: then remembered ones are stale."""
+        changes = self._decoder.table_changes
+        fields = self._decoder.decode(block)
+        changed_table = self._decoder.table_changes != changes
+        if changed_table:
+            self._remembered.clear()
+        return fields, changed_table
 
 
 def _head(stream: int, fields: Sequence[Field]) -> Head:

@@ -247,6 +247,29 @@ def test_header_block_in_many_frames_is_read() -> None:
     opened(scenario)
 
 
+@pytest.mark.parametrize("is_reset", [False, True], ids=["open", "reset"])
+def test_repeated_header_block_has_the_fields_of_new_trailers(*, is_reset: bool) -> None:
+    """Trailers add to the table, so the block's index of x-user has another meaning."""
+
+    def scenario(peer: Peer) -> None:
+        static = {":method": "GET", ":scheme": "http", ":path": "/"}  # not in the dynamic table
+        alice, bob = {**static, "x-user": "alice"}, {**static, "x-user": "bob"}
+        peer.request(1, alice)
+        repeated = peer.head(3, alice, END_STREAM)
+        peer.send(repeated)
+        peer.send(peer.head(5, static))
+        if is_reset:
+            peer.requests[-1].stream.send_only_headers(RESPONSE)
+        peer.send(peer.head(5, {"x-user": "bob"}, END_STREAM))
+        head = peer.head(7, bob, END_STREAM)
+        assert head[9:] == repeated[9:]
+        peer.send(head)
+        users = [each.head.headers.get("x-user") for each in peer.requests]
+        assert users == ["alice", "alice", None, "bob"]
+
+    opened(scenario)
+
+
 def test_data_of_a_reset_stream_is_ignored() -> None:
     def scenario(peer: Peer) -> None:
         peer.send(HEAD)
