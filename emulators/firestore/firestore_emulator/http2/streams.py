@@ -12,7 +12,7 @@ from firestore_emulator.http2.outbox import Outbox
 WINDOW = 1024 * 1024  # bytes that a client may send before it needs a grant
 
 _MAX_QUEUED_BYTES = 64 * 1024  # of a response, before its sender waits
-_MAX_HELD_BYTES = 128 * 1024 * 1024  # of all requests of a connection; one has up to 10 MiB
+_MAX_HELD_BYTES = 128 * 1024 * 1024  # that no method has taken, of all requests of a connection
 
 
 class Memory:
@@ -112,7 +112,8 @@ class Stream:
             self._ungranted = 0
 
     def take(self, size: int) -> None:
-        """So many bytes of the request are no longer in memory."""
+        """A method has so many bytes of the request. They do not count as held any more."""
+        size = min(size, self._held)  # the stream may have ended, with all that it held
         self._held -= size
         self._memory.held -= size
 
