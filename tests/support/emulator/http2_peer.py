@@ -6,7 +6,7 @@ from typing import Any
 
 import hpack
 
-from firestore_emulator.http2.connection import Connection
+from firestore_emulator.http2.connection import Accept, Connection
 from firestore_emulator.http2.requests import Head
 from firestore_emulator.http2.streams import Receiver, Stream
 from support.emulator.http2_frames import (
@@ -76,14 +76,19 @@ class Received:
 
 
 class Peer:
-    def __init__(self, on_request: Callable[[Received], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        on_request: Callable[[Received], None] = lambda _: None,
+        accept: Accept | None = None,
+    ) -> None:
+        """The connection of a server that accepts requests in this way, or only collects them."""
         self.requests: list[Received] = []
         self.is_lost = False
         self.transport = Transport()
         self._on_request = on_request
         self._encoder = hpack.Encoder()
         self._frames = Frames()
-        self.connection = Connection(self._accept, self._forget)
+        self.connection = Connection(accept or self._accept, self._forget)
         self.transport.protocol = self.connection
         self.connection.connection_made(self.transport)
 

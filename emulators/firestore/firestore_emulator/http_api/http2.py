@@ -41,6 +41,7 @@ class _Exchange:
     def data_received(self, data: bytes) -> None:
         self._body += data
         if self._is_reading:
+            self._stream.take(len(data))
             self._stream.grant()
         self._more.set()
 
@@ -71,7 +72,9 @@ class _Exchange:
         )
 
     async def _read_body(self, limit: int) -> bytes:
+        """From now on the body has this limit, and not that of the connection."""
         self._is_reading = True
+        self._stream.take(len(self._body))
         while not self._has_ended:
             self._check_size(max(len(self._body), self._head.content_length or 0), limit)
             self._stream.grant()
