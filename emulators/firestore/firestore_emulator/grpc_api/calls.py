@@ -116,6 +116,7 @@ class _SingleRequest(Call):
             self._start()
 
     def _parse(self, kind: type[Request]) -> Request:
+        self._stream.take(len(self._received))
         data = self._received.take()
         if data is None or self._received:
             raise CallError(

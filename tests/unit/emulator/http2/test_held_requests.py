@@ -5,21 +5,38 @@ from collections.abc import Callable, Coroutine, Iterator
 from http import HTTPStatus
 
 import pytest
+from support.emulator.firestore_messages import DATABASE, name, put
 from support.emulator.http2_frames import (
     DATA,
     END_STREAM,
+    HEADERS,
     RST_STREAM,
+    WINDOW_UPDATE,
     Frame,
     frame,
+    grpc_fields,
+    grpc_message,
 )
 from support.emulator.http2_peer import Peer, Transport
 
+from firestore_emulator.dispatch.dispatcher import Dispatcher
+from firestore_emulator.grpc_api import status
+from firestore_emulator.grpc_api.api import GrpcApi
 from firestore_emulator.http2.connection import Accept
 from firestore_emulator.http2.outbox import Outbox
 from firestore_emulator.http2.streams import WINDOW, Memory, Stream
 from firestore_emulator.http_api.http2 import HttpRequests
 from firestore_emulator.http_api.messages import Request, Response, text
+from firestore_emulator.model.messages import (
+    BatchGetDocumentsRequest,
+    BeginTransactionRequest,
+    CommitRequest,
+    RollbackRequest,
+)
+from firestore_emulator.service.service import Service
+from firestore_emulator.store.database import Databases
 
+COMMIT = grpc_fields("/google.firestore.v1.Firestore/Commit")
 STREAMS = (1, 3, 5, 7)
 
 
@@ -84,6 +101,38 @@ def test_body_that_no_method_has_begun_to_read_is_held() -> None:
         assert RST_STREAM in [each.kind for each in ends[2]]
 
     in_loop(lambda: HttpRequests(handle).accept, scenario)
+
+
+def test_commits_that_wait_for_a_lock_may_have_more_than_a_connection_holds() -> None:
+    service = Service(Databases())
+
+    async def scenario(peer: Peer) -> None:
+        begin = BeginTransactionRequest(database=DATABASE)
+        transaction = service.begin_transaction(begin).transaction
+        await service.batch_get_documents(
+            BatchGetDocumentsRequest(
+                database=DATABASE, documents=[name("c/a")], transaction=transaction
+            )
+        )
+        write = put("c/a", x="." * 900_000)
+        commit = CommitRequest(database=DATABASE, writes=[write]).SerializeToString()
+        for stream in STREAMS:
+            peer.send(peer.head(stream, COMMIT))
+            frames = await sent(peer, stream, grpc_message(commit), end=True)
+            assert {each.kind for each in frames} <= {WINDOW_UPDATE}
+        service.rollback(RollbackRequest(database=DATABASE, transaction=transaction))
+        ends: dict[int, bytes] = {}
+        async with asyncio.timeout(10):
+            while len(ends) < len(STREAMS):
+                await asyncio.sleep(0)
+                ends |= {
+                    each.stream: each.payload
+                    for each in peer.read()
+                    if each.kind == HEADERS and each.flags & END_STREAM
+                }
+        assert ends == dict.fromkeys(STREAMS, status.OK)
+
+    in_loop(lambda: GrpcApi(Dispatcher(service)).accept, scenario)
 
 
 def test_bytes_are_not_taken_twice_when_the_stream_has_ended() -> None:
