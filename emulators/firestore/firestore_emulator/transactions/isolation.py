@@ -285,7 +285,7 @@ class Isolation:
         pace_of: Collection[DocumentName] = (),
         has_read: bool = False,
     ) -> Staged:
-        """Takes the lock and stages the writes, again if a clear released the lock meanwhile."""
+        """Stages the writes under the lock, again if a clear released the lock while it staged."""
         while True:
             self._check_not_cleared(owner, has_read=has_read)
             await self._lock(owner, lock)
