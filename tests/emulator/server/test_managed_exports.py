@@ -178,6 +178,8 @@ def test_damaged_export_is_rejected_and_changes_nothing(
     [
         ("export", b"", "The body is not JSON"),
         ("export", b"[]", "The body is not a JSON object"),
+        ("export", {"\ud800": ""}, "The body is not JSON"),
+        ("import", {"export_directory": "\ud800"}, "The body is not JSON"),
         ("import", b"[" * 60_000, "The body is not JSON"),
         ("export", {}, '"" is not the name of a database'),
         ("export", {"database": 1}, "database must be a string"),
@@ -194,6 +196,15 @@ def test_damaged_export_is_rejected_and_changes_nothing(
         ),
         (
             "export",
+            {
+                "database": FIXTURES_DATABASE,
+                "export_directory": "/nowhere",
+                "export_name": "é" * 101,
+            },
+            "export_name cannot be the name of a folder: 'éé",
+        ),
+        (
+            "export",
             {"database": FIXTURES_DATABASE, "export_directory": "/nowhere"},
             "/nowhere must be a directory",
         ),
@@ -201,6 +212,16 @@ def test_damaged_export_is_rejected_and_changes_nothing(
             "import",
             {"database": FIXTURES_DATABASE, "export_directory": "/nowhere"},
             "Cannot read /nowhere: No such file",
+        ),
+        (
+            "export",
+            {"database": FIXTURES_DATABASE, "export_directory": "/" + "x" * 256},
+            "File name too long",
+        ),
+        (
+            "import",
+            {"database": FIXTURES_DATABASE, "export_directory": "/" + "x" * 256},
+            "File name too long",
         ),
         (
             "import",

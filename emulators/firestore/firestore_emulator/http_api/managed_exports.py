@@ -46,7 +46,8 @@ class ManagedExports:
 
     async def _export(self, options: Mapping[str, str]) -> Response:
         name = options.get("export_name") or f"firestore_export_{int(time.time())}"
-        if "/" in name or "\0" in name or name.startswith(".") or len(name) > _MAX_NAME_BYTES:
+        is_too_long = len(name.encode()) > _MAX_NAME_BYTES
+        if "/" in name or "\0" in name or name.startswith(".") or is_too_long:
             raise InvalidArgumentError(f"export_name cannot be the name of a folder: {name!r}")
         folder = _path(options) / name
         await transfer.export_folder(self._service.databases[options["database"]], folder)
@@ -60,6 +61,7 @@ class ManagedExports:
 def _options(body: bytes, known: frozenset[str]) -> Mapping[str, str]:
     try:
         content = json.loads(body)
+        json.dumps(content, ensure_ascii=False).encode()  # \ud800 alone is no character
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"The body is not JSON: {error}") from error
     if not isinstance(content, dict):

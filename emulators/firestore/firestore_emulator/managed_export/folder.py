@@ -42,9 +42,12 @@ def find(path: Path) -> list[Path]:
 
     A folder of the Firebase CLI has its export one level below. Raises FailedPreconditionError.
     """
-    if not path.is_dir():
-        return [path]
-    found = sorted([*path.glob(f"*{SUFFIX}"), *path.glob(f"*/*{SUFFIX}")])
+    try:
+        if not path.is_dir():
+            return [path]
+        found = sorted([*path.glob(f"*{SUFFIX}"), *path.glob(f"*/*{SUFFIX}")])
+    except OSError as error:
+        raise cannot_read(path, error) from error
     if not found:
         raise FailedPreconditionError(f"{path} contains no export: it has no *{SUFFIX}.")
     return found
@@ -181,10 +184,12 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """A new folder that takes the place of this one at the end of the block."""
-    if not folder.parent.is_dir():
-        raise FailedPreconditionError(f"{folder.parent} must be a directory, to export into it.")
-    _check_replaceable(folder)
     try:
+        if not folder.parent.is_dir():
+            raise FailedPreconditionError(
+                f"{folder.parent} must be a directory, to export into it."
+            )
+        _check_replaceable(folder)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as directory:
             new, old = Path(directory, "new"), Path(directory, "old")
             new.mkdir()
