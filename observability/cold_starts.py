@@ -94,22 +94,25 @@ class Start:
         """Add the times of the start and of the first request."""
         for text in lines:
             try:
-                line = json.loads(text)
-            except ValueError:
+                if self._read_line(json.loads(text)):
+                    return
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
                 continue  # of another program, or cut off
-            if not isinstance(line, dict):
-                continue
-            if line.get("message") == "Started":
-                self.process = _seconds(line["process_started_at"])
-                self.running = self.process + line["ms"]["process"] / 1000
-                self.loaded = self.process + line["ms"]["total"] / 1000
-            elif line.get("cold"):
-                self.responded = _seconds(line["time"])
-                self.first_byte = self.responded - line["ms"]["total"] / 1000
-                requested = line.get("requested_at")
-                if requested is not None:
-                    self._use_request_time(_seconds(requested))
-                return
+
+    def _read_line(self, line: Object) -> bool:
+        """Whether it is the line of the first request. A line without all fields adds no time."""
+        if line.get("message") == "Started":
+            process, ms = _seconds(line["process_started_at"]), line["ms"]
+            running, loaded = process + ms["process"] / 1000, process + ms["total"] / 1000
+            self.process, self.running, self.loaded = process, running, loaded
+        elif line.get("cold"):
+            responded, requested = _seconds(line["time"]), line.get("requested_at")
+            first_byte = responded - line["ms"]["total"] / 1000
+            if requested is not None:
+                self._use_request_time(_seconds(requested))
+            self.responded, self.first_byte = responded, first_byte
+            return True
+        return False
 
     def _use_request_time(self, requested: float) -> None:
         if 0 <= self.created - requested <= LONGEST_WAIT_SECONDS:
@@ -346,7 +349,7 @@ class Exporter:
             try:
                 response = self._api.read(f"{path}?container=user-container&limitBytes={LOG_BYTES}")
                 start.read_log(response.read().decode(errors="replace").splitlines())
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 print(f"No log: {error}", file=sys.stderr, flush=True)
                 return
             if start.process is None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
-from observability.cold_starts import PARTS, SERVICE, Metrics, Start, Tracker
+from observability.cold_starts import PARTS, SERVICE, Api, Exporter, Metrics, Start, Tracker
 
 T = 1_764_000_000.0
 """A whole second: Kubernetes' times have no fractions."""
@@ -106,6 +111,33 @@ def test_service_without_our_log_lines_has_the_parts_that_kubernetes_reports() -
     assert start.parts() == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"message": "Started"}',
+        '{"message": "Started", "process_started_at": "2025-11-24T16:00:00Z", "ms": {"total": 5}}',
+        '{"message": "Started", "process_started_at": "2025-11-24T16:00:00Z", "ms": "5"}',
+        '{"message": "Started", "process_started_at": 1, "ms": {"total": 5, "process": 1}}',
+        '{"message": "Started", "process_started_at": "today", "ms": {"total": 5, "process": 1}}',
+        '{"cold": true}',
+        '{"cold": true, "time": "2025-11-24T16:00:00Z"}',
+        '{"cold": true, "time": "2025-11-24T16:00:00Z", "ms": {"total": null}}',
+        '{"cold": true, "time": "2025-11-24T16:00:00Z", "ms": {"total": 1' + "0" * 400 + "}}",
+        '{"cold": true, "time": "2025-11-24T16:00:00Z", "ms": {"total": 5}, "requested_at": 1}',
+        "null",
+        '"Started"',
+        "[" * 10_000,
+    ],
+)
+def test_line_of_another_program_adds_no_time(line: str) -> None:
+    start, expected = scaled_up(Tracker()), scaled_up(Tracker())
+    start.read_log([line])
+    assert start == expected
+    start.read_log([line, *log()])
+    expected.read_log(log())
+    assert start == expected
+
+
 def test_time_before_its_predecessor_is_moved_up_when_clocks_differ() -> None:
     start = scaled_up(Tracker())
     start.read_log(log())
@@ -181,6 +213,51 @@ def test_histogram_counts_each_part_in_its_buckets() -> None:
     counts = [line for line in text if line.startswith("cold_start_part_seconds_count")]
     assert {line.rpartition(" ")[2] for line in counts} == {"1"}
     assert len(counts) == len(PARTS)
+
+
+class CutOffLog(Api):
+    """An API server that disconnects within the log of a pod."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Callable[[str, object], None]] = {}
+
+    def watch(
+        self, path: str, _: Callable[[], None], record: Callable[[str, object], None]
+    ) -> None:
+        self.records[path.rpartition("/")[2]] = record
+
+    def read(self, _: str, __: float = 30) -> http.client.HTTPResponse:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")
+            theirs.shutdown(socket.SHUT_WR)
+            response = http.client.HTTPResponse(ours)
+        response.begin()
+        return response
+
+
+class Inline:
+    """Runs where a thread would be started, so an error fails the test."""
+
+    def __init__(self, target: Callable[..., None], args: tuple[object, ...], **_: object) -> None:
+        self.start = partial(target, *args)
+
+
+def test_log_that_is_cut_off_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("threading.Thread", Inline)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    api = CutOffLog()
+    exporter = Exporter(api, "shop")
+    exporter.run()
+    for replicas, change in ((0, "ADDED"), (1, "MODIFIED")):
+        api.records["deployments"](change, deployment(replicas))
+    now = time.time()
+    api.records["pods"]("ADDED", pod("a", now))
+    api.records["pods"]("MODIFIED", pod("a", now, Ready=now))
+    assert capsys.readouterr().err == "No log: IncompleteRead(1 bytes read, 8 more expected)\n"
+    assert 'cold_start_seconds_count{service="order"} 0' in exporter.metrics.text()
 
 
 def test_whole_time_is_not_counted_without_a_first_request() -> None:
