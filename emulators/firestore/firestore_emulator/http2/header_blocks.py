@@ -24,22 +24,22 @@ class Decoder:
 
     def decode(self, block: bytes) -> list[Field]:
         """Raises ConnectionFailure: after an error the table is not the client's any more."""
-        before = self._dynamic_entries()
+        before = self._table()
         try:
             fields = [(name, value) for name, value in self._decoder.decode(block, raw=True)]
         except hpack.OversizedHeaderListError as error:
             raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, str(error)) from error
         except hpack.HPACKError as error:
             raise ConnectionFailure(ErrorCode.COMPRESSION_ERROR, str(error)) from error
-        after = self._dynamic_entries()
-        if before[0] != after[0] or before[1] is not after[1]:
+        after = self._table()
+        if before[:2] != after[:2] or before[2] is not after[2]:
             self.table_changes += 1
         return fields
 
-    def _dynamic_entries(self) -> tuple[int, object]:
-        """Their number and the newest one. Each addition creates another object."""
+    def _table(self) -> tuple[int, int, object]:
+        """Its size, and its number of entries and the newest. An addition creates a new object."""
         entries = self._decoder.header_table.dynamic_entries
-        return len(entries), entries[0] if entries else None
+        return self._decoder.header_table_size, len(entries), entries[0] if entries else None
 
 
 def list_size(fields: Iterable[Field]) -> int:

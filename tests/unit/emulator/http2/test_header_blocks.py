@@ -63,6 +63,15 @@ def test_index_is_read_anew_after_an_entry_displaces_another() -> None:
         assert reader.read(1, base + b"\xbe").headers["x"] == value.decode()
 
 
+def test_repeated_size_of_an_empty_table_is_applied_anew() -> None:
+    """The client chooses the sizes 4096, 0 and 4096. Then it adds x: 1, and uses the entry."""
+    reader, base = HeadReader(), b"\x83\x86\x84"
+    whole, none = b"\x3f\xe1\x1f" + base, b"\x20" + base
+    for block in (whole, none, whole, base + b"\x40\x01x\x011"):
+        reader.read(1, block)
+    assert reader.read(1, base + b"\xbe").headers["x"] == "1"
+
+
 def as_headers(fields: object) -> dict[str, str]:
     return {
         bytes(name).decode(): bytes(value).decode()
