@@ -11,9 +11,6 @@ from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from functions_common.events.cloud_event import EventRequest
-    from functions_common.events.sink import Sink
-
 T = TypeVar("T")
 
 BATCH = 50
@@ -65,10 +62,10 @@ def send_each(
     return failures, False
 
 
-def try_to_send(sink: Sink, event: str, request: Callable[[], EventRequest]) -> SinkError | None:
-    """Send one event. Returns why the sink did not get it, with the id of the event."""
+def try_to_send(event: str, send: Callable[[], None]) -> SinkError | None:
+    """Send one event. Returns why the sink did not get it, with the event's id."""
     try:
-        sink.send(request())
+        send()
     except SinkError as error:
         return SinkError(f"{event}: {error}", unavailable=error.unavailable)
     except Exception as error:  # noqa: BLE001 - a damaged document can raise any
