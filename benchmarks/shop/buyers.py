@@ -9,6 +9,7 @@ import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -92,16 +93,34 @@ class Buyer:
         self._body = json.dumps(body).encode()
 
     def order(self, seconds: float = TIMEOUT) -> str:
-        """The status of the response, or the name of the error. ``seconds``: of each wait."""
+        """The status of the response, or the name of the error. ``seconds``: of each wait.
+
+        A server may close a kept connection that has been idle. Then the order is sent again, under
+        the same key, on a new connection.
+        """
+        headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
+        if self._connection.sock is not None:
+            with suppress(ConnectionError):
+                return self._send(headers, seconds)
+            self._connection.close()
+        try:
+            return self._send(headers, seconds)
+        except ConnectionError as error:
+            self._connection.close()
+            return type(error).__name__
+
+    def _send(self, headers: dict[str, str], seconds: float) -> str:
+        """As ``order``. Raises ConnectionError if the server has closed the connection."""
         self._connection.timeout = seconds
         if self._connection.sock is not None:
             self._connection.sock.settimeout(seconds)
-        headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
         try:
             self._connection.request("POST", "/orders", self._body, headers)
             with self._connection.getresponse() as response:
                 response.read()
             return str(response.status)
+        except ConnectionError:
+            raise
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()  # the next order opens it again
             return type(error).__name__
