@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from support.emulator.firestore_process import Firestore
+from support.emulator.firestore_process import Firestore, firestore_process
 from support.peers.event_sink import EventSink
 from support.processes.sale import (
     OPENING_STOCK,
@@ -86,14 +86,9 @@ class Killed(Sale):
 
 
 @pytest.fixture
-def firestore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Firestore]:
-    process = Firestore(tmp_path)
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", process.address)  # for clients in this process
-    process.start()
-    try:
+def firestore(tmp_path: Path) -> Iterator[Firestore]:
+    with firestore_process(tmp_path) as process:
         yield process
-    finally:
-        process.kill()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ import pytest
 from costs.usage import Meter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from support.emulator.firestore_process import Firestore
+from support.emulator.firestore_process import Firestore, firestore_process
 from support.peers.event_sink import EventSink
 from support.processes import releases
 from support.processes.releases import THIS, ReleaseNotFoundError
@@ -123,14 +123,9 @@ class Soak(Sale):
 
 
 @pytest.fixture
-def firestore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Firestore]:
-    process = Firestore(tmp_path)
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", process.address)  # for clients in this process
-    process.start()
-    try:
+def firestore(tmp_path: Path) -> Iterator[Firestore]:
+    with firestore_process(tmp_path) as process:
         yield process
-    finally:
-        process.stop()
 
 
 @pytest.fixture

@@ -42,6 +42,10 @@ from order_function.domain import (
     Status,
     parse_status,
 )
+from order_function.rejection_fields import (  # noqa: TC001 - msgspec reads the annotations
+    ExceededLimit,
+    ShortLine,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,24 +119,12 @@ class _OrderFields(msgspec.Struct):
     events_sent: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
-class _ShortLine(msgspec.Struct):
-    product_id: str
-    requested: int
-    available_quantity: int
-
-
-class _ExceededLimit(msgspec.Struct):
-    product_id: str
-    requested: int
-    max_per_order: int
-
-
 class _Extensions(msgspec.Struct, omit_defaults=True):
     """The extensions of a rejection, without those that only a newer revision knows."""
 
-    lines: list[_ShortLine] = []
+    lines: list[ShortLine] = []
     product_ids: list[str] = []
-    limits: list[_ExceededLimit] = []
+    limits: list[ExceededLimit] = []
     total_price: int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,30}$")] | None = None
     """In minor units. A total above ``MAX_TOTAL`` is stored as text."""
     currency: str | None = None

@@ -17,7 +17,7 @@ from pathlib import Path
 import grpc
 import pytest
 from support.emulator.firestore_messages import DATABASE, name, put
-from support.emulator.firestore_process import Firestore
+from support.emulator.firestore_process import Firestore, firestore_process
 from support.waiting import wait_until
 
 from firestore_emulator.model.clock import to_microseconds
@@ -139,12 +139,8 @@ def _read(channel: grpc.Channel, paths: list[str]) -> list[Document]:
 
 @pytest.fixture
 def durable(tmp_path: Path) -> Iterator[Firestore]:
-    process = Firestore(tmp_path)
-    process.start()
-    try:
+    with firestore_process(tmp_path) as process:
         yield process
-    finally:
-        process.kill()
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)

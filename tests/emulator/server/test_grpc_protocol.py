@@ -47,12 +47,6 @@ EMPTY_COMMIT = CommitRequest(database=DATABASE).SerializeToString()
 ABSENT = GetDocumentRequest(name=name("c/absent \N{SNOWMAN} 100%")).SerializeToString()
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with running("embedded") as started:
-        yield started
-
-
 @pytest.fixture
 def client(address: str) -> Iterator[Http2Client]:
     with http2_client(address) as opened:

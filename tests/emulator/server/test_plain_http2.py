@@ -20,19 +20,12 @@ from support.emulator.http2_frames import (
     rst_stream,
     window_update,
 )
-from support.emulator.instances import running
 
 from firestore_emulator.model.messages import CommitRequest
 
 DATABASE = "projects/plain-http2/databases/(default)"
 DOCUMENTS = f"/v1/{DATABASE}/documents"
 COMMIT = "/google.firestore.v1.Firestore/Commit"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with running("embedded") as started:
-        yield started
 
 
 @pytest.fixture

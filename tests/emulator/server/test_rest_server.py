@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -18,12 +18,6 @@ from firestore_emulator.http_api.rest.api import RestApi
 from firestore_emulator.model.messages import BeginTransactionRequest, GetDocumentRequest
 from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with running("embedded") as started:
-        yield started
 
 
 @pytest.fixture

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from local.processes import Process, responds
 from local.stack import HOST
 
 from firestore_emulator.launcher import command, free_port
-from support.emulator.instances import REQUIRE_INDEXES
+from support.emulator.instances import REQUIRE_INDEXES, in_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -31,3 +33,15 @@ class Firestore(Process):
         """Start it and wait until it responds."""
         super().start()
         self.wait_until(responds(f"http://{self.address}/"), lambda: None)
+
+
+@contextmanager
+def firestore_process(directory: Path) -> Iterator[Firestore]:
+    """A started one, with its address in the environment, for clients in this process."""
+    process = Firestore(directory)
+    with in_environment(process.address):
+        process.start()
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -1,12 +1,12 @@
 """Imports, exports and batches run beside other requests. An import is as atomic as any commit."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from support.emulator.firestore_messages import DATABASE, name, put, resolve, stored
+from support.emulator.turns import beside
 
 from firestore_emulator.model import steps
 from firestore_emulator.model.errors import InvalidArgumentError
@@ -25,7 +25,6 @@ from firestore_emulator.store.view import View
 from firestore_emulator.transactions.isolation import OpenCounts
 
 COUNT = 40
-Result = TypeVar("Result")
 
 
 @pytest.fixture(autouse=True)
@@ -36,17 +35,6 @@ def _pause_after_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
 def lines(count: int = COUNT, n: int = 1) -> list[bytes]:
     documents = [put(f"c/{number:02}", n=n).update for number in range(count)]
     return [json_lines.to_line(document) for document in documents]
-
-
-async def beside(
-    task: Awaitable[Result], meanwhile: Callable[[], object]
-) -> tuple[Result, list[object]]:
-    """The result of the task, and what the function returned in each turn of the event loop."""
-    running, found = asyncio.ensure_future(task), []
-    while not running.done():
-        found.append(meanwhile())
-        await asyncio.sleep(0)
-    return running.result(), found
 
 
 def numbers(of: View) -> list[int]:

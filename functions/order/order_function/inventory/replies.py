@@ -26,6 +26,10 @@ from order_function.ports import (
     ReservationRejectedError,
     ReservationReleasedError,
 )
+from order_function.rejection_fields import (  # noqa: TC001 - msgspec reads the annotations
+    ExceededLimit,
+    ShortLine,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -131,24 +135,12 @@ class _Reservation(msgspec.Struct):
     items: list[_Item]
 
 
-class _ShortLine(msgspec.Struct):
-    product_id: str
-    requested: int
-    available_quantity: int
-
-
-class _ExceededLimit(msgspec.Struct):
-    product_id: str
-    requested: int
-    max_per_order: int
-
-
 class _Problem(msgspec.Struct):
     type: str
     detail: str
-    lines: list[_ShortLine] = []
+    lines: list[ShortLine] = []
     product_ids: list[str] = []
-    limits: list[_ExceededLimit] = []
+    limits: list[ExceededLimit] = []
 
 
 class _Product(msgspec.Struct):
@@ -437,7 +429,7 @@ def _rejection(status: int, problem: _Problem, request: ReservationRequest) -> R
     )
 
 
-def _check_shortages(lines: Sequence[_ShortLine], request: ReservationRequest) -> None:
+def _check_shortages(lines: Sequence[ShortLine], request: ReservationRequest) -> None:
     for line in lines:
         _check_requested(line, request)
         if not 0 <= line.available_quantity < line.requested:
@@ -447,7 +439,7 @@ def _check_shortages(lines: Sequence[_ShortLine], request: ReservationRequest) -
             )
 
 
-def _check_limits(limits: Sequence[_ExceededLimit], request: ReservationRequest) -> None:
+def _check_limits(limits: Sequence[ExceededLimit], request: ReservationRequest) -> None:
     for limit in limits:
         _check_requested(limit, request)
         if not 1 <= limit.max_per_order < limit.requested:
@@ -457,7 +449,7 @@ def _check_limits(limits: Sequence[_ExceededLimit], request: ReservationRequest)
             )
 
 
-def _check_requested(line: _ShortLine | _ExceededLimit, request: ReservationRequest) -> None:
+def _check_requested(line: ShortLine | ExceededLimit, request: ReservationRequest) -> None:
     requested = request.quantities.get(line.product_id)
     if line.requested != requested:
         raise UnusableReplyError(

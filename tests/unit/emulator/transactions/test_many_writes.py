@@ -1,8 +1,7 @@
 """A commit of many writes takes turns with other requests, and is as atomic as a small one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import pytest
 from support.emulator.firestore_messages import (
@@ -13,6 +12,7 @@ from support.emulator.firestore_messages import (
     stored,
     update,
 )
+from support.emulator.turns import beside
 
 from firestore_emulator.model import steps
 from firestore_emulator.model.errors import AbortedError, InvalidArgumentError, NotFoundError
@@ -28,7 +28,6 @@ from firestore_emulator.transactions.lock_types import ReadLock
 
 COUNT = 40
 NOTHING = OpenCounts(transactions=0, holders=0, waiting=0)
-Result = TypeVar("Result")
 
 
 @pytest.fixture(autouse=True)
@@ -51,17 +50,6 @@ def at_server_time() -> list[Write]:
 
 def numbers(of: Database) -> list[int]:
     return [document.fields["n"].integer_value for document in of.collection("c")]
-
-
-async def beside(
-    task: Awaitable[Result], meanwhile: Callable[[], object]
-) -> tuple[Result, list[object]]:
-    """The result of the task, and what the function returned in each turn of the event loop."""
-    running, found = asyncio.ensure_future(task), []
-    while not running.done():
-        found.append(meanwhile())
-        await asyncio.sleep(0)
-    return running.result(), found
 
 
 async def until_it_has_its_locks(isolation: Isolation) -> None:
