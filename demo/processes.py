@@ -18,7 +18,7 @@ from local.stack import HOST, ROOT, command, event_receiver, start
 
 from demo import deliveries, pods
 from demo.client import Client
-from demo.recording import DocumentUsage, Platform, Pod
+from demo.recording import FUNCTIONS, DocumentUsage, Platform, Pod
 from firestore_emulator.launcher import free_port
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from demo.plan import Plan
     from demo.recording import Recording
 
-FUNCTIONS = ("order", "inventory")
 PROJECT = "demo"
 TIMEOUT = 30
 LAST_EVENTS_SECONDS = 20.0

@@ -206,6 +206,11 @@ class Recording:
         arrived = (each.at for each in self.deliveries or ())
         return max([*known, *(answer.ended for answer in self.answers), *arrived, 1.0])
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services whose pods are recorded."""
+        return FUNCTIONS if self.deliveries is None else (*FUNCTIONS, EVENT_RECEIVER)
+
     def end_of(self, phase: Phase) -> float:
         """The end of the phase; that of the run if the phase was cut short."""
         return self.ended if phase.ended is None else phase.ended

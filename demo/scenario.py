@@ -56,11 +56,11 @@ async def _perform(
     if scales_to_zero:
         async with phase(phases.WAIT_FOR_ZERO):
             await environment.wait_until_zero(recording)
-        async with phase(phases.COLD_START, when=still_zero):
-            _check(await load.buy(plan.hot, plan.customers[0], recording.now()))
+        first = phase(phases.COLD_START, when=still_zero)
     else:
-        async with phase(phases.FIRST_ORDER):
-            _check(await load.buy(plan.hot, plan.customers[0], recording.now()))
+        first = phase(phases.FIRST_ORDER)
+    async with first:
+        _check(await load.buy(plan.hot, plan.customers[0], recording.now()))
     async with background(_read_stock_repeatedly(client, recording)):
         async with phase(phases.HOT_PRODUCT):
             await load.run(plan.one_product_arrivals())

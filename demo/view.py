@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from demo.recording import CREATED, EVENT_RECEIVER, FUNCTIONS, Platform
+from demo.recording import CREATED, Platform
 from demo.report import figures
 from demo.report.figures import Outcomes
 
@@ -66,7 +66,7 @@ class Snapshot:
         return cls(
             phase=_phase_name(phase),
             seconds=now - (phase.ended or phase.began) if phase else now,
-            pods={name: _pods(recording, name) for name in _services(recording)},
+            pods={name: _pods(recording, name) for name in recording.services},
             in_flight=in_flight,
             rate=sum(1 for each in recent if each.status == CREATED) / RECENT,
             p50=waited.p50 if waited else None,
@@ -82,10 +82,6 @@ def _phase_name(phase: Phase | None) -> str:
     if phase is None:
         return "preparing"
     return phase.name if phase.ended is None else f"pause after {phase.name}"
-
-
-def _services(recording: Recording) -> tuple[str, ...]:
-    return FUNCTIONS if recording.deliveries is None else (*FUNCTIONS, EVENT_RECEIVER)
 
 
 def _pods(recording: Recording, service: str) -> Pods:

@@ -27,6 +27,7 @@ from rich.table import Table
 from benchmarks import results
 from benchmarks.emulator import workloads
 from benchmarks.emulator.process import started
+from firestore_emulator.dispatch.dispatcher import MAX_REQUEST_BYTES
 from firestore_emulator.model.messages import CommitRequest, Document, Value, Write
 from firestore_emulator.store.json_lines import to_line
 
@@ -37,8 +38,6 @@ MAX_RATIO = 2.0
 MAX_P99_MS = 100.0
 PAGE = 10
 MILLISECONDS = 1000
-
-MAX_REQUEST_BYTES = 10 * 1024 * 1024
 
 LISTEN = """
 import sys

@@ -29,7 +29,7 @@ from benchmarks.shop.requirements import LINES, failed
 from firestore_emulator.launcher import emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
 OFFICIAL_SALE_SECONDS = 20.0  # the usual design sells one unit in two seconds there
@@ -99,7 +99,7 @@ class Run:
     def far(self) -> None:
         """200 buyers of one product, with the service's latency and few commits a second."""
         for rate in sales.FAR_RATES:
-            found = sales.of_a_hot_document(far_emulator, self.logs, rate)
+            found = sales.of_a_hot_document(self.logs, rate)
             self._sold(f"sales_far_{rate}", found)
             self.ratio(f"far_{rate}_over_usual", found["ours"], found["usual"])
             self.ratios[f"far_{rate}_p99_ms"] = round(min(found["ours"].percentile(99), FAILED_MS))
@@ -223,11 +223,6 @@ PARTS: dict[str, Callable[[Run], None]] = {
 def started(which: str) -> AbstractContextManager[str]:
     """A new emulator of this kind; its address."""
     return emulator({**os.environ, "EMULATOR": which, "FIRESTORE_EMULATOR_HOST": ""})
-
-
-def far_emulator(options: Sequence[str]) -> AbstractContextManager[str]:
-    environment = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
-    return emulator(environment, options=options)
 
 
 def main() -> None:

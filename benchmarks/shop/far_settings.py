@@ -6,12 +6,10 @@ order one product. Each line has other threads of order, or another limit of inv
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from local.origin import origin
 from rich.console import Console
@@ -19,10 +17,6 @@ from rich.table import Table
 
 from benchmarks import results
 from benchmarks.shop.sales import far_sale
-from firestore_emulator.launcher import emulator
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Case(NamedTuple):
@@ -42,11 +36,6 @@ CASES = (
 )
 
 
-def _start(options: Sequence[str]) -> AbstractContextManager[str]:
-    environment = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
-    return emulator(environment, options=options)
-
-
 def main() -> None:
     columns = (*Case._fields, "orders/s", "p50 ms", "p99 ms", "failures")
     table = Table(*columns, title="Settings on a far database")
@@ -54,7 +43,6 @@ def main() -> None:
     for case in CASES:
         with tempfile.TemporaryDirectory(prefix="far-settings-") as logs:
             sold = far_sale(
-                _start,
                 Path(logs),
                 case.commits,
                 buyers=case.buyers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import statistics
 import sys
@@ -14,6 +15,7 @@ from local.shop import receiving
 from benchmarks.shop import open_loop, system
 from benchmarks.shop.buyers import CREATED, Buyer, Sales, sell
 from benchmarks.shop.peers import system as peers
+from firestore_emulator.launcher import emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from benchmarks.shop.peers.postgres import Postgres
     from benchmarks.shop.peers.system import PeerShop
 
-    StartFar = Callable[[Sequence[str]], AbstractContextManager[str]]
-    """Starts an emulator with these options, and yields its address."""
 
 BUYERS, PRODUCTS = 32, 50
 PLENTY = 1_000_000
@@ -166,19 +166,22 @@ def _starter(
     return start
 
 
-def of_a_hot_document(start: StartFar, logs: Path, rate: int) -> dict[str, Sales]:
+def of_a_hot_document(logs: Path, rate: int) -> dict[str, Sales]:
     """200 buyers of one product, by design, on an emulator as far away and as slow as the service.
 
     ``rate``: commits of one document in a second.
     """
     return {
-        design: far_sale(start, logs, rate, design=design)
-        for design in ("ours", "optimistic", "usual")
+        design: far_sale(logs, rate, design=design) for design in ("ours", "optimistic", "usual")
     }
 
 
-def far_sale(  # noqa: PLR0913 - by keyword
-    start: StartFar,
+def _far_emulator(rate: int) -> AbstractContextManager[str]:
+    environment = {**os.environ, "EMULATOR": "embedded", "FIRESTORE_EMULATOR_HOST": ""}
+    return emulator(environment, options=[*FAR, f"--document-commits={rate}"])
+
+
+def far_sale(
     logs: Path,
     rate: int,
     *,
@@ -189,7 +192,7 @@ def far_sale(  # noqa: PLR0913 - by keyword
 ) -> Sales:
     """Buyers of one product of a new shop, on a new emulator."""
     with (
-        start([*FAR, f"--document-commits={rate}"]) as address,
+        _far_emulator(rate) as address,
         system.running(
             address,
             f"bench-far-{design}-{rate}",

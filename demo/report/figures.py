@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from costs import prices
+from costs.usage import Usage
 
 from demo.recording import CONFLICT, CREATED, CUT_SHORT, DocumentUsage
 
@@ -217,8 +217,7 @@ document, so a rush costs less."""
 
 def firestore_dollars(spent: DocumentUsage) -> float:
     """At the list price of docs/cost.md."""
-    priced = spent.reads * prices.READS + spent.writes * prices.WRITES
-    return float(priced / prices.PRICED)
+    return float(Usage(spent.reads, spent.writes).dollars)
 
 
 def firestore_upper_bound(outcomes: Outcomes, *, events: bool = False) -> DocumentUsage:

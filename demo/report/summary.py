@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from costs import prices
 
-from demo.recording import CONFLICT, EVENT_RECEIVER, FUNCTIONS, GIVE_UP_SECONDS, Platform
+from demo.recording import CONFLICT, FUNCTIONS, GIVE_UP_SECONDS, Platform
 from demo.report import figures
 from demo.report.durations import duration, latency
 
@@ -151,10 +151,8 @@ PODS_NOTE = (
 def _pods(recording: Recording, confirmed: int) -> Table:
     rows, total = [], 0.0
     started = [pod for pod in recording.pods.values() if pod.created >= recording.woken]
-    for service in (*FUNCTIONS, EVENT_RECEIVER):
+    for service in recording.services:
         ours = [pod for pod in started if pod.service == service]
-        if service == EVENT_RECEIVER and recording.deliveries is None:
-            continue
         median = figures.percentile((p.ready - p.created for p in ours if p.ready is not None), 0.5)
         seconds = figures.pod_seconds(ours, recording.woken, recording.ended)
         total += seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demo.recording import EVENT_RECEIVER, FUNCTIONS, Platform
+from demo.recording import Platform
 from demo.report import figures
 from demo.report.svg import LETTER, Drawing, LogScale, Scale, steps, ticks
 
@@ -74,10 +74,8 @@ def timeline(recording: Recording, width: float, *, alone: bool, kind: str = "")
     frame = _Frame(drawing, recording, began, ended, x, HEAD)
     _load(frame)
     if recording.where is Platform.KNATIVE:
-        for service in FUNCTIONS:
+        for service in recording.services:
             _pods(frame, service)
-        if recording.deliveries is not None:
-            _pods(frame, EVENT_RECEIVER)
     if recording.deliveries is not None:
         _deliveries(frame)
     _latency(frame)

@@ -85,7 +85,7 @@ def _overload(recording: Recording) -> Iterator[str]:
         if waited is not None and waited.count > 1 and waited.p50 >= SLOW_SECONDS:
             yield f"half of the buyers waited {duration(waited.p50)} or longer ({phase.name})"
     finished = figures.finished(recording.answers)
-    failed = sum(1 for each in finished if each.status not in DECIDED)
+    failed = figures.Outcomes.of(finished).failed
     if failed and failed / len(finished) >= FAILED_SHARE:
         yield f"{failed / len(finished):.0%} of the orders failed"
 

@@ -57,7 +57,7 @@ _OUTCOME_UNKNOWN = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.UNKNOWN,
 )
-_NO_LIMITS = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
+NO_LIMITS = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def forwarding(
 ) -> Iterator[str]:
     """The address of a forwarder to the database at the other end of the channel."""
     with ThreadPoolExecutor(_THREADS) as threads:
-        server = grpc.server(threads, options=_NO_LIMITS)
+        server = grpc.server(threads, options=NO_LIMITS)
         server.add_generic_rpc_handlers((_Calls(channel, metadata, names, meter),))
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()

@@ -14,7 +14,7 @@ from google.cloud.firestore_v1 import types
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
 from functions_common.runtime.settings import Environment, FirestoreSettings, SettingsError
-from tools.verify_firestore.forwarder import SERVICE
+from tools.verify_firestore.forwarder import NO_LIMITS, SERVICE
 from tools.verify_firestore.names import ROOT_COLLECTION
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SECONDS = 30
 _SHOWN = 5
-_NO_LIMITS = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 
 
 class RefusedError(Exception):
@@ -109,11 +108,11 @@ def open_target(project: str | None, database: str | None, variables: Mapping[st
 
 def _channel(settings: FirestoreSettings) -> grpc.Channel:
     if settings.emulator_host is not None:
-        return grpc.insecure_channel(settings.emulator_host, options=_NO_LIMITS)
+        return grpc.insecure_channel(settings.emulator_host, options=NO_LIMITS)
     try:
         credentials, _ = google.auth.default(scopes=FirestoreGrpcTransport.AUTH_SCOPES)
         channel: grpc.Channel = FirestoreGrpcTransport.create_channel(
-            credentials=credentials, options=_NO_LIMITS
+            credentials=credentials, options=NO_LIMITS
         )
     except (GoogleAuthError, OSError) as error:
         raise RefusedError(

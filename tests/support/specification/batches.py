@@ -215,7 +215,7 @@ class Threads:
         elif step.outcome == "overtakes":
             self._let_time_pass(name)
             self._next(name)
-        elif _leads(step):
+        elif step.outcome:  # it begins to lead a batch
             self._next(name)
 
     def _on_has_time(self, name: str, number: int, step: Step) -> None:
@@ -301,16 +301,6 @@ class Threads:
 def _actor(step: Step) -> str:
     """The member that makes the step. Empty for a commit that is carried out late."""
     return step.before.arguments[0] if step.before else ""
-
-
-def _leads(step: Step) -> bool:
-    """A queued request begins to lead a batch."""
-    outcome = step.outcome
-    return step.call.operation is group_commit.await_turn and outcome not in (
-        (),
-        "deadline",
-        "overtakes",
-    )
 
 
 class Commits(Threads):
