@@ -1,7 +1,5 @@
 """gRPC over HTTP/2: finds the method of a request, and starts its call."""
 
-import asyncio
-
 from google.rpc import code_pb2
 
 from firestore_emulator.dispatch.dispatcher import EMULATOR_METHODS, Dispatcher
@@ -26,7 +24,7 @@ EMULATOR_SERVICE = "google.firestore.emulator.v1.FirestoreEmulator"
 
 class GrpcApi:
     def __init__(self, dispatcher: Dispatcher) -> None:
-        self._context = Context(dispatcher, Deadlines(asyncio.get_running_loop().time))
+        self._context = Context(dispatcher, Deadlines())
         self._methods: dict[str, tuple[type[Call], str]] = {
             f"/{_service_of(name)}/{name}": (kind, name)
             for kind, names in (

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Callable
 from typing import Protocol
 
 from google.rpc import code_pb2
@@ -28,14 +27,13 @@ def parse_timeout(text: str) -> float:
 class Deadlines:
     """One timer for all calls, because most of them end long before their deadlines."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """``clock`` is that of the event loop."""
-        self._clock = clock
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._ends: dict[Expiring, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, call: Expiring, seconds: float) -> None:
-        end = self._clock() + seconds
+        end = self._loop.time() + seconds
         self._ends[call] = end
         if self._timer is None or end < self._timer.when():
             self._schedule(end)
@@ -46,11 +44,11 @@ class Deadlines:
     def _schedule(self, end: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(end, self._expire)
+        self._timer = self._loop.call_at(end, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
-        now = self._clock()
+        now = self._loop.time()
         for call in [call for call, end in self._ends.items() if end <= now]:
             del self._ends[call]
             call.expire()

@@ -12,7 +12,7 @@ from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.field_paths import FieldPath
 from firestore_emulator.model.messages import Document, TargetRequest
 from firestore_emulator.model.names import DocumentName, Parent
-from firestore_emulator.model.steps import ITEMS, Steps
+from firestore_emulator.model.steps import ITEMS, Steps, run_at_once
 from firestore_emulator.query.query import Query
 from firestore_emulator.store.change_feed import Scope, Topic, document_topic
 from firestore_emulator.store.database import Database
@@ -205,7 +205,7 @@ def _topic(query: Query, parent: Parent) -> Topic:
 
 
 def _by_name(documents: Iterable[Document]) -> Documents:
-    return {DocumentName.parse(document.name): document for document in documents}
+    return run_at_once(_by_name_in_steps(documents))
 
 
 def _by_name_in_steps(documents: Iterable[Document]) -> Steps[Documents]:

@@ -93,8 +93,8 @@ def set_times(staged: Staged, now: Timestamp) -> None:
         if after is not None:
             after.MergeFrom(replacing if after.create_time.ByteSize() else new)
     for write, document, result in staged.timed:
-        del result.transform_results[:]
-        result.transform_results.extend(writes.set_time(write, document, now))
+        del result.transform_results[:]  # the write has no transforms but of the time
+        result.transform_results.extend(writes.transform(document, write, now))
 
 
 def finished(results: list[WriteResult], now: Timestamp) -> Steps[list[WriteResult]]:

@@ -66,14 +66,6 @@ def has_other_transforms(write: Write) -> bool:
     return not all(each.HasField("set_to_server_value") for each in _transforms(write))
 
 
-def set_time(write: Write, document: Document, now: Timestamp) -> list[Value]:
-    """Sets another time in a document after a write without other transforms.
-
-    Returns the results of its transforms.
-    """
-    return transform(document, write, now)
-
-
 def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
     """The document after a checked write: ``current`` itself if it does not change.
 

@@ -7,6 +7,7 @@ deletes its document.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -91,7 +92,7 @@ def publish(outbox: LowStockOutbox, sink: Sink, events: Iterable[LowStockEvent])
     sent: list[str] = []
 
     def send(event: LowStockEvent) -> SinkError | None:
-        error = try_to_send(event.event_id, lambda: sink.send(to_request(event)))
+        error = try_to_send(event.event_id, sink.send, partial(to_request, event))
         if error is None:
             sent.append(event.event_id)
         return error

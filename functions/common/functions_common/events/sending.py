@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 BATCH = 50
 """Documents whose events are sent, and recorded, together."""
@@ -62,10 +63,12 @@ def send_each(
     return failures, False
 
 
-def try_to_send(event: str, send: Callable[[], None]) -> SinkError | None:
+def try_to_send(
+    event: str, send: Callable[[R], None], request: Callable[[], R]
+) -> SinkError | None:
     """Send one event. Returns why the sink did not get it, with the event's id."""
     try:
-        send()
+        send(request())
     except SinkError as error:
         return SinkError(f"{event}: {error}", unavailable=error.unavailable)
     except Exception as error:  # noqa: BLE001 - a damaged document can raise any

@@ -38,22 +38,6 @@ class JsonFormatter(logging.Formatter):
         return _encode(line)
 
 
-class _NoLock:
-    """A lock that locks nothing. ``logging`` enters it, from Python 3.13 on even if it is None."""
-
-    def acquire(self) -> None:
-        pass
-
-    def release(self) -> None:
-        pass
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 class JsonHandler(logging.Handler):
     """Writes the lines of concurrent threads together.
 
@@ -73,9 +57,12 @@ class JsonHandler(logging.Handler):
         self._waiting: deque[str] = deque()
         self._writer = threading.Lock()
 
-    def createLock(self) -> None:  # noqa: N802 - logging's name
-        """No lock around ``emit``: threads add lines while one of them writes."""
-        self.lock = _NoLock()  # type: ignore[assignment]
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the lock of ``logging``: threads add lines while one of them writes."""
+        passed = bool(self.filter(record))
+        if passed:
+            self.emit(record)
+        return passed
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -70,7 +70,7 @@ class Telemetry:
         """``traces``: whether to send spans. Metrics are always sent."""
         self._traces = traces
         resource = _resource(function, instance)
-        self._spans = _Spans(resource)
+        self._spans = _Spans(resource, export=traces)
         meters = meter_provider(resource)
         meter = meters.get_meter(SCOPE)
         self._requests = meter.create_histogram(
@@ -150,7 +150,8 @@ class Telemetry:
 class _Spans:
     """Starts spans with the ids that they already have."""
 
-    def __init__(self, resource: Resource) -> None:
+    def __init__(self, resource: Resource, *, export: bool) -> None:
+        """``export``: whether spans are sent. It takes a thread and a connection."""
         self._ids = _GivenIds()
         self.provider = TracerProvider(
             sampler=ALWAYS_ON,  # the caller selects the sampled ones
@@ -158,9 +159,10 @@ class _Spans:
             shutdown_on_exit=False,
             id_generator=self._ids,
         )
-        self.provider.add_span_processor(
-            BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS))
-        )
+        if export:
+            self.provider.add_span_processor(
+                BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS))
+            )
         self._tracer = self.provider.get_tracer(SCOPE)
 
     def start(

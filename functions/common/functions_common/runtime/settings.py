@@ -265,9 +265,9 @@ class ServerSettings:
     """The most requests that wait for a thread. Further requests get 503 immediately."""
     instance: Instance = Instance()
     telemetry: bool = False
+    """Export to OpenTelemetry. Its SDK reads its own settings, such as the endpoint."""
     traces: bool = True
     """If false, telemetry sends metrics only: Prometheus stores no traces."""
-    """Export to OpenTelemetry. Its SDK reads its own settings, such as the endpoint."""
     allowed_origins: tuple[str, ...] = ()
     """Origins whose pages may call the function from a browser (CORS). Only order reads any."""
 

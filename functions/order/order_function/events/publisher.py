@@ -56,11 +56,7 @@ def _send_unsent(order: Order, sink: Sink) -> tuple[int, SinkError | None]:
     """How many events of the history are sent now, and why the next one is not."""
     for seq in range(order.events_sent + 1, len(order.history) + 1):
         event = f"{order.order_id}.{seq}"
-        error = try_to_send(event, partial(_send, sink, order, seq))
+        error = try_to_send(event, sink.send, partial(to_request, order, seq))
         if error is not None:
             return seq - 1, error
     return len(order.history), None
-
-
-def _send(sink: Sink, order: Order, seq: int) -> None:
-    sink.send(to_request(order, seq))
