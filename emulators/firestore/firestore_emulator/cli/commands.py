@@ -24,6 +24,7 @@ from firestore_emulator.indexes.entries import check_entries
 from firestore_emulator.indexes.index_file import IndexFile, IndexFileError
 from firestore_emulator.indexes.requirements import Indexes
 from firestore_emulator.managed_export import folder
+from firestore_emulator.managed_export.problems import cannot_read, cannot_write
 from firestore_emulator.model.errors import EmulatorError
 from firestore_emulator.model.messages import Document
 from firestore_emulator.model.steps import run_at_once
@@ -110,16 +111,15 @@ def _databases(directory: Path | None, check: CheckDocument | None = None) -> It
 
 
 def _documents_at(path: Path) -> Iterator[Document]:
-    """The documents of an export in either format. Exits if JSON lines cannot be read."""
+    """The documents of an export in either format. Raises EmulatorError."""
     if path.is_dir() or path.name.endswith(folder.SUFFIX):
-        for export in folder.find(path):
-            yield from folder.read(export)
+        yield from folder.read_all(path)
         return
     try:
         with path.open("rb") as lines:
             yield from json_lines.parse(lines)
     except OSError as error:
-        sys.exit(f"Cannot read {path}: {error.strerror or error}")
+        raise cannot_read(path, error) from error
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -142,7 +142,7 @@ def _export_all(databases: Databases, directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        sys.exit(f"Cannot write {directory}: {error.strerror or error}")
+        raise cannot_write(directory, error) from error
     for database in databases:
         run_at_once(folder.write(_documents_of(database), directory / _folder_name(database)))
 
@@ -168,8 +168,7 @@ def _import(arguments: argparse.Namespace) -> None:
         if arguments.folder is None:
             documents = json_lines.parse(sys.stdin.buffer)
         else:
-            exports = folder.find(arguments.folder)
-            documents = (each for export in exports for each in folder.read(export))
+            documents = folder.read_all(arguments.folder)
         moved = (relocated(each, arguments.database) for each in documents)
         count = json_lines.load(databases, moved)
     print(f"{count} documents imported", file=sys.stderr)  # noqa: T201

@@ -8,7 +8,7 @@ each other quickly are one event. An event with ``"complete": false`` lacks name
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import parse_qs
@@ -59,7 +59,7 @@ class ChangeStreams:
         pending: "PendingChanges",
         database: Database,
         until_disconnected: Callable[[], Awaitable[None]],
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Subscribes when it is first read. Ends when the client disconnects."""
         topics = [Topic(Scope.DATABASE)]
         self._open.add(pending)

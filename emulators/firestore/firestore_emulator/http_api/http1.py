@@ -1,8 +1,8 @@
 """The part of HTTP/1.1 that curl and browsers need: one request for each connection."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 
 from firestore_emulator.http_api.messages import (
@@ -120,17 +120,16 @@ async def _send(response: Response, writer: asyncio.StreamWriter, *, with_body: 
     await writer.drain()
 
 
-async def _send_body(body: bytes | AsyncIterator[bytes], writer: asyncio.StreamWriter) -> None:
+async def _send_body(
+    body: bytes | AsyncGenerator[bytes, None], writer: asyncio.StreamWriter
+) -> None:
     if isinstance(body, bytes):
         writer.write(body)
         return
-    try:
+    async with aclosing(body):  # it may hold resources; a failed send does not end it
         async for chunk in body:
             writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             await writer.drain()
-    finally:
-        if isinstance(body, AsyncGenerator):
-            await body.aclose()  # it may hold resources; a failed send does not end it
     writer.write(b"0\r\n\r\n")
 
 

@@ -1,7 +1,8 @@
 """Requests over HTTP/2 that are not gRPC: the same API as over HTTP/1.1."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 
 from firestore_emulator.http2 import header_blocks
@@ -101,17 +102,14 @@ class _Exchange:
             await self._send_body(body)
             self._stream.end()
 
-    async def _send_body(self, body: bytes | AsyncIterator[bytes]) -> None:
+    async def _send_body(self, body: bytes | AsyncGenerator[bytes, None]) -> None:
         if isinstance(body, bytes):
             self._stream.send(body)
             return
-        try:
+        async with aclosing(body):  # it may hold resources; a failed send does not end it
             async for chunk in body:
                 self._stream.send(chunk)
                 await self._stream.drained()
-        finally:
-            if isinstance(body, AsyncGenerator):
-                await body.aclose()  # it may hold resources; a failed send does not end it
 
 
 def _header_block(response: Response) -> bytes:

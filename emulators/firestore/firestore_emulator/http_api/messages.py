@@ -1,7 +1,7 @@
 """Requests and responses of the plain HTTP API, in either version of HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple, TypeAlias
@@ -40,7 +40,7 @@ class Request:
 class Response(NamedTuple):
     status: int
     content_type: str
-    body: bytes | AsyncIterator[bytes]  # if the iterator raises, the response is cut off
+    body: bytes | AsyncGenerator[bytes, None]  # if it raises, the response is cut off
     headers: Mapping[str, str] = {}
 
 

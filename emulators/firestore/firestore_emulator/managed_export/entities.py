@@ -38,9 +38,9 @@ class _Meaning(IntEnum):
 def to_entity(document: Document) -> bytes:
     name = DocumentName.parse(document.name)
     entity = EntityProto()
-    entity.key.app, entity.key.database_id = _app_and_database(name)
-    if not entity.key.database_id:
-        entity.key.ClearField("database_id")
+    entity.key.app, database = _app_and_database(name)
+    if database:
+        entity.key.database_id = database
     for element in _elements(name):
         entity.key.path.element.add(**element)
     entity.entity_group.element.append(entity.key.path.element[0])

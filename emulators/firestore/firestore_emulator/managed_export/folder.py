@@ -11,6 +11,7 @@ relative to the file that names it.
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -51,6 +52,11 @@ def find(path: Path) -> list[Path]:
     if not found:
         raise FailedPreconditionError(f"{path} contains no export: it has no *{SUFFIX}.")
     return found
+
+
+def read_all(path: Path) -> Iterator[Document]:
+    """The documents of all exports at the path, see ``find`` and ``read``."""
+    return chain.from_iterable(map(read, find(path)))
 
 
 def read(metadata: Path) -> Iterator[Document]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
 
 from firestore_emulator.managed_export import folder
@@ -17,16 +17,15 @@ from firestore_emulator.store.relocation import relocated
 
 async def import_lines(service: Service, database: str, lines: Sequence[bytes]) -> int:
     """One commit of all documents, after a wait for its locks. Returns their number."""
-    return await _import(service, database, json_lines.parse(lines, into=database))
+    return await _import(service, database, json_lines.parse(lines))
 
 
 async def import_folder(service: Service, database: str, path: Path) -> int:
     """The same for the exports at the path, in the format of managed exports."""
-    documents = (each for export in folder.find(path) for each in folder.read(export))
-    return await _import(service, database, (relocated(each, database) for each in documents))
+    return await _import(service, database, folder.read_all(path))
 
 
-async def export_lines(database: Database) -> AsyncIterator[bytes]:
+async def export_lines(database: Database) -> AsyncGenerator[bytes, None]:
     """The documents as of the first line, in chunks of lines."""
     documents = await run_in_turns(json_lines.documents_of(database), database.share)
     chunk: list[bytes] = []
@@ -48,4 +47,6 @@ async def export_folder(database: Database, path: Path) -> None:
 
 
 async def _import(service: Service, database: str, documents: Iterable[Document]) -> int:
-    return await service.isolation(database).commit_many(map(json_lines.to_write, documents))
+    """The documents move into the database. References to their old database move along."""
+    moved = (relocated(each, database) for each in documents)
+    return await service.isolation(database).commit_many(map(json_lines.to_write, moved))

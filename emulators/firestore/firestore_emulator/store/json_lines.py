@@ -15,7 +15,6 @@ from firestore_emulator.model.names import DocumentName
 from firestore_emulator.model.steps import Steps
 from firestore_emulator.model.validation import MAX_DEPTH
 from firestore_emulator.store.database import Database, Databases
-from firestore_emulator.store.relocation import relocated
 from firestore_emulator.store.sorting import sorted_in_steps
 
 _LEVELS = 4 * (MAX_DEPTH + 2)  # each nested map adds four levels of messages
@@ -37,15 +36,11 @@ def to_line(document: Document) -> bytes:
     return f"{text}\n".encode()
 
 
-def parse(lines: Iterable[bytes], into: str | None = None) -> Iterator[Document]:
-    """The documents of all non-empty lines.
-
-    If a database is given, the documents move into it. Their references to documents of their old
-    database move along.
-    """
+def parse(lines: Iterable[bytes]) -> Iterator[Document]:
+    """The documents of all non-empty lines."""
     for number, text in enumerate(lines, 1):
         if text.strip():
-            yield relocated(_document(number, text), into)
+            yield _document(number, text)
 
 
 def to_write(document: Document) -> Write:

@@ -6,8 +6,10 @@ from firestore_emulator.model.names import DocumentName
 
 def relocated(document: Document, into: str | None) -> Document:
     """The document in the database. None leaves it in its own."""
+    if into is None:
+        return document
     database = DocumentName.parse(document.name).database
-    return document if into in {None, database} else _moved(document, database, str(into))
+    return document if into == database else _moved(document, database, into)
 
 
 def _moved(document: Document, source: str, target: str) -> Document:

@@ -35,7 +35,7 @@ def overall(path: Path) -> Path:
 
 
 def read(path: Path) -> list[Document]:
-    return [each for export in folder.find(path) for each in folder.read(export)]
+    return list(folder.read_all(path))
 
 
 def by_name(content: list[Document]) -> dict[str, bytes]:

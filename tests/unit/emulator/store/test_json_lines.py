@@ -22,6 +22,7 @@ from firestore_emulator.model.steps import run_at_once
 from firestore_emulator.model.validation import MAX_DEPTH
 from firestore_emulator.store import json_lines
 from firestore_emulator.store.database import Database, Databases
+from firestore_emulator.store.relocation import relocated
 
 
 def contents(of: Database) -> dict[str, bytes]:
@@ -91,7 +92,7 @@ def test_references_move_with_documents_into_another_database() -> None:
         put("c/a", own=reference("c/b"), deep=[{"own": reference("c/b")}], x=elsewhere)
     )
     target = "projects/q/databases/second"
-    (moved,) = json_lines.parse(exported(source), into=target)
+    (moved,) = (relocated(each, target) for each in json_lines.parse(exported(source)))
     parent = f"{target}/documents/c"
     assert moved.name == f"{parent}/a"
     assert moved.fields["own"].reference_value == f"{parent}/b"
