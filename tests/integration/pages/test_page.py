@@ -136,6 +136,19 @@ def buy(page: Page, product_id: str, quantity: int = 1) -> None:
     place(page)
 
 
+def placed(page: Page) -> Locator:
+    """Place the cart's order, and return its row, which need not be the first at once."""
+    with page.expect_response(lambda each: each.request.method == "POST") as response:
+        place(page)
+    order_id = response.value.json()["order_id"]
+    return page.locator(f"#order-list > [data-order={order_id}]")
+
+
+def bought(page: Page, product_id: str, quantity: int = 1) -> Locator:
+    add(page, product_id, quantity)
+    return placed(page)
+
+
 def first_order(page: Page) -> Locator:
     return page.locator("#order-list > li").first
 
@@ -167,11 +180,10 @@ def test_first_response_of_a_process_is_cold(page: Page, shop: Shop) -> None:
 
 def test_order_is_placed_and_cancelled(page: Page, shop: Shop) -> None:
     available, reserved = shop.stock("P001")
-    buy(page, "P001", 2)
+    order = bought(page, "P001", 2)
     news(page, "Ordered: 2 × Laptop.")
     stock = page.locator("[data-product=P001] .stock")
     expect(stock).to_have_text(f"{available - 2} available, {reserved + 2} reserved")
-    order = page.locator("#order-list > li").first
     expect(order).to_contain_text("confirmed")
     expect(order).to_contain_text("$1,999.98")
     order.get_by_role("button", name="Cancel the order of 2 × Laptop").click()
@@ -192,9 +204,9 @@ def test_rejection_names_product_and_quantities(page: Page) -> None:
     expect(rejected).to_have_accessible_description("Laptop 10 in stock, you asked for 1,000.")
     expect(rejected).to_have_attribute("aria-invalid", "true")
     rejected.fill("1")
-    place(page)
+    order = placed(page)
     news(page, "Ordered: 1 × Laptop.")
-    first_order(page).get_by_role("button").click()
+    order.get_by_role("button").click()
     news(page, "Cancelled")
 
 
@@ -210,13 +222,13 @@ def test_cart_of_several_lines_becomes_one_order(page: Page, shop: Shop) -> None
     expect(page.locator("#cart-total")).to_have_text("$3,999.96")
     line(page, "P001").get_by_role("spinbutton").fill("1")
     expect(page.locator("#cart-total")).to_have_text("$1,999.98")
-    place(page)
+    order = placed(page)
     news(page, "Ordered: 1 × Laptop, 1 × Laptop.")
     expect(page.get_by_text("The cart is empty.")).to_be_visible()
     expect(page.locator("#cart")).to_be_focused()
-    expect(first_order(page)).to_contain_text("$1,999.98")
+    expect(order).to_contain_text("$1,999.98")
     assert shop.stock("P001")[0] == available - 1
-    first_order(page).get_by_role("button").click()
+    order.get_by_role("button").click()
     news(page, "Cancelled")
 
 
@@ -237,9 +249,9 @@ def test_total_that_changed_is_rejected_with_both_prices(page: Page, shop: Shop)
         place(page)
         news(page, "the order costs $2,199.98 now. To accept that, place it again.")
         expect(page.locator("#cart-total")).to_have_text("$2,199.98")
-        place(page)
+        order = placed(page)
         news(page, "Ordered: 2 × Laptop.")
-        first_order(page).get_by_role("button").click()
+        order.get_by_role("button").click()
         news(page, "Cancelled")
     finally:
         shop.offer("P001", 10)
@@ -262,9 +274,8 @@ def test_limit_of_one_order_is_shown_before_and_after(page: Page, shop: Shop) ->
 def test_held_order_shows_the_time_left_and_how_to_pay(page: Page, shop: Shop) -> None:
     page.get_by_role("spinbutton", name="Quantity of P001").press("Enter")
     page.get_by_role("checkbox", name="Hold the stock").check()
-    place(page)
+    order = placed(page)
     news(page, re.compile(r"Held: 1 × Laptop\. Pay within 1[45] min \d+ s\."))
-    order = first_order(page)
     expect(order.locator(".status")).to_have_text("awaiting payment")
     expect(order).to_contain_text(re.compile(r"The stock is held for 14 min \d+ s more."))
     order.get_by_text("How to pay").click()
@@ -281,17 +292,16 @@ def test_held_order_shows_the_time_left_and_how_to_pay(page: Page, shop: Shop) -
 def test_hold_that_has_ended_is_shown(page: Page) -> None:
     add(page, "P001")
     page.get_by_role("checkbox", name="Hold the stock").check()
-    place(page)
-    expect(first_order(page)).to_contain_text("The stock is held for")
+    order = placed(page)
+    expect(order).to_contain_text("The stock is held for")
     page.clock.set_system_time(time.time() + 3600)
-    expect(first_order(page)).to_contain_text("The hold has ended.")
-    first_order(page).get_by_role("button").click()
+    expect(order).to_contain_text("The hold has ended.")
+    order.get_by_role("button").click()
     news(page, "Cancelled")
 
 
 def test_order_shows_its_history_and_parts_with_full_dates(page: Page, shop: Shop) -> None:
-    buy(page, "P001", 3)
-    order = first_order(page)
+    order = bought(page, "P001", 3)
     expect(order).to_contain_text("3 × Laptop")
     year = datetime.now(tz=UTC).year
     expect(order.locator("time").first).to_have_text(re.compile(rf"\w+ \d+, {year}, \d+:\d\d:\d\d"))
@@ -529,10 +539,9 @@ def test_late_response_of_an_older_request_does_not_replace_the_list(page: Page)
     page.get_by_role("button", name="Refresh").click()
     wait_until(page, lambda: late)
     old = requests.get(late[0].request.url, timeout=TIMEOUT)
-    buy(page, "P001")
-    news(page, "Ordered: 1 × Laptop.")
-    expect(first_order(page)).to_contain_text("confirmed")
-    order_id = str(first_order(page).get_attribute("data-order"))
+    order = bought(page, "P001")
+    expect(order).to_contain_text("confirmed")
+    order_id = str(order.get_attribute("data-order"))
     responses = page.locator("#request-list > tr")
     before = responses.count()
     late[0].fulfill(status=200, content_type="application/json", body=old.text)
@@ -550,10 +559,10 @@ def test_newest_order_is_first_when_there_are_several_pages(page: Page, shop: Sh
     page.get_by_label("Customer").fill(customer)
     page.get_by_label("Customer").press("Enter")
     expect(page.locator("#order-list > li")).to_have_count(24)
-    buy(page, "P001")
-    news(page, "Ordered: 1 × Laptop.")
-    expect(first_order(page)).to_contain_text("confirmed")
+    order = bought(page, "P001")
+    expect(order).to_contain_text("confirmed")
     expect(page.locator("#order-list > li")).to_have_count(24)
+    assert first_order(page).get_attribute("data-order") == order.get_attribute("data-order")
 
 
 def test_retired_product_is_no_longer_on_sale(page: Page, shop: Shop) -> None:
@@ -709,12 +718,11 @@ def test_page_does_not_move_while_it_loads_and_orders(
         assert lists[:2] == sorted(delays, key=lambda each: delays[each])
         page.wait_for_timeout(500)
         if loading != "products fail":
-            buy(page, "P001")
-            news(page, "Ordered")
-            expect(first_order(page)).to_contain_text("confirmed")
-            first_order(page).get_by_role("button").click()
+            order = bought(page, "P001")
+            expect(order).to_contain_text("confirmed")
+            order.get_by_role("button").click()
             news(page, "Cancelled")
-            expect(first_order(page)).to_contain_text("cancelled")
+            expect(order).to_contain_text("cancelled")
             page.wait_for_timeout(500)
         shifts = page.evaluate("window.shifts")
         assert layout_shift(page) < MAX_SHIFT, shifts
