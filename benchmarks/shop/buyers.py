@@ -1,14 +1,18 @@
-"""Buyers who send sequential orders, each on one kept connection."""
+"""Buyers who send sequential orders, each on one kept connection.
+
+All of them run on one event loop, and parse of a response only what they need, because they share
+the processors with the shop that they measure.
+"""
 
 from __future__ import annotations
 
-import http.client
+import asyncio
 import json
+import re
 import sys
 import time
 import uuid
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60
 CREATED, CONFLICT = 201, 409
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -88,45 +95,84 @@ def _finite(milliseconds: float) -> float | None:
 
 class Buyer:
     def __init__(self, address: str, product_id: str) -> None:
-        self._connection = http.client.HTTPConnection(address, timeout=TIMEOUT)
-        body = {"customer_id": "C123", "product_id": product_id, "quantity": 1}
-        self._body = json.dumps(body).encode()
+        host, _, port = address.partition(":")
+        self._address = host, int(port)
+        body = json.dumps({"customer_id": "C123", "product_id": product_id, "quantity": 1})
+        self._before_key = (
+            f"POST /orders HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nIdempotency-Key: "
+        )
+        self._after_key = f"\r\n\r\n{body}"
+        self._connection: _Connection | None = None
 
-    def order(self, seconds: float = TIMEOUT) -> str:
-        """The status of the response, or the name of the error. ``seconds``: of each wait.
+    async def order(self, seconds: float = TIMEOUT) -> str:
+        """The status of the response, or the name of the error.
 
         A server may close a kept connection that has been idle. Then the order is sent again, under
         the same key, on a new connection.
         """
-        headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
-        if self._connection.sock is not None:
-            with suppress(ConnectionError):
-                return self._send(headers, seconds)
-            self._connection.close()
+        request = f"{self._before_key}{uuid.uuid4().hex}{self._after_key}".encode()
         try:
-            return self._send(headers, seconds)
-        except ConnectionError as error:
-            self._connection.close()
-            return type(error).__name__
-
-    def _send(self, headers: dict[str, str], seconds: float) -> str:
-        """As ``order``. Raises ConnectionError if the server has closed the connection."""
-        self._connection.timeout = seconds
-        if self._connection.sock is not None:
-            self._connection.sock.settimeout(seconds)
-        try:
-            self._connection.request("POST", "/orders", self._body, headers)
-            with self._connection.getresponse() as response:
-                response.read()
-            return str(response.status)
-        except ConnectionError:
-            raise
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()  # the next order opens it again
+            async with asyncio.timeout(seconds):
+                if self._connection is not None and self._connection.is_open:
+                    with suppress(ConnectionError):
+                        return await self._connection.exchange(request)
+                loop = asyncio.get_running_loop()
+                _, self._connection = await loop.create_connection(_Connection, *self._address)
+                return await self._connection.exchange(request)
+        except (OSError, UnexpectedResponseError) as error:
+            self.close()  # the next order opens it again
             return type(error).__name__
 
     def close(self) -> None:
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+
+
+class UnexpectedResponseError(Exception):
+    """The response has no length, so the client cannot know its end."""
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
+        self._received = b""
+        self._status: asyncio.Future[str] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
+        self._transport = transport
+
+    @property
+    def is_open(self) -> bool:
+        return not self._transport.is_closing()
+
+    def exchange(self, request: bytes) -> asyncio.Future[str]:
+        """The status of the response. Raises ConnectionError if the server has closed."""
+        self._received = b""
+        self._status = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return self._status
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        if not end or self._status is None or self._status.done():
+            return
+        length = _LENGTH.search(head)
+        if length is None:
+            self._status.set_exception(UnexpectedResponseError(head[:100]))
+        elif len(body) >= int(length[1]):
+            self._status.set_result(head[9:12].decode())
+            if _CLOSE.search(head):
+                self.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._status is not None and not self._status.done():
+            self._status.set_exception(error or ConnectionResetError("closed by the server"))
+
+    def close(self) -> None:
+        self._transport.close()
 
 
 def sell(
@@ -137,31 +183,32 @@ def sell(
     most: int = sys.maxsize,
 ) -> Sales:
     """Orders of concurrent buyers, spread evenly over addresses and products; at most ``most``."""
-    began, numbers = time.monotonic(), iter(range(most))
-    with ThreadPoolExecutor(buyers) as pool:
-        each = [
-            pool.submit(
-                _buy,
-                addresses[n % len(addresses)],
-                products[n % len(products)],
-                began + seconds,
-                numbers,
-            )
-            for n in range(buyers)
-        ]
-    return together((one.result() for one in each), time.monotonic() - began)
+    return asyncio.run(_sell(addresses, products, buyers, seconds, iter(range(most))))
 
 
-def _buy(address: str, product_id: str, until: float, numbers: Iterator[int]) -> Sales:
-    """``numbers``: the orders that all buyers may still place."""
-    sales, buyer = Sales(), Buyer(address, product_id)
-    try:
-        while (began := time.monotonic()) < until and next(numbers, None) is not None:
-            status = buyer.order()
-            sales.count(status, time.monotonic() - began)
-    finally:
-        buyer.close()
-    return sales
+async def _sell(
+    addresses: Sequence[str],
+    products: Sequence[str],
+    buyers: int,
+    seconds: float,
+    numbers: Iterator[int],
+) -> Sales:
+    """``numbers``: the orders that all buyers may place."""
+    began = time.monotonic()
+
+    async def buy(n: int) -> Sales:
+        sales = Sales()
+        buyer = Buyer(addresses[n % len(addresses)], products[n % len(products)])
+        try:
+            while (sent := time.monotonic()) < began + seconds and next(numbers, None) is not None:
+                status = await buyer.order()
+                sales.count(status, time.monotonic() - sent)
+        finally:
+            buyer.close()
+        return sales
+
+    each = await asyncio.gather(*map(buy, range(buyers)))
+    return together(each, time.monotonic() - began)
 
 
 def together(each: Iterable[Sales], seconds: float) -> Sales:

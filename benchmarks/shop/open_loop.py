@@ -7,10 +7,9 @@ if the request is sent later. So the figures contain every wait (no coordinated 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from benchmarks.shop.buyers import Buyer, Sales, together
@@ -43,27 +42,34 @@ def sell(
     patience: float = PATIENCE_SECONDS,
 ) -> Sales:
     """One order for each arrival. The sale ends with the last response."""
-    due: SimpleQueue[float | None] = SimpleQueue()
+    return asyncio.run(_sell(address, product_id, times, connections, patience))
+
+
+async def _sell(
+    address: str, product_id: str, times: Sequence[float], connections: int, patience: float
+) -> Sales:
+    due: asyncio.Queue[float | None] = asyncio.Queue()
     began = time.monotonic()
-    with ThreadPoolExecutor(connections) as pool:
-        each = [pool.submit(_serve, address, product_id, due, patience) for _ in range(connections)]
-        try:
-            for arrival in times:
-                time.sleep(max(0.0, began + arrival - time.monotonic()))
-                due.put(began + arrival)
-        finally:
-            for _ in each:
-                due.put(None)
-    return together((one.result() for one in each), time.monotonic() - began)
+    each = [
+        asyncio.create_task(_serve(address, product_id, due, patience)) for _ in range(connections)
+    ]
+    for arrival in times:
+        await asyncio.sleep(max(0.0, began + arrival - time.monotonic()))
+        due.put_nowait(began + arrival)
+    for _ in each:
+        due.put_nowait(None)
+    return together(await asyncio.gather(*each), time.monotonic() - began)
 
 
-def _serve(address: str, product_id: str, due: SimpleQueue[float | None], patience: float) -> Sales:
+async def _serve(
+    address: str, product_id: str, due: asyncio.Queue[float | None], patience: float
+) -> Sales:
     """Place the orders of arrivals on one connection, until there is None."""
     sales, buyer = Sales(), Buyer(address, product_id)
     try:
-        while (arrived := due.get()) is not None:
+        while (arrived := await due.get()) is not None:
             left = arrived + patience - time.monotonic()
-            status = buyer.order(left) if left > 0 else GAVE_UP
+            status = await buyer.order(left) if left > 0 else GAVE_UP
             waited = time.monotonic() - arrived
             late = waited >= patience or status == TimeoutError.__name__
             sales.count(GAVE_UP if late else status, waited)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import statistics
@@ -251,17 +252,20 @@ def after_a_kill(address: str, logs: Path) -> float:
         time.sleep(2.0)
         killed = time.monotonic()
         shop.inventories[0].signal(signal.SIGKILL)
-        buyer = Buyer(other, "P-hot")
-        while buyer.order() != str(CREATED):
-            pass
+        asyncio.run(_order_until_placed(Buyer(other, "P-hot")))
         seconds = time.monotonic() - killed
         crowd.join()
         return seconds
 
 
+async def _order_until_placed(buyer: Buyer) -> None:
+    while await buyer.order() != str(CREATED):
+        pass
+    buyer.close()
+
+
 def one_at_a_time(address: str, logs: Path) -> dict[str, float]:
     """p50 of sequential orders in milliseconds, alternating between ours and the floor."""
-    taken: dict[str, list[float]] = {"ours": [], "floor": []}
     with (
         system.running(address, "bench-single", logs) as ours,
         system.running(address, "bench-floor", logs, design="floor") as floor,
@@ -271,17 +275,26 @@ def one_at_a_time(address: str, logs: Path) -> dict[str, float]:
             "ours": Buyer(ours.orders[0], "P-single"),
             "floor": Buyer(floor.orders[0], "P-single"),
         }
-        for count in (SINGLE_ORDERS // 3, SINGLE_ORDERS):  # the first loop warms up
-            taken = {name: [] for name in buyers}
-            for _ in range(count):
-                for name, buyer in buyers.items():
-                    taken[name].append(_timed(buyer.order))
+        taken = asyncio.run(_in_turn(buyers))
     return {name: 1000 * statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def _timed(order: Callable[[], str]) -> float:
+async def _in_turn(buyers: Mapping[str, Buyer]) -> dict[str, list[float]]:
+    """Seconds of each buyer's orders, without those of a first loop that warms up."""
+    taken: dict[str, list[float]] = {}
+    for count in (SINGLE_ORDERS // 3, SINGLE_ORDERS):
+        taken = {name: [] for name in buyers}
+        for _ in range(count):
+            for name, buyer in buyers.items():
+                taken[name].append(await _timed(buyer))
+    for buyer in buyers.values():
+        buyer.close()
+    return taken
+
+
+async def _timed(buyer: Buyer) -> float:
     began = time.perf_counter()
-    status = order()
+    status = await buyer.order()
     if status != str(CREATED):
         raise AssertionError(f"a sequential order got {status}")
     return time.perf_counter() - began

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import statistics
 import time
 from collections import Counter
 from pathlib import Path
-from queue import SimpleQueue
 
 import pytest
 from benchmarks import results
@@ -78,7 +78,7 @@ class SlowShop:
     def __init__(self, *_: object) -> None:
         pass
 
-    def order(self, seconds: float) -> str:
+    async def order(self, seconds: float) -> str:
         SlowShop.now += min(seconds, 1.0)
         return "201" if seconds >= 1 else "TimeoutError"
 
@@ -92,10 +92,11 @@ def test_wait_begins_at_the_arrival_and_ends_when_the_buyer_gives_up(
     """Five buyers arrive at once at a shop that serves one a second. A buyer waits 3.5 s."""
     monkeypatch.setattr(open_loop, "Buyer", SlowShop)
     monkeypatch.setattr(time, "monotonic", lambda: SlowShop.now)
-    due: SimpleQueue[float | None] = SimpleQueue()
+    due: asyncio.Queue[float | None] = asyncio.Queue()
     for arrival in (0.0, 0.0, 0.0, 0.0, 0.0, None):
-        due.put(arrival)
-    sold = open_loop._serve("a", "P1", due, 3.5)  # noqa: SLF001 - one connection, without threads
+        due.put_nowait(arrival)
+    serving = open_loop._serve("a", "P1", due, 3.5)  # noqa: SLF001 - one connection
+    sold = asyncio.run(serving)
     assert sold.latencies == [1.0, 2.0, 3.0]
     assert sold.failures == {"gave up": 2}
     assert sold.percentile(50) == 3000
