@@ -45,7 +45,7 @@ class Progress:
             self._seen.add(found[1])
             self._show(f"{len(self._seen)} of {len(self._expected)} packages: {found[1]}")
         elif line.startswith(UNPACKING):
-            self._show(f"unpacking {len(self._seen)} packages", always=True)
+            self._show(f"unpacking {len(self._seen)} packages: up to a minute", always=True)
 
     def end(self) -> None:
         seconds = self._clock() - self._began

@@ -58,14 +58,14 @@ def test_terminal_shows_each_package_in_one_line_that_changes() -> None:
         "2 of 3 packages: idna",
         "3 of 3 packages: grpcio",
     ]
-    assert parts[4] == "unpacking 3 packages"
+    assert parts[4] == "unpacking 3 packages: up to a minute"
     assert parts[-1].startswith("3 packages, ")
     assert parts[-1].endswith(" s\n")
 
 
 def test_log_gets_a_line_every_few_seconds_only() -> None:
     quick = shown(io.StringIO(), 0.1).splitlines()
-    assert quick == ["  unpacking 3 packages", "  3 packages, 0 s"]
+    assert quick == ["  unpacking 3 packages: up to a minute", "  3 packages, 0 s"]
     slow = shown(io.StringIO(), 6.0).splitlines()
     assert "  1 of 3 packages: certifi" in slow
     assert "  3 of 3 packages: grpcio" in slow
