@@ -15,6 +15,12 @@ from order_function.reconcile.sweep import Report
 
 TELEMETRY = (ROOT / "functions/common/functions_common/observability/telemetry.py").read_text()
 DOCS = (ROOT / "docs/operating.md").read_text()
+LINE_OF_RECONCILE = (
+    (ROOT / "docs/logs.md")
+    .read_text()
+    .partition("\n## The line of reconcile\n")[2]
+    .split("\n## ")[0]
+)
 ALARMS = [
     rule
     for group in yaml.safe_load((ROOT / "observability/alerts.yaml").read_text())["groups"]
@@ -61,6 +67,12 @@ def test_each_alarm_is_explained(rule: dict[str, str | dict[str, str]]) -> None:
 def test_explanation_belongs_to_an_alarm() -> None:
     explained = re.findall(r"^### (\w+)$", DOCS, re.MULTILINE)
     assert explained == [rule["alert"] for rule in ALARMS]
+
+
+def test_every_member_of_the_line_of_reconcile_is_explained() -> None:
+    rows = re.findall(r"^\| (`.+?`) \|", LINE_OF_RECONCILE, re.MULTILINE)
+    explained = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(explained) == sorted(field.name for field in fields(Report))
 
 
 def test_alarm_age_is_above_the_grace_of_the_audit() -> None:
