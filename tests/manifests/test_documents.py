@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -120,6 +121,16 @@ def test_document_runs_only_existing_files(document: Path) -> None:
     runs = r"(?:\bsh|\bpython|\bnode|apply(?: -n \w+)? -[fk]|\.yaml -f)"
     files = re.findall(rf"{runs} ([\w-]+/[\w./-]*)", shell)
     assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_python_of_the_emulators_readme_imports_what_it_uses() -> None:
+    text = (ROOT / "emulators/firestore/README.md").read_text()
+    programs = [code for language, code in FENCE.findall(text) if language == "python"]
+    assert len(programs) > 2
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", "--select=F821", "-"]
+    for program in programs:
+        done = subprocess.run(ruff, input=program, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_broken_links_and_commands_are_found() -> None:
