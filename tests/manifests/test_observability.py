@@ -81,6 +81,12 @@ def test_alarm_age_is_above_the_grace_of_the_audit() -> None:
     assert all(expression.endswith(f"> {GRACE_SECONDS}") for expression in ages)
 
 
+def test_operating_names_existing_panels() -> None:
+    named = re.findall(r"dashboard's \"([^\"]+)\"", " ".join(DOCS.split()))
+    assert named
+    assert set(named) <= {panel["title"] for panel in DASHBOARD["panels"]}
+
+
 def test_panels_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
