@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -121,6 +123,16 @@ def test_document_runs_only_existing_files(document: Path) -> None:
     assert [name for name in files if not (ROOT / name).exists()] == []
 
 
+def test_python_of_the_emulators_readme_imports_what_it_uses() -> None:
+    text = (ROOT / "emulators/firestore/README.md").read_text()
+    programs = [code for language, code in FENCE.findall(text) if language == "python"]
+    assert len(programs) > 2
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", "--select=F821", "-"]
+    for program in programs:
+        done = subprocess.run(ruff, input=program, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_broken_links_and_commands_are_found() -> None:
     text = "[a](gone.md) [b](api.md#gone) [c](#here) [d](https://x.example/) ![e](gone.svg)\n# Here"
     found = broken_links(ROOT / "docs/cost.md", text)
@@ -161,6 +173,49 @@ def test_architecture_lists_every_folder() -> None:
         if link.startswith("../")
     } | {"docs"}
     assert {each for each in folders if not each.startswith(".")} - shown == set()
+
+
+@pytest.mark.parametrize("package", ["order_function", "inventory_function"])
+def test_architecture_lists_every_module_of_the_layers(package: str) -> None:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (
+        each["layers"] for each in linter["contracts"] if each.get("containers") == [package]
+    )
+    names = {name for layer in layers for name in layer.split(" | ")}
+    rows = re.findall(
+        r"^\|[ \d]*\|[^|]*`(\w+)(?:\.py|/)`[^|]*\|",
+        (ROOT / READERS_PATH).read_text(),
+        re.MULTILINE,
+    )
+    assert names - set(rows) == set()
+
+
+def test_contributing_lists_every_folder_of_tests() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = dict(re.findall(r"^\| `(\w+)` \| [^|]* \|([^|]*)\|$", text, re.MULTILINE))
+    modules = [path for path in (ROOT / "tests").rglob("test_*.py") if "support" not in path.parts]
+    folders = {path.parent.relative_to(ROOT / "tests").parts for path in modules}
+    for kind, *inner in folders:
+        assert kind in table
+        assert not inner or f"`{inner[0]}`" in table[kind] or f"`{'/'.join(inner)}`" in table[kind]
+    assert max(len([*path.glob("test_*.py")]) for path in {each.parent for each in modules}) <= 15
+
+
+def test_contributing_names_all_that_the_domain_imports() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (rule,) = re.findall(
+        r"^- \*\*Rules belong in the domain.\*\*.*?(?=^- )", text, re.MULTILINE | re.DOTALL
+    )
+    functions = ROOT / "functions"
+    domain = [
+        functions / "inventory/inventory_function/domain.py",
+        *(functions / "order/order_function/domain").glob("*.py"),
+    ]
+    code = "\n".join(path.read_text() for path in domain)
+    imports = re.findall(r"^from functions_common(?:\.([.\w]+))? import (\w+)", code, re.MULTILINE)
+    shared = {module or name for module, name in imports}
+    assert shared
+    assert [name for name in shared if f"`{name}`" not in rule] == []
 
 
 def test_architecture_explains_every_finding_of_audit() -> None:

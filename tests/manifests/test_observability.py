@@ -15,6 +15,12 @@ from order_function.reconcile.sweep import Report
 
 TELEMETRY = (ROOT / "functions/common/functions_common/observability/telemetry.py").read_text()
 DOCS = (ROOT / "docs/operating.md").read_text()
+LINE_OF_RECONCILE = (
+    (ROOT / "docs/logs.md")
+    .read_text()
+    .partition("\n## The line of reconcile\n")[2]
+    .split("\n## ")[0]
+)
 ALARMS = [
     rule
     for group in yaml.safe_load((ROOT / "observability/alerts.yaml").read_text())["groups"]
@@ -63,10 +69,22 @@ def test_explanation_belongs_to_an_alarm() -> None:
     assert explained == [rule["alert"] for rule in ALARMS]
 
 
+def test_every_member_of_the_line_of_reconcile_is_explained() -> None:
+    rows = re.findall(r"^\| (`.+?`) \|", LINE_OF_RECONCILE, re.MULTILINE)
+    explained = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(explained) == sorted(field.name for field in fields(Report))
+
+
 def test_alarm_age_is_above_the_grace_of_the_audit() -> None:
     ages = [rule["expr"] for rule in ALARMS if "oldest" in rule["expr"]]
     assert len(ages) == 2
     assert all(expression.endswith(f"> {GRACE_SECONDS}") for expression in ages)
+
+
+def test_operating_names_existing_panels() -> None:
+    named = re.findall(r"dashboard's \"([^\"]+)\"", " ".join(DOCS.split()))
+    assert named
+    assert set(named) <= {panel["title"] for panel in DASHBOARD["panels"]}
 
 
 def test_panels_do_not_overlap() -> None:

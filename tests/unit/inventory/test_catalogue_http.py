@@ -417,6 +417,8 @@ def test_wrong_filter_is_422_and_named(client: Any, query: str, named: set[str])
     response = client.get(f"/products?{query}", headers=OPERATOR)
     assert response.status_code == 422
     assert {each["parameter"] for each in response.json["errors"]} == named
+    details = response.json["detail"].split("; ")
+    assert len(details) == len(set(details)), "no sentence is repeated"
 
 
 def test_products_that_are_not_on_sale_are_only_for_the_operator(client: Any) -> None:

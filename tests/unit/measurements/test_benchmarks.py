@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import statistics
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from benchmarks.shop import open_loop, page
 from benchmarks.shop.__main__ import Run
 from benchmarks.shop.buyers import Sales
 from benchmarks.shop.requirements import LINES, failed
+from local.stack import ROOT
 from rich.console import Console
 
 
@@ -121,6 +123,26 @@ def test_page_has_the_figures_of_the_results() -> None:
     assert page.inserted(text, page.markdown(shop)) == text
     for figure in shop.values():
         assert set(figure) == {"value", "commit", "date", "machine", "command"}
+
+
+def test_other_texts_have_the_figures_of_the_page() -> None:
+    rows = page.PAGE.read_text(encoding="utf-8")
+
+    def measured(name: str) -> str:
+        (row,) = re.findall(rf"^\| {re.escape(name)} \| (.+?) \|", rows, re.MULTILINE)
+        return str(row)
+
+    readme, operating = (
+        " ".join((ROOT / name).read_text(encoding="utf-8").split())
+        for name in ("README.md", "docs/operating.md")
+    )
+    assert f"{measured('hot product through HTTP, over the usual design')} times as many" in readme
+    order, inventory = (
+        measured(f"processor time of {name}")
+        for name in ("order for an order, ms", "inventory, ms")
+    )
+    assert f"An order takes {order} ms of processor" in operating
+    assert f"inventory uses {inventory} ms of processor for an order" in operating
 
 
 def test_results_keep_the_figures_of_other_benchmarks(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ class RequestError(Exception):
     headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *errors: InvalidField) -> None:
-        super().__init__("; ".join(error.detail for error in errors))
+        super().__init__("; ".join(dict.fromkeys(error.detail for error in errors)))
         self.errors = errors
 
     def problem(self) -> Problem:
