@@ -134,6 +134,30 @@ def test_lines_are_written_again_after_an_error(monkeypatch: pytest.MonkeyPatch)
     assert messages(stream.getvalue()) == ["written"]
 
 
+class StreamThatFailsAtFlush(StreamThatLogs):
+    """Stands for a disk that becomes full, or a pipe that is closed, while lines are waiting."""
+
+    error: Exception | None = None
+
+    def write(self, text: str) -> int:
+        if self.error is not None:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is full"), ValueError("closed file")])
+def test_flush_survives_lines_that_cannot_be_written(error: Exception) -> None:
+    """The server's main thread calls ``flush``: an error of the log would end the process."""
+    stream = StreamThatFailsAtFlush()
+    stream.handler = handler = handler_of(stream)
+    handler.handle(record("first"))  # leaves one line to ``flush``
+    stream.error = error
+    handler.flush()
+    stream.error = None
+    handler.handle(record("written"))
+    assert messages(stream.getvalue())[2:] == ["written", "another"]
+
+
 def test_handler_has_a_lock_that_logging_can_enter() -> None:
     """The ``handle`` of Python 3.13 enters it without a check for None."""
     handler = handler_of(io.StringIO())

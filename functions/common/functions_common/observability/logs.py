@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -81,8 +82,12 @@ class JsonHandler(logging.Handler):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Write the lines that are waiting now. ``logging`` calls it at the end of the process."""
-        with self._writer:
+        """Write the lines that are waiting now. ``logging`` calls it at the end of the process.
+
+        Lines that cannot be written are lost, as in ``emit``: a full disk or a closed pipe must not
+        end the server, whose main thread calls this.
+        """
+        with suppress(OSError, ValueError), self._writer:
             self._write_waiting()
 
     def _write_waiting(self) -> None:
