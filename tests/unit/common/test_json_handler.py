@@ -145,7 +145,10 @@ class StreamThatFailsAtFlush(StreamThatLogs):
         return super().write(text)
 
 
-@pytest.mark.parametrize("error", [OSError("the disk is full"), ValueError("closed file")])
+@pytest.mark.parametrize(
+    "error",
+    [OSError("the disk is full"), ValueError("closed file"), AttributeError("no sys.stderr")],
+)
 def test_flush_survives_lines_that_cannot_be_written(error: Exception) -> None:
     """The server's main thread calls ``flush``: an error of the log would end the process."""
     stream = StreamThatFailsAtFlush()

@@ -84,10 +84,10 @@ class JsonHandler(logging.Handler):
     def flush(self) -> None:
         """Write the lines that are waiting now. ``logging`` calls it at the end of the process.
 
-        Lines that cannot be written are lost, as in ``emit``: a full disk or a closed pipe must not
-        end the server, whose main thread calls this.
+        Lines that cannot be written are lost, as in ``emit``. A full disk, a closed pipe, or a
+        process without standard error must not end the server, whose main thread calls this.
         """
-        with suppress(OSError, ValueError), self._writer:
+        with suppress(Exception), self._writer:
             self._write_waiting()
 
     def _write_waiting(self) -> None:
