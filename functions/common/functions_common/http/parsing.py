@@ -9,6 +9,7 @@ size: tests/unit/http/test_input_complexity.py doubles each input.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import threading
@@ -106,6 +107,8 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
     This is stricter than RFC 8259, which leaves these cases to the parser. Rejected are duplicate
     keys, NaN, Infinity, encodings other than UTF-8, deep nesting, and long numbers and keys.
     """
+    if data.startswith(codecs.BOM_UTF8):
+        raise ValueError("it begins with a byte order mark; send UTF-8 without one")
     try:
         return json.loads(
             data.decode(),
