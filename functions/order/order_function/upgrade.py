@@ -34,6 +34,7 @@ from functions_common.firestore.errors import ConflictError, StoreError, Unusabl
 from functions_common.firestore.queries import Position, Queries, Query
 from functions_common.limiter import ConcurrencyLimiter
 from functions_common.observability import logs
+from functions_common.runtime.arguments import whole_number
 from functions_common.runtime.deadlines import Deadline, DeadlineExceededError
 from functions_common.runtime.settings import Environment, FirestoreSettings, SettingsError
 from functions_common.runtime.stop_signals import StopSignals
@@ -167,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--after", metavar="ORDER_ID", help="begin after this order")
     parser.add_argument(
         "--writes-per-second",
-        type=int,
+        type=whole_number(1, 100_000),
         default=WRITES_PER_SECOND,
         metavar="N",
         help="at most so many writes a second (default: %(default)s)",

@@ -106,13 +106,33 @@ class StreamThatLogs(io.StringIO):
         return super().write(text)
 
 
-def test_writer_leaves_further_lines_to_flush() -> None:
+def test_writer_leaves_further_lines() -> None:
     stream = StreamThatLogs()
     stream.handler = handler = handler_of(stream)
     handler.handle(record("first"))
     assert messages(stream.getvalue()) == ["first", "another"]
-    handler.flush()
+    handler.write_left()
     assert messages(stream.getvalue()) == ["first", "another", "another"]
+    handler.flush()
+    assert messages(stream.getvalue()) == ["first", "another", "another", "another"]
+
+
+def test_left_lines_are_not_waited_for_while_a_thread_writes() -> None:
+    """A slow reader of the log must not stop the server's main thread."""
+    stream = SlowStream()
+    handler = handler_of(stream)
+    writer = started(handler, "first")
+    assert stream.began.acquire(timeout=SECONDS)
+    handler.handle(record("second"))
+    main = threading.Thread(target=handler.write_left)
+    main.start()
+    main.join(SECONDS / 10)
+    waited = main.is_alive()
+    stream.may_end.release(2)
+    writer.join(SECONDS)
+    main.join(SECONDS)
+    assert not waited
+    assert messages("".join(stream.writes)) == ["first", "second"]
 
 
 class StreamThatFailsOnce(io.StringIO):
@@ -132,6 +152,33 @@ def test_lines_are_written_again_after_an_error(monkeypatch: pytest.MonkeyPatch)
     handler.handle(record("lost"))
     handler.handle(record("written"))
     assert messages(stream.getvalue()) == ["written"]
+
+
+class StreamThatFailsLater(StreamThatLogs):
+    """Stands for a disk that becomes full, or a pipe that is closed, while lines are waiting."""
+
+    error: Exception | None = None
+
+    def write(self, text: str) -> int:
+        if self.error is not None:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("the disk is full"), ValueError("closed file"), AttributeError("no sys.stderr")],
+)
+def test_left_lines_that_cannot_be_written_are_lost(error: Exception) -> None:
+    """The server's main thread writes them: an error of the log would end the process."""
+    stream = StreamThatFailsLater()
+    stream.handler = handler = handler_of(stream)
+    handler.handle(record("first"))  # leaves one line
+    stream.error = error
+    handler.write_left()
+    stream.error = None
+    handler.handle(record("written"))
+    assert messages(stream.getvalue())[2:] == ["written", "another"]
 
 
 def test_handler_has_a_lock_that_logging_can_enter() -> None:

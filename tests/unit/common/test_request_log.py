@@ -77,6 +77,15 @@ def test_request_is_logged_in_one_line(client: Any, said: list[dict[str, Any]]) 
     }
 
 
+def test_long_method_and_path_are_cut_in_the_log_line(
+    client: Any, said: list[dict[str, Any]]
+) -> None:
+    client.open("/" + "a" * 500, method="B" * 500)
+    (line,) = said
+    assert line["message"] == f"{'B' * 20} /{'a' * 199} 404"
+    assert line["httpRequest"]["requestMethod"] == "B" * 20
+
+
 def test_only_the_first_request_is_cold_without_health_checks(client: Any) -> None:
     paths = ("/health", "/orders/ORDX", "/orders/ORDX", "/health")
     timings = [client.get(path).headers["Server-Timing"] for path in paths]

@@ -65,6 +65,10 @@ def test_optional_settings_have_defaults() -> None:
         ("INVENTORY_SERVICE_URL", "http://"),
         ("INVENTORY_SERVICE_URL", "http://inventory:port"),
         ("INVENTORY_SERVICE_URL", "http://inventory/?a=b"),
+        ("INVENTORY_SERVICE_URL", "http://inventory/#a"),
+        ("INVENTORY_SERVICE_URL", "http://order:password@inventory"),
+        ("INVENTORY_SERVICE_URL", "http://inventory/a path"),
+        ("INVENTORY_SERVICE_URL", "http://inventär"),
         ("AUTH_MODE", ""),
         ("AUTH_MODE", "optional"),
         ("AUTH_MODE", "OPEN"),
@@ -73,6 +77,18 @@ def test_optional_settings_have_defaults() -> None:
 def test_error_names_a_missing_or_malformed_setting(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} is "):
         order_function.settings.Settings.load(REQUIRED | {name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["INVENTORY_SERVICE_URL", "AUTH_JWKS_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"]
+)
+def test_error_names_a_malformed_url_without_its_value(name: str) -> None:
+    """A password or a key can be in it, and many people read logs."""
+    given = REQUIRED | ISSUER | {name: "https://shop:a-password@host:port/?a-key"}
+    with pytest.raises(SettingsError, match=f"^{name} is malformed: it must be an http") as error:
+        order_function.settings.Settings.load(given)
+    assert "a-password" not in str(error.value)
+    assert "a-key" not in str(error.value)
 
 
 def test_allowed_origins_are_loaded() -> None:
@@ -152,6 +168,8 @@ def test_issuer_setting_is_an_error_when_auth_is_open(name: str) -> None:
         ({"AUTH_JWKS_URL": "http://issuer.example/keys"}, "AUTH_JWKS_URL"),
         ({"AUTH_JWKS_URL": "http://issuer.svc.cluster.local.example/keys"}, "AUTH_JWKS_URL"),
         ({"AUTH_JWKS_URL": "http://localhost@issuer.example/keys"}, "AUTH_JWKS_URL"),
+        ({"AUTH_JWKS_URL": "https://shop:password@issuer.example/keys"}, "AUTH_JWKS_URL"),
+        ({"AUTH_JWKS_URL": "https://issuer.example/the keys"}, "AUTH_JWKS_URL"),
         ({"AUTH_JWKS_URL": "file:///keys"}, "AUTH_JWKS_URL"),
         ({"AUTH_JWKS_URL": "https://"}, "AUTH_JWKS_URL"),
         ({"AUTH_JWKS_URL": "https://issuer.example:port/"}, "AUTH_JWKS_URL"),

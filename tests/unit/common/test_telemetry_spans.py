@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan
 
 from functions_common.observability import activity, telemetry
@@ -84,6 +85,33 @@ def test_batch_is_exported_with_links_when_a_member_is_sampled(
 def test_nothing_is_exported_when_no_member_is_sampled(exported: Exported) -> None:
     record(lead_a_batch(f"{CALLER}-00", Trace.begin(f"{CALLER}-00")))
     assert exported == []
+
+
+@pytest.mark.parametrize(
+    ("method", "exported_method"), [("PATCH", "PATCH"), ("FOO1", "_OTHER"), ("get", "_OTHER")]
+)
+def test_invented_methods_are_one_method_in_metrics_and_spans(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch, method: str, exported_method: str
+) -> None:
+    """Else a client could make any number of time series."""
+    reader = InMemoryMetricReader()
+    monkeypatch.setattr(telemetry, "meter_provider", lambda _: MeterProvider([reader]))
+    with activity.recording(Trace.begin(sampled=True)) as current:
+        pass
+    request = activity.RequestRecord(
+        current, method, "/orders", None, 405, current.milliseconds(), cold=False
+    )
+    telemetry.Telemetry("order", Instance()).export(request)
+    found = reader.get_metrics_data()
+    assert found
+    (metric,) = found.resource_metrics[0].scope_metrics[0].metrics
+    assert [point.attributes for point in metric.data.data_points] == [
+        {"http.request.method": exported_method, "http.response.status_code": 405}
+    ]
+    (span,) = exported
+    assert span.name == exported_method
+    assert span.attributes
+    assert span.attributes["http.request.method"] == exported_method
 
 
 def test_batch_is_not_counted_in_the_times_of_its_leader() -> None:

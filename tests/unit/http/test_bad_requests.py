@@ -242,6 +242,16 @@ def test_every_operation_rejects_undeclared_parameters_and_bodies(name: str) -> 
 PAGES = {"/", "/page.js", "/page.css", "/icon.svg", "/docs"}
 
 
+def test_problem_names_a_byte_order_mark() -> None:
+    """Excel and PowerShell write it at the beginning of a file."""
+    body = b'\xef\xbb\xbf{"customer_id":"C123","product_id":"P001","quantity":1}'
+    response = shared_order().client.post("/orders", data=body, content_type="application/json")
+    assert response.status_code == 400
+    assert response.json["detail"] == (  # type: ignore[index]
+        "The body is not valid JSON: it begins with a byte order mark; send UTF-8 without one"
+    )
+
+
 def test_problem_lists_twenty_errors_and_counts_the_rest() -> None:
     items = [{"product_id": "", "quantity": 0}] * 100
     body = dumps({"customer_id": "C1", "items": items}).encode()

@@ -90,6 +90,20 @@ def test_staff_lists_orders_by_time_and_product(shop: Shop) -> None:
     assert shop.ids(product_id="P2", customer_id="C2") == []
 
 
+@pytest.mark.parametrize(
+    ("time", "hint"),
+    [
+        ("2026-01-01T00:00:00.123456789Z", "; a second has at most 6 decimals"),
+        ("2026-01-01T00:00:00+01:00", "; percent-encode its +, as %2B"),
+        ("2026-01-01", ""),
+    ],
+)
+def test_problem_of_a_time_says_what_is_wrong(shop: Shop, time: str, hint: str) -> None:
+    """Java and Go write nanoseconds, which RFC 3339 allows."""
+    detail = shop.get(created_from=time.replace("+", " ")).json["detail"]
+    assert detail == f"created_from: must be a time like 2025-11-23T19:11:48Z (RFC 3339){hint}"
+
+
 def test_staff_lists_orders_by_the_beginning_of_their_id(shop: Shop) -> None:
     expected = sorted(filter(None, shop.placed))
     assert shop.ids(order_id="ORD", limit=2) == expected

@@ -24,7 +24,8 @@ _EXTENSION, _EXTENSION_VALUE = re.compile("[a-z0-9]{1,20}"), re.compile("[ -~]{1
 class SinkSettings:
     """The sink of events."""
 
-    url: str
+    url: str = field(repr=False)
+    """Webhooks often have a key in their URL."""
     secret: bytes | None = field(repr=False)
     """Signs each event (Standard Webhooks)."""
     extensions: Mapping[str, str]
@@ -33,7 +34,7 @@ class SinkSettings:
     @classmethod
     def load(cls, env: Environment) -> SinkSettings | None:
         """Return None if there is no sink. A SinkBinding of Knative sets ``K_SINK``."""
-        explicit, bound = (env.optional_http_url(name) for name in ("EVENT_SINK_URL", "K_SINK"))
+        explicit, bound = (env.optional_exact_url(name) for name in ("EVENT_SINK_URL", "K_SINK"))
         secret, extensions = _webhook_secret(env), _extensions(env)
         url = explicit or bound
         return None if url is None else cls(url, secret, extensions)

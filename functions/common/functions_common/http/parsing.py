@@ -9,6 +9,7 @@ size: tests/unit/http/test_input_complexity.py doubles each input.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import threading
@@ -64,6 +65,7 @@ _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_LONG_FRACTION = re.compile(r"\.[0-9]{7}")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _UTF_8 = ("utf-8", "utf8")
 _MAX_DIGITS = 100
@@ -105,6 +107,8 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
     This is stricter than RFC 8259, which leaves these cases to the parser. Rejected are duplicate
     keys, NaN, Infinity, encodings other than UTF-8, deep nesting, and long numbers and keys.
     """
+    if data.startswith(codecs.BOM_UTF8):
+        raise ValueError("it begins with a byte order mark; send UTF-8 without one")
     try:
         return json.loads(
             data.decode(),
@@ -395,7 +399,11 @@ class Checks:
         if _TIME.fullmatch(value):
             with suppress(ValueError, OverflowError):
                 return datetime.fromisoformat(value.upper()).astimezone(UTC)
-        hint = "; percent-encode its +, as %2B" if " " in value else ""
+        hint = ""
+        if " " in value:
+            hint = "; percent-encode its +, as %2B"
+        elif _LONG_FRACTION.search(value):
+            hint = "; a second has at most 6 decimals"
         self.add_error(f"must be a time like 2025-11-23T19:11:48Z (RFC 3339){hint}", **place)
         return None
 

@@ -359,7 +359,7 @@ class Server(TcpWSGIServer):
             self._epoll.modify(self._fileno, 0)
 
     def _sweep(self, now: float) -> None:
-        logs.flush()
+        logs.write_left()
         for connection in list(self.active_channels.values()):
             self._run_guarded(connection, lambda each: each.enforce_limits(self._limits, now))
             if connection.connected:

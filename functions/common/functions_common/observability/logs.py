@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -44,7 +45,7 @@ class JsonHandler(logging.Handler):
     Each system call makes a thread wait until Python runs it again. So a thread that finds another
     one writing leaves its line to that thread. The writer writes at most MAX_WRITES times, because
     its own request waits too. Lines that are left then are written with the next line, or by
-    ``flush``. If lines come faster than they can be written, the threads wait as soon as
+    ``write_left``. If lines come faster than they can be written, the threads wait as soon as
     MAX_WAITING lines are waiting.
     """
 
@@ -85,6 +86,21 @@ class JsonHandler(logging.Handler):
         with self._writer:
             self._write_waiting()
 
+    def write_left(self) -> None:
+        """Write the lines that threads have left, unless a thread is writing now.
+
+        The server's main thread calls this. So it does not wait for a thread whose write waits for
+        a slow reader of the log. Lines that cannot be written are lost, as in ``emit``: a full
+        disk, a closed pipe, or a process without standard error must not end the server.
+        """
+        if not (self._waiting and self._writer.acquire(blocking=False)):
+            return
+        try:
+            with suppress(Exception):
+                self._write_waiting()
+        finally:
+            self._writer.release()
+
     def _write_waiting(self) -> None:
         lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if lines:
@@ -92,11 +108,11 @@ class JsonHandler(logging.Handler):
             self._stream.flush()
 
 
-def flush() -> None:
+def write_left() -> None:
     """Write the lines that threads have left. The server calls it several times a second."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, JsonHandler):
-            handler.flush()
+            handler.write_left()
 
 
 def event(message: str, /, *, severity: int = logging.INFO, **fields: object) -> None:

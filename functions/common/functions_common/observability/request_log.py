@@ -29,7 +29,8 @@ FIRST_BYTE = "functions_common.first_byte_ns"
 REQUEST_START = "X-Request-Start"
 """Set by gateways: when the request reached them, as ``t=`` and seconds since 1970."""
 _REQUEST_START = re.compile(r"t=([0-9]{10}(?:\.[0-9]{1,6})?)")
-_MAX_PATH = 200
+_MAX_PATH, _MAX_METHOD = 200, 20
+"""Characters in a log line or a trace. A request line has up to 8 kB."""
 
 
 class RequestLog:
@@ -69,7 +70,7 @@ class RequestLog:
             path = next(each for each in self._personal_paths if path.startswith(each)) + "…"
         record = RequestRecord(
             current,
-            request.method,
+            request.method[:_MAX_METHOD],
             path,
             request.url_rule.rule if request.url_rule else None,
             response.status_code,

@@ -61,6 +61,12 @@ _KINDS = {
     "queue": SpanKind.INTERNAL,
 }
 _SERVER_ERROR = 500
+_METHODS = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY")
+)
+_OTHER_METHOD = "_OTHER"
+"""OpenTelemetry's name for every other method. Clients can invent methods, and each one would be a
+new time series. At 2,000 the SDK drops the labels of all further ones."""
 
 
 class Telemetry:
@@ -104,7 +110,7 @@ class Telemetry:
 
     def _measure(self, record: RequestRecord) -> None:
         labels: dict[str, AttributeValue] = {
-            "http.request.method": record.method,
+            "http.request.method": _method(record),
             "http.response.status_code": record.status,
         }
         if record.route is not None:
@@ -118,8 +124,9 @@ class Telemetry:
 
     def _export_request(self, record: RequestRecord, now: int, epoch_offset: int) -> None:
         current = record.activity
+        method = _method(record)
         attributes: dict[str, AttributeValue] = {
-            "http.request.method": record.method,
+            "http.request.method": method,
             "url.path": record.path,
             "http.response.status_code": record.status,
             "faas.coldstart": record.cold,
@@ -128,7 +135,7 @@ class Telemetry:
         if record.route is not None:
             attributes["http.route"] = record.route
         span = self._spans.start(
-            f"{record.method} {record.route or ''}".rstrip(),
+            f"{method} {record.route or ''}".rstrip(),
             current.trace,
             SpanKind.SERVER,
             current.began + epoch_offset,
@@ -145,6 +152,10 @@ class Telemetry:
             links=[Link(_span_context(each, each.span_id)) for each in part.links],
         )
         _end(span, part.ended + epoch_offset, failed=part.failed)
+
+
+def _method(record: RequestRecord) -> str:
+    return record.method if record.method in _METHODS else _OTHER_METHOD
 
 
 class _Spans:

@@ -8,7 +8,7 @@ import re
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,7 @@ _ORIGIN = re.compile(
     r"https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?"
     r"|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[1-9][0-9]{0,4})?"
 )
+_URL = re.compile(r"[!-~]+")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
 
@@ -125,38 +126,65 @@ class Environment:
 
     def http_url(self, name: str) -> str:
         """The URL of a service, without a trailing slash."""
-        return self._http_url(name, self.text(name))
+        value = self.text(name)
+        parts = _http_parts(value)
+        if parts is None or parts.query or _has_user(parts):
+            raise _malformed_url(name, "an http or https URL without a query or a user name")
+        return value.rstrip("/")
 
-    def optional_http_url(self, name: str) -> str | None:
+    def optional_exact_url(self, name: str) -> str | None:
+        """The URL of a receiver: requests go to exactly this URL, with its query."""
         value = self.optional(name)
-        return None if value is None else self._http_url(name, value)
+        if value is None:
+            return None
+        parts = _http_parts(value)
+        if parts is None or _has_user(parts):
+            raise _malformed_url(name, "an http or https URL without a user name")
+        return value
+
+    def optional_endpoint(self, name: str) -> str | None:
+        """The URL of a collector, which a library reads and calls."""
+        value = self.optional(name)
+        if value is None:
+            return None
+        parts = _http_parts(value)
+        if parts is None or parts.query:
+            raise _malformed_url(name, "an http or https URL without a query")
+        return value
 
     def trusted_url(self, name: str) -> str:
         """A URL whose responses are trusted: https, or http within this machine or cluster."""
         value = self.text(name)
-        try:
-            parts = urlsplit(value)
-            scheme, host = parts.scheme, (parts.port != 0 and parts.hostname) or ""
-        except ValueError:
-            scheme = host = ""
+        parts = _http_parts(value)
+        host = "" if parts is None else parts.hostname or ""
         inside = host in _LOOPBACK or host.endswith(".svc.cluster.local")
-        if not host or not (scheme == "https" or (scheme == "http" and inside)):
-            raise SettingsError(
-                f"{name} is {value!r}: must be an https URL (http only within the cluster)"
+        if parts is None or _has_user(parts) or not (parts.scheme == "https" or inside):
+            raise _malformed_url(
+                name, "an https URL without a user name (http only within the cluster)"
             )
         return value
 
-    def _http_url(self, name: str, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable or parts.query or parts.fragment:
-            raise SettingsError(
-                f"{name} is {value!r}: must be an http or https URL without a query"
-            )
-        return value.rstrip("/")
+
+def _http_parts(value: str) -> SplitResult | None:
+    """The parts of an http or https URL in ASCII. None if the value is anything else."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable and not parts.fragment and _URL.fullmatch(value) else None
+
+
+def _has_user(parts: SplitResult) -> bool:
+    """Whether the URL has a user name or a password. ``HttpClient`` sends neither."""
+    return "@" in parts.netloc
+
+
+def _malformed_url(name: str, rule: str) -> SettingsError:
+    """An error without the value: a password or a key can be in it."""
+    return SettingsError(
+        f"{name} is malformed: it must be {rule}, in printable ASCII, without spaces or a fragment"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +318,7 @@ class ServerSettings:
 
 def telemetry_enabled(env: Environment) -> bool:
     """Whether OTEL_EXPORTER_OTLP_ENDPOINT is set. If not, OpenTelemetry is not imported."""
-    if env.optional_http_url("OTEL_EXPORTER_OTLP_ENDPOINT") is None:
+    if env.optional_endpoint("OTEL_EXPORTER_OTLP_ENDPOINT") is None:
         return False
     if importlib.util.find_spec("opentelemetry.sdk") is None:
         raise SettingsError(

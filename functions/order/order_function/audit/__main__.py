@@ -27,6 +27,7 @@ from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import StoreError
 from functions_common.ids import timestamp
 from functions_common.observability import logs
+from functions_common.runtime.arguments import whole_number
 from functions_common.runtime.settings import Environment, FirestoreSettings, SettingsError
 from order_function.audit import invariants
 from order_function.audit.invariants import Finding, StockTotals
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="audit", description=__doc__)
     parser.add_argument(
         "--grace",
-        type=int,
+        type=whole_number(0, 999_999_999),
         default=GRACE_SECONDS,
         metavar="SECONDS",
         help="unfinished work that is younger is no finding (default: %(default)s)",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from support.in_process.memory_shop import MemoryShop
 
+from order_function import upgrade
 from order_function.audit import __main__ as audit
 from order_function.domain import Attempt, Line
 from order_function.reconcile import __main__ as reconcile
@@ -59,6 +60,24 @@ def test_a_missing_setting_is_named_in_one_line(
     said = only_line(capsys)
     assert said["severity"] == "CRITICAL"
     assert said["message"].startswith(f"Cannot start: {name} is not set")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        *((upgrade.main, ["--writes-per-second", text]) for text in ("0", "-5", "1e3")),
+        *((audit.main, ["--grace", text]) for text in ("-1", "1_000", "9" * 15)),
+    ],
+)
+def test_number_that_is_not_possible_ends_the_command_before_it_reads_anything(
+    capsys: pytest.CaptureFixture[str],
+    command: Callable[[Sequence[str]], int],
+    arguments: list[str],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        command(arguments)
+    assert end.value.code == 2
+    assert f"argument {arguments[0]}: must be a whole number from " in capsys.readouterr().err
 
 
 @pytest.fixture
