@@ -446,6 +446,20 @@ def test_flood_leaves_turns_to_other_connections() -> None:
     in_loop(scenario)
 
 
+def test_long_header_blocks_leave_turns_to_other_connections() -> None:
+    """Each block has 6,000 fields, which take several milliseconds."""
+
+    async def scenario(peer: Peer) -> None:
+        block = BLOCK + b"\x93" * 6000  # an empty field of the static table
+        heads = [frame(HEADERS, block, END_HEADERS, number) for number in range(1, 61, 2)]
+        peer.send(*heads)
+        assert len(peer.requests) == 1
+        await settled(peer)
+        assert [each.stream.id for each in peer.requests] == list(range(1, 61, 2))
+
+    in_loop(scenario)
+
+
 def test_rapid_resets_leave_nothing() -> None:
     async def scenario(peer: Peer) -> None:
         for number in range(1, 20_001, 2):
