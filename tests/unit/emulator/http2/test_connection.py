@@ -106,6 +106,8 @@ def test_other_preface_ends_the_connection(first: bytes) -> None:
 
 HEAD = frame(HEADERS, BLOCK, END_HEADERS, 1)
 WHOLE = frame(HEADERS, BLOCK, END_HEADERS | END_STREAM, 1)
+# A new size of the table, 31. hpack before 4.2 reads longer integers too, in quadratic time.
+LONG_INTEGER = b"\x3f" + b"\x80" * 20 + b"\0"
 
 
 @pytest.mark.parametrize(
@@ -123,6 +125,7 @@ WHOLE = frame(HEADERS, BLOCK, END_HEADERS | END_STREAM, 1)
         (frame(HEADERS, b"\0\0", END_HEADERS | WITH_PRIORITY, 1), FRAME_SIZE_ERROR),
         (frame(HEADERS, b"\xff", END_HEADERS, 1), COMPRESSION_ERROR),
         (frame(HEADERS, b"\xff\xff\xff\xff\xff\xff", END_HEADERS, 1), COMPRESSION_ERROR),
+        (frame(HEADERS, LONG_INTEGER + BLOCK, END_HEADERS, 1), COMPRESSION_ERROR),
         (frame(HEADERS, b"\x3f\xff\xff\x03", END_HEADERS, 1), COMPRESSION_ERROR),
         (frame(HEADERS, b"\0\x82\xff\xff\x01x", END_HEADERS, 1), COMPRESSION_ERROR),
         (frame(HEADERS, b"\xbe", END_HEADERS, 1), COMPRESSION_ERROR),
