@@ -93,7 +93,7 @@ def _bind(
     is_bound = not parents and field is not None and field.name in bound
     if field is None or is_bound or _nested_type(field) or route.body_field == WHOLE:
         raise _unknown_parameter(name)
-    if field.is_repeated:
+    if _is_repeated(field):
         content.setdefault(field.json_name, []).append(_scalar(field, name, value))
     elif field.json_name in content:
         raise InvalidArgumentError(f"The query parameter {name} is there twice.")
@@ -135,7 +135,7 @@ def _check_field(value: object, field: FieldDescriptor, path: str) -> None:
             raise InvalidArgumentError(f"{path} must be a JSON object.")
         for key, each in value.items():
             _check_value(each, entry, f"{path}.{key}")
-    elif field.is_repeated:
+    elif _is_repeated(field):
         if not isinstance(value, list):
             raise InvalidArgumentError(f"{path} must be a JSON array.")
         for number, each in enumerate(value):
@@ -164,6 +164,13 @@ def _check_base64(value: object, path: str) -> None:
 def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
     """By its name in JSON or in the protocol: both are valid, as in every Google API."""
     return descriptor.fields_by_camelcase_name.get(name) or descriptor.fields_by_name.get(name)
+
+
+def _is_repeated(field: FieldDescriptor) -> bool:
+    if hasattr(field, "is_repeated"):
+        return field.is_repeated
+    # protobuf before 6.31
+    return bool(field.label == FieldDescriptor.LABEL_REPEATED)  # type: ignore[attr-defined]
 
 
 def _nested_type(field: FieldDescriptor) -> Descriptor | None:
