@@ -55,6 +55,16 @@ def test_invalid_body_is_rejected(rest: Rest, body: str | bytes, message: str) -
     assert rest.call("GET", "/c/a").status == 404
 
 
+@pytest.mark.parametrize("body", ["{bad", {"bogus": 1}, {}])
+@pytest.mark.parametrize("path", [":runQuery", ":runAggregationQuery", ":batchGet"])
+def test_error_of_a_stream_is_in_an_array(rest: Rest, path: str, body: object) -> None:
+    """The service's programs read ``body[0].error``. Google's emulator sends the object alone."""
+    body = {"documents": ["x"]} if (path, body) == (":batchGet", {}) else body
+    reply = rest.call("POST", path, body)
+    assert [list(each) for each in reply.content] == [["error"]]
+    assert (reply.status, reply.error) == (400, "INVALID_ARGUMENT")
+
+
 @pytest.mark.parametrize(
     "parameter",
     [

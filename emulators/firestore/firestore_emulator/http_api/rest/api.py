@@ -60,6 +60,8 @@ class RestApi:
         try:
             return await self._call(request, route)
         except EmulatorError as error:
+            if route.rpc in self._streams:
+                return json_responses.of_stream_error(error)
             return json_responses.of_error(error)
 
     async def _call(self, request: Request, route: Route) -> Response:

@@ -50,10 +50,18 @@ def of_error(error: EmulatorError) -> Response:
     return of_code(error.code, str(error))
 
 
+def of_stream_error(error: EmulatorError) -> Response:
+    """The error is in an array, like the responses of a stream."""
+    return _response(_STATUS[error.code], [_error(error.code, str(error))])
+
+
 def of_code(code: int, message: str) -> Response:
-    status = _STATUS[code]
-    content = {"code": int(status), "message": message, "status": Code.Name(code)}
-    return _response(status, {"error": content})
+    return _response(_STATUS[code], _error(code, message))
+
+
+def _error(code: int, message: str) -> Mapping[str, object]:
+    content = {"code": int(_STATUS[code]), "message": message, "status": Code.Name(code)}
+    return {"error": content}
 
 
 def _plain(message: Message) -> Mapping[str, object]:
