@@ -179,6 +179,8 @@ def test_broken_rule_ends_the_connection(received: bytes, code: int) -> None:
         ({**FIELDS, "a b": "x"}, b"", PROTOCOL_ERROR),
         ({**FIELDS, "": "x"}, b"", PROTOCOL_ERROR),
         ({**FIELDS, "x": "a\r\nb: c"}, b"", PROTOCOL_ERROR),
+        ({**FIELDS, ":path": "/a\nb"}, b"", PROTOCOL_ERROR),
+        ({**FIELDS, ":authority": "a\0b"}, b"", PROTOCOL_ERROR),
         ({**FIELDS, "connection": "close"}, b"", PROTOCOL_ERROR),
         ({**FIELDS, "transfer-encoding": "chunked"}, b"", PROTOCOL_ERROR),
         ({**FIELDS, "te": "gzip"}, b"", PROTOCOL_ERROR),
