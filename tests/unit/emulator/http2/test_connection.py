@@ -307,6 +307,26 @@ def test_response_waits_for_the_windows() -> None:
     opened(scenario)
 
 
+@pytest.mark.parametrize("size", [16_384, 16_385, 40_000])
+def test_long_header_block_of_a_response_has_several_frames(size: int) -> None:
+    def scenario(peer: Peer) -> None:
+        block = bytes(size)
+        peer.request(1).stream.send_headers(block)
+        peer.requests[0].stream.end(block)
+        peer.request(3).stream.send_only_headers(block)
+        frames = peer.read()
+        assert all(len(each.payload) <= 16_384 for each in frames)
+        assert b"".join(each.payload for each in frames) == block * 3
+        only_headers = [each for each in frames if each.stream == 3]
+        assert only_headers[0].flags & END_STREAM
+        assert only_headers[-1].flags & END_HEADERS
+        count = -(-size // 16_384)
+        assert sum(bool(each.flags & END_HEADERS) for each in frames) == 3
+        assert kinds(frames) == ([HEADERS] + [CONTINUATION] * (count - 1)) * 3
+
+    opened(scenario)
+
+
 def test_new_initial_window_changes_those_of_open_streams() -> None:
     async def scenario(peer: Peer) -> None:
         request = peer.request(1)
