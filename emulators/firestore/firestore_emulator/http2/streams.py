@@ -186,7 +186,7 @@ class Stream:
     def reset(self, code: ErrorCode) -> None:
         if not self.has_ended:
             self._outbox.write(frames.rst_stream(self.id, code))
-            self.abandon()
+            self._end()
 
     # For the connection.
 

@@ -43,6 +43,7 @@ from support.emulator.http2_peer import FIELDS, HIGH_WATER, Peer, Received
 
 from firestore_emulator.http2 import connection, header_blocks
 from firestore_emulator.http2.connection import MAX_STREAMS
+from firestore_emulator.http2.frames import ErrorCode
 from firestore_emulator.http2.streams import WINDOW
 
 BLOCK = b"\x83\x86\x84\x41\x09localhost"  # FIELDS, without the dynamic table
@@ -287,6 +288,18 @@ def test_data_of_a_reset_stream_is_ignored() -> None:
 
 
 # Flow control.
+
+
+def test_rest_of_a_request_is_ignored_after_its_receiver_has_reset_it() -> None:
+    def scenario(peer: Peer) -> None:
+        peer.send(HEAD)
+        peer.requests[0].stream.reset(ErrorCode.INTERNAL_ERROR)
+        assert kinds(peer.read()) == [RST_STREAM]
+        peer.send(frame(DATA, b"x", 0, 1), frame(HEADERS, b"", END_HEADERS | END_STREAM, 1))
+        assert peer.read() == []
+        assert not peer.requests[0].data
+
+    opened(scenario)
 
 
 def test_response_waits_for_the_windows() -> None:
