@@ -7,6 +7,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
+from google.api_core.exceptions import NotFound
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreRestTransport
 from support.emulator.firestore_messages import DATABASE, name, plain_fields, put
 from support.emulator.instances import running
 from support.emulator.rest import HEADERS, Rest, integer
@@ -91,6 +95,25 @@ def test_invalid_query_parameter_is_rejected(rest: Rest, parameter: str) -> None
 def test_parameters_of_every_google_api_are_ignored(rest: Rest) -> None:
     reply = rest.call("PATCH", "/c/a?alt=json&key=x&prettyPrint=false", integer(1))
     assert reply.status == 200
+
+
+def test_client_library_works_over_rest(rest: Rest) -> None:
+    transport = FirestoreRestTransport(
+        host=rest.address, url_scheme="http", credentials=AnonymousCredentials()
+    )
+    client, root = FirestoreClient(transport=transport), f"{rest.database}/documents"
+    write = {"update": {"name": rest.name("c/a"), "fields": {"n": {"null_value": 0}}}}
+    assert client.commit(request={"database": rest.database, "writes": [write]}).commit_time
+    assert list(client.get_document(request={"name": rest.name("c/a")}).fields) == ["n"]
+    order = {"field": {"field_path": "n"}, "direction": 2}
+    query = {"from_": [{"collection_id": "c"}], "order_by": [order]}
+    found = client.run_query(request={"parent": root, "structured_query": query})
+    assert [each.document.name for each in found] == [rest.name("c/a")]
+    names = [rest.name("c/a"), rest.name("c/b")]
+    both = client.batch_get_documents(request={"database": rest.database, "documents": names})
+    assert [bool(each.missing) for each in both] == [False, True]
+    with pytest.raises(NotFound):
+        client.get_document(request={"name": names[1]})
 
 
 def test_version_can_be_a_precondition(rest: Rest) -> None:

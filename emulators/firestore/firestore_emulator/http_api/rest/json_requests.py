@@ -22,6 +22,10 @@ _BOOLEANS = {"true": True, "false": False}
 # Parameters of every Google API that need no action here.
 _IGNORED = frozenset({"key", "access_token", "oauth_token", "quotaUser", "prettyPrint", "$.xgafv"})
 
+_FORMAT = frozenset({"alt", "$alt"})
+# The second is of Google's client libraries over REST. No response has an enum but null.
+_FORMATS = frozenset({"json", "json;enum-encoding=int"})
+
 
 def parse_request(kind: type[Message], route: Route, query: str, body: bytes) -> Message:
     """Raises InvalidArgumentError."""
@@ -70,9 +74,10 @@ def _query_fields(query: str, descriptor: Descriptor, route: Route) -> dict[str,
         raise InvalidArgumentError(f"The query parameters are not valid: {error}") from error
     content: dict[str, Any] = {}
     for name, value in pairs:
-        if name in {"alt", "$alt"} and value != "json":
-            raise InvalidArgumentError(f"{name} is {value}, but every response is JSON.")
-        if name not in _IGNORED and name not in {"alt", "$alt"}:
+        if name in _FORMAT:
+            if value not in _FORMATS:
+                raise InvalidArgumentError(f"{name} is {value}, but every response is JSON.")
+        elif name not in _IGNORED:
             _bind(content, descriptor, route, name, value)
     return content
 

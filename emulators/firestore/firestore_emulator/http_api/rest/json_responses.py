@@ -38,7 +38,7 @@ def of_message(message: Message) -> Response:
 
 
 def of_stream(messages: Sequence[Message]) -> Response:
-    """The responses of a stream are one JSON array."""
+    """The responses of a stream are one JSON array. Client libraries accept nothing after it."""
     return _response(HTTPStatus.OK, [_plain(each) for each in messages])
 
 
@@ -70,5 +70,6 @@ def _plain(message: Message) -> Mapping[str, object]:
 
 
 def _response(status: int, content: object) -> Response:
-    body = json.dumps(content, ensure_ascii=False, indent=2).encode()
-    return Response(status, "application/json; charset=utf-8", body + b"\n")
+    end = "" if isinstance(content, list) else "\n"
+    body = json.dumps(content, ensure_ascii=False, indent=2) + end
+    return Response(status, "application/json; charset=utf-8", body.encode())
