@@ -18,8 +18,9 @@ from support.emulator.rest import HEADERS, Rest, integer
 from firestore_emulator.dispatch.call_log import CallLog
 from firestore_emulator.dispatch.dispatcher import Dispatcher
 from firestore_emulator.http_api import http1
+from firestore_emulator.http_api.messages import Request
 from firestore_emulator.http_api.rest.api import RestApi
-from firestore_emulator.model.messages import BeginTransactionRequest, GetDocumentRequest
+from firestore_emulator.model.messages import BeginTransactionRequest, Document, GetDocumentRequest
 from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
@@ -190,6 +191,21 @@ def test_large_request_and_response_are_converted(rest: Rest) -> None:
     assert [each["document"]["fields"]["t"]["stringValue"] for each in found] == [text] * 3
     broken = {"fields": {"t": {"stringValue": text}, "u": {"bogus": 1}}}
     assert rest.call("PATCH", "/c/a", broken).error == "INVALID_ARGUMENT"
+
+
+def test_error_in_the_emulator_gets_a_response(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Service):
+        async def get_document(self, request: GetDocumentRequest) -> Document:
+            raise LookupError(request.name)
+
+    api = RestApi(Dispatcher(Broken(Databases())))
+    path = f"/v1/{name('c/a')}"
+    response = asyncio.run(api.handle(Request("GET", path)))
+    assert response.status == 500
+    assert isinstance(response.body, bytes)
+    error = json.loads(response.body)["error"]
+    assert (error["status"], error["message"]) == ("UNKNOWN", "LookupError in the emulator")
+    assert "GetDocument failed" in caplog.text
 
 
 def test_usage_counts_calls_over_rest(rest: Rest) -> None:
