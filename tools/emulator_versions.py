@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = ROOT / "emulators/firestore/pyproject.toml"
-TEST_TOOLS = ("hypothesis", "pytest", "pytest-socket", "pytest-timeout", "pyyaml", "requests")
+TEST_TOOLS = (
+    "hypothesis",
+    "playwright",
+    "pytest",
+    "pytest-socket",
+    "pytest-timeout",
+    "pyyaml",
+    "requests",
+)
 TESTS = ("tests/unit/emulator", "tests/emulator")
 IGNORED = ("test_wheel.py", "test_support_page.py")
 """They run pytest with versions or settings of their own."""

@@ -19,6 +19,7 @@ from support.emulator.rest import Rest
 from support.emulator.value_types import documents
 
 from firestore_emulator.launcher import command
+from firestore_emulator.managed_export import folder
 from firestore_emulator.model.messages import Document
 
 pytestmark = pytest.mark.one_emulator
@@ -315,7 +316,26 @@ def test_export_on_exit_writes_each_database_for_the_next_start(tmp_path: Path) 
 
 def test_export_on_exit_that_cannot_be_written_ends_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    argv = [*PROGRAM, "--host-port=127.0.0.1:0", f"--export-on-exit={tmp_path / 'file'}"]
+    errors = errors_at_exit(f"--export-on-exit={tmp_path / 'file'}")
+    assert errors == f"Cannot write {tmp_path}/file: File exists\n"
+
+
+def test_export_on_exit_writes_the_databases_after_one_that_cannot_be_written(
+    tmp_path: Path,
+) -> None:
+    lines, directory = tmp_path / "lines", tmp_path / "exports"
+    names = [f"projects/{project}/databases/(default)/documents/c/a" for project in "abc"]
+    lines.write_text("".join(f'{{"name": "{each}"}}\n' for each in names))
+    (directory / "a").mkdir(parents=True)
+    (directory / "a/notes").write_text("")
+    errors = errors_at_exit(f"--import-data={lines}", f"--export-on-exit={directory}")
+    assert errors.startswith(f"{directory}/a contains other files than an export, such as notes.")
+    assert [each.name for each in folder.read_all(directory)] == names[1:]
+
+
+def errors_at_exit(*options: str) -> str:
+    """Starts an emulator, ends it, and returns what it wrote to stderr when it failed."""
+    argv = [*PROGRAM, "--host-port=127.0.0.1:0", *options]
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -324,7 +344,7 @@ def test_export_on_exit_that_cannot_be_written_ends_with_one_line(tmp_path: Path
         process.terminate()
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert errors == f"Cannot write {tmp_path}/file: File exists\n"
+    return errors
 
 
 def test_commands_export_and_import_a_data_directory(tmp_path: Path) -> None:

@@ -7,6 +7,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
+from google.api_core.exceptions import NotFound
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreRestTransport
 from support.emulator.firestore_messages import DATABASE, name, plain_fields, put
 from support.emulator.instances import running
 from support.emulator.rest import HEADERS, Rest, integer
@@ -14,8 +18,9 @@ from support.emulator.rest import HEADERS, Rest, integer
 from firestore_emulator.dispatch.call_log import CallLog
 from firestore_emulator.dispatch.dispatcher import Dispatcher
 from firestore_emulator.http_api import http1
+from firestore_emulator.http_api.messages import Request
 from firestore_emulator.http_api.rest.api import RestApi
-from firestore_emulator.model.messages import BeginTransactionRequest, GetDocumentRequest
+from firestore_emulator.model.messages import BeginTransactionRequest, Document, GetDocumentRequest
 from firestore_emulator.service.service import Service
 from firestore_emulator.store.database import Databases
 
@@ -55,6 +60,16 @@ def test_invalid_body_is_rejected(rest: Rest, body: str | bytes, message: str) -
     assert rest.call("GET", "/c/a").status == 404
 
 
+@pytest.mark.parametrize("body", ["{bad", {"bogus": 1}, {}])
+@pytest.mark.parametrize("path", [":runQuery", ":runAggregationQuery", ":batchGet"])
+def test_error_of_a_stream_is_in_an_array(rest: Rest, path: str, body: object) -> None:
+    """The service's programs read ``body[0].error``. Google's emulator sends the object alone."""
+    body = {"documents": ["x"]} if (path, body) == (":batchGet", {}) else body
+    reply = rest.call("POST", path, body)
+    assert [list(each) for each in reply.content] == [["error"]]
+    assert (reply.status, reply.error) == (400, "INVALID_ARGUMENT")
+
+
 @pytest.mark.parametrize(
     "parameter",
     [
@@ -81,6 +96,25 @@ def test_invalid_query_parameter_is_rejected(rest: Rest, parameter: str) -> None
 def test_parameters_of_every_google_api_are_ignored(rest: Rest) -> None:
     reply = rest.call("PATCH", "/c/a?alt=json&key=x&prettyPrint=false", integer(1))
     assert reply.status == 200
+
+
+def test_client_library_works_over_rest(rest: Rest) -> None:
+    transport = FirestoreRestTransport(
+        host=rest.address, url_scheme="http", credentials=AnonymousCredentials()
+    )
+    client, root = FirestoreClient(transport=transport), f"{rest.database}/documents"
+    write = {"update": {"name": rest.name("c/a"), "fields": {"n": {"null_value": 0}}}}
+    assert client.commit(request={"database": rest.database, "writes": [write]}).commit_time
+    assert list(client.get_document(request={"name": rest.name("c/a")}).fields) == ["n"]
+    order = {"field": {"field_path": "n"}, "direction": 2}
+    query = {"from_": [{"collection_id": "c"}], "order_by": [order]}
+    found = client.run_query(request={"parent": root, "structured_query": query})
+    assert [each.document.name for each in found] == [rest.name("c/a")]
+    names = [rest.name("c/a"), rest.name("c/b")]
+    both = client.batch_get_documents(request={"database": rest.database, "documents": names})
+    assert [bool(each.missing) for each in both] == [False, True]
+    with pytest.raises(NotFound):
+        client.get_document(request={"name": names[1]})
 
 
 def test_version_can_be_a_precondition(rest: Rest) -> None:
@@ -157,6 +191,21 @@ def test_large_request_and_response_are_converted(rest: Rest) -> None:
     assert [each["document"]["fields"]["t"]["stringValue"] for each in found] == [text] * 3
     broken = {"fields": {"t": {"stringValue": text}, "u": {"bogus": 1}}}
     assert rest.call("PATCH", "/c/a", broken).error == "INVALID_ARGUMENT"
+
+
+def test_error_in_the_emulator_gets_a_response(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Service):
+        async def get_document(self, request: GetDocumentRequest) -> Document:
+            raise LookupError(request.name)
+
+    api = RestApi(Dispatcher(Broken(Databases())))
+    path = f"/v1/{name('c/a')}"
+    response = asyncio.run(api.handle(Request("GET", path)))
+    assert response.status == 500
+    assert isinstance(response.body, bytes)
+    error = json.loads(response.body)["error"]
+    assert (error["status"], error["message"]) == ("UNKNOWN", "LookupError in the emulator")
+    assert "GetDocument failed" in caplog.text
 
 
 def test_usage_counts_calls_over_rest(rest: Rest) -> None:

@@ -16,8 +16,9 @@ class Reply(NamedTuple):
 
     @property
     def error(self) -> str:
-        """The name of the code of a complete error."""
-        error = self.content["error"]
+        """The name of the code of a complete error. That of a stream is in an array."""
+        content = self.content[0] if isinstance(self.content, list) else self.content
+        error = content["error"]
         assert error["code"] == self.status
         assert error["message"]
         return str(error["status"])

@@ -132,6 +132,16 @@ def test_log_has_the_status_of_a_cancelled_stream() -> None:
     assert " Listen CANCELLED " in line
 
 
+def test_log_escapes_the_name_of_an_unimplemented_method() -> None:
+    lines: list[str] = []
+    dispatcher = Dispatcher(Service(Databases()), [CallLog(lines.append).intercept])
+    with pytest.raises(UnimplementedError):
+        asyncio.run(dispatcher.reject("a\x1b[31m\x85Commit"))
+    (line,) = lines
+    assert line.isprintable()
+    assert r"'a\x1b[31m\x85Commit' UNIMPLEMENTED" in line
+
+
 def test_dispatcher_knows_every_method_that_is_no_pipeline() -> None:
     dispatcher = Dispatcher(Service(Databases()))
     known = {

@@ -138,13 +138,22 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _export_all(databases: Databases, directory: Path) -> None:
-    """Each database into a folder of its own, so that --import-data=DIR reads all of them."""
+    """Each database into a folder of its own, so that --import-data=DIR reads all of them.
+
+    One that cannot be written loses no other.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(directory, error) from error
+    failures: list[str] = []
     for database in databases:
-        run_at_once(folder.write(_documents_of(database), directory / _folder_name(database)))
+        try:
+            run_at_once(folder.write(_documents_of(database), directory / _folder_name(database)))
+        except EmulatorError as error:
+            failures.append(str(error))
+    if failures:
+        sys.exit("\n".join(failures))
 
 
 def _folder_name(database: Database) -> str:

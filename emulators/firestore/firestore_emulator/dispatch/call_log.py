@@ -62,7 +62,7 @@ class CallLog:
             database, path = target_of(call.request)
             words = (
                 f"{began:%H:%M:%S}.{began.microsecond // 1000:03}",
-                call.method,
+                _printable(call.method),  # an unimplemented one has any name
                 database,
                 path,
             )

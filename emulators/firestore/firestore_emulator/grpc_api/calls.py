@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from firestore_emulator.grpc_api.wire import MessageBuffer, to_wire
 from firestore_emulator.http2 import header_blocks
 from firestore_emulator.http2.streams import Stream
 from firestore_emulator.model.errors import EmulatorError
+from firestore_emulator.model.steps import TURN_SECONDS
 
 CONTENT_TYPE = "application/grpc"
 
@@ -41,6 +43,7 @@ class Call(ABC):
         self._name = name
         self._received = MessageBuffer(encoding)
         self._has_headers = False  # whether they are sent
+        self._turn_end = 0.0
         self._task: asyncio.Task[None] | None = None
 
     @abstractmethod
@@ -102,6 +105,9 @@ class Call(ABC):
             self._stream.send_headers(_HEADERS)
         self._stream.send(data)
         await self._stream.drained()
+        if time.perf_counter() >= self._turn_end:  # a fast client need not wait, but others do
+            await asyncio.sleep(0)
+            self._turn_end = time.perf_counter() + TURN_SECONDS
 
 
 class _SingleRequest(Call):

@@ -38,6 +38,7 @@ _MAX_CONTINUATIONS = 128
 _MAX_CLOSED = 256  # streams that are known to be closed, not skipped
 _MAX_SENT_FRAME = 64 * 1024  # even if the peer accepts more: other streams wait for it
 _FRAMES_IN_A_TURN = 64
+_HEADER_BYTES_IN_A_TURN = 4096  # a byte of a header block can be a whole field
 _LINGER_SECONDS = 5.0
 HANDSHAKE_SECONDS = 60.0
 
@@ -65,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._unread: tuple[bytes, int] | None = None  # received, and the position of the next turn
         self._has_preface = self._has_settings = False
         self._unacknowledged = 0  # received bytes, for the connection's window
+        self._header_bytes = 0  # of the header blocks of this turn
         self._memory = Memory()
         self._restart: asyncio.Handle | None = None
         self._is_closing = self._is_draining = False
@@ -135,8 +137,9 @@ class Connection(asyncio.Protocol):
         """Reads the frames from this position on, in turns with other connections."""
         end = len(data)
         needed = HEAD_BYTES if self._has_preface else len(PREFACE)
+        self._header_bytes = 0
         for _ in range(_FRAMES_IN_A_TURN):
-            if end - position < needed:
+            if end - position < needed or self._header_bytes > _HEADER_BYTES_IN_A_TURN:
                 break
             high, low, kind, flags, stream = HEAD.unpack_from(data, position)
             length = (high << 16) | low
@@ -219,6 +222,7 @@ class Connection(asyncio.Protocol):
             self._on_block(stream, bytes(block.data), has_ended=block.has_ended)
 
     def _on_block(self, stream_id: int, block: bytes, *, has_ended: bool) -> None:
+        self._header_bytes += len(block)
         stream = self._streams.get(stream_id)
         if stream is not None:
             self._on_trailers(stream, block, has_ended=has_ended)

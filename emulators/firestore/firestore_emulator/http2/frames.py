@@ -87,6 +87,21 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream) + payload
 
 
+def headers(flags: int, stream: int, block: bytes) -> bytes:
+    """A whole header block, in frames that every peer accepts."""
+    parts = [block[at : at + MIN_MAX_FRAME] for at in range(0, len(block), MIN_MAX_FRAME)]
+    if len(parts) <= 1:
+        return frame(HEADERS, flags | END_HEADERS, stream, block)
+    first, *between, last = parts
+    return b"".join(
+        (
+            frame(HEADERS, flags, stream, first),
+            *(frame(CONTINUATION, 0, stream, each) for each in between),
+            frame(CONTINUATION, END_HEADERS, stream, last),
+        )
+    )
+
+
 def settings(values: Mapping[Setting, int]) -> bytes:
     return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(*item) for item in values.items()))
 

@@ -70,7 +70,8 @@ def _head(stream: int, fields: Sequence[Field]) -> Head:
     headers: dict[str, str] = {}
     for name, value in fields:
         if name.startswith(b":"):
-            if headers or name in pseudo or name not in _PSEUDO:
+            is_misplaced = headers or name in pseudo or name not in _PSEUDO
+            if is_misplaced or _FORBIDDEN_IN_VALUE.search(value):
                 raise StreamFailure(stream, ErrorCode.PROTOCOL_ERROR)
             pseudo[name] = value
             continue

@@ -153,13 +153,12 @@ class Stream:
 
     def send_headers(self, block: bytes) -> None:
         if not self.has_ended:
-            self._outbox.write(frames.frame(frames.HEADERS, END_HEADERS, self.id, block))
+            self._outbox.write(frames.headers(0, self.id, block))
 
     def send_only_headers(self, block: bytes) -> None:
         """A response without a body."""
         if not self.has_ended:
-            flags = END_HEADERS | END_STREAM
-            self._outbox.write(frames.frame(frames.HEADERS, flags, self.id, block))
+            self._outbox.write(frames.headers(END_STREAM, self.id, block))
             self._close()
 
     def send(self, data: bytes) -> None:
@@ -187,7 +186,7 @@ class Stream:
     def reset(self, code: ErrorCode) -> None:
         if not self.has_ended:
             self._outbox.write(frames.rst_stream(self.id, code))
-            self.abandon()
+            self._end()
 
     # For the connection.
 
@@ -244,8 +243,7 @@ class Stream:
 
     def _write_end(self, trailers: bytes) -> None:
         if trailers:
-            flags = END_HEADERS | END_STREAM
-            self._outbox.write(frames.frame(frames.HEADERS, flags, self.id, trailers))
+            self._outbox.write(frames.headers(END_STREAM, self.id, trailers))
         else:
             self._outbox.write(frames.frame(frames.DATA, END_STREAM, self.id))
         self._close()

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from google.protobuf.message import DecodeError
 
+from firestore_emulator.managed_export.log_records import MAX_RECORD_BYTES
 from firestore_emulator.managed_export.messages import Element, EntityProto, Property, text
 from firestore_emulator.model.clock import timestamp, to_microseconds
 from firestore_emulator.model.errors import InvalidArgumentError
@@ -20,6 +21,7 @@ from firestore_emulator.model.values import is_vector, vector_elements
 
 _PARTITION = "dev~"  # before the project, as Google's emulator writes it; the service has others
 _DEFAULT_DATABASE = "(default)"
+_SMALL_BYTES = 128 * 1024  # an element has 4 bytes or more, and a name 1,500 or less
 _VECTOR_TYPE = Value(string_value="__vector__")
 
 
@@ -36,6 +38,10 @@ class _Meaning(IntEnum):
 
 
 def to_entity(document: Document) -> bytes:
+    """Raises InvalidArgumentError if an import could not read the record."""
+    is_small = document.ByteSize() <= _SMALL_BYTES
+    if not is_small and _bytes_of_names(document.fields) > MAX_RECORD_BYTES:
+        raise _too_large(document)  # before it takes seconds, and gigabytes of memory
     name = DocumentName.parse(document.name)
     entity = EntityProto()
     entity.key.app, database = _app_and_database(name)
@@ -45,7 +51,10 @@ def to_entity(document: Document) -> bytes:
         entity.key.path.element.add(**element)
     entity.entity_group.element.append(entity.key.path.element[0])
     _add_fields(entity, document.fields)
-    return entity.SerializeToString()
+    content = entity.SerializeToString()
+    if len(content) > MAX_RECORD_BYTES:
+        raise _too_large(document)
+    return content
 
 
 def to_document(content: bytes) -> Document:
@@ -57,6 +66,28 @@ def to_document(content: bytes) -> Document:
         return Document(name=name, fields=_fields(entity, depth=0))
     except (DecodeError, UnicodeDecodeError) as error:
         raise InvalidArgumentError("The record is not an entity.") from error
+
+
+def _bytes_of_names(fields: Mapping[str, Value]) -> int:
+    """The least size of the properties of arrays: each element has the name of its field."""
+    size = 0
+    for name, value in fields.items():
+        match value.WhichOneof("value_type"):
+            case "array_value":
+                elements = value.array_value.values
+                size += len(name) * len(elements)
+                maps = (each.map_value for each in elements if each.HasField("map_value"))
+                size += sum(_bytes_of_names(each.fields) for each in maps)
+            case "map_value":
+                size += _bytes_of_names(value.map_value.fields)
+    return size
+
+
+def _too_large(document: Document) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"{document.name} cannot be exported in this format: its record would have more than"
+        f" {MAX_RECORD_BYTES} bytes, because each element of an array repeats the field's name."
+    )
 
 
 def _app_and_database(name: DocumentName) -> tuple[str, str]:

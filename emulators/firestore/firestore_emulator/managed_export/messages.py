@@ -96,14 +96,18 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
 
 
 _found = descriptor_pool.DescriptorPool().AddSerializedFile(_file().SerializeToString())
-_messages = _found.message_types_by_name
+# All of them: protobuf before 4.25 crashes on a field whose class is not referenced.
+_classes = {
+    name: message_factory.GetMessageClass(message)
+    for name, message in _found.message_types_by_name.items()
+}
 
-Element = message_factory.GetMessageClass(_messages["Element"])
-EntityProto = message_factory.GetMessageClass(_messages["EntityProto"])
-OverallMetadata = message_factory.GetMessageClass(_messages["OverallMetadata"])
-Part = message_factory.GetMessageClass(_messages["Part"])
-PartMetadata = message_factory.GetMessageClass(_messages["PartMetadata"])
-Property = message_factory.GetMessageClass(_messages["Property"])
+Element = _classes["Element"]
+EntityProto = _classes["EntityProto"]
+OverallMetadata = _classes["OverallMetadata"]
+Part = _classes["Part"]
+PartMetadata = _classes["PartMetadata"]
+Property = _classes["Property"]
 
 
 def text(field: str | bytes) -> str:

@@ -64,8 +64,9 @@ class RestSession(Session):
         finally:
             connection.close()
         if response.status != 200:
-            assert content["error"]["code"] == response.status
-            raise RestError(content["error"]["status"])
+            error = content[0]["error"] if isinstance(content, list) else content["error"]
+            assert error["code"] == response.status
+            raise RestError(error["status"])
         parts = content if method in STREAMED else [content]
         return [
             json_format.ParseDict(part, ANSWERS[method](), ignore_unknown_fields=True)

@@ -43,6 +43,7 @@ from support.emulator.http2_peer import FIELDS, HIGH_WATER, Peer, Received
 
 from firestore_emulator.http2 import connection, header_blocks
 from firestore_emulator.http2.connection import MAX_STREAMS
+from firestore_emulator.http2.frames import ErrorCode
 from firestore_emulator.http2.streams import WINDOW
 
 BLOCK = b"\x83\x86\x84\x41\x09localhost"  # FIELDS, without the dynamic table
@@ -106,6 +107,8 @@ def test_other_preface_ends_the_connection(first: bytes) -> None:
 
 HEAD = frame(HEADERS, BLOCK, END_HEADERS, 1)
 WHOLE = frame(HEADERS, BLOCK, END_HEADERS | END_STREAM, 1)
+# A new size of the table, 31. hpack before 4.2 reads longer integers too, in quadratic time.
+LONG_INTEGER = b"\x3f" + b"\x80" * 20 + b"\0"
 
 
 @pytest.mark.parametrize(
@@ -123,6 +126,7 @@ WHOLE = frame(HEADERS, BLOCK, END_HEADERS | END_STREAM, 1)
         (frame(HEADERS, b"\0\0", END_HEADERS | WITH_PRIORITY, 1), FRAME_SIZE_ERROR),
         (frame(HEADERS, b"\xff", END_HEADERS, 1), COMPRESSION_ERROR),
         (frame(HEADERS, b"\xff\xff\xff\xff\xff\xff", END_HEADERS, 1), COMPRESSION_ERROR),
+        (frame(HEADERS, LONG_INTEGER + BLOCK, END_HEADERS, 1), COMPRESSION_ERROR),
         (frame(HEADERS, b"\x3f\xff\xff\x03", END_HEADERS, 1), COMPRESSION_ERROR),
         (frame(HEADERS, b"\0\x82\xff\xff\x01x", END_HEADERS, 1), COMPRESSION_ERROR),
         (frame(HEADERS, b"\xbe", END_HEADERS, 1), COMPRESSION_ERROR),
@@ -176,6 +180,8 @@ def test_broken_rule_ends_the_connection(received: bytes, code: int) -> None:
         ({**FIELDS, "a b": "x"}, b"", PROTOCOL_ERROR),
         ({**FIELDS, "": "x"}, b"", PROTOCOL_ERROR),
         ({**FIELDS, "x": "a\r\nb: c"}, b"", PROTOCOL_ERROR),
+        ({**FIELDS, ":path": "/a\nb"}, b"", PROTOCOL_ERROR),
+        ({**FIELDS, ":authority": "a\0b"}, b"", PROTOCOL_ERROR),
         ({**FIELDS, "connection": "close"}, b"", PROTOCOL_ERROR),
         ({**FIELDS, "transfer-encoding": "chunked"}, b"", PROTOCOL_ERROR),
         ({**FIELDS, "te": "gzip"}, b"", PROTOCOL_ERROR),
@@ -284,6 +290,18 @@ def test_data_of_a_reset_stream_is_ignored() -> None:
 # Flow control.
 
 
+def test_rest_of_a_request_is_ignored_after_its_receiver_has_reset_it() -> None:
+    def scenario(peer: Peer) -> None:
+        peer.send(HEAD)
+        peer.requests[0].stream.reset(ErrorCode.INTERNAL_ERROR)
+        assert kinds(peer.read()) == [RST_STREAM]
+        peer.send(frame(DATA, b"x", 0, 1), frame(HEADERS, b"", END_HEADERS | END_STREAM, 1))
+        assert peer.read() == []
+        assert not peer.requests[0].data
+
+    opened(scenario)
+
+
 def test_response_waits_for_the_windows() -> None:
     def scenario(peer: Peer) -> None:
         peer.send(settings({INITIAL_WINDOW_SIZE: 100}))
@@ -298,6 +316,26 @@ def test_response_waits_for_the_windows() -> None:
         peer.send(window_update(1, 100))
         (data, trailers) = peer.read()
         assert (data.payload, trailers.payload) == (b"a" * 50, TRAILERS)
+
+    opened(scenario)
+
+
+@pytest.mark.parametrize("size", [16_384, 16_385, 40_000])
+def test_long_header_block_of_a_response_has_several_frames(size: int) -> None:
+    def scenario(peer: Peer) -> None:
+        block = bytes(size)
+        peer.request(1).stream.send_headers(block)
+        peer.requests[0].stream.end(block)
+        peer.request(3).stream.send_only_headers(block)
+        frames = peer.read()
+        assert all(len(each.payload) <= 16_384 for each in frames)
+        assert b"".join(each.payload for each in frames) == block * 3
+        only_headers = [each for each in frames if each.stream == 3]
+        assert only_headers[0].flags & END_STREAM
+        assert only_headers[-1].flags & END_HEADERS
+        count = -(-size // 16_384)
+        assert sum(bool(each.flags & END_HEADERS) for each in frames) == 3
+        assert kinds(frames) == ([HEADERS] + [CONTINUATION] * (count - 1)) * 3
 
     opened(scenario)
 
@@ -442,6 +480,20 @@ def test_flood_leaves_turns_to_other_connections() -> None:
         assert peer.transport.is_reading_paused
         await settled(peer)
         assert len(peer.read()) > 9_900
+
+    in_loop(scenario)
+
+
+def test_long_header_blocks_leave_turns_to_other_connections() -> None:
+    """Each block has 6,000 fields, which take several milliseconds."""
+
+    async def scenario(peer: Peer) -> None:
+        block = BLOCK + b"\x93" * 6000  # an empty field of the static table
+        heads = [frame(HEADERS, block, END_HEADERS, number) for number in range(1, 61, 2)]
+        peer.send(*heads)
+        assert len(peer.requests) == 1
+        await settled(peer)
+        assert [each.stream.id for each in peer.requests] == list(range(1, 61, 2))
 
     in_loop(scenario)
 

@@ -14,7 +14,7 @@ from firestore_emulator.managed_export.entities import to_document, to_entity
 from firestore_emulator.managed_export.messages import EntityProto, Property
 from firestore_emulator.model.errors import InvalidArgumentError
 from firestore_emulator.model.messages import Document, Value
-from firestore_emulator.model.validation import MAX_DEPTH, normalize_fields
+from firestore_emulator.model.validation import MAX_DEPTH, check_size, normalize_fields
 
 
 def bits(document: Document) -> tuple[str, bytes]:
@@ -30,6 +30,19 @@ def test_document_survives(document: Document) -> None:
 def test_any_document_survives(document_id: str, fields: Mapping[str, Value]) -> None:
     document = Document(name=name(f"c/{document_id}"), fields=fields)
     assert bits(to_document(to_entity(document))) == bits(document)
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_document_whose_record_is_too_large_for_an_import_is_rejected(*, is_nested: bool) -> None:
+    """A valid document: its size counts the name of the field once."""
+    flags = Value(array_value={"values": [Value(boolean_value=True)] * 50_000})
+    fields = {"n" * 1400: flags}
+    if is_nested:
+        fields = {"a": Value(array_value={"values": [Value(map_value={"fields": fields})]})}
+    document = Document(name=name("c/a"), fields=fields)
+    check_size(document)
+    with pytest.raises(InvalidArgumentError, match=r"c/a cannot be exported .* 67108864 bytes"):
+        to_entity(document)
 
 
 def test_document_of_another_database_survives() -> None:

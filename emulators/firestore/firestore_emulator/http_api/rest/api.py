@@ -4,6 +4,7 @@ Browsers may call it from any origin, as Google's emulator allows them.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from firestore_emulator.model.errors import EmulatorError, InvalidArgumentError
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 
+_LOG = logging.getLogger(__name__)
 _WEB_CHANNEL = re.compile(r"/google\.firestore\.v1\.Firestore/\w+/channel")
 _WEB_CHANNEL_MESSAGE = (
     "Browser SDKs over WebChannel and security rules are not supported by this emulator."
@@ -60,11 +62,22 @@ class RestApi:
         try:
             return await self._call(request, route)
         except EmulatorError as error:
+            if route.rpc in self._streams:
+                return json_responses.of_stream_error(error)
             return json_responses.of_error(error)
 
     async def _call(self, request: Request, route: Route) -> Response:
-        parse = await _parser(route, request.query, await _body(request))
-        return await unless_disconnected(request, self._dispatch(route.rpc, parse))
+        body = await _body(request)
+        return await unless_disconnected(request, self._run(route, request.query, body))
+
+    async def _run(self, route: Route, query: str, body: bytes) -> Response:
+        try:
+            return await self._dispatch(route.rpc, await _parser(route, query, body))
+        except EmulatorError:
+            raise
+        except Exception as error:
+            _LOG.exception("%s failed", route.rpc)
+            raise EmulatorError(f"{type(error).__name__} in the emulator") from error
 
     async def _dispatch(self, rpc: str, parse: Parse) -> Response:
         if rpc in self._unary:

@@ -22,6 +22,10 @@ _BOOLEANS = {"true": True, "false": False}
 # Parameters of every Google API that need no action here.
 _IGNORED = frozenset({"key", "access_token", "oauth_token", "quotaUser", "prettyPrint", "$.xgafv"})
 
+_FORMAT = frozenset({"alt", "$alt"})
+# The second is of Google's client libraries over REST. No response has an enum but null.
+_FORMATS = frozenset({"json", "json;enum-encoding=int"})
+
 
 def parse_request(kind: type[Message], route: Route, query: str, body: bytes) -> Message:
     """Raises InvalidArgumentError."""
@@ -70,9 +74,10 @@ def _query_fields(query: str, descriptor: Descriptor, route: Route) -> dict[str,
         raise InvalidArgumentError(f"The query parameters are not valid: {error}") from error
     content: dict[str, Any] = {}
     for name, value in pairs:
-        if name in {"alt", "$alt"} and value != "json":
-            raise InvalidArgumentError(f"{name} is {value}, but every response is JSON.")
-        if name not in _IGNORED and name not in {"alt", "$alt"}:
+        if name in _FORMAT:
+            if value not in _FORMATS:
+                raise InvalidArgumentError(f"{name} is {value}, but every response is JSON.")
+        elif name not in _IGNORED:
             _bind(content, descriptor, route, name, value)
     return content
 
@@ -93,7 +98,7 @@ def _bind(
     is_bound = not parents and field is not None and field.name in bound
     if field is None or is_bound or _nested_type(field) or route.body_field == WHOLE:
         raise _unknown_parameter(name)
-    if field.is_repeated:
+    if _is_repeated(field):
         content.setdefault(field.json_name, []).append(_scalar(field, name, value))
     elif field.json_name in content:
         raise InvalidArgumentError(f"The query parameter {name} is there twice.")
@@ -135,7 +140,7 @@ def _check_field(value: object, field: FieldDescriptor, path: str) -> None:
             raise InvalidArgumentError(f"{path} must be a JSON object.")
         for key, each in value.items():
             _check_value(each, entry, f"{path}.{key}")
-    elif field.is_repeated:
+    elif _is_repeated(field):
         if not isinstance(value, list):
             raise InvalidArgumentError(f"{path} must be a JSON array.")
         for number, each in enumerate(value):
@@ -164,6 +169,13 @@ def _check_base64(value: object, path: str) -> None:
 def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
     """By its name in JSON or in the protocol: both are valid, as in every Google API."""
     return descriptor.fields_by_camelcase_name.get(name) or descriptor.fields_by_name.get(name)
+
+
+def _is_repeated(field: FieldDescriptor) -> bool:
+    if hasattr(field, "is_repeated"):
+        return field.is_repeated
+    # protobuf before 6.31
+    return bool(field.label == FieldDescriptor.LABEL_REPEATED)  # type: ignore[attr-defined]
 
 
 def _nested_type(field: FieldDescriptor) -> Descriptor | None:

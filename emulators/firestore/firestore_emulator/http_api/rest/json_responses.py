@@ -38,7 +38,7 @@ def of_message(message: Message) -> Response:
 
 
 def of_stream(messages: Sequence[Message]) -> Response:
-    """The responses of a stream are one JSON array."""
+    """The responses of a stream are one JSON array. Client libraries accept nothing after it."""
     return _response(HTTPStatus.OK, [_plain(each) for each in messages])
 
 
@@ -50,10 +50,18 @@ def of_error(error: EmulatorError) -> Response:
     return of_code(error.code, str(error))
 
 
+def of_stream_error(error: EmulatorError) -> Response:
+    """The error is in an array, like the responses of a stream."""
+    return _response(_STATUS[error.code], [_error(error.code, str(error))])
+
+
 def of_code(code: int, message: str) -> Response:
-    status = _STATUS[code]
-    content = {"code": int(status), "message": message, "status": Code.Name(code)}
-    return _response(status, {"error": content})
+    return _response(_STATUS[code], _error(code, message))
+
+
+def _error(code: int, message: str) -> Mapping[str, object]:
+    content = {"code": int(_STATUS[code]), "message": message, "status": Code.Name(code)}
+    return {"error": content}
 
 
 def _plain(message: Message) -> Mapping[str, object]:
@@ -62,5 +70,6 @@ def _plain(message: Message) -> Mapping[str, object]:
 
 
 def _response(status: int, content: object) -> Response:
-    body = json.dumps(content, ensure_ascii=False, indent=2).encode()
-    return Response(status, "application/json; charset=utf-8", body + b"\n")
+    end = "" if isinstance(content, list) else "\n"
+    body = json.dumps(content, ensure_ascii=False, indent=2) + end
+    return Response(status, "application/json; charset=utf-8", body.encode())

@@ -24,7 +24,7 @@ async function call(url, { method = "GET", body, signal } = {}) {
   if (response.ok) return JSON.parse(text);
   let error;
   try {
-    error = JSON.parse(text).error;
+    error = [JSON.parse(text)].flat()[0].error; // that of a query is in an array
   } catch {
     throw new ApiError(text.trim() || `The emulator returned the status ${response.status}.`);
   }
