@@ -9,7 +9,7 @@ export PYTHONPATH := functions/common:functions/order:functions/inventory:emulat
 export ORDER_PORT INVENTORY_PORT EMULATOR_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-services test-crashes-and-pages test-libraries test-unit test-properties compare-traces rule-mutants test-hostile test-crash test-clients soak fuzz mutants conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers verify-firestore audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster deploy-events deploy-observability clean
+.PHONY: help setup run test test-services test-crashes test-soak-and-pages test-libraries test-unit test-properties compare-traces rule-mutants test-hostile test-crash test-clients soak fuzz mutants conformance test-emulator-versions emulator-support demo demo-local screenshots bench bench-emulator bench-servers verify-firestore audit lint lint-api format openapi sbom licences audit-deps lock setup-tests tag image deploy seed undeploy test-cluster deploy-events deploy-observability clean
 
 # A line `##@ Title` begins a group.
 help: # List the targets
@@ -38,10 +38,10 @@ clean: ## Remove all generated files, and .run with its data and reports
 
 ##@ Test it
 
-# Three parts run at the same time on two cores, because they wait for processes and browsers. The
+# Four parts run at the same time on two cores, because they wait for processes and browsers. The
 # hostile clients come last, alone, because they measure throughput. TESTS names options or paths
 # instead: one process runs them.
-CRASHES_AND_PAGES := tests/crash tests/soak tests/integration/pages
+SOAK_AND_PAGES := tests/soak tests/integration/pages
 SERVICES := tests/integration tests/fuzz --ignore=tests/integration/pages
 LIBRARIES := $(filter-out tests/crash tests/soak tests/fuzz tests/integration tests/hostile tests/cluster tests/fixtures tests/support,\
 	$(patsubst %/,%,$(sort $(wildcard tests/*/))))
@@ -55,15 +55,18 @@ test: $(VENV)/.dev ## All tests that need no cluster: about 13 minutes on two co
 ifdef TESTS
 	$(PYTEST) --ignore=tests/cluster $(TESTS)
 else
-	@echo "Three parts run at the same time. Each prints its output when it ends, after 5 to 10 minutes."
+	@echo "Four parts run at the same time. Each prints its output when it ends, after 5 to 10 minutes."
 	@failed=0; \
-	$(MAKE) --no-print-directory -j3 --keep-going $(BY_TARGET) test-libraries test-crashes-and-pages test-services || failed=1; \
+	$(MAKE) --no-print-directory -j4 --keep-going $(BY_TARGET) test-libraries test-crashes test-services test-soak-and-pages || failed=1; \
 	$(PYTEST) tests/hostile || failed=1; \
 	exit $$failed
 endif
 
-test-crashes-and-pages: $(VENV)/.dev # A crash at every remote call, random kills, a soak of two minutes, and the pages in a browser
-	$(PYTEST) $(CRASHES_AND_PAGES)
+test-crashes: $(VENV)/.dev # A crash at every remote call, and random kills
+	$(PYTEST) tests/crash
+
+test-soak-and-pages: $(VENV)/.dev # A soak of two minutes, and the pages in a browser
+	$(PYTEST) $(SOAK_AND_PAGES)
 
 test-services: $(VENV)/.dev # The other integration tests, with real processes, and random requests
 	$(PYTEST) $(SERVICES)
