@@ -171,7 +171,7 @@ class _Views:
         args = request.args
         caller = callers.caller()
         listed = filters.parse(args, caller, staff=caller.role == OPERATOR)
-        if _prefers_lines():
+        if parsing.prefers(request, NDJSON, JSON):
             return self._export(listed)
         limit = paging.limit(args)
         if listed.updated_since is not None:
@@ -356,12 +356,6 @@ def _page_response(
     response = http_app.json_response(schemas.OrderListResponse(orders, cursor, next_since))
     response.vary.add("Accept")
     return response
-
-
-def _prefers_lines() -> bool:
-    """Whether ``Accept`` prefers JSON lines to JSON. ``*/*`` does not."""
-    accepted = request.accept_mimetypes
-    return accepted[NDJSON] > accepted[JSON]
 
 
 def _json_line(order: Order) -> bytes:

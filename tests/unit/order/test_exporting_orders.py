@@ -94,6 +94,10 @@ def test_pages_of_any_size_have_each_order_once(
         (LINES, LINES),
         (f"{LINES}, */*;q=0.1", LINES),
         (f"application/json;q=0.1, {LINES}", LINES),
+        (f"{LINES}; charset=utf-8", LINES),
+        ("Application/X-NDJSON;charset=UTF-8 ; q=0.9, application/json;q=0.8", LINES),
+        (f"{LINES};a=1;q=0.1, {LINES};a=2;q=0.9, application/json;q=0.5", LINES),
+        (f"{LINES}, application/json; charset=utf-8", "application/json"),
     ],
 )
 def test_accept_decides_between_json_and_lines(

@@ -19,6 +19,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import (
     ClientDisconnected,
     HTTPException,
@@ -461,6 +462,18 @@ def query_integer(
     value = checks.integer(number, minimum, maximum, parameter=name)
     checks.raise_if_failed()
     return value
+
+
+def prefers(request: Request, wanted: str, other: str) -> bool:
+    """Whether ``Accept`` prefers the media type ``wanted`` to ``other``. ``*/*`` prefers none.
+
+    Parameters other than ``q`` are ignored: many clients send ``charset=utf-8``, and all text is in
+    UTF-8.
+    """
+    accepted = MIMEAccept(
+        (given.partition(";")[0].rstrip(), quality) for given, quality in request.accept_mimetypes
+    )
+    return accepted[wanted] > accepted[other]
 
 
 def idempotency_key(request: Request) -> str | None:
