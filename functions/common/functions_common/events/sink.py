@@ -22,6 +22,7 @@ SEND_SECONDS = 10.0
 """For one event, as a whole: look-up, connect, send, response. Some brokers respond only after a
 receiver has, which may first have to start."""
 MAX_RESPONSE_BYTES = 64 * 1024
+"""Of a body that is read, and dropped, to keep the connection."""
 
 _UNAVAILABLE = (408, 429, 502, 503, 504)
 
@@ -46,6 +47,7 @@ class Sink:
                 body=event.body,
                 timeout=SEND_SECONDS,
                 max_bytes=MAX_RESPONSE_BYTES,
+                drop_body=True,
             )
         except requests.RequestException as error:
             raise SinkError(str(error), unavailable=True) from error
