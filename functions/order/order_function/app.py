@@ -77,6 +77,10 @@ without a response takes effect within that time, too. The rest is reserve. A la
 sync more repeated entries; with a smaller one it would miss changes
 (tests/contract/test_sync_of_late_changes.py).
 """
+EXPORT_NEEDS_CHUNKS = (
+    "An export needs HTTP/1.1, because HTTP/1.0 cannot show that a response is incomplete. If a"
+    " proxy sends this request to order, let it use HTTP/1.1 (nginx: proxy_http_version 1.1)"
+)
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 
@@ -188,6 +192,8 @@ class _Views:
 
     def _export(self, listed: ListRequest) -> Response:
         filters.check_export(request.args)
+        if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+            raise MalformedRequestError(InvalidField(EXPORT_NEEDS_CHUNKS))
         prefix = listed.order_id
 
         def read_page(last: Order | None) -> list[Order]:

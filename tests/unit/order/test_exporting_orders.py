@@ -117,6 +117,20 @@ def test_export_rejects_parameters_of_pages(shop: Shop, name: str) -> None:
     assert [each["parameter"] for each in response.json["errors"]] == [name]
 
 
+def test_export_over_http_1_0_is_400(shop: Shop) -> None:
+    """Its end is the end of the connection, so a client takes a part for the whole export."""
+    old = {"SERVER_PROTOCOL": "HTTP/1.0"}
+    for _ in range(20):  # no slot is kept
+        response = shop.client.get(
+            "/orders", headers=STAFF | {"Accept": LINES}, environ_overrides=old
+        )
+        assert response.status_code == 400
+    assert "HTTP/1.1" in response.json["detail"]
+    assert "documentation" in response.json
+    assert shop.client.get("/orders", headers=STAFF, environ_overrides=old).status_code == 200
+    assert lines(shop.get())
+
+
 def test_export_has_no_length_and_keeps_no_slot(shop: Shop) -> None:
     for _ in range(20):
         response = shop.get()
