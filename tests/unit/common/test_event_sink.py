@@ -63,6 +63,13 @@ def test_event_is_accepted(status: int) -> None:
     assert request.headers["ce-shop"] == "one"
 
 
+def test_extension_is_percent_encoded() -> None:
+    """As the HTTP binding of CloudEvents requires for blanks, quotes and percent signs."""
+    made, adapter = sink(202, K_CE_OVERRIDES=json.dumps({"extensions": {"offer": '50% "off"/~'}}))
+    made.send(EVENT)
+    assert adapter.requests[0].headers["ce-offer"] == "50%25%20%22off%22/~"
+
+
 @pytest.mark.parametrize(
     "url", ["http://hooks/in/", "http://hooks/in", "http://hooks/in?code=a%20key&v=1"]
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from functions_common.events.cloud_event import header_value
 from functions_common.events.sending import SinkError
 from functions_common.http.client import HttpClient
 
@@ -31,7 +32,9 @@ class Sink:
     def __init__(self, settings: SinkSettings, connections: int) -> None:
         self._url = settings.url
         self._secret = settings.secret
-        self._extensions = {f"ce-{name}": value for name, value in settings.extensions.items()}
+        self._extensions = {
+            f"ce-{name}": header_value(value) for name, value in settings.extensions.items()
+        }
         self.http = HttpClient(connections)
 
     def send(self, event: EventRequest) -> None:
