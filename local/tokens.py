@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import combinations
 
 from local.processes import LocalError
 
@@ -27,6 +28,9 @@ def variables(order: str, operator: str, payment: str = "") -> dict[str, str]:
             continue
         if min(len(token.strip()) for token in given.split(",")) < MIN_LENGTH:
             raise LocalError(f"{name}: each token must have at least {MIN_LENGTH} characters")
+    for (name, given), (other, others) in combinations(roles.items(), 2):
+        if not set(hashes(given).split(",")).isdisjoint(hashes(others).split(",")):
+            raise LocalError(f"{name} and {other} have the same token: each role needs its own")
     return {
         "ORDER_TOKENS": order,
         "ORDER_TOKEN_HASHES": hashes(order),

@@ -106,7 +106,7 @@ def test_reconcile_agrees_with_knative() -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_environment_is_complete_and_of_production(name: str) -> None:
-    hashes = tokens.variables("only-for-this-test", "only-for-this-test", "only-for-this-test")
+    hashes = tokens.variables("order-of-this-test", "operator-of-this-test", "payment-of-this-test")
     given = {
         **environment(name),
         **{key: hashes[key] for key in hashes if key in environment(name)},

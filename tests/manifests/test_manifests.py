@@ -77,7 +77,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def settings(name: str) -> Any:
     """The settings that the function reads in the Service's environment."""
     shared = documents(MANIFESTS / "settings.yaml")[0]["data"]
-    secrets = tokens.variables("only-for-this-test", "only-for-this-test")
+    secrets = tokens.variables("order-of-this-test", "operator-of-this-test")
     return SETTINGS[name].load({**shared, **secrets, **plain_env(name)})
 
 
@@ -131,7 +131,7 @@ def test_idle_connections_are_kept_longer_than_by_queue_proxy(settings: Any) -> 
 
 
 def test_manifests_have_every_required_setting(name: str) -> None:
-    shared = tokens.variables(*["only-for-this-test"] * 3)
+    shared = tokens.variables("order-of-this-test", "operator-of-this-test", "payment-of-this-test")
     secrets = {
         each["name"]: shared[each["name"]] for each in container(name)["env"] if "valueFrom" in each
     }
@@ -340,7 +340,7 @@ def test_tokens_are_required_in_production_and_not_in_demos() -> None:
     for change in yaml.safe_load(overlay["patches"][0]["patch"]):
         name = change["path"].rpartition("/")[2]
         settings[name] = change.get("value", "")
-    settings |= tokens.variables("only-for-this-test", "only-for-this-test")
+    settings |= tokens.variables("order-of-this-test", "operator-of-this-test")
     assert order_function.settings.Settings.load(settings).issuer is not None
     for name in ("AUTH_MODE", "AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL"):
         with pytest.raises(SettingsError, match=name):

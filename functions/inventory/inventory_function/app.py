@@ -110,8 +110,7 @@ class _Views:
 
     def redirect_to_docs(self) -> Response:
         """Send people to the documentation. Programs get 404, as for any unknown path."""
-        accepted = request.accept_mimetypes
-        if accepted[HTML] <= accepted[JSON]:
+        if not parsing.prefers(request, HTML, JSON):
             raise NotFound
         return Response(status=HTTPStatus.FOUND, headers={"Location": "/docs", "Vary": "Accept"})
 

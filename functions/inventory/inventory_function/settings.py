@@ -31,7 +31,7 @@ class Settings:
 
     @classmethod
     def read(cls, env: Environment) -> Settings:
-        return cls(
+        settings = cls(
             server=ServerSettings.load(env),
             firestore=FirestoreSettings.load(env),
             currency=env.currency(),
@@ -43,3 +43,5 @@ class Settings:
             max_waiting=env.integer("MAX_WAITING", MAX_WAITING, minimum=1, maximum=1000),
             sink=SinkSettings.load(env),
         )
+        env.reject_shared_tokens("ORDER_TOKEN_HASHES", "OPERATOR_TOKEN_HASHES")
+        return settings

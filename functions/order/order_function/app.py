@@ -77,6 +77,10 @@ without a response takes effect within that time, too. The rest is reserve. A la
 sync more repeated entries; with a smaller one it would miss changes
 (tests/contract/test_sync_of_late_changes.py).
 """
+EXPORT_NEEDS_CHUNKS = (
+    "An export needs HTTP/1.1, because HTTP/1.0 cannot show that a response is incomplete. If a"
+    " proxy sends this request to order, let it use HTTP/1.1 (nginx: proxy_http_version 1.1)"
+)
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 
@@ -171,7 +175,7 @@ class _Views:
         args = request.args
         caller = callers.caller()
         listed = filters.parse(args, caller, staff=caller.role == OPERATOR)
-        if _prefers_lines():
+        if parsing.prefers(request, NDJSON, JSON):
             return self._export(listed)
         limit = paging.limit(args)
         if listed.updated_since is not None:
@@ -188,6 +192,8 @@ class _Views:
 
     def _export(self, listed: ListRequest) -> Response:
         filters.check_export(request.args)
+        if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+            raise MalformedRequestError(InvalidField(EXPORT_NEEDS_CHUNKS))
         prefix = listed.order_id
 
         def read_page(last: Order | None) -> list[Order]:
@@ -222,9 +228,9 @@ class _Views:
                 (changed.stored_at, changed.order.order_id), first_read
             ).encode(),
         )
-        next_time = timestamp(max(since, first_read - MAX_VISIBILITY_DELAY))
         # With Z, since a + would have to be encoded in the next query.
-        next_since = UNSET if cursor else next_time.replace("+00:00", "Z")
+        next_time = timestamp(_next_since(since, first_read)).replace("+00:00", "Z")
+        next_since = UNSET if cursor else next_time
         return _page_response([changed.order for changed in page], cursor, next_since)
 
     def show_order(self, order_id: str) -> Response:
@@ -349,6 +355,16 @@ def _change_response(order: Order) -> Response:
     return http_app.json_response(schemas.OrderResponse.of(order), status)
 
 
+def _next_since(since: datetime, first_read: datetime) -> datetime:
+    """The ``updated_since`` that continues a sync.
+
+    A time after the read comes from a client whose clock is fast. If the sync stayed there, it
+    would miss the changes until then.
+    """
+    safe = first_read - MAX_VISIBILITY_DELAY
+    return safe if since > first_read else max(since, safe)
+
+
 def _page_response(
     page: Iterable[Order], cursor: str | None, next_since: str | UnsetType = UNSET
 ) -> Response:
@@ -356,12 +372,6 @@ def _page_response(
     response = http_app.json_response(schemas.OrderListResponse(orders, cursor, next_since))
     response.vary.add("Accept")
     return response
-
-
-def _prefers_lines() -> bool:
-    """Whether ``Accept`` prefers JSON lines to JSON. ``*/*`` does not."""
-    accepted = request.accept_mimetypes
-    return accepted[NDJSON] > accepted[JSON]
 
 
 def _json_line(order: Order) -> bytes:

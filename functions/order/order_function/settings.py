@@ -43,7 +43,7 @@ class Settings:
 
     @classmethod
     def read(cls, env: Environment) -> Settings:
-        return cls(
+        settings = cls(
             server=replace(
                 ServerSettings.load(env), allowed_origins=env.origins("CORS_ALLOWED_ORIGINS")
             ),
@@ -57,6 +57,8 @@ class Settings:
             issuer=IssuerSettings.load(env),
             sink=SinkSettings.load(env),
         )
+        env.reject_shared_tokens("ORDER_TOKENS", "OPERATOR_TOKEN_HASHES", "PAYMENT_TOKEN_HASHES")
+        return settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ from support.peers.sick_peers import Dns, Exchange, body, dripping, flooding, re
 from support.processes.connections import wait_until_arrived, wait_until_read
 from support.waiting import wait_until
 
+from functions_common.events.cloud_event import EventRequest
+from functions_common.events.sending import SinkError
+from functions_common.events.settings import SinkSettings
+from functions_common.events.sink import MAX_RESPONSE_BYTES, SEND_SECONDS, Sink
 from functions_common.http import client as http_client
 from functions_common.http.auth.callers import IssuerUnavailableError
 from functions_common.http.auth.jwks import KeySet, fetch_from_url
@@ -204,6 +208,60 @@ def test_call_has_an_unknown_outcome_when_the_response_is_broken(name: str) -> N
         with pytest.raises(InventoryFailedError) as unavailable:
             reserve(inventory_client(peer.url))
         assert unavailable.value.outcome_unknown
+
+
+BODIES: dict[str, Fault] = {
+    **{
+        name: fault
+        for name, fault in LARGE.items()
+        if "header" not in name and "Continue" not in name
+    },
+    **{name: fault for name, fault in SLOW.items() if "body" in name or "chunks" in name},
+    **{
+        name: responding(response)
+        for name, response in BROKEN.items()
+        if b"\r\n\r\n" in response and response.startswith(OK)
+    },
+    "two lengths": responding(OK + b"Content-Length: 1\r\nContent-Length: 9\r\n\r\n1"),
+}
+
+
+def send_event(sink: Sink) -> None:
+    sink.send(EventRequest("ORD1.1", {"ce-id": "ORD1.1"}, b"{}"))
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_sink_has_accepted_the_event_with_any_body(name: str) -> None:
+    """Else a sink that stored the event would get it again and again."""
+    with sick_peer(BODIES[name]) as peer:
+        sink = Sink(SinkSettings(peer.url, None, {}), connections=1)
+        tracemalloc.start()
+        began = time.monotonic()
+        send_event(sink)
+        assert time.monotonic() - began < SEND_SECONDS / 2
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 8 * MIB
+        assert peer.sent < 32 * MIB, "the limit, and what the kernel's buffers hold"
+        assert len(peer.requests) == 1
+        assert sink.http.session.get_adapter(peer.url).idle_connections == 0  # type: ignore[attr-defined]
+
+
+def test_sink_has_not_accepted_the_event_when_its_status_is_an_error() -> None:
+    failed = b"HTTP/1.1 500 Failed\r\nContent-Length: 9000000\r\n\r\n"
+    with sick_peer(responding(failed)) as peer:
+        sink = Sink(SinkSettings(peer.url, None, {}), connections=1)
+        with pytest.raises(SinkError, match="status 500"):
+            send_event(sink)
+
+
+def test_connection_to_the_sink_is_kept_after_a_short_body() -> None:
+    responses = (body(b"ok"), body(b""), body(bytes(MAX_RESPONSE_BYTES)), *FOLLOWED.values())
+    with sick_peer(responding(*responses)) as peer:
+        sink = Sink(SinkSettings(peer.url, None, {}), connections=1)
+        for _ in responses:
+            send_event(sink)
+        assert peer.accepted == 1
 
 
 def test_call_requests_no_compression_and_uses_no_proxy(

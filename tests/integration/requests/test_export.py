@@ -162,6 +162,13 @@ def until_free(shop: Shop) -> bool:
     return False
 
 
+def test_export_over_http_1_0_is_400(full_shop: Shop) -> None:
+    with RawClient(full_shop.orders[0]) as client:
+        client.send(EXPORT.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1))
+        response = client.response()
+    assert (response.status, response.json()["type"]) == (400, "urn:problem-type:malformed-request")
+
+
 def test_export_ends_without_its_last_chunk_when_the_database_fails(
     which: str, tmp_path: Path
 ) -> None:

@@ -420,6 +420,9 @@ ORDER = [
     _raw("a byte order mark", b"\xef\xbb\xbf" + _GOOD),
     _raw("half a character in a key", b'{"a\\ud800":1,"customer_id":"C1"}'),
     _raw("a slash in an unknown key", b'{"a/b~c":1}', 400, "#/a~1b~0c"),
+    _raw(
+        "other characters in an unknown key", '{"a %\u00e9#":1}'.encode(), 400, "#/a%20%25%C3%A9%23"
+    ),
     _raw("NaN", b'{"customer_id":"C1","product_id":"P001","quantity":NaN}'),
     _raw("the same key twice", b'{"customer_id":"C1","customer_id":"C2"}'),
     _raw("nested too deeply", b"[" * 60_000),
@@ -547,6 +550,13 @@ ORDER = [
         {"/~" + "k" * 40: "v"},
         422,
         "/~1~0" + "k" * 40,
+    ),
+    _details(
+        "other characters in a metadata name",
+        "metadata",
+        {'50% "\u00e9"^': ""},
+        422,
+        "/50%25%20%22%C3%A9%22%5E",
     ),
     _details("an address not an object", "shipping_address", "London", 400),
     _address("an address without a name", 400, "/name", name=...),

@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import hmac
+import json
+from datetime import UTC, datetime
 
 import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from functions_common.events.cloud_event import EventRequest
+from functions_common.events.cloud_event import Attributes, EventRequest, to_request
 from functions_common.events.sending import SinkError
 from functions_common.events.settings import SinkSettings
 from functions_common.events.sink import Sink, signature
@@ -59,6 +61,13 @@ def test_event_is_accepted(status: int) -> None:
     (request,) = adapter.requests
     assert (request.method, request.url, request.body) == ("POST", "http://broker/", EVENT.body)
     assert request.headers["ce-shop"] == "one"
+
+
+def test_extension_is_percent_encoded() -> None:
+    """As the HTTP binding of CloudEvents requires for blanks, quotes and percent signs."""
+    made, adapter = sink(202, K_CE_OVERRIDES=json.dumps({"extensions": {"offer": '50% "off"/~'}}))
+    made.send(EVENT)
+    assert adapter.requests[0].headers["ce-offer"] == "50%25%20%22off%22/~"
 
 
 @pytest.mark.parametrize(
@@ -135,3 +144,27 @@ def test_malformed_setting_is_named_and_not_shown(name: str, value: str) -> None
         SinkSettings.load(Environment(VARIABLES | {name: value}))
     if name != "K_CE_OVERRIDES":
         assert value not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("specversion", "id", "source", "type", "subject", "time"),
+        *("datacontenttype", "dataschema", "data", "sequence", "partitionkey"),
+    ],
+)
+def test_attribute_of_the_shop_cannot_be_overridden(name: str) -> None:
+    overrides = json.dumps({"extensions": {"shop": "one", name: "x"}})
+    with pytest.raises(SettingsError, match=f"K_CE_OVERRIDES sets {name},"):
+        SinkSettings.load(Environment(VARIABLES | {"K_CE_OVERRIDES": overrides}))
+
+
+def test_each_attribute_of_an_event_is_reserved() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    event = to_request(Attributes("ORD1.1", "/orders", "order.placed", "ORD1", at), {}, sequence=1)
+    names = [name.removeprefix("ce-") for name in event.headers if name.startswith("ce-")]
+    assert len(names) >= 8
+    for name in names:
+        overrides = json.dumps({"extensions": {name: "x"}})
+        with pytest.raises(SettingsError, match=name):
+            SinkSettings.load(Environment(VARIABLES | {"K_CE_OVERRIDES": overrides}))

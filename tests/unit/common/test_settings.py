@@ -4,9 +4,11 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from local import tokens
+from local.processes import LocalError
 
 import inventory_function.settings
 import order_function.settings
@@ -218,6 +220,56 @@ def test_hash_of_an_empty_token_is_rejected(nothing: bytes) -> None:
     empty = {"OPERATOR_TOKEN_HASHES": hashlib.sha256(nothing).hexdigest()}
     with pytest.raises(SettingsError, match=r"^OPERATOR_TOKEN_HASHES holds .* an empty token"):
         order_function.settings.Settings.load(REQUIRED | empty)
+
+
+A, B, C = (f"the-token-{name}-of-a-role" for name in "ABC")
+
+
+@pytest.mark.parametrize(
+    ("function", "settings", "named"),
+    [
+        (
+            order_function.settings.Settings,
+            {"OPERATOR_TOKEN_HASHES": f"{A},{B}", "PAYMENT_TOKEN_HASHES": f"{C},{B}"},
+            "OPERATOR_TOKEN_HASHES and PAYMENT_TOKEN_HASHES",
+        ),
+        (
+            order_function.settings.Settings,
+            {"ORDER_TOKENS": f"{A},{B}", "OPERATOR_TOKEN_HASHES": f"{C},{B}"},
+            "ORDER_TOKENS and OPERATOR_TOKEN_HASHES",
+        ),
+        (
+            order_function.settings.Settings,
+            {"ORDER_TOKENS": B, "PAYMENT_TOKEN_HASHES": B},
+            "ORDER_TOKENS and PAYMENT_TOKEN_HASHES",
+        ),
+        (
+            inventory_function.settings.Settings,
+            {"ORDER_TOKEN_HASHES": f"{A},{B}", "OPERATOR_TOKEN_HASHES": f"{B},{C}"},
+            "ORDER_TOKEN_HASHES and OPERATOR_TOKEN_HASHES",
+        ),
+    ],
+)
+def test_token_of_two_roles_is_rejected_and_not_shown(
+    function: Any, settings: dict[str, str], named: str
+) -> None:
+    given = {
+        name: tokens.hashes(value).upper() if name.endswith("_HASHES") else value
+        for name, value in settings.items()
+    }
+    with pytest.raises(SettingsError, match=f"^{named} have the same token") as error:
+        function.load(REQUIRED | given)
+    shown = str(error.value).lower()
+    assert B.lower() not in shown
+    assert tokens.hashes(B) not in shown
+
+
+def test_make_run_rejects_a_token_of_two_roles() -> None:
+    for roles in ((A, A), (A, f"{B},{A}"), (A, B, B), (A, B, f"{C}, {A}")):
+        with pytest.raises(LocalError, match=r"_TOKENS have the same token") as error:
+            tokens.variables(*roles)
+        assert A not in str(error.value)
+    tokens.variables(f"{A},{A}", B, C)
 
 
 def test_hash_is_missing_when_only_the_token_is_set() -> None:

@@ -430,8 +430,9 @@ def test_products_that_are_not_on_sale_are_only_for_the_operator(client: Any) ->
 # The start page
 
 
-def test_browser_is_sent_to_the_documentation(client: Any) -> None:
-    response = client.get("/?utm_source=x", headers={"Accept": "text/html,*/*;q=0.8"})
+@pytest.mark.parametrize("accept", ["text/html,*/*;q=0.8", "text/html; charset=utf-8"])
+def test_browser_is_sent_to_the_documentation(client: Any, accept: str) -> None:
+    response = client.get("/?utm_source=x", headers={"Accept": accept})
     assert (response.status_code, response.headers["Location"]) == (302, "/docs")
     assert response.headers["Vary"] == "Accept"
     for headers in ({}, {"Accept": "application/json"}, {"Accept": "*/*"}):

@@ -94,6 +94,10 @@ def test_pages_of_any_size_have_each_order_once(
         (LINES, LINES),
         (f"{LINES}, */*;q=0.1", LINES),
         (f"application/json;q=0.1, {LINES}", LINES),
+        (f"{LINES}; charset=utf-8", LINES),
+        ("Application/X-NDJSON;charset=UTF-8 ; q=0.9, application/json;q=0.8", LINES),
+        (f"{LINES};a=1;q=0.1, {LINES};a=2;q=0.9, application/json;q=0.5", LINES),
+        (f"{LINES}, application/json; charset=utf-8", "application/json"),
     ],
 )
 def test_accept_decides_between_json_and_lines(
@@ -111,6 +115,20 @@ def test_export_rejects_parameters_of_pages(shop: Shop, name: str) -> None:
     response = shop.get(f"?{name}={value}")
     assert (response.status_code, response.content_type) == (422, "application/problem+json")
     assert [each["parameter"] for each in response.json["errors"]] == [name]
+
+
+def test_export_over_http_1_0_is_400(shop: Shop) -> None:
+    """Its end is the end of the connection, so a client takes a part for the whole export."""
+    old = {"SERVER_PROTOCOL": "HTTP/1.0"}
+    for _ in range(20):  # no slot is kept
+        response = shop.client.get(
+            "/orders", headers=STAFF | {"Accept": LINES}, environ_overrides=old
+        )
+        assert response.status_code == 400
+    assert "HTTP/1.1" in response.json["detail"]
+    assert "documentation" in response.json
+    assert shop.client.get("/orders", headers=STAFF, environ_overrides=old).status_code == 200
+    assert lines(shop.get())
 
 
 def test_export_has_no_length_and_keeps_no_slot(shop: Shop) -> None:

@@ -130,6 +130,15 @@ def test_every_invalid_value_is_listed(shop: Shop) -> None:
     ]
 
 
+def test_pointer_is_percent_encoded_and_its_text_is_not(shop: Shop) -> None:
+    """A JSON pointer as a URI fragment: RFC 6901, 6."""
+    response = shop.place(metadata={"gift/wrap 100%": ""})
+    (error,) = response.json["errors"]
+    assert error["pointer"] == "#/metadata/gift~1wrap%20100%25"
+    assert error["detail"].startswith("#/metadata/gift~1wrap 100%: must be 1 to 500 characters")
+    assert response.json["detail"] == error["detail"]
+
+
 def test_cancelling_is_200_when_it_is_repeated(shop: Shop) -> None:
     order_id = shop.place().json["order_id"]
     for _ in range(2):

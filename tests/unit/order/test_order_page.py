@@ -23,7 +23,16 @@ def client() -> Any:
     return order_app(MemoryOrders(), FakeInventory()).test_client()
 
 
-@pytest.mark.parametrize("accept", [BROWSER, "text/html", "application/json;q=0.5, text/html"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        BROWSER,
+        "text/html",
+        "Text/HTML; charset=utf-8",
+        "application/json;q=0.5, text/html",
+        "application/json;q=0.5, text/html;level=1;q=0.6",
+    ],
+)
 def test_page_is_served_when_html_is_preferred(client: Any, accept: str) -> None:
     response = client.get("/", headers={"Accept": accept})
     assert (response.status_code, response.mimetype) == (200, "text/html")

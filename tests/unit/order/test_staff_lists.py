@@ -205,6 +205,20 @@ def test_next_updated_since_never_goes_back(shop: Shop) -> None:
     assert datetime.fromisoformat(response.json["next_updated_since"]) == now
 
 
+@pytest.mark.parametrize("ahead", [timedelta(seconds=1), timedelta(hours=1), None])
+def test_sync_of_a_client_with_a_fast_clock_misses_no_change(
+    shop: Shop, ahead: timedelta | None
+) -> None:
+    shop.store.clock.pass_by(60)
+    now = shop.store.clock.next()
+    since = f"{now + ahead:%Y-%m-%dT%H:%M:%SZ}" if ahead else "9999-12-31T23:59:59Z"
+    first = shop.get(updated_since=since).json
+    assert first["orders"] == []
+    assert now - app.MAX_VISIBILITY_DELAY <= datetime.fromisoformat(first["next_updated_since"])
+    order_id = shop.place("C1")
+    assert shop.ids(updated_since=first["next_updated_since"]) == [order_id]
+
+
 def test_sync_continues_with_the_changes_since_the_last_one(shop: Shop) -> None:
     shop.store.clock.pass_by(60)
     last = shop.get(updated_since=LONG_AGO).json

@@ -39,12 +39,12 @@ class Attributes(NamedTuple):
 
 def to_request(event: Attributes, data: object, sequence: int | None = None) -> EventRequest:
     """``sequence``: the number of the event among those of its subject. ``data``: the body."""
-    event_id, subject = _header_value(event.event_id), _header_value(event.subject)
+    event_id, subject = header_value(event.event_id), header_value(event.subject)
     headers = {
         "ce-specversion": "1.0",
         "ce-id": event_id,
         "ce-source": event.source,
-        "ce-type": _header_value(event.type),
+        "ce-type": header_value(event.type),
         "ce-subject": subject,
         "ce-time": timestamp(event.at),
         "ce-partitionkey": subject,
@@ -55,6 +55,6 @@ def to_request(event: Attributes, data: object, sequence: int | None = None) -> 
     return EventRequest(event_id, headers, _encoder.encode(data))
 
 
-def _header_value(text: str) -> str:
+def header_value(text: str) -> str:
     """Percent-encoded as CloudEvents requires: a document can have any characters."""
     return quote(text, safe=_UNENCODED)

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 MIN_SECRET, MAX_SECRET = 24, 64
 """Bytes."""
+_RESERVED = {
+    *("specversion", "id", "source", "type", "subject", "time"),
+    *("datacontenttype", "dataschema", "data", "sequence", "partitionkey"),
+}
+"""The attributes that CloudEvents defines, and the extensions that the shop sets for each event."""
 _EXTENSION, _EXTENSION_VALUE = re.compile("[a-z0-9]{1,20}"), re.compile("[ -~]{1,256}")
 
 
@@ -73,5 +78,10 @@ def _extensions(env: Environment) -> dict[str, str]:
         raise SettingsError(
             "K_CE_OVERRIDES is malformed: it must be JSON with extensions, with names of a-z, 0-9"
             " and values of printable ASCII"
+        )
+    if reserved := sorted(_RESERVED.intersection(found)):
+        raise SettingsError(
+            f"K_CE_OVERRIDES sets {', '.join(reserved)}, which CloudEvents or the shop itself"
+            " defines: remove it, or choose another name"
         )
     return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from functions_common.events.cloud_event import header_value
 from functions_common.events.sending import SinkError
 from functions_common.http.client import HttpClient
 
@@ -22,6 +23,7 @@ SEND_SECONDS = 10.0
 """For one event, as a whole: look-up, connect, send, response. Some brokers respond only after a
 receiver has, which may first have to start."""
 MAX_RESPONSE_BYTES = 64 * 1024
+"""Of a body that is read, and dropped, to keep the connection."""
 
 _UNAVAILABLE = (408, 429, 502, 503, 504)
 
@@ -30,7 +32,9 @@ class Sink:
     def __init__(self, settings: SinkSettings, connections: int) -> None:
         self._url = settings.url
         self._secret = settings.secret
-        self._extensions = {f"ce-{name}": value for name, value in settings.extensions.items()}
+        self._extensions = {
+            f"ce-{name}": header_value(value) for name, value in settings.extensions.items()
+        }
         self.http = HttpClient(connections)
 
     def send(self, event: EventRequest) -> None:
@@ -46,6 +50,7 @@ class Sink:
                 body=event.body,
                 timeout=SEND_SECONDS,
                 max_bytes=MAX_RESPONSE_BYTES,
+                drop_body=True,
             )
         except requests.RequestException as error:
             raise SinkError(str(error), unavailable=True) from error

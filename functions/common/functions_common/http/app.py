@@ -42,7 +42,7 @@ from functions_common.http.auth.callers import (
     IssuerUnavailableError,
     UnauthenticatedError,
 )
-from functions_common.http.dispatch import add_routes, body_limit, personal_paths
+from functions_common.http.dispatch import add_routes, body_limit, path_mask
 from functions_common.http.problems import Problem
 from functions_common.http.routing import JSON, NDJSON
 from functions_common.limiter import TooManyListRequestsError
@@ -83,7 +83,8 @@ def create_app(
     # One byte more than parsing accepts: parsing itself rejects a longer body.
     app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1
     app.url_map.merge_slashes = False  # else Flask would redirect, in HTML
-    request_log = RequestLog(api.name, server, personal_paths(api.operations))
+    operations = (*api.operations, *health.OPERATIONS)
+    request_log = RequestLog(api.name, server, path_mask(operations))
     app.before_request(request_log.begin)
     limit = body_limit(api.operations, callers)
     app.extensions[parsing.BODY_LIMIT] = limit

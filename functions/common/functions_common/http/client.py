@@ -41,6 +41,8 @@ MAX_BYTES = 1024 * 1024
 """The largest response body, unless the caller passes another limit."""
 MAX_OVERHEAD_BYTES = 64 * 1024
 """The largest status line, headers and chunk sizes together."""
+DROP_SECONDS = 1.0
+"""The longest time for reading a body that the caller does not want."""
 _MAX_REASON = 300
 
 
@@ -136,6 +138,7 @@ class DeadlineAdapter(BaseAdapter):
         *,
         timeout: float,
         max_bytes: int = MAX_BYTES,
+        drop_body: bool = False,
         **_: Any,  # noqa: ANN401 - requests' own: stream, verify, cert, proxies
     ) -> requests.Response:
         """Send the request and read the response. Raises NotSentError or NoResponseError."""
@@ -144,7 +147,7 @@ class DeadlineAdapter(BaseAdapter):
         connection = self._take_idle(call.origin) or self._connect(call.origin, expires_at)
         try:
             connection.arm(expires_at, max_bytes + MAX_OVERHEAD_BYTES)
-            received = _exchange(connection, call, max_bytes)
+            received = _exchange(connection, call, max_bytes, drop_body=drop_body)
         except BaseException:
             connection.close()
             raise
@@ -231,8 +234,12 @@ class HttpClient:
         body: bytes | None = None,
         query: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
+        drop_body: bool = False,
     ) -> requests.Response:
         """Any response, redirects included. Raises NotSentError or NoResponseError.
+
+        ``drop_body``: return status and headers only. The body can be of any size, encoded, or
+        incomplete. If it ends within ``max_bytes`` and ``DROP_SECONDS``, the connection is kept.
 
         Skips ``Session.request``, which merges cookies, hooks and the environment into each call.
         """
@@ -245,19 +252,26 @@ class HttpClient:
             request.url = url
         request.prepare_body(body, None)
         adapter = self.session.get_adapter(url)
-        return adapter.send(request, timeout=timeout, max_bytes=max_bytes)  # type: ignore[call-arg]
+        return adapter.send(  # type: ignore[call-arg]
+            request, timeout=timeout, max_bytes=max_bytes, drop_body=drop_body
+        )
 
 
-def _exchange(connection: DeadlineSocket, call: _Call, max_bytes: int) -> _Received:
-    """Send the call and receive the response with its whole body."""
+def _exchange(
+    connection: DeadlineSocket, call: _Call, max_bytes: int, *, drop_body: bool
+) -> _Received:
+    """Send the call and receive the response, with its whole body unless that is dropped."""
     reader = _Reader(connection)
     response = HTTPResponse(reader, method=call.method)  # type: ignore[arg-type]
     try:
         connection.sendall(call.data)
         response.begin()
-        _check_framing(response)
-        content = _content(response, max_bytes)
-        at_end = response.isclosed() and not reader.unread
+        _check_final(response)
+        if drop_body:
+            content, complete = b"", _drop_body(connection, response, max_bytes)
+        else:
+            content, complete = _content(response, max_bytes), True
+        at_end = complete and response.isclosed() and not reader.unread
         return _Received(response, content, at_end and not response.will_close)
     except UnusableResponseError:
         raise
@@ -269,15 +283,25 @@ def _exchange(connection: DeadlineSocket, call: _Call, max_bytes: int) -> _Recei
         response.close()
 
 
-def _check_framing(response: HTTPResponse) -> None:
-    """Reject a response whose end, or whose request, is ambiguous."""
+def _check_final(response: HTTPResponse) -> None:
+    """Reject an interim response: the final one could be taken for that of the next request."""
     if response.status < HTTPStatus.OK:
         raise UnusableResponseError(f"the response is an interim one: {response.status}")
-    if len(set(response.headers.get_all("Content-Length", []))) > 1:
-        raise UnusableResponseError("the response has several lengths")
+
+
+def _drop_body(connection: DeadlineSocket, response: HTTPResponse, max_bytes: int) -> bool:
+    """Read the body if it is short, so that the connection can be kept. Whether it was complete."""
+    connection.expires_at = min(connection.expires_at, time.monotonic() + DROP_SECONDS)
+    try:
+        _content(response, max_bytes)
+    except (OSError, ResponseTooLargeError, HTTPException, ValueError, ArithmeticError):
+        return False
+    return True
 
 
 def _content(response: HTTPResponse, max_bytes: int) -> bytes:
+    if len(set(response.headers.get_all("Content-Length", []))) > 1:
+        raise UnusableResponseError("the response has several lengths")
     encoding = response.getheader("Content-Encoding", "identity")
     if encoding.strip().lower() != "identity":
         raise UnusableResponseError(f"the response is encoded: {encoding[:40]}")

@@ -36,8 +36,7 @@ def add_routes(
         view = _checked(operation, getattr(views, operation.name))
         if operation.roles:
             view = callers.require(*operation.roles)(view)
-        rule = operation.path.replace("{", "<").replace("}", ">")
-        app.add_url_rule(rule, operation.name, view, methods=[operation.method])
+        app.add_url_rule(_rule(operation), operation.name, view, methods=[operation.method])
 
 
 def body_limit(operations: Iterable[Operation], callers: Callers) -> Callable[[str, str, str], int]:
@@ -58,18 +57,33 @@ def body_limit(operations: Iterable[Operation], callers: Callers) -> Callable[[s
     return limit
 
 
-def personal_paths(operations: Iterable[Operation]) -> frozenset[str]:
-    """The beginnings of the paths that continue with something personal, such as ``/customers/``.
+def path_mask(operations: Iterable[Operation]) -> Callable[[str, str | None], str]:
+    """A function that replaces what is personal in a path, for logs and traces.
 
-    They are beginnings and not routes because a request with a wrong method or a wrong end of the
-    path has no route.
+    Its arguments are the path and the rule of its route. A path without a rule (404, 405) can have
+    a personal value anywhere: ``/Customers/Ada/erase``. So it keeps only the parts that are words
+    of a route. If the API has no personal parameters, all paths stay as they are.
     """
-    return frozenset(
-        operation.path.partition("{" + parameter.name + "}")[0]
-        for operation in operations
-        for parameter in operation.parameters
-        if parameter.is_personal
-    )
+    personal: set[str] = set()
+    words: set[str] = set()
+    for operation in operations:
+        words.update(part for part in operation.path.split("/") if "{" not in part)
+        if any(each.is_personal for each in operation.parameters):
+            personal.add(_rule(operation))
+
+    def mask(path: str, rule: str | None) -> str:
+        if rule in personal:
+            path = rule
+        elif rule is not None or not personal:
+            return path
+        return "/".join(part if part in words else "…" for part in path.split("/"))
+
+    return mask
+
+
+def _rule(operation: Operation) -> str:
+    """The path of the operation, as Flask writes it."""
+    return operation.path.replace("{", "<").replace("}", ">")
 
 
 def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:

@@ -17,8 +17,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from urllib.parse import quote, unquote
 
 import msgspec
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import (
     ClientDisconnected,
     HTTPException,
@@ -85,6 +87,8 @@ _JSON_TYPES = {
     "bool": "true or false",
 }
 _MAX_DETAIL = 200
+_IN_FRAGMENT = "!$&'()*+,;=:@?"
+"""Besides letters, digits and ``_.-~``: the characters that a URI fragment can have (RFC 3986)."""
 
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
@@ -319,12 +323,12 @@ def _invalid_field(message: str) -> InvalidField:
         detail = _FIELD_ERRORS[member[1]]
     for python, json_type in _JSON_TYPES.items():
         detail = detail.replace(f"`{python}`", json_type)
-    return InvalidField(f"{pointer}: {detail[:_MAX_DETAIL]}", pointer=pointer)
+    return _error_at(detail, pointer=pointer)
 
 
 def escape_pointer(member: str) -> str:
-    """A field's name in a JSON pointer (RFC 6901)."""
-    return member[:_MAX_DETAIL].replace("~", "~0").replace("/", "~1")
+    """A field's name in a JSON pointer that is a URI fragment (RFC 6901, 3 and 6)."""
+    return quote(member[:_MAX_DETAIL].replace("~", "~0").replace("/", "~1"), safe=_IN_FRAGMENT)
 
 
 class Checks:
@@ -416,9 +420,13 @@ class Checks:
 
 
 def _error_at(detail: str, **place: str) -> InvalidField:
-    """The error of the value at ``place``, which is one name and its value."""
-    (where,) = place.values()
-    return InvalidField(f"{where}: {detail[:_MAX_DETAIL]}", **place)
+    """The error of the value at ``place``, which is one name and its value.
+
+    ``detail`` is for people, so it has the pointer without percent-encoding.
+    """
+    ((kind, where),) = place.items()
+    shown = unquote(where) if kind == "pointer" else where
+    return InvalidField(f"{shown}: {detail[:_MAX_DETAIL]}", **place)
 
 
 def check_query(request: Request, allowed: Collection[str], *, ignore_unknown: bool) -> None:
@@ -461,6 +469,18 @@ def query_integer(
     value = checks.integer(number, minimum, maximum, parameter=name)
     checks.raise_if_failed()
     return value
+
+
+def prefers(request: Request, wanted: str, other: str) -> bool:
+    """Whether ``Accept`` prefers the media type ``wanted`` to ``other``. ``*/*`` prefers none.
+
+    Parameters other than ``q`` are ignored: many clients send ``charset=utf-8``, and all text is in
+    UTF-8.
+    """
+    accepted = MIMEAccept(
+        (given.partition(";")[0].rstrip(), quality) for given, quality in request.accept_mimetypes
+    )
+    return accepted[wanted] > accepted[other]
 
 
 def idempotency_key(request: Request) -> str | None:

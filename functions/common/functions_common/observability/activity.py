@@ -70,6 +70,7 @@ class RequestRecord:
     activity: Activity
     method: str
     path: str
+    """Without personal values, and cut to a length."""
     route: str | None
     """The pattern that the path matches, ``/orders/<order_id>``. None if it matches no route."""
     status: int

@@ -16,7 +16,7 @@ from functions_common.observability.activity import RequestRecord
 from functions_common.observability.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from flask import Response
 
@@ -37,11 +37,11 @@ class RequestLog:
     """Hooks of the Flask app: ``begin`` before the view, ``finish`` and ``leave`` after it."""
 
     def __init__(
-        self, function: str, server: ServerSettings, personal_paths: Iterable[str] = ()
+        self, function: str, server: ServerSettings, mask_path: Callable[[str, str | None], str]
     ) -> None:
-        """``personal_paths``: the beginnings of paths that logs and traces must not have whole."""
+        """``mask_path``: see ``dispatch.path_mask``."""
         self._function = function
-        self._personal_paths = tuple(personal_paths)
+        self._mask_path = mask_path
         self._instance = server.instance
         self._sampled = server.telemetry and server.traces
         self._first = threading.Lock()
@@ -65,14 +65,12 @@ class RequestLog:
     def finish(self, response: Response) -> Response:
         """Add the response headers, write the log line, and export the spans."""
         current: Activity = g.activity
-        path = request.path[:_MAX_PATH]
-        if path.startswith(self._personal_paths):
-            path = next(each for each in self._personal_paths if path.startswith(each)) + "…"
+        rule = request.url_rule.rule if request.url_rule else None
         record = RequestRecord(
             current,
             request.method[:_MAX_METHOD],
-            path,
-            request.url_rule.rule if request.url_rule else None,
+            self._mask_path(request.path[:_MAX_PATH], rule),
+            rule,
             response.status_code,
             current.milliseconds(),
             g.cold,

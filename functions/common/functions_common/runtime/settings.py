@@ -7,6 +7,8 @@ import os
 import re
 import socket
 from dataclasses import dataclass
+from hashlib import sha256
+from itertools import combinations
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -111,6 +113,25 @@ class Environment:
         if not set(hashes).isdisjoint(_EMPTY_HASHES):
             raise SettingsError(f"{name} holds the SHA-256 of an empty token")
         return hashes
+
+    def reject_shared_tokens(self, *names: str) -> None:
+        """Raise SettingsError if two of these settings have the same token.
+
+        One token cannot have two roles. Each setting has tokens, or hashes of tokens if its name
+        ends in ``_HASHES``. No error message contains them.
+        """
+        for (name, tokens), (other, others) in combinations(
+            ((each, self._hashes_in(each)) for each in names), 2
+        ):
+            if not tokens.isdisjoint(others):
+                raise SettingsError(
+                    f"{name} and {other} have the same token: give each role a token of its own"
+                )
+
+    def _hashes_in(self, name: str) -> set[str]:
+        if name.endswith("_HASHES"):
+            return {*self.token_hashes(name, required=False)}
+        return {sha256(each.encode()).hexdigest() for each in self.tokens(name)}
 
     def origins(self, name: str) -> tuple[str, ...]:
         """Origins of web pages, separated by commas, exactly as browsers send them."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response
 
+from functions_common.http.parsing import prefers
 from functions_common.http.routing import HTML, JSON, Operation, ResponseSpec
 
 if TYPE_CHECKING:
@@ -71,8 +72,7 @@ class HtmlNotAcceptedError(Exception):
 
 class Page:
     def show_if_html_accepted(self, request: Request) -> Response:
-        accepted = request.accept_mimetypes
-        if accepted[HTML] <= accepted[JSON]:
+        if not prefers(request, HTML, JSON):
             raise HtmlNotAcceptedError(
                 "This path has an HTML page only, and the request does not prefer HTML. See"
                 " /openapi.json for the API."
