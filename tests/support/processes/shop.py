@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import requests
 from local import stack, tokens
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from firestore_emulator.launcher import free_port
 from functions_common.firestore.client import FirestoreConnection
@@ -29,6 +31,14 @@ T = TypeVar("T")
 TIMEOUT = 30
 COMMAND_SECONDS = 240
 """Seconds, for a command that reads the whole database."""
+
+
+def patient() -> requests.Session:
+    """Repeats a request after 503. The first calls of Google's emulator can exceed a deadline."""
+    session = requests.Session()
+    again = Retry(total=5, status_forcelist=[503], allowed_methods=None, raise_on_status=False)
+    session.mount("http://", HTTPAdapter(max_retries=again))
+    return session
 
 
 class Shop:
@@ -194,30 +204,33 @@ class Shop:
 
     def stock(self, product_id: str, n: int = 0) -> tuple[int, int]:
         """The available and reserved units in inventory's API."""
-        answer = requests.get(f"{self.inventories[n]}/products/{product_id}", timeout=TIMEOUT)
-        product = answer.json()
+        with patient() as session:
+            url = f"{self.inventories[n]}/products/{product_id}"
+            product = session.get(url, timeout=TIMEOUT).json()
         return product["available_quantity"], product["reserved_quantity"]
 
     def offer(self, product_id: str, stock: int, price: float = 999.99) -> None:
         url = f"{self.inventories[0]}/products/{product_id}"
         body = {"name": "Laptop", "price": price}
         headers = {"Authorization": f"Bearer {OPERATOR}"}
-        requests.put(url, json=body, headers=headers, timeout=TIMEOUT).raise_for_status()
-        requests.post(
-            f"{url}/adjustments",
-            json={"delta": stock, "reason": "opening stock"},
-            headers={**headers, "Idempotency-Key": "opening-stock"},
-            timeout=TIMEOUT,
-        ).raise_for_status()
+        with patient() as session:
+            session.put(url, json=body, headers=headers, timeout=TIMEOUT).raise_for_status()
+            session.post(
+                f"{url}/adjustments",
+                json={"delta": stock, "reason": "opening stock"},
+                headers={**headers, "Idempotency-Key": "opening-stock"},
+                timeout=TIMEOUT,
+            ).raise_for_status()
 
     def patch(self, product_id: str, **fields: Any) -> None:
         """Change fields of a product."""
-        requests.patch(
-            f"{self.inventories[0]}/products/{product_id}",
-            json=fields,
-            headers={"Authorization": f"Bearer {OPERATOR}"},
-            timeout=TIMEOUT,
-        ).raise_for_status()
+        with patient() as session:
+            session.patch(
+                f"{self.inventories[0]}/products/{product_id}",
+                json=fields,
+                headers={"Authorization": f"Bearer {OPERATOR}"},
+                timeout=TIMEOUT,
+            ).raise_for_status()
 
     def adjust(self, product_id: str, delta: int, key: str, *, n: int = 0) -> requests.Response:
         return requests.post(
