@@ -34,7 +34,7 @@ from support.processes.shop import Shop
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "6")) / 2
 SEED = int(os.environ.get("FUZZ_SEED") or secrets.randbelow(2**32))
-EXAMPLES = 20
+EXAMPLES = 10
 """The number of requests to one operation before the next operation."""
 pytestmark = pytest.mark.timeout(2 * SECONDS + 200)
 BAD_TOKENS = [token for make in HOSTILE.values() if (token := make()) != ORDER]
