@@ -19,6 +19,7 @@ from order_function.domain import (
     Details,
     Event,
     EventType,
+    ExceedsRemainingError,
     IdempotencyKeyReusedError,
     Line,
     Movement,
@@ -460,3 +461,65 @@ def test_status_that_this_revision_does_not_know_is_kept() -> None:
     newer = parse_status("gift_wrapping")
     assert isinstance(newer, NewerStatus)
     assert newer == "gift_wrapping"
+
+
+def test_pending_order_with_another_total_is_rejected_by_the_one_who_decides() -> None:
+    pending = Order.new_pending(begin(expected_total=500), NOW)
+    order = pending.confirm_or_reject(ITEMS, "JPY", RECONCILE, LATER)
+    assert order.rejection is not None
+    assert order.rejection.detail.startswith("The order costs 301997 JPY now, not 500.")
+    assert order.history == (
+        *pending.history,
+        Event(EventType.REJECTED, LATER, RECONCILE, "price-changed"),
+    )
+
+
+def test_order_without_a_movement_has_none_to_finish() -> None:
+    order = with_status(Status.CHANGING)
+    assert order.movement is None
+    assert order.finish_movement(1, LATER) is order
+
+
+def test_movement_of_the_last_units_ends_the_order() -> None:
+    begun = confirmed().begin_movement(MovementKind.CONSUME, {"1": 3, "2": 2}, ANNA, "key")
+    order = begun.finish_movement(1, LATER)
+    assert order.status is Status.FULFILLED
+    assert order.history[-1] == Event(EventType.FULFILLED, LATER, *ANNA)
+
+
+def test_key_of_an_open_movement_stands_for_that_movement_only() -> None:
+    begun = confirmed().begin_movement(MovementKind.CONSUME, {"1": 2}, ANNA, "key")
+    assert begun.begin_movement(MovementKind.CONSUME, {"1": 2}, BY, "key") is begun
+    for kind, wanted in (
+        (MovementKind.RELEASE, {"1": 2}),
+        (MovementKind.CONSUME, {"1": 1}),
+        (MovementKind.CONSUME, {"1": 2, "9": 1}),
+    ):
+        with pytest.raises(IdempotencyKeyReusedError, match="for another change of this order"):
+            begun.begin_movement(kind, wanted, ANNA, "key")
+
+
+def test_units_that_came_back_cannot_come_back_again() -> None:
+    order = confirmed().begin_movement(MovementKind.CONSUME, {"1": 2}, ANNA, "a")
+    order = order.finish_movement(1, LATER)
+    order = order.begin_movement(MovementKind.RESTOCK, {"1": 1}, ANNA, "b")
+    order = order.finish_movement(2, LATER)
+    with pytest.raises(ExceedsRemainingError, match="2 requested, and 1 of 3 can come back"):
+        order.begin_movement(MovementKind.RESTOCK, {"1": 2}, ANNA, "c")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda order: order.begin_cancel(BY),
+        lambda order: order.begin_fulfil(BY),
+        lambda order: order.confirm_payment(BY, LATER),
+        lambda order: order.begin_movement(MovementKind.RELEASE, {"1": 1}, BY, "key"),
+    ],
+    ids=["cancel", "fulfil", "confirm", "cancel a part"],
+)
+def test_order_of_a_newer_revision_is_not_changed(change: Callable[[Order], Order]) -> None:
+    order = with_status(NewerStatus("gift_wrapping"))
+    with pytest.raises(NewerRevisionError) as error:
+        change(order)
+    assert error.value.order is order
