@@ -480,18 +480,22 @@ def test_operation_of_a_follower_may_be_committed_after_an_unknown_outcome(
 
 
 def test_reason_is_the_last_conflict_when_the_time_is_over(
-    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = stocked(P001=5)
     deadline = AdjustableDeadline.after(60)
 
     def commit(*_: object) -> None:
         deadline.leave(MIN_LEFT)
-        raise ConflictError("another writer was first")
+        raise ConflictError("x" * 301)
 
     monkeypatch.setattr(store, "commit", commit)
-    with pytest.raises(StoreUnavailableError, match=r"^another writer was first$"):
+    caplog.set_level(logging.INFO)
+    with pytest.raises(StoreUnavailableError, match=r"^x{301}$"):
         GroupCommit(store).run(reserve("R", P001=1), deadline)
+    (record,) = caplog.records
+    assert record.getMessage() == "No commit by the deadline"
+    assert vars(record)["fields"] == {"error": "x" * 300}
 
 
 def test_commit_reads_no_more_documents_than_it_may_change(
@@ -657,12 +661,16 @@ def test_wait_in_the_queue_is_a_part_of_the_request(monkeypatch: pytest.MonkeyPa
         assert second.result() == ["queue"]
 
 
-def test_request_is_not_begun_when_too_little_time_is_left() -> None:
+def test_request_is_not_begun_when_too_little_time_is_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     store = stocked(P001=5)
     before = store.commits
+    caplog.set_level(logging.INFO)
     with pytest.raises(StoreUnavailableError):
         GroupCommit(store).run(reserve("R", P001=1), Deadline.after(MIN_LEFT / 2))
     assert store.commits == before
+    assert caplog.records == []
 
 
 def test_confirmation_does_not_wait_for_other_commits(monkeypatch: pytest.MonkeyPatch) -> None:
