@@ -8,9 +8,6 @@ them take little processor time from the server that is measured.
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
-import os
 import random
 import re
 import statistics
@@ -19,6 +16,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
+
+from benchmarks.http_messages import complete
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,9 +31,7 @@ LOST = 0
 """In place of the status of a request that got no response."""
 UNAVAILABLE = 503
 
-_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _RETRY_AFTER = re.compile(rb"\r\nretry-after: *([0-9]+)", re.IGNORECASE)
-_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
 class Sample(NamedTuple):
@@ -104,39 +101,6 @@ class Caller(NamedTuple):
     make: Callable[[], bytes]
 
 
-def orders(products: Sequence[str]) -> Callable[[], bytes]:
-    """Orders of one unit, of the products in turn, each under a key of its own."""
-    bodies = itertools.cycle(
-        json.dumps({"customer_id": "C123", "product_id": product, "quantity": 1})
-        for product in products
-    )
-    return lambda: _message("POST /orders", next(bodies), f"Idempotency-Key: {os.urandom(9).hex()}")
-
-
-def reservations(products: Sequence[str], token: str) -> Callable[[], bytes]:
-    """Reservations of one unit, as order sends them to inventory."""
-    bodies = itertools.cycle(
-        json.dumps({"items": [{"product_id": product, "quantity": 1}]}) for product in products
-    )
-    authorization = f"Authorization: Bearer {token}"
-    return lambda: _message(
-        f"PUT /reservations/R{os.urandom(9).hex()}", next(bodies), authorization
-    )
-
-
-def _message(line: str, body: str, *headers: str) -> bytes:
-    lines = (
-        f"{line} HTTP/1.1",
-        "Host: shop",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        *headers,
-        "",
-        body,
-    )
-    return "\r\n".join(lines).encode()
-
-
 class _Connection(asyncio.Protocol):
     """Sends a client's requests, and keeps a sample of each."""
 
@@ -173,20 +137,15 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n") + 4
-        if end < 4:  # noqa: PLR2004 - not found
-            return
-        head = self._buffer[:end]
-        length = _LENGTH.search(head)
-        if len(self._buffer) < end + (int(length[1]) if length else 0):
+        response = complete(self._buffer)
+        if response is None:
             return
         self._buffer = b""
-        wait = _RETRY_AFTER.search(head)
+        wait = _RETRY_AFTER.search(response.head)
         retry_after = float(wait[1]) if wait else None
-        status = int(head[9:12])
-        self._keep(status, retry_after)
-        if not _CLOSE.search(head):
-            if status == UNAVAILABLE and retry_after:
+        self._keep(response.status, retry_after)
+        if not response.closes:
+            if response.status == UNAVAILABLE and retry_after:
                 seconds = retry_after * random.uniform(1, 1.2)  # noqa: S311 - spreads the clients
                 asyncio.get_running_loop().call_later(seconds, self.send)
             else:

@@ -19,7 +19,8 @@ from local.processes import LocalError, Process, direct_session
 from benchmarks import tree
 from benchmarks.hostile import beside
 from benchmarks.hostile.crowd import Crowd
-from benchmarks.hostile.customers import LOST, UNAVAILABLE, Caller, Customers, orders
+from benchmarks.hostile.customers import LOST, UNAVAILABLE, Caller, Customers
+from benchmarks.http_messages import orders
 from benchmarks.servers.candidates import FLOOR, ORDER, Candidate
 from firestore_emulator.launcher import free_port
 

@@ -1,30 +1,25 @@
 """Buyers who send sequential orders, each on one kept connection.
 
-All of them run on one event loop, and parse of a response only what they need, because they share
-the processors with the shop that they measure.
+All of them run on one event loop, to take little processor time from the shop that they measure.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import sys
 import time
-import uuid
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
+
+from benchmarks.http_messages import complete, orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 TIMEOUT = 60
 CREATED, CONFLICT = 201, 409
-
-_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
-_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -97,12 +92,7 @@ class Buyer:
     def __init__(self, address: str, product_id: str) -> None:
         host, _, port = address.partition(":")
         self._address = host, int(port)
-        body = json.dumps({"customer_id": "C123", "product_id": product_id, "quantity": 1})
-        self._before_key = (
-            f"POST /orders HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nIdempotency-Key: "
-        )
-        self._after_key = f"\r\n\r\n{body}"
+        self._next_request = orders([product_id])
         self._connection: _Connection | None = None
 
     async def order(self, seconds: float = TIMEOUT) -> str:
@@ -111,7 +101,7 @@ class Buyer:
         A server may close a kept connection that has been idle. Then the order is sent again, under
         the same key, on a new connection.
         """
-        request = f"{self._before_key}{uuid.uuid4().hex}{self._after_key}".encode()
+        request = self._next_request()
         try:
             async with asyncio.timeout(seconds):
                 if self._connection is not None and self._connection.is_open:
@@ -156,16 +146,17 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, end, body = self._received.partition(b"\r\n\r\n")
-        if not end or self._status is None or self._status.done():
+        if self._status is None or self._status.done():
             return
-        length = _LENGTH.search(head)
-        if length is None:
-            self._status.set_exception(UnexpectedResponseError(head[:100]))
-        elif len(body) >= int(length[1]):
-            self._status.set_result(head[9:12].decode())
-            if _CLOSE.search(head):
-                self.close()
+        response = complete(self._received)
+        if response is None:
+            return
+        if not response.has_length:
+            self._status.set_exception(UnexpectedResponseError(response.head[:100]))
+            return
+        self._status.set_result(str(response.status))
+        if response.closes:
+            self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._status is not None and not self._status.done():

@@ -11,7 +11,8 @@ import os
 
 import pytest
 from benchmarks.hostile.beside import FULL, LENIENT, Plan, Target, measure, table, verdict
-from benchmarks.hostile.customers import Caller, orders, reservations
+from benchmarks.hostile.customers import Caller
+from benchmarks.http_messages import orders, reservations
 from rich.console import Console
 from support.in_process.apps import ORDER
 from support.processes.attacked_server import FUNCTIONS, attacked_server

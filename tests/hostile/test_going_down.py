@@ -6,7 +6,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from benchmarks.hostile.customers import LOST, Caller, Customers, orders
+from benchmarks.hostile.customers import LOST, Caller, Customers
+from benchmarks.http_messages import orders
 from support.processes.attacked_server import attacked_server
 from support.processes.connections import wait_until_read, wait_until_refused
 from support.processes.shop import Shop

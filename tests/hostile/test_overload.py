@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from benchmarks.hostile.customers import Caller, Customers, Window, orders, percentile
+from benchmarks.hostile.customers import Caller, Customers, Window, percentile
+from benchmarks.http_messages import orders
 from rich.console import Console
 from support.processes.attacked_server import attacked_server
 from support.processes.shop import Shop

@@ -6,7 +6,8 @@ import math
 
 import pytest
 from benchmarks.hostile.beside import FULL, LENIENT, Row, verdict
-from benchmarks.hostile.customers import LOST, Sample, Window, orders
+from benchmarks.hostile.customers import LOST, Sample, Window
+from benchmarks.http_messages import orders
 from benchmarks.servers import page
 
 FAST, SLOW = 0.02, 0.05
