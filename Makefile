@@ -41,7 +41,6 @@ clean: ## Remove all generated files, and .run with its data and reports
 # Four parts run at the same time on two cores, because they wait for processes and browsers. The
 # hostile clients come last, alone, because they measure throughput. TESTS names options or paths
 # instead: one process runs them.
-SOAK_AND_PAGES := tests/soak tests/integration/pages
 SERVICES := tests/integration tests/fuzz --ignore=tests/integration/pages
 LIBRARIES := $(filter-out tests/crash tests/soak tests/fuzz tests/integration tests/hostile tests/cluster tests/fixtures tests/support,\
 	$(patsubst %/,%,$(sort $(wildcard tests/*/))))
@@ -66,7 +65,7 @@ test-crashes: $(VENV)/.dev # A crash at every remote call, and random kills
 	$(PYTEST) tests/crash
 
 test-soak-and-pages: $(VENV)/.dev # A soak of two minutes, and the pages in a browser
-	$(PYTEST) $(SOAK_AND_PAGES)
+	$(PYTEST) tests/soak tests/integration/pages
 
 test-services: $(VENV)/.dev # The other integration tests, with real processes, and random requests
 	$(PYTEST) $(SERVICES)

@@ -147,31 +147,17 @@ class Environment:
 
     def http_url(self, name: str) -> str:
         """The URL of a service, without a trailing slash."""
-        value = self.text(name)
-        parts = _http_parts(value)
-        if parts is None or parts.query or _has_user(parts):
-            raise _malformed_url(name, "an http or https URL without a query or a user name")
-        return value.rstrip("/")
+        return _http_url(name, self.text(name), "query", "user name").rstrip("/")
 
     def optional_exact_url(self, name: str) -> str | None:
         """The URL of a receiver: requests go to exactly this URL, with its query."""
         value = self.optional(name)
-        if value is None:
-            return None
-        parts = _http_parts(value)
-        if parts is None or _has_user(parts):
-            raise _malformed_url(name, "an http or https URL without a user name")
-        return value
+        return None if value is None else _http_url(name, value, "user name")
 
     def optional_endpoint(self, name: str) -> str | None:
         """The URL of a collector, which a library reads and calls."""
         value = self.optional(name)
-        if value is None:
-            return None
-        parts = _http_parts(value)
-        if parts is None or parts.query:
-            raise _malformed_url(name, "an http or https URL without a query")
-        return value
+        return None if value is None else _http_url(name, value, "query")
 
     def trusted_url(self, name: str) -> str:
         """A URL whose responses are trusted: https, or http within this machine or cluster."""
@@ -184,6 +170,16 @@ class Environment:
                 name, "an https URL without a user name (http only within the cluster)"
             )
         return value
+
+
+def _http_url(name: str, value: str, *without: str) -> str:
+    """``without``: the parts that the URL must not have, ``query`` and ``user name``."""
+    parts = _http_parts(value)
+    if parts is not None:
+        found = {"query": parts.query, "user name": _has_user(parts)}
+        if not any(found[each] for each in without):
+            return value
+    raise _malformed_url(name, f"an http or https URL without a {' or a '.join(without)}")
 
 
 def _http_parts(value: str) -> SplitResult | None:
