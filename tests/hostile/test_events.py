@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from functions_common.http_server.connection import Limits
+from functions_common.http_server.connection import ClientConnection, Limits
 from functions_common.http_server.server import Server, listen
 
 SECONDS = 10.0
@@ -103,6 +103,30 @@ def close(client: socket.socket) -> None:
 def reset(client: socket.socket) -> None:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
+
+
+def test_server_rests_while_a_worker_sends_and_the_client_sends_its_next_request(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client has the response before the worker's call of ``send`` has returned."""
+    may_return = threading.Semaphore(0)
+
+    def send_and_wait(connection: ClientConnection, data: bytes, **options: Any) -> int:
+        sent: int = send(connection, data, **options)
+        assert may_return.acquire(timeout=SECONDS)
+        return sent
+
+    send = ClientConnection.send
+    monkeypatch.setattr(ClientConnection, "send", send_and_wait)
+    with running.serving() as client:
+        running.may_respond.release()
+        response(client)
+        client.sendall(REQUEST)
+        turns = running.turns_in_a_while()
+        may_return.release(2)
+        running.may_respond.release()
+        response(client)
+    assert turns < MANY_TURNS
 
 
 @pytest.mark.parametrize("act", [send_more, close_one_direction, close, reset])

@@ -117,6 +117,8 @@ class ClientConnection(HTTPChannel):
         **named: Any,  # noqa: ANN401 - the same
     ) -> None:
         self._gathered: list[bytes] | None = None
+        self._worker_sends = False
+        """A worker sends now, and does not wait for the main thread."""
         self._lingering_since: float | None = None
         self._sending_since: float | None = None
         self._responds_with_error = False
@@ -161,7 +163,11 @@ class ClientConnection(HTTPChannel):
     def send_gathered(self) -> None:
         parts, self._gathered = self._gathered, None
         if parts:
-            self.write_soon(b"".join(parts))
+            self._worker_sends = True
+            try:
+                self.write_soon(b"".join(parts))
+            finally:
+                self._worker_sends = False
 
     def write_soon(self, data: bytes) -> int:
         """Waitress calls this when a response writes data; on the thread of ``service``."""
@@ -186,12 +192,20 @@ class ClientConnection(HTTPChannel):
             raise ClientDisconnected
 
     def readable(self) -> bool:
-        """Waitress and ``Server.watch`` call this before a wait for events; on any thread."""
+        """Waitress and ``Server.watch`` call this before a wait for events; on any thread.
+
+        A client can send its next request before the worker's call of ``send`` has returned. It is
+        received then, because epoll would report it again and again until the worker runs.
+        """
+        if self._worker_sends:
+            return not self.ends
         return self._lingering_since is not None or super().readable()
 
     def writable(self) -> bool:
         """Like ``readable``."""
-        return bool(self._lingering_since is None and (super().writable() or self.waits_to_send))
+        if self._worker_sends or self._lingering_since is not None:
+            return False
+        return bool(super().writable() or self.waits_to_send)
 
     def handle_read(self) -> None:
         """Waitress calls this when the client has sent data; on the main thread."""
@@ -297,6 +311,7 @@ class ClientConnection(HTTPChannel):
         It runs on the thread of ``service``. The main thread must send, so ``watch`` wakes it.
         """
         if self.total_outbufs_len > self.adj.outbuf_high_watermark:
+            self._worker_sends = False
             self.server.watch(self)
         super()._flush_outbufs_below_high_watermark()
 
