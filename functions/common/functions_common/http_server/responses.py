@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from waitress.task import ErrorTask, Task, WSGITask
+from waitress.utilities import build_http_date
 
 from functions_common.http import problems
 from functions_common.http.problems import Problem
@@ -29,8 +30,26 @@ class _SinglePacketTask(Task):
     def build_response_header(self) -> bytes:
         if self.channel.server.stopping:
             self.set_close_on_finish()
+        if self._keeps_connection():
+            lines = [f"{name}: {value}\r\n" for name, value in self.response_headers]
+            date = build_http_date(self.start_time)
+            head = f"HTTP/1.1 {self.status}\r\n{''.join(lines)}Date: {date}\r\n\r\n"
+            return head.encode("latin-1")
         header: bytes = super().build_response_header()
         return header
+
+    def _keeps_connection(self) -> bool:
+        """No header decides about the connection, and the length is given: the usual response.
+
+        For others waitress adds headers. It also normalizes and sorts them, for each response.
+        """
+        return (
+            self.version == "1.1"
+            and "CONNECTION" not in self.request.headers
+            and not self.close_on_finish
+            and self.has_body
+            and ("Content-Length", str(self.content_length)) in self.response_headers
+        )
 
     def set_close_on_finish(self) -> None:
         """Close after this response. waitress also calls it if a response cannot have a body."""
