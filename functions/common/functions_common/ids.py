@@ -54,7 +54,7 @@ def digest_id(*parts: str) -> str:
 
     The length of each part is hashed with it, so ("ab", "c") and ("a", "bc") differ.
     """
-    framed = b"".join(b"%d:%b" % (len(part.encode()), part.encode()) for part in parts)
+    framed = b"".join([b"%d:%b" % (len(each), each) for each in map(str.encode, parts)])
     return _encode(int.from_bytes(hashlib.sha256(framed).digest()) >> (256 - _BITS))
 
 

@@ -25,6 +25,7 @@ from functions_common.http.problems import InvalidField, MalformedRequestError, 
 from functions_common.http.routing import JSON, NDJSON
 from functions_common.ids import is_id, timestamp
 from functions_common.observability import activity, logs
+from functions_common.observability.request_log import current_request
 from order_function import domain, export, schemas
 from order_function.domain import MovementKind, OrderNotFoundError, Status
 from order_function.export import Export, ExportSlots
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from flask import Flask
+    from flask import Flask, Request
     from msgspec import UnsetType
 
     from functions_common.events.publisher_thread import PublisherThread
@@ -160,14 +161,13 @@ class _Views:
         self._web_page = Page()
 
     def place_order(self) -> Response:
-        caller = callers.caller()
-        key = parsing.idempotency_key(request)
-        body = parsing.body(request, schemas.OrderRequest)
-        attempt = body.to_attempt(self._currency, caller.subject, key)
-        attempt = replace(attempt, actor=caller.role)
+        caller, asked = callers.caller(), current_request()
+        key = parsing.idempotency_key(asked)
+        body = parsing.body(asked, schemas.OrderRequest)
+        attempt = body.to_attempt(self._currency, caller, key)
         activity.note(order_id=attempt.order_id)
         with _order_id_in_errors(attempt):
-            respond_async = _prefers_async()
+            respond_async = _prefers_async(asked)
             placed = self._orders.place(attempt, respond_async=respond_async)
             return _placed_response(placed, respond_async=respond_async)
 
@@ -343,9 +343,11 @@ def _placed_response(placed: Placed, *, respond_async: bool) -> Response:
     return http_app.json_response(schemas.OrderResponse.of(placed.order), status, headers)
 
 
-def _prefers_async() -> bool:
+def _prefers_async(asked: Request) -> bool:
     """Whether ``Prefer`` (RFC 7240) has ``respond-async``, alone or with other preferences."""
-    preferences = ",".join(request.headers.getlist("Prefer")).lower().split(",")
+    if "Prefer" not in asked.headers:
+        return False
+    preferences = ",".join(asked.headers.getlist("Prefer")).lower().split(",")
     return RESPOND_ASYNC in (each.partition(";")[0].strip() for each in preferences)
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime  # noqa: TC003 - the same
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -334,9 +334,10 @@ def _all_fields(value: PricedLine | Rejection) -> dict[str, Any]:
 
 def _fields_with_value(value: Address | Event | Movement) -> dict[str, Any]:
     """The fields that have a value; lines as quantities by product."""
-    found = ((each.name, getattr(value, each.name)) for each in fields(value))
     return {
-        name: _quantities(field) if name == "lines" else field for name, field in found if field
+        name: _quantities(field) if name == "lines" else field
+        for name in value.__slots__
+        if (field := getattr(value, name))
     }
 
 

@@ -7,7 +7,7 @@ In openapi.json, ``*Response`` types have no suffix: ``OrderResponse`` is the sc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -59,6 +59,9 @@ from order_function.inputs.details import (
     address_response,
     parse_details,
 )
+
+if TYPE_CHECKING:
+    from functions_common.http.auth.callers import Caller
 
 OrderId = Annotated[
     str,
@@ -148,12 +151,12 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     metadata: Metadata | UnsetType = UNSET
     shipping_address: ShippingAddress | UnsetType = UNSET
 
-    def to_attempt(self, currency: str, customer_id: str | None, key: str | None) -> Attempt:
+    def to_attempt(self, currency: str, caller: Caller, key: str | None) -> Attempt:
         """The attempt to place the order.
 
-        ``customer_id`` is the customer of the caller's token, or None if the caller may order for
-        every customer. ``key`` is the idempotency key.
+        A caller without a subject may order for every customer. ``key`` is the idempotency key.
         """
+        customer_id = caller.subject
         customer = customer_of(self.customer_id, customer_id, pointer="#/customer_id")
         items = self._items_with_pointers()
         checks = Checks()
@@ -181,7 +184,7 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
                 )
                 checks.add_error(detail, pointer="#/items")
         checks.raise_if_failed()
-        return Attempt.begin(customer, merged, key, total, hold_seconds, details)
+        return Attempt.begin(customer, merged, key, total, hold_seconds, details, actor=caller.role)
 
     def _expected_total(self, checks: Checks, currency: str) -> int | None:
         if isinstance(self.expected_total, UnsetType):

@@ -27,8 +27,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import MapAdapter
 
 from functions_common.firestore.errors import (
     DamagedDocumentError,
@@ -46,12 +47,15 @@ from functions_common.http.dispatch import add_routes, body_limit, path_mask
 from functions_common.http.problems import Problem
 from functions_common.http.routing import JSON, NDJSON
 from functions_common.limiter import TooManyListRequestsError
-from functions_common.observability import logs
+from functions_common.observability import activity, logs
 from functions_common.observability.request_log import RequestLog
 from functions_common.runtime.deadlines import DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from flask import Request
+    from werkzeug.datastructures import Headers
 
     from functions_common.http.auth.callers import Callers
     from functions_common.http.routing import Api
@@ -67,6 +71,28 @@ encode_json = _encoder.encode
 """Decimals become JSON numbers with the same digits."""
 
 
+class _App(Flask):
+    """Flask without steps that take time in each request and have no effect in these functions."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """All views and hooks are plain functions. Flask would examine each of them again."""
+        return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Match the path and the method only: one app serves every host name."""
+        if request is None:
+            return None
+        return MapAdapter(self.url_map, "", "/", "", "http", request.path, request.method)
+
+
+class _CompleteResponse(Response):
+    """A response whose headers are complete, with a length, and ASCII only."""
+
+    def get_wsgi_headers(self, _environ: object) -> Headers:
+        """Werkzeug would copy the headers, encode the URLs in them, and look for a length."""
+        return self.headers
+
+
 def create_app(
     api: Api,
     views: object,
@@ -79,7 +105,7 @@ def create_app(
     ``views`` has a method for each operation. ``problem_table`` has the domain's exceptions.
     Errors are JSON, and so are all responses that a view makes with ``json_response``.
     """
-    app = Flask(api.name, static_folder=None)
+    app = _App(api.name, static_folder=None)
     # One byte more than parsing accepts: parsing itself rejects a longer body.
     app.config["MAX_CONTENT_LENGTH"] = parsing.MAX_BODY + 1
     app.url_map.merge_slashes = False  # else Flask would redirect, in HTML
@@ -108,8 +134,8 @@ def json_response(
     status: HTTPStatus = HTTPStatus.OK,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A JSON response, encoded by ``encode_json``."""
-    return Response(encode_json(body), status, headers=headers, content_type=JSON)
+    """A JSON response, encoded by ``encode_json``. The headers must be ASCII."""
+    return _CompleteResponse(encode_json(body), status, headers=headers, content_type=JSON)
 
 
 def problem_from_text(status: HTTPStatus, kind: str) -> Callable[[Exception], Problem]:
@@ -153,7 +179,9 @@ def problem_body(error: Exception, table: ProblemTable) -> dict[str, Any]:
 
 
 def _body(problem: Problem) -> dict[str, Any]:
-    return problem.body(instance=request.path[:200], trace_id=g.activity.trace.trace_id)
+    current = activity.current()
+    assert current is not None  # noqa: S101 - ``RequestLog.begin`` has begun one
+    return problem.body(instance=request.path[:200], trace_id=current.trace.trace_id)
 
 
 def _handler(to_problem: Callable[[E], Problem]) -> Callable[[E], Response]:

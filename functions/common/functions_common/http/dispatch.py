@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from flask import request
-
 from functions_common.http import parsing
+from functions_common.observability.request_log import current_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,9 +91,10 @@ def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(view)
     def check(*args: P.args, **kwargs: P.kwargs) -> T:
-        parsing.check_query(request, allowed, ignore_unknown=operation.ignores_unknown_query)
+        asked = current_request()
+        parsing.check_query(asked, allowed, ignore_unknown=operation.ignores_unknown_query)
         if not takes_body:
-            parsing.reject_body(request)
+            parsing.reject_body(asked)
         return view(*args, **kwargs)
 
     return check

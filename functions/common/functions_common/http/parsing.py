@@ -259,7 +259,7 @@ def _read(request: Request, max_bytes: int) -> bytes:
     """The whole body, at most ``max_bytes``."""
     declared = _declared_length(request)
     try:
-        data = request.get_data(cache=False)
+        data = _received(request, max_bytes)
     except ClientDisconnected as error:
         raise _unreadable() from error
     except HTTPException:  # too large, or too late: it has the right status
@@ -272,6 +272,14 @@ def _read(request: Request, max_bytes: int) -> bytes:
         detail = f"The body is incomplete: {len(data)} of {declared} bytes arrived; send it again"
         raise MalformedRequestError(InvalidField(detail, pointer="#"))
     return data
+
+
+def _received(request: Request, max_bytes: int) -> bytes:
+    """The body, and at most one byte more than ``max_bytes``."""
+    if request.environ.get("wsgi.input_terminated"):  # the server has received the whole body
+        data: bytes = request.environ["wsgi.input"].read(max_bytes + 1)
+        return data
+    return request.get_data(cache=False)
 
 
 def _unreadable() -> MalformedRequestError:

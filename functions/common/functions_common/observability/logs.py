@@ -116,8 +116,14 @@ def write_left() -> None:
 
 
 def event(message: str, /, *, severity: int = logging.INFO, **fields: object) -> None:
-    """Log one event. Fields contain ids and figures, but never secrets or whole bodies."""
-    _logger.log(severity, message, extra={"fields": fields})
+    """Log one event. Fields contain ids and figures, but never secrets or whole bodies.
+
+    It makes the record itself. ``Logger.log`` also looks for the line of code that calls it.
+    """
+    if _logger.isEnabledFor(severity):
+        record = logging.LogRecord(_logger.name, severity, "", 0, message, None, None)
+        record.fields = fields
+        _logger.handle(record)
 
 
 def exception(message: str, error: BaseException, /, **fields: object) -> None:

@@ -7,27 +7,27 @@ import re
 import threading
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flask import g, request
+from flask import request
 
 from functions_common.observability import activity, logs
 from functions_common.observability.activity import RequestRecord
 from functions_common.observability.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from flask import Response
+    from flask import Request, Response
 
-    from functions_common.observability.activity import Activity
     from functions_common.runtime.settings import ServerSettings
 
 HEALTH = "/health"
 FIRST_BYTE = "functions_common.first_byte_ns"
 """Key of the WSGI environment: when the request's first byte arrived, on the monotonic clock."""
-REQUEST_START = "X-Request-Start"
-"""Set by gateways: when the request reached them, as ``t=`` and seconds since 1970."""
+REQUEST_START = "HTTP_X_REQUEST_START"
+"""Key of the header ``X-Request-Start``. Gateways set it to the time at which the request reached
+them, as ``t=`` and seconds since 1970."""
 _REQUEST_START = re.compile(r"t=([0-9]{10}(?:\.[0-9]{1,6})?)")
 _MAX_PATH, _MAX_METHOD = 200, 20
 """Characters in a log line or a trace. A request line has up to 8 kB."""
@@ -57,40 +57,42 @@ class RequestLog:
 
     def begin(self) -> None:
         """Start the record. Continue the caller's trace if the request has a ``traceparent``."""
-        trace = Trace.begin(request.headers.get("traceparent"), sampled=self._sampled)
-        g.before = activity.current()
-        g.activity = activity.begin(trace, request.environ.get(FIRST_BYTE))
-        g.cold = request.path != HEALTH and self._first.acquire(blocking=False)
+        environ = request.environ
+        trace = Trace.begin(environ.get("HTTP_TRACEPARENT"), sampled=self._sampled)
+        begun = activity.begin(trace, environ.get(FIRST_BYTE))
+        begun.cold = environ["PATH_INFO"] != HEALTH and self._first.acquire(blocking=False)
 
     def finish(self, response: Response) -> Response:
         """Add the response headers, write the log line, and export the spans."""
-        current: Activity = g.activity
-        rule = request.url_rule.rule if request.url_rule else None
+        current = activity.current()
+        assert current is not None  # noqa: S101 - ``begin`` has begun it
+        asked = current_request()
+        rule = asked.url_rule.rule if asked.url_rule else None
         record = RequestRecord(
             current,
-            request.method[:_MAX_METHOD],
-            self._mask_path(request.path[:_MAX_PATH], rule),
+            asked.method[:_MAX_METHOD],
+            self._mask_path(asked.path[:_MAX_PATH], rule),
             rule,
             response.status_code,
             current.milliseconds(),
-            g.cold,
+            current.cold,
         )
         headers = response.headers
         headers.extend(self._headers)
         headers.add("X-Trace-Id", current.trace.trace_id)
         headers.add("Server-Timing", _server_timing(record))
-        self._log(record, response)
+        self._log(record, response, asked.environ)
         if self._telemetry is not None:
             self._telemetry.export(record)
         return response
 
     def leave(self, _error: BaseException | None) -> None:
-        """Resume the activity before the request. A test calls an app from within another app."""
-        activity.resume(g.pop("before", None))
+        """End the record. A test calls an app from within another app."""
+        activity.end()
 
-    def _log(self, record: RequestRecord, response: Response) -> None:
+    def _log(self, record: RequestRecord, response: Response, environ: Mapping[str, Any]) -> None:
         notes = dict(record.activity.notes)
-        if record.cold and (requested_at := _requested_at()) is not None:
+        if record.cold and (requested_at := _requested_at(environ)) is not None:
             notes["requested_at"] = requested_at
         logs.event(
             f"{record.method} {record.path} {record.status}",
@@ -111,9 +113,15 @@ class RequestLog:
         )
 
 
-def _requested_at() -> str | None:
+def current_request() -> Request:
+    """The request itself. ``flask.request`` looks for it at each access to an attribute."""
+    found: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    return found
+
+
+def _requested_at(environ: Mapping[str, Any]) -> str | None:
     """The time at which the gateway received the request. None if it has not set one."""
-    match = _REQUEST_START.fullmatch(request.headers.get(REQUEST_START, ""))
+    match = _REQUEST_START.fullmatch(environ.get(REQUEST_START, ""))
     return datetime.fromtimestamp(float(match[1]), UTC).isoformat() if match else None
 
 

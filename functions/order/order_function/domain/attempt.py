@@ -74,7 +74,7 @@ class Attempt:
         return str(ReservationName(self.order_id, self.number, self.fingerprint))
 
     @classmethod
-    def begin(
+    def begin(  # noqa: PLR0913 - the parts of a request
         cls,
         customer_id: str,
         lines: Collection[Line],
@@ -82,6 +82,8 @@ class Attempt:
         expected_total: int | None = None,
         hold_seconds: int | None = None,
         details: Details = NO_DETAILS,
+        *,
+        actor: str = CUSTOMER,
     ) -> Self:
         """The first attempt. ``lines`` must be merged: see ``merge_lines``."""
         order_id = random_id() if key is None else digest_id(customer_id, key)
@@ -95,6 +97,7 @@ class Attempt:
             expected_total,
             hold_seconds,
             details,
+            actor,
         )
 
     def after(self, abandoned: int) -> Self:
