@@ -114,13 +114,7 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
     if data.startswith(codecs.BOM_UTF8):
         raise ValueError("it begins with a byte order mark; send UTF-8 without one")
     try:
-        return json.loads(
-            data.decode(),
-            object_pairs_hook=_members,
-            parse_float=_decimal,
-            parse_int=_integer,
-            parse_constant=_not_a_number,
-        )
+        return _decode(data.decode())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -162,6 +156,14 @@ def _decimal(number: str) -> Decimal:
 
 def _not_a_number(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number")
+
+
+_decode = json.JSONDecoder(
+    object_pairs_hook=_members,
+    parse_float=_decimal,
+    parse_int=_integer,
+    parse_constant=_not_a_number,
+).decode
 
 
 def convert(value: object, target: type[T]) -> T:
