@@ -79,9 +79,12 @@ class _App(Flask):
         return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Match the path and the method only: one app serves every host name."""
-        if request is None:
-            return None
+        """Match the path and the method only: one app serves every host name.
+
+        Flask rejects a request to upgrade the connection (400).
+        """
+        if request is None or "HTTP_UPGRADE" in request.environ:
+            return super().create_url_adapter(request)
         return MapAdapter(self.url_map, "", "/", "", "http", request.path, request.method)
 
 
