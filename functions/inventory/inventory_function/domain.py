@@ -227,9 +227,9 @@ class Product:
 
     So a retried commit recognises its own change, and no two changes have the same tag.
     """
-    stored: Product | None = field(default=None, compare=False, repr=False)
-    """The product that was read from the store; None for a new one. An update writes only the
-    catalogue fields that differ."""
+    stored: tuple[object, ...] | None = field(default=None, compare=False, repr=False)
+    """The catalogue fields as they were read from the store; None for a new product. An update
+    writes them only if one differs."""
 
     @property
     def key(self) -> Key:

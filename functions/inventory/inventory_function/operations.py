@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from inventory_function.domain import Key, Line, Movement
     from inventory_function.unit_of_work import UnitOfWork
 
+    _OrderedProducts = list[tuple[Line, Product]]
+    """Each line of a reservation with its product."""
+
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -84,33 +87,33 @@ class Reserve:
             work.note_failed_assumption()
             return self._existing(found), found.nonce == self.nonce
         try:
-            products = self._products_in_stock(work)
+            ordered = self._products_in_stock(work)
         except (StockError, UnusableDocumentError):
             work.note_failed_assumption()
             work.require_read(self.reservation_id)
             raise
-        reservation = self._reservation(products)
-        for line, product in zip(self.lines, products, strict=True):
+        reservation = self._reservation(ordered)
+        for line, product in ordered:
             work.put(product.reserve(line.quantity))
         work.put(reservation)
         return reservation, True
 
-    def _products_in_stock(self, work: UnitOfWork) -> list[Product]:
-        products = self._products_on_sale(work)
-        self._check_max_per_order(products)
+    def _products_in_stock(self, work: UnitOfWork) -> _OrderedProducts:
+        ordered = self._products_on_sale(work)
+        self._check_max_per_order(ordered)
         short = [
             ShortLine(line.product_id, line.quantity, product.available)
-            for line, product in zip(self.lines, products, strict=True)
+            for line, product in ordered
             if not product.has_available(line.quantity)
         ]
         if short:
             raise InsufficientStockError(short)
-        return products
+        return ordered
 
-    def _check_max_per_order(self, products: list[Product]) -> None:
+    def _check_max_per_order(self, ordered: _OrderedProducts) -> None:
         exceeded = [
             ExceededLimit(line.product_id, line.quantity, product.max_per_order)
-            for line, product in zip(self.lines, products, strict=True)
+            for line, product in ordered
             if product.max_per_order is not None and line.quantity > product.max_per_order
         ]
         if exceeded:
@@ -123,22 +126,27 @@ class Reserve:
             raise ReservationMismatchError(self.reservation_id)
         return found
 
-    def _products_on_sale(self, work: UnitOfWork) -> list[Product]:
-        found = [(line.product_id, work.product(line.product_id)) for line in self.lines]
-        on_sale = [product for _, product in found if product and product.on_sale(self.currency)]
-        if len(on_sale) < len(found):
-            sold = {product.product_id for product in on_sale}
-            raise UnknownProductsError(each for each, _ in found if each not in sold)
+    def _products_on_sale(self, work: UnitOfWork) -> _OrderedProducts:
+        on_sale: _OrderedProducts = []
+        unknown = []
+        for line in self.lines:
+            product = work.product(line.product_id)
+            if product and product.on_sale(self.currency):
+                on_sale.append((line, product))
+            else:
+                unknown.append(line.product_id)
+        if unknown:
+            raise UnknownProductsError(unknown)
         return on_sale
 
-    def _reservation(self, products: list[Product]) -> Reservation:
+    def _reservation(self, ordered: _OrderedProducts) -> Reservation:
         return Reservation(
             self.reservation_id,
             ReservationStatus.HELD,
             self.currency,
             tuple(
                 PricedLine(line.product_id, line.quantity, product.price, product.name)
-                for line, product in zip(self.lines, products, strict=True)
+                for line, product in ordered
             ),
             self.nonce,
         )

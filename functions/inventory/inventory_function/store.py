@@ -11,8 +11,8 @@ count. Without movements there are no counts, and the status applies to all unit
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime  # noqa: TC003 - msgspec resolves the annotation at runtime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -256,7 +256,7 @@ def _check_id(found: Document) -> None:
 def _to_product(found: Document) -> Product:
     _check_id(found)
     fields = found.convert(_ProductFields)
-    product = Product(
+    return Product(
         found.id,
         fields.name,
         fields.price,
@@ -269,8 +269,8 @@ def _to_product(found: Document) -> Product:
         fields.max_per_order,
         fields.low_stock_threshold,
         fields.catalogue_nonce,
+        _catalogue_fields(fields),
     )
-    return replace(product, stored=product)
 
 
 def _to_reservation(found: Document) -> Reservation:
@@ -377,14 +377,20 @@ _CATALOGUE_FIELDS = tuple(
 )
 
 
-def _changed_fields(product: Product, stored: Product) -> dict[str, Any]:
+_catalogue_fields: Callable[[_ProductFields | Product], tuple[object, ...]] = attrgetter(
+    *_CATALOGUE_FIELDS
+)
+
+
+def _changed_fields(product: Product, stored: tuple[object, ...]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "available": product.available,
         "reserved": product.reserved,
         "shipped": product.shipped,
     }
-    if product.catalogue_fields != stored.catalogue_fields:
-        fields |= {name: getattr(product, name) for name in _CATALOGUE_FIELDS}
+    catalogue = _catalogue_fields(product)
+    if catalogue != stored:
+        fields |= zip(_CATALOGUE_FIELDS, catalogue, strict=True)
     return fields
 
 

@@ -52,6 +52,28 @@ def test_emulator_gets_the_owners_token() -> None:
     assert metadata["google-cloud-resource-prefix"] == DATABASE
 
 
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("emulator_host", "opener"), [(None, "secure_channel"), ("127.0.0.1:1", "insecure_channel")]
+)
+def test_calling_thread_receives_streams(
+    emulator_host: str | None, opener: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[dict[str, int]] = []
+    open_channel = getattr(grpc, opener)
+
+    def record_options(*args: Any, options: Any, **kwargs: Any) -> grpc.Channel:
+        opened.append(dict(options))
+        channel: grpc.Channel = open_channel(*args, options=options, **kwargs)
+        return channel
+
+    monkeypatch.setattr(grpc, opener, record_options)
+    connection = FirestoreConnection(FirestoreSettings("shop", "(default)", emulator_host))
+    assert connection.rpcs
+    connection.close()
+    assert [options["SingleThreadedUnaryStream"] for options in opened] == [1]
+
+
 def test_channel_is_opened_once() -> None:
     connection = FirestoreConnection(FirestoreSettings("shop", "(default)", "127.0.0.1:1"))
     assert connection.rpcs is connection.rpcs

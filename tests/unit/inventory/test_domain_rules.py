@@ -51,7 +51,7 @@ LAMP = Product(
     max_per_order=9,
     low_stock_threshold=3,
     catalogue_nonce="n",
-    stored=product("P7"),
+    stored=product("P7").catalogue_fields,
 )
 
 

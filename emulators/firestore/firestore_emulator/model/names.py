@@ -1,6 +1,7 @@
 """Resource names: projects/P/databases/D/documents/COLLECTION/ID[/COLLECTION/ID]… of any depth."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from firestore_emulator.model.errors import InvalidArgumentError
@@ -39,8 +40,10 @@ class DocumentName(NamedTuple):
     collection: str  # the collection's path: customers, or customers/C1/orders
     id: str
 
-    @classmethod
-    def parse(cls, name: str) -> Self:
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def parse(name: str) -> "DocumentName":
+        """Remembers valid names: a request uses each several times. Errors are not cached."""
         segments = name.split("/")
         database = _database(segments, name)
         if len(segments) == _ROOT or len(segments) % 2 == 0:
@@ -48,7 +51,7 @@ class DocumentName(NamedTuple):
         if len(name.encode()) > MAX_NAME_BYTES:
             raise InvalidArgumentError(f"The document name is longer than {MAX_NAME_BYTES} bytes.")
         _check_ids(segments[_ROOT:])
-        return cls(database, "/".join(segments[_ROOT:-1]), segments[-1])
+        return DocumentName(database, "/".join(segments[_ROOT:-1]), segments[-1])
 
     def __str__(self) -> str:
         return f"{self.database}/documents/{self.collection}/{self.id}"

@@ -38,6 +38,12 @@ def normalize_fields(fields: Fields) -> None:
     _normalize_fields(fields, depth=0)
 
 
+def normalize_field(fields: Fields, name: str) -> None:
+    """Like ``normalize_fields``, for one of the fields."""
+    check_field_name(name)
+    normalize_value(fields[name], depth=0)
+
+
 def check_size(document: Document) -> None:
     if _may_be_too_large(document) and document_size(document) > MAX_DOCUMENT_BYTES:
         raise InvalidArgumentError(f"maximum entity size is {MAX_DOCUMENT_BYTES} bytes")

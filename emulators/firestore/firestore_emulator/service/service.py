@@ -180,10 +180,10 @@ class Service:
             raise InvalidArgumentError(
                 "the same document cannot be written more than once in a single request"
             )
-        await run_in_turns(database.check(request.writes))
+        checked = await run_in_turns(database.check(request.writes))
         writing = []
         async with asyncio.TaskGroup() as group:
-            for number, write in enumerate(request.writes, 1):
+            for number, write in enumerate(checked.writes, 1):
                 writing.append(group.create_task(self._write_alone(request.database, write)))
                 if number % _WRITES_IN_A_TURN == 0:
                     await asyncio.sleep(0)
@@ -254,16 +254,17 @@ class Service:
     async def _commit(
         self, database: str, writes: Sequence[Write], transaction: bytes = b""
     ) -> Commit:
-        """All writes of all methods pass through here."""
+        """The writes of all methods but BatchWrite pass through here."""
         commit = await self.isolation(database).commit(writes, transaction)
         self.usage[database].add_commit(writes)
         return commit
 
-    async def _write_alone(self, database: str, write: Write) -> tuple[WriteResult, Status]:
+    async def _write_alone(self, database: str, checked: Write) -> tuple[WriteResult, Status]:
         try:
-            (result,) = (await self._commit(database, [write])).results
+            (result,) = (await self.isolation(database).commit_checked(checked)).results
         except EmulatorError as error:
             return WriteResult(), error.status
+        self.usage[database].add_commit([checked])
         return result, Status()
 
     async def _write_one(

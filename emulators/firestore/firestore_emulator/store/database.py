@@ -148,8 +148,12 @@ class Database:
 
     def commit(self, requested: Sequence[Write]) -> Commit:
         """Applies all writes in order, or raises and applies none."""
+        return self.commit_checked(writes.checked(requested))
+
+    def commit_checked(self, checked: Iterable[Write]) -> Commit:
+        """Like ``commit``, for writes that ``check`` has returned."""
         now = self._clock.commit_time()
-        staged = run_at_once(self._stage(writes.checked(requested), now))
+        staged = run_at_once(self._stage(checked, now))
         self._apply(staged, now)
         return Commit(now, staged.results)
 

@@ -73,11 +73,10 @@ def apply(write: Write, current: Document | None, now: Timestamp) -> Outcome:
     """
     if write.HasField("delete"):
         return Outcome(None, WriteResult())
-    document = Document(name=target_name(write))
-    _fill(document, write, current)
+    document = _written(write, current)
     results = transform(document, write, now)
-    if results:  # the fields of the write are normalized already
-        validation.normalize_fields(document.fields)
+    for name in _transformed_fields(write):  # the other fields are normalized already
+        validation.normalize_field(document.fields, name)
     validation.check_size(document)
     document = _with_times(document, current, now)
     return Outcome(
@@ -181,22 +180,32 @@ def _check_version(required: Timestamp, stored: Document | None, name: str) -> N
         )
 
 
-def _fill(document: Document, write: Write, current: Document | None) -> None:
+def _written(write: Write, current: Document | None) -> Document:
+    """The document with the fields after the write, but before its transforms. It has no times."""
+    document = Document()
     if write.HasField("update") and not write.HasField("update_mask"):
-        document.fields.MergeFrom(write.update.fields)
-        return
-    if current is not None:
-        document.fields.MergeFrom(current.fields)
+        document.CopyFrom(write.update)
+    elif current is not None:
+        document.CopyFrom(current)
+    document.name = target_name(write)
+    document.ClearField("create_time")
+    document.ClearField("update_time")
     for path in map(validation.writable_path, write.update_mask.field_paths):
         value = fields.get(write.update.fields, path)
         if value is None:
             fields.delete(document.fields, path)
         else:
             fields.put(document.fields, path, value)
+    return document
 
 
 def transform(document: Document, write: Write, now: Timestamp) -> list[Value]:
     return [transforms.apply(each, document.fields, now) for each in _transforms(write)]
+
+
+def _transformed_fields(write: Write) -> set[str]:
+    """The fields of the document that the transforms change, also if only inside of them."""
+    return {validation.writable_path(each.field_path)[0] for each in _transforms(write)}
 
 
 def _transforms(write: Write) -> Sequence[DocumentTransform.FieldTransform]:

@@ -82,10 +82,17 @@ class CommitLock:
     """The write lock of a commit."""
 
     def __init__(
-        self, database: Database, requested: Sequence[Write], names: frozenset[DocumentName]
+        self,
+        database: Database,
+        requested: Sequence[Write],
+        names: frozenset[DocumentName],
+        *,
+        is_checked: bool = False,
     ) -> None:
+        """``is_checked``: ``Database.check`` has returned the writes."""
         self.requested = requested
         self.names = names
+        self.is_checked = is_checked
         self._database = database
         self._stored: list[Document | None] = []
         self._documents: list[Document] = []
@@ -178,6 +185,13 @@ class Isolation:
             self._transactions.abort(transaction)
             raise
 
+    async def commit_checked(self, write: Write) -> Commit:
+        """Commits one write that ``Database.check`` has returned, outside transactions."""
+        name = self._database.document_name(writes.target_name(write))
+        lock = CommitLock(self._database, [write], frozenset({name}), is_checked=True)
+        are_many = writes.are_many(lock.requested)
+        return await (self._write_many if are_many else self._write)(Owner(), lock)
+
     async def commit_many(self, requested: Iterable[Write]) -> int:
         """Commits many writes of whole documents, atomically, and returns their number.
 
@@ -249,6 +263,8 @@ class Isolation:
         try:
             await self._lock(owner, lock)
             await self._pace.wait(lock.names)
+            if lock.is_checked:
+                return self._database.commit_checked(lock.requested)
             return self._database.commit(lock.requested)
         finally:
             self._locks.release(owner)

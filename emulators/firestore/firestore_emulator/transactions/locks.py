@@ -97,8 +97,11 @@ class LockTable:
         self._settle()
 
     def _settle(self) -> None:
-        self._grant_free()
-        self._break_cycles()
+        if self._queue.requests:
+            self._grant_free()
+            self._break_cycles()
+        else:
+            self._suspects.clear()
 
     def _break_cycles(self) -> None:
         while any(self._cycle(each, self._blockers) for each in self._suspects):

@@ -95,7 +95,8 @@ class WaitQueue:
 
     def free(self, names: Iterable[DocumentName]) -> None:
         """Notes the names at which a lock or a waiting write has ended."""
-        self._freed.update(names)
+        if self.requests:
+            self._freed.update(names)
 
     def candidates(self, held: HeldLocks) -> "Candidates":
         freed, self._freed = self._freed, set()

@@ -35,6 +35,7 @@ from google.cloud import firestore  # noqa: E402
 from google.cloud.firestore_v1.services.firestore.transports import (  # noqa: E402
     FirestoreGrpcTransport,
 )
+from grpc.experimental import ChannelOptions  # noqa: E402
 
 from functions_common.firestore.errors import (  # noqa: E402
     AlreadyExistsError,
@@ -61,9 +62,12 @@ CALL_SECONDS = 3.0
 _EMULATOR_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
+    # The calling thread receives the messages of a stream. By default a thread of gRPC receives
+    # them and wakes the caller for each: a read of one document takes 1.8 times the processor time.
+    (ChannelOptions.SingleThreadedUnaryStream, 1),
 )
 _CHANNEL_OPTIONS = (("grpc.keepalive_time_ms", 30_000), *_EMULATOR_OPTIONS)
-"""The options of the library's own channels."""
+"""The options of the library's own channels, and that of the receiving thread."""
 
 _CONFLICTS = (
     google_errors.Aborted,

@@ -315,7 +315,7 @@ def _found_id(found: Any) -> FoundId:  # noqa: ANN401 - made by protobuf, untype
 
 
 def decode_document(path: Path, found: Any) -> Document:  # noqa: ANN401 - made by protobuf, untyped
-    fields = {name: _decode_value(value) for name, value in found.fields.items()}
+    fields = _decode_fields(found.fields)
     return Document(path, fields, DatetimeWithNanoseconds.from_timestamp_pb(found.update_time))
 
 
@@ -347,6 +347,11 @@ def encode_value(value: object, into: Any) -> None:  # noqa: ANN401 - the same
             raise TypeError(f"a field cannot hold a {type(value).__name__}")
 
 
+def _decode_fields(fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the same
+    # items() of a protobuf map takes longer
+    return {name: _decode_value(fields[name]) for name in fields}
+
+
 def _decode_value(value: Any) -> Any:  # noqa: ANN401 - the same
     kind = value.WhichOneof("value_type")
     if kind == "null_value":
@@ -356,7 +361,7 @@ def _decode_value(value: Any) -> Any:  # noqa: ANN401 - the same
     if kind == "timestamp_value":
         return value.timestamp_value.ToDatetime(UTC)
     if kind == "map_value":
-        return {name: _decode_value(each) for name, each in value.map_value.fields.items()}
+        return _decode_fields(value.map_value.fields)
     if kind == "array_value":
         return [_decode_value(each) for each in value.array_value.values]
     return getattr(value, kind)
