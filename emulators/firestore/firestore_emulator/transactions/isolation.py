@@ -262,7 +262,9 @@ class Isolation:
     async def _write(self, owner: Owner, lock: CommitLock) -> Commit:
         try:
             await self._lock(owner, lock)
-            await self._pace.wait(lock.names)
+            if self._pace.limits:
+                self._database.changes(lock.requested)  # raises before the wait: nothing is written
+                await self._pace.wait(lock.names)
             if lock.is_checked:
                 return self._database.commit_checked(lock.requested)
             return self._database.commit(lock.requested)
@@ -305,8 +307,8 @@ class Isolation:
         while True:
             self._check_not_cleared(owner, has_read=has_read)
             await self._lock(owner, lock)
-            await self._pace.wait(pace_of)
             staged = await run_in_turns(self._database.stage(checked))
+            await self._pace.wait(pace_of)
             if owner in self._locks.holders:
                 return staged
 

@@ -1,6 +1,7 @@
 """A limit of the commits of each document in a second, such as the service has under load.
 
-A commit waits with its locks, so other writers of its documents wait, too.
+A commit waits with its locks, so other writers of its documents wait, too. A commit that fails
+writes nothing: it does not wait, and does not make others wait.
 """
 
 import asyncio
@@ -20,13 +21,18 @@ class Pace:
         self._next: dict[DocumentName, float] = {}
 
     @property
+    def limits(self) -> bool:
+        """There is a limit."""
+        return bool(self._interval)
+
+    @property
     def remembered(self) -> int:
         """The number of documents whose last commit is remembered."""
         return len(self._next)
 
     async def wait(self, names: Collection[DocumentName]) -> None:
         """Waits until a commit of these documents is due."""
-        if not self._interval:
+        if not self.limits:
             return
         now = self._clock()
         due = max((self._next.get(name, now) for name in names), default=now)

@@ -1,7 +1,7 @@
 """Lock waits and time limits; and ended transactions leave nothing over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from functools import wraps
 from typing import Any
 
@@ -44,11 +44,14 @@ from firestore_emulator.transactions.open_transactions import (
     Limits,
     OpenTransactions,
 )
+from firestore_emulator.transactions.pace import Pace
 
 CONTENTION = r"Too much contention on these documents\. Please try again\."
 CLOSED = "expired or is no longer valid"
 NOTHING = OpenCounts(transactions=0, holders=0, waiting=0)
 READ_WRITE = TransactionOptions()
+MANY = 200
+"""Writes that are staged in turns."""
 
 
 class ManualClock:
@@ -314,6 +317,31 @@ async def test_precondition_is_checked_after_the_wait() -> None:
     await at.write(put("c/new", x=1), transaction=transaction)
     await assert_fails(creating, AlreadyExistsError)
     assert at.isolation.open_counts == NOTHING
+
+
+@pytest.mark.parametrize("others", [0, MANY], ids=["few", "many"])
+def test_failed_commit_does_not_use_the_rate_of_its_documents(
+    others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes nothing, so it must not wait for its turn, nor make other commits wait."""
+    paced: list[int] = []
+
+    async def record(_: Pace, names: Collection[DocumentName]) -> None:
+        paced.append(len(names))
+
+    monkeypatch.setattr(Pace, "wait", record)
+
+    async def run() -> None:
+        at = Scenario(Limits(document_commits=5))
+        new = [put(f"c/new{n}", x=1) for n in range(others)]
+        await assert_fails(
+            at.write(*new, update("c/a", "x", exists=False, x=2)), AlreadyExistsError
+        )
+        assert paced == []
+        await at.write(*new, put("c/a", x=2))
+        assert paced == [others + 1]
+
+    resolve(run())
 
 
 @scenario
