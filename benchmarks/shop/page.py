@@ -31,6 +31,7 @@ SALES = {
 }
 """The tables of sales, and their headings."""
 OPEN = "sales_open"
+FAR_SETTINGS = "far_settings"
 NAMES = {"ours": "ours", "usual": "usual design", "optimistic": "optimistic commits"} | {
     "flask": "Flask, psycopg, PostgreSQL",
     "fastapi": "FastAPI, asyncpg, PostgreSQL",
@@ -67,6 +68,8 @@ def _lines(shop: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             yield from _sales(heading, shop[key])
     if OPEN in shop:
         yield from _open_sales(shop[OPEN])
+    if FAR_SETTINGS in shop:
+        yield from _far_settings(shop[FAR_SETTINGS])
     yield "**Requirements.** A requirement is a bound of a figure of one run."
     yield ""
     yield "| | measured | required | commit, date |"
@@ -122,6 +125,30 @@ def _open_sales(found: Mapping[str, Any]) -> Iterator[str]:
             *(f"{count:,}" for count in (sold["rejected"], gave_up, others)),
         )
         yield f"| {NAMES[design]} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _far_settings(found: Mapping[str, Any]) -> Iterator[str]:
+    origin = "`{command}`, commit {commit}, {date}; {machine}".format(**found)
+    yield f"**Settings for one product on a far database** ({origin}):"
+    yield ""
+    yield (
+        "| commits/s of a document | buyers | processes of order, `CONCURRENCY` of each"
+        " | processes of inventory, `MAX_WAITING` of each | orders/s | p50 | p99 | failures |"
+    )
+    yield "|--:|--:|--:|--:|--:|--:|--:|--:|"
+    for case in found["value"]:
+        cells = (
+            f"{case['commits']}",
+            f"{case['buyers']}",
+            f"{case['orders']}, {case['concurrency']}",
+            f"{case['inventories']}, {case['max_waiting']}",
+            f"{case['orders_per_second']:,.0f}",
+            _milliseconds(case["p50_ms"]),
+            _milliseconds(case["p99_ms"]),
+            f"{sum(case['failures'].values()):,}",
+        )
+        yield f"| {' | '.join(cells)} |"
     yield ""
 
 

@@ -182,13 +182,15 @@ def _far_emulator(rate: int) -> AbstractContextManager[str]:
     return emulator(environment, options=[*FAR, f"--document-commits={rate}"])
 
 
-def far_sale(
+def far_sale(  # noqa: PLR0913 - by keyword
     logs: Path,
     rate: int,
     *,
     design: str = "ours",
     buyers: int = MANY_BUYERS,
     concurrency: str = FAR_CONCURRENCY,
+    orders: int = 1,
+    inventories: int = 1,
     inventory_settings: Mapping[str, str] | None = None,
 ) -> Sales:
     """Buyers of one product of a new shop, on a new emulator."""
@@ -199,6 +201,8 @@ def far_sale(
             f"bench-far-{design}-{rate}",
             logs,
             design=design,
+            orders=orders,
+            inventories=inventories,
             order_settings={"CONCURRENCY": concurrency},
             inventory_settings=inventory_settings,
         ) as shop,
