@@ -184,6 +184,11 @@ def test_autoscaling_annotations_are_on_the_revision(name: str) -> None:
     assert int(annotations["autoscaling.knative.dev/max-scale"]) > 0
 
 
+def test_inventory_does_not_scale_beyond_the_pod_that_sells_most_of_one_product() -> None:
+    annotations = service("inventory")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["autoscaling.knative.dev/max-scale"] == "1"
+
+
 def test_probes_use_health_and_readiness_has_no_period(name: str) -> None:
     for probe in ("readinessProbe", "livenessProbe"):
         assert container(name)[probe]["httpGet"] == {"path": "/health"}
