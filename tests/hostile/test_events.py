@@ -35,6 +35,7 @@ class Running:
 
     def __init__(self) -> None:
         self.began, self.may_respond = threading.Semaphore(0), threading.Semaphore(0)
+        self.body = b"ok"
         self.sock = listen("127.0.0.1", 0)
         limits = Limits(SECONDS, SECONDS, SECONDS, SECONDS, connections=10, queued=10)
         self.server = CountingServer(self.sock, 2, limits)
@@ -45,8 +46,8 @@ class Running:
     def app(self, _environment: Any, start_response: Callable[..., Any]) -> list[bytes]:
         self.began.release()
         assert self.may_respond.acquire(timeout=SECONDS)
-        start_response("200 OK", [("Content-Length", "2")])
-        return [b"ok"]
+        start_response("200 OK", [("Content-Length", str(len(self.body)))])
+        return [self.body]
 
     def connect(self) -> socket.socket:
         return socket.create_connection(self.sock.getsockname(), SECONDS)
@@ -127,6 +128,34 @@ def test_server_rests_while_a_worker_sends_and_the_client_sends_its_next_request
         running.may_respond.release()
         response(client)
     assert turns < MANY_TURNS
+
+
+def test_client_that_closes_its_direction_during_the_response_gets_all_of_it(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The response is larger than what the kernel takes at once."""
+    running.body = b"x" * 3_000_000
+    client_closed = threading.Event()
+    sends: list[int] = []
+
+    def send_and_wait(connection: ClientConnection, data: bytes, **options: Any) -> int:
+        sends.append(send(connection, data, **options))
+        if len(sends) == 1:
+            assert client_closed.wait(SECONDS)
+            running.turns_in_a_while()
+        return sends[-1]
+
+    send = ClientConnection.send
+    monkeypatch.setattr(ClientConnection, "send", send_and_wait)
+    with running.serving() as client:
+        running.may_respond.release()
+        client.recv(1)
+        client.shutdown(socket.SHUT_WR)
+        client_closed.set()
+        received = 1
+        while data := client.recv(1_000_000):
+            received += len(data)
+    assert received > len(running.body)
 
 
 @pytest.mark.parametrize("act", [send_more, close_one_direction, close, reset])

@@ -184,7 +184,7 @@ def test_autoscaling_annotations_are_on_the_revision(name: str) -> None:
     assert int(annotations["autoscaling.knative.dev/max-scale"]) > 0
 
 
-def test_inventory_does_not_scale_beyond_the_pod_that_sells_most_of_one_product() -> None:
+def test_inventory_has_at_most_one_pod() -> None:
     annotations = service("inventory")["spec"]["template"]["metadata"]["annotations"]
     assert annotations["autoscaling.knative.dev/max-scale"] == "1"
 

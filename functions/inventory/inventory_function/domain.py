@@ -23,13 +23,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypedDict
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from functions_common.events.low_stock import LowStockEvent
 from functions_common.ids import digest_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
 MAX_LINES = 100
@@ -206,6 +207,20 @@ class ExcessLine:
     returned: int = 0
 
 
+CATALOGUE_FIELDS = (
+    "name",
+    "price",
+    "currency",
+    "active",
+    "max_per_order",
+    "low_stock_threshold",
+    "catalogue_nonce",
+)
+"""The fields of a product that only the catalogue's operations change."""
+read_catalogue_fields: Callable[[Any], tuple[object, ...]] = attrgetter(*CATALOGUE_FIELDS)
+"""The values of these fields, of a product or of a document's fields."""
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     product_id: str
@@ -227,7 +242,7 @@ class Product:
 
     So a retried commit recognises its own change, and no two changes have the same tag.
     """
-    stored: tuple[object, ...] | None = field(default=None, compare=False, repr=False)
+    stored_catalogue: tuple[object, ...] | None = field(default=None, compare=False, repr=False)
     """The catalogue fields as they were read from the store; None for a new product. An update
     writes them only if one differs."""
 
@@ -249,15 +264,7 @@ class Product:
 
     @property
     def catalogue_fields(self) -> tuple[object, ...]:
-        return (
-            self.name,
-            self.price,
-            self.currency,
-            self.active,
-            self.max_per_order,
-            self.low_stock_threshold,
-            self.catalogue_nonce,
-        )
+        return read_catalogue_fields(self)
 
     def on_sale(self, currency: str) -> bool:
         """Whether a shop of this currency can sell it."""
@@ -312,7 +319,7 @@ class Product:
             self.max_per_order,
             self.low_stock_threshold,
             self.catalogue_nonce,
-            self.stored,
+            self.stored_catalogue,
         )
 
 

@@ -12,7 +12,6 @@ count. Without movements there are no counts, and the status applies to all unit
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - msgspec resolves the annotation at runtime
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -32,6 +31,7 @@ from functions_common.ids import is_id
 from functions_common.limiter import ConcurrencyLimiter
 from inventory_function.domain import (
     ALL_PRODUCTS,
+    CATALOGUE_FIELDS,
     MAX_NAME,
     MAX_PRICE,
     OPERATOR,
@@ -46,6 +46,7 @@ from inventory_function.domain import (
     Unusable,
     adjustment_key,
     product_key,
+    read_catalogue_fields,
     reservation_key,
 )
 
@@ -269,7 +270,7 @@ def _to_product(found: Document) -> Product:
         fields.max_per_order,
         fields.low_stock_threshold,
         fields.catalogue_nonce,
-        _catalogue_fields(fields),
+        read_catalogue_fields(fields),
     )
 
 
@@ -370,27 +371,15 @@ def to_document(entity: Entity) -> dict[str, Any]:
     }
 
 
-_CATALOGUE_FIELDS = tuple(
-    name
-    for name in _ProductFields.__struct_fields__
-    if name not in ("available", "reserved", "shipped")
-)
-
-
-_catalogue_fields: Callable[[_ProductFields | Product], tuple[object, ...]] = attrgetter(
-    *_CATALOGUE_FIELDS
-)
-
-
 def _changed_fields(product: Product, stored: tuple[object, ...]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "available": product.available,
         "reserved": product.reserved,
         "shipped": product.shipped,
     }
-    catalogue = _catalogue_fields(product)
+    catalogue = product.catalogue_fields
     if catalogue != stored:
-        fields |= zip(_CATALOGUE_FIELDS, catalogue, strict=True)
+        fields |= zip(CATALOGUE_FIELDS, catalogue, strict=True)
     return fields
 
 
@@ -401,8 +390,8 @@ def _fields(entity: Entity, replaces: datetime | None) -> dict[str, Any]:
     product changes its stock, and the catalogue fields if they differ. So a sale adds no field to a
     document of an older revision.
     """
-    if replaces is not None and isinstance(entity, Product) and entity.stored is not None:
-        return _changed_fields(entity, entity.stored)
+    if replaces is not None and isinstance(entity, Product) and entity.stored_catalogue is not None:
+        return _changed_fields(entity, entity.stored_catalogue)
     if replaces is not None and isinstance(entity, Reservation):
         return _status_and_count_fields(entity)
     return to_document(entity)

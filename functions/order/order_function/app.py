@@ -161,13 +161,13 @@ class _Views:
         self._web_page = Page()
 
     def place_order(self) -> Response:
-        caller, asked = callers.caller(), current_request()
-        key = parsing.idempotency_key(asked)
-        body = parsing.body(asked, schemas.OrderRequest)
+        caller, flask_request = callers.caller(), current_request()
+        key = parsing.idempotency_key(flask_request)
+        body = parsing.body(flask_request, schemas.OrderRequest)
         attempt = body.to_attempt(self._currency, caller, key)
         activity.note(order_id=attempt.order_id)
         with _order_id_in_errors(attempt):
-            respond_async = _prefers_async(asked)
+            respond_async = _prefers_async(flask_request)
             placed = self._orders.place(attempt, respond_async=respond_async)
             return _placed_response(placed, respond_async=respond_async)
 
@@ -343,11 +343,11 @@ def _placed_response(placed: Placed, *, respond_async: bool) -> Response:
     return http_app.json_response(schemas.OrderResponse.of(placed.order), status, headers)
 
 
-def _prefers_async(asked: Request) -> bool:
+def _prefers_async(flask_request: Request) -> bool:
     """Whether ``Prefer`` (RFC 7240) has ``respond-async``, alone or with other preferences."""
-    if "Prefer" not in asked.headers:
+    if "Prefer" not in flask_request.headers:
         return False
-    preferences = ",".join(asked.headers.getlist("Prefer")).lower().split(",")
+    preferences = ",".join(flask_request.headers.getlist("Prefer")).lower().split(",")
     return RESPOND_ASYNC in (each.partition(";")[0].strip() for each in preferences)
 
 

@@ -51,7 +51,7 @@ LAMP = Product(
     max_per_order=9,
     low_stock_threshold=3,
     catalogue_nonce="n",
-    stored=product("P7").catalogue_fields,
+    stored_catalogue=product("P7").catalogue_fields,
 )
 
 
@@ -75,7 +75,7 @@ def test_movement_changes_the_quantities_of_a_product_only(
     available, reserved, shipped = units
     moved = getattr(LAMP, move)(*arguments)
     assert moved == replace(LAMP, available=available, reserved=reserved, shipped=shipped)
-    assert moved.stored is LAMP.stored
+    assert moved.stored_catalogue is LAMP.stored_catalogue
 
 
 def test_adjustment_below_zero_is_rejected() -> None:

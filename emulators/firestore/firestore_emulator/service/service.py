@@ -261,7 +261,7 @@ class Service:
 
     async def _write_alone(self, database: str, checked: Write) -> tuple[WriteResult, Status]:
         try:
-            (result,) = (await self.isolation(database).commit_checked(checked)).results
+            (result,) = (await self.isolation(database).commit_one_checked(checked)).results
         except EmulatorError as error:
             return WriteResult(), error.status
         self.usage[database].add_commit([checked])

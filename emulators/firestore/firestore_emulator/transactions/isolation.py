@@ -185,12 +185,12 @@ class Isolation:
             self._transactions.abort(transaction)
             raise
 
-    async def commit_checked(self, write: Write) -> Commit:
+    async def commit_one_checked(self, write: Write) -> Commit:
         """Commits one write that ``Database.check`` has returned, outside transactions."""
         name = self._database.document_name(writes.target_name(write))
         lock = CommitLock(self._database, [write], frozenset({name}), is_checked=True)
-        are_many = writes.are_many(lock.requested)
-        return await (self._write_many if are_many else self._write)(Owner(), lock)
+        carry_out = self._write_many if writes.are_many(lock.requested) else self._write
+        return await carry_out(Owner(), lock)
 
     async def commit_many(self, requested: Iterable[Write]) -> int:
         """Commits many writes of whole documents, atomically, and returns their number.
@@ -262,7 +262,7 @@ class Isolation:
     async def _write(self, owner: Owner, lock: CommitLock) -> Commit:
         try:
             await self._lock(owner, lock)
-            if self._pace.limits:
+            if self._pace.is_limited:
                 self._database.changes(lock.requested)  # raises before the wait: nothing is written
                 await self._pace.wait(lock.names)
             if lock.is_checked:

@@ -102,6 +102,7 @@ class LockTable:
             self._break_cycles()
         else:
             self._suspects.clear()
+            self._queue.forget_left()
 
     def _break_cycles(self) -> None:
         while any(self._cycle(each, self._blockers) for each in self._suspects):

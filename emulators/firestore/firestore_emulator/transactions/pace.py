@@ -21,8 +21,8 @@ class Pace:
         self._next: dict[DocumentName, float] = {}
 
     @property
-    def limits(self) -> bool:
-        """There is a limit."""
+    def is_limited(self) -> bool:
+        """Whether commits can have to wait."""
         return bool(self._interval)
 
     @property
@@ -32,7 +32,7 @@ class Pace:
 
     async def wait(self, names: Collection[DocumentName]) -> None:
         """Waits until a commit of these documents is due."""
-        if not self.limits:
+        if not self.is_limited:
             return
         now = self._clock()
         due = max((self._next.get(name, now) for name in names), default=now)

@@ -98,6 +98,11 @@ class WaitQueue:
         if self.requests:
             self._freed.update(names)
 
+    def forget_left(self) -> None:
+        """Forgets what is left of requests that have left the queue. It must be empty."""
+        self._queues.clear()
+        self._freed.clear()
+
     def candidates(self, held: HeldLocks) -> "Candidates":
         freed, self._freed = self._freed, set()
         return Candidates(self, held, freed)

@@ -92,7 +92,10 @@ class _CompleteResponse(Response):
     """A response whose headers are complete, with a length, and ASCII only."""
 
     def get_wsgi_headers(self, _environ: object) -> Headers:
-        """Werkzeug would copy the headers, encode the URLs in them, and look for a length."""
+        """The headers as they are: nothing changes them from here on.
+
+        Werkzeug would copy them, encode the URLs in them, and look for a length.
+        """
         return self.headers
 
 

@@ -91,10 +91,10 @@ def _checked(operation: Operation, view: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(view)
     def check(*args: P.args, **kwargs: P.kwargs) -> T:
-        asked = current_request()
-        parsing.check_query(asked, allowed, ignore_unknown=operation.ignores_unknown_query)
+        flask_request = current_request()
+        parsing.check_query(flask_request, allowed, ignore_unknown=operation.ignores_unknown_query)
         if not takes_body:
-            parsing.reject_body(asked)
+            parsing.reject_body(flask_request)
         return view(*args, **kwargs)
 
     return check

@@ -85,6 +85,7 @@ class ConnectionServer(Protocol):
     def forget_closed(self, connection: ClientConnection) -> None: ...
     def idle_since(self, connection: ClientConnection, now: float) -> float: ...
     def watch(self, connection: ClientConnection) -> None: ...
+    def pull_trigger(self) -> None: ...
     def yield_to_main_thread(self) -> None: ...
 
 
@@ -117,8 +118,8 @@ class ClientConnection(HTTPChannel):
         **named: Any,  # noqa: ANN401 - the same
     ) -> None:
         self._gathered: list[bytes] | None = None
-        self._worker_sends = False
-        """A worker sends now, and does not wait for the main thread."""
+        self._sends = False
+        """The thread of ``service`` sends now, and does not wait for the main thread."""
         self._lingering_since: float | None = None
         self._sending_since: float | None = None
         self._responds_with_error = False
@@ -163,11 +164,13 @@ class ClientConnection(HTTPChannel):
     def send_gathered(self) -> None:
         parts, self._gathered = self._gathered, None
         if parts:
-            self._worker_sends = True
+            self._sends = True
             try:
                 self.write_soon(b"".join(parts))
             finally:
-                self._worker_sends = False
+                self._sends = False
+            if self.total_outbufs_len:
+                self.server.pull_trigger()  # the main thread sends the rest
 
     def write_soon(self, data: bytes) -> int:
         """Waitress calls this when a response writes data; on the thread of ``service``."""
@@ -192,18 +195,17 @@ class ClientConnection(HTTPChannel):
             raise ClientDisconnected
 
     def readable(self) -> bool:
-        """Waitress and ``Server.watch`` call this before a wait for events; on any thread.
-
-        A client can send its next request before the worker's call of ``send`` has returned. It is
-        received then, because epoll would report it again and again until the worker runs.
-        """
-        if self._worker_sends:
-            return not self.ends
+        """Waitress and ``Server.watch`` call this before a wait for events; on any thread."""
         return self._lingering_since is not None or super().readable()
 
     def writable(self) -> bool:
-        """Like ``readable``."""
-        if self._worker_sends or self._lingering_since is not None:
+        """Like ``readable``. False while the thread of ``service`` sends.
+
+        That thread holds the lock of the unsent bytes, so the main thread could send nothing. A
+        client can send its next request before the call of ``send`` has returned. Then the main
+        thread would find the socket writable again and again.
+        """
+        if self._sends or self._lingering_since is not None:
             return False
         return bool(super().writable() or self.waits_to_send)
 
@@ -311,7 +313,7 @@ class ClientConnection(HTTPChannel):
         It runs on the thread of ``service``. The main thread must send, so ``watch`` wakes it.
         """
         if self.total_outbufs_len > self.adj.outbuf_high_watermark:
-            self._worker_sends = False
+            self._sends = False
             self.server.watch(self)
         super()._flush_outbufs_below_high_watermark()
 

@@ -41,7 +41,8 @@ class _SinglePacketTask(Task):
     def _keeps_connection(self) -> bool:
         """No header decides about the connection, and the length is given: the usual response.
 
-        For others waitress adds headers. It also normalizes and sorts them, for each response.
+        For others waitress adds headers. It also normalizes and sorts the headers of each response.
+        The apps set neither ``Date`` nor ``Server``.
         """
         return (
             self.version == "1.1"

@@ -166,7 +166,8 @@ class Server(TcpWSGIServer):
         with self._lock:
             idle = list(self._idle)
         for connection in idle:
-            connection.handle_read()  # serves a request that has just arrived, or closes
+            if connection.idle:  # a worker may have added it just before its next request
+                connection.handle_read()  # serves a request that has just arrived, or closes
         return not self.active_channels or time.monotonic() > self._stop_at
 
     def _wait(self) -> None:

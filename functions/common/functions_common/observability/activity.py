@@ -102,19 +102,19 @@ def begin(trace: Trace, first_byte_ns: int | None = None) -> Activity:
     return activity
 
 
-def end() -> None:
-    """End the activity of this thread, and continue the one before it."""
-    if (ended := _current.get()) is not None:
-        _current.set(ended.before)
+def end(ended: Activity | None) -> None:
+    """End the activity, and continue the one before it. None: there was none."""
+    _current.set(ended.before if ended else None)
 
 
 @contextmanager
 def recording(trace: Trace) -> Iterator[Activity]:
     """Record the work of the block, then continue the activity before it."""
+    begun = begin(trace)
     try:
-        yield begin(trace)
+        yield begun
     finally:
-        end()
+        end(begun)
 
 
 def request_deadline(seconds: float) -> Deadline:

@@ -60,18 +60,18 @@ class RequestLog:
         environ = request.environ
         trace = Trace.begin(environ.get("HTTP_TRACEPARENT"), sampled=self._sampled)
         begun = activity.begin(trace, environ.get(FIRST_BYTE))
-        begun.cold = environ["PATH_INFO"] != HEALTH and self._first.acquire(blocking=False)
+        begun.cold = environ.get("PATH_INFO") != HEALTH and self._first.acquire(blocking=False)
 
     def finish(self, response: Response) -> Response:
         """Add the response headers, write the log line, and export the spans."""
         current = activity.current()
         assert current is not None  # noqa: S101 - ``begin`` has begun it
-        asked = current_request()
-        rule = asked.url_rule.rule if asked.url_rule else None
+        flask_request = current_request()
+        rule = flask_request.url_rule.rule if flask_request.url_rule else None
         record = RequestRecord(
             current,
-            asked.method[:_MAX_METHOD],
-            self._mask_path(asked.path[:_MAX_PATH], rule),
+            flask_request.method[:_MAX_METHOD],
+            self._mask_path(flask_request.path[:_MAX_PATH], rule),
             rule,
             response.status_code,
             current.milliseconds(),
@@ -81,14 +81,14 @@ class RequestLog:
         headers.extend(self._headers)
         headers.add("X-Trace-Id", current.trace.trace_id)
         headers.add("Server-Timing", _server_timing(record))
-        self._log(record, response, asked.environ)
+        self._log(record, response, flask_request.environ)
         if self._telemetry is not None:
             self._telemetry.export(record)
         return response
 
     def leave(self, _error: BaseException | None) -> None:
         """End the record. A test calls an app from within another app."""
-        activity.end()
+        activity.end(activity.current())
 
     def _log(self, record: RequestRecord, response: Response, environ: Mapping[str, Any]) -> None:
         notes = dict(record.activity.notes)

@@ -1,5 +1,6 @@
 """The lock table alone: single rules, and invariants of random schedules."""
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import permutations
@@ -79,6 +80,24 @@ def test_readers_share_and_a_writer_waits_for_all(table: LockTable) -> None:
     assert states(waiting) == ["waiting"]
     table.release(other)
     assert states(waiting) == ["granted"]
+
+
+def test_requests_that_ended_are_forgotten(table: LockTable) -> None:
+    """Two clients read a document and write it, again and again: one of them loses."""
+    before = count_requests()
+    for _ in range(100):
+        winner, loser = Owner(), Owner()
+        for owner in (winner, loser):
+            table.request(owner, read("a"))
+        table.request(loser, write("a"))
+        table.request(winner, write("a"))
+        table.release(winner, loser)
+    assert count_requests() <= before + 1
+
+
+def count_requests() -> int:
+    gc.collect()
+    return sum(isinstance(each, Request) for each in gc.get_objects())
 
 
 def test_write_blocks_no_other_document(table: LockTable) -> None:
