@@ -147,7 +147,7 @@ def test_order_has_an_unknown_outcome_at_its_deadline_when_inventory_is_slow(nam
 
 def test_call_ends_at_its_deadline_when_the_peer_reads_nothing() -> None:
     with sick_peer(sick_peers.never_reading) as peer, pytest.raises(NoResponseError):
-        HttpClient(1).send("PUT", peer.url, timeout=SECONDS, body=bytes(64 * MIB))
+        HttpClient(1).send("PUT", peer.url, timeout=SECONDS, body=bytes(16 * MIB))
 
 
 @pytest.mark.parametrize("name", LARGE)
