@@ -95,7 +95,7 @@ def components() -> str:
             text(464, 212, "namespace shop", "small end"),
             box(20, 224, 200, "box", "order", "public, 0 to 10 pods"),
             arrow("M120 170V220"),
-            box(70, 374, 150, "box", "inventory", "cluster-local,", "0 to 1 pods"),
+            box(70, 374, 150, "box", "inventory", "cluster-local,", "0 or 1 pod"),
             arrow("M130 278V370"),
             text(138, 298, "reserve, release,", "small"),
             text(138, 315, "consume", "small"),

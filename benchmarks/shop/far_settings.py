@@ -37,7 +37,7 @@ CASES = (
     *(Case(5, 200, threads) for threads in (32, 64, 128, 256, 512)),
     *(Case(1, 200, threads) for threads in (64, 128, 256)),
     *(Case(1, 400, 512, waiting) for waiting in (100, 250, 500)),
-    *(Case(rate, 200, 64, 250, 4, pods) for rate in (5, 20) for pods in (1, 2, 4)),
+    *(Case(rate, 200, 64, orders=4, inventories=pods) for rate in (5, 20) for pods in (1, 2, 4)),
 )
 
 

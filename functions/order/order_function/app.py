@@ -345,9 +345,7 @@ def _placed_response(placed: Placed, *, respond_async: bool) -> Response:
 
 def _prefers_async(flask_request: Request) -> bool:
     """Whether ``Prefer`` (RFC 7240) has ``respond-async``, alone or with other preferences."""
-    if "Prefer" not in flask_request.headers:
-        return False
-    preferences = ",".join(flask_request.headers.getlist("Prefer")).lower().split(",")
+    preferences = flask_request.headers.get("Prefer", "").lower().split(",")
     return RESPOND_ASYNC in (each.partition(";")[0].strip() for each in preferences)
 
 

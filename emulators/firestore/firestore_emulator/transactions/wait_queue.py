@@ -95,8 +95,7 @@ class WaitQueue:
 
     def free(self, names: Iterable[DocumentName]) -> None:
         """Notes the names at which a lock or a waiting write has ended."""
-        if self.requests:
-            self._freed.update(names)
+        self._freed.update(names)
 
     def forget_left(self) -> None:
         """Forgets what is left of requests that have left the queue. It must be empty."""
