@@ -185,9 +185,8 @@ def problem_body(error: Exception, table: ProblemTable) -> dict[str, Any]:
 
 
 def _body(problem: Problem) -> dict[str, Any]:
-    current = activity.current()
-    assert current is not None  # noqa: S101 - ``RequestLog.begin`` has begun one
-    return problem.body(instance=request.path[:200], trace_id=current.trace.trace_id)
+    trace_id = activity.of_request().trace.trace_id
+    return problem.body(instance=request.path[:200], trace_id=trace_id)
 
 
 def _handler(to_problem: Callable[[E], Problem]) -> Callable[[E], Response]:

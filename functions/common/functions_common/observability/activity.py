@@ -90,6 +90,13 @@ def current() -> Activity | None:
     return _current.get()
 
 
+def of_request() -> Activity:
+    """The record of the current request, which ``RequestLog.begin`` has begun."""
+    found = _current.get()
+    assert found is not None  # noqa: S101 - see above
+    return found
+
+
 def begin(trace: Trace, first_byte_ns: int | None = None) -> Activity:
     """Record the work of this thread from now on, until ``end``.
 

@@ -64,8 +64,7 @@ class RequestLog:
 
     def finish(self, response: Response) -> Response:
         """Add the response headers, write the log line, and export the spans."""
-        current = activity.current()
-        assert current is not None  # noqa: S101 - ``begin`` has begun it
+        current = activity.of_request()
         flask_request = current_request()
         rule = flask_request.url_rule.rule if flask_request.url_rule else None
         record = RequestRecord(
