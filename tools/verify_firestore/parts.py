@@ -21,7 +21,7 @@ from local.processes import Process
 
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.firestore.errors import StoreError
-from functions_common.firestore.rpcs import BatchGetDocumentsRequest, CommitRequest
+from functions_common.firestore.messages import BatchGetDocumentsRequest, CommitRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import json_format
 from local.stack import ROOT
 
-from functions_common.firestore.rpcs import BatchWriteRequest, Write
+from functions_common.firestore.messages import BatchWriteRequest, Write
 from inventory_function.store import Store as StockStore
 from order_function.reconcile.sweep import Report, Sweep
 from order_function.reconcile.unfinished_work import FirestoreUnfinishedWork

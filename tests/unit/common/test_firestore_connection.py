@@ -7,6 +7,8 @@ from typing import Any
 import google.auth
 import grpc
 import pytest
+from google.api_core import grpc_helpers
+from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
@@ -24,24 +26,36 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> AnonymousCredentials:
     return found
 
 
-def test_channel_has_the_default_credentials_when_there_is_no_emulator(
+def test_channel_is_opened_as_the_library_opens_its_own(
     credentials: AnonymousCredentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[dict[str, Any]] = []
-    create = FirestoreGrpcTransport.create_channel
+    opened: list[tuple[object, dict[str, Any]]] = []
+    create = grpc_helpers.create_channel
 
-    def create_channel(**options: Any) -> grpc.Channel:
-        opened.append(options)
-        return create(**options)
+    def create_channel(target: str, **options: Any) -> grpc.Channel:
+        given = {name: value for name, value in options.items() if value is not None}
+        opened.append((target, given))
+        channel: grpc.Channel = create(target, **options)
+        return channel
 
-    monkeypatch.setattr(FirestoreGrpcTransport, "create_channel", create_channel)
+    monkeypatch.setattr(grpc_helpers, "create_channel", create_channel)
     connection = FirestoreConnection(FirestoreSettings("shop", "(default)", None))
     rpcs = connection.rpcs
     connection.close()
-    assert [each["credentials"] for each in opened] == [credentials]
+    ((_, given),) = opened
+    assert given["credentials"] is credentials
+    FirestoreGrpcTransport.create_channel(credentials=credentials, options=given["options"]).close()
+    assert opened[0] == opened[1]
     assert dict(rpcs.metadata).keys() == {"google-cloud-resource-prefix", "x-goog-request-params"}
     assert rpcs.database == DATABASE
     assert rpcs.path(f"{DATABASE}/documents/orders/ORD1") == ("orders", "ORD1")
+
+
+def test_header_for_routing_is_that_of_the_library() -> None:
+    connection = FirestoreConnection(FirestoreSettings("shop", "(default)", "127.0.0.1:1"))
+    metadata = connection.rpcs.metadata
+    connection.close()
+    assert to_grpc_metadata((("database", DATABASE),)) in metadata  # type: ignore[no-untyped-call]
 
 
 def test_emulator_gets_the_owners_token() -> None:

@@ -6,14 +6,14 @@ The modules, from the highest layer to the lowest:
 - ``documents``: reads documents by path, and writes them
 - ``client``: the connection of a process, with its credentials, and the translation of errors
 - ``rpcs``: the RPCs as plain gRPC calls
+- ``messages``: the messages of the RPCs
 - ``errors``: the errors that leave this package
 
 An example of an error's path: a commit fails because another writer was first.
 
 1. ``rpcs`` raises ``grpc.RpcError`` with the status ABORTED.
-2. ``client.commit_call`` converts it to ``google.api_core``'s ``Aborted``, as Google's library
-   does, and then to ``errors.ConflictError``: nothing was written. ``client.read_call`` does the
-   same for a read.
+2. ``client.commit_call`` converts it to ``errors.ConflictError``: nothing was written.
+   ``client.read_call`` does the same for a read.
 3. The use case reads and decides again. An error that no use case handles becomes a problem
    document in ``http/app.py``.
 """

@@ -12,6 +12,7 @@ its own precondition, which looks like a conflict with another writer.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -19,25 +20,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from functions_common.observability import activity, logs
-from functions_common.runtime import lazy_imports
+import grpc
+from grpc.experimental import ChannelOptions
 
-# It imports cryptography, a tenth of a cold start, to read key files. A pod has no key file.
-lazy_imports.import_lazily("google.oauth2.service_account")
-
-import google.auth  # noqa: E402
-import grpc  # noqa: E402
-from google.api_core import exceptions as google_errors  # noqa: E402
-from google.api_core.retry import Retry  # noqa: E402
-from google.auth.credentials import AnonymousCredentials  # noqa: E402
-from google.auth.exceptions import GoogleAuthError  # noqa: E402
-from google.cloud import firestore  # noqa: E402
-from google.cloud.firestore_v1.services.firestore.transports import (  # noqa: E402
-    FirestoreGrpcTransport,
-)
-from grpc.experimental import ChannelOptions  # noqa: E402
-
-from functions_common.firestore.errors import (  # noqa: E402
+from functions_common.firestore.errors import (
     AlreadyExistsError,
     ConflictError,
     OutcomeUnknownError,
@@ -45,12 +31,14 @@ from functions_common.firestore.errors import (  # noqa: E402
     StoreRejectedError,
     StoreUnavailableError,
 )
-from functions_common.firestore.rpcs import Rpcs  # noqa: E402
+from functions_common.firestore.rpcs import Rpcs
+from functions_common.observability import activity, logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from google.auth.credentials import Credentials
+    from google.cloud import firestore
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from functions_common.runtime.deadlines import Deadline
@@ -58,6 +46,8 @@ if TYPE_CHECKING:
 
 CALL_SECONDS = 3.0
 """The longest that one call may take. A request's deadline can make it shorter."""
+_MAX_TEXT = 300
+"""Characters of an error in the log."""
 
 _EMULATOR_OPTIONS = (
     ("grpc.max_send_message_length", -1),
@@ -69,26 +59,40 @@ _EMULATOR_OPTIONS = (
 _CHANNEL_OPTIONS = (("grpc.keepalive_time_ms", 30_000), *_EMULATOR_OPTIONS)
 """The options of the library's own channels, and that of the receiving thread."""
 
-_CONFLICTS = (
-    google_errors.Aborted,
-    google_errors.FailedPrecondition,
-    google_errors.NotFound,
+HOST = "firestore.googleapis.com"
+SCOPES = (
+    "https://www.googleapis.com/auth/cloud-platform",
+    "https://www.googleapis.com/auth/datastore",
 )
-"""A commit failed because a document does not have the version that the change expects. NotFound:
+"""The rights of a token, as the client library asks for them."""
+
+_CONFLICTS = frozenset(
+    (
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.NOT_FOUND,
+    )
+)
+"""A commit failed because a document does not have the version that the change expects. NOT_FOUND:
 another writer has deleted the document."""
-_NOT_CARRIED_OUT = (
-    google_errors.Unauthenticated,
-    google_errors.PermissionDenied,
-    google_errors.ResourceExhausted,
+_NOT_CARRIED_OUT = frozenset(
+    (
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    )
 )
-"""Firestore did not carry the commit out, because of the credentials or (ResourceExhausted) of
+"""Firestore did not carry the commit out, because of the credentials or (RESOURCE_EXHAUSTED) of
 a quota. So the outcome is known, unlike that of other errors."""
-_REJECTED = (
-    google_errors.InvalidArgument,
-    google_errors.OutOfRange,
-    google_errors.MethodNotImplemented,
+_REJECTED = frozenset(
+    (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.UNIMPLEMENTED,
+    )
 )
 """The request is invalid: the same request always gets the same status."""
+_STATUSES: dict[int, grpc.StatusCode] = {each.value[0]: each for each in grpc.StatusCode}
 
 
 class FirestoreConnection:
@@ -148,13 +152,21 @@ class FirestoreConnection:
         host = self._settings.emulator_host
         if host is not None:
             return grpc.insecure_channel(host, options=_EMULATOR_OPTIONS)
+        from google.api_core import grpc_helpers  # noqa: PLC0415 - no emulator needs it
+
         with _credential_errors():
-            channel: grpc.Channel = FirestoreGrpcTransport.create_channel(
-                credentials=self._credentials, options=_CHANNEL_OPTIONS
+            channel: grpc.Channel = grpc_helpers.create_channel(
+                HOST,
+                credentials=self._credentials,
+                default_scopes=SCOPES,
+                default_host=HOST,
+                options=_CHANNEL_OPTIONS,
             )
             return channel
 
     def _make_client(self) -> firestore.Client:
+        from google.cloud import firestore  # noqa: PLC0415 - only the commands need it
+
         with _credential_errors():
             return firestore.Client(
                 project=self._settings.project,
@@ -164,28 +176,33 @@ class FirestoreConnection:
 
     @cached_property
     def _credentials(self) -> Credentials:
+        import google.auth  # noqa: PLC0415 - no function on an emulator needs it
+        from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - the same
+
         if self._settings.emulator_host is not None:
             return AnonymousCredentials()  # type: ignore[no-untyped-call]
         credentials: Credentials
-        credentials, _ = google.auth.default(scopes=FirestoreGrpcTransport.AUTH_SCOPES)
+        credentials, _ = google.auth.default(scopes=SCOPES)
         return credentials
 
 
 @contextmanager
 def _credential_errors() -> Iterator[None]:
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - as for the credentials
+
     try:
         yield
     except (GoogleAuthError, OSError) as error:
-        raise _unavailable(error) from error
-
-
-# The library accepts no None here: it calls the predicate if a stream of results breaks.
-_NO_RETRY = Retry(predicate=lambda _: False)
+        raise _unavailable(f"{type(error).__name__}: {error}") from error
 
 
 def call_options(deadline: Deadline) -> dict[str, Any]:
     """Arguments for each call of ``FirestoreConnection.client``: one attempt, by the deadline."""
-    return {"retry": _NO_RETRY, "timeout": deadline.timeout(CALL_SECONDS)}
+    from google.api_core.retry import Retry  # noqa: PLC0415 - only the commands need it
+
+    # The library accepts no None here: it calls the predicate if a stream of results breaks.
+    no_retry = Retry(predicate=lambda _: False)
+    return {"retry": no_retry, "timeout": deadline.timeout(CALL_SECONDS)}
 
 
 def to_datetime(time: datetime | Timestamp) -> datetime:
@@ -197,12 +214,13 @@ def to_datetime(time: datetime | Timestamp) -> datetime:
 def read_call() -> Iterator[None]:
     """Time a read of Firestore, and translate its errors, of gRPC or of the library."""
     try:
-        with _grpc_errors_as_api_errors(), activity.part("firestore"):
+        with activity.part("firestore"):
             yield
-    except (*_REJECTED, google_errors.FailedPrecondition) as error:  # such as a missing index
-        raise _rejected(error) from error
-    except (google_errors.GoogleAPICallError, GoogleAuthError) as error:
-        raise _unavailable(error) from error
+    except Exception as error:
+        failure = _failure_of(error)
+        if failure is None:
+            raise
+        raise _error_of_read(*failure) from error
 
 
 @contextmanager
@@ -216,43 +234,79 @@ def commit_call() -> Iterator[None]:
 def commit_errors() -> Iterator[None]:
     """Translate the errors of a commit, of gRPC or of the library."""
     try:
-        with _grpc_errors_as_api_errors():
-            yield
-    except google_errors.AlreadyExists as error:
-        raise AlreadyExistsError(str(error)) from error
-    except _CONFLICTS as error:
-        raise ConflictError(str(error)) from error
-    except _REJECTED as error:
-        raise _rejected(error) from error
-    except (*_NOT_CARRIED_OUT, GoogleAuthError) as error:
-        raise _unavailable(error) from error
-    except google_errors.GoogleAPICallError as error:
-        logs.event(
-            "Firestore commit with unknown outcome",
-            severity=logging.WARNING,
-            error=_short(error),
-        )
-        raise OutcomeUnknownError(str(error)) from error
-
-
-@contextmanager
-def _grpc_errors_as_api_errors() -> Iterator[None]:
-    """Translate gRPC's errors into those of google.api_core, which the library raises."""
-    try:
         yield
-    except grpc.RpcError as error:
-        raise google_errors.from_grpc_error(error) from error  # type: ignore[no-untyped-call]
+    except Exception as error:
+        failure = _failure_of(error)
+        if failure is None:
+            raise
+        raise _error_of_commit(*failure) from error
 
 
-def _unavailable(error: Exception) -> StoreUnavailableError:
-    logs.event("Firestore unavailable", severity=logging.WARNING, error=_short(error))
-    return StoreUnavailableError(str(error))
+def error_of_write(code: int, message: str) -> StoreError | None:
+    """The error that a commit of one write of a BatchWrite would have raised; None: it succeeded.
+
+    ``code`` and ``message`` are those of its status in the response.
+    """
+    status = _STATUSES.get(code)
+    if status is grpc.StatusCode.OK:
+        return None
+    return _error_of_commit(status, _text(status, message))
 
 
-def _rejected(error: Exception) -> StoreRejectedError:
-    logs.event("Firestore rejected a request", severity=logging.WARNING, error=_short(error))
-    return StoreRejectedError(str(error))
+def _failure_of(error: Exception) -> tuple[grpc.StatusCode | None, str] | None:
+    """The status and the text of an error of gRPC or of Google's libraries; else None.
+
+    The status is None if the error has none. Errors of the credentials have UNAUTHENTICATED.
+    """
+    if isinstance(error, grpc.Call):  # gRPC raises the failed call itself
+        status = error.code()
+        return status, _text(status, error.details())
+    if isinstance(error, grpc.RpcError):
+        return None, f"{type(error).__name__}: {error}"
+    if _is_instance(error, "google.api_core.exceptions", "GoogleAPICallError"):
+        return error.grpc_status_code, f"{type(error).__name__}: {error}"  # type: ignore[attr-defined]
+    if _is_instance(error, "google.auth.exceptions", "GoogleAuthError"):
+        return grpc.StatusCode.UNAUTHENTICATED, f"{type(error).__name__}: {error}"
+    return None
 
 
-def _short(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+def _is_instance(error: Exception, module: str, name: str) -> bool:
+    """Whether the error is of this class. It cannot be if nothing has imported the module yet."""
+    imported = sys.modules.get(module)
+    return imported is not None and isinstance(error, getattr(imported, name))
+
+
+def _text(status: grpc.StatusCode | None, details: str | None) -> str:
+    name = "UNKNOWN STATUS" if status is None else status.name
+    return f"{name}: {details or 'no details'}"
+
+
+def _error_of_read(status: grpc.StatusCode | None, text: str) -> StoreError:
+    if status in _REJECTED or status is grpc.StatusCode.FAILED_PRECONDITION:  # as a missing index
+        return _rejected(text)
+    return _unavailable(text)
+
+
+def _error_of_commit(status: grpc.StatusCode | None, text: str) -> StoreError:
+    if status is grpc.StatusCode.ALREADY_EXISTS:
+        return AlreadyExistsError(text)
+    if status in _CONFLICTS:
+        return ConflictError(text)
+    if status in _REJECTED:
+        return _rejected(text)
+    if status in _NOT_CARRIED_OUT:
+        return _unavailable(text)
+    logs.event(
+        "Firestore commit with unknown outcome", severity=logging.WARNING, error=text[:_MAX_TEXT]
+    )
+    return OutcomeUnknownError(text)
+
+
+def _unavailable(text: str) -> StoreUnavailableError:
+    logs.event("Firestore unavailable", severity=logging.WARNING, error=text[:_MAX_TEXT])
+    return StoreUnavailableError(text)
+
+
+def _rejected(text: str) -> StoreRejectedError:
+    logs.event("Firestore rejected a request", severity=logging.WARNING, error=text[:_MAX_TEXT])
+    return StoreRejectedError(text)

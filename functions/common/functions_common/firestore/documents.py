@@ -14,10 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import grpc
 import msgspec
-from google.api_core import exceptions as google_errors
-from google.cloud.firestore_v1.types import DocumentTransform, StructuredQuery
 from google.protobuf.timestamp_pb2 import Timestamp
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
@@ -25,6 +22,7 @@ from functions_common.firestore.client import (
     CALL_SECONDS,
     commit_call,
     commit_errors,
+    error_of_write,
     read_call,
 )
 from functions_common.firestore.errors import (
@@ -34,10 +32,12 @@ from functions_common.firestore.errors import (
     StoreUnavailableError,
     UnusableDocumentError,
 )
-from functions_common.firestore.rpcs import (
+from functions_common.firestore.messages import (
+    REQUEST_TIME,
     BatchGetDocumentsRequest,
     BatchWriteRequest,
     CommitRequest,
+    Comparison,
     RunQueryRequest,
     Write,
 )
@@ -58,9 +58,6 @@ Path = tuple[str, ...]
 
 UNKNOWN_VALUE: Final = object()
 """Stands for the value of a field that has a type unknown to this version of the client library."""
-
-_REQUEST_TIME = DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME
-_EQUAL = StructuredQuery.FieldFilter.Operator.EQUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +184,7 @@ class Documents:
         query.from_.add().collection_id = collection
         query.select.fields.add().field_path = "__name__"
         query.where.field_filter.field.field_path = where[0]
-        query.where.field_filter.op = _EQUAL
+        query.where.field_filter.op = Comparison.EQUAL
         query.where.field_filter.value.string_value = where[1]
         query.order_by.add().field.field_path = "__name__"
         query.limit.value = limit
@@ -263,18 +260,7 @@ class Documents:
         with commit_errors():
             timeout = deadline.timeout(CALL_SECONDS)
             response = rpcs.batch_write(request, timeout=timeout, metadata=rpcs.metadata)
-        return [_error_of(status) for status in response.status]
-
-
-def _error_of(status: Any) -> StoreError | None:  # noqa: ANN401 - made by protobuf, untyped
-    """The error that a commit of that change alone would have raised."""
-    if status.code == grpc.StatusCode.OK.value[0]:
-        return None
-    try:
-        with commit_errors():
-            raise google_errors.from_grpc_status(status.code, status.message)  # type: ignore[no-untyped-call]
-    except StoreError as error:
-        return error
+        return [error_of_write(each.code, each.message) for each in response.status]
 
 
 @contextmanager
@@ -297,9 +283,7 @@ def encode_change(change: Change, write: Any, root: str) -> None:  # noqa: ANN40
         write.update_mask.field_paths.extend(change.removed)
         write.current_document.update_time.CopyFrom(_timestamp(change.expected_version))
     if change.server_time is not None:
-        write.update_transforms.add(
-            field_path=change.server_time, set_to_server_value=_REQUEST_TIME
-        )
+        write.update_transforms.add(field_path=change.server_time, set_to_server_value=REQUEST_TIME)
     for name, values in change.appended.items():
         if not values:
             continue

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from google.cloud.firestore_v1.types import StructuredQuery
 from proto.datetime_helpers import DatetimeWithNanoseconds
 
 from functions_common.firestore.client import read_call, to_datetime
@@ -22,7 +21,12 @@ from functions_common.firestore.documents import (
     log_unusable,
 )
 from functions_common.firestore.errors import UnusableDocumentError
-from functions_common.firestore.rpcs import RunQueryRequest
+from functions_common.firestore.messages import (
+    Combination,
+    Comparison,
+    Direction,
+    RunQueryRequest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,21 +41,18 @@ T = TypeVar("T")
 
 Operator = Literal["==", "!=", "<", "<=", ">=", "in", "array_contains"]
 _OPERATORS: dict[Operator, Any] = {
-    "==": StructuredQuery.FieldFilter.Operator.EQUAL,
-    "in": StructuredQuery.FieldFilter.Operator.IN,
-    "!=": StructuredQuery.FieldFilter.Operator.NOT_EQUAL,
-    "<": StructuredQuery.FieldFilter.Operator.LESS_THAN,
-    "<=": StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL,
-    ">=": StructuredQuery.FieldFilter.Operator.GREATER_THAN_OR_EQUAL,
-    "array_contains": StructuredQuery.FieldFilter.Operator.ARRAY_CONTAINS,
+    "==": Comparison.EQUAL,
+    "in": Comparison.IN,
+    "!=": Comparison.NOT_EQUAL,
+    "<": Comparison.LESS_THAN,
+    "<=": Comparison.LESS_THAN_OR_EQUAL,
+    ">=": Comparison.GREATER_THAN_OR_EQUAL,
+    "array_contains": Comparison.ARRAY_CONTAINS,
 }
 MAX_ALTERNATIVES = 30
 """The product of the sizes of all ``in`` lists of a query is at most this: a limit of Firestore."""
 _LAST = "~"
 """Sorts after every character of an id."""
-_AND = StructuredQuery.CompositeFilter.Operator.AND
-_ASCENDING = StructuredQuery.Direction.ASCENDING
-_DESCENDING = StructuredQuery.Direction.DESCENDING
 
 Condition = tuple[str, Operator, Any]
 """Field, operator, value. With ``in`` the value is a list."""
@@ -93,7 +94,7 @@ class Query:
         query = request.structured_query
         query.from_.add().collection_id = self.collection[-1]
         self._encode_conditions(query.where)
-        direction = _ASCENDING if self.newest_first_by is None else _DESCENDING
+        direction = Direction.ASCENDING if self.newest_first_by is None else Direction.DESCENDING
         field = self.ordering_field
         if field is not None:
             query.order_by.add(field={"field_path": field}, direction=direction)
@@ -117,7 +118,7 @@ class Query:
     def _encode_conditions(self, where: Any) -> None:  # noqa: ANN401 - the same
         single = len(self.where) == 1
         if self.where and not single:
-            where.composite_filter.op = _AND
+            where.composite_filter.op = Combination.AND
         for name, operator, value in self.where:
             each = where if single else where.composite_filter.filters.add()
             each.field_filter.field.field_path = name

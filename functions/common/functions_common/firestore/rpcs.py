@@ -6,9 +6,18 @@ The client library wraps these classes and calls in five layers of its own.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
-from google.api_core.gapic_v1.routing_header import to_grpc_metadata
-from google.cloud.firestore_v1 import types
+from functions_common.firestore.messages import (
+    BatchGetDocumentsRequest,
+    BatchGetDocumentsResponse,
+    BatchWriteRequest,
+    BatchWriteResponse,
+    CommitRequest,
+    CommitResponse,
+    RunQueryRequest,
+    RunQueryResponse,
+)
 
 if TYPE_CHECKING:
     import grpc
@@ -16,16 +25,6 @@ if TYPE_CHECKING:
     from functions_common.runtime.settings import FirestoreSettings
 
 _SERVICE = "/google.firestore.v1.Firestore"
-
-BatchGetDocumentsRequest = types.BatchGetDocumentsRequest.pb()
-BatchWriteRequest = types.BatchWriteRequest.pb()
-CommitRequest = types.CommitRequest.pb()
-RunQueryRequest = types.RunQueryRequest.pb()
-Write = types.Write.pb()
-_BatchGetDocumentsResponse = types.BatchGetDocumentsResponse.pb()
-_BatchWriteResponse = types.BatchWriteResponse.pb()
-_CommitResponse = types.CommitResponse.pb()
-_RunQueryResponse = types.RunQueryResponse.pb()
 
 
 class Rpcs(NamedTuple):
@@ -46,7 +45,7 @@ class Rpcs(NamedTuple):
         database = f"projects/{settings.project}/databases/{settings.database}"
         metadata = [
             ("google-cloud-resource-prefix", database),
-            to_grpc_metadata((("database", database),)),  # type: ignore[no-untyped-call]
+            ("x-goog-request-params", f"database={quote(database)}"),
         ]
         if settings.emulator_host is not None:
             metadata.append(("authorization", "Bearer owner"))
@@ -54,17 +53,17 @@ class Rpcs(NamedTuple):
             channel.unary_stream(
                 f"{_SERVICE}/BatchGetDocuments",
                 BatchGetDocumentsRequest.SerializeToString,
-                _BatchGetDocumentsResponse.FromString,
+                BatchGetDocumentsResponse.FromString,
             ),
             channel.unary_unary(
                 f"{_SERVICE}/Commit",
                 CommitRequest.SerializeToString,
-                _CommitResponse.FromString,
+                CommitResponse.FromString,
             ),
             channel.unary_unary(
                 f"{_SERVICE}/BatchWrite",
                 BatchWriteRequest.SerializeToString,
-                _BatchWriteResponse.FromString,
+                BatchWriteResponse.FromString,
             ),
             channel.unary_stream(f"{_SERVICE}/RunQuery", RunQueryRequest.SerializeToString, bytes),
             tuple(metadata),
@@ -92,4 +91,4 @@ class Rpcs(NamedTuple):
         The whole stream is received first: decoding between its messages takes 4 % more time.
         """
         received = [*self.run_query(request, timeout=timeout, metadata=self.metadata)]
-        return [*map(_RunQueryResponse.FromString, received)]
+        return [*map(RunQueryResponse.FromString, received)]
