@@ -1,16 +1,36 @@
-"""Firestore's protobuf messages, with protobuf's own classes.
+"""The messages of Firestore's RPCs, as protobuf's own classes.
 
-``google.cloud.firestore_v1`` imports the whole client library, which is a fifth of a cold start and
-which only the commands use. So its types are imported without it.
+The package ``google.cloud.firestore_v1`` imports the whole client library: a quarter of a cold
+start. Only the commands use it, so the message classes are loaded without it.
 """
 
 from __future__ import annotations
 
-from functions_common.runtime.partial_imports import without_init
+import sys
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec
+from typing import Any
 
-with without_init("google.cloud.firestore_v1"):
-    from google.cloud.firestore_v1 import types
-    from google.cloud.firestore_v1.types import DocumentTransform, StructuredQuery
+_LIBRARY = "google.cloud.firestore_v1"
+
+
+def _load_types() -> Any:  # noqa: ANN401 - the library's messages are untyped
+    """The library's module ``types``. A later import of the library gets the same module.
+
+    During the import a module that is not executed takes the place of the package. It only knows
+    the folder of the package. The emulator does the same (``model/client_types.py``).
+    """
+    spec = find_spec(_LIBRARY)
+    if spec is None or _LIBRARY in sys.modules:
+        return import_module(f"{_LIBRARY}.types")
+    sys.modules[_LIBRARY] = module_from_spec(spec)
+    try:
+        return import_module(f"{_LIBRARY}.types")
+    finally:
+        del sys.modules[_LIBRARY]
+
+
+types = _load_types()
 
 BatchGetDocumentsRequest = types.BatchGetDocumentsRequest.pb()
 BatchGetDocumentsResponse = types.BatchGetDocumentsResponse.pb()
@@ -22,7 +42,7 @@ RunQueryRequest = types.RunQueryRequest.pb()
 RunQueryResponse = types.RunQueryResponse.pb()
 Write = types.Write.pb()
 
-REQUEST_TIME = DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME
-Comparison = StructuredQuery.FieldFilter.Operator
-Combination = StructuredQuery.CompositeFilter.Operator
-Direction = StructuredQuery.Direction
+REQUEST_TIME = types.DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME
+Comparison = types.StructuredQuery.FieldFilter.Operator
+Combination = types.StructuredQuery.CompositeFilter.Operator
+Direction = types.StructuredQuery.Direction
