@@ -18,7 +18,7 @@ from firestore_emulator.launcher import free_port
 BUDGET = tomllib.loads((stack.ROOT / "functions/import_budget.toml").read_text())
 SERVER = stack.ROOT / "tests/support/processes/listing_modules.py"
 OURS = {"functions_common", "order_function", "inventory_function", "main", "__main__"}
-NOBODY = "127.0.0.1:1"
+NOBODY = "http://127.0.0.1:1"
 
 
 def package_of(module: str) -> str:
@@ -32,7 +32,7 @@ def function(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def loaded(function: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def loaded(function: str, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The modules that the real server has loaded before its first request."""
     directory = tmp_path_factory.mktemp("modules")
     modules = directory / "modules"
@@ -42,8 +42,8 @@ def loaded(function: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]
         "HOST": stack.HOST,
         "PYTHONPATH": "",
         "GOOGLE_CLOUD_PROJECT": "none",
-        "FIRESTORE_EMULATOR_HOST": NOBODY,
-        "INVENTORY_SERVICE_URL": f"http://{NOBODY}",
+        "FIRESTORE_EMULATOR_HOST": emulator,
+        "INVENTORY_SERVICE_URL": NOBODY,
         **tokens.variables(ORDER, OPERATOR),
         "AUTH_MODE": "open",
         "MODULES": str(modules),

@@ -27,7 +27,9 @@ from functions_common.firestore import messages
 """
 
 
-@pytest.mark.parametrize("program", [MESSAGES_FIRST, LIBRARY_FIRST])
+@pytest.mark.parametrize(
+    "program", [MESSAGES_FIRST, LIBRARY_FIRST], ids=["before the library", "after the library"]
+)
 def test_library_has_the_same_message_classes(program: str) -> None:
     path = {"PYTHONPATH": str(stack.ROOT / "functions/common")}
-    subprocess.run([sys.executable, "-c", program], check=True, env=path)
+    subprocess.run([sys.executable, "-c", program], check=True, env=path, timeout=60)

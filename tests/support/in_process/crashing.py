@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 
 import requests
 from google.api_core.exceptions import ServiceUnavailable
+from grpc import StatusCode
 from local import tokens
 
 from functions_common.events import low_stock_outbox
@@ -48,6 +49,7 @@ from order_function.store import FirestoreOrderStore
 from support.in_process.apps import OPERATOR, ORDER, PAYMENT
 from support.in_process.client import WsgiAdapter
 from support.in_process.dying import ProcessDiedError
+from support.specification.firestore import RpcFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +115,11 @@ class _Calls:
         self._target, self._process, self._network = target, process, network
 
     def _carry(self, name: str, call: Callable[[], T]) -> T:
-        return self._network.carry(self._process, name, call, ServiceUnavailable("lost"))  # type: ignore[no-untyped-call]
+        return self._network.carry(self._process, name, call, self._lost())
+
+    def _lost(self) -> Exception:
+        """The error of gRPC if there is no response."""
+        return RpcFailedError(StatusCode.UNAVAILABLE)
 
 
 class _Channel(_Calls):
@@ -141,6 +147,10 @@ class _Channel(_Calls):
 
 class _Stub(_Calls):
     """Firestore's generated client."""
+
+    def _lost(self) -> Exception:
+        """The client library translates the errors of gRPC."""
+        return ServiceUnavailable("lost")  # type: ignore[no-untyped-call]
 
     def batch_get_documents(self, *args: Any, **kwargs: Any) -> Any:
         call = self._target.batch_get_documents

@@ -1,7 +1,7 @@
 """Serve a function as ``functions/serve.py`` does, and list the modules that it has loaded.
 
-MODULES names the file for the list. The list includes the Firestore client. It is created in the
-background, but the first request waits for it.
+MODULES names the file for the list. The list includes what the thread imports that opens the
+channel to Firestore. The first request waits for that thread.
 """
 
 import os

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import google.auth
@@ -10,7 +11,9 @@ import pytest
 from google.api_core import grpc_helpers
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.auth.credentials import AnonymousCredentials
+from google.cloud.firestore import Client
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+from grpc.experimental import ChannelOptions
 
 from functions_common.firestore.client import FirestoreConnection
 from functions_common.runtime.settings import FirestoreSettings
@@ -22,7 +25,12 @@ DATABASE = "projects/shop/databases/(default)"
 def credentials(monkeypatch: pytest.MonkeyPatch) -> AnonymousCredentials:
     found = AnonymousCredentials()  # type: ignore[no-untyped-call]
     monkeypatch.delenv("FIRESTORE_EMULATOR_HOST", raising=False)
-    monkeypatch.setattr(google.auth, "default", lambda **_: (found, "shop"))
+
+    def default(scopes: Sequence[str]) -> tuple[AnonymousCredentials, str]:
+        assert tuple(scopes) == FirestoreGrpcTransport.AUTH_SCOPES
+        return found, "shop"
+
+    monkeypatch.setattr(google.auth, "default", default)
     return found
 
 
@@ -42,10 +50,14 @@ def test_channel_is_opened_as_the_library_opens_its_own(
     connection = FirestoreConnection(FirestoreSettings("shop", "(default)", None))
     rpcs = connection.rpcs
     connection.close()
-    ((_, given),) = opened
-    assert given["credentials"] is credentials
-    FirestoreGrpcTransport.create_channel(credentials=credentials, options=given["options"]).close()
-    assert opened[0] == opened[1]
+    library = Client(project="shop", credentials=credentials)
+    assert library._firestore_api  # noqa: SLF001 - opens the channel
+    library.close()  # type: ignore[no-untyped-call]
+    (target, ours), (librarys_target, librarys) = opened
+    own = (ChannelOptions.SingleThreadedUnaryStream, 1)
+    assert {*ours.pop("options")} == {*librarys.pop("options"), own}
+    assert (target, ours) == (librarys_target, librarys)
+    assert ours["credentials"] is credentials
     assert dict(rpcs.metadata).keys() == {"google-cloud-resource-prefix", "x-goog-request-params"}
     assert rpcs.database == DATABASE
     assert rpcs.path(f"{DATABASE}/documents/orders/ORD1") == ("orders", "ORD1")

@@ -1,9 +1,12 @@
 """The connection to Firestore, and the translation of its errors.
 
 The functions read and write documents through ``FirestoreConnection.rpcs``, which makes plain gRPC
-calls. The client library only opens the channel for them. ``FirestoreConnection.client`` is the
-library's complete client, with five layers of code around each call. The commands (reconcile,
-audit) use it to count documents, and to read many documents at one moment.
+calls. ``FirestoreConnection.client`` is the complete client library, with five layers of code
+around each call. The commands (reconcile, audit) use it to count documents, and to read many
+documents at one moment.
+
+Google's libraries are imported late: for a channel to the real service, for the commands, and to
+describe a rare error.
 
 The library's retries are off. They would repeat a commit for a minute, and a repeated commit fails
 its own precondition, which looks like a conflict with another writer.
@@ -17,7 +20,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -33,9 +36,10 @@ from functions_common.firestore.errors import (
 )
 from functions_common.firestore.rpcs import Rpcs
 from functions_common.observability import activity, logs
+from functions_common.runtime.lazy_imports import import_lazily
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from google.auth.credentials import Credentials
     from google.cloud import firestore
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
 CALL_SECONDS = 3.0
 """The longest that one call may take. A request's deadline can make it shorter."""
 _MAX_TEXT = 300
-"""Characters of an error in the log."""
+"""An error in the log is cut to this length."""
 
 _EMULATOR_OPTIONS = (
     ("grpc.max_send_message_length", -1),
@@ -152,6 +156,7 @@ class FirestoreConnection:
         host = self._settings.emulator_host
         if host is not None:
             return grpc.insecure_channel(host, options=_EMULATOR_OPTIONS)
+        _import_no_key_files()
         from google.api_core import grpc_helpers  # noqa: PLC0415 - no emulator needs it
 
         with _credential_errors():
@@ -165,6 +170,7 @@ class FirestoreConnection:
             return channel
 
     def _make_client(self) -> firestore.Client:
+        _import_no_key_files()
         from google.cloud import firestore  # noqa: PLC0415 - only the commands need it
 
         with _credential_errors():
@@ -186,6 +192,14 @@ class FirestoreConnection:
         return credentials
 
 
+def _import_no_key_files() -> None:
+    """Import the module that reads key files on first use: it imports cryptography.
+
+    That would be a tenth of a cold start, and a pod has no key file.
+    """
+    import_lazily("google.oauth2.service_account")
+
+
 @contextmanager
 def _credential_errors() -> Iterator[None]:
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - as for the credentials
@@ -193,7 +207,7 @@ def _credential_errors() -> Iterator[None]:
     try:
         yield
     except (GoogleAuthError, OSError) as error:
-        raise _unavailable(f"{type(error).__name__}: {error}") from error
+        raise _unavailable(_described(error)) from error
 
 
 def call_options(deadline: Deadline) -> dict[str, Any]:
@@ -217,10 +231,9 @@ def read_call() -> Iterator[None]:
         with activity.part("firestore"):
             yield
     except Exception as error:
-        failure = _failure_of(error)
-        if failure is None:
+        if not _is_of_firestore(error):
             raise
-        raise _error_of_read(*failure) from error
+        raise _error_of_read(error) from error
 
 
 @contextmanager
@@ -236,10 +249,9 @@ def commit_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        failure = _failure_of(error)
-        if failure is None:
+        if not _is_of_firestore(error):
             raise
-        raise _error_of_commit(*failure) from error
+        raise _error_of_commit(_status(error), partial(_described, error)) from error
 
 
 def error_of_write(code: int, message: str) -> StoreError | None:
@@ -247,51 +259,73 @@ def error_of_write(code: int, message: str) -> StoreError | None:
 
     ``code`` and ``message`` are those of its status in the response.
     """
+
+    def describe() -> str:
+        from google.api_core.exceptions import from_grpc_status  # noqa: PLC0415 - rare errors
+
+        return _text(from_grpc_status(code, message))  # type: ignore[no-untyped-call]
+
     status = _STATUSES.get(code)
-    if status is grpc.StatusCode.OK:
-        return None
-    return _error_of_commit(status, _text(status, message))
+    return None if status is grpc.StatusCode.OK else _error_of_commit(status, describe)
 
 
-def _failure_of(error: Exception) -> tuple[grpc.StatusCode | None, str] | None:
-    """The status and the text of an error of gRPC or of Google's libraries; else None.
-
-    The status is None if the error has none. Errors of the credentials have UNAUTHENTICATED.
-    """
-    if isinstance(error, grpc.Call):  # gRPC raises the failed call itself
-        status = error.code()
-        return status, _text(status, error.details())
-    if isinstance(error, grpc.RpcError):
-        return None, f"{type(error).__name__}: {error}"
-    if _is_instance(error, "google.api_core.exceptions", "GoogleAPICallError"):
-        return error.grpc_status_code, f"{type(error).__name__}: {error}"  # type: ignore[attr-defined]
-    if _is_instance(error, "google.auth.exceptions", "GoogleAuthError"):
-        return grpc.StatusCode.UNAUTHENTICATED, f"{type(error).__name__}: {error}"
-    return None
+def _is_of_firestore(error: Exception) -> bool:
+    """Whether the error is gRPC's, or of Google's libraries."""
+    return (
+        isinstance(error, grpc.RpcError)
+        or _is_instance(error, "google.api_core.exceptions", "GoogleAPICallError")
+        or _is_instance(error, "google.auth.exceptions", "GoogleAuthError")
+    )
 
 
 def _is_instance(error: Exception, module: str, name: str) -> bool:
-    """Whether the error is of this class. It cannot be if nothing has imported the module yet."""
-    imported = sys.modules.get(module)
-    return imported is not None and isinstance(error, getattr(imported, name))
+    """Whether the error is of this class. It cannot be if nothing has imported the class yet."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(error, kind)
 
 
-def _text(status: grpc.StatusCode | None, details: str | None) -> str:
-    name = "UNKNOWN STATUS" if status is None else status.name
-    return f"{name}: {details or 'no details'}"
+def _status(error: Any) -> grpc.StatusCode | None:  # noqa: ANN401 - of several libraries
+    """The status of an error of Firestore; None if it has none.
+
+    An error of ``google.auth`` has the status that Firestore gives to a call without credentials.
+    """
+    if _is_instance(error, "google.auth.exceptions", "GoogleAuthError"):
+        return grpc.StatusCode.UNAUTHENTICATED
+    status: grpc.StatusCode | None
+    if isinstance(error, grpc.RpcError):  # gRPC raises the failed call itself
+        status = error.code() if hasattr(error, "code") else None
+    else:
+        status = error.grpc_status_code
+    return status
 
 
-def _error_of_read(status: grpc.StatusCode | None, text: str) -> StoreError:
-    if status in _REJECTED or status is grpc.StatusCode.FAILED_PRECONDITION:  # as a missing index
+def _described(error: Exception) -> str:
+    """The error in the words of the library, with the reason that Firestore gives."""
+    if isinstance(error, grpc.RpcError):
+        from google.api_core.exceptions import from_grpc_error  # noqa: PLC0415 - rare errors
+
+        return _text(from_grpc_error(error))  # type: ignore[no-untyped-call]
+    return _text(error)
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _error_of_read(error: Exception) -> StoreError:
+    status, text = _status(error), _described(error)
+    if status in _REJECTED or status is grpc.StatusCode.FAILED_PRECONDITION:  # no index for a query
         return _rejected(text)
     return _unavailable(text)
 
 
-def _error_of_commit(status: grpc.StatusCode | None, text: str) -> StoreError:
+def _error_of_commit(status: grpc.StatusCode | None, describe: Callable[[], str]) -> StoreError:
+    """``describe`` is called only for a rare error: it imports the library's exceptions."""
     if status is grpc.StatusCode.ALREADY_EXISTS:
-        return AlreadyExistsError(text)
+        return AlreadyExistsError(status.name)
     if status in _CONFLICTS:
-        return ConflictError(text)
+        return ConflictError(status.name)
+    text = describe()
     if status in _REJECTED:
         return _rejected(text)
     if status in _NOT_CARRIED_OUT:

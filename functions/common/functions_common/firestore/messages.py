@@ -1,7 +1,7 @@
 """The messages of Firestore's RPCs, as protobuf's own classes.
 
-The package ``google.cloud.firestore_v1`` imports the whole client library: a quarter of a cold
-start. Only the commands use it, so the message classes are loaded without it.
+The package ``google.cloud.firestore_v1`` imports the whole client library, which is a hundred
+modules. Only the commands use it, so the message classes are loaded without it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _LIBRARY = "google.cloud.firestore_v1"
 def _load_types() -> Any:  # noqa: ANN401 - the library's messages are untyped
     """The library's module ``types``. A later import of the library gets the same module.
 
-    During the import a module that is not executed takes the place of the package. It only knows
-    the folder of the package. The emulator does the same (``model/client_types.py``).
+    During the import, an empty module with the package's path stands in for the package. The
+    emulator does the same (``model/client_types.py``).
     """
     spec = find_spec(_LIBRARY)
     if spec is None or _LIBRARY in sys.modules:
