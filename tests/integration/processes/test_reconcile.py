@@ -47,15 +47,19 @@ class Stopping(ThreadingHTTPServer):
         self.confirmed: list[str] = []
         self.signal = signal.SIGTERM
         self.as_process_1 = False
+        self._first = threading.Lock()
+        """Acquired by the first call, and never released: several calls arrive at the same time."""
 
     @property
     def url(self) -> str:
         return f"http://{stack.HOST}:{self.server_address[1]}"
 
     def stop_the_sweep(self) -> None:
+        """Only the first call does it."""
+        if not self._first.acquire(blocking=False):
+            return
         assert self.started.wait(10)
         assert self.process is not None
-        self.started.clear()
         pid = self.process.pid
         if self.as_process_1:  # unshare is its parent
             (pid,) = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
@@ -67,8 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         ids = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["ids"]
-        if not self.server.confirmed:
-            self.server.stop_the_sweep()
+        self.server.stop_the_sweep()
         self.server.confirmed += ids
         settled = [
             {"reservation_id": each, "status": "confirmed", "currency": "USD", "items": []}
