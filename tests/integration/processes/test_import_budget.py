@@ -1,8 +1,12 @@
-"""A cold start consists of imports: a function loads no more than functions/import_budget.toml."""
+"""A cold start consists of imports: a function loads no more than functions/import_budget.toml.
+
+Parts of Google's libraries are imported late, or never. The whole library works beside them.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 import tomllib
 from collections import Counter
@@ -19,6 +23,36 @@ BUDGET = tomllib.loads((stack.ROOT / "functions/import_budget.toml").read_text()
 SERVER = stack.ROOT / "tests/support/processes/listing_modules.py"
 OURS = {"functions_common", "order_function", "inventory_function", "main", "__main__"}
 NOBODY = "http://127.0.0.1:1"
+
+CHECKS = """
+from google.cloud import firestore, firestore_v1
+assert firestore.Client.__module__ == "google.cloud.firestore_v1.client"
+assert firestore_v1.types is messages.types
+assert firestore_v1.types.Write.pb() is messages.Write
+"""
+MESSAGES_FIRST = f"""
+import sys
+from functions_common.firestore import messages
+assert "google.cloud.firestore_v1" not in sys.modules
+{CHECKS}
+"""
+LIBRARY_FIRST = f"""
+from google.cloud import firestore
+from functions_common.firestore import messages
+{CHECKS}
+"""
+REAL_SERVICE = """
+import sys
+import google.auth
+from google.auth.credentials import AnonymousCredentials
+from functions_common.firestore.client import FirestoreConnection
+from functions_common.runtime.settings import FirestoreSettings
+google.auth.default = lambda scopes: (AnonymousCredentials(), "shop")
+connection = FirestoreConnection(FirestoreSettings("shop", "(default)", None))
+assert connection.rpcs
+assert not {"cryptography", "google.cloud.firestore_v1.client"} & {*sys.modules}
+connection.close()
+"""
 
 
 def package_of(module: str) -> str:
@@ -82,3 +116,16 @@ def is_installed(package: str) -> bool:
 def test_rarely_needed_module_is_imported_on_first_use(loaded: list[str], name: str) -> None:
     assert importlib.util.find_spec(name), "there is no such module"
     assert name not in loaded, BUDGET["late"][name]
+
+
+@pytest.mark.parametrize(
+    "program", [MESSAGES_FIRST, LIBRARY_FIRST], ids=["before the library", "after the library"]
+)
+def test_library_has_the_same_message_classes(program: str) -> None:
+    path = {"PYTHONPATH": str(stack.ROOT / "functions/common")}
+    subprocess.run([sys.executable, "-c", program], check=True, env=path, timeout=60)
+
+
+def test_channel_to_the_real_service_needs_neither_key_files_nor_the_client() -> None:
+    path = {"PYTHONPATH": str(stack.ROOT / "functions/common")}
+    subprocess.run([sys.executable, "-c", REAL_SERVICE], check=True, env=path, timeout=60)
