@@ -156,7 +156,7 @@ class FirestoreConnection:
         host = self._settings.emulator_host
         if host is not None:
             return grpc.insecure_channel(host, options=_EMULATOR_OPTIONS)
-        _import_no_key_files()
+        _import_key_files_late()
         from google.api_core import grpc_helpers  # noqa: PLC0415 - no emulator needs it
 
         with _credential_errors():
@@ -170,7 +170,7 @@ class FirestoreConnection:
             return channel
 
     def _make_client(self) -> firestore.Client:
-        _import_no_key_files()
+        _import_key_files_late()
         from google.cloud import firestore  # noqa: PLC0415 - only the commands need it
 
         with _credential_errors():
@@ -192,8 +192,8 @@ class FirestoreConnection:
         return credentials
 
 
-def _import_no_key_files() -> None:
-    """Import the module that reads key files on first use: it imports cryptography.
+def _import_key_files_late() -> None:
+    """Delay the import of the module that reads key files: it imports cryptography.
 
     That would be a tenth of a cold start, and a pod has no key file.
     """
@@ -259,14 +259,16 @@ def error_of_write(code: int, message: str) -> StoreError | None:
 
     ``code`` and ``message`` are those of its status in the response.
     """
+    status = _STATUSES.get(code)
+    if status is grpc.StatusCode.OK:
+        return None
 
     def describe() -> str:
         from google.api_core.exceptions import from_grpc_status  # noqa: PLC0415 - rare errors
 
         return _text(from_grpc_status(code, message))  # type: ignore[no-untyped-call]
 
-    status = _STATUSES.get(code)
-    return None if status is grpc.StatusCode.OK else _error_of_commit(status, describe)
+    return _error_of_commit(status, describe)
 
 
 def _is_of_firestore(error: Exception) -> bool:
