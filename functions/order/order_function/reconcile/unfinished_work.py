@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from google.cloud.firestore import FieldFilter
-
 from functions_common.firestore.client import call_options, read_call, to_datetime
 from functions_common.firestore.documents import Document, Documents
 from functions_common.firestore.errors import StoreError
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from google.cloud.firestore import DocumentSnapshot
+    from google.cloud.firestore import Query as LibraryQuery
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from functions_common.firestore.client import FirestoreConnection
@@ -64,14 +63,13 @@ class FirestoreUnfinishedWork:
     def unfinished_orders(
         self, after: str | None, limit: int, deadline: Deadline
     ) -> list[UnfinishedOrder]:
-        has_status = FieldFilter("status", "in", _UNFINISHED)
         return [
             UnfinishedOrder(
                 found.id,
                 _order_or_error(Document.from_snapshot(found)),
                 _age(found, found.update_time),
             )
-            for found in self._page(ORDERS, has_status, after, limit, deadline)
+            for found in self._unfinished_page(after, limit, deadline)
         ]
 
     def overdue_orders(
@@ -93,27 +91,28 @@ class FirestoreUnfinishedWork:
         return {each.id: _versioned_or_error(each) for _, each in found if each}
 
     def count_held(self, deadline: Deadline) -> int:
-        held = FieldFilter("status", "==", HELD)
-        query = self._connection.client.collection(RESERVATIONS).where(filter=held)
+        query = self._with_status(RESERVATIONS, "==", HELD)
         with read_call():
             results: Any = query.count().get(**call_options(deadline))
         return int(results[0][0].value)
 
-    def _page(
-        self,
-        collection: str,
-        has_status: FieldFilter,
-        after: str | None,
-        limit: int,
-        deadline: Deadline,
+    def _unfinished_page(
+        self, after: str | None, limit: int, deadline: Deadline
     ) -> list[DocumentSnapshot[Any]]:
-        client = self._connection.client
-        query = client.collection(collection).where(filter=has_status)
+        query = self._with_status(ORDERS, "in", _UNFINISHED)
         query = query.order_by("__name__").limit(limit)
         if after is not None:
-            query = query.start_after({"__name__": client.document(collection, after)})
+            last = self._connection.client.document(ORDERS, after)
+            query = query.start_after({"__name__": last})
         with read_call():
             return list(query.stream(**call_options(deadline)))
+
+    def _with_status(self, collection: str, operator: str, status: object) -> LibraryQuery:
+        client = self._connection.client  # imports the library, and delays parts of it
+        from google.cloud.firestore import FieldFilter  # noqa: PLC0415 - after the client
+
+        has_status = FieldFilter("status", operator, status)
+        return client.collection(collection).where(filter=has_status)
 
 
 def _overdue_order(found: Found) -> OverdueOrder:
